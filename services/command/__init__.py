@@ -1,0 +1,1 @@
+"""Validates commands against a project's state and appends events."""

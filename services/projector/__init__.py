@@ -1,0 +1,1 @@
+"""Folds events into the read models, and nothing else writes them."""

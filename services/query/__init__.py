@@ -1,0 +1,1 @@
+"""Only reads: rollups, lists, history and the page."""

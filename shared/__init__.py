@@ -1,0 +1,1 @@
+"""What the three services all speak: capacity, hours, events, and the connections under them."""

@@ -1,0 +1,47 @@
+"""Capacity: a vector of six non-negative counts, in OpenStack's units."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+DIMENSIONS = ("servers", "cores", "memory", "tempdisc", "userdisc", "datadisc")
+
+# One count. With at most this much per event, nine million events fit in the int64 sum of an hour.
+COUNT_MAX = 1_000_000_000_000
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]
+Vector = npt.NDArray[np.int64]
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """`servers` and `cores` are counts, `memory` is MiB, the three discs are GiB. A field left out is 0."""
+
+    servers: Count = 0
+    cores: Count = 0
+    memory: Count = 0
+    tempdisc: Count = 0
+    userdisc: Count = 0
+    datadisc: Count = 0
+
+    def __bool__(self) -> bool:
+        return any(self.counts())
+
+    def counts(self) -> tuple[int, int, int, int, int, int]:
+        """The six counts in the order of DIMENSIONS."""
+        return (self.servers, self.cores, self.memory, self.tempdisc, self.userdisc, self.datadisc)
+
+    def vector(self) -> Vector:
+        """Shape (6,), int64, in the order of DIMENSIONS."""
+        return np.array(self.counts(), dtype=np.int64)
+
+
+NOTHING = Capacity()
+
+
+def capacity_of(counts: Any) -> Capacity:
+    """The inverse of `counts()`; takes any sequence of six integers."""
+    return Capacity(**{name: int(count) for name, count in zip(DIMENSIONS, counts, strict=True)})

@@ -1,0 +1,78 @@
+"""Every error that Hourbook tells a person about. The class's docstring is its meaning, `code` is stable."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class HourbookError(Exception):
+    """Something was wrong with what was asked. `facts` become members of the problem document (RFC 9457)."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 400
+    title: ClassVar[str] = "The request cannot be carried out"
+
+    def __init__(self, detail: str, **facts: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.facts = facts
+
+
+class InvalidField(HourbookError):
+    """A field of the request does not hold what it must."""
+
+    code = "invalid_field"
+    title = "A field of the request is not valid"
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}", errors=[{"field": field, "detail": problem}])
+        self.field = field
+
+
+class UnknownId(HourbookError):
+    """The request names a project, cluster, grant or booking that does not exist."""
+
+    code = "unknown_id"
+    status = 404
+    title = "There is no such thing"
+
+    def __init__(self, field: str, kind: str, given: str) -> None:
+        super().__init__(
+            f"{field}: there is no {kind} {given!r}", errors=[{"field": field, "detail": f"no such {kind}"}]
+        )
+
+
+class Refused(HourbookError):
+    """The request is well formed, and a rule of the ledger forbids it."""
+
+    code = "refused"
+    status = 409
+    title = "The ledger refuses this"
+
+
+class AlreadyExists(Refused):
+    """An id that the client chose is taken."""
+
+    code = "already_exists"
+    title = "The id is taken"
+
+
+class OutsidePeriod(Refused):
+    """A resize reaches outside the cluster's own period."""
+
+    code = "outside_period"
+    title = "The period lies outside the cluster's"
+
+
+class PastIsImmutable(Refused):
+    """What has happened cannot be undone: cancel, withdraw and resize act from the next whole hour on."""
+
+    code = "past_is_immutable"
+    title = "The past cannot be edited"
+
+
+class CapacityExceeded(Refused):
+    """Some hour would be promised more than it has. `shortages` lists the hours, dimension, asked and available."""
+
+    code = "capacity_exceeded"
+    title = "There is not enough capacity"

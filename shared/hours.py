@@ -1,0 +1,183 @@
+"""Time: whole UTC hours, counted from 1970-01-01T00:00Z, and half-open periods of them.
+
+An instant that comes in carries an offset or Z and falls on a whole UTC hour. A bare date is allowed: as a start
+it is that day's 00:00 in the reader's zone, as an end it includes that day.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from shared.errors import InvalidField
+
+HOUR_S = 3600
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ONE_HOUR = timedelta(hours=1)
+EARLIEST = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) // HOUR_S
+LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) // HOUR_S
+PERIOD_HOURS_MAX = 3653 * 24  # ten years
+
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|z|[+-]\d{2}:?\d{2})?", re.ASCII)
+HOURS_GRAIN = re.compile(r"([1-9]\d{0,5})h", re.ASCII)
+GRAINS = {
+    "hour": "hour", "hourly": "hour", "day": "day", "daily": "day",
+    "week": "week", "weekly": "week", "month": "month", "monthly": "month",
+}  # fmt: skip
+
+
+class Period(NamedTuple):
+    """The hours `[start, end)`; touching periods share none."""
+
+    start: int
+    end: int
+
+    @property
+    def hours(self) -> int:
+        return self.end - self.start
+
+
+def hour_of(instant: datetime) -> int:
+    """The hour that an aware instant lies in."""
+    return (instant - EPOCH) // ONE_HOUR
+
+
+def instant_of(hour: int) -> datetime:
+    """The UTC instant at which an hour starts."""
+    return EPOCH + hour * ONE_HOUR
+
+
+def iso(hour: int) -> str:
+    """`2020-01-01T00:00:00Z`."""
+    return instant_of(hour).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def next_hour(now: datetime) -> int:
+    """The first whole hour that has not begun at `now`; `now` itself if it falls on one."""
+    return -((EPOCH - now) // ONE_HOUR)
+
+
+def parse_zone(name: str, field: str = "tz") -> ZoneInfo:
+    """An IANA zone. Raises InvalidField for a name that is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidField(field, f"{name!r} is not an IANA time zone; give one like Europe/London or UTC") from None
+
+
+def parse_instant(text: str, field: str, zone: ZoneInfo, *, is_end: bool = False) -> int:
+    """The hour that `text` names. Raises InvalidField, which says what would be right."""
+    if DATE.fullmatch(text):
+        day = _read_date(text, field)
+        hour = _midnight(day, zone, field) if not is_end else _midnight(_day_after(day, field), zone, field)
+    elif match := INSTANT.fullmatch(text):
+        if match.group(3) is None:
+            raise InvalidField(field, f"{text!r} has no offset; end it with Z or an offset such as +01:00")
+        instant = _read_datetime(text, field)
+        hour, rest = divmod(instant - EPOCH, ONE_HOUR)
+        if rest:
+            raise InvalidField(field, f"{text!r} is not on a whole UTC hour; bookings start and end on whole hours")
+    else:
+        raise InvalidField(field, f"{text!r} is not a date (2020-06-08) or an instant (2020-06-08T09:00Z)")
+    if not EARLIEST <= hour <= LATEST:
+        raise InvalidField(field, f"{text!r} lies outside 2000-01-01 .. 2100-01-01")
+    return hour
+
+
+def parse_period(start: str, end: str, zone: ZoneInfo, *, fields: tuple[str, str] = ("startdate", "enddate")) -> Period:
+    """`[start, end)` from two texts; `fields` are the names that an error gives."""
+    period = Period(parse_instant(start, fields[0], zone), parse_instant(end, fields[1], zone, is_end=True))
+    return checked_period(period, fields[1])
+
+
+def checked_period(period: Period, field: str = "enddate") -> Period:
+    """The period itself if it holds at least one hour and no more than ten years; else InvalidField."""
+    if period.end <= period.start:
+        raise InvalidField(field, f"the end {iso(period.end)} is not after the start {iso(period.start)}")
+    if period.hours > PERIOD_HOURS_MAX:
+        raise InvalidField(field, "the period is longer than ten years; split it")
+    return period
+
+
+def parse_range(text: str, zone: ZoneInfo, field: str = "range") -> Period:
+    """`A,B`, each a date or an instant."""
+    parts = text.split(",")
+    if len(parts) != 2:
+        raise InvalidField(field, f"{text!r} is not two dates or instants with a comma between them")
+    return parse_period(parts[0].strip(), parts[1].strip(), zone, fields=(field, field))
+
+
+def parse_grain(text: str, field: str = "grain") -> str | int:
+    """`hour`, `day`, `week` or `month`, or a number of hours for a grain such as `168h`."""
+    if named := GRAINS.get(text):
+        return named
+    if match := HOURS_GRAIN.fullmatch(text):
+        return int(match.group(1))
+    raise InvalidField(field, f"{text!r} is not hour, day, week, month or a number of hours such as 168h")
+
+
+def block_starts(period: Period, grain: str | int, zone: ZoneInfo) -> list[int]:
+    """The first hour of every block, in order; block i ends where block i+1 starts, the last at the period's end.
+
+    Days, weeks (ISO, Monday) and months are the zone's; the first and last block are clipped to the period.
+    """
+    if grain == "hour":
+        return list(range(period.start, period.end))
+    if isinstance(grain, int):
+        return list(range(period.start, period.end, grain))
+    starts = [period.start]
+    for day in _boundaries(period, grain, zone):
+        hour = _midnight(day, zone, "tz")
+        if hour >= period.end:
+            break
+        if hour > starts[-1]:
+            starts.append(hour)
+    return starts
+
+
+def _boundaries(period: Period, grain: str, zone: ZoneInfo) -> Iterator[date]:
+    day = instant_of(period.start).astimezone(zone).date()
+    if grain == "week":
+        day -= timedelta(days=day.weekday())
+    elif grain == "month":
+        day = day.replace(day=1)
+    while True:
+        yield day
+        if grain == "month":
+            day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
+        else:
+            day += timedelta(days=7 if grain == "week" else 1)
+
+
+def _midnight(day: date, zone: ZoneInfo, field: str) -> int:
+    """The first hour of a local day, also where the clocks skip midnight."""
+    local = datetime(day.year, day.month, day.day, tzinfo=zone)
+    hour, rest = divmod(local - EPOCH, ONE_HOUR)
+    if rest:
+        raise InvalidField(field, f"the offset of {zone.key} on {day} is not a whole hour; give a zone whose offset is")
+    return hour
+
+
+def _day_after(day: date, field: str) -> date:
+    try:
+        return day + timedelta(days=1)
+    except OverflowError:
+        raise InvalidField(field, f"{day} lies outside 2000-01-01 .. 2100-01-01") from None
+
+
+def _read_date(text: str, field: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidField(field, f"{text!r} is not in the calendar: {error}") from None
+
+
+def _read_datetime(text: str, field: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text.upper())
+    except ValueError as error:
+        raise InvalidField(field, f"{text!r} is not in the calendar: {error}") from None

@@ -1,0 +1,57 @@
+"""A capacity per hour, dense: what the decisions are checked against and what the fold adds up."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shared.capacity import DIMENSIONS, Vector
+
+WIDTH = len(DIMENSIONS)
+SLACK_HOURS = 24 * 31
+
+
+class Timeline:
+    """int64 cells of shape (hours, 6); hours never written are zero and cost nothing to read."""
+
+    __slots__ = ("base", "cells")
+
+    def __init__(self, base: int = 0, cells: Vector | None = None) -> None:
+        self.base = base
+        self.cells: Vector = np.zeros((0, WIDTH), dtype=np.int64) if cells is None else cells
+
+    @property
+    def end(self) -> int:
+        return self.base + len(self.cells)
+
+    def read(self, start: int, end: int) -> Vector:
+        """The hours `[start, end)`, shape (end - start, 6). A view where they are all held: do not write to it."""
+        if self.base <= start and end <= self.end:
+            return self.cells[start - self.base : end - self.base]
+        padded = np.zeros((end - start, WIDTH), dtype=np.int64)
+        low, high = max(start, self.base), min(end, self.end)
+        if low < high:
+            padded[low - start : high - start] = self.cells[low - self.base : high - self.base]
+        return padded
+
+    def add(self, start: int, end: int, amount: Vector) -> None:
+        """Adds to the hours `[start, end)` one vector of shape (6,), or one an hour, of shape (end - start, 6)."""
+        self._cover(start, end)
+        self.cells[start - self.base : end - self.base] += amount
+
+    def write(self, start: int, end: int, value: Vector) -> None:
+        """Sets the hours `[start, end)` to one vector of shape (6,)."""
+        self._cover(start, end)
+        self.cells[start - self.base : end - self.base] = value
+
+    def _cover(self, start: int, end: int) -> None:
+        if self.base <= start and end <= self.end:
+            return
+        if not len(self.cells):
+            self.base = start
+            self.cells = np.zeros((end - start, WIDTH), dtype=np.int64)
+            return
+        low = self.base if start >= self.base else start - SLACK_HOURS
+        high = self.end if end <= self.end else end + SLACK_HOURS
+        grown = np.zeros((high - low, WIDTH), dtype=np.int64)
+        grown[self.base - low : self.end - low] = self.cells
+        self.base, self.cells = low, grown

@@ -1,0 +1,105 @@
+"""The rules of time: whole UTC hours, half-open periods, inclusive dates, blocks in the reader's zone."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.errors import InvalidField
+from shared.hours import (
+    Period,
+    block_starts,
+    hour_of,
+    instant_of,
+    iso,
+    next_hour,
+    parse_grain,
+    parse_instant,
+    parse_period,
+    parse_range,
+    parse_zone,
+)
+
+UTC_ZONE = parse_zone("UTC")
+LONDON = parse_zone("Europe/London")
+
+
+def test_a_date_as_an_end_includes_that_day() -> None:
+    assert parse_range("2020-06-08,2020-06-14", UTC_ZONE).hours == 7 * 24
+
+
+def test_an_offset_is_honoured() -> None:
+    assert iso(parse_instant("2020-06-08T02:00+02:00", "startdate", UTC_ZONE)) == "2020-06-08T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("2020-06-08T09:00", "no offset"),
+        ("2020-06-08T09:30Z", "whole UTC hour"),
+        ("2020-06-08T09:00:00.5Z", "whole UTC hour"),
+        ("2020-06-08T09:00+05:30", "whole UTC hour"),
+        ("2020-02-30", "not in the calendar"),
+        ("2020-06-08T24:00Z", "not in the calendar"),
+        ("2020-W23", "not a date"),
+        ("1999-12-31", "outside"),
+        ("2101-01-01", "outside"),
+        ("9999-12-31", "outside"),
+        ("", "not a date"),
+    ],
+)
+def test_a_bad_instant_is_refused_with_its_field(text: str, says: str) -> None:
+    with pytest.raises(InvalidField, match=says) as refusal:
+        parse_instant(text, "startdate", UTC_ZONE, is_end=True)
+    assert refusal.value.field == "startdate"
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("2020-01-02", "2020-01-01"), ("2020-01-01T00:00Z", "2020-01-01T00:00Z"), ("2001-01-01", "2099-01-01")],
+)
+def test_an_empty_backward_or_endless_period_is_refused(start: str, end: str) -> None:
+    with pytest.raises(InvalidField) as refusal:
+        parse_period(start, end, UTC_ZONE)
+    assert refusal.value.field == "enddate"
+
+
+def test_days_of_a_zone_have_23_and_25_hours() -> None:
+    for days, lengths in (("2026-03-28,2026-03-30", [24, 23, 24]), ("2026-10-24,2026-10-26", [24, 25, 24])):
+        period = parse_range(days, LONDON)
+        starts = [*block_starts(period, "day", LONDON), period.end]
+        assert [b - a for a, b in zip(starts, starts[1:], strict=False)] == lengths
+
+
+def test_a_zone_of_half_hours_is_refused() -> None:
+    with pytest.raises(InvalidField, match="whole hour"):
+        parse_range("2020-01-01,2020-01-02", parse_zone("Asia/Kolkata"))
+    with pytest.raises(InvalidField, match="IANA"):
+        parse_zone("Mars/Olympus")
+    with pytest.raises(InvalidField, match="IANA"):
+        parse_zone("../etc/passwd")
+
+
+def test_weeks_start_on_monday_and_are_clipped() -> None:
+    starts = block_starts(parse_range("2020-01-01,2020-01-31", UTC_ZONE), "week", UTC_ZONE)
+    assert [iso(hour)[:10] for hour in starts] == ["2020-01-01", "2020-01-06", "2020-01-13", "2020-01-20", "2020-01-27"]
+
+
+def test_months_and_hours_grains() -> None:
+    period = parse_range("2019-12-15,2020-02-02", UTC_ZONE)
+    assert [iso(hour)[:10] for hour in block_starts(period, "month", UTC_ZONE)] == [
+        "2019-12-15",
+        "2020-01-01",
+        "2020-02-01",
+    ]
+    assert block_starts(Period(0, 20), 7, UTC_ZONE) == [0, 7, 14]
+    assert (parse_grain("weekly"), parse_grain("168h")) == ("week", 168)
+    for bad in ("0h", "fortnight", "-1h", ""):
+        with pytest.raises(InvalidField):
+            parse_grain(bad)
+
+
+def test_the_next_hour_of_a_whole_hour_is_itself() -> None:
+    whole = datetime(2026, 1, 1, 5, tzinfo=UTC)
+    assert next_hour(whole) == hour_of(whole)
+    assert next_hour(whole.replace(microsecond=1)) == hour_of(whole) + 1
+    assert instant_of(hour_of(whole)) == whole
