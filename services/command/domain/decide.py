@@ -36,7 +36,7 @@ SHORTAGES_MAX = 100
 
 
 def decide(state: ProjectState, project: str, command: Command, context: Context) -> list[Event]:
-    """The events that `command` makes of `state`; none when it is already so. Raises the HourbookError that refuses it."""
+    """The events that `command` makes of `state`; none when it is already so. A refusal is raised: a HourbookError."""
     meta: dict[str, Any] = {
         "at": context.at, "actor": context.actor, "command": context.command, "reason": context.reason,
         "project": project,
@@ -64,9 +64,7 @@ def decide(state: ProjectState, project: str, command: Command, context: Context
 
 def _create_project(state: ProjectState, command: CreateProject, meta: dict[str, Any]) -> list[Event]:
     if state.name is not None:
-        raise AlreadyExists(
-            f"id: the project {command.project!r} exists already; choose another id", id=command.project
-        )
+        raise AlreadyExists(f"id: the project {command.project!r} exists; choose another id", id=command.project)
     return [ProjectCreated(name=command.name, **meta)]
 
 

@@ -31,7 +31,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     capacity: Capacity
 
 
-class Pool(msgspec.Struct, dict=False):
+class Pool(msgspec.Struct):
     """A project or a cluster. `size` is what it has an hour (granted, or the cluster's size), `free` what is left."""
 
     parent: str | None
@@ -102,7 +102,7 @@ def _take(pool: Pool, claim: Claim, sign: int) -> None:
 
 
 def _cut(claims: dict[UUID, Claim], key: UUID, end: int) -> None:
-    """The claim ends at `end`; it stays known, so that a second cancel is told it is over, and not that it never was."""
+    """The claim ends at `end`; it stays known, so that a second cancel is told that it is over."""
     claims[key] = msgspec.structs.replace(claims[key], end=end)
 
 
