@@ -108,7 +108,8 @@ def test_a_refusal_names_hours_dimension_asked_and_available(gaia: Project) -> N
     gaia.book(1, 2, 1)
     with pytest.raises(CapacityExceeded) as refusal:
         gaia.book(0, 6, 4)
-    assert [(s["start"][11:13], s["end"][11:13], s["asked"], s["available"]) for s in refusal.value.facts["shortages"]] == [
+    shortages = refusal.value.facts["shortages"]
+    assert [(s["start"][11:13], s["end"][11:13], s["asked"], s["available"]) for s in shortages] == [
         ("01", "02", 4, 3), ("04", "06", 4, 0),
     ]  # fmt: skip
     assert gaia.free(0, 6) == [4, 3, 4, 4, 0, 0]

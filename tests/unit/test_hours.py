@@ -1,6 +1,7 @@
 """The rules of time: whole UTC hours, half-open periods, inclusive dates, blocks in the reader's zone."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_an_offset_is_honoured() -> None:
         ("2020-02-30", "not in the calendar"),
         ("2020-06-08T24:00Z", "not in the calendar"),
         ("2020-W23", "not a date"),
-        ("1999-12-31", "outside"),
+        ("1999-12-30", "outside"),
         ("2101-01-01", "outside"),
         ("9999-12-31", "outside"),
         ("", "not a date"),
@@ -67,7 +68,7 @@ def test_days_of_a_zone_have_23_and_25_hours() -> None:
     for days, lengths in (("2026-03-28,2026-03-30", [24, 23, 24]), ("2026-10-24,2026-10-26", [24, 25, 24])):
         period = parse_range(days, LONDON)
         starts = [*block_starts(period, "day", LONDON), period.end]
-        assert [b - a for a, b in zip(starts, starts[1:], strict=False)] == lengths
+        assert [b - a for a, b in pairwise(starts)] == lengths
 
 
 def test_a_zone_of_half_hours_is_refused() -> None:
