@@ -1,0 +1,115 @@
+"""Appending and reading events. Every SQL statement stands above the one function that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+Connection = asyncpg.Connection[asyncpg.Record]
+
+
+class Pending(msgspec.Struct, frozen=True, gc=False):
+    """An event that waits to be appended; `ordinal` is its place among the events of its command."""
+
+    stream: str
+    version: int
+    command_id: UUID
+    ordinal: int
+    request_hash: bytes
+    type: str
+    data: bytes
+
+
+class Stored(msgspec.Struct, frozen=True, gc=False):
+    """An event as the store holds it."""
+
+    position: int
+    stream: str
+    version: int
+    command_id: UUID
+    request_hash: bytes
+    type: str
+    data: bytes
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """`stored` with the position of the first event; `duplicate` and `conflict` changed nothing."""
+
+    outcome: Literal["stored", "duplicate", "conflict"]
+    first_position: int
+
+
+class PositionGap(Exception):
+    """A reader met a position that is not the one after the last. This cannot happen while the store is whole."""
+
+
+APPEND = "SELECT outcome, first_position FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+HEAD = "SELECT position FROM event_head"
+COLUMNS_AFTER = """
+SELECT position, stream, version, command_id, request_hash, type, data
+FROM event WHERE position > $1 ORDER BY position LIMIT $2
+"""
+STREAM_AFTER = """
+SELECT position, stream, version, command_id, request_hash, type, data
+FROM event WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3
+"""
+BY_COMMANDS = """
+SELECT position, stream, version, command_id, request_hash, type, data
+FROM event WHERE command_id = ANY ($1) ORDER BY position
+"""
+
+
+class EventStore:
+    """The event store over one connection. Errors are asyncpg's; a lost connection leaves an append's outcome unknown."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def append(self, expected: dict[str, int], events: Sequence[Pending]) -> Appended:
+        """Appends all of `events` or none. `expected` is the version that each stream, named or written, must be at."""
+        written = dict.fromkeys(expected, 0)
+        for event in events:
+            written[event.stream] += 1
+        record = await self.connection.fetchrow(
+            APPEND,
+            list(expected), list(expected.values()), list(written.values()),
+            [event.stream for event in events], [event.version for event in events],
+            [event.command_id for event in events], [event.ordinal for event in events],
+            [event.request_hash for event in events], [event.type for event in events],
+            [event.data for event in events],
+        )  # fmt: skip
+        assert record is not None
+        return Appended(*record)
+
+    async def head(self) -> int:
+        """The last position; 0 when there is none."""
+        return int(await self.connection.fetchval(HEAD))
+
+    async def after(self, position: int, limit: int) -> list[Stored]:
+        """The events after `position`, in order, `limit` at most. Raises PositionGap, which no healthy store does."""
+        events = [Stored(*record) for record in await self.connection.fetch(COLUMNS_AFTER, position, limit)]
+        for expected, event in enumerate(events, position + 1):
+            if event.position != expected:
+                raise PositionGap(f"expected position {expected}, met {event.position}")
+        return events
+
+    async def stream_after(self, stream: str, version: int, batch: int = 5000) -> AsyncIterator[Stored]:
+        """One stream's events after `version`, in order."""
+        while True:
+            records = await self.connection.fetch(STREAM_AFTER, stream, version, batch)
+            for record in records:
+                yield Stored(*record)
+            if len(records) < batch:
+                return
+            version = records[-1]["version"]
+
+    async def by_commands(self, command_ids: Sequence[UUID]) -> dict[UUID, list[Stored]]:
+        """The events that these commands made, by command, in order; commands that made none are left out."""
+        found: dict[UUID, list[Stored]] = {}
+        for record in await self.connection.fetch(BY_COMMANDS, command_ids):
+            found.setdefault(record["command_id"], []).append(Stored(*record))
+        return found
