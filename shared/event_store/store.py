@@ -64,7 +64,7 @@ FROM event WHERE command_id = ANY ($1) ORDER BY position
 
 
 class EventStore:
-    """The event store over one connection. Errors are asyncpg's; a lost connection leaves an append's outcome unknown."""
+    """The store over one connection. Errors are asyncpg's; a lost connection leaves an append's outcome unknown."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

@@ -56,9 +56,7 @@ async def test_the_database_refuses_to_change_an_event(store: EventStore, change
         await store.connection.execute(change)
 
 
-async def test_an_append_that_is_not_committed_yet_holds_back_the_next_so_no_reader_meets_a_hole(
-    database_url: str,
-) -> None:
+async def test_an_append_not_yet_committed_holds_back_the_next(database_url: str) -> None:
     """The worst moment, held open: the first writer has its positions and has not committed."""
     first, second, reader = [await asyncpg.connect(database_url) for _ in range(3)]
     transaction = first.transaction()
