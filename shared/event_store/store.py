@@ -23,6 +23,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     request_hash: bytes
     type: str
     data: bytes
+    request_id: UUID | None = None
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +33,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     stream: str
     version: int
     command_id: UUID
+    request_id: UUID | None
     request_hash: bytes
     type: str
     data: bytes
@@ -48,18 +50,24 @@ class PositionGap(Exception):
     """A reader met a position that is not the one after the last. This cannot happen while the store is whole."""
 
 
-APPEND = "SELECT outcome, first_position FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+APPEND = "SELECT outcome, first_position FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 HEAD = "SELECT position FROM event_head"
 COLUMNS_AFTER = """
-SELECT position, stream, version, command_id, request_hash, type, data
+SELECT position, stream, version, command_id, request_id, request_hash, type, data
 FROM event WHERE position > $1 ORDER BY position LIMIT $2
 """
 STREAM_AFTER = """
-SELECT position, stream, version, command_id, request_hash, type, data
+SELECT position, stream, version, command_id, request_id, request_hash, type, data
 FROM event WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3
 """
+BY_REQUESTS = """
+SELECT position, stream, version, command_id, request_id, request_hash, type, data
+FROM event WHERE request_id = ANY ($1) ORDER BY position
+"""
+STREAM_OF = "SELECT stream FROM event WHERE command_id = $1 LIMIT 1"
+LOCK = "SELECT pg_advisory_xact_lock(7310579630513578615)"
 BY_COMMANDS = """
-SELECT position, stream, version, command_id, request_hash, type, data
+SELECT position, stream, version, command_id, request_id, request_hash, type, data
 FROM event WHERE command_id = ANY ($1) ORDER BY position
 """
 
@@ -80,6 +88,7 @@ class EventStore:
             list(expected), list(expected.values()), list(written.values()),
             [event.stream for event in events], [event.version for event in events],
             [event.command_id for event in events], [event.ordinal for event in events],
+            [event.request_id for event in events],
             [event.request_hash for event in events], [event.type for event in events],
             [event.data for event in events],
         )  # fmt: skip
@@ -114,3 +123,19 @@ class EventStore:
         for record in await self.connection.fetch(BY_COMMANDS, command_ids):
             found.setdefault(record["command_id"], []).append(Stored(*record))
         return found
+
+    async def by_requests(self, request_ids: Sequence[UUID]) -> dict[UUID, list[Stored]]:
+        """The events made for these idempotency keys, by request id, in order; unknown ones are left out."""
+        found: dict[UUID, list[Stored]] = {}
+        for record in await self.connection.fetch(BY_REQUESTS, request_ids):
+            found.setdefault(record["request_id"], []).append(Stored(*record))
+        return found
+
+    async def stream_of(self, command_id: UUID) -> str | None:
+        """The stream that a command wrote to. A grant's and a booking's id is its command's, so this finds its project."""
+        stream: str | None = await self.connection.fetchval(STREAM_OF, command_id)
+        return stream
+
+    async def lock(self) -> None:
+        """Holds back every other append until the transaction ends; for a decision that must not meet a conflict."""
+        await self.connection.execute(LOCK)

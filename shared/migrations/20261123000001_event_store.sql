@@ -6,6 +6,7 @@ CREATE TABLE event (
     stream       text        NOT NULL,
     version      bigint      NOT NULL,
     command_id   uuid        NOT NULL,
+    request_id   uuid,
     ordinal      smallint    NOT NULL,
     request_hash bytea       NOT NULL,
     type         text        NOT NULL,
@@ -13,6 +14,9 @@ CREATE TABLE event (
     UNIQUE (stream, version),
     UNIQUE (command_id, ordinal)
 );
+
+-- `request_id` stands for what the client sent as Idempotency-Key, if anything; who sends none pays nothing.
+CREATE UNIQUE INDEX event_request ON event (request_id, ordinal) WHERE request_id IS NOT NULL;
 
 -- The last position handed out. A counter row and not a sequence: a sequence leaves holes and commits out of order.
 CREATE TABLE event_head (
@@ -51,7 +55,7 @@ CREATE TRIGGER event_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON event
 CREATE FUNCTION append_events(
     streams text[], expected bigint[], appended bigint[],
     event_streams text[], versions bigint[], command_ids uuid[], ordinals smallint[],
-    request_hashes bytea[], types text[], datas bytea[],
+    request_ids uuid[], request_hashes bytea[], types text[], datas bytea[],
     OUT outcome text, OUT first_position bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -61,7 +65,8 @@ BEGIN
     IF count_new > 0 THEN
         PERFORM pg_advisory_xact_lock(7310579630513578615);
     END IF;
-    IF EXISTS (SELECT FROM event e WHERE e.command_id = ANY (command_ids)) THEN
+    IF EXISTS (SELECT FROM event e WHERE e.command_id = ANY (command_ids))
+        OR EXISTS (SELECT FROM event e WHERE e.request_id = ANY (request_ids)) THEN
         outcome := 'duplicate';
         RETURN;
     END IF;
@@ -81,10 +86,10 @@ BEGIN
         SELECT s, e + a FROM unnest(streams, expected, appended) AS t (s, e, a) WHERE a > 0
         ON CONFLICT (stream) DO UPDATE SET version = excluded.version;
     UPDATE event_head SET position = position + count_new RETURNING position - count_new + 1 INTO first_position;
-    INSERT INTO event (position, stream, version, command_id, ordinal, request_hash, type, data)
-        SELECT first_position + n - 1, s, v, c, o, h, t, d
-        FROM unnest(event_streams, versions, command_ids, ordinals, request_hashes, types, datas)
-            WITH ORDINALITY AS x (s, v, c, o, h, t, d, n);
+    INSERT INTO event (position, stream, version, command_id, ordinal, request_id, request_hash, type, data)
+        SELECT first_position + n - 1, s, v, c, o, r, h, t, d
+        FROM unnest(event_streams, versions, command_ids, ordinals, request_ids, request_hashes, types, datas)
+            WITH ORDINALITY AS x (s, v, c, o, r, h, t, d, n);
 END $$;
 
 -- migrate:down

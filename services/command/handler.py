@@ -1,0 +1,312 @@
+"""The command handler: group commit. One writer decides whatever waits, in memory, and appends it in one transaction.
+
+There is no timer: a batch is what arrived while the last commit flushed. A decision is made on the cached state and
+holds only if the store finds every stream at the version that the state was at. When another process was faster, the
+batch is decided again with the append lock held, on streams read under it, and then cannot meet a conflict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from typing import ClassVar
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from services.command.domain import Command, ProjectState, decide, evolve
+from services.command.domain.commands import Context
+from shared.errors import HourbookError, UnknownId
+from shared.event_store import EventStore, Pending, Stored
+from shared.events import decode_event, encode_event
+
+LOST = (asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError,
+        asyncpg.CrashShutdownError, asyncpg.CannotConnectNowError, OSError)  # fmt: skip
+RECONNECT_DELAY_S = 0.1
+
+
+class QueueFull(HourbookError):
+    """More commands wait than the service lets wait. Try again in a second."""
+
+    code = "queue_full"
+    status = 503
+    title = "Too many commands are waiting"
+
+
+class StoreUnavailable(HourbookError):
+    """The event store could not be reached in time. What became of the command is not known; send it again with the
+    same Idempotency-Key, and it is carried out once."""
+
+    code = "store_unavailable"
+    status = 503
+    title = "The event store cannot be reached"
+
+
+class KeyReused(HourbookError):
+    """An Idempotency-Key was sent before with another request."""
+
+    code = "idempotency_key_reused"
+    status = 409
+    title = "The Idempotency-Key belongs to another request"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What became of a command: the events it made, or those that it made when it was first sent (`repeated`)."""
+
+    position: int
+    version: int
+    decided: Sequence[bytes]
+    repeated: bool = False
+
+
+class Submitted(msgspec.Struct):
+    """A command that waits for its turn."""
+
+    project: str
+    command: Command
+    context: Context
+    request_id: UUID | None
+    request_hash: bytes
+    answer: asyncio.Future[Answer]
+
+
+class Decided(msgspec.Struct):
+    """A command, and the events that it makes of the state it met; or the refusal."""
+
+    submitted: Submitted
+    events: list[Pending]
+    version: int
+    refusal: HourbookError | None = None
+
+
+class CommandHandler:
+    """`submit` from any number of tasks; `run` once. `batch_max` bounds a transaction, `queue_max` what may wait."""
+
+    projects_max: ClassVar[int] = 256
+
+    def __init__(
+        self, database_url: str, *, batch_max: int = 512, queue_max: int = 10_000, patience_s: float = 10.0
+    ) -> None:
+        self._database_url = database_url
+        self._batch_max, self._queue_max, self._patience_s = batch_max, queue_max, patience_s
+        self._waiting: deque[Submitted] = deque()
+        self._arrived = asyncio.Event()
+        self._states: OrderedDict[str, ProjectState] = OrderedDict()
+        self._store: EventStore | None = None
+        self.head = 0
+
+    async def submit(
+        self,
+        project: str,
+        command: Command,
+        context: Context,
+        request_id: UUID | None = None,
+        request_hash: bytes = b"",
+    ) -> Answer:
+        """Waits until the command's events are on the disc. Raises the HourbookError that refuses it."""
+        if len(self._waiting) >= self._queue_max:
+            raise QueueFull(f"{self._queue_max} commands are waiting; try again in a second")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Submitted(project, command, context, request_id, request_hash, answer))
+        self._arrived.set()
+        return await answer
+
+    async def project_of(self, entity: UUID, field: str, kind: str) -> str:
+        """The project of a grant or booking. Raises UnknownId."""
+        for project, state in self._states.items():
+            if entity in state.bookings or entity in state.grants:
+                return project
+        connection = await asyncpg.connect(self._database_url)
+        try:
+            stream = await EventStore(connection).stream_of(entity)
+        finally:
+            await connection.close()
+        if stream is None:
+            raise UnknownId(field, kind, str(entity))
+        return stream
+
+    async def run(self) -> None:
+        """The one writer, until it is cancelled."""
+        try:
+            while True:
+                await self._arrived.wait()
+                batch = self._next_batch()
+                if not batch:
+                    self._arrived.clear()
+                    continue
+                await self._settle(batch)
+        finally:
+            if self._store is not None:
+                self._store.connection.terminate()
+
+    def _next_batch(self) -> list[Submitted]:
+        """What waits, in order. A request id that stands in the batch already waits for the next one."""
+        batch: list[Submitted] = []
+        seen: set[UUID] = set()
+        while self._waiting and len(batch) < self._batch_max:
+            if (request_id := self._waiting[0].request_id) is not None:
+                if request_id in seen:
+                    break
+                seen.add(request_id)
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _settle(self, batch: list[Submitted]) -> None:
+        """Gives every command of the batch its answer, over lost connections too, for as long as patience lasts."""
+        deadline = asyncio.get_running_loop().time() + self._patience_s
+        while batch:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    store = await self._connected()
+                    await self._answer_known(store, batch)
+                    batch = [submitted for submitted in batch if not submitted.answer.done()]
+                    await self._append(store, batch)
+                    return
+            except (*LOST, TimeoutError) as lost:
+                self._forget_connection()
+                if asyncio.get_running_loop().time() >= deadline:
+                    _fail(batch, StoreUnavailable(f"the event store did not answer: {lost or type(lost).__name__}"))
+                    return
+                await asyncio.sleep(RECONNECT_DELAY_S)
+            except Exception as error:  # one bad command must fail alone, so the group is tried one by one
+                self._states.clear()
+                if len(batch) == 1:
+                    _fail(batch, error)
+                    return
+                for submitted in batch:
+                    await self._settle([submitted])
+                return
+
+    async def _answer_known(self, store: EventStore, batch: list[Submitted]) -> None:
+        """Answers what is stored already: a repeated request, or a command whose first append had no known outcome."""
+        keyed = [submitted.request_id for submitted in batch if submitted.request_id is not None]
+        known = await store.by_requests(keyed) if keyed else {}
+        retried = [s.context.command for s in batch] if self._outcome_unknown else []
+        made = await store.by_commands(retried) if retried else {}
+        self._outcome_unknown = False
+        for submitted in batch:
+            if mine := made.get(submitted.context.command):
+                _resolve(submitted, _answer_of(mine))
+            elif submitted.request_id is not None and (stored := known.get(submitted.request_id)):
+                if stored[0].request_hash == submitted.request_hash:
+                    _resolve(submitted, _answer_of(stored, repeated=True))
+                else:
+                    _refuse(submitted, KeyReused("Idempotency-Key: it was sent before with another request"))
+
+    async def _append(self, store: EventStore, batch: list[Submitted]) -> None:
+        if not batch:
+            return
+        for project in {submitted.project for submitted in batch}:
+            if project not in self._states:
+                await self._catch_up(store, project)
+        if await self._try(store, batch):
+            return
+        async with store.connection.transaction():
+            await store.lock()
+            await self._answer_known(store, batch)
+            batch = [submitted for submitted in batch if not submitted.answer.done()]
+            for project in {submitted.project for submitted in batch}:
+                await self._catch_up(store, project)
+            decided = self._decide(batch)
+            first_position = await self._write(store, decided)
+        assert first_position is not None
+        self._publish_answers(decided, first_position)
+
+    async def _try(self, store: EventStore, batch: list[Submitted]) -> bool:
+        decided = self._decide(batch)
+        first_position = await self._write(store, decided)
+        if first_position is None:
+            for project in {submitted.project for submitted in batch}:
+                self._states.pop(project, None)
+            return False
+        self._publish_answers(decided, first_position)
+        return True
+
+    def _decide(self, batch: list[Submitted]) -> list[Decided]:
+        """Decides one command after the other, each on the state that the ones before it left."""
+        self._expected = {s.project: self._states[s.project].version for s in batch}
+        decided = []
+        for submitted in batch:
+            state = self._states[submitted.project]
+            self._states.move_to_end(submitted.project)
+            try:
+                events = decide(state, submitted.project, submitted.command, submitted.context)
+            except HourbookError as refusal:
+                decided.append(Decided(submitted, [], state.version, refusal))
+                continue
+            pending = []
+            for ordinal, event in enumerate(events):
+                evolve(state, event)
+                pending.append(
+                    Pending(
+                        submitted.project, state.version, submitted.context.command, ordinal, submitted.request_hash,
+                        type(event).__name__, encode_event(event), submitted.request_id,
+                    )
+                )  # fmt: skip
+            decided.append(Decided(submitted, pending, state.version))
+        return decided
+
+    async def _write(self, store: EventStore, decided: list[Decided]) -> int | None:
+        """The first position; None when a stream had moved or a command was stored already, and nothing was written."""
+        events = [event for one in decided for event in one.events]
+        self._outcome_unknown = True
+        appended = await store.append(self._expected, events)
+        self._outcome_unknown = False
+        return appended.first_position if appended.outcome == "stored" else None
+
+    def _publish_answers(self, decided: list[Decided], position: int) -> None:
+        position = position - 1 if position else self.head
+        for one in decided:
+            position += len(one.events)
+            if one.refusal is not None:
+                _refuse(one.submitted, one.refusal)
+            else:
+                _resolve(one.submitted, Answer(position, one.version, [event.data for event in one.events]))
+        self.head = max(self.head, position)
+        while len(self._states) > self.projects_max:
+            self._states.popitem(last=False)
+
+    async def _catch_up(self, store: EventStore, project: str) -> None:
+        """Reads what the cached state of a project has not seen; all of it when there is none."""
+        state = self._states.pop(project, None) or ProjectState()
+        async for event in store.stream_after(project, state.version):
+            evolve(state, decode_event(event.data))
+            self.head = max(self.head, event.position)
+        self._states[project] = state
+
+    _outcome_unknown = False
+
+    async def _connected(self) -> EventStore:
+        if self._store is None or self._store.connection.is_closed():
+            self._states.clear()
+            self._store = EventStore(await asyncpg.connect(self._database_url))
+        return self._store
+
+    def _forget_connection(self) -> None:
+        self._states.clear()
+        if self._store is not None:
+            with contextlib.suppress(Exception):
+                self._store.connection.terminate()
+            self._store = None
+
+
+def _answer_of(stored: list[Stored], *, repeated: bool = False) -> Answer:
+    return Answer(stored[-1].position, stored[-1].version, [event.data for event in stored], repeated)
+
+
+def _resolve(submitted: Submitted, answer: Answer) -> None:
+    if not submitted.answer.done():
+        submitted.answer.set_result(answer)
+
+
+def _refuse(submitted: Submitted, refusal: Exception) -> None:
+    if not submitted.answer.done():
+        submitted.answer.set_exception(refusal)
+
+
+def _fail(batch: list[Submitted], error: Exception) -> None:
+    for submitted in batch:
+        _refuse(submitted, error)

@@ -1,0 +1,132 @@
+"""Group commit on a real PostgreSQL: two processes' worth of writers, repeats, and connections that die."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from services.command.domain import Command, CreateBooking, CreateGrant, CreateProject
+from services.command.domain.commands import Context
+from services.command.handler import Answer, CommandHandler, KeyReused, QueueFull
+from shared.capacity import Capacity
+from shared.errors import CapacityExceeded, HourbookError
+from shared.event_store import EventStore
+from shared.events import BookingCreated, decode_event
+from shared.hours import Period, hour_of
+
+T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
+DAY = Period(T0, T0 + 24)
+
+
+@contextlib.asynccontextmanager
+async def running(database_url: str, queue_max: int = 10_000) -> AsyncIterator[CommandHandler]:
+    handler = CommandHandler(database_url, queue_max=queue_max)
+    task = asyncio.create_task(handler.run())
+    try:
+        yield handler
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def send(
+    handler: CommandHandler, command: Command, request_id: UUID | None = None, request_hash: bytes = b""
+) -> Answer:
+    context = Context(command=uuid4(), actor="ada", at=datetime.now(UTC))
+    return await handler.submit("gaia", command, context, request_id, request_hash)
+
+
+def booking(cores: int = 1) -> CreateBooking:
+    return CreateBooking(booking=uuid4(), pool="gaia", account="ada", period=DAY, capacity=Capacity(cores=cores))
+
+
+async def project_of(handler: CommandHandler, cores: int) -> None:
+    await send(handler, CreateProject(project="gaia", name="Gaia"))
+    await send(handler, CreateGrant(grant=uuid4(), period=DAY, capacity=Capacity(cores=cores)))
+
+
+async def test_two_processes_accept_exactly_what_fits(database_url: str) -> None:
+    async with running(database_url) as one, running(database_url) as other:
+        await project_of(one, 10)
+        outcomes = await asyncio.gather(
+            *(send(one if n % 2 else other, booking()) for n in range(200)), return_exceptions=True
+        )
+    accepted = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
+    assert len(accepted) == 10
+    assert all(isinstance(outcome, Answer | CapacityExceeded) for outcome in outcomes)
+    assert sorted(answer.position for answer in accepted) == list(range(3, 13))
+
+
+async def test_a_refusal_is_never_made_on_a_stale_state(database_url: str) -> None:
+    async with running(database_url) as one, running(database_url) as other:
+        await project_of(one, 1)
+        with pytest.raises(CapacityExceeded):
+            await send(other, booking(cores=2))
+        await send(one, CreateGrant(grant=uuid4(), period=DAY, capacity=Capacity(cores=1)))
+        assert (await send(other, booking(cores=2))).version == 4
+
+
+async def test_a_repeated_request_gets_the_first_answer_and_another_body_is_refused(database_url: str) -> None:
+    async with running(database_url) as one, running(database_url) as other:
+        await project_of(one, 10)
+        key = uuid4()
+        first = await send(one, booking(10), key, b"a")
+        for handler in (one, other):
+            again = await send(handler, booking(10), key, b"a")
+            assert (again.position, again.decided, again.repeated) == (first.position, first.decided, True)
+            with pytest.raises(KeyReused):
+                await send(handler, booking(1), key, b"b")
+        same = await asyncio.gather(*(send((one, other)[n % 2], booking(0 + 1), key, b"a") for n in range(20)))
+        assert {answer.position for answer in same} == {first.position}
+
+
+async def test_a_full_queue_refuses_at_once(database_url: str) -> None:
+    async with running(database_url, queue_max=5) as handler:
+        outcomes = await asyncio.gather(*(send(handler, booking()) for _ in range(20)), return_exceptions=True)
+    assert sum(isinstance(outcome, QueueFull) for outcome in outcomes) == 15
+
+
+async def test_nothing_acknowledged_is_lost_or_doubled_when_connections_die(database_url: str) -> None:
+    done = asyncio.Event()
+
+    async def kill() -> None:
+        connection = await asyncpg.connect(database_url)
+        while not done.is_set():
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await asyncio.sleep(0.03)
+        await connection.close()
+
+    async with running(database_url) as one, running(database_url) as other:
+        await project_of(one, 10_000)
+        killing = asyncio.create_task(kill())
+        answers: list[Answer] = []
+
+        async def client(handler: CommandHandler) -> None:
+            for _ in range(60):
+                answers.append(await send(handler, booking()))
+
+        async with asyncio.timeout(90):
+            await asyncio.gather(*(client((one, other)[n % 2]) for n in range(8)))
+        done.set()
+        await killing
+    connection = await asyncpg.connect(database_url)
+    events = [decode_event(event.data) for event in await EventStore(connection).after(2, 10_000)]
+    await connection.close()
+    ids = [event.booking for event in events if isinstance(event, BookingCreated)]
+    assert len(ids) == len(set(ids)) == len(answers) == 480
+    assert sorted(answer.position for answer in answers) == list(range(3, 483))
+
+
+async def test_one_refused_command_leaves_its_batch_alone(database_url: str) -> None:
+    async with running(database_url) as handler:
+        await project_of(handler, 5)
+        outcomes = await asyncio.gather(*(send(handler, booking(n)) for n in (2, 9, 3)), return_exceptions=True)
+    assert [isinstance(outcome, HourbookError) for outcome in outcomes] == [False, True, False]
