@@ -23,8 +23,15 @@ from shared.errors import HourbookError, UnknownId
 from shared.event_store import EventStore, Pending, Stored
 from shared.events import decode_event, encode_event
 
-LOST = (asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError,
-        asyncpg.CrashShutdownError, asyncpg.CannotConnectNowError, OSError)  # fmt: skip
+LOST = (
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    OSError,
+)
 RECONNECT_DELAY_S = 0.1
 
 

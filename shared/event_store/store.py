@@ -132,7 +132,7 @@ class EventStore:
         return found
 
     async def stream_of(self, command_id: UUID) -> str | None:
-        """The stream that a command wrote to. A grant's and a booking's id is its command's, so this finds its project."""
+        """The stream that a command wrote to. A grant's and a booking's id is its command's: this finds its project."""
         stream: str | None = await self.connection.fetchval(STREAM_OF, command_id)
         return stream
 

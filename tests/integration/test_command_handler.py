@@ -101,7 +101,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_when_connections_die(data
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.25)
         await connection.close()
 
     async with running(database_url) as one, running(database_url) as other:
@@ -110,8 +110,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_when_connections_die(data
         answers: list[Answer] = []
 
         async def client(handler: CommandHandler) -> None:
-            for _ in range(60):
-                answers.append(await send(handler, booking()))
+            answers.extend([await send(handler, booking()) for _ in range(60)])
 
         async with asyncio.timeout(90):
             await asyncio.gather(*(client((one, other)[n % 2]) for n in range(8)))
