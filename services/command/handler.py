@@ -219,6 +219,8 @@ class CommandHandler:
                 await self._catch_up(store, project)
             decided = self._decide(batch)
             first_position = await self._write(store, decided)
+            self._outcome_unknown = True  # until the commit below has answered
+        self._outcome_unknown = False
         assert first_position is not None
         self._publish_answers(decided, first_position)
 

@@ -1,0 +1,45 @@
+"""RFC 9457 problem documents: every error that leaves over HTTP, one shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+from shared.errors import HourbookError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(status: int, code: str, title: str, detail: str, facts: dict[str, Any] | None = None) -> Response[bytes]:
+    """A response whose body has `type`, `title`, `status`, `detail`, `code` and the facts of the error."""
+    body = {"type": f"urn:hourbook:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+    headers = {"Retry-After": "1"} if status == 503 else None
+    content = msgspec.json.encode(body | (facts or {}))
+    return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def hourbook_error(_: Request[Any, Any, Any], error: HourbookError) -> Response[bytes]:
+    return problem(error.status, error.code, error.title, error.detail, error.facts)
+
+
+def validation_error(_: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
+    """A malformed body or parameter: 400, with each bad field that the decoder named."""
+    extra: Any = error.extra if isinstance(error.extra, list) else []
+    errors = [{"field": item.get("key", ""), "detail": item.get("message", "")} for item in extra]
+    detail = "; ".join(f"{item['field']}: {item['detail']}" for item in errors) or error.detail
+    return problem(400, "invalid_field", "A field of the request is not valid", detail, {"errors": errors})
+
+
+def http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """What the framework refuses by itself: no such path, a body too large, a method that is not there."""
+    return problem(error.status_code, f"http_{error.status_code}", type(error).__name__, error.detail)
+
+
+EXCEPTION_HANDLERS: Any = {
+    HourbookError: hourbook_error,
+    ValidationException: validation_error,
+    HTTPException: http_error,
+}
