@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from shared.embedded import EmbeddedPostgres
+from shared.embedded import EmbeddedNats, EmbeddedPostgres
 from shared.migrate import migrate
 
 _numbers = count(1)
@@ -35,3 +35,14 @@ async def database_url(postgres: EmbeddedPostgres) -> str:
     finally:
         await connection.close()
     return postgres.url_of(name)
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[EmbeddedNats]:
+    """A NATS server with an empty JetStream."""
+    server = EmbeddedNats(tmp_path / "nats")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

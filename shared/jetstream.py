@@ -1,0 +1,84 @@
+"""The event stream in NATS JetStream: message n is position n, on `hourbook.events.<project>.<EventType>`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+import msgspec
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+from shared.event_store import Stored
+
+STREAM = "HOURBOOK"
+SUBJECT = "hourbook.events"
+DOORBELL = "hourbook.doorbell"
+BATCH_MAX = 1000  # the server's own limit of an atomic batch
+PUBLISH_TIMEOUT_S = 5.0
+SEQUENCE_DIGITS = 20
+
+
+class PublishRefused(Exception):
+    """The stream did not take a batch: mostly because another relay was faster. Read its last sequence, go on there."""
+
+
+class _Error(msgspec.Struct):
+    description: str = ""
+    err_code: int = 0
+
+
+class _Ack(msgspec.Struct):
+    seq: int = 0
+    error: _Error | None = None
+
+
+_ack = msgspec.json.Decoder(_Ack)
+
+
+async def ensure_stream(context: JetStreamContext) -> int:
+    """Makes the stream if there is none; answers its last sequence."""
+    try:
+        return (await context.stream_info(STREAM)).state.last_seq
+    except NotFoundError:
+        config = StreamConfig(
+            name=STREAM, subjects=[f"{SUBJECT}.>"], storage=StorageType.FILE, allow_atomic=True, allow_direct=True
+        )
+        return (await context.add_stream(config)).state.last_seq
+
+
+def cloud_event(event: Stored) -> tuple[str, dict[str, str]]:
+    """An event's subject and its CloudEvents headers (NATS binding, binary mode); the body is its stored bytes."""
+    subject = f"{SUBJECT}.{event.stream}.{event.type}"
+    headers = {
+        "ce-specversion": "1.0", "ce-id": str(event.position), "ce-source": "/hourbook", "ce-type": event.type,
+        "ce-subject": event.stream, "ce-sequence": f"{event.position:0{SEQUENCE_DIGITS}}",
+        "ce-streamversion": str(event.version), "ce-commandid": str(event.command_id),
+        "content-type": "application/json",
+    }  # fmt: skip
+    return subject, headers
+
+
+async def publish_batch(client: Client, last_sequence: int, events: Sequence[Stored]) -> int:
+    """Publishes all of `events` or none, if the stream ends at `last_sequence`; answers its new last sequence.
+
+    Raises PublishRefused when the stream ends elsewhere, TimeoutError when the outcome is not known.
+    """
+    batch_id = uuid4().hex
+    for number, event in enumerate(events, 1):
+        subject, headers = cloud_event(event)
+        headers |= {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
+        if number == 1:
+            headers["Nats-Expected-Last-Sequence"] = str(last_sequence)
+        if number < len(events):
+            await client.publish(subject, event.data, headers=headers)
+            continue
+        headers["Nats-Batch-Commit"] = "1"
+        reply = await client.request(subject, event.data, timeout=PUBLISH_TIMEOUT_S, headers=headers)
+        ack = _ack.decode(reply.data)
+        if ack.error is not None:
+            raise PublishRefused(f"{ack.error.err_code}: {ack.error.description}")
+        return ack.seq
+    return last_sequence
