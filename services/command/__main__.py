@@ -9,12 +9,13 @@ import msgspec
 import uvicorn
 
 from services.command.app import create_app
-from services.command.settings import settings_from
+from services.command.settings import Settings
+from shared.settings import settings_from
 
 
 def main() -> None:
     try:
-        settings = settings_from(os.environ)
+        settings = settings_from(os.environ, Settings)
     except msgspec.ValidationError as error:
         sys.exit(f"hourbook: the settings HOURBOOK_… are not right: {error}")
     uvicorn.run(create_app(settings), host=settings.host, port=settings.command_port, access_log=False)

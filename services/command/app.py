@@ -4,38 +4,70 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, get
 from litestar.openapi import OpenAPIConfig
 
 from services.command.handler import CommandHandler
+from services.command.relay import Relay
 from services.command.routes import Commands
 from services.command.settings import Settings
 from shared.problems import EXCEPTION_HANDLERS
+
+log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 1_000_000
 
 
 def create_app(settings: Settings) -> Litestar:
-    """The ASGI application; its handler runs as long as the application does."""
-    handler = CommandHandler(settings.database_url, batch_max=settings.batch_max, queue_max=settings.queue_max)
+    """The ASGI application; its handler and its relay run as long as the application does."""
+    relay = Relay(settings.database_url, settings.nats_url) if settings.nats_url else None
+    handler = CommandHandler(
+        settings.database_url,
+        batch_max=settings.batch_max,
+        queue_max=settings.queue_max,
+        on_append=relay.ring if relay else None,
+    )
+
+    @get("/health")
+    async def health() -> dict[str, int | None]:
+        """The last position that this process has seen, and the last that it has relayed."""
+        return {"position": handler.head, "relayed": relay.last_sequence if relay else None}
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        task = asyncio.create_task(handler.run())
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(running(handler.run()))
+            if relay is not None:
+                await stack.enter_async_context(running(relay.run()))
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     controller = type("BoundCommands", (Commands,), {"handler": handler})
     return Litestar(
-        [controller],
+        [controller, health],
         lifespan=[lifespan],
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=OpenAPIConfig(title="Hourbook", version="0.1.0"),
         request_max_body_size=BODY_BYTES_MAX,
     )
+
+
+@contextlib.asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs `work` beside the block. Should it end before, that is said aloud: it was meant to go on for ever."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_say_why)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(BaseException):
+            await task
+
+
+def _say_why(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("%s: %s", type(error).__name__, error, exc_info=error)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 from uuid import UUID
 
@@ -95,7 +95,13 @@ class CommandHandler:
     projects_max: ClassVar[int] = 256
 
     def __init__(
-        self, database_url: str, *, batch_max: int = 512, queue_max: int = 10_000, patience_s: float = 10.0
+        self,
+        database_url: str,
+        *,
+        batch_max: int = 512,
+        queue_max: int = 10_000,
+        patience_s: float = 10.0,
+        on_append: Callable[[], None] | None = None,
     ) -> None:
         self._database_url = database_url
         self._batch_max, self._queue_max, self._patience_s = batch_max, queue_max, patience_s
@@ -103,6 +109,7 @@ class CommandHandler:
         self._arrived = asyncio.Event()
         self._states: OrderedDict[str, ProjectState] = OrderedDict()
         self._store: EventStore | None = None
+        self._on_append = on_append or (lambda: None)
         self.head = 0
 
     async def submit(
@@ -267,6 +274,8 @@ class CommandHandler:
         return appended.first_position if appended.outcome == "stored" else None
 
     def _publish_answers(self, decided: list[Decided], position: int) -> None:
+        if position:
+            self._on_append()
         position = position - 1 if position else self.head
         for one in decided:
             position += len(one.events)

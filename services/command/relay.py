@@ -36,11 +36,22 @@ class Relay:
     def __init__(self, database_url: str, nats_url: str, *, poll_s: float = 1.0) -> None:
         self._database_url, self._nats_url, self._poll_s = database_url, nats_url, poll_s
         self._doorbell = asyncio.Event()
+        self._client: Client | None = None
+        self._leads = False
+        self._ringing: asyncio.Task[None] | None = None
         self.last_sequence = 0
 
     def ring(self) -> None:
-        """Something was appended in this process."""
+        """Something was appended in this process: tells its own relay, or, over NATS, the one that leads."""
         self._doorbell.set()
+        idle = self._ringing is None or self._ringing.done()
+        if not self._leads and idle and self._client is not None and self._client.is_connected:
+            self._ringing = asyncio.create_task(self._ring_elsewhere(self._client))
+
+    async def _ring_elsewhere(self, client: Client) -> None:
+        with contextlib.suppress(nats.errors.Error, OSError):
+            await client.publish(DOORBELL, b"")
+            await client.flush()
 
     async def run(self) -> None:
         """Relays until it is cancelled, over lost connections. Raises ForeignHistory."""
@@ -55,13 +66,15 @@ class Relay:
     async def _serve(self) -> None:
         connection = await asyncpg.connect(self._database_url)
         try:
-            client = await nats.connect(self._nats_url, max_reconnect_attempts=-1)
+            client = self._client = await nats.connect(self._nats_url, max_reconnect_attempts=-1)
             try:
                 await client.subscribe(DOORBELL, cb=self._rung)
                 while not await connection.fetchval(TRY_TO_LEAD):
                     await asyncio.sleep(self._poll_s)
+                self._leads = True
                 await self._lead(EventStore(connection), client)
             finally:
+                self._leads, self._client = False, None
                 with contextlib.suppress(Exception):
                     await asyncio.wait_for(client.close(), 2.0)
         finally:

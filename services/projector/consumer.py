@@ -1,0 +1,97 @@
+"""The projector: brings the live generation up to the store's head, and keeps it there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+
+import asyncpg
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+
+from services.projector.source import Source
+from services.projector.tables import Connection, Generation, Moved, load_generation, park, prepare, write_batch
+from shared.event_store import EventStore
+
+log = logging.getLogger(__name__)
+
+BATCH_MAX = 8192
+RETRY_DELAY_S = 0.2
+PARKED_DELAY_S = 1.0
+UNAPPLICABLE = (msgspec.MsgspecError, KeyError, ValueError, OverflowError, AssertionError, asyncpg.DataError,
+                asyncpg.IntegrityConstraintViolationError)  # fmt: skip
+
+
+class Parked(Exception):
+    """An event cannot be applied. The generation stays before it; queries go on, and say how old they are."""
+
+
+class Projector:
+    """Several may run: the checkpoint moves by compare-and-set, so one does the work and the others' is undone."""
+
+    def __init__(self, database_url: str, nats_url: str, *, poll_s: float = 1.0) -> None:
+        self._database_url, self._nats_url, self._poll_s = database_url, nats_url, poll_s
+        self.position = 0
+
+    async def run(self) -> None:
+        """Projects until it is cancelled, over lost connections."""
+        while True:
+            try:
+                await self._serve()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
+                    OSError, TimeoutError, nats.errors.Error, LookupError) as lost:  # fmt: skip
+                log.warning("projector: %s: %s; it goes on", type(lost).__name__, lost)
+                await asyncio.sleep(RETRY_DELAY_S)
+
+    async def _serve(self) -> None:
+        connection = await asyncpg.connect(self._database_url)
+        client = Client()
+        try:
+            await prepare(connection)
+            with contextlib.suppress(OSError, nats.errors.Error, TimeoutError):
+                await client.connect(self._nats_url, max_reconnect_attempts=-1, connect_timeout=2)
+            source = Source(EventStore(connection), client, poll_s=self._poll_s)
+            while True:
+                await self._follow(connection, source)
+        finally:
+            connection.terminate()
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(client.close(), 2.0)
+
+    async def _follow(self, connection: Connection, source: Source) -> None:
+        """Follows the generation that is live now, until it is not, or an event of it is parked."""
+        generation = await load_generation(connection)
+        self.position = generation.position
+        try:
+            while True:
+                stored = await source.after(generation.position, BATCH_MAX)
+                if stored:
+                    await apply(connection, generation, stored)
+                    self.position = generation.position
+        except Moved as moved:
+            log.info("projector: %s", moved)
+        except Parked as parked:
+            log.error("projector: %s", parked)
+            await asyncio.sleep(PARKED_DELAY_S)
+
+
+async def apply(
+    connection: Connection,
+    generation: Generation,
+    stored: Sequence[bytes],
+    *,
+    live: bool = True,
+) -> None:
+    """Writes a batch. One that cannot be applied is halved until the event is found that is at fault: Parked."""
+    try:
+        await write_batch(connection, generation, stored, live=live)
+    except UNAPPLICABLE as error:
+        if len(stored) == 1:
+            await park(connection, generation, error)
+            raise Parked(f"position {generation.parked_position} cannot be applied: {error!r}") from error
+        middle = len(stored) // 2
+        await apply(connection, generation, stored[:middle], live=live)
+        await apply(connection, generation, stored[middle:], live=live)

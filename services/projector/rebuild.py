@@ -1,0 +1,139 @@
+"""Builds the read models anew from the event store, beside the live ones, and switches to them in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import asyncpg
+import msgspec
+
+from services.projector.consumer import apply
+from services.projector.tables import Connection, Generation, load_generation, prepare, write_batch
+
+BATCH_MAX = 50_000
+OLD_QUERIES_S = 1.0
+
+
+class AlreadyRebuilding(Exception):
+    """Two rebuilds at once would only be in each other's way."""
+
+
+class Rebuilt(msgspec.Struct, frozen=True):
+    """What a rebuild did. `differences` names the read models whose rows were not those that the history gives."""
+
+    generation: int
+    position: int
+    seconds: float
+    switch_seconds: float
+    differences: list[str]
+
+
+CREATE = "SELECT create_generation()"
+LOCK_LIVE = "SELECT generation, position FROM generation WHERE live FOR UPDATE"
+CHECKSUM = "SELECT model, rows, checksum FROM checksum_generation($1)"
+TAKE_LIVE = "UPDATE generation SET live = false WHERE live"
+MAKE_LIVE = "UPDATE generation SET live = true WHERE generation = $1"
+DROP = "SELECT drop_generation($1)"
+
+
+async def rebuild(database_url: str, progress: Callable[[int, int], None] = lambda _done, _head: None) -> Rebuilt:
+    """Queries are answered all the while, from the old generation and then from the new one.
+
+    `progress` is called with the position reached and the store's head. Raises Parked on an event that cannot be
+    applied; the live generation is then as it was.
+    """
+    began = time.monotonic()
+    connection, reader = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    made: int | None = None
+    try:
+        await prepare(connection)
+        await _alone(connection)
+        made = int(await connection.fetchval(CREATE))
+        generation = await load_generation(connection, made)
+        await _fill(connection, reader, generation, progress)
+        rebuilt = await _switch(connection, generation, began)
+        made = None
+        return rebuilt
+    finally:
+        if made is not None and not connection.is_closed():
+            await connection.execute(DROP, made)
+        connection.terminate()
+        reader.terminate()
+
+
+ALONE = "SELECT pg_try_advisory_lock(7310579630513578617)"
+LEFT_OVER = "SELECT generation FROM generation WHERE NOT live"
+
+
+async def _alone(connection: Connection) -> None:
+    """One rebuild at a time; what one that was killed has left behind is dropped."""
+    if not await connection.fetchval(ALONE):
+        raise AlreadyRebuilding("another rebuild is under way on this database")
+    for record in await connection.fetch(LEFT_OVER):
+        await connection.execute(DROP, record["generation"])
+
+
+BATCH_AFTER = """
+SELECT array_agg(data ORDER BY position) FROM event WHERE position > $1 AND position <= $2
+"""
+HEAD = "SELECT position FROM event_head"
+
+
+async def _fill(
+    connection: Connection, reader: Connection, generation: Generation, progress: Callable[[int, int], None]
+) -> None:
+    """Applies batches until the head is near; the next batch is read while one is written."""
+    head = int(await reader.fetchval(HEAD))
+    reading = asyncio.ensure_future(_read(reader, generation.position))
+    while True:
+        stored = await reading
+        if not stored:
+            return
+        reading = asyncio.ensure_future(_read(reader, generation.position + len(stored)))
+        try:
+            await apply(connection, generation, stored, live=False)
+        except BaseException:
+            reading.cancel()
+            raise
+        progress(generation.position, max(head, generation.position))
+
+
+async def _read(reader: Connection, position: int) -> list[bytes]:
+    stored: list[bytes] | None = await reader.fetchval(BATCH_AFTER, position, position + BATCH_MAX)
+    return stored or []
+
+
+async def _switch(connection: Connection, generation: Generation, began: float) -> Rebuilt:
+    """Holds the live generation still, draws level with it, compares, and takes its place."""
+    paused = time.monotonic()
+    async with connection.transaction():
+        record = await connection.fetchrow(LOCK_LIVE)
+        assert record is not None
+        old, position = record
+        if stored := await connection.fetchval(BATCH_AFTER, generation.position, position):
+            await write_batch(connection, generation, stored, live=False)
+        differences = await _differences(connection, old, generation.number) if generation.position == position else []
+        await connection.execute(TAKE_LIVE)
+        await connection.execute(MAKE_LIVE, generation.number)
+    ended = time.monotonic()
+    await _drop(connection, old)
+    return Rebuilt(generation.number, generation.position, ended - began, ended - paused, differences)
+
+
+async def _differences(connection: Connection, old: int, new: int) -> list[str]:
+    sums = [{row["model"]: tuple(row) for row in await connection.fetch(CHECKSUM, number)} for number in (old, new)]
+    return [model for model in sums[0] if sums[0][model] != sums[1][model]]
+
+
+async def _drop(connection: Connection, old: int) -> None:
+    """Waits for queries of the old generation without holding up new ones for long."""
+    while True:
+        try:
+            async with connection.transaction():
+                await connection.execute("SET LOCAL lock_timeout = '200ms'")
+                await connection.execute(DROP, old)
+            return
+        except asyncpg.LockNotAvailableError:
+            await asyncio.sleep(OLD_QUERIES_S)

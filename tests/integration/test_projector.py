@@ -1,0 +1,181 @@
+"""The projector on a real PostgreSQL and a real JetStream, against the notes' own SQL."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Sequence
+
+import asyncpg
+import nats
+import pytest
+
+from services.command.relay import Relay
+from services.projector.consumer import Parked, Projector, apply
+from services.projector.rebuild import AlreadyRebuilding, rebuild
+from services.projector.tables import Moved, load_generation, prepare, write_batch
+from shared.embedded import EmbeddedNats
+from shared.event_store import EventStore
+from shared.events import encode_event
+from shared.jetstream import STREAM
+from tests.histories import append_history, history, oracle, table
+
+BOUND_S = 30
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[EventStore]:
+    connection = await asyncpg.connect(database_url)
+    await prepare(connection)
+    yield EventStore(connection)
+    await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def running(database_url: str, nats_url: str, projectors: int = 1) -> AsyncIterator[Sequence[Projector]]:
+    relay, made = Relay(database_url, nats_url, poll_s=0.05), [
+        Projector(database_url, nats_url, poll_s=0.1) for _ in range(projectors)
+    ]  # fmt: skip
+    tasks = [asyncio.create_task(one.run()) for one in (relay, *made)]
+    try:
+        yield made
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def level(store: EventStore) -> None:
+    async with asyncio.timeout(BOUND_S):
+        while await store.connection.fetchval("SELECT position FROM generation WHERE live") < await store.head():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_in_any_batches_the_table_is_what_the_notes_query_gives(store: EventStore, seed: int) -> None:
+    events = history(seed, 400)
+    stored = [encode_event(event) for event in events]
+    generation = await load_generation(store.connection)
+    while generation.position < len(stored):
+        batch = 1 + (generation.position * 7 + seed) % 60
+        await write_batch(store.connection, generation, stored[generation.position :][:batch])
+    assert await table(store.connection) == await oracle(store.connection, events)
+
+
+async def test_live_over_the_stream_with_two_projectors(
+    store: EventStore, database_url: str, nats_server: EmbeddedNats
+) -> None:
+    events = history(7, 600)
+    async with running(database_url, nats_server.url, projectors=2):
+        for start in range(0, 600, 50):
+            await append_history(store, events[start : start + 50])
+        await level(store)
+    assert await table(store.connection) == await oracle(store.connection, events)
+
+
+async def test_a_redelivered_batch_changes_nothing(store: EventStore) -> None:
+    stored = [encode_event(event) for event in history(1, 50)]
+    first, second = [await load_generation(store.connection) for _ in range(2)]
+    await write_batch(store.connection, first, stored)
+    before = await table(store.connection)
+    with pytest.raises(Moved):
+        await write_batch(store.connection, second, stored)
+    assert await table(store.connection) == before
+
+
+async def test_a_lost_stream_and_a_dead_server_are_gone_around(
+    store: EventStore, database_url: str, nats_server: EmbeddedNats
+) -> None:
+    events = history(2, 300)
+    async with running(database_url, nats_server.url):
+        await append_history(store, events[:100])
+        await level(store)
+        client = await nats.connect(nats_server.url)
+        await client.jetstream().delete_stream(STREAM)
+        await client.close()
+        await append_history(store, events[100:200])
+        await level(store)
+        nats_server.stop(signal.SIGKILL)
+        await append_history(store, events[200:])
+        await level(store)
+        nats_server.start()
+    assert await table(store.connection) == await oracle(store.connection, events)
+
+
+async def test_a_restarted_projector_goes_on_after_its_checkpoint(
+    store: EventStore, database_url: str, nats_server: EmbeddedNats
+) -> None:
+    events = history(3, 300)
+    for start in (0, 150):
+        async with running(database_url, nats_server.url):
+            await append_history(store, events[start : start + 150])
+            await level(store)
+    assert await table(store.connection) == await oracle(store.connection, events)
+
+
+async def test_an_event_that_cannot_be_applied_is_found_and_stops_the_generation(store: EventStore) -> None:
+    events = history(4, 100)
+    stored = [encode_event(event) for event in events]
+    stored[63] = b'{"type":"NobodyKnows"}'
+    generation = await load_generation(store.connection)
+    with pytest.raises(Parked, match="position 64"):
+        await apply(store.connection, generation, stored)
+    row = await store.connection.fetchrow("SELECT position, parked_position, parked_error FROM generation")
+    assert row is not None
+    assert (row["position"], row["parked_position"]) == (63, 64)
+    assert "NobodyKnows" in row["parked_error"]
+    assert await table(store.connection) == await oracle(store.connection, events[:63])
+
+
+async def test_a_rebuild_gives_the_same_rows_and_mends_a_table_that_was_tampered_with(
+    store: EventStore, database_url: str, nats_server: EmbeddedNats
+) -> None:
+    events = history(5, 500)
+    await append_history(store, events)
+    async with running(database_url, nats_server.url):
+        await level(store)
+        assert (await rebuild(database_url)).differences == []
+        await store.connection.execute("UPDATE availability_hour SET booked_cores = 7 WHERE pool = 1")
+        rebuilt = await rebuild(database_url)
+        assert rebuilt.differences == ["availability_hour"]
+    assert await table(store.connection) == await oracle(store.connection, events)
+    generations = await store.connection.fetch("SELECT generation, live FROM generation")
+    assert [tuple(row) for row in generations] == [(rebuilt.generation, True)]
+
+
+async def test_queries_and_the_projector_go_on_during_a_rebuild(
+    store: EventStore, database_url: str, nats_server: EmbeddedNats
+) -> None:
+    events = history(8, 2000, projects=3)
+    await append_history(store, events[:1000])
+    reader = await asyncpg.connect(database_url)
+    seen: list[int] = []
+
+    async def read() -> None:
+        while True:
+            rows = await reader.fetch(
+                "SELECT g.position, count(*) FROM generation g JOIN availability_hour USING (generation) "
+                "WHERE g.live GROUP BY 1"
+            )
+            seen.extend(row["position"] for row in rows)
+
+    async with running(database_url, nats_server.url):
+        await level(store)
+        reading = asyncio.create_task(read())
+        rebuilding = asyncio.create_task(rebuild(database_url))
+        for start in range(1000, 2000, 100):
+            await append_history(store, events[start : start + 100])
+            await asyncio.sleep(0)
+        await rebuilding
+        await level(store)
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+    await reader.close()
+    assert seen == sorted(seen)
+    assert await table(store.connection) == await oracle(store.connection, events)
+
+
+async def test_one_rebuild_at_a_time(store: EventStore, database_url: str) -> None:
+    await store.connection.fetchval("SELECT pg_advisory_lock(7310579630513578617)")
+    with pytest.raises(AlreadyRebuilding):
+        await rebuild(database_url)
