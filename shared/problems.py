@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.utils.scope.state import ScopeState
 
 from shared.errors import HourbookError
 
@@ -25,12 +27,44 @@ def hourbook_error(_: Request[Any, Any, Any], error: HourbookError) -> Response[
     return problem(error.status, error.code, error.title, error.detail, error.facts)
 
 
-def validation_error(_: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
-    """A malformed body or parameter: 400, with each bad field that the decoder named."""
+def validation_error(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
+    """A malformed body or parameter: 400, with each bad field."""
     extra: Any = error.extra if isinstance(error.extra, list) else []
-    errors = [{"field": item.get("key", ""), "detail": item.get("message", "")} for item in extra]
+    errors = bad_fields(request) or [
+        {"field": item.get("key", ""), "detail": item.get("message", "")} for item in extra
+    ]
     detail = "; ".join(f"{item['field']}: {item['detail']}" for item in errors) or error.detail
     return problem(400, "invalid_field", "A field of the request is not valid", detail, {"errors": errors})
+
+
+def bad_fields(request: Request[Any, Any, Any]) -> list[dict[str, str]]:
+    """Every field of the body that is not as its type says: the decoder itself stops at the first."""
+    body = ScopeState.from_scope(request.scope).body
+    kind = request.route_handler.parsed_data_field
+    if not isinstance(body, bytes) or kind is None:
+        return []
+    try:
+        given = msgspec.json.decode(body)
+        fields = msgspec.structs.fields(kind.annotation)
+    except (msgspec.DecodeError, TypeError):
+        return []
+    return list(_bad_fields(fields, given)) if isinstance(given, dict) else []
+
+
+def _bad_fields(fields: tuple[msgspec.structs.FieldInfo, ...], given: dict[str, Any]) -> Iterator[dict[str, str]]:
+    names = [field.encode_name for field in fields]
+    for name in given:
+        if name not in names:
+            yield {"field": name, "detail": f"unknown field; there are {', '.join(sorted(names))}"}
+    for field in fields:
+        if field.encode_name not in given:
+            if field.required:
+                yield {"field": field.encode_name, "detail": "required field is missing"}
+            continue
+        try:
+            msgspec.convert(given[field.encode_name], field.type)
+        except msgspec.ValidationError as error:
+            yield {"field": field.encode_name, "detail": str(error)}
 
 
 def http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

@@ -19,6 +19,7 @@ import msgspec
 
 from services.command.domain import Command, ProjectState, decide, evolve
 from services.command.domain.commands import Context
+from services.command.snapshots import load_snapshot, save_snapshot, size_of, worth_saving
 from shared.errors import HourbookError, UnknownId
 from shared.event_store import EventStore, Pending, Stored
 from shared.events import decode_event, encode_event
@@ -92,7 +93,8 @@ class Decided(msgspec.Struct):
 class CommandHandler:
     """`submit` from any number of tasks; `run` once. `batch_max` bounds a transaction, `queue_max` what may wait."""
 
-    projects_max: ClassVar[int] = 256
+    projects_max: ClassVar[int] = 1024
+    state_bytes_max: ClassVar[int] = 1 << 30
 
     def __init__(
         self,
@@ -108,6 +110,7 @@ class CommandHandler:
         self._waiting: deque[Submitted] = deque()
         self._arrived = asyncio.Event()
         self._states: OrderedDict[str, ProjectState] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._store: EventStore | None = None
         self._on_append = on_append or (lambda: None)
         self.head = 0
@@ -284,16 +287,33 @@ class CommandHandler:
             else:
                 _resolve(one.submitted, Answer(position, one.version, [event.data for event in one.events]))
         self.head = max(self.head, position)
-        while len(self._states) > self.projects_max:
-            self._states.popitem(last=False)
+        self._bound_memory({one.submitted.project for one in decided})
+
+    def _bound_memory(self, touched: set[str]) -> None:
+        """Forgets the projects that were used longest ago, as long as there are too many or they hold too much."""
+        for project in touched & self._states.keys():
+            self._sizes[project] = size_of(self._states[project])
+        while len(self._states) > 1 and (
+            len(self._states) > self.projects_max
+            or sum(self._sizes.get(project, 0) for project in self._states) > self.state_bytes_max
+        ):
+            forgotten, _ = self._states.popitem(last=False)
+            self._sizes.pop(forgotten, None)
 
     async def _catch_up(self, store: EventStore, project: str) -> None:
         """Reads what the cached state of a project has not seen; all of it when there is none."""
-        state = self._states.pop(project, None) or ProjectState()
+        state = self._states.pop(project, None)
+        cold, position = state is None, 0
+        if state is None:
+            state, position = await load_snapshot(store.connection, project)
+        before = state.version
         async for event in store.stream_after(project, state.version):
             evolve(state, decode_event(event.data))
-            self.head = max(self.head, event.position)
+            position = event.position
+        self.head = max(self.head, position)
         self._states[project] = state
+        if cold and worth_saving(state.version - before, state.version):
+            await save_snapshot(store.connection, project, state, position)
 
     _outcome_unknown = False
 

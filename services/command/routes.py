@@ -59,7 +59,7 @@ class Commands(Controller):
 
     @post("/resources/{grant:uuid}/withdraw")
     async def withdraw_grant(
-        self, request: AnyRequest, grant: FromPath[UUID], data: JSONBody[ReasonRequest | None]
+        self, request: AnyRequest, grant: FromPath[UUID], data: JSONBody[ReasonRequest | None] = None
     ) -> Response[bytes]:
         project = await self.handler.project_of(grant, "id", "grant")
         return await self._do(request, data or ReasonRequest(), project, WithdrawGrant(grant=grant), str(grant))
@@ -95,7 +95,7 @@ class Commands(Controller):
 
     @post("/bookings/{booking:uuid}/cancel")
     async def cancel_booking(
-        self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[ReasonRequest | None]
+        self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[ReasonRequest | None] = None
     ) -> Response[bytes]:
         project = await self.handler.project_of(booking, "id", "booking")
         return await self._do(request, data or ReasonRequest(), project, CancelBooking(booking=booking), str(booking))

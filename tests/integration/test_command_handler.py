@@ -9,14 +9,16 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from services.command.domain import Command, CreateBooking, CreateGrant, CreateProject
+from services.command.domain import Command, CreateBooking, CreateGrant, CreateProject, ProjectState, evolve
 from services.command.domain.commands import Context
 from services.command.handler import Answer, CommandHandler, KeyReused, QueueFull
+from services.command.snapshots import decode_state, encode_state
 from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError
 from shared.event_store import EventStore
 from shared.events import BookingCreated, decode_event
 from shared.hours import Period, hour_of
+from tests.histories import history
 
 T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
 DAY = Period(T0, T0 + 24)
@@ -129,3 +131,40 @@ async def test_one_refused_command_leaves_its_batch_alone(database_url: str) -> 
         await project_of(handler, 5)
         outcomes = await asyncio.gather(*(send(handler, booking(n)) for n in (2, 9, 3)), return_exceptions=True)
     assert [isinstance(outcome, HourbookError) for outcome in outcomes] == [False, True, False]
+
+
+async def test_a_cold_start_uses_the_snapshot_and_the_tail(database_url: str) -> None:
+    async with running(database_url) as handler:
+        await project_of(handler, 3000)
+        await asyncio.gather(*(send(handler, booking()) for _ in range(1500)))
+    connection = await asyncpg.connect(database_url)
+    async with running(database_url) as handler:
+        await send(handler, booking())
+    saved = await connection.fetchrow("SELECT version, position FROM snapshot")
+    assert saved is not None
+    assert tuple(saved) == (1502, 1502)
+    async with running(database_url) as handler:
+        await asyncio.gather(*(send(handler, booking()) for _ in range(1499)))
+        with pytest.raises(CapacityExceeded):
+            await send(handler, booking())
+    await connection.execute("UPDATE snapshot SET state = 'unreadable'")
+    async with running(database_url) as handler:
+        with pytest.raises(CapacityExceeded):
+            await send(handler, booking())
+    await connection.close()
+
+
+async def test_a_snapshot_holds_all_that_the_events_made() -> None:
+    for seed in range(5):
+        state = ProjectState()
+        for event in history(seed, 200, projects=1):
+            evolve(state, event)
+        again = decode_state(encode_state(state), state.version)
+        assert (again.version, again.name, again.grants, again.bookings) == (
+            state.version, state.name, state.grants, state.bookings,
+        )  # fmt: skip
+        for name, pool in state.pools.items():
+            assert (again.pools[name].parent, again.pools[name].period) == (pool.parent, pool.period)
+            for one, other in ((pool.size, again.pools[name].size), (pool.free, again.pools[name].free)):
+                assert one.base == other.base
+                assert (one.cells == other.cells).all()

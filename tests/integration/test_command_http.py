@@ -95,6 +95,25 @@ async def test_bad_input_names_its_field_and_changes_nothing(
     assert (await client.post("/resources/create", json=GRANT)).json()["position"] == 2
 
 
+async def test_every_bad_field_is_named(client: AsyncTestClient[Any]) -> None:
+    answer = await client.post("/resources/create", json={"cores": -1, "memory": "x", "cpus": 1, "project": "gaia"})
+    assert answer.status_code == 400
+    named = {error["field"] for error in answer.json()["errors"]}
+    assert named == {"cores", "memory", "cpus", "startdate", "enddate"}
+
+
+async def test_a_cancel_and_a_withdrawal_need_no_body(client: AsyncTestClient[Any]) -> None:
+    grant = (await client.post("/resources/create", json=GRANT)).json()["id"]
+    booking = (await client.post("/bookings/create", json=GRANT | {"account": "ada"})).json()["id"]
+    assert (await client.post(f"/bookings/{booking}/cancel")).status_code == 201
+    assert (await client.post(f"/resources/{grant}/withdraw")).status_code == 201
+
+
+async def test_a_policy_that_is_not_known_is_refused(client: AsyncTestClient[Any]) -> None:
+    answer = await client.post("/projects/create", json={"id": "two", "name": "Two", "overcommit": "always"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "overcommit")
+
+
 async def test_bodies_that_are_no_json_or_too_large_are_refused(client: AsyncTestClient[Any]) -> None:
     for body, status in ((b"\xff\xfe{", 400), (b"{", 400), (b"x" * 10_000_000, 413)):
         answer = await client.post("/resources/create", content=body, headers={"Content-Type": "application/json"})
