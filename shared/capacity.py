@@ -17,7 +17,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]
 Vector = npt.NDArray[np.int64]
 
 
-class Capacity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Capacity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """`servers` and `cores` are counts, `memory` is MiB, the three discs are GiB. A field left out is 0."""
 
     servers: Count = 0

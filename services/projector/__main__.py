@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -17,6 +18,7 @@ from shared.settings import settings_from
 
 
 def main() -> None:
+    gc.set_threshold(100_000, 50, 50)  # a batch makes many objects that live just as long as it, and no cycles
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         settings = settings_from(os.environ, Settings)

@@ -6,6 +6,7 @@ import struct
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -222,7 +223,7 @@ async def _write_claims(
 ) -> None:
     if changes.created:
         columns = ["generation", "id", "pool", "starts", "ends", *DIMENSIONS, "actor", told]
-        packed = [_pack_claim(generation.number, claim) for claim in changes.created.values()]
+        packed = [_pack_claim(generation.number, *created) for created in changes.created.items()]
         await _copy(connection, f"{table}_{generation.number}", packed, columns)
     if changes.ends:
         cut, drop = CUTS[table]
@@ -231,13 +232,13 @@ async def _write_claims(
         await connection.execute(drop, generation.number, ids)
 
 
-def _pack_claim(generation: int, claim: Claim) -> bytes:
+def _pack_claim(generation: int, claim_id: UUID, claim: Claim) -> bytes:
     """A row of live_grant or live_booking as COPY's binary format has it."""
-    a, b, c, d, e, f = claim.counts
-    actor, told = claim.actor.encode(), None if claim.told is None else claim.told.encode()
+    pool, start, end, (a, b, c, d, e, f), by, named = claim
+    actor, told = by.encode(), None if named is None else named.encode()
     head = CLAIM_HEAD.pack(
-        CLAIM_FIELDS, 4, generation, 16, claim.id.bytes, 4, claim.pool,
-        8, (claim.start - Y2000) * HOUR_US, 8, (claim.end - Y2000) * HOUR_US,
+        CLAIM_FIELDS, 4, generation, 16, claim_id.bytes, 4, pool,
+        8, (start - Y2000) * HOUR_US, 8, (end - Y2000) * HOUR_US,
         8, a, 8, b, 8, c, 8, d, 8, e, 8, f,
     )  # fmt: skip
     size = len(actor).to_bytes(4, "big")

@@ -14,7 +14,7 @@ import msgspec
 from shared.capacity import Capacity
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type"):
     """What every event carries: when it was decided, by whom, why, for which command, in which schema version."""
 
     at: datetime
@@ -25,12 +25,12 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     schema: int = 1
 
 
-class ProjectCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, tag="ProjectCreated"):
+class ProjectCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ProjectCreated"):
     name: str
     overcommit: str = "never"
 
 
-class GrantCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, tag="GrantCreated"):
+class GrantCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="GrantCreated"):
     """`capacity` is granted to the project in every hour of `[start, end)`."""
 
     grant: UUID
@@ -40,7 +40,7 @@ class GrantCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, tag=
     source: str | None = None
 
 
-class GrantWithdrawn(Recorded, frozen=True, kw_only=True, omit_defaults=True, tag="GrantWithdrawn"):
+class GrantWithdrawn(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="GrantWithdrawn"):
     """`capacity` is no longer granted in `[start, end)`, the part of the grant that had not begun."""
 
     grant: UUID
@@ -49,7 +49,7 @@ class GrantWithdrawn(Recorded, frozen=True, kw_only=True, omit_defaults=True, ta
     capacity: Capacity
 
 
-class ClusterCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, tag="ClusterCreated"):
+class ClusterCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterCreated"):
     """A cluster of `capacity` is drawn from `parent` (a project or a cluster) in `[start, end)`."""
 
     cluster: str
@@ -60,7 +60,7 @@ class ClusterCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, ta
     capacity: Capacity
 
 
-class ClusterResized(Recorded, frozen=True, kw_only=True, omit_defaults=True, tag="ClusterResized"):
+class ClusterResized(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterResized"):
     """The cluster's size is `capacity` in `[start, end)`; after it, the sizes planned before stand again."""
 
     cluster: str
@@ -69,7 +69,7 @@ class ClusterResized(Recorded, frozen=True, kw_only=True, omit_defaults=True, ta
     capacity: Capacity
 
 
-class BookingCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, tag="BookingCreated"):
+class BookingCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingCreated"):
     """`account` holds `capacity` of `pool` in `[start, end)`."""
 
     booking: UUID
@@ -80,7 +80,7 @@ class BookingCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, ta
     capacity: Capacity
 
 
-class BookingCancelled(Recorded, frozen=True, kw_only=True, omit_defaults=True, tag="BookingCancelled"):
+class BookingCancelled(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingCancelled"):
     """`capacity` goes back to `pool` in `[start, end)`, the part of the booking that had not begun."""
 
     booking: UUID

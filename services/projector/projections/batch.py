@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from services.projector.projections.availability import AvailabilityChanges, Counts
-from services.projector.projections.claims import Claim, ClaimChanges
+from services.projector.projections.claims import ClaimChanges
 from services.projector.projections.pools import PoolChanges, PoolRow, Pools
 from shared.capacity import Vector
 from shared.events import (
@@ -72,24 +72,25 @@ def apply(changes: Changes, position: int, event: Event) -> None:
     pools, availability = changes.pools, changes.availability
     match event:
         case BookingCreated():
-            pool, period = pools.touch(event.pool, position), hours_of(event.start, event.end)
-            availability.book(pool, *period, event.capacity.counts())
-            claim = Claim(event.booking, pool, *period, event.capacity.counts(), event.actor, event.account)
-            changes.bookings.create(claim)
+            pool, start, end = pools.touch(event.pool, position), hour_of(event.start), hour_of(event.end)
+            counts = event.capacity.counts()
+            availability.booked[pool].append((start, end, counts))
+            changes.bookings.created[event.booking] = (pool, start, end, counts, event.actor, event.account)
         case BookingCancelled():
-            pool, period = pools.touch(event.pool, position), hours_of(event.start, event.end)
-            availability.book(pool, *period, negative(event.capacity.counts()))
-            changes.bookings.cut(event.booking, period[0])
+            pool, start, end = pools.touch(event.pool, position), hour_of(event.start), hour_of(event.end)
+            availability.booked[pool].append((start, end, negative(event.capacity.counts())))
+            changes.bookings.cut(event.booking, start)
         case ProjectCreated():
             pools.create(PoolRow(event.project, None, event.project, event.name, "project", None, None), position)
         case GrantCreated():
-            pool, period = pools.touch(event.project, position), hours_of(event.start, event.end)
-            availability.grant(pool, *period, event.capacity.counts())
-            changes.grants.create(Claim(event.grant, pool, *period, event.capacity.counts(), event.actor, event.source))
+            pool, start, end = pools.touch(event.project, position), hour_of(event.start), hour_of(event.end)
+            counts = event.capacity.counts()
+            availability.granted[pool].append((start, end, counts))
+            changes.grants.created[event.grant] = (pool, start, end, counts, event.actor, event.source)
         case GrantWithdrawn():
-            pool, period = pools.touch(event.project, position), hours_of(event.start, event.end)
-            availability.grant(pool, *period, negative(event.capacity.counts()))
-            changes.grants.cut(event.grant, period[0])
+            pool, start, end = pools.touch(event.project, position), hour_of(event.start), hour_of(event.end)
+            availability.granted[pool].append((start, end, negative(event.capacity.counts())))
+            changes.grants.cut(event.grant, start)
         case ClusterCreated():
             _create_cluster(changes, position, event)
         case ClusterResized():
@@ -103,8 +104,8 @@ def _create_cluster(changes: Changes, position: int, event: ClusterCreated) -> N
     name = event.cluster.rsplit(".", 1)[-1]
     row = PoolRow(event.cluster, parent, event.project, name, event.kind, start, end)
     cluster = changes.pools.create(row, position)
-    changes.availability.grant(cluster, start, end, event.capacity.counts())
-    changes.availability.book(parent, start, end, event.capacity.counts())
+    changes.availability.granted[cluster].append((start, end, event.capacity.counts()))
+    changes.availability.booked[parent].append((start, end, event.capacity.counts()))
     if event.cluster in changes.sizes:
         changes.sizes[event.cluster].write(start, end, event.capacity.vector())
 
@@ -116,8 +117,8 @@ def _resize_cluster(changes: Changes, position: int, event: ClusterResized) -> N
     size, before = event.capacity.vector(), changes.sizes[event.cluster]
     growth = size - before.read(start, end)
     for low, high, amount in runs(start, growth):
-        changes.availability.grant(cluster, low, high, amount)
-        changes.availability.book(parent, low, high, amount)
+        changes.availability.granted[cluster].append((low, high, amount))
+        changes.availability.booked[parent].append((low, high, amount))
     before.write(start, end, size)
 
 
