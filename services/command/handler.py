@@ -90,6 +90,15 @@ class Decided(msgspec.Struct):
     refusal: HourbookError | None = None
 
 
+class Loading(msgspec.Struct):
+    """A state on its way to the store's version. Should time run out, the next attempt goes on from here."""
+
+    state: ProjectState
+    position: int
+    saved_version: int
+    cold: bool
+
+
 class CommandHandler:
     """`submit` from any number of tasks; `run` once. `batch_max` bounds a transaction, `queue_max` what may wait."""
 
@@ -110,6 +119,7 @@ class CommandHandler:
         self._waiting: deque[Submitted] = deque()
         self._arrived = asyncio.Event()
         self._states: OrderedDict[str, ProjectState] = OrderedDict()
+        self._loading: dict[str, Loading] = {}
         self._sizes: dict[str, int] = {}
         self._store: EventStore | None = None
         self._on_append = on_append or (lambda: None)
@@ -302,18 +312,19 @@ class CommandHandler:
 
     async def _catch_up(self, store: EventStore, project: str) -> None:
         """Reads what the cached state of a project has not seen; all of it when there is none."""
-        state = self._states.pop(project, None)
-        cold, position = state is None, 0
-        if state is None:
-            state, position = await load_snapshot(store.connection, project)
-        before = state.version
+        loading = self._loading.get(project)
+        if loading is None:
+            cached = self._states.pop(project, None)
+            state, position = (cached, 0) if cached else await load_snapshot(store.connection, project)
+            loading = self._loading[project] = Loading(state, position, state.version, cold=cached is None)
+        state = loading.state
         async for event in store.stream_after(project, state.version):
             evolve(state, decode_event(event.data))
-            position = event.position
-        self.head = max(self.head, position)
-        self._states[project] = state
-        if cold and worth_saving(state.version - before, state.version):
-            await save_snapshot(store.connection, project, state, position)
+            loading.position = event.position
+        self.head = max(self.head, loading.position)
+        self._states[project] = self._loading.pop(project).state
+        if loading.cold and worth_saving(state.version - loading.saved_version, state.version):
+            await save_snapshot(store.connection, project, state, loading.position)
 
     _outcome_unknown = False
 

@@ -11,7 +11,7 @@ import pytest
 
 from services.command.domain import Command, CreateBooking, CreateGrant, CreateProject, ProjectState, evolve
 from services.command.domain.commands import Context
-from services.command.handler import Answer, CommandHandler, KeyReused, QueueFull
+from services.command.handler import Answer, CommandHandler, KeyReused, QueueFull, StoreUnavailable
 from services.command.snapshots import decode_state, encode_state
 from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError
@@ -25,8 +25,10 @@ DAY = Period(T0, T0 + 24)
 
 
 @contextlib.asynccontextmanager
-async def running(database_url: str, queue_max: int = 10_000) -> AsyncIterator[CommandHandler]:
-    handler = CommandHandler(database_url, queue_max=queue_max)
+async def running(
+    database_url: str, queue_max: int = 10_000, patience_s: float = 10.0
+) -> AsyncIterator[CommandHandler]:
+    handler = CommandHandler(database_url, queue_max=queue_max, patience_s=patience_s)
     task = asyncio.create_task(handler.run())
     try:
         yield handler
@@ -152,6 +154,20 @@ async def test_a_cold_start_uses_the_snapshot_and_the_tail(database_url: str) ->
         with pytest.raises(CapacityExceeded):
             await send(handler, booking())
     await connection.close()
+
+
+async def test_a_start_that_takes_longer_than_patience_gets_there_all_the_same(database_url: str) -> None:
+    async with running(database_url) as handler:
+        await project_of(handler, 3000)
+        await asyncio.gather(*(send(handler, booking()) for _ in range(2000)))
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("DELETE FROM snapshot")
+    await connection.close()
+    async with running(database_url, patience_s=0.03) as handler, asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(StoreUnavailable):
+                await send(handler, booking())
+                break
 
 
 async def test_a_snapshot_holds_all_that_the_events_made() -> None:

@@ -1,0 +1,28 @@
+"""The ceiling of the stack: the same server and framework with handlers that do nothing but decode the same body."""
+
+from __future__ import annotations
+
+import sys
+
+import uvicorn
+from litestar import Litestar, Response, get, post
+from litestar.params import JSONBody
+
+from services.command.requests import BookingRequest
+
+ANSWER = b'{"id":"00000000-0000-0000-0000-000000000000","position":1,"version":1,"decided":[]}'
+
+
+@post("/bookings/create")
+async def create_booking(data: JSONBody[BookingRequest]) -> Response[bytes]:
+    return Response(ANSWER if data.account else b"", media_type="application/json")
+
+
+@get("/available/select")
+async def select() -> Response[bytes]:
+    return Response(ANSWER, media_type="application/json")
+
+
+if __name__ == "__main__":
+    app = Litestar([create_booking, select])
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=False, log_level="warning")

@@ -1,0 +1,259 @@
+"""The five measurements of the README. Each yields rows as it gets them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import asyncpg
+import httpx
+import msgspec
+
+from services.projector.rebuild import rebuild
+from shared.hours import iso
+from tests.bench.history import BOOKED_HOURS, MONTH_HOURS, T0, History
+from tests.bench.load import drive, get, post
+from tests.bench.system import System
+
+
+class Row(msgspec.Struct):
+    """A line of the table."""
+
+    what: str
+    measured: str
+    beside: str = ""
+    ratio: str = ""
+    aim: str = ""
+
+
+Measure = Callable[[System, int, float], AsyncIterator[Row]]
+PROJECT = "bench"
+
+
+def bookings(project: str = PROJECT) -> Callable[[], bytes]:
+    """Requests for bookings of 72 hours that begin within the month, over and over."""
+    chance, made = random.Random(2), []
+    for _ in range(500):
+        start = T0 + chance.randrange(MONTH_HOURS - BOOKED_HOURS)
+        body = {
+            "project": project, "account": "ada", "cores": 1, "memory": 2,
+            "startdate": iso(start), "enddate": iso(start + BOOKED_HOURS),
+        }  # fmt: skip
+        made.append(post("/bookings/create", msgspec.json.encode(body)))
+    return itertools.cycle(made).__next__
+
+
+async def warm(port: int) -> None:
+    """Until a booking is accepted: a process that has just begun reads the project first."""
+    async with asyncio.timeout(120):
+        while not (await drive(port, bookings(), connections=1, seconds=0.01)).rate:
+            pass
+
+
+async def accepted_against_the_ceiling(system: System, _: int, seconds: float) -> AsyncIterator[Row]:
+    connection = await asyncpg.connect(system.postgres.url)
+    await History(connection, PROJECT).begin()
+    with system.command() as command, system.ceiling() as ceiling:
+        await warm(command)
+        rounds = [
+            (await drive(command, bookings(), seconds=seconds), await drive(ceiling, bookings(), seconds=seconds))
+            for _ in range(3)
+        ]
+    measured, beside = [statistics.median(load.rate for load in loads) for loads in zip(*rounds, strict=True)]
+    ratio = statistics.median(one.rate / other.rate for one, other in rounds)
+    yield Row(
+        "bookings accepted over HTTP, 64 connections", f"{measured:,.0f}/s",
+        f"{beside:,.0f}/s: the same server, only decoding the body", f"{ratio:.2f}", "≥ 0.7",
+    )  # fmt: skip
+    p99 = statistics.median(one.percentile(99) for one, _ in rounds)
+    yield Row("p99 of those", f"{p99 * 1000:.1f} ms")
+    await connection.close()
+
+
+async def accepted_as_the_project_grows(system: System, most: int, seconds: float) -> AsyncIterator[Row]:
+    connection = await asyncpg.connect(system.postgres.url)
+    rates: dict[int, float] = {}
+    for size in (10, 10_000, 1_000_000):
+        if size > most:
+            break
+        history = History(connection, f"{PROJECT}{size}")
+        await history.begin()
+        await history.grow(size)
+    for size in [size for size in (10, 10_000, 1_000_000) if size <= most]:
+        requests = bookings(f"{PROJECT}{size}")
+        with system.command() as command:
+            began = time.monotonic()
+            async with asyncio.timeout(300):
+                while not (await drive(command, requests, connections=1, seconds=0.01)).rate:
+                    pass
+            cold = time.monotonic() - began
+            loads = [await drive(command, requests, seconds=seconds) for _ in range(3)]
+        rates[size] = statistics.median(load.rate for load in loads)
+        yield Row(
+            f"the same, {size:,} bookings there already", f"{rates[size]:,.0f}/s (cold start {cold:.1f} s)",
+            f"{rates[10]:,.0f}/s: with 10", f"{rates[10] / rates[size]:.2f}", "≤ 1.3",
+        )  # fmt: skip
+    await connection.close()
+
+
+MAKE_TIMELINE = """
+CREATE TABLE IF NOT EXISTS timeline (
+    id bigserial PRIMARY KEY, startdate timestamp, enddate timestamp, cores bigint, memory bigint
+)
+"""
+FILL_TIMELINE = """
+INSERT INTO timeline (startdate, enddate, cores, memory)
+SELECT start, start + interval '72 hours', -1, -2
+FROM (SELECT timestamp '2030-01-01' + interval '1 hour' * floor(random() * 672) AS start
+      FROM generate_series(1, $1::int)) AS starts
+"""
+NOTES_QUERY = """
+SELECT hours.hour, sum(timeline.cores), sum(timeline.memory)
+FROM timeline,
+    (SELECT hour FROM generate_series(timestamp '2030-01-01', '2030-01-31 23:00', '1 hour') hour) AS hours
+WHERE timeline.startdate <= hours.hour AND timeline.enddate > hours.hour
+GROUP BY hours.hour ORDER BY hours.hour
+"""
+MONTH = "range=2030-01-01,2030-01-31&dimensions=cores,memory&values=available&shape=columns"
+
+
+async def a_month_against_the_notes_query(system: System, most: int, seconds: float) -> AsyncIterator[Row]:
+    connection = await asyncpg.connect(system.postgres.url)
+    await connection.execute(MAKE_TIMELINE)
+    history = History(connection, PROJECT)
+    await history.begin()
+    there, first = 0, 0.0
+    for size in (1_000, 10_000, 100_000, 1_000_000):
+        if size > most:
+            break
+        await history.grow(size - there)
+        await connection.execute(FILL_TIMELINE, size - there)
+        await connection.execute("VACUUM ANALYZE timeline")
+        there = size
+        await rebuild(system.postgres.url)
+        with system.query() as port:
+            notes = await _median_of(lambda: connection.fetch(NOTES_QUERY), times=3 if size > 10_000 else 9)
+            cold, warm_s = await _month_over_http(port)
+        first = first or cold
+        aim = {100_000: "≥ 300 times", 1_000_000: "≥ 3,000 times"}.get(size, "")
+        yield Row(
+            f"a month by hour, {size:,} bookings", f"{cold * 1000:.2f} ms ({warm_s * 1000:.2f} ms when asked again)",
+            f"{notes * 1000:,.0f} ms: the notes' SQL", f"{notes / cold:,.0f} times ({notes / warm_s:,.0f})", aim,
+        )  # fmt: skip
+    with system.query() as port, system.ceiling() as ceiling:
+        for grain in ("hour", "day"):
+            request = get(f"/available/select?project={PROJECT}&grain={grain}&{MONTH}")
+            rounds = [
+                (
+                    await drive(port, lambda: request, seconds=seconds),  # noqa: B023
+                    await drive(ceiling, lambda: request, seconds=seconds),  # noqa: B023
+                )
+                for _ in range(3)
+            ]
+            ratio = statistics.median(one.rate / other.rate for one, other in rounds)
+            yield Row(
+                f"a month by {grain}, 64 connections", f"{rounds[1][0].rate:,.0f}/s",
+                f"{rounds[1][1].rate:,.0f}/s: the same server, answering a constant", f"{ratio:.2f}", "≥ 0.3",
+            )  # fmt: skip
+    await connection.close()
+
+
+async def _month_over_http(port: int) -> tuple[float, float]:
+    """Seconds of a month by hour over a kept connection: of ranges not asked before, and of the same again."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        cold, again = [], []
+        for number in range(40):
+            window = f"2030-01-01T{number % 24:02d}:00Z,2030-01-{31 - number // 24}T{number % 24:02d}:00Z"
+            query = MONTH.replace("2030-01-01,2030-01-31", window)
+            for times in (cold, again):
+                began = time.perf_counter()
+                answer = await client.get(f"/available/select?project={PROJECT}&grain=hour&{query}")
+                times.append(time.perf_counter() - began)
+                answer.raise_for_status()
+    return statistics.median(cold), statistics.median(again)
+
+
+async def _median_of(work: Callable[[], Any], times: int) -> float:
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        await work()
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+POSITION = "SELECT position FROM generation WHERE live"
+HEAD = "SELECT position FROM event_head"
+
+
+async def folded(system: System, most: int, _: float) -> AsyncIterator[Row]:
+    connection = await asyncpg.connect(system.postgres.url)
+    history = History(connection, PROJECT, clusters=19)
+    await history.begin()
+    await history.grow(min(most, 400_000))
+    head = await connection.fetchval(HEAD)
+    with system.projector():
+        async with asyncio.timeout(300):
+            while not (begun := await connection.fetchval(POSITION)):
+                await asyncio.sleep(0.01)
+            began = time.monotonic()
+            while await connection.fetchval(POSITION) < head:
+                await asyncio.sleep(0.01)
+        live = (head - begun) / (time.monotonic() - began)
+    yield Row("events folded, live, from far behind", f"{live:,.0f}/s", aim="≥ 40,000/s")
+    rebuilt = await rebuild(system.postgres.url)
+    rate = rebuilt.position / rebuilt.seconds
+    yield Row(
+        "events folded in a rebuild", f"{rate:,.0f}/s", f"{live:,.0f}/s: live", f"{rate / live:.1f}", "≥ 200,000/s"
+    )
+    await connection.close()
+
+
+async def visible_after(system: System, _: int, seconds: float) -> AsyncIterator[Row]:
+    connection = await asyncpg.connect(system.postgres.url)
+    await History(connection, PROJECT).begin()
+    with system.projector(), system.command() as command, system.query() as query:
+        await warm(command)
+        async with asyncio.timeout(30):
+            while await connection.fetchval(POSITION) < await connection.fetchval(HEAD):
+                await asyncio.sleep(0.01)
+        delays = await _delays(command, query, rate=500, seconds=max(seconds, 4.0))
+    delays.sort()
+    p50, p99 = delays[len(delays) // 2], delays[int(len(delays) * 0.99)]
+    yield Row("from the 201 to visible, at 500 bookings/s", f"p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms",
+              aim="p99 < 50 ms")  # fmt: skip
+    await connection.close()
+
+
+async def _delays(command: int, query: int, rate: int, seconds: float) -> list[float]:
+    """Seconds from an answer to its booking being shown, of every tenth booking."""
+    delays: list[float] = []
+    request = bookings()
+
+    async def one(look: bool) -> None:
+        body = request().partition(b"\r\n\r\n")[2]
+        answer = await writer.post("/bookings/create", content=body, headers={"Content-Type": "application/json"})
+        if look and answer.status_code == 201:
+            began, position = time.perf_counter(), answer.json()["position"]
+            shown = await reader.get(
+                "/available/select",
+                params={"project": PROJECT, "range": "2030-01-01,2030-01-02", "min_position": position},
+            )
+            shown.raise_for_status()
+            delays.append(time.perf_counter() - began)
+
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{command}") as writer,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{query}") as reader,
+    ):
+        began, tasks = time.perf_counter(), []
+        for number in range(int(rate * seconds)):
+            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+            tasks.append(asyncio.create_task(one(number % 10 == 0)))
+        await asyncio.gather(*tasks)
+    return delays
