@@ -34,6 +34,7 @@ LOST = (
     OSError,
 )
 RECONNECT_DELAY_S = 0.1
+CONTENDED_S = 5.0
 
 
 class QueueFull(HourbookError):
@@ -121,6 +122,7 @@ class CommandHandler:
         self._states: OrderedDict[str, ProjectState] = OrderedDict()
         self._loading: dict[str, Loading] = {}
         self._sizes: dict[str, int] = {}
+        self._contended: dict[str, float] = {}
         self._store: EventStore | None = None
         self._on_append = on_append or (lambda: None)
         self.head = 0
@@ -229,20 +231,27 @@ class CommandHandler:
         for project in {submitted.project for submitted in batch}:
             if project not in self._states:
                 await self._catch_up(store, project)
-        if await self._try(store, batch):
+        if not self._is_contended(batch) and await self._try(store, batch):
             return
         async with store.connection.transaction():
             await store.lock()
             await self._answer_known(store, batch)
             batch = [submitted for submitted in batch if not submitted.answer.done()]
             for project in {submitted.project for submitted in batch}:
-                await self._catch_up(store, project)
+                if await self._catch_up(store, project):
+                    self._contended[project] = asyncio.get_running_loop().time() + CONTENDED_S
             decided = self._decide(batch)
             first_position = await self._write(store, decided)
             self._outcome_unknown = True  # until the commit below has answered
         self._outcome_unknown = False
         assert first_position is not None
         self._publish_answers(decided, first_position)
+
+    def _is_contended(self, batch: list[Submitted]) -> bool:
+        """Whether another process wrote to one of these projects lately. Then the lock comes first and the decision
+        after it: a guess that fails costs the cached state."""
+        now = asyncio.get_running_loop().time()
+        return any(self._contended.get(submitted.project, 0.0) > now for submitted in batch)
 
     async def _try(self, store: EventStore, batch: list[Submitted]) -> bool:
         decided = self._decide(batch)
@@ -309,9 +318,10 @@ class CommandHandler:
         ):
             forgotten, _ = self._states.popitem(last=False)
             self._sizes.pop(forgotten, None)
+            self._contended.pop(forgotten, None)
 
-    async def _catch_up(self, store: EventStore, project: str) -> None:
-        """Reads what the cached state of a project has not seen; all of it when there is none."""
+    async def _catch_up(self, store: EventStore, project: str) -> bool:
+        """Reads what the cached state of a project has not seen; all of it when there is none. Whether it was anything."""
         loading = self._loading.get(project)
         if loading is None:
             cached = self._states.pop(project, None)
@@ -325,6 +335,7 @@ class CommandHandler:
         self._states[project] = self._loading.pop(project).state
         if loading.cold and worth_saving(state.version - loading.saved_version, state.version):
             await save_snapshot(store.connection, project, state, loading.position)
+        return state.version > loading.saved_version
 
     _outcome_unknown = False
 
