@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
-
-import asyncpg
+from typing import NamedTuple
 
 from services.query.cache import Version
+from services.query.database import Database
 from shared.errors import HourbookError, InvalidField
-
-if TYPE_CHECKING:
-    Pool = asyncpg.Pool[asyncpg.Record]
 
 POLL_INTERVAL_S = 0.002
 
@@ -57,8 +53,8 @@ WHERE g.live
 class Freshness:
     """`of` from any number of tasks. One statement is under way at a time; the next takes all who came meanwhile."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._waiting: _Group | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -83,7 +79,7 @@ class Freshness:
             self._task = None
 
     async def _read(self, ids: set[str]) -> tuple[int, dict[str, Version]]:
-        records = await self._pool.fetch(FRESHNESS, list(ids))
+        records = await self._database.fetch(FRESHNESS, list(ids))
         if not records:
             raise NoGeneration("no generation of the read models is live")
         return records[0]["position"], {
@@ -99,8 +95,8 @@ POSITIONS = "SELECT g.position, h.position AS head FROM generation g CROSS JOIN 
 class Positions:
     """Waits for the live generation to reach a position; `timeout_s` bounds each wait."""
 
-    def __init__(self, pool: Pool, timeout_s: float) -> None:
-        self._pool, self.timeout_s = pool, timeout_s
+    def __init__(self, database: Database, timeout_s: float) -> None:
+        self._database, self.timeout_s = database, timeout_s
         self.seen = 0
         self._waiting: dict[asyncio.Future[None], int] = {}
         self._task: asyncio.Task[None] | None = None
@@ -127,7 +123,7 @@ class Positions:
 
     async def read(self) -> tuple[int, int]:
         """The live generation's position and the store's head, in one snapshot."""
-        record = await self._pool.fetchrow(POSITIONS)
+        record = await self._database.fetchrow(POSITIONS)
         if record is None:
             raise NoGeneration("no generation of the read models is live")
         return record["position"], record["head"]

@@ -41,17 +41,24 @@ def scatter(period: Period, hours: bytes, columns: Sequence[bytes]) -> Cells:
     return cells
 
 
+def read_for(values: Sequence[str]) -> tuple[str, ...]:
+    """What must be read of an hour to give these values. Available alone is subtracted where it is read."""
+    if "available" in values and not {"granted", "booked"} & set(values):
+        return ("available",)
+    wanted = {"granted", "booked"} if "available" in values else set(values)
+    return tuple(value for value in ("granted", "booked") if value in wanted)
+
+
 def figures(values: Sequence[str], read: Mapping[str, Cells], shape: tuple[int, int]) -> Cells:
-    """The named values of every hour, shape (values, dimensions, hours). `read` holds granted and booked as needed,
-    each of `shape` (dimensions, hours); available is taken per hour, before any minimum or maximum."""
-    shared = np.zeros(shape, dtype=np.int64)
-    per_value = {
-        "granted": lambda: read["granted"],
-        "booked": lambda: read["booked"],
-        "shared": lambda: shared,
-        "available": lambda: read["granted"] - read["booked"] - shared,
-    }
-    return np.stack([per_value[value]() for value in values])
+    """The named values of every hour, shape (values, dimensions, hours). `read` holds what `read_for` names, each of
+    `shape` (dimensions, hours); available is taken per hour, before any minimum or maximum."""
+    cells = np.zeros((len(values), *shape), dtype=np.int64)
+    for cell, value in zip(cells, values, strict=True):
+        if value == "available" and value not in read:
+            np.subtract(read["granted"], read["booked"], out=cell)
+        elif value != "shared":  # nothing is reserved by shares yet
+            cell[:] = read[value]
+    return cells
 
 
 def roll_up(cells: Cells, period: Period, block_starts: Sequence[int]) -> Rollup:
@@ -61,9 +68,7 @@ def roll_up(cells: Cells, period: Period, block_starts: Sequence[int]) -> Rollup
     if len(starts) == period.hours:
         return Rollup(starts, ends, cells, cells)
     edges = starts - period.start
-    return Rollup(
-        starts, ends, np.minimum.reduceat(cells, edges, axis=-1), np.maximum.reduceat(cells, edges, axis=-1)
-    )
+    return Rollup(starts, ends, np.minimum.reduceat(cells, edges, axis=-1), np.maximum.reduceat(cells, edges, axis=-1))
 
 
 def instants(hours: Cells) -> list[str]:
