@@ -116,7 +116,9 @@ async def read_items(reader: Reader, selection: Selection, hours: Hours) -> tupl
         instant_of(after.start), after.id, selection.limit + 1,
     )  # fmt: skip
     page = records[: selection.limit]
-    items = [{name: item[name] for name in names} for item in (item_of(record, selection.pool) for record in page)]
+    items: list[Item] = [
+        {name: item[name] for name in names} for item in (item_of(record, selection.pool) for record in page)
+    ]
     if len(records) == len(page):
         return items, None
     return items, Cursor(hour_of(page[-1]["starts"]), page[-1]["id"]).text()
@@ -158,14 +160,12 @@ class Calendar:
 
     async def _read(self, selection: Selection) -> tuple[int, Body]:
         starts = selection.block_starts()
-        items, following = None, None
+        items: Sequence[Item] | None = None
+        following: str | None = None
         if selection.view in ITEMS:
-            async with (
-                self._database.acquire() as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                hours = await read_hours(connection, selection)
-                items, following = await read_items(connection, selection, hours)
+            async with self._database.snapshot() as snapshot:
+                hours = await read_hours(snapshot, selection)
+                items, following = await read_items(snapshot, selection, hours)
         else:
             hours = await read_hours(self._database, selection)
         if len(starts) * len(selection.values) * len(selection.dimensions) > FIGURES_INLINE_MAX:
@@ -176,7 +176,7 @@ class Calendar:
 
 
 def encode(
-    selection: Selection, starts: list[int], hours: Hours, items: list[Item] | None, following: str | None
+    selection: Selection, starts: list[int], hours: Hours, items: Sequence[Item] | None, following: str | None
 ) -> Body:
     """The answer's bytes, but for the position."""
     if selection.csv and items is not None:
