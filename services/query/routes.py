@@ -95,13 +95,13 @@ class Calendars(Controller):
 
     calendar: ClassVar[Calendar]
     database: ClassVar[Database]
-    dependencies = {"query": Provide(blocks_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
+    dependencies = {"asked": Provide(blocks_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
     @get("/available/select")
     async def available(
         self,
         request: AnyRequest,
-        query: NamedDependency[BlocksQuery],
+        asked: NamedDependency[BlocksQuery],
         project: FromQuery[str | None] = None,
         clusterid: FromQuery[str | None] = None,
         values: ValuesText = None,
@@ -110,13 +110,13 @@ class Calendars(Controller):
         in every hour of the block, and `max`, which holds in one at least."""
         refuse_unknown(request, POOL | BLOCKS | {"values"})
         field, pool = parse_pool(project, clusterid)
-        return await self._answer(request, query, view="available", field=field, pool=pool, values=values)
+        return await self._answer(request, asked, view="available", field=field, pool=pool, values=values)
 
     @get("/resources/select")
     async def resources(
         self,
         request: AnyRequest,
-        query: NamedDependency[BlocksQuery],
+        asked: NamedDependency[BlocksQuery],
         project: FromQuery[str | None] = None,
         clusterid: FromQuery[str | None] = None,
         values: ValuesText = None,
@@ -128,14 +128,14 @@ class Calendars(Controller):
         refuse_unknown(request, POOL | BLOCKS | PAGE | {"values"})
         field, pool = parse_pool(project, clusterid)
         return await self._answer(
-            request, query, view="resources", field=field, pool=pool, values=values, limit=limit, after=after
+            request, asked, view="resources", field=field, pool=pool, values=values, limit=limit, after=after
         )
 
     @get("/bookings/select")
     async def bookings(
         self,
         request: AnyRequest,
-        query: NamedDependency[BlocksQuery],
+        asked: NamedDependency[BlocksQuery],
         project: FromQuery[str | None] = None,
         clusterid: FromQuery[str | None] = None,
         values: ValuesText = None,
@@ -147,21 +147,21 @@ class Calendars(Controller):
         refuse_unknown(request, POOL | BLOCKS | PAGE | {"values"})
         field, pool = parse_pool(project, clusterid)
         return await self._answer(
-            request, query, view="bookings", field=field, pool=pool, values=values, limit=limit, after=after
+            request, asked, view="bookings", field=field, pool=pool, values=values, limit=limit, after=after
         )
 
     @get("/clusters/{cluster:str}/sizes")
     async def sizes(
-        self, request: AnyRequest, cluster: FromPath[str], query: NamedDependency[BlocksQuery]
+        self, request: AnyRequest, cluster: FromPath[str], asked: NamedDependency[BlocksQuery]
     ) -> Response[bytes]:
         """The cluster's size per block, over its own period unless a range is given."""
         refuse_unknown(request, BLOCKS)
-        return await self._answer(request, query, view="sizes", field="id", pool=checked_cluster(cluster, "id"))
+        return await self._answer(request, asked, view="sizes", field="id", pool=checked_cluster(cluster, "id"))
 
     async def _answer(
         self,
         request: AnyRequest,
-        query: BlocksQuery,
+        asked: BlocksQuery,
         *,
         view: Any,
         field: str,
@@ -170,17 +170,17 @@ class Calendars(Controller):
         limit: int = 1000,
         after: str | None = None,
     ) -> Response[bytes]:
-        zone = parse_zone(query.tz)
-        if view == "sizes" and query.period is None:
-            period = await cluster_period(self.database, pool, self.calendar.positions, query.min_position)
+        zone = parse_zone(asked.tz)
+        if view == "sizes" and asked.period is None:
+            period = await cluster_period(self.database, pool, self.calendar.positions, asked.min_position)
         else:
-            period = parse_range(required(query.period, "range", "two dates, as 2020-06-08,2020-06-14"), zone)
+            period = parse_range(required(asked.period, "range", "two dates, as 2020-06-08,2020-06-14"), zone)
         selection = Selection(
-            view=view, field=field, pool=pool, period=period, grain=parse_grain_or_day(query.grain), zone=zone.key,
-            dimensions=parse_dimensions(query.dimensions), values=parse_values(values, view),
-            columns=parse_shape(query.shape), csv=preferred(request, CSV), after=parse_cursor(after), limit=limit,
+            view=view, field=field, pool=pool, period=period, grain=parse_grain_or_day(asked.grain), zone=zone.key,
+            dimensions=parse_dimensions(asked.dimensions), values=parse_values(values, view),
+            columns=parse_shape(asked.shape), csv=preferred(request, CSV), after=parse_cursor(after), limit=limit,
         )  # fmt: skip
-        answer = await self.calendar.answer(selection, request.headers.get("If-None-Match"), query.min_position)
+        answer = await self.calendar.answer(selection, request.headers.get("If-None-Match"), asked.min_position)
         return respond(answer, CSV if selection.csv else JSON)
 
 

@@ -107,7 +107,7 @@ ORDER BY starts, id LIMIT $7
 ITEMS = {"resources": GRANTS, "bookings": BOOKINGS}
 
 
-async def read_items(reader: Reader, selection: Selection, hours: Hours) -> tuple[list[dict[str, Any]], str | None]:
+async def read_items(reader: Reader, selection: Selection, hours: Hours) -> tuple[list[Item], str | None]:
     """The grants or bookings of the pool that touch the period, a page of them, and the next page's cursor."""
     start, end = (instant_of(hour) for hour in selection.period)
     after, names = selection.after, item_names(selection)
@@ -116,17 +116,16 @@ async def read_items(reader: Reader, selection: Selection, hours: Hours) -> tupl
         instant_of(after.start), after.id, selection.limit + 1,
     )  # fmt: skip
     page = records[: selection.limit]
-    items: list[Item] = [
-        {name: item[name] for name in names} for item in (item_of(record, selection.pool) for record in page)
-    ]
+    items = [item_of(record, selection.pool, names) for record in page]
     if len(records) == len(page):
         return items, None
     return items, Cursor(hour_of(page[-1]["starts"]), page[-1]["id"]).text()
 
 
-def item_of(record: Record, pool: str) -> Item:
+def item_of(record: Record, pool: str, names: Sequence[str]) -> Item:
     start, end = iso(hour_of(record["starts"])), iso(hour_of(record["ends"]))
-    return {**record, "pool": pool, "start": start, "end": end}
+    item = {**record, "pool": pool, "start": start, "end": end}
+    return {name: item[name] for name in names}
 
 
 def unknown(selection: Selection) -> UnknownId:
