@@ -14,7 +14,7 @@ from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, VALUES, figures, ins
 from shared.errors import InvalidField
 from shared.hours import Period, block_starts, iso, parse_zone
 
-START = 525_984  # 2030-01-01T00:00Z
+START = 525_960  # 2030-01-01T00:00Z
 COUNTS = st.integers(0, 10**15)
 
 
