@@ -54,10 +54,19 @@ async def client(seeded_url: str) -> AsyncIterator[Client]:
 @contextlib.asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Client]:
     """The application in this very loop, so that many requests are under way at once."""
-    app = create_app(settings)
-    transport = httpx.ASGITransport(app=app)
-    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://hourbook") as client:
+    app, started, ended = create_app(settings), asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:  # one task enters and leaves the lifespan, which a fixture would do in two
+        async with app.lifespan():
+            started.set()
+            await ended.wait()
+
+    task = asyncio.create_task(live())
+    await started.wait()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://hourbook") as client:
         yield client
+    ended.set()
+    await task
 
 
 async def add_pool(database: Database, pool: int, name: str, parent: int | None) -> None:
