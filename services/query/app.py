@@ -1,0 +1,48 @@
+"""The query service's composition root: it alone knows the concrete parts."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from litestar import Litestar, Response
+from litestar.openapi import OpenAPIConfig
+
+from services.query.cache import Bodies
+from services.query.database import UNREACHABLE, Database
+from services.query.freshness import Freshness, Positions
+from services.query.routes import Calendars, Events, Health, Pools
+from services.query.settings import Settings
+from services.query.views import Calendar
+from shared.problems import EXCEPTION_HANDLERS, problem
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The ASGI application. It starts without the database too, and then answers 503 until it is there."""
+    database = Database(settings.database_url, settings.query_connections)
+    positions = Positions(database, settings.visible_timeout_s)
+    calendar = Calendar(database, Freshness(database), positions, Bodies(settings.query_cache_bytes))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with database.opened():
+            yield
+
+    return Litestar(
+        [
+            type("BoundCalendars", (Calendars,), {"calendar": calendar, "database": database}),
+            type("BoundPools", (Pools,), {"database": database, "positions": positions}),
+            type("BoundEvents", (Events,), {"database": database}),
+            type("BoundHealth", (Health,), {"positions": positions}),
+        ],
+        lifespan=[lifespan],
+        exception_handlers=EXCEPTION_HANDLERS | dict.fromkeys(UNREACHABLE, unreachable),
+        openapi_config=OpenAPIConfig(title="Hourbook", version="0.1.0", use_handler_docstrings=True),
+    )
+
+
+def unreachable(_: Any, error: Exception) -> Response[bytes]:
+    """The database could not be reached in time. A read changes nothing: ask again."""
+    detail = f"the database did not answer: {error or type(error).__name__}"
+    return problem(503, "store_unavailable", "The database cannot be reached", detail)

@@ -1,0 +1,61 @@
+"""Encoded answers, kept while nothing about their pool changes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import NamedTuple
+
+ENTRY_BYTES = 500  # what an entry costs beside its body
+
+
+class Version(NamedTuple):
+    """While these two stand still, so do all answers about a pool."""
+
+    generation: int
+    touched: int
+
+
+class Body(NamedTuple):
+    """An encoded answer but for the position that it shows, which goes between `head` and `tail`, if it has a tail.
+
+    `following` is the cursor of the next page, if there is one.
+    """
+
+    version: Version
+    head: bytes
+    tail: bytes | None = None
+    following: str | None = None
+
+    def at(self, position: int) -> bytes:
+        return self.head if self.tail is None else b"%b%d%b" % (self.head, position, self.tail)
+
+
+class Bodies:
+    """The bodies used last, `bytes_max` in all; one that is more than an eighth of that is not kept."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._held = 0
+        self._bodies: OrderedDict[Hashable, Body] = OrderedDict()
+
+    def get(self, key: Hashable) -> Body | None:
+        body = self._bodies.get(key)
+        if body is not None:
+            self._bodies.move_to_end(key)
+        return body
+
+    def put(self, key: Hashable, body: Body) -> None:
+        """Keeps the newest version of an answer in place of an older one."""
+        if (replaced := self._bodies.pop(key, None)) is not None:
+            self._held -= _cost(replaced)
+        if _cost(body) > self._bytes_max // 8:
+            return
+        self._bodies[key] = body
+        self._held += _cost(body)
+        while self._held > self._bytes_max:
+            self._held -= _cost(self._bodies.popitem(last=False)[1])
+
+
+def _cost(body: Body) -> int:
+    return len(body.head) + len(body.tail or b"") + ENTRY_BYTES

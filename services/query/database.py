@@ -1,0 +1,79 @@
+"""The connections to the database; whoever reads borrows one for a statement or a snapshot."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import asyncpg
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+    Record = asyncpg.Record
+
+STATEMENT_TIMEOUT_S = 30.0
+
+# Every statement is prepared once a connection and planned once, whatever its arguments; none may write.
+SERVER_SETTINGS = {
+    "application_name": "hourbook-query",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+    "default_transaction_read_only": "on",
+}
+UNREACHABLE = (
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    OSError,
+    TimeoutError,
+)
+
+
+class Reader(Protocol):
+    """What runs a statement: the Database, or one snapshot of it."""
+
+    async def fetch(self, query: str, *args: Any) -> Sequence[Record]: ...
+
+    async def fetchrow(self, query: str, *args: Any) -> Record | None: ...
+
+
+class Database:
+    """A Reader of the newest state, over at most `connections_max` connections, made as they are needed."""
+
+    def __init__(self, url: str, connections_max: int) -> None:
+        self._url, self._connections_max = url, connections_max
+        self._pool: asyncpg.Pool[Record]
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Open until the block ends. It opens without the server too."""
+        self._pool = asyncpg.create_pool(
+            self._url, min_size=0, max_size=self._connections_max, reset=keep_session,
+            server_settings=SERVER_SETTINGS, command_timeout=STATEMENT_TIMEOUT_S,
+        )  # fmt: skip
+        async with self._pool:
+            yield
+
+    async def fetch(self, query: str, *args: Any) -> Sequence[Record]:
+        async with self._pool.acquire() as connection:
+            return await connection.fetch(query, *args)
+
+    async def fetchrow(self, query: str, *args: Any) -> Record | None:
+        async with self._pool.acquire() as connection:
+            return await connection.fetchrow(query, *args)
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Reader]:
+        """A Reader whose statements all see one state."""
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
+
+
+async def keep_session(_: Connection) -> None:
+    """A connection goes back to the pool as it is: no read leaves anything in it, and a reset is one more round."""

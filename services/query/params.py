@@ -1,0 +1,144 @@
+"""What is asked: the query string, checked and made normal, so that equal questions are equal values."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from services.query.rollup import VALUES
+from shared.capacity import DIMENSIONS
+from shared.errors import InvalidField, UnknownId
+from shared.hours import EARLIEST, LATEST, Period, block_starts, parse_grain, parse_zone
+
+BLOCKS_MAX = 100_000
+POOL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}", re.ASCII)
+
+View = Literal["available", "resources", "bookings", "sizes"]
+VALUES_OF: dict[View, tuple[str, ...]] = {
+    "available": VALUES, "resources": ("granted",), "bookings": ("booked",), "sizes": ("granted",),
+}  # fmt: skip
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """Where a page of grants or bookings begins: after this start (an hour) and this id."""
+
+    start: int = 0
+    id: UUID = UUID(int=0)
+
+    def text(self) -> str:
+        return base64.urlsafe_b64encode(f"{self.start}.{self.id}".encode()).decode().rstrip("=")
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """A question about one pool's hours in its normal form; two that are equal have the same answer.
+
+    `field` is the parameter that named the pool; `after` and `limit` are the page of the items, where there are any.
+    """
+
+    view: View
+    field: str
+    pool: str
+    period: Period
+    grain: str | int
+    zone: str
+    dimensions: tuple[str, ...]
+    values: tuple[str, ...]
+    columns: bool = False
+    csv: bool = False
+    after: Cursor = Cursor()
+    limit: int = 1000
+
+    def block_starts(self) -> list[int]:
+        """The first hour of every block. Raises InvalidField for more blocks than an answer holds."""
+        if isinstance(self.grain, int) and self.grain * BLOCKS_MAX < self.period.hours:
+            raise too_many_blocks()
+        starts = block_starts(self.period, self.grain, parse_zone(self.zone))
+        if len(starts) > BLOCKS_MAX:
+            raise too_many_blocks()
+        return starts
+
+
+def too_many_blocks() -> InvalidField:
+    return InvalidField("grain", f"the range has more than {BLOCKS_MAX} blocks; ask for longer blocks or fewer hours")
+
+
+def parse_pool(project: str | None, cluster: str | None) -> tuple[str, str]:
+    """The field that names the pool, and the pool's id. Raises InvalidField or UnknownId."""
+    if project is not None and cluster is not None:
+        raise InvalidField("clusterid", "give either project or clusterid, not both")
+    if project is not None:
+        return "project", checked_project(project)
+    if cluster is not None:
+        return "clusterid", checked_cluster(cluster, "clusterid")
+    raise InvalidField("project", "give a project or a clusterid")
+
+
+def checked_project(project: str, field: str = "project") -> str:
+    """The id itself. Raises UnknownId for one that no project can have."""
+    if not POOL_ID.fullmatch(project) or "." in project:
+        raise UnknownId(field, "project", project)
+    return project
+
+
+def checked_cluster(cluster: str, field: str) -> str:
+    """The id itself. Raises UnknownId for one that no cluster can have."""
+    if not POOL_ID.fullmatch(cluster) or "." not in cluster:
+        raise UnknownId(field, "cluster", cluster)
+    return cluster
+
+
+def required(text: str | None, field: str, what: str) -> str:
+    if text is None:
+        raise InvalidField(field, f"give {what}")
+    return text
+
+
+def parse_names(text: str | None, field: str, known: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
+    """The names in a list with commas, each once, in the order of `known`. Raises InvalidField for one not known."""
+    if text is None:
+        return tuple(default)
+    given = {name.strip() for name in text.split(",")}
+    if unknown := sorted(given.difference(known)):
+        raise InvalidField(field, f"{unknown[0]!r} is none of {', '.join(known)}")
+    return tuple(name for name in known if name in given)
+
+
+def parse_dimensions(text: str | None) -> tuple[str, ...]:
+    return parse_names(text, "dimensions", DIMENSIONS, DIMENSIONS)
+
+
+def parse_values(text: str | None, view: View) -> tuple[str, ...]:
+    return parse_names(text, "values", VALUES, VALUES_OF[view])
+
+
+def parse_grain_or_day(text: str | None) -> str | int:
+    """A grain; an hour by any name is `hour`, for `1h` is the same question."""
+    grain = parse_grain(text) if text is not None else "day"
+    return "hour" if grain == 1 else grain
+
+
+def parse_shape(text: str | None) -> bool:
+    """Whether the answer is in columns."""
+    if text not in (None, "blocks", "columns"):
+        raise InvalidField("shape", f"{text!r} is neither blocks nor columns")
+    return text == "columns"
+
+
+def parse_cursor(text: str | None) -> Cursor:
+    """The inverse of Cursor.text(). Raises InvalidField for what is no cursor of ours."""
+    if text is None:
+        return Cursor()
+    try:
+        start, entity = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).split(b".")
+        cursor = Cursor(int(start), UUID(entity.decode()))
+    except (ValueError, binascii.Error):
+        raise InvalidField("after", "give what an earlier answer named as next, unchanged") from None
+    if not EARLIEST <= cursor.start <= LATEST:
+        raise InvalidField("after", "give what an earlier answer named as next, unchanged")
+    return cursor

@@ -1,0 +1,112 @@
+"""Answers as bytes: JSON by blocks or by columns, and tables. Each leaves room for the position."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from services.query.params import Selection
+from services.query.rollup import Rollup, instants
+from shared.capacity import DIMENSIONS
+from shared.hours import iso
+
+Item = Mapping[str, Any]
+
+# The names that an answer gives its blocks, and to a value where it is not the value's own.
+LISTS = {"sizes": "sizes"}
+LABELS = {"sizes": {"granted": "size"}}
+
+
+def render_json(
+    selection: Selection, rollup: Rollup, items: Sequence[Item] | None, following: str | None
+) -> tuple[bytes, bytes]:
+    """`{pool, range, grain, timezone, position, blocks | columns}`: what stands before the position, and after it.
+
+    With items there are `items` and `next`, the cursor of the page that follows, null on the last.
+    """
+    period = {"start": iso(selection.period.start), "end": iso(selection.period.end)}
+    grain = selection.grain if isinstance(selection.grain, str) else f"{selection.grain}h"
+    opening = {"pool": selection.pool, "range": period, "grain": grain, "timezone": selection.zone}
+    head = msgspec.json.encode(opening)[:-1] + b',"position":'
+    figures = columns_json(selection, rollup) if selection.columns else blocks_json(selection, rollup)
+    if items is None:
+        return head, b"," + figures + b"}"
+    return head, b"," + figures + b"," + msgspec.json.encode({"items": items, "next": following})[1:]
+
+
+def blocks_json(selection: Selection, rollup: Rollup) -> bytes:
+    """`"blocks": [{start, end, hours, <value>: {"min": {<dimension>: n}, "max": {…}}}]`."""
+    counts = ",".join(f'"{dimension}":%d' for dimension in selection.dimensions)
+    figures = ",".join(f'"{label}":{{"min":{{{counts}}},"max":{{{counts}}}}}' for label in labels(selection))
+    block = f'{{"start":"%s","end":"%s","hours":%d,{figures}}}'
+    blocks = ",".join([block % row for row in rows(rollup)])
+    return f'"{LISTS.get(selection.view, "blocks")}":[{blocks}]'.encode()
+
+
+def columns_json(selection: Selection, rollup: Rollup) -> bytes:
+    """`"columns": {start: […], end: […], hours: […], <value>: {<dimension>: {"min": […], "max": […]}}}`.
+
+    By the hour the three arrays are `{start: <the first>, step_hours: 1, count: n}` instead, and `max` is left out, for
+    in an hour it is the minimum.
+    """
+    hourly = selection.grain == "hour"
+    columns: dict[str, Any]
+    if hourly:
+        columns = {"start": iso(selection.period.start), "step_hours": 1, "count": len(rollup.starts)}
+    else:
+        hours = (rollup.ends - rollup.starts).tolist()
+        columns = {"start": instants(rollup.starts), "end": instants(rollup.ends), "hours": hours}
+    for label, lows, highs in zip(labels(selection), rollup.minimum, rollup.maximum, strict=True):
+        columns[label] = {
+            dimension: {"min": low.tolist()} if hourly else {"min": low.tolist(), "max": high.tolist()}
+            for dimension, low, high in zip(selection.dimensions, lows, highs, strict=True)
+        }
+    return b'"columns":' + msgspec.json.encode(columns)
+
+
+def render_csv(selection: Selection, rollup: Rollup) -> bytes:
+    """A row a block under `start,end,hours,<value>_<dimension>_min,…`. Nothing in it ever needs a quote."""
+    names = [
+        f"{label}_{dimension}_{end}"
+        for label in labels(selection)
+        for end in ("min", "max")
+        for dimension in selection.dimensions
+    ]
+    row = ",".join(["%s", "%s", *["%d"] * (1 + len(names))])
+    lines = [",".join(["start", "end", "hours", *names])]
+    lines.extend([row % cells for cells in rows(rollup)])
+    return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def render_items_csv(items: Sequence[Item], names: Sequence[str]) -> bytes:
+    """A row an item under `names`, quoted where it must be."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(items)
+    return text.getvalue().encode()
+
+
+def labels(selection: Selection) -> list[str]:
+    renamed = LABELS.get(selection.view, {})
+    return [renamed.get(value, value) for value in selection.values]
+
+
+def rows(rollup: Rollup) -> Iterator[tuple[Any, ...]]:
+    """Per block its start, end and hours; then per value the minima of its dimensions, and the maxima."""
+    both = np.stack([rollup.minimum, rollup.maximum], axis=1)
+    counts = both.reshape(-1, both.shape[-1]).tolist()
+    hours = (rollup.ends - rollup.starts).tolist()
+    return zip(instants(rollup.starts), instants(rollup.ends), hours, *counts, strict=True)
+
+
+def item_names(selection: Selection) -> list[str]:
+    """The columns of a grant or booking, narrowed to the dimensions asked for."""
+    dimensions = [dimension for dimension in DIMENSIONS if dimension in selection.dimensions]
+    origin = "source" if selection.view == "resources" else "account"
+    return ["id", "pool", "start", "end", *dimensions, origin, "actor"]

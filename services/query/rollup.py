@@ -1,0 +1,77 @@
+"""From hours to blocks: per dimension the minimum (what can be held throughout) and the maximum (the best hour)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.hours import Period
+
+VALUES = ("granted", "booked", "shared", "available")
+
+# What PostgreSQL's timestamptz_send counts: microseconds since 2000-01-01T00:00Z.
+HOUR_US = 3_600_000_000
+EPOCH_2000_HOUR = 262_968
+
+Cells = npt.NDArray[np.int64]
+
+
+class Rollup(NamedTuple):
+    """`starts`, `ends` are hours, shape (blocks,); `minimum`, `maximum` counts, shape (values, dimensions, blocks)."""
+
+    starts: Cells
+    ends: Cells
+    minimum: Cells
+    maximum: Cells
+
+
+def scatter(period: Period, hours: bytes, columns: Sequence[bytes]) -> Cells:
+    """Counts of shape (columns, period.hours): row i of each packed column goes to the hour packed at i.
+
+    `hours` are big-endian timestamps as PostgreSQL sends them, each within the period; `columns` big-endian int64, as
+    many as the hours. An hour without a row is zero.
+    """
+    cells = np.zeros((len(columns), period.hours), dtype=np.int64)
+    places = np.frombuffer(hours, dtype=">i8") // HOUR_US + (EPOCH_2000_HOUR - period.start)
+    for row, column in zip(cells, columns, strict=True):
+        row[places] = np.frombuffer(column, dtype=">i8")
+    return cells
+
+
+def read_for(values: Sequence[str]) -> tuple[str, ...]:
+    """What must be read of an hour to give these values. Available alone is subtracted where it is read."""
+    if "available" in values and not {"granted", "booked"} & set(values):
+        return ("available",)
+    wanted = {"granted", "booked"} if "available" in values else set(values)
+    return tuple(value for value in ("granted", "booked") if value in wanted)
+
+
+def figures(values: Sequence[str], read: Mapping[str, Cells], shape: tuple[int, int]) -> Cells:
+    """The named values of every hour, shape (values, dimensions, hours). `read` holds what `read_for` names, each of
+    `shape` (dimensions, hours); available is taken per hour, before any minimum or maximum."""
+    cells = np.zeros((len(values), *shape), dtype=np.int64)
+    for cell, value in zip(cells, values, strict=True):
+        if value == "available" and value not in read:
+            np.subtract(read["granted"], read["booked"], out=cell)
+        elif value != "shared":  # nothing is reserved by shares yet
+            cell[:] = read[value]
+    return cells
+
+
+def roll_up(cells: Cells, period: Period, block_starts: Sequence[int]) -> Rollup:
+    """Blocks of `cells`, shape (values, dimensions, period.hours). Block i ends where block i+1 starts."""
+    starts = np.array(block_starts, dtype=np.int64)
+    ends = np.append(starts[1:], period.end)
+    if len(starts) == period.hours:
+        return Rollup(starts, ends, cells, cells)
+    edges = starts - period.start
+    return Rollup(starts, ends, np.minimum.reduceat(cells, edges, axis=-1), np.maximum.reduceat(cells, edges, axis=-1))
+
+
+def instants(hours: Cells) -> list[str]:
+    """`2020-01-01T00:00:00Z` of each hour."""
+    texts: list[str] = np.datetime_as_string(hours.astype("datetime64[h]"), unit="s", timezone="UTC").tolist()
+    return texts

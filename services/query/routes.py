@@ -1,0 +1,305 @@
+"""The reads of the HTTP interface: a query string becomes a question, a view's answer becomes a response."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from litestar import Controller, Request, Response, get
+from litestar.datastructures.headers import Accept
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from services.query.database import Database
+from services.query.freshness import Positions
+from services.query.history import History, read_event, read_events, read_project_events
+from services.query.params import (
+    Selection,
+    checked_cluster,
+    checked_project,
+    parse_cursor,
+    parse_dimensions,
+    parse_grain_or_day,
+    parse_pool,
+    parse_shape,
+    parse_values,
+    required,
+)
+from services.query.views import Answer, Calendar, cluster_period, read_pools, read_projects, visible
+from shared.errors import InvalidField, UnknownId
+from shared.hours import parse_range, parse_zone
+
+AnyRequest = Request[Any, Any, Any]
+
+POSITION_MAX = 2**63 - 1
+JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
+
+RangeText = Annotated[
+    str | None,
+    QueryParameter(name="range", description="A,B: two dates (the last one included) or instants on whole hours."),
+]
+GrainText = Annotated[
+    str | None,
+    QueryParameter(description="hour, day (the default), week, month, or a number of hours from the start, as 168h."),
+]
+ZoneText = Annotated[str, QueryParameter(description="The IANA zone of dates and blocks.")]
+DimensionsText = Annotated[
+    str | None, QueryParameter(description="Some of servers,cores,memory,tempdisc,userdisc,datadisc; default all.")
+]
+ValuesText = Annotated[
+    str | None, QueryParameter(description="Some of granted,booked,shared,available; the default is the view's own.")
+]
+ShapeText = Annotated[
+    str | None,
+    QueryParameter(
+        description="blocks (the default): an object a block. columns: an array a figure, under `columns`: start, end, "
+        "hours, and <value>: {<dimension>: {min: […], max: […]}}. By the hour the first three are start (of the first "
+        "block), step_hours (1) and count, and max, which would be min again, is left out."
+    ),
+]
+MinPosition = Annotated[
+    int, QueryParameter(ge=0, le=POSITION_MAX, description="Wait until the answer shows at least this position.")
+]
+PageLimit = Annotated[int, QueryParameter(ge=1, le=10_000, description="How many items a page holds at most.")]
+PageAfter = Annotated[str | None, QueryParameter(description="What the page before named as `next`.")]
+
+POOL = frozenset({"project", "clusterid"})
+BLOCKS = frozenset({"range", "grain", "tz", "dimensions", "shape", "min_position"})
+PAGE = frozenset({"limit", "after"})
+
+
+class BlocksQuery(msgspec.Struct, frozen=True):
+    """The parameters that every view of a pool's hours takes, as they came."""
+
+    period: str | None
+    grain: str | None
+    tz: str
+    dimensions: str | None
+    shape: str | None
+    min_position: int
+
+
+def blocks_query(
+    period: RangeText = None,
+    grain: GrainText = None,
+    tz: ZoneText = "UTC",
+    dimensions: DimensionsText = None,
+    shape: ShapeText = None,
+    min_position: MinPosition = 0,
+) -> BlocksQuery:
+    return BlocksQuery(period, grain, tz, dimensions, shape, min_position)
+
+
+class Calendars(Controller):
+    """A pool's hours in blocks. Every answer says its `position`, has an ETag, and is `text/csv` on request."""
+
+    calendar: ClassVar[Calendar]
+    database: ClassVar[Database]
+    dependencies = {"asked": Provide(blocks_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
+
+    @get("/available/select")
+    async def available(
+        self,
+        request: AnyRequest,
+        asked: NamedDependency[BlocksQuery],
+        project: FromQuery[str | None] = None,
+        clusterid: FromQuery[str | None] = None,
+        values: ValuesText = None,
+    ) -> Response[bytes]:
+        """Per block of the range what is granted, booked, shared and available: of each dimension `min`, which holds
+        in every hour of the block, and `max`, which holds in one at least."""
+        refuse_unknown(request, POOL | BLOCKS | {"values"})
+        field, pool = parse_pool(project, clusterid)
+        return await self._answer(request, asked, view="available", field=field, pool=pool, values=values)
+
+    @get("/resources/select")
+    async def resources(
+        self,
+        request: AnyRequest,
+        asked: NamedDependency[BlocksQuery],
+        project: FromQuery[str | None] = None,
+        clusterid: FromQuery[str | None] = None,
+        values: ValuesText = None,
+        limit: PageLimit = 1000,
+        after: PageAfter = None,
+    ) -> Response[bytes]:
+        """What is granted per block, and as `items` the grants that touch the range, in the order of start and id. As
+        text/csv: the items, and `Hourbook-Next` for the next page."""
+        refuse_unknown(request, POOL | BLOCKS | PAGE | {"values"})
+        field, pool = parse_pool(project, clusterid)
+        return await self._answer(
+            request, asked, view="resources", field=field, pool=pool, values=values, limit=limit, after=after
+        )
+
+    @get("/bookings/select")
+    async def bookings(
+        self,
+        request: AnyRequest,
+        asked: NamedDependency[BlocksQuery],
+        project: FromQuery[str | None] = None,
+        clusterid: FromQuery[str | None] = None,
+        values: ValuesText = None,
+        limit: PageLimit = 1000,
+        after: PageAfter = None,
+    ) -> Response[bytes]:
+        """What is booked per block, and as `items` the pool's own bookings that touch the range, in the order of start
+        and id. As text/csv: the items, and `Hourbook-Next` for the next page."""
+        refuse_unknown(request, POOL | BLOCKS | PAGE | {"values"})
+        field, pool = parse_pool(project, clusterid)
+        return await self._answer(
+            request, asked, view="bookings", field=field, pool=pool, values=values, limit=limit, after=after
+        )
+
+    @get("/clusters/{cluster:str}/sizes")
+    async def sizes(
+        self, request: AnyRequest, cluster: FromPath[str], asked: NamedDependency[BlocksQuery]
+    ) -> Response[bytes]:
+        """The cluster's size per block, over its own period unless a range is given."""
+        refuse_unknown(request, BLOCKS)
+        return await self._answer(request, asked, view="sizes", field="id", pool=checked_cluster(cluster, "id"))
+
+    async def _answer(
+        self,
+        request: AnyRequest,
+        asked: BlocksQuery,
+        *,
+        view: Any,
+        field: str,
+        pool: str,
+        values: str | None = None,
+        limit: int = 1000,
+        after: str | None = None,
+    ) -> Response[bytes]:
+        zone = parse_zone(asked.tz)
+        if view == "sizes" and asked.period is None:
+            period = await cluster_period(self.database, pool, self.calendar.positions, asked.min_position)
+        else:
+            period = parse_range(required(asked.period, "range", "two dates, as 2020-06-08,2020-06-14"), zone)
+        selection = Selection(
+            view=view, field=field, pool=pool, period=period, grain=parse_grain_or_day(asked.grain), zone=zone.key,
+            dimensions=parse_dimensions(asked.dimensions), values=parse_values(values, view),
+            columns=parse_shape(asked.shape), csv=preferred(request, CSV), after=parse_cursor(after), limit=limit,
+        )  # fmt: skip
+        answer = await self.calendar.answer(selection, request.headers.get("If-None-Match"), asked.min_position)
+        return respond(answer, CSV if selection.csv else JSON)
+
+
+class Pools(Controller):
+    """The tree of pools."""
+
+    database: ClassVar[Database]
+    positions: ClassVar[Positions]
+
+    @get("/projects")
+    async def projects(
+        self, request: AnyRequest, limit: PageLimit = 1000, after: PageAfter = None, min_position: MinPosition = 0
+    ) -> Response[bytes]:
+        """`{position, projects: [{id, parent, project, name, kind, start, end}], next}`, in the order of the ids."""
+        refuse_unknown(request, PAGE | {"min_position"})
+        last = checked_after(after)
+        return respond(await visible(self.positions, min_position, lambda: read_projects(self.database, last, limit)))
+
+    @get("/pools")
+    async def pools(
+        self,
+        request: AnyRequest,
+        project: FromQuery[str | None] = None,
+        limit: PageLimit = 1000,
+        after: PageAfter = None,
+        min_position: MinPosition = 0,
+    ) -> Response[bytes]:
+        """`{position, pools: [{id, parent, project, name, kind, start, end}], next}`: a project and what is in it, or
+        all pools, in the order of the ids."""
+        refuse_unknown(request, PAGE | {"project", "min_position"})
+        last = checked_after(after)
+        wanted = None if project is None else checked_project(project)
+        return respond(
+            await visible(self.positions, min_position, lambda: read_pools(self.database, wanted, last, limit))
+        )
+
+
+class Events(Controller):
+    """History, in order."""
+
+    database: ClassVar[Database]
+
+    @get("/events")
+    async def events(
+        self,
+        request: AnyRequest,
+        after: Annotated[int, QueryParameter(ge=0, le=POSITION_MAX)] = 0,
+        limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
+        project: FromQuery[str | None] = None,
+    ) -> Response[bytes]:
+        """`{position, events: [{position, version, event}], next}`: the events after a position. `position` is the
+        store's last one, `event` what is stored, byte for byte; `next` is the `after` of what follows, if anything. As
+        application/x-ndjson: one event a line, and `Hourbook-Next`."""
+        refuse_unknown(request, frozenset({"after", "limit", "project"}))
+        if project is None:
+            history = await read_events(self.database, after, limit)
+        else:
+            history = await read_project_events(self.database, checked_project(project), after, limit)
+        return respond_with(history, preferred(request, NDJSON))
+
+    @get("/events/{position:int}")
+    async def event(self, request: AnyRequest, position: FromPath[int]) -> Response[bytes]:
+        """`{position, version, event}`, which never changes."""
+        refuse_unknown(request, frozenset())
+        if not 0 < position <= POSITION_MAX:
+            raise UnknownId("position", "event", str(position))
+        history = await read_event(self.database, position)
+        return respond(Answer(history.head, msgspec.json.encode(history.events[0])))
+
+
+class Health(Controller):
+    positions: ClassVar[Positions]
+
+    @get("/health")
+    async def health(self) -> dict[str, str | int]:
+        """`{status: "ok", position, head}` while the database answers: what is shown, and what is stored."""
+        position, head = await self.positions.read()
+        return {"status": "ok", "position": position, "head": head}
+
+
+def refuse_unknown(request: AnyRequest, known: frozenset[str]) -> None:
+    """Raises InvalidField for a parameter that this path does not take, and for one that is given twice."""
+    given = request.query_params
+    if len(given) and (wrong := sorted(set(given) - known)):
+        raise InvalidField(wrong[0], f"there is no such parameter here; there are {', '.join(sorted(known)) or 'none'}")
+    for name in given:
+        if len(given.getall(name)) > 1:
+            raise InvalidField(name, "give it once")
+
+
+def checked_after(after: str | None) -> str:
+    """The id after which a list goes on. Raises InvalidField for one that is none."""
+    if after is not None and (not after.isascii() or not after.isprintable()):
+        raise InvalidField("after", "give what an earlier answer named as next, unchanged")
+    return after or ""
+
+
+def preferred(request: AnyRequest, media_type: str) -> bool:
+    """Whether the client would rather have `media_type` than JSON; JSON is what it gets when it wants neither."""
+    accept = request.headers.get("Accept", "")
+    return media_type in accept and Accept(accept).best_match([JSON, media_type]) == media_type
+
+
+def respond(answer: Answer, media_type: str = JSON) -> Response[bytes]:
+    """200, or 304 without a body."""
+    headers = {"Hourbook-Position": str(answer.position), "Cache-Control": "private, no-cache", "Vary": "Accept"}
+    if answer.etag is not None:
+        headers["ETag"] = answer.etag
+    if answer.following is not None:
+        headers["Hourbook-Next"] = answer.following
+    if answer.body is None:
+        return Response(b"", status_code=304, headers=headers, media_type=media_type)
+    return Response(answer.body, headers=headers, media_type=media_type)
+
+
+def respond_with(history: History, lines: bool) -> Response[bytes]:
+    following = None if history.following is None else str(history.following)
+    if lines:
+        body = msgspec.json.Encoder().encode_lines(history.events)
+        return respond(Answer(history.head, body, following=following), NDJSON)
+    answer = {"position": history.head, "events": history.events, "next": history.following}
+    return respond(Answer(history.head, msgspec.json.encode(answer), following=following))

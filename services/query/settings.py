@@ -1,0 +1,32 @@
+"""The query service's settings, decoded once from the environment by `__main__`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """`HOURBOOK_DATABASE_URL`, `HOURBOOK_HOST`, `HOURBOOK_QUERY_PORT`, and these, which need no change:
+
+    `HOURBOOK_QUERY_CONNECTIONS` (to the database), `HOURBOOK_QUERY_CACHE_BYTES` (of encoded answers; 0 is none),
+    `HOURBOOK_VISIBLE_TIMEOUT_S` (how long `min_position` waits).
+    """
+
+    database_url: str
+    host: str = "127.0.0.1"
+    query_port: int = 8082
+    query_connections: int = 8
+    query_cache_bytes: int = 64 * 1024 * 1024
+    visible_timeout_s: float = 5.0
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """Raises msgspec.ValidationError, which names the setting that is missing or wrong."""
+    named = {
+        name.removeprefix("HOURBOOK_").lower(): value
+        for name, value in environment.items()
+        if name.startswith("HOURBOOK_")
+    }
+    return msgspec.convert(named, Settings, strict=False)

@@ -1,0 +1,142 @@
+"""Blocks of hours: the minimum and the maximum per dimension, taken per hour first."""
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.query.params import BLOCKS_MAX, Cursor, Selection, parse_cursor, parse_grain_or_day
+from services.query.render import render_csv, render_json
+from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, VALUES, figures, instants, read_for, roll_up, scatter
+from shared.errors import InvalidField
+from shared.hours import Period, block_starts, iso, parse_zone
+
+START = 525_960  # 2030-01-01T00:00Z
+COUNTS = st.integers(0, 10**15)
+
+
+def packed(numbers: Sequence[int]) -> bytes:
+    return struct.pack(f">{len(numbers)}q", *numbers)
+
+
+def sent(hours: Sequence[int]) -> bytes:
+    return packed([(hour - EPOCH_2000_HOUR) * HOUR_US for hour in hours])
+
+
+def test_the_example_of_the_notes() -> None:
+    period = Period(START, START + 8)
+    cells = scatter(period, sent(range(*period)), [packed([4] * 8), packed([0, 1, 2, 1, 0, 2, 0, 0])])
+    available = figures(("available",), {"granted": cells[:1], "booked": cells[1:]}, (1, 8))
+    assert available.tolist() == [[[4, 3, 2, 3, 4, 2, 4, 4]]]
+    rollup = roll_up(available, period, [START])
+    assert (rollup.minimum.tolist(), rollup.maximum.tolist()) == ([[[2]]], [[[4]]])
+
+
+def test_hours_without_a_row_are_zero_wherever_they_lie() -> None:
+    period = Period(START, START + 5)
+    assert scatter(period, sent([START + 3, START + 1]), [packed([7, 5])]).tolist() == [[0, 5, 0, 7, 0]]
+    assert scatter(period, b"", [b"", b""]).tolist() == [[0] * 5] * 2
+
+
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [
+        (VALUES, ("granted", "booked")),
+        (("available",), ("available",)),
+        (("shared", "available"), ("available",)),
+        (("booked", "available"), ("granted", "booked")),
+        (("booked",), ("booked",)),
+        (("shared",), ()),
+    ],
+)
+def test_no_more_is_read_than_the_values_need(values: tuple[str, ...], read: tuple[str, ...]) -> None:
+    assert read_for(values) == read
+
+
+@given(
+    rows=st.dictionaries(st.integers(0, 99), st.tuples(COUNTS, COUNTS, COUNTS, COUNTS)),
+    grain=st.one_of(st.sampled_from(["hour", "day", "week", "month"]), st.integers(1, 200)),
+    offset=st.integers(0, 24 * 400),
+    values=st.sets(st.sampled_from(VALUES), min_size=1),
+)
+def test_a_rollup_is_what_a_loop_over_the_hours_finds(
+    rows: dict[int, tuple[int, int, int, int]], grain: str | int, offset: int, values: set[str]
+) -> None:
+    period = Period(START + offset, START + offset + 100)
+    wanted = tuple(value for value in VALUES if value in values)
+    starts = block_starts(period, grain, parse_zone("Europe/London"))
+    read = {}
+    for value in read_for(wanted):
+        columns = [
+            [
+                {"granted": row[d], "booked": row[2 + d], "available": row[d] - row[2 + d]}[value]
+                for row in rows.values()
+            ]
+            for d in range(2)
+        ]
+        read[value] = scatter(period, sent([period.start + hour for hour in rows]), [packed(c) for c in columns])
+    rollup = roll_up(figures(wanted, read, (2, 100)), period, starts)
+
+    assert rollup.starts.tolist() == starts
+    assert rollup.ends.tolist() == [*starts[1:], period.end]
+    for b, (start, end) in enumerate(zip(rollup.starts.tolist(), rollup.ends.tolist(), strict=True)):
+        for v, value in enumerate(wanted):
+            for d in range(2):
+                found = []
+                for hour in range(start, end):
+                    row = rows.get(hour - period.start, (0, 0, 0, 0))
+                    granted, booked = row[d], row[2 + d]
+                    each = {"granted": granted, "booked": booked, "shared": 0, "available": granted - booked}
+                    found.append(each[value])
+                assert rollup.minimum[v, d, b] == min(found)
+                assert rollup.maximum[v, d, b] == max(found)
+
+
+@given(st.lists(st.integers(262_968, 1_139_592), min_size=1))
+def test_instants_are_written_as_everywhere_else(hours: list[int]) -> None:
+    assert instants(np.array(hours, dtype=np.int64)) == [iso(hour) for hour in hours]
+
+
+def selection(**changes: object) -> Selection:
+    fields = {
+        "view": "available", "field": "project", "pool": "gaia", "period": Period(START, START + 2), "grain": "hour",
+        "zone": "UTC", "dimensions": ("cores",), "values": ("available",),
+    }  # fmt: skip
+    return Selection(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_an_answer_leaves_room_for_the_position() -> None:
+    asked = selection()
+    cells = np.array([[[3, 4]]])
+    head, tail = render_json(asked, roll_up(cells, asked.period, [START, START + 1]), None, None)
+    assert head.endswith(b',"timezone":"UTC","position":')
+    assert tail.startswith(b',"blocks":[{"start":"2030-01-01T00:00:00Z","end":"2030-01-01T01:00:00Z","hours":1,')
+    csv = render_csv(asked, roll_up(cells, asked.period, [START, START + 1]))
+    assert csv.startswith(b"start,end,hours,available_cores_min,available_cores_max\r\n2030-01-01T00:00:00Z,")
+
+
+def test_more_blocks_than_an_answer_holds_are_refused() -> None:
+    long = Period(START, START + BLOCKS_MAX + 1)
+    for grain in ("hour", 1):
+        with pytest.raises(InvalidField, match="grain: the range has more than 100000 blocks"):
+            selection(period=long, grain=grain).block_starts()
+    assert len(selection(period=long, grain=2).block_starts()) == BLOCKS_MAX // 2 + 1
+
+
+def test_a_grain_of_one_hour_is_hour() -> None:
+    assert [parse_grain_or_day(text) for text in ("1h", "hourly", None, "2h")] == ["hour", "hour", "day", 2]
+
+
+@given(st.integers(262_968, 1_139_592), st.uuids())
+def test_a_cursor_is_read_back(start: int, entity: object) -> None:
+    cursor = Cursor(start, entity)  # type: ignore[arg-type]
+    assert parse_cursor(cursor.text()) == cursor
+
+
+@given(st.text())
+def test_what_is_no_cursor_is_refused(text: str) -> None:
+    with pytest.raises(InvalidField, match="after"):
+        parse_cursor(text)
