@@ -321,7 +321,7 @@ class CommandHandler:
             self._contended.pop(forgotten, None)
 
     async def _catch_up(self, store: EventStore, project: str) -> bool:
-        """Reads what the cached state of a project has not seen; all of it when there is none. Whether it was anything."""
+        """Reads what the cached state of a project has not seen; all of it when there is none. True: there was some."""
         loading = self._loading.get(project)
         if loading is None:
             cached = self._states.pop(project, None)
