@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench import measures
-from tests.bench.system import System
+from tests.system import System
 
 MEASURES = {
     "1": measures.accepted_against_the_ceiling,

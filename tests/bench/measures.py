@@ -18,7 +18,7 @@ from services.projector.rebuild import rebuild
 from shared.hours import iso
 from tests.bench.history import BOOKED_HOURS, MONTH_HOURS, T0, History
 from tests.bench.load import drive, get, post
-from tests.bench.system import System
+from tests.system import Service, System
 
 
 class Row(msgspec.Struct):
@@ -33,6 +33,10 @@ class Row(msgspec.Struct):
 
 Measure = Callable[[System, int, float], AsyncIterator[Row]]
 PROJECT = "bench"
+
+
+def ceiling_of(system: System) -> Service:
+    return Service(system, "tests.bench.ceiling", "ceiling_port")
 
 
 def bookings(project: str = PROJECT) -> Callable[[], bytes]:
@@ -58,7 +62,8 @@ async def warm(port: int) -> None:
 async def accepted_against_the_ceiling(system: System, _: int, seconds: float) -> AsyncIterator[Row]:
     connection = await asyncpg.connect(system.postgres.url)
     await History(connection, PROJECT).begin()
-    with system.command() as command, system.ceiling() as ceiling:
+    with system.command() as command_service, ceiling_of(system) as bare:
+        command, ceiling = command_service.port, bare.port
         await warm(command)
         rounds = [
             (await drive(command, bookings(), seconds=seconds), await drive(ceiling, bookings(), seconds=seconds))
@@ -86,7 +91,8 @@ async def accepted_as_the_project_grows(system: System, most: int, seconds: floa
         await history.grow(size)
     for size in [size for size in (10, 10_000, 1_000_000) if size <= most]:
         requests = bookings(f"{PROJECT}{size}")
-        with system.command() as command:
+        with system.command() as service:
+            command = service.port
             began = time.monotonic()
             async with asyncio.timeout(300):
                 while not (await drive(command, requests, connections=1, seconds=0.01)).rate:
@@ -136,7 +142,8 @@ async def a_month_against_the_notes_query(system: System, most: int, seconds: fl
         await connection.execute("VACUUM ANALYZE timeline")
         there = size
         await rebuild(system.postgres.url)
-        with system.query() as port:
+        with system.query() as service:
+            port = service.port
             notes = await _median_of(lambda: connection.fetch(NOTES_QUERY), times=3 if size > 10_000 else 9)
             cold, warm_s = await _month_over_http(port)
         first = first or cold
@@ -145,7 +152,8 @@ async def a_month_against_the_notes_query(system: System, most: int, seconds: fl
             f"a month by hour, {size:,} bookings", f"{cold * 1000:.2f} ms ({warm_s * 1000:.2f} ms when asked again)",
             f"{notes * 1000:,.0f} ms: the notes' SQL", f"{notes / cold:,.0f} times ({notes / warm_s:,.0f})", aim,
         )  # fmt: skip
-    with system.query() as port, system.ceiling() as ceiling:
+    with system.query() as query, ceiling_of(system) as bare:
+        port, ceiling = query.port, bare.port
         for grain in ("hour", "day"):
             request = get(f"/available/select?project={PROJECT}&grain={grain}&{MONTH}")
             rounds = [
@@ -217,7 +225,8 @@ async def folded(system: System, most: int, _: float) -> AsyncIterator[Row]:
 async def visible_after(system: System, _: int, seconds: float) -> AsyncIterator[Row]:
     connection = await asyncpg.connect(system.postgres.url)
     await History(connection, PROJECT).begin()
-    with system.projector(), system.command() as command, system.query() as query:
+    with system.projector(), system.command() as command_service, system.query() as query_service:
+        command, query = command_service.port, query_service.port
         await warm(command)
         async with asyncio.timeout(30):
             while await connection.fetchval(POSITION) < await connection.fetchval(HEAD):

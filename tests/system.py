@@ -1,0 +1,96 @@
+"""Real servers and service processes, for end-to-end tests and measurements."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from shared.embedded import EmbeddedNats, EmbeddedPostgres, free_port, stop_process
+from shared.migrate import migrate
+
+START_TIMEOUT_S = 30.0
+
+
+class System:
+    """An embedded PostgreSQL and NATS, migrated; `command`, `query` and `projector` are processes beside them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.postgres = EmbeddedPostgres(directory / "postgres")
+        self.nats = EmbeddedNats(directory / "nats")
+
+    def start(self) -> None:
+        self.postgres.start()
+        migrate(self.postgres.url)
+        self.nats.start()
+
+    def stop(self) -> None:
+        self.nats.stop()
+        self.postgres.stop()
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        urls = {"HOURBOOK_DATABASE_URL": self.postgres.url, "HOURBOOK_NATS_URL": self.nats.url}
+        return {**os.environ, **urls, **{f"HOURBOOK_{name.upper()}": value for name, value in settings.items()}}
+
+    def command(self) -> Service:
+        return Service(self, "services.command", "command_port")
+
+    def query(self) -> Service:
+        return Service(self, "services.query", "query_port")
+
+    def projector(self) -> Service:
+        return Service(self, "services.projector")
+
+
+class Service:
+    """One Python process beside the servers; as a context, it runs as long as the block does."""
+
+    def __init__(self, system: System, module: str, port_setting: str | None = None) -> None:
+        self._system, self._module, self._port_setting = system, module, port_setting
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Service:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Returns when the process listens on its port, if it has one."""
+        settings = {self._port_setting: str(self.port)} if self._port_setting else {}
+        with (self._system.directory / f"{self._module}.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", self._module, str(self.port)][: 4 if self._module.startswith("tests.") else 3],
+                stdout=log, stderr=log, env=self._system.environment(**settings),
+            )  # fmt: skip
+        if self._port_setting:
+            _wait_for(self._process, self.port)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        stop_process(self._process, how)
+
+    def crash(self) -> None:
+        """Kills it without a word, and starts it again."""
+        self.stop(signal.SIGKILL)
+        self.start()
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{process.args!r} did not listen on port {port}")
