@@ -176,12 +176,11 @@ class Calendar:
     async def _read_after(self, selection: Selection) -> Read:
         while (before := self._reading.get(selection)) is not None:
             await asyncio.wait([before])
-        task = self._reading[selection] = self._to_read.pop(selection)
+        self._reading[selection] = self._to_read.pop(selection)
         try:
             return await self._read(selection)
         finally:
-            if self._reading[selection] is task:
-                del self._reading[selection]
+            del self._reading[selection]
 
     async def _read(self, selection: Selection) -> Read:
         starts = selection.block_starts()
