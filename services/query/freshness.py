@@ -131,27 +131,31 @@ class Positions:
     async def _poll(self) -> None:
         try:
             while self._waiting:
-                asked = dict(self._waiting)  # those who come during the read may know of events that it does not
-                try:
-                    self.seen, head = await self.read()
-                except Exception as error:  # it belongs to those who wait
-                    _settle(asked, error)
-                    continue
-                _settle({waiter: position for waiter, position in asked.items() if position <= self.seen})
-                for waiter, position in asked.items():
-                    if position > head:
-                        too_far = InvalidField("min_position", f"{position} is beyond the last event, {head}")
-                        _settle({waiter: position}, too_far)
+                await self._look()
                 await asyncio.sleep(POLL_INTERVAL_S)
         finally:
             self._task = None
 
+    async def _look(self) -> None:
+        """Settles those who have waited long enough, and those whom no waiting can help."""
+        asked = dict(self._waiting)  # those who come during the read may know of events that it does not
+        try:
+            self.seen, head = await self.read()
+        except Exception as error:  # it belongs to those who wait
+            for waiter in asked:
+                _settle(waiter, error)
+            return
+        for waiter, position in asked.items():
+            if position <= self.seen:
+                _settle(waiter)
+            elif position > head:
+                _settle(waiter, InvalidField("min_position", f"{position} is beyond the last event, {head}"))
 
-def _settle(waiters: dict[asyncio.Future[None], int], error: Exception | None = None) -> None:
-    for waiter in waiters:
-        if waiter.done():
-            continue
-        if error is None:
-            waiter.set_result(None)
-        else:
-            waiter.set_exception(error)
+
+def _settle(waiter: asyncio.Future[None], error: Exception | None = None) -> None:
+    if waiter.done():
+        return
+    if error is None:
+        waiter.set_result(None)
+    else:
+        waiter.set_exception(error)

@@ -36,6 +36,13 @@ class Answer(NamedTuple):
     following: str | None = None
 
 
+class Read(NamedTuple):
+    """An answer as it was read, and the position that was shown then."""
+
+    position: int
+    body: Body
+
+
 class Hours(NamedTuple):
     """What is known of a pool's hours in one snapshot; `packed` as `scatter` takes it, none if there are no rows."""
 
@@ -137,6 +144,8 @@ class Calendar:
 
     def __init__(self, database: Database, freshness: Freshness, positions: Positions, bodies: Bodies) -> None:
         self._database, self._freshness, self.positions, self._bodies = database, freshness, positions, bodies
+        self._reading: dict[Selection, asyncio.Task[Read]] = {}
+        self._to_read: dict[Selection, asyncio.Task[Read]] = {}
 
     async def answer(self, selection: Selection, etags: str | None, min_position: int) -> Answer:
         """`etags` is If-None-Match. Raises UnknownId, InvalidField, NotYetVisible, and asyncpg's errors."""
@@ -153,11 +162,27 @@ class Calendar:
                 return Answer(position, None, etag)
             if body is not None and body.version == version:
                 return Answer(position, body.at(position), etag, body.following)
-        position, body = await self._read(selection)
-        self._bodies.put(selection, body)
+        position, body = await self._read_together(selection)
         return Answer(position, body.at(position), etag_of(selection, body.version), body.following)
 
-    async def _read(self, selection: Selection) -> tuple[int, Body]:
+    async def _read_together(self, selection: Selection) -> Read:
+        """One read at a time of one answer. Who comes while it is under way shares the next, which sees all that was
+        there when they came."""
+        task = self._to_read.get(selection)
+        if task is None:
+            task = self._to_read[selection] = asyncio.create_task(self._read_after(selection))
+        return await asyncio.shield(task)
+
+    async def _read_after(self, selection: Selection) -> Read:
+        while (before := self._reading.get(selection)) is not None:
+            await asyncio.wait([before])
+        self._reading[selection] = self._to_read.pop(selection)
+        try:
+            return await self._read(selection)
+        finally:
+            del self._reading[selection]
+
+    async def _read(self, selection: Selection) -> Read:
         starts = selection.block_starts()
         items: Sequence[Item] | None = None
         following: str | None = None
@@ -171,7 +196,8 @@ class Calendar:
             body = await asyncio.to_thread(encode, selection, starts, hours, items, following)
         else:
             body = encode(selection, starts, hours, items, following)
-        return hours.position, body
+        self._bodies.put(selection, body)
+        return Read(hours.position, body)
 
 
 def encode(

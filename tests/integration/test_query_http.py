@@ -322,6 +322,25 @@ async def test_another_generation_is_another_answer(client: Client, database: Da
     assert first.headers["ETag"] != second.headers["ETag"]
 
 
+async def test_who_asks_during_a_read_is_answered_with_what_was_there_then(
+    client: Client, database: Database, seeded_url: str
+) -> None:
+    query = {"project": "gaia", **EXAMPLE}
+    blocker = await asyncpg.connect(seeded_url)
+    async with blocker.transaction():
+        await blocker.execute("LOCK TABLE availability_hour_1")
+        first = asyncio.create_task(client.get("/available/select", params=query))
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        while await database.fetchval(waiting) == 0:
+            await asyncio.sleep(0.005)
+        await touch(database, 8)
+        later = [asyncio.create_task(client.get("/available/select", params=query)) for _ in range(5)]
+        assert [await database.fetchval(waiting) for _ in range(20)] == [1] * 20
+    await blocker.close()
+    assert (await first).status_code == 200
+    assert [(await answer).json()["position"] for answer in later] == [8] * 5
+
+
 async def test_many_at_once_each_get_their_own_answer(client: Client, database: Database) -> None:
     await add_hours(database, GAIA, "2030-01-01T00", [4])
     await add_hours(database, SPARK, "2030-01-01T00", [2])

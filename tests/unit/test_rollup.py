@@ -12,7 +12,7 @@ from services.query.params import BLOCKS_MAX, Cursor, Selection, parse_cursor, p
 from services.query.render import render_csv, render_json
 from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, VALUES, figures, instants, read_for, roll_up, scatter
 from shared.errors import InvalidField
-from shared.hours import Period, block_starts, iso, parse_zone
+from shared.hours import EARLIEST, LATEST, Period, block_starts, iso, parse_zone
 
 START = 525_960  # 2030-01-01T00:00Z
 COUNTS = st.integers(0, 10**15)
@@ -95,7 +95,7 @@ def test_a_rollup_is_what_a_loop_over_the_hours_finds(
                 assert rollup.maximum[v, d, b] == max(found)
 
 
-@given(st.lists(st.integers(262_968, 1_139_592), min_size=1))
+@given(st.lists(st.integers(EARLIEST, LATEST), min_size=1))
 def test_instants_are_written_as_everywhere_else(hours: list[int]) -> None:
     assert instants(np.array(hours, dtype=np.int64)) == [iso(hour) for hour in hours]
 
@@ -130,7 +130,7 @@ def test_a_grain_of_one_hour_is_hour() -> None:
     assert [parse_grain_or_day(text) for text in ("1h", "hourly", None, "2h")] == ["hour", "hour", "day", 2]
 
 
-@given(st.integers(262_968, 1_139_592), st.uuids())
+@given(st.integers(EARLIEST, LATEST), st.uuids())
 def test_a_cursor_is_read_back(start: int, entity: object) -> None:
     cursor = Cursor(start, entity)  # type: ignore[arg-type]
     assert parse_cursor(cursor.text()) == cursor
