@@ -14,7 +14,7 @@ POLL_S = 0.02
 
 
 def started_at(pid: int) -> str | None:
-    """A mark that only this process has among all that ever had its pid; None when there is none (or it is a zombie)."""
+    """A mark that tells this process from any other that ever has its pid; None when it is gone, or a zombie."""
     if sys.platform != "linux":
         found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
         return found.stdout.strip() or None

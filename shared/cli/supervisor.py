@@ -32,10 +32,17 @@ Say = Callable[[str], None]
 class Program(Protocol):
     """One thing that runs. `start` returns when it is ready and may raise; `stop` returns when it is gone."""
 
-    name: str
-    log: Path
-    port: int | None
-    process: subprocess.Popen[bytes] | None
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def log(self) -> Path: ...
+
+    @property
+    def port(self) -> int | None: ...
+
+    @property
+    def process(self) -> subprocess.Popen[bytes] | None: ...
 
     async def start(self) -> None: ...
 
@@ -75,16 +82,8 @@ class ServiceProgram:
 
     async def start(self) -> None:
         self.port = None
-        environment, port = {**self._environment, "PYTHONUNBUFFERED": "1"}, None
-        if self._service.port_setting:
-            port = free_port()
-            environment[self._service.port_setting] = str(port)
-        rotate(self.log)
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                tethered([sys.executable, "-P", "-m", self._service.module], signal.SIGTERM), env=environment,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+        port = free_port() if self._service.port_setting else None
+        self.process = self._spawn(port)
         if port is not None:
             await self._listening(self.process, port)
             self.port = port
@@ -93,6 +92,17 @@ class ServiceProgram:
         self.port = None
         how = signal.SIGKILL if hurried else signal.SIGTERM
         await asyncio.to_thread(stop_process, self.process, how, STOP_TIMEOUT_S)
+
+    def _spawn(self, port: int | None) -> subprocess.Popen[bytes]:
+        environment = {**self._environment, "PYTHONUNBUFFERED": "1"}
+        if self._service.port_setting:
+            environment[self._service.port_setting] = str(port)
+        rotate(self.log)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                tethered([sys.executable, "-P", "-m", self._service.module], signal.SIGTERM), env=environment,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
 
     async def _listening(self, process: subprocess.Popen[bytes], port: int) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -112,9 +122,8 @@ class ServerProgram:
     """An embedded server. It keeps its port, for its address is known to the services."""
 
     def __init__(self, name: str, server: EmbeddedPostgres | EmbeddedNats, hurried_end: signal.Signals) -> None:
-        self.name, self.log, self.port, self._server, self._hurried_end = (
-            name, server.log, server.port, server, hurried_end
-        )  # fmt: skip
+        self.name, self.log, self.port = name, server.log, server.port
+        self._server, self._hurried_end = server, hurried_end
 
     @property
     def process(self) -> subprocess.Popen[bytes] | None:

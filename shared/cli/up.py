@@ -225,7 +225,8 @@ def examples(url: str, now: datetime) -> str:
     first, booked, last = (f"{now + timedelta(days=days):%Y-%m-%d}" for days in (0, 6, 29))
     posts = (
         ("projects", '{"id": "gaia", "name": "Gaia"}'),
-        ("resources", f'{{"project": "gaia", "startdate": "{first}", "enddate": "{last}", "cores": 64, "memory": 131072}}'),
+        ("resources", f'{{"project": "gaia", "startdate": "{first}", "enddate": "{last}", '
+                      '"cores": 64, "memory": 131072}'),
         ("bookings", f'{{"project": "gaia", "account": "ada", "startdate": "{first}", "enddate": "{booked}", '
                      '"cores": 16, "memory": 32768}'),
     )  # fmt: skip
@@ -247,25 +248,17 @@ def _directory(data_dir: Path | None, ephemeral: bool) -> Iterator[DataDirectory
 
 @contextlib.contextmanager
 def _listening(port: int) -> Iterator[socket.socket]:
-    """The address, taken before anything is started; who connects is refused until the gateway listens."""
+    """The address, taken before anything is started. Who asks too early waits in the queue."""
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             taken.bind((HOST, port))
-            _refuse_shared(port)
+            taken.listen(1024)
         except PermissionError:
             raise Failure(f"port {port} is for root only: choose one from 1024 on, as --port 8080") from None
         except OSError as error:
             raise Failure(
-                f"port {port} of {HOST} is in use by another program ({error.strerror}): "
+                f"port {port} of {HOST} cannot be used ({error.strerror}): "
                 f"choose another, as --port {port + 1 if port < 65535 else 8080}"
             ) from None
         yield taken
-
-
-def _refuse_shared(port: int) -> None:
-    """With SO_REUSEADDR some systems let two programs bind one port while neither listens; a listener is met here."""
-    with socket.socket() as probe:
-        probe.settimeout(0.2)
-        if probe.connect_ex((HOST, port)) == 0:
-            raise OSError(98, "Address already in use")
