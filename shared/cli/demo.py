@@ -80,7 +80,7 @@ async def load_and_read(url: str, console: Console) -> _Calendar:
             if answer.status not in (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE):
                 break
             await asyncio.sleep(TRY_AGAIN_S)
-        raise Failure(f"GET /available/select answers {answer.status}: {_detail(body_read)}")
+        raise Failure(f"GET /available/select answers {answer.status}: {_problem(body_read).detail}")
 
 
 def commands() -> list[tuple[str, dict[str, Any]]]:
@@ -110,14 +110,15 @@ async def send(session: ClientSession, url: str, path: str, body: dict[str, Any]
         if status not in (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE):
             break
         await asyncio.sleep(TRY_AGAIN_S)
-    raise Failure(f"POST {path} answers {status}: {_detail(answered)}")
+    refusal = _problem(answered)
+    if refusal.code == "already_exists":
+        return status, refusal
+    raise Failure(f"POST {path} answers {status}: {refusal.detail}")
 
 
 def draw(calendar: _Calendar, console: Console) -> None:
-    table = Table(
-        title=f"{PROJECT}: cores available, of {GRANTED}", caption=f"as of position {calendar.position}",
-        box=None, pad_edge=False,
-    )  # fmt: skip
+    console.print(f"\n{PROJECT}: cores available, of {GRANTED}, at position {calendar.position}\n", markup=False)
+    table = Table(box=None, pad_edge=False)
     table.add_column("day")
     table.add_column("cores", justify="right")
     table.add_column("")
@@ -127,8 +128,8 @@ def draw(calendar: _Calendar, console: Console) -> None:
     console.print(table)
 
 
-def _detail(body: bytes) -> str:
+def _problem(body: bytes) -> _Done:
     try:
-        return msgspec.json.decode(body, type=_Done).detail
+        return msgspec.json.decode(body, type=_Done)
     except msgspec.DecodeError:
-        return body[:200].decode(errors="replace")
+        return _Done(detail=body[:200].decode(errors="replace"))

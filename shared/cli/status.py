@@ -85,7 +85,10 @@ async def read(servers: Servers, url: str) -> list[Line]:
     try:
         store = await asyncio.wait_for(read_store(servers.database_url), TIMEOUT_S)
         head = store.head
-        lines += [Line("event store", head, None, without_password(servers.database_url)), read_models(store)]
+        lines += [
+            Line("event store", head, None, without_password(servers.database_url).partition("?")[0]),
+            read_models(store),
+        ]
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
         lines.append(Line("event store", None, None, "", redacted(_words(error), servers.database_url)))
     lines.insert(1, await stream(servers.nats_url, head))
@@ -108,14 +111,14 @@ async def read_store(url: str) -> Store:
     try:
         record = await connection.fetchrow(STORE)
         assert record is not None
-        head, _, position, *_ = values = tuple(record)
+        head, generation, position, moved_s, parked_position, parked_error = record
         oldest_s = None
         if position is not None and position < head:
             waiting = await connection.fetchrow(EVENT, position + 1)
             if waiting is not None:
                 data, now = waiting
                 oldest_s = (now - msgspec.json.decode(data, type=_Decided).at).total_seconds()
-        return Store(*values, oldest_s)
+        return Store(head, generation, position, moved_s, parked_position, parked_error, oldest_s)
     finally:
         await connection.close(timeout=TIMEOUT_S)
 
@@ -208,7 +211,7 @@ def duration(seconds: float) -> str:
 
 
 def _number(number: int | None) -> str:
-    return "–" if number is None else f"{number:,}"
+    return "-" if number is None else f"{number:,}"
 
 
 def _plain(text: str) -> str:

@@ -122,9 +122,9 @@ class Up:
             self._directory.postgres, settings=EPHEMERAL if self._ephemeral else None, log=logs / "postgres.log"
         )
         nats = EmbeddedNats(self._directory.nats, log=logs / "nats.log")
-        first = "" if (postgres.data / "PG_VERSION").exists() else ", first making its data directory"
+        new = "" if (postgres.data / "PG_VERSION").exists() else " (new)"
         await self._timed(
-            f"PostgreSQL{first}",
+            f"PostgreSQL{new}",
             lambda: self._supervisor.start_once(ServerProgram("postgres", postgres, signal.SIGQUIT)),
         )
         await self._timed("NATS", lambda: self._supervisor.start_once(ServerProgram("nats", nats, signal.SIGKILL)))
@@ -193,7 +193,7 @@ class Up:
         self._line(name, time.monotonic() - began)
 
     def _line(self, name: str, seconds: float) -> None:
-        self._console.print(f"  {name:<12} ready {seconds:5.2f} s", markup=False)
+        self._console.print(f"  {name:<16} ready {seconds:5.2f} s", markup=False)
 
     def _say(self, message: str) -> None:
         self._console.print(f"{datetime.now():%H:%M:%S} {message}", markup=False)  # noqa: DTZ005  (the user's clock)
