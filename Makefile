@@ -1,7 +1,10 @@
 # From a fresh clone with Python and make alone: every target gets uv first, into .tools, if there is none.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 
-.PHONY: test lint sync
+.PHONY: up test lint sync
+
+up: sync
+	$(UV) run hourbook up
 
 test: sync
 	$(UV) run pytest

@@ -1,4 +1,7 @@
-"""A real PostgreSQL and a real NATS server, run from the wheels that carry them, as children of this process."""
+"""A real PostgreSQL and a real NATS server, run from the wheels that carry them, as children of this process.
+
+They are tethered: on Linux they shut down when the thread that started them is gone.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 from typing import IO
+
+from shared.tether import tethered
 
 SYSTEM_USER = "hourbook-postgres"
 START_TIMEOUT_S = 30.0
@@ -34,8 +39,10 @@ def free_port() -> int:
 class EmbeddedPostgres:
     """PostgreSQL on 127.0.0.1 with its data in `directory`, which survives a restart. Root runs it as another user."""
 
-    def __init__(self, directory: Path, port: int | None = None, settings: dict[str, str] | None = None) -> None:
-        self.directory, self.data = directory, directory / "data"
+    def __init__(
+        self, directory: Path, port: int | None = None, settings: dict[str, str] | None = None, log: Path | None = None
+    ) -> None:
+        self.directory, self.data, self.log = directory, directory / "data", log or directory / "log"
         self.port = port or free_port()
         self.settings = settings or {}
         self.process: subprocess.Popen[bytes] | None = None
@@ -60,9 +67,9 @@ class EmbeddedPostgres:
             "max_connections": "100", **self.settings,
         }  # fmt: skip
         arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
-        with (self.directory / "log").open("ab") as log:
+        with self.log.open("ab") as log:
             self.process = self._spawn([_program("postgres"), "-D", str(self.data), *arguments], log)
-        _wait_for_port(self.process, self.port, "PostgreSQL", self.directory / "log")
+        _wait_for_port(self.process, self.port, "PostgreSQL", self.log)
         self._wait_until_ready()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -81,7 +88,7 @@ class EmbeddedPostgres:
             os.chown(self._password_file, user.pw_uid, user.pw_gid)
             for path in (_postgres_programs() / "postgres", self.data):
                 _let_others_traverse(path)
-        with (self.directory / "log").open("ab") as log:
+        with self.log.open("ab") as log:
             initdb = self._spawn(
                 [
                     _program("initdb"), "-D", str(self.data), "--username=hourbook", "--auth=scram-sha-256",
@@ -90,14 +97,13 @@ class EmbeddedPostgres:
                 log,
             )  # fmt: skip
         if initdb.wait(START_TIMEOUT_S) != 0:
-            raise EmbeddedServerFailed(f"initdb failed; see {self.directory / 'log'}")
+            raise EmbeddedServerFailed(f"initdb failed; see {self.log}")
 
     def _spawn(self, command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         user = _system_user() if os.geteuid() == 0 else None
         return subprocess.Popen(
-            command, cwd=self.data, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            user=user.pw_uid if user else None, group=user.pw_gid if user else None,
-            extra_groups=[] if user else None,
+            tethered(command, signal.SIGINT, user), cwd=self.data,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 
     def _wait_until_ready(self) -> None:
@@ -105,15 +111,15 @@ class EmbeddedPostgres:
         ready = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         while subprocess.run(ready, check=False).returncode != 0:
             if time.monotonic() > deadline:
-                raise EmbeddedServerFailed(f"PostgreSQL does not answer; see {self.directory / 'log'}")
+                raise EmbeddedServerFailed(f"PostgreSQL does not answer; see {self.log}")
             time.sleep(0.02)
 
 
 class EmbeddedNats:
     """A NATS server with JetStream on 127.0.0.1, its data in `directory`; what it acknowledges is on the disc."""
 
-    def __init__(self, directory: Path, port: int | None = None) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, port: int | None = None, log: Path | None = None) -> None:
+        self.directory, self.log = directory, log or directory / "log"
         self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -128,12 +134,12 @@ class EmbeddedNats:
             f'host: "127.0.0.1"\nport: {self.port}\n'
             f'jetstream {{ store_dir: "{self.directory / "data"}", sync_interval: always }}\n'
         )
-        with (self.directory / "log").open("ab") as log:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "nats-server"), "-c", str(config)],
+                tethered([str(Path(sys.executable).parent / "nats-server"), "-c", str(config)], signal.SIGTERM),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        _wait_for_port(self.process, self.port, "NATS", self.directory / "log")
+        _wait_for_port(self.process, self.port, "NATS", self.log)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         stop_process(self.process, how)

@@ -1,0 +1,135 @@
+"""`hourbook demo`: January 2020 of the notes, over HTTP, as any other program would do it."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from aiohttp import ClientError, ClientSession, ClientTimeout
+from rich.console import Console
+from rich.table import Table
+
+from shared.cli.failure import Failure
+
+PROJECT = "demo-january-2020"
+ACTOR = "hourbook demo"
+GRANTED = 10
+BOOKINGS = 6
+EXPECTED = (9, 8, 7, 6, 5, 4, 4, 4, 4, 4, 4, 5, 6, 7, 8, 9, *[10] * 15)
+TIMEOUT_S = 20.0
+TRIES, TRY_AGAIN_S = 10, 1.0
+
+
+class _Block(msgspec.Struct):
+    start: str
+    available: dict[str, dict[str, int]]
+
+
+class _Calendar(msgspec.Struct):
+    position: int
+    blocks: list[_Block]
+
+
+class _Done(msgspec.Struct):
+    position: int = 0
+    detail: str = ""
+    code: str = ""
+
+
+def demo(*, url: str = "http://127.0.0.1:8080") -> None:
+    """Load the notes' example, January 2020, and draw what is available on each day.
+
+    It makes a project, a grant of 10 cores and 10 memory, and six bookings that overlap. Every command has an
+    Idempotency-Key: a second run changes nothing.
+
+    Parameters
+    ----------
+    url
+        The address of Hourbook's HTTP interface.
+    """
+    console = Console(highlight=False)
+    try:
+        calendar = asyncio.run(load_and_read(url.rstrip("/"), console))
+    except (ClientError, OSError, TimeoutError, ValueError) as error:
+        words = str(error) or type(error).__name__
+        raise Failure(f"{url} cannot be used: {words}. Does `hourbook up` run? --url says where") from None
+    draw(calendar, console)
+    days = tuple(block.available["min"]["cores"] for block in calendar.blocks)
+    if days != EXPECTED:
+        raise Failure(f"this is not the month that the notes give: has somebody else booked in {PROJECT}?")
+
+
+async def load_and_read(url: str, console: Console) -> _Calendar:
+    position = 0
+    async with ClientSession(timeout=ClientTimeout(total=TIMEOUT_S)) as session:
+        for path, body in commands():
+            status, done = await send(session, url, path, body)
+            position = max(position, done.position)
+            said = "new" if status == HTTPStatus.CREATED else "was there"
+            console.print(f"POST {path} {msgspec.json.encode(body).decode()}: {said}", markup=False, soft_wrap=True)
+        query = {
+            "project": PROJECT, "range": "2020-01-01,2020-01-31", "grain": "day", "min_position": str(position),
+        }  # fmt: skip
+        for _ in range(TRIES):
+            async with session.get(f"{url}/available/select", params=query) as answer:
+                body_read = await answer.read()
+                if answer.status == HTTPStatus.OK:
+                    return msgspec.json.decode(body_read, type=_Calendar)
+            if answer.status not in (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE):
+                break
+            await asyncio.sleep(TRY_AGAIN_S)
+        raise Failure(f"GET /available/select answers {answer.status}: {_problem(body_read).detail}")
+
+
+def commands() -> list[tuple[str, dict[str, Any]]]:
+    """Each with the path it is sent to."""
+    amount = {"cores": 1, "memory": 1}
+    grant = {"startdate": "2020-01-01", "enddate": "2020-01-31", "cores": GRANTED, "memory": GRANTED}
+    return [
+        ("/projects/create", {"id": PROJECT, "name": "January 2020, from the notes"}),
+        ("/resources/create", {"project": PROJECT, **grant}),
+        *(
+            ("/bookings/create", {"project": PROJECT, "account": f"account-{number}", **amount,
+                                  "startdate": f"2020-01-{number:02}", "enddate": f"2020-01-{10 + number:02}"})
+            for number in range(1, BOOKINGS + 1)
+        ),
+    ]  # fmt: skip
+
+
+async def send(session: ClientSession, url: str, path: str, body: dict[str, Any]) -> tuple[int, _Done]:
+    """Sends a command until its outcome is known: with its key, sending it again is safe."""
+    key = f"{PROJECT}{path}/{body.get('account', '')}"
+    headers = {"Idempotency-Key": key, "X-Hourbook-Actor": ACTOR}
+    for _ in range(TRIES):
+        async with session.post(url + path, json=body, headers=headers) as answer:
+            status, answered = answer.status, await answer.read()
+        if status in (HTTPStatus.OK, HTTPStatus.CREATED):
+            return status, msgspec.json.decode(answered, type=_Done)
+        if status not in (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE):
+            break
+        await asyncio.sleep(TRY_AGAIN_S)
+    refusal = _problem(answered)
+    if refusal.code == "already_exists":
+        return status, refusal
+    raise Failure(f"POST {path} answers {status}: {refusal.detail}")
+
+
+def draw(calendar: _Calendar, console: Console) -> None:
+    console.print(f"\n{PROJECT}: cores available, of {GRANTED}, at position {calendar.position}\n", markup=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("day")
+    table.add_column("cores", justify="right")
+    table.add_column("")
+    for block in calendar.blocks:
+        free = block.available["min"]["cores"]
+        table.add_row(block.start[:10], str(free), f"[green]{'█' * free}[/green][dim]{'░' * (GRANTED - free)}[/dim]")
+    console.print(table)
+
+
+def _problem(body: bytes) -> _Done:
+    try:
+        return msgspec.json.decode(body, type=_Done)
+    except msgspec.DecodeError:
+        return _Done(detail=body[:200].decode(errors="replace"))

@@ -1,0 +1,100 @@
+"""The servers that the environment names, tried before anything depends on them; no message shows a password."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+import asyncpg
+import nats
+import nats.errors
+
+from shared.cli.failure import Failure
+
+DATABASE, NATS = "HOURBOOK_DATABASE_URL", "HOURBOOK_NATS_URL"
+CONNECT_TIMEOUT_S = 5.0
+
+
+class Servers(NamedTuple):
+    """Where the event store and the stream are."""
+
+    database_url: str
+    nats_url: str
+
+
+def named_in(environment: Mapping[str, str]) -> Servers | None:
+    """The servers that the environment names; None when it names none. Raises Failure when it names only one."""
+    database_url, nats_url = environment.get(DATABASE, ""), environment.get(NATS, "")
+    if bool(database_url) != bool(nats_url):
+        given, missing = (DATABASE, NATS) if database_url else (NATS, DATABASE)
+        raise Failure(
+            f"{given} is set and {missing} is not: set both to use your own servers, or neither to have them embedded"
+        )
+    return Servers(database_url, nats_url) if database_url else None
+
+
+async def check(servers: Servers) -> None:
+    """Raises Failure, which names the variable that is wrong and what its server said."""
+    await check_database(servers.database_url)
+    await check_nats(servers.nats_url)
+
+
+async def check_database(url: str) -> None:
+    try:
+        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
+    except asyncpg.InvalidCatalogNameError:
+        return  # the migrations create it
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+        raise _unusable(DATABASE, url, error) from None
+    await connection.close(timeout=CONNECT_TIMEOUT_S)
+
+
+async def check_nats(url: str) -> None:
+    async def quiet(_: Exception) -> None:
+        """The error is raised as well."""
+
+    try:
+        client = await nats.connect(
+            url, connect_timeout=int(CONNECT_TIMEOUT_S), allow_reconnect=False, max_reconnect_attempts=0, error_cb=quiet
+        )
+    except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
+        raise _unusable(NATS, url, error) from None
+    try:
+        await client.jetstream().account_info()
+    except (nats.errors.Error, TimeoutError) as error:
+        raise Failure(f"{NATS}: the server {without_password(url)} has no JetStream: {_words(error)}") from None
+    finally:
+        await client.close()
+
+
+def without_password(url: str) -> str:
+    """The address, with `***` for a password; just the scheme if it cannot be read."""
+    try:
+        parts = urlsplit(url)
+        user, at, host = parts.netloc.rpartition("@")
+    except ValueError:
+        return f"{url.partition(':')[0]}://…"
+    if "password=" in parts.query:
+        parts = parts._replace(query="…")
+    return parts._replace(netloc=f"{user.partition(':')[0]}{':***' if ':' in user else ''}{at}{host}").geturl()
+
+
+def redacted(message: str, url: str) -> str:
+    """`message` without the password of `url`, in whatever form a program may have repeated it."""
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        password = None
+    message = message.replace(url, without_password(url))
+    for secret in {password, unquote(password), quote(unquote(password), safe="")} if password else ():
+        message = message.replace(secret, "***")
+    return message
+
+
+def _unusable(variable: str, url: str, error: Exception) -> Failure:
+    return Failure(f"{variable}: cannot use {without_password(url)}: {redacted(_words(error), url)}")
+
+
+def _words(error: Exception) -> str:
+    return f"{error}" or type(error).__name__

@@ -1,0 +1,60 @@
+"""The commands that run one part: a service, the migrations, a rebuild. A service takes the place of this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from shared.cli.failure import Failure
+from shared.cli.servers import DATABASE, redacted
+from shared.migrate import MigrationFailed
+from shared.migrate import migrate as apply_migrations
+
+
+def command() -> None:
+    """Run the command service alone: POST …
+
+    Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL, HOURBOOK_HOST, HOURBOOK_COMMAND_PORT (8081).
+    """
+    _become("services.command")
+
+
+def projector() -> None:
+    """Run the projector alone: events become the read models.
+
+    Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL.
+    """
+    _become("services.projector")
+
+
+def query() -> None:
+    """Run the query service alone: GET …
+
+    Settings: HOURBOOK_DATABASE_URL, HOURBOOK_HOST, HOURBOOK_QUERY_PORT (8082).
+    """
+    _become("services.query")
+
+
+def rebuild() -> None:
+    """Build the read models anew from the events, beside the live ones, and switch to them.
+
+    Settings: HOURBOOK_DATABASE_URL.
+    """
+    _become("services.projector", "rebuild")
+
+
+def migrate() -> None:
+    """Bring the database of HOURBOOK_DATABASE_URL to the newest schema; create it if there is none."""
+    url = os.environ.get(DATABASE)
+    if not url:
+        raise Failure(f"{DATABASE} is not set: say which database to migrate, as postgresql://user:password@host/name")
+    try:
+        print(apply_migrations(url).strip() or "nothing to apply: the schema is the newest")
+    except MigrationFailed as error:
+        raise Failure(f"{DATABASE}: the migrations failed: {redacted(str(error), url)}") from None
+
+
+def _become(module: str, *arguments: str) -> NoReturn:
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])

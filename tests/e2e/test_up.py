@@ -1,0 +1,216 @@
+"""`hourbook up` as a person meets it: real processes, started, killed and stopped."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from shared.embedded import EmbeddedNats, EmbeddedPostgres, free_port
+
+WAIT_S = 30.0
+MARK = "HOURBOOK_TEST_MARK"
+
+
+class Running:
+    """A `hourbook up`; its output goes to a file, and everything that it starts carries its mark."""
+
+    def __init__(self, output: Path, *arguments: str, **environment: str) -> None:
+        self.port, self.mark, self._output = free_port(), uuid4().hex, output
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOURBOOK_")}
+        with output.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "shared.cli", "up", "--port", str(self.port), *arguments],
+                stdout=file, stderr=file, env={**inherited, MARK: self.mark, **environment},
+            )  # fmt: skip
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ready(self) -> "Running":
+        until(lambda: "Hourbook runs at" in self.output or self.process.poll() is not None, lambda: self.output)
+        assert self.process.poll() is None, self.output
+        return self
+
+    def marked(self) -> dict[int, str]:
+        """Every living process that it started, itself among them."""
+        found = {}
+        for process in Path("/proc").iterdir():
+            try:
+                if process.name.isdigit() and f"{MARK}={self.mark}".encode() in (process / "environ").read_bytes():
+                    found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+        return found
+
+    def pid_of(self, words: str) -> int:
+        return next(pid for pid, line in self.marked().items() if words in line)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(WAIT_S)
+
+    def create(self, project: str) -> httpx.Response:
+        return httpx.post(f"{self.url}/projects/create", json={"id": project, "name": project}, timeout=WAIT_S)
+
+
+def until(condition: Callable[[], bool], explain: Callable[[], object] = str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, explain()
+        time.sleep(0.02)
+
+
+def hourbook(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOURBOOK_")}
+    return subprocess.run(
+        [sys.executable, "-m", "shared.cli", *arguments],
+        capture_output=True, text=True, check=False, timeout=WAIT_S, env={**inherited, **environment},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("up") / "data"
+
+
+@pytest.fixture(scope="module")
+def running(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    output = tmp_path_factory.mktemp("output") / "output"
+    up = Running(output, "--data-dir", str(directory), "--services", "command", "--services", "projector")
+    try:
+        yield up.ready()
+    finally:
+        up.stop()
+        assert not up.marked()
+
+
+def test_one_address_takes_commands(running: Running) -> None:
+    answer = running.create("gaia")
+    assert (answer.status_code, answer.json()["position"]) == (201, 1)
+    assert httpx.get(f"{running.url}/schema/command/openapi.json").json()["openapi"]
+    assert httpx.get(f"{running.url}/projects").status_code == 503  # no query service was asked for
+
+
+def test_a_service_that_is_killed_is_started_again(running: Running) -> None:
+    first = running.pid_of("services.command")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: "command ended: killed by SIGKILL" in running.output, lambda: running.output)
+    until(lambda: running.create("after-the-kill").status_code in (201, 409), lambda: running.output)
+    assert running.pid_of("services.command") != first
+
+
+def test_the_embedded_servers_are_started_again_too(running: Running) -> None:
+    for name, words in (("nats", "nats-server"), ("postgres", "-D")):
+        os.kill(running.pid_of(words), signal.SIGKILL)
+        until(lambda name=name: f"{name} runs again" in running.output, lambda: running.output)
+    until(lambda: running.create("after-the-crash").status_code in (201, 409), lambda: running.output)
+
+
+def test_status_says_what_is_not_there(running: Running, directory: Path) -> None:
+    answer = hourbook("status", "--data-dir", str(directory))
+    assert answer.returncode == 1  # there is no query service
+    assert re.search(r"event store +[0-9]", answer.stdout), answer.stdout + answer.stderr
+    assert re.search(r"read models +[0-9]", answer.stdout)
+    assert "answers 503" in answer.stdout
+    password = (directory / "postgres" / "password").read_text()
+    assert password not in answer.stdout
+    assert (directory / "run.json").stat().st_mode & 0o777 == 0o600
+    assert json.loads((directory / "run.json").read_text())["pid"] == running.process.pid
+
+
+def test_a_directory_has_one_up_at_a_time(running: Running, directory: Path) -> None:
+    second = hourbook("up", "--data-dir", str(directory), "--port", str(free_port()))
+    assert second.returncode == 1
+    assert f"in use by another `hourbook up` (pid {running.process.pid})" in second.stderr
+
+
+def test_a_port_that_is_taken_is_named(running: Running, tmp_path: Path) -> None:
+    second = hourbook("up", "--data-dir", str(tmp_path / "other"), "--port", str(running.port))
+    assert second.returncode == 1
+    assert f"port {running.port} " in second.stderr
+    assert "--port" in second.stderr
+
+
+def test_what_was_acknowledged_survives_and_no_process_does(tmp_path: Path) -> None:
+    arguments = ("--data-dir", str(tmp_path / "data"), "--services", "command")
+    first = Running(tmp_path / "first", *arguments).ready()
+    assert first.create("kept").status_code == 201
+    assert first.stop(signal.SIGTERM) == 0
+    assert not first.marked()
+    assert not (tmp_path / "data" / "run.json").exists()
+    second = Running(tmp_path / "second", *arguments).ready()
+    assert second.create("kept").status_code == 409
+    second.process.kill()  # its children go with it
+    third = Running(tmp_path / "third", *arguments).ready()
+    assert not second.marked()
+    assert third.create("kept").status_code == 409
+    assert third.stop(signal.SIGINT) == 0
+    assert not third.marked()
+
+
+def test_a_service_that_cannot_run_is_said_and_keeps_nobody_from_ending(tmp_path: Path) -> None:
+    up = Running(
+        tmp_path / "output", "--ephemeral", "--services", "command", "--services", "query",
+        HOURBOOK_BATCH_MAX="many", HOURBOOK_QUERY_CONNECTIONS="many",
+    )  # fmt: skip
+    until(lambda: "command keeps ending" in up.output, lambda: up.output)
+    assert "batch_max" in up.output
+    assert up.create("gaia").status_code == 503
+    directory = re.search(r"logs: (\S+)", up.output)
+    assert directory is not None
+    assert Path(directory[1]).is_dir()
+    assert up.stop(signal.SIGINT) == 0
+    assert not up.marked()
+    assert not Path(directory[1]).exists()
+
+
+def test_it_ends_while_it_starts(tmp_path: Path) -> None:
+    up = Running(tmp_path / "output", "--data-dir", str(tmp_path / "data"))
+    until(lambda: (tmp_path / "data" / "postgres").exists(), lambda: up.output)
+    assert up.stop(signal.SIGINT) == 0, up.output
+    assert not up.marked()
+
+
+def test_servers_of_ones_own_are_used(database_url: str, nats_server: EmbeddedNats, tmp_path: Path) -> None:
+    up = Running(
+        tmp_path / "output", "--data-dir", str(tmp_path / "data"), "--services", "command",
+        HOURBOOK_DATABASE_URL=database_url, HOURBOOK_NATS_URL=nats_server.url,
+    ).ready()  # fmt: skip
+    assert up.create("gaia").status_code == 201
+    assert not any("postgres -D" in line or "nats-server" in line for line in up.marked().values())
+    assert up.stop() == 0
+    assert not up.marked()
+
+
+def test_a_wrong_address_is_named_without_its_password(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+    arguments = ("up", "--data-dir", str(tmp_path / "data"), "--port", str(free_port()))
+    closed = f"nats://me:sec%20ret@127.0.0.1:{free_port()}"
+    wrong = re.sub(r":[^:@/]+@", f":{quote('sec ret')}@", postgres.url)
+    for database_url, nats_url, variable in (
+        (wrong, closed, "HOURBOOK_DATABASE_URL: cannot use postgresql://hourbook:***@127.0.0.1"),
+        (postgres.url, closed, "HOURBOOK_NATS_URL: cannot use nats://me:***@127.0.0.1"),
+    ):
+        answer = hourbook(*arguments, HOURBOOK_DATABASE_URL=database_url, HOURBOOK_NATS_URL=nats_url)
+        assert answer.returncode == 1
+        assert variable in answer.stderr
+        assert "sec ret" not in answer.stderr + answer.stdout
+        assert "sec%20ret" not in answer.stderr + answer.stdout
+    answer = hourbook(*arguments, HOURBOOK_DATABASE_URL=postgres.url)
+    assert answer.returncode == 1
+    assert "HOURBOOK_NATS_URL is not" in answer.stderr

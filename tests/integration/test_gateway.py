@@ -1,0 +1,181 @@
+"""The gateway before backends that answer, stream, vanish and were never there."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import ClientSession, web
+
+from shared.cli.gateway import COMMAND, QUERY, Gateway, Target, route
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+BIG = bytes(range(256)) * 8192
+
+
+@asynccontextmanager
+async def backend(handler: Handler) -> AsyncIterator[int]:
+    application = web.Application(client_max_size=2 * len(BIG))
+    application.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    listening = bound()
+    await web.SockSite(runner, listening).start()
+    yield listening.getsockname()[1]
+    await runner.cleanup()
+
+
+@asynccontextmanager
+async def gateway(**ports: int) -> AsyncIterator[ClientSession]:
+    proxy, listening = Gateway(ports.get), bound()
+    await proxy.start(listening)
+    async with ClientSession(f"http://127.0.0.1:{listening.getsockname()[1]}", auto_decompress=False) as session:
+        yield session
+    await proxy.stop()
+
+
+def bound() -> socket.socket:
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    return listening
+
+
+def unused() -> int:
+    with bound() as listening:
+        return int(listening.getsockname()[1])
+
+
+def echo(name: str) -> Handler:
+    async def handler(request: web.Request) -> web.Response:
+        body = await request.read()
+        return web.json_response(
+            {"name": name, "method": request.method, "path": request.raw_path, "size": len(body)},
+            headers={"Hourbook-Position": "7", "Content-Language": request.headers.get("X-Asked", "")},
+        )
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "target"),
+    [
+        ("GET", "/available/select?project=a", Target(QUERY, "/available/select?project=a")),
+        ("HEAD", "/events", Target(QUERY, "/events")),
+        ("POST", "/projects/create", Target(COMMAND, "/projects/create")),
+        ("DELETE", "/novaquota/1", Target(COMMAND, "/novaquota/1")),
+        ("GET", "/schema/command", Target(COMMAND, "/schema")),
+        ("GET", "/schema/command/openapi.json", Target(COMMAND, "/schema/openapi.json")),
+        ("GET", "/schema/commander", Target(QUERY, "/schema/commander")),
+        ("GET", "/health/query", Target(QUERY, "/health")),
+        ("GET", "/health/command?x=1", Target(COMMAND, "/health?x=1")),
+    ],
+)
+def test_reads_go_to_the_query_service_and_the_rest_to_the_command_service(
+    method: str, path: str, target: Target
+) -> None:
+    assert route(method, path) == target
+
+
+async def test_a_request_and_its_answer_pass_unchanged() -> None:
+    async with backend(echo("q")) as query, backend(echo("c")) as command, gateway(query=query, command=command) as ask:
+        async with ask.get("/a%20b/c%2Fd?x=%C3%BC&x=2", headers={"X-Asked": "de"}) as answer:
+            assert await answer.json() == {"name": "q", "method": "GET", "path": "/a%20b/c%2Fd?x=%C3%BC&x=2", "size": 0}
+            assert (answer.headers["Hourbook-Position"], answer.headers["Content-Language"]) == ("7", "de")
+        async with ask.head("/events") as answer:
+            assert (answer.status, await answer.read()) == (200, b"")
+            assert int(answer.headers["Content-Length"]) > 0
+        async with ask.post("/projects/create", json={"id": "a"}) as answer:
+            assert await answer.json() == {"name": "c", "method": "POST", "path": "/projects/create", "size": 11}
+        async with ask.delete("/novaquota/1") as answer:
+            assert (await answer.json())["method"] == "DELETE"
+
+
+async def test_bodies_stream_both_ways() -> None:
+    async def mirror(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        async for piece in request.content.iter_any():
+            await response.write(piece)
+        return response
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(BIG), 65536):
+            yield BIG[start : start + 65536]
+
+    async with backend(mirror) as command, gateway(command=command) as ask:
+        async with ask.post("/", data=pieces()) as answer:  # chunked
+            assert await answer.read() == BIG
+        async with ask.post("/", data=BIG) as answer:  # with its length
+            assert await answer.read() == BIG
+
+
+async def test_live_events_arrive_as_they_are_sent_and_a_reader_who_leaves_is_noticed() -> None:
+    left = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def live(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"data: 1\n\n")
+        await go_on.wait()
+        await response.write(b"data: 2\n\n")
+        while request.transport is not None and not request.transport.is_closing():
+            await asyncio.sleep(0.01)
+        left.set()
+        return response
+
+    async with backend(live) as query, gateway(query=query) as ask:
+        async with ask.get("/events/stream") as answer:
+            assert await answer.content.readany() == b"data: 1\n\n"
+            go_on.set()
+            assert await answer.content.readany() == b"data: 2\n\n"
+        answer.close()
+        await asyncio.wait_for(left.wait(), 5)
+
+
+async def test_a_service_that_is_not_there_is_a_503_that_says_nothing_was_done() -> None:
+    async with gateway(command=unused()) as ask:
+        for method, service in (("GET", "query"), ("POST", "command")):
+            async with ask.request(method, "/x", data=b"{}" if method == "POST" else None) as answer:
+                assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+                assert answer.content_type == "application/problem+json"
+                body = await answer.json(content_type=None)
+                assert (body["code"], body["status"]) == ("service_unavailable", 503)
+                assert service in body["detail"]
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
+async def test_a_command_whose_answer_is_lost_is_not_sent_again(method: str) -> None:
+    seen = []
+
+    async def dies(request: web.Request) -> web.StreamResponse:
+        if request.method == "PATCH":  # leaves a connection open, to be used again
+            return web.Response()
+        seen.append(await request.read())
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with backend(dies) as command, gateway(command=command) as ask:
+        await (await ask.request("PATCH", "/x")).read()
+        for _ in range(2):  # on a connection that was used before, and on a new one
+            async with ask.request(method, "/x", data=b"{}") as answer:
+                assert answer.status == 502
+                assert (await answer.json(content_type=None))["code"] == "outcome_unknown"
+    assert seen == [b"{}", b"{}"]
+
+
+async def test_an_answer_that_breaks_off_is_not_passed_on_as_if_it_were_whole() -> None:
+    async def breaks(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"[1, 2")
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    async with backend(breaks) as query, gateway(query=query) as ask:
+        with pytest.raises(Exception, match=r"(?i)payload|disconnect|reset"):
+            await (await ask.get("/events")).read()
