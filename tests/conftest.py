@@ -1,5 +1,6 @@
 """Real servers for the whole session, a database of its own for each test."""
 
+import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -14,9 +15,15 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    directory: Path = tmp_path_factory.mktemp("postgres")
-    server = EmbeddedPostgres(directory)
+def own_directory() -> Iterator[Path]:
+    """Not pytest's: every session closes pytest's to other users, and root's PostgreSQL of another session is one."""
+    with tempfile.TemporaryDirectory(prefix="hourbook-test-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def postgres(own_directory: Path) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(own_directory / "postgres")
     server.start()
     try:
         migrate(server.url_of("hourbook_template"))

@@ -26,6 +26,7 @@ class System:
         self.nats = EmbeddedNats(directory / "nats")
 
     def start(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
         self.postgres.start()
         migrate(self.postgres.url)
         self.nats.start()

@@ -72,8 +72,8 @@ class Whole:
 
 
 @pytest.fixture
-async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
-    system = System(tmp_path)
+async def whole(own_directory: Path) -> AsyncIterator[Whole]:
+    system = System(own_directory / f"crash-{uuid4().hex}")
     system.start()
     try:
         with system.projector() as projector, system.command() as command:
