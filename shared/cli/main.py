@@ -16,14 +16,17 @@ The others are for containers: each runs one part, on the servers that HOURBOOK_
 """
 
 app = App(name="hourbook", help=HELP, version=lambda: version("hourbook"))
-app.command("shared.cli.up:up")
-app.command("shared.cli.demo:demo")
-app.command("shared.cli.status:status")
-app.command("shared.cli.single:command")
-app.command("shared.cli.single:projector")
-app.command("shared.cli.single:query")
-app.command("shared.cli.single:migrate")
-app.command("shared.cli.single:rebuild")
+for module, name, summary in (
+    ("up", "up", "Run the whole system here until Ctrl-C."),
+    ("demo", "demo", "Load an example, and draw what is available in it."),
+    ("status", "status", "Show how far each part has come, and what is wrong."),
+    ("single", "command", "Run the command service alone."),
+    ("single", "projector", "Run the projector alone."),
+    ("single", "query", "Run the query service alone."),
+    ("single", "migrate", "Bring the database to the newest schema."),
+    ("single", "rebuild", "Build the read models anew from the events."),
+):
+    app.command(f"shared.cli.{module}:{name}", name=name, help=summary)
 
 
 def main() -> None:

@@ -156,7 +156,7 @@ def test_what_was_acknowledged_survives_and_no_process_does(tmp_path: Path) -> N
     assert not (tmp_path / "data" / "run.json").exists()
     second = Running(tmp_path / "second", *arguments).ready()
     assert second.create("kept").status_code == 409
-    second.process.kill()  # its children go with it
+    second.stop(signal.SIGKILL)  # its children go with it
     third = Running(tmp_path / "third", *arguments).ready()
     assert not second.marked()
     assert third.create("kept").status_code == 409
