@@ -50,10 +50,7 @@ class Line(NamedTuple):
 
 
 def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
-    """Show the position and the lag of every part. The exit status is 1 when one is parked or cannot be reached.
-
-    The servers are those that HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL name, or those of the `hourbook up` that
-    runs in the data directory.
+    """Show how far each part has come, and what is wrong.
 
     Parameters
     ----------

@@ -40,11 +40,7 @@ def up(
     ephemeral: Annotated[bool, Parameter(negative=())] = False,
     services: Annotated[tuple[str, ...], Parameter(show=False)] = tuple(SERVICES),
 ) -> None:
-    """Run the whole system here until Ctrl-C: PostgreSQL, NATS, the three services, one address for all of it.
-
-    Reads (GET, HEAD) go to the query service, everything else to the command service. Their OpenAPI documents are
-    /schema and /schema/command. With HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL set, those servers are used and
-    none are started. The first Ctrl-C ends everything in order, a second one at once; what was answered is kept.
+    """Run the whole system here until Ctrl-C.
 
     Parameters
     ----------
