@@ -42,7 +42,8 @@ HOURBOOK_COMMAND_PORT (8081).""",
 It makes the read models of the events. Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL.""",
     "single:query": """Run the query service alone.
 
-It answers the reads (GET …). Settings: HOURBOOK_DATABASE_URL, HOURBOOK_HOST (127.0.0.1), HOURBOOK_QUERY_PORT (8082).""",
+It answers the reads (GET …). Settings: HOURBOOK_DATABASE_URL, HOURBOOK_HOST (127.0.0.1) and
+HOURBOOK_QUERY_PORT (8082).""",
     "single:migrate": """Bring the database to the newest schema.
 
 It is the one that HOURBOOK_DATABASE_URL names, and is created if there is none.""",

@@ -28,11 +28,10 @@ class Running:
 
     def __init__(self, output: Path, *arguments: str, **environment: str) -> None:
         self.port, self.mark, self._output = free_port(), uuid4().hex, output
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOURBOOK_")}
         with output.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "shared.cli", "up", "--port", str(self.port), *arguments],
-                stdout=file, stderr=file, env={**inherited, MARK: self.mark, **environment},
+                stdout=file, stderr=file, env={**inherited(), MARK: self.mark, **environment},
             )  # fmt: skip
 
     @property
@@ -78,11 +77,16 @@ def until(condition: Callable[[], bool], explain: Callable[[], object] = str) ->
         time.sleep(0.02)
 
 
+def inherited() -> dict[str, str]:
+    """The environment without settings of ours; bytecode may be kept, or every start would compile all anew."""
+    ours = ("HOURBOOK_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 def hourbook(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOURBOOK_")}
     return subprocess.run(
         [sys.executable, "-m", "shared.cli", *arguments],
-        capture_output=True, text=True, check=False, timeout=WAIT_S, env={**inherited, **environment},
+        capture_output=True, text=True, check=False, timeout=WAIT_S, env={**inherited(), **environment},
     )  # fmt: skip
 
 
