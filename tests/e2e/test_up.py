@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
@@ -179,6 +180,22 @@ def test_a_service_that_cannot_run_is_said_and_keeps_nobody_from_ending(tmp_path
     assert up.stop(signal.SIGINT) == 0
     assert not up.marked()
     assert not Path(directory[1]).exists()
+
+
+@pytest.mark.skipif(find_spec("services.query.__main__") is None, reason="there is no query service yet")
+def test_the_demo_draws_the_month_of_the_notes_and_a_second_one_changes_nothing(tmp_path: Path) -> None:
+    directory = str(tmp_path / "data")
+    up = Running(tmp_path / "output", "--data-dir", directory).ready()
+    for said in ("new", "was there"):
+        demo = hourbook("demo", "--url", up.url)
+        assert demo.returncode == 0, demo.stdout + demo.stderr
+        assert demo.stdout.count(f": {said}\n") == 8
+    assert re.search(r"2020-01-06 +4 +█{4}░{6}\n", demo.stdout)
+    status = hourbook("status", "--data-dir", directory)
+    assert status.returncode == 0, status.stdout + status.stderr
+    assert re.search(r"read models +8 +0 ", status.stdout)
+    assert up.stop() == 0
+    assert not up.marked()
 
 
 def test_it_ends_while_it_starts(tmp_path: Path) -> None:
