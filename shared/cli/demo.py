@@ -41,9 +41,6 @@ class _Done(msgspec.Struct):
 def demo(*, url: str = "http://127.0.0.1:8080") -> None:
     """Load the notes' example, January 2020, and draw what is available on each day.
 
-    It makes a project, a grant of 10 cores and 10 memory, and six bookings that overlap. Every command has an
-    Idempotency-Key: a second run changes nothing.
-
     Parameters
     ----------
     url

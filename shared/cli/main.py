@@ -16,14 +16,43 @@ The others are for containers: each runs one part, on the servers that HOURBOOK_
 """
 
 app = App(name="hourbook", help=HELP, version=lambda: version("hourbook"))
-app.command("shared.cli.up:up")
-app.command("shared.cli.demo:demo")
-app.command("shared.cli.status:status")
-app.command("shared.cli.single:command")
-app.command("shared.cli.single:projector")
-app.command("shared.cli.single:query")
-app.command("shared.cli.single:migrate")
-app.command("shared.cli.single:rebuild")
+# The first line of each is what `hourbook --help` shows; its parameters are described where they are taken.
+COMMANDS = {
+    "up:up": """Run the whole system here until Ctrl-C.
+
+PostgreSQL, NATS, the three services, and one address for all of it: reads (GET, HEAD) go to the query service,
+everything else to the command service. Their OpenAPI documents are /schema and /schema/command.
+
+With HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL set, those servers are used and none are started. The first Ctrl-C
+ends everything in order, a second one at once; what was acknowledged is kept in either case.""",
+    "demo:demo": """Load an example, and draw what is available in it.
+
+It is January 2020 of the notes: a grant of 10 cores and 10 memory, and six bookings that overlap. Every command has an
+Idempotency-Key: a second run changes nothing.""",
+    "status:status": """Show how far each part has come, and what is wrong.
+
+The servers are those that HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL name, or those of the `hourbook up` that runs in
+the data directory. The exit status is 1 when something is parked or cannot be reached.""",
+    "single:command": """Run the command service alone.
+
+It takes the commands (POST …). Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL, HOURBOOK_HOST (127.0.0.1) and
+HOURBOOK_COMMAND_PORT (8081).""",
+    "single:projector": """Run the projector alone.
+
+It makes the read models of the events. Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL.""",
+    "single:query": """Run the query service alone.
+
+It answers the reads (GET …). Settings: HOURBOOK_DATABASE_URL, HOURBOOK_HOST (127.0.0.1) and
+HOURBOOK_QUERY_PORT (8082).""",
+    "single:migrate": """Bring the database to the newest schema.
+
+It is the one that HOURBOOK_DATABASE_URL names, and is created if there is none.""",
+    "single:rebuild": """Build the read models anew from the events.
+
+They are built beside the live ones, and take their place in one transaction. Settings: HOURBOOK_DATABASE_URL.""",
+}
+for place, text in COMMANDS.items():
+    app.command(f"shared.cli.{place}", name=place.partition(":")[2], help=text)
 
 
 def main() -> None:

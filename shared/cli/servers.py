@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -9,11 +10,13 @@ from urllib.parse import quote, unquote, urlsplit
 import asyncpg
 import nats
 import nats.errors
+from nats.aio.client import Client
 
 from shared.cli.failure import Failure
 
 DATABASE, NATS = "HOURBOOK_DATABASE_URL", "HOURBOOK_NATS_URL"
 CONNECT_TIMEOUT_S = 5.0
+NATS_ERRORS = (nats.errors.Error, OSError, TimeoutError, ValueError)
 
 
 class Servers(NamedTuple):
@@ -51,21 +54,26 @@ async def check_database(url: str) -> None:
 
 
 async def check_nats(url: str) -> None:
-    async def quiet(_: Exception) -> None:
-        """The error is raised as well."""
-
     try:
-        client = await nats.connect(
-            url, connect_timeout=int(CONNECT_TIMEOUT_S), allow_reconnect=False, max_reconnect_attempts=0, error_cb=quiet
-        )
-    except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
+        client = await connect_nats(url)
+    except NATS_ERRORS as error:
         raise _unusable(NATS, url, error) from None
     try:
         await client.jetstream().account_info()
-    except (nats.errors.Error, TimeoutError) as error:
+    except NATS_ERRORS as error:
         raise Failure(f"{NATS}: the server {without_password(url)} has no JetStream: {_words(error)}") from None
     finally:
         await client.close()
+
+
+async def connect_nats(url: str) -> Client:
+    """Connects at once or raises one of NATS_ERRORS. By itself the client goes on trying for ever, at the start too."""
+
+    async def give_up(error: Exception) -> None:
+        raise error
+
+    connecting = nats.connect(url, connect_timeout=int(CONNECT_TIMEOUT_S), allow_reconnect=False, error_cb=give_up)
+    return await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
 
 
 def without_password(url: str) -> str:

@@ -13,34 +13,22 @@ from shared.migrate import migrate as apply_migrations
 
 
 def command() -> None:
-    """Run the command service alone: POST …
-
-    Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL, HOURBOOK_HOST, HOURBOOK_COMMAND_PORT (8081).
-    """
+    """Run the command service alone: POST …"""
     _become("services.command")
 
 
 def projector() -> None:
-    """Run the projector alone: events become the read models.
-
-    Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL.
-    """
+    """Run the projector alone: events become the read models."""
     _become("services.projector")
 
 
 def query() -> None:
-    """Run the query service alone: GET …
-
-    Settings: HOURBOOK_DATABASE_URL, HOURBOOK_HOST, HOURBOOK_QUERY_PORT (8082).
-    """
+    """Run the query service alone: GET …"""
     _become("services.query")
 
 
 def rebuild() -> None:
-    """Build the read models anew from the events, beside the live ones, and switch to them.
-
-    Settings: HOURBOOK_DATABASE_URL.
-    """
+    """Build the read models anew from the events, beside the live ones, and switch to them."""
     _become("services.projector", "rebuild")
 
 

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 import asyncpg
 import msgspec
-import nats
-import nats.errors
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from nats.js.errors import NotFoundError
 from rich.console import Console
@@ -21,10 +19,11 @@ from rich.table import Table
 from shared.cli.directory import DataDirectory, Run, default_directory
 from shared.cli.failure import Failure
 from shared.cli.processes import started_at
-from shared.cli.servers import Servers, named_in, redacted, without_password
+from shared.cli.servers import NATS_ERRORS, Servers, connect_nats, named_in, redacted, without_password
 from shared.jetstream import STREAM
 
 TIMEOUT_S = 5.0
+PIPED_WIDTH = 200
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -51,10 +50,7 @@ class Line(NamedTuple):
 
 
 def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
-    """Show the position and the lag of every part. The exit status is 1 when one is parked or cannot be reached.
-
-    The servers are those that HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL name, or those of the `hourbook up` that
-    runs in the data directory.
+    """Show how far each part has come, and what is wrong.
 
     Parameters
     ----------
@@ -75,7 +71,7 @@ def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
         )
     lines = asyncio.run(read(servers, (url or (run.address if run else DEFAULT_URL)).rstrip("/")))
     lines += [*processes(run)] if run is not None else []
-    show(lines, Console(highlight=False))
+    show(lines, Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH))
     sys.exit(1 if any(line.trouble for line in lines) else 0)
 
 
@@ -140,20 +136,15 @@ def read_models(store: Store) -> Line:
 
 
 async def stream(url: str, head: int | None) -> Line:
-    async def quiet(_: Exception) -> None:
-        """The error is raised as well."""
-
     try:
-        client = await nats.connect(
-            url, connect_timeout=int(TIMEOUT_S), allow_reconnect=False, max_reconnect_attempts=0, error_cb=quiet
-        )
-    except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
+        client = await connect_nats(url)
+    except NATS_ERRORS as error:
         return Line("stream", None, None, "", redacted(_words(error), url))
     try:
         last = (await client.jetstream().stream_info(STREAM)).state.last_seq
     except NotFoundError:
         last = 0
-    except (nats.errors.Error, TimeoutError) as error:
+    except NATS_ERRORS as error:
         return Line("stream", None, None, "", redacted(_words(error), url))
     finally:
         await client.close()

@@ -24,7 +24,7 @@ from shared.cli.failure import Failure
 from shared.cli.gateway import Gateway
 from shared.cli.processes import started_at
 from shared.cli.servers import DATABASE, NATS, Servers, check, named_in, redacted
-from shared.cli.supervisor import SERVICES, ServerProgram, ServiceProgram, Supervisor
+from shared.cli.supervisor import SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
 from shared.embedded import EmbeddedNats, EmbeddedPostgres, EmbeddedServerFailed
 from shared.migrate import MigrationFailed, migrate
 
@@ -40,11 +40,7 @@ def up(
     ephemeral: Annotated[bool, Parameter(negative=())] = False,
     services: Annotated[tuple[str, ...], Parameter(show=False)] = tuple(SERVICES),
 ) -> None:
-    """Run the whole system here until Ctrl-C: PostgreSQL, NATS, the three services, one address for all of it.
-
-    Reads (GET, HEAD) go to the query service, everything else to the command service. Their OpenAPI documents are
-    /schema and /schema/command. With HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL set, those servers are used and
-    none are started. The first Ctrl-C ends everything in order, a second one at once; what was answered is kept.
+    """Run the whole system here until Ctrl-C.
 
     Parameters
     ----------
@@ -90,7 +86,8 @@ class Up:
         """Returns when all is stopped. Raises Failure when it could not start."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._stop_asked)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup has it ignored
+                loop.add_signal_handler(number, self._stop_asked)
         began = time.monotonic()
         try:
             for step in (self._start_servers, self._migrate, self._start_services, self._start_gateway):
@@ -115,7 +112,8 @@ class Up:
     async def _start_servers(self) -> None:
         await asyncio.to_thread(self._directory.end_left_behind, self._say)
         if self._named is not None:
-            await self._timed("your servers", lambda: check(self._named) if self._named else asyncio.sleep(0))
+            named = self._named
+            await self._timed("your servers", lambda: check(named))
             return
         logs = self._directory.logs
         postgres = EmbeddedPostgres(
@@ -126,8 +124,11 @@ class Up:
         await self._timed(
             f"PostgreSQL{new}",
             lambda: self._supervisor.start_once(ServerProgram("postgres", postgres, signal.SIGQUIT)),
+            postgres.log,
         )
-        await self._timed("NATS", lambda: self._supervisor.start_once(ServerProgram("nats", nats, signal.SIGKILL)))
+        await self._timed(
+            "NATS", lambda: self._supervisor.start_once(ServerProgram("nats", nats, signal.SIGKILL)), nats.log
+        )
         self._servers = Servers(postgres.url, nats.url)
 
     async def _migrate(self) -> None:
@@ -183,13 +184,14 @@ class Up:
         if self._stop.is_set():
             self._say("stopped")
 
-    async def _timed(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
+    async def _timed(self, name: str, step: Callable[[], Awaitable[None]], *logs: Path) -> None:
         began = time.monotonic()
         with self._console.status(f"{name} …"):
             try:
                 await step()
             except EmbeddedServerFailed as error:
-                raise Failure(f"{name}: {error}") from None
+                lines = "\n".join(f"    {line}" for log in logs for line in last_lines(log))
+                raise Failure(f"{name}: {error}\n{lines}") from None
         self._line(name, time.monotonic() - began)
 
     def _line(self, name: str, seconds: float) -> None:

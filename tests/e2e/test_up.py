@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
@@ -15,6 +16,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from shared.cli.failure import Failure
+from shared.cli.servers import Servers, check
 from shared.embedded import EmbeddedNats, EmbeddedPostgres, free_port
 
 WAIT_S = 30.0
@@ -26,11 +29,10 @@ class Running:
 
     def __init__(self, output: Path, *arguments: str, **environment: str) -> None:
         self.port, self.mark, self._output = free_port(), uuid4().hex, output
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOURBOOK_")}
         with output.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "shared.cli", "up", "--port", str(self.port), *arguments],
-                stdout=file, stderr=file, env={**inherited, MARK: self.mark, **environment},
+                stdout=file, stderr=file, env={**inherited(), MARK: self.mark, **environment},
             )  # fmt: skip
 
     @property
@@ -76,11 +78,16 @@ def until(condition: Callable[[], bool], explain: Callable[[], object] = str) ->
         time.sleep(0.02)
 
 
+def inherited() -> dict[str, str]:
+    """The environment without settings of ours; bytecode may be kept, or every start would compile all anew."""
+    ours = ("HOURBOOK_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 def hourbook(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOURBOOK_")}
     return subprocess.run(
         [sys.executable, "-m", "shared.cli", *arguments],
-        capture_output=True, text=True, check=False, timeout=WAIT_S, env={**inherited, **environment},
+        capture_output=True, text=True, check=False, timeout=WAIT_S, env={**inherited(), **environment},
     )  # fmt: skip
 
 
@@ -151,23 +158,18 @@ def test_what_was_acknowledged_survives_and_no_process_does(tmp_path: Path) -> N
     arguments = ("--data-dir", str(tmp_path / "data"), "--services", "command")
     first = Running(tmp_path / "first", *arguments).ready()
     assert first.create("kept").status_code == 201
-    assert first.stop(signal.SIGTERM) == 0
-    assert not first.marked()
-    assert not (tmp_path / "data" / "run.json").exists()
+    first.stop(signal.SIGKILL)  # its children go with it, if only when the next one meets them
     second = Running(tmp_path / "second", *arguments).ready()
+    assert not first.marked()
     assert second.create("kept").status_code == 409
-    second.process.kill()  # its children go with it
-    third = Running(tmp_path / "third", *arguments).ready()
+    assert second.stop(signal.SIGTERM) == 0
     assert not second.marked()
-    assert third.create("kept").status_code == 409
-    assert third.stop(signal.SIGINT) == 0
-    assert not third.marked()
+    assert not (tmp_path / "data" / "run.json").exists()
 
 
 def test_a_service_that_cannot_run_is_said_and_keeps_nobody_from_ending(tmp_path: Path) -> None:
     up = Running(
-        tmp_path / "output", "--ephemeral", "--services", "command", "--services", "query",
-        HOURBOOK_BATCH_MAX="many", HOURBOOK_QUERY_CONNECTIONS="many",
+        tmp_path / "output", "--ephemeral", "--services", "command", HOURBOOK_BATCH_MAX="many"
     )  # fmt: skip
     until(lambda: "command keeps ending" in up.output, lambda: up.output)
     assert "batch_max" in up.output
@@ -178,6 +180,22 @@ def test_a_service_that_cannot_run_is_said_and_keeps_nobody_from_ending(tmp_path
     assert up.stop(signal.SIGINT) == 0
     assert not up.marked()
     assert not Path(directory[1]).exists()
+
+
+@pytest.mark.skipif(find_spec("services.query.__main__") is None, reason="there is no query service yet")
+def test_the_demo_draws_the_month_of_the_notes_and_a_second_one_changes_nothing(tmp_path: Path) -> None:
+    directory = str(tmp_path / "data")
+    up = Running(tmp_path / "output", "--data-dir", directory).ready()
+    for said in ("new", "was there"):
+        demo = hourbook("demo", "--url", up.url)
+        assert demo.returncode == 0, demo.stdout + demo.stderr
+        assert demo.stdout.count(f": {said}\n") == 8
+    assert re.search(r"2020-01-06 +4 +█{4}░{6}\n", demo.stdout)
+    status = hourbook("status", "--data-dir", directory)
+    assert status.returncode == 0, status.stdout + status.stderr
+    assert re.search(r"read models +8 +0 ", status.stdout)
+    assert up.stop() == 0
+    assert not up.marked()
 
 
 def test_it_ends_while_it_starts(tmp_path: Path) -> None:
@@ -198,19 +216,22 @@ def test_servers_of_ones_own_are_used(database_url: str, nats_server: EmbeddedNa
     assert not up.marked()
 
 
-def test_a_wrong_address_is_named_without_its_password(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
-    arguments = ("up", "--data-dir", str(tmp_path / "data"), "--port", str(free_port()))
+async def test_a_wrong_address_is_named_without_its_password(postgres: EmbeddedPostgres) -> None:
     closed = f"nats://me:sec%20ret@127.0.0.1:{free_port()}"
     wrong = re.sub(r":[^:@/]+@", f":{quote('sec ret')}@", postgres.url)
-    for database_url, nats_url, variable in (
-        (wrong, closed, "HOURBOOK_DATABASE_URL: cannot use postgresql://hourbook:***@127.0.0.1"),
-        (postgres.url, closed, "HOURBOOK_NATS_URL: cannot use nats://me:***@127.0.0.1"),
+    for servers, said in (
+        (Servers(wrong, closed), "HOURBOOK_DATABASE_URL: cannot use postgresql://hourbook:***@127.0.0.1"),
+        (Servers("postgresql://me:sec%20ret@[::1/x", closed), "HOURBOOK_DATABASE_URL: cannot use postgresql://…"),
+        (Servers(postgres.url_of("not_there_yet"), closed), "HOURBOOK_NATS_URL: cannot use nats://me:***@127.0.0.1"),
     ):
-        answer = hourbook(*arguments, HOURBOOK_DATABASE_URL=database_url, HOURBOOK_NATS_URL=nats_url)
-        assert answer.returncode == 1
-        assert variable in answer.stderr
-        assert "sec ret" not in answer.stderr + answer.stdout
-        assert "sec%20ret" not in answer.stderr + answer.stdout
-    answer = hourbook(*arguments, HOURBOOK_DATABASE_URL=postgres.url)
+        with pytest.raises(Failure) as failure:
+            await check(servers)
+        assert said in str(failure.value)
+        assert "sec ret" not in str(failure.value)
+        assert "sec%20ret" not in str(failure.value)
+
+
+def test_one_address_without_the_other_is_refused(tmp_path: Path) -> None:
+    answer = hourbook("up", "--data-dir", str(tmp_path), HOURBOOK_DATABASE_URL="postgresql://127.0.0.1/x")
     assert answer.returncode == 1
     assert "HOURBOOK_NATS_URL is not" in answer.stderr

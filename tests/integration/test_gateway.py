@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from io import BytesIO
 
 import pytest
 from aiohttp import ClientSession, web
@@ -22,17 +23,21 @@ async def backend(handler: Handler) -> AsyncIterator[int]:
     await runner.setup()
     listening = bound()
     await web.SockSite(runner, listening).start()
-    yield listening.getsockname()[1]
-    await runner.cleanup()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        await runner.cleanup()
 
 
 @asynccontextmanager
 async def gateway(**ports: int) -> AsyncIterator[ClientSession]:
     proxy, listening = Gateway(ports.get), bound()
     await proxy.start(listening)
-    async with ClientSession(f"http://127.0.0.1:{listening.getsockname()[1]}", auto_decompress=False) as session:
-        yield session
-    await proxy.stop()
+    try:
+        async with ClientSession(f"http://127.0.0.1:{listening.getsockname()[1]}") as session:
+            yield session
+    finally:
+        await proxy.stop()
 
 
 def bound() -> socket.socket:
@@ -107,7 +112,7 @@ async def test_bodies_stream_both_ways() -> None:
     async with backend(mirror) as command, gateway(command=command) as ask:
         async with ask.post("/", data=pieces()) as answer:  # chunked
             assert await answer.read() == BIG
-        async with ask.post("/", data=BIG) as answer:  # with its length
+        async with ask.post("/", data=BytesIO(BIG)) as answer:  # with its length
             assert await answer.read() == BIG
 
 

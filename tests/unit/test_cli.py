@@ -1,0 +1,49 @@
+"""What the command line says about what it has read."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.cli.servers import redacted, without_password
+from shared.cli.status import Store, duration, read_models
+from shared.cli.up import examples
+
+
+def test_a_parked_generation_is_a_trouble_and_its_lag_is_said_in_three_ways() -> None:
+    line = read_models(Store(20, 3, 12, 65.0, 13, "KeyError: 'gaia'", 130.0))
+    assert (line.position, line.behind) == (12, 8)
+    assert line.note == "generation 3, moved 65.0 s ago, oldest event not applied is 2 min old"
+    assert line.trouble == "parked at position 13: KeyError: 'gaia'"
+
+
+def test_a_level_generation_is_no_trouble() -> None:
+    line = read_models(Store(20, 3, 20, 7_200.0, None, None, None))
+    assert (line.behind, line.note, line.trouble) == (0, "generation 3, moved 2 h ago", None)
+
+
+def test_no_live_generation_is_a_trouble() -> None:
+    assert read_models(Store(20, None, None, None, None, None, None)).trouble
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(-0.1, "0.0 s"), (119.9, "119.9 s"), (180, "3 min"), (3e6, "35 d")])
+def test_durations_have_one_unit(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:p%40ss@db:5432/x?sslmode=disable", "postgresql://me:***@db:5432/x?sslmode=disable"),
+        ("postgresql://db/x?user=me&password=p%40ss", "postgresql://db/x?…"),
+        ("nats://me@db:4222", "nats://me@db:4222"),
+        ("postgresql://me:p%40ss@[::1/x", "postgresql://…"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+    assert "p@ss" not in redacted(f"no {url} with p@ss or p%40ss", url).replace("[::1/x with p@ss", "")
+
+
+def test_the_examples_ask_for_a_period_that_is_not_over() -> None:
+    now = datetime(2026, 2, 27, 13, tzinfo=UTC)
+    assert '"startdate": "2026-02-27", "enddate": "2026-03-05"' in examples("http://127.0.0.1:1", now)
