@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -16,6 +17,7 @@ from shared.cli.failure import Failure
 
 DATABASE, NATS = "HOURBOOK_DATABASE_URL", "HOURBOOK_NATS_URL"
 CONNECT_TIMEOUT_S = 5.0
+PASSWORD = re.compile(r"(?://[^/:@]*:|[?&]password=)([^@&]+)(?=@|&|$)")
 NATS_ERRORS = (nats.errors.Error, OSError, TimeoutError, ValueError)
 
 
@@ -90,13 +92,10 @@ def without_password(url: str) -> str:
 
 def redacted(message: str, url: str) -> str:
     """`message` without the password of `url`, in whatever form a program may have repeated it."""
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        password = None
     message = message.replace(url, without_password(url))
-    for secret in {password, unquote(password), quote(unquote(password), safe="")} if password else ():
-        message = message.replace(secret, "***")
+    for password in PASSWORD.findall(url):
+        for secret in (password, unquote(password), quote(unquote(password), safe="")):
+            message = message.replace(secret, "***")
     return message
 
 

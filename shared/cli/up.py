@@ -232,7 +232,7 @@ def examples(url: str, now: datetime) -> str:
         ("bookings", f'{{"project": "gaia", "account": "ada", "startdate": "{first}", "enddate": "{booked}", '
                      '"cores": 16, "memory": 32768}'),
     )  # fmt: skip
-    lines = [f"  curl {url}/{path}/create --json '{body}'" for path, body in posts]
+    lines = [f"  curl {url}/{path}/create -d '{body}'" for path, body in posts]
     return "\n".join([*lines, f"  curl '{url}/available/select?project=gaia&range={first},{last}&grain=day'"])
 
 
