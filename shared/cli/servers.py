@@ -17,7 +17,7 @@ from shared.cli.failure import Failure
 
 DATABASE, NATS = "HOURBOOK_DATABASE_URL", "HOURBOOK_NATS_URL"
 CONNECT_TIMEOUT_S = 5.0
-PASSWORD = re.compile(r"(?://[^/:@]*:|[?&]password=)([^@&]+)(?=@|&|$)")
+PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)|(?<=[?&]password=)[^&]+")
 NATS_ERRORS = (nats.errors.Error, OSError, TimeoutError, ValueError)
 
 
