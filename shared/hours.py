@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -90,6 +91,11 @@ def parse_instant(text: str, field: str, zone: ZoneInfo, *, is_end: bool = False
 
 def parse_period(start: str, end: str, zone: ZoneInfo, *, fields: tuple[str, str] = ("startdate", "enddate")) -> Period:
     """`[start, end)` from two texts; `fields` are the names that an error gives."""
+    return _parse_period(start, end, zone, fields)
+
+
+@lru_cache(maxsize=4096)  # many bookings begin and end alike
+def _parse_period(start: str, end: str, zone: ZoneInfo, fields: tuple[str, str]) -> Period:
     period = Period(parse_instant(start, fields[0], zone), parse_instant(end, fields[1], zone, is_end=True))
     return checked_period(period, fields[1])
 

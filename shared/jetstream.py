@@ -55,8 +55,7 @@ def cloud_event(event: Stored) -> tuple[str, dict[str, str]]:
     headers = {
         "ce-specversion": "1.0", "ce-id": str(event.position), "ce-source": "/hourbook", "ce-type": event.type,
         "ce-subject": event.stream, "ce-sequence": f"{event.position:0{SEQUENCE_DIGITS}}",
-        "ce-streamversion": str(event.version), "ce-commandid": str(event.command_id),
-        "content-type": "application/json",
+        "ce-streamversion": str(event.version), "content-type": "application/json",
     }  # fmt: skip
     return subject, headers
 
@@ -67,18 +66,28 @@ async def publish_batch(client: Client, last_sequence: int, events: Sequence[Sto
     Raises PublishRefused when the stream ends elsewhere, TimeoutError when the outcome is not known.
     """
     batch_id = uuid4().hex
+    frames = []
     for number, event in enumerate(events, 1):
         subject, headers = cloud_event(event)
         headers |= {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
         if number == 1:
             headers["Nats-Expected-Last-Sequence"] = str(last_sequence)
         if number < len(events):
-            await client.publish(subject, event.data, headers=headers)
+            frames.append(hpub(subject, headers, event.data))
             continue
         headers["Nats-Batch-Commit"] = "1"
+        # The client's own publish checks and copies each header of each message: 18 of 25 us an event. What these
+        # headers hold needs no check, so the messages are handed to its buffer as they go over the wire.
+        await client._send_command(b"".join(frames))
         reply = await client.request(subject, event.data, timeout=PUBLISH_TIMEOUT_S, headers=headers)
         ack = _ack.decode(reply.data)
         if ack.error is not None:
             raise PublishRefused(f"{ack.error.err_code}: {ack.error.description}")
         return ack.seq
     return last_sequence
+
+
+def hpub(subject: str, headers: dict[str, str], body: bytes) -> bytes:
+    """A message with headers as NATS' protocol has it."""
+    head = "".join(["NATS/1.0\r\n", *[f"{name}: {value}\r\n" for name, value in headers.items()], "\r\n"]).encode()
+    return b"HPUB %b %d %d\r\n%b%b\r\n" % (subject.encode(), len(head), len(head) + len(body), head, body)

@@ -6,10 +6,10 @@ import os
 import sys
 
 import msgspec
-import uvicorn
 
 from services.command.app import create_app
 from services.command.settings import Settings
+from shared.serving import serve
 from shared.settings import settings_from
 
 
@@ -18,7 +18,7 @@ def main() -> None:
         settings = settings_from(os.environ, Settings)
     except msgspec.ValidationError as error:
         sys.exit(f"hourbook: the settings HOURBOOK_… are not right: {error}")
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.command_port, access_log=False)
+    serve(create_app(settings), settings.host, settings.command_port)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ def create_app(settings: Settings) -> Litestar:
     return Litestar(
         [controller, health],
         lifespan=[lifespan],
+        logging_config=None,
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=OpenAPIConfig(title="Hourbook", version="0.1.0"),
         request_max_body_size=BODY_BYTES_MAX,

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 TRY_TO_LEAD = "SELECT pg_try_advisory_lock(7310579630513578616)"
 RETRY_DELAY_S = 0.5
+REST_S = 0.01  # after a batch: what arrives meanwhile goes out together, which halves what an event costs under load
 
 
 class ForeignHistory(Exception):
@@ -90,6 +91,8 @@ class Relay:
                 continue
             try:
                 self.last_sequence = await publish_batch(client, self.last_sequence, events)
+                if len(events) < BATCH_MAX:
+                    await asyncio.sleep(REST_S)
             except (PublishRefused, TimeoutError, nats.errors.Error) as unknown:
                 log.info("relay: %s; reading where the stream ends", unknown)
                 self.last_sequence = await checked_last_sequence(store, client)

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 import uuid_utils
-from litestar import Controller, Request, Response, post
+from litestar import Controller, Request, post
 from litestar.params import FromPath, JSONBody
 
 from services.command.domain import (
@@ -32,6 +32,7 @@ from services.command.requests import (
     ReasonRequest,
     ResizeRequest,
 )
+from shared.answer import Encoded
 from shared.errors import InvalidField
 from shared.hours import parse_instant, parse_period, parse_zone
 
@@ -48,11 +49,11 @@ class Commands(Controller):
     handler: ClassVar[CommandHandler]
 
     @post("/projects/create")
-    async def create_project(self, request: AnyRequest, data: JSONBody[ProjectRequest]) -> Response[bytes]:
+    async def create_project(self, request: AnyRequest, data: JSONBody[ProjectRequest]) -> Encoded[Decided]:
         return await self._do(request, data, data.id, CreateProject(project=data.id, name=data.name), data.id)
 
     @post("/resources/create")
-    async def create_grant(self, request: AnyRequest, data: JSONBody[GrantRequest]) -> Response[bytes]:
+    async def create_grant(self, request: AnyRequest, data: JSONBody[GrantRequest]) -> Encoded[Decided]:
         grant, period = new_id(), parse_period(data.startdate, data.enddate, parse_zone(data.tz))
         command = CreateGrant(grant=grant, period=period, capacity=data.capacity(), source=data.source)
         return await self._do(request, data, data.project, command, str(grant), grant)
@@ -60,12 +61,12 @@ class Commands(Controller):
     @post("/resources/{grant:uuid}/withdraw")
     async def withdraw_grant(
         self, request: AnyRequest, grant: FromPath[UUID], data: JSONBody[ReasonRequest | None] = None
-    ) -> Response[bytes]:
+    ) -> Encoded[Decided]:
         project = await self.handler.project_of(grant, "id", "grant")
         return await self._do(request, data or ReasonRequest(), project, WithdrawGrant(grant=grant), str(grant))
 
     @post("/clusters/create")
-    async def create_cluster(self, request: AnyRequest, data: JSONBody[ClusterRequest]) -> Response[bytes]:
+    async def create_cluster(self, request: AnyRequest, data: JSONBody[ClusterRequest]) -> Encoded[Decided]:
         command_id = new_id()
         cluster = f"{data.parent}.{data.name or f'cluster-{command_id.hex[-12:]}'}"
         period = parse_period(data.startdate, data.enddate, parse_zone(data.tz))
@@ -77,7 +78,7 @@ class Commands(Controller):
     @post("/clusters/{cluster:str}/resize")
     async def resize_cluster(
         self, request: AnyRequest, cluster: FromPath[str], data: JSONBody[ResizeRequest]
-    ) -> Response[bytes]:
+    ) -> Encoded[Decided]:
         zone = parse_zone(data.tz)
         start = None if data.startdate is None else parse_instant(data.startdate, "startdate", zone)
         end = None if data.enddate is None else parse_instant(data.enddate, "enddate", zone, is_end=True)
@@ -85,7 +86,7 @@ class Commands(Controller):
         return await self._do(request, data, project_in(cluster), command, cluster)
 
     @post("/bookings/create")
-    async def create_booking(self, request: AnyRequest, data: JSONBody[BookingRequest]) -> Response[bytes]:
+    async def create_booking(self, request: AnyRequest, data: JSONBody[BookingRequest]) -> Encoded[Decided]:
         pool = pool_of(data)
         booking, period = new_id(), parse_period(data.startdate, data.enddate, parse_zone(data.tz))
         command = CreateBooking(
@@ -96,7 +97,7 @@ class Commands(Controller):
     @post("/bookings/{booking:uuid}/cancel")
     async def cancel_booking(
         self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[ReasonRequest | None] = None
-    ) -> Response[bytes]:
+    ) -> Encoded[Decided]:
         project = await self.handler.project_of(booking, "id", "booking")
         return await self._do(request, data or ReasonRequest(), project, CancelBooking(booking=booking), str(booking))
 
@@ -108,7 +109,7 @@ class Commands(Controller):
         command: Command,
         entity: str,
         command_id: UUID | None = None,
-    ) -> Response[bytes]:
+    ) -> Encoded[Decided]:
         actor = header(request, "X-Hourbook-Actor") or "anonymous"
         context = Context(command=command_id or new_id(), actor=actor, at=datetime.now(UTC), reason=data.reason)
         key = header(request, "Idempotency-Key")
@@ -125,16 +126,17 @@ class Decided(msgspec.Struct, frozen=True):
     id: str
     position: int
     version: int
-    decided: list[msgspec.Raw]
+    decided: list[dict[str, Any]]
 
 
-def respond(entity: str, answer: Answer) -> Response[bytes]:
+def respond(entity: str, answer: Answer) -> Encoded[Decided]:
     """201 for what is new, 200 for a repeat (with the id that was given out then) and for what was so already."""
     if answer.repeated:
         entity = entity_of(answer.decided[0])
-    body = Decided(entity, answer.position, answer.version, [msgspec.Raw(event) for event in answer.decided])
-    status = 200 if answer.repeated or not answer.decided else 201
-    return Response(msgspec.json.encode(body), status_code=status, media_type="application/json")
+    body = b'{"id":"%b","position":%d,"version":%d,"decided":[%b]}' % (
+        entity.encode(), answer.position, answer.version, b",".join(answer.decided)
+    )  # fmt: skip
+    return Encoded(body, status_code=200 if answer.repeated or not answer.decided else 201)
 
 
 class _Entity(msgspec.Struct):
@@ -170,9 +172,11 @@ def pool_of(data: BookingRequest) -> str:
 
 
 def header(request: AnyRequest, name: str) -> str | None:
-    value: str | None = request.headers.get(name)
-    if value is None:
+    wanted = name.lower().encode()
+    raw = next((value for field, value in request.scope["headers"] if field == wanted), None)
+    if raw is None:
         return None
-    if not value.strip() or len(value) > TEXT_MAX:
+    value: str = raw.decode("latin-1").strip()
+    if not 0 < len(value) <= TEXT_MAX:
         raise InvalidField(name, f"give 1 to {TEXT_MAX} characters")
-    return value.strip()
+    return value

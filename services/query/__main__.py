@@ -6,18 +6,19 @@ import os
 import sys
 
 import msgspec
-import uvicorn
 
 from services.query.app import create_app
-from services.query.settings import settings_from
+from services.query.settings import Settings
+from shared.serving import serve
+from shared.settings import settings_from
 
 
 def main() -> None:
     try:
-        settings = settings_from(os.environ)
+        settings = settings_from(os.environ, Settings)
     except msgspec.ValidationError as error:
         sys.exit(f"hourbook: the settings HOURBOOK_… are not right: {error}")
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.query_port, access_log=False)
+    serve(create_app(settings), settings.host, settings.query_port)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundHealth", (Health,), {"positions": positions}),
         ],
         lifespan=[lifespan],
+        logging_config=None,
         exception_handlers=EXCEPTION_HANDLERS | dict.fromkeys(UNREACHABLE, unreachable),
         openapi_config=OpenAPIConfig(title="Hourbook", version="0.1.0", use_handler_docstrings=True),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 import msgspec
-from litestar import Controller, Request, Response, get
+from litestar import Controller, Request, get
 from litestar.datastructures.headers import Accept
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
@@ -26,13 +26,14 @@ from services.query.params import (
     required,
 )
 from services.query.views import Answer, Calendar, cluster_period, read_pools, read_projects, visible
+from shared.answer import JSON, Encoded
 from shared.errors import InvalidField, UnknownId
 from shared.hours import parse_range, parse_zone
 
 AnyRequest = Request[Any, Any, Any]
 
 POSITION_MAX = 2**63 - 1
-JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
+CSV, NDJSON = "text/csv", "application/x-ndjson"
 
 RangeText = Annotated[
     str | None,
@@ -105,7 +106,7 @@ class Calendars(Controller):
         project: FromQuery[str | None] = None,
         clusterid: FromQuery[str | None] = None,
         values: ValuesText = None,
-    ) -> Response[bytes]:
+    ) -> Encoded[bytes]:
         """Per block of the range what is granted, booked, shared and available: of each dimension `min`, which holds
         in every hour of the block, and `max`, which holds in one at least."""
         refuse_unknown(request, POOL | BLOCKS | {"values"})
@@ -122,7 +123,7 @@ class Calendars(Controller):
         values: ValuesText = None,
         limit: PageLimit = 1000,
         after: PageAfter = None,
-    ) -> Response[bytes]:
+    ) -> Encoded[bytes]:
         """What is granted per block, and as `items` the grants that touch the range, in the order of start and id. As
         text/csv: the items, and `Hourbook-Next` for the next page."""
         refuse_unknown(request, POOL | BLOCKS | PAGE | {"values"})
@@ -141,7 +142,7 @@ class Calendars(Controller):
         values: ValuesText = None,
         limit: PageLimit = 1000,
         after: PageAfter = None,
-    ) -> Response[bytes]:
+    ) -> Encoded[bytes]:
         """What is booked per block, and as `items` the pool's own bookings that touch the range, in the order of start
         and id. As text/csv: the items, and `Hourbook-Next` for the next page."""
         refuse_unknown(request, POOL | BLOCKS | PAGE | {"values"})
@@ -153,7 +154,7 @@ class Calendars(Controller):
     @get("/clusters/{cluster:str}/sizes")
     async def sizes(
         self, request: AnyRequest, cluster: FromPath[str], asked: NamedDependency[BlocksQuery]
-    ) -> Response[bytes]:
+    ) -> Encoded[bytes]:
         """The cluster's size per block, over its own period unless a range is given."""
         refuse_unknown(request, BLOCKS)
         return await self._answer(request, asked, view="sizes", field="id", pool=checked_cluster(cluster, "id"))
@@ -169,7 +170,7 @@ class Calendars(Controller):
         values: str | None = None,
         limit: int = 1000,
         after: str | None = None,
-    ) -> Response[bytes]:
+    ) -> Encoded[bytes]:
         zone = parse_zone(asked.tz)
         if view == "sizes" and asked.period is None:
             period = await cluster_period(self.database, pool, self.calendar.positions, asked.min_position)
@@ -193,7 +194,7 @@ class Pools(Controller):
     @get("/projects")
     async def projects(
         self, request: AnyRequest, limit: PageLimit = 1000, after: PageAfter = None, min_position: MinPosition = 0
-    ) -> Response[bytes]:
+    ) -> Encoded[bytes]:
         """`{position, projects: [{id, parent, project, name, kind, start, end}], next}`, in the order of the ids."""
         refuse_unknown(request, PAGE | {"min_position"})
         last = checked_after(after)
@@ -207,7 +208,7 @@ class Pools(Controller):
         limit: PageLimit = 1000,
         after: PageAfter = None,
         min_position: MinPosition = 0,
-    ) -> Response[bytes]:
+    ) -> Encoded[bytes]:
         """`{position, pools: [{id, parent, project, name, kind, start, end}], next}`: a project and what is in it, or
         all pools, in the order of the ids."""
         refuse_unknown(request, PAGE | {"project", "min_position"})
@@ -230,7 +231,7 @@ class Events(Controller):
         after: Annotated[int, QueryParameter(ge=0, le=POSITION_MAX)] = 0,
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
         project: FromQuery[str | None] = None,
-    ) -> Response[bytes]:
+    ) -> Encoded[bytes]:
         """`{position, events: [{position, version, event}], next}`: the events after a position. `position` is the
         store's last one, `event` what is stored, byte for byte; `next` is the `after` of what follows, if anything. As
         application/x-ndjson: one event a line, and `Hourbook-Next`."""
@@ -242,7 +243,7 @@ class Events(Controller):
         return respond_with(history, preferred(request, NDJSON))
 
     @get("/events/{position:int}")
-    async def event(self, request: AnyRequest, position: FromPath[int]) -> Response[bytes]:
+    async def event(self, request: AnyRequest, position: FromPath[int]) -> Encoded[bytes]:
         """`{position, version, event}`, which never changes."""
         refuse_unknown(request, frozenset())
         if not 0 < position <= POSITION_MAX:
@@ -284,7 +285,7 @@ def preferred(request: AnyRequest, media_type: str) -> bool:
     return media_type in accept and Accept(accept).best_match([JSON, media_type]) == media_type
 
 
-def respond(answer: Answer, media_type: str = JSON) -> Response[bytes]:
+def respond(answer: Answer, media_type: str = JSON) -> Encoded[bytes]:
     """200, or 304 without a body."""
     headers = {"Hourbook-Position": str(answer.position), "Cache-Control": "private, no-cache", "Vary": "Accept"}
     if answer.etag is not None:
@@ -292,11 +293,11 @@ def respond(answer: Answer, media_type: str = JSON) -> Response[bytes]:
     if answer.following is not None:
         headers["Hourbook-Next"] = answer.following
     if answer.body is None:
-        return Response(b"", status_code=304, headers=headers, media_type=media_type)
-    return Response(answer.body, headers=headers, media_type=media_type)
+        return Encoded(b"", status_code=304, headers=headers, media_type=media_type)
+    return Encoded(answer.body, headers=headers, media_type=media_type)
 
 
-def respond_with(history: History, lines: bool) -> Response[bytes]:
+def respond_with(history: History, lines: bool) -> Encoded[bytes]:
     following = None if history.following is None else str(history.following)
     if lines:
         body = msgspec.json.Encoder().encode_lines(history.events)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 
@@ -20,13 +18,3 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     query_connections: int = 8
     query_cache_bytes: int = 64 * 1024 * 1024
     visible_timeout_s: float = 5.0
-
-
-def settings_from(environment: Mapping[str, str]) -> Settings:
-    """Raises msgspec.ValidationError, which names the setting that is missing or wrong."""
-    named = {
-        name.removeprefix("HOURBOOK_").lower(): value
-        for name, value in environment.items()
-        if name.startswith("HOURBOOK_")
-    }
-    return msgspec.convert(named, Settings, strict=False)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-import uvicorn
 from litestar import Litestar, Response, get, post
 from litestar.params import JSONBody
 
 from services.command.requests import BookingRequest
+from shared.serving import serve
 
 ANSWER = b'{"id":"00000000-0000-0000-0000-000000000000","position":1,"version":1,"decided":[]}'
 
@@ -24,5 +24,4 @@ async def select() -> Response[bytes]:
 
 
 if __name__ == "__main__":
-    app = Litestar([create_booking, select])
-    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=False, log_level="warning")
+    serve(Litestar([create_booking, select], logging_config=None), "127.0.0.1", int(sys.argv[1]))

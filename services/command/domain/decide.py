@@ -176,8 +176,8 @@ def _rest(claim: Claim, context: Context, what: str) -> Period:
 def _room(pool: Pool, pool_id: str, period: Period, asked: Vector, what: str) -> None:
     """Refuses what would take more than is free in some hour. Only dimensions that `asked` takes from are looked at."""
     free = pool.free.read(period.start, period.end)
-    short = (asked > free) & (asked > 0)
-    if not short.any():
+    more = asked > free
+    if not np.count_nonzero(more) or not (short := more & (asked > 0)).any():
         return
     shortages = _shortages(period, np.broadcast_to(asked, free.shape), free, short)
     first = shortages[0]
