@@ -17,6 +17,7 @@ STREAM = "HOURBOOK"
 SUBJECT = "hourbook.events"
 DOORBELL = "hourbook.doorbell"
 BATCH_MAX = 1000  # the server's own limit of an atomic batch
+SINGLY_MAX = 16  # an atomic batch costs the server 6 ms on disc whatever its size, a message 0.3 ms
 PUBLISH_TIMEOUT_S = 5.0
 SEQUENCE_DIGITS = 20
 
@@ -61,21 +62,26 @@ def cloud_event(event: Stored) -> tuple[str, dict[str, str]]:
 
 
 async def publish_batch(client: Client, last_sequence: int, events: Sequence[Stored]) -> int:
-    """Publishes all of `events` or none, if the stream ends at `last_sequence`; answers its new last sequence.
+    """Publishes `events` if the stream ends at `last_sequence`; answers its new last sequence.
 
-    Raises PublishRefused when the stream ends elsewhere, TimeoutError when the outcome is not known.
+    A few go one by one, each naming the sequence before it, so that none is stored after one that was not; many go as
+    an atomic batch, all or none. Either way the answer to the last says that all are stored. Raises PublishRefused when
+    the stream ends elsewhere, TimeoutError when the outcome is not known.
     """
     batch_id = uuid4().hex
+    singly = len(events) <= SINGLY_MAX
     frames = []
     for number, event in enumerate(events, 1):
         subject, headers = cloud_event(event)
-        headers |= {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
-        if number == 1:
-            headers["Nats-Expected-Last-Sequence"] = str(last_sequence)
+        if singly or number == 1:
+            headers["Nats-Expected-Last-Sequence"] = str(last_sequence + number - 1)
+        if not singly:
+            headers |= {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
         if number < len(events):
             frames.append(hpub(subject, headers, event.data))
             continue
-        headers["Nats-Batch-Commit"] = "1"
+        if not singly:
+            headers["Nats-Batch-Commit"] = "1"
         # The client's own publish checks and copies each header of each message: 18 of 25 us an event. What these
         # headers hold needs no check, so the messages are handed to its buffer as they go over the wire.
         await client._send_command(b"".join(frames))

@@ -18,13 +18,22 @@ from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
 from shared.event_store import EventStore
-from shared.jetstream import BATCH_MAX, DOORBELL, STREAM, PublishRefused, cloud_event, ensure_stream, publish_batch
+from shared.jetstream import (
+    BATCH_MAX,
+    DOORBELL,
+    SINGLY_MAX,
+    STREAM,
+    PublishRefused,
+    cloud_event,
+    ensure_stream,
+    publish_batch,
+)
 
 log = logging.getLogger(__name__)
 
 TRY_TO_LEAD = "SELECT pg_try_advisory_lock(7310579630513578616)"
 RETRY_DELAY_S = 0.5
-REST_S = 0.01  # after a batch: what arrives meanwhile goes out together, which halves what an event costs under load
+REST_S = 0.01  # after a batch under load: what arrives meanwhile goes out together, which halves what an event costs
 
 
 class ForeignHistory(Exception):
@@ -91,7 +100,7 @@ class Relay:
                 continue
             try:
                 self.last_sequence = await publish_batch(client, self.last_sequence, events)
-                if len(events) < BATCH_MAX:
+                if SINGLY_MAX < len(events) < BATCH_MAX:
                     await asyncio.sleep(REST_S)
             except (PublishRefused, TimeoutError, nats.errors.Error) as unknown:
                 log.info("relay: %s; reading where the stream ends", unknown)

@@ -17,7 +17,7 @@ import msgspec
 from services.projector.rebuild import rebuild
 from shared.hours import iso
 from tests.bench.history import BOOKED_HOURS, MONTH_HOURS, T0, History
-from tests.bench.load import drive, get, post
+from tests.bench.load import Client, drive, get, post
 from tests.system import Service, System
 
 
@@ -240,29 +240,28 @@ async def visible_after(system: System, _: int, seconds: float) -> AsyncIterator
 
 
 async def _delays(command: int, query: int, rate: int, seconds: float) -> list[float]:
-    """Seconds from an answer to its booking being shown, of every tenth booking."""
+    """Seconds from an answer to its booking being shown, of every tenth booking. Raises if the rate was not held."""
     delays: list[float] = []
-    request = bookings()
+    request, writer, reader = bookings(), Client(command), Client(query)
+    look = f"/available/select?project={PROJECT}&range=2030-01-01,2030-01-02&min_position="
 
-    async def one(look: bool) -> None:
-        body = request().partition(b"\r\n\r\n")[2]
-        answer = await writer.post("/bookings/create", content=body, headers={"Content-Type": "application/json"})
-        if look and answer.status_code == 201:
-            began, position = time.perf_counter(), answer.json()["position"]
-            shown = await reader.get(
-                "/available/select",
-                params={"project": PROJECT, "range": "2030-01-01,2030-01-02", "min_position": position},
-            )
-            shown.raise_for_status()
+    async def one(looks: bool) -> None:
+        status, body = await writer.ask(request())
+        began = time.perf_counter()
+        assert status == 201, body
+        if looks:
+            status, body = await reader.ask(get(look + str(msgspec.json.decode(body)["position"])))
             delays.append(time.perf_counter() - began)
+            assert status == 200, body
 
-    async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{command}") as writer,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{query}") as reader,
-    ):
-        began, tasks = time.perf_counter(), []
-        for number in range(int(rate * seconds)):
-            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
-            tasks.append(asyncio.create_task(one(number % 10 == 0)))
-        await asyncio.gather(*tasks)
+    began, tasks = time.perf_counter(), []
+    for number in range(int(rate * seconds)):
+        await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+        tasks.append(asyncio.create_task(one(number % 10 == 0)))
+    await asyncio.gather(*tasks)
+    held = len(tasks) / (time.perf_counter() - began)
+    if held < 0.95 * rate:
+        raise RuntimeError(f"only {held:.0f} of {rate} bookings a second were sent")
+    await writer.close()
+    await reader.close()
     return delays
