@@ -147,7 +147,7 @@ LISTS: dict[str, tuple[int, int, bool]] = {
 }  # fmt: skip
 KNOWN = ("FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYDAY", *LISTS)
 INTERVAL_MAX = 10_000
-SETPOS_MAX = 10  # each is looked for in every set, and of days there are many
+SETPOS_MAX = 5  # each is looked for in every set, and of days there are many
 # What RFC 5545 gives no meaning to and dateutil would take for something else; and an hour holds one hour.
 MEANINGLESS = {
     "BYWEEKNO": (HOURLY, DAILY, WEEKLY, MONTHLY), "BYYEARDAY": (DAILY, WEEKLY, MONTHLY), "BYMONTHDAY": (WEEKLY,),

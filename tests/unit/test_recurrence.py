@@ -165,7 +165,7 @@ def test_a_zone_of_half_hours_may_recur_on_whole_utc_hours() -> None:
         ("FREQ=DAILY;COUNT=2;BYYEARDAY=3", "no meaning with FREQ=DAILY"),
         ("FREQ=DAILY;COUNT=2;BYSETPOS=1", "another BY"),
         ("FREQ=HOURLY;COUNT=2;BYDAY=MO;BYSETPOS=1", "no meaning with FREQ=HOURLY"),
-        ("FREQ=MONTHLY;COUNT=2;BYDAY=TH;BYSETPOS=1,2,3,4,5,6,7,8,9,10,11", "more than 10"),
+        ("FREQ=MONTHLY;COUNT=2;BYDAY=TH;BYSETPOS=1,2,3,4,5,6", "more than 5"),
         ("FREQ=DAILY;UNTIL=20251231", "before the first"),
         ("FREQ=DAILY;UNTIL=20270530", "more than 500"),
         ("FREQ=YEARLY;UNTIL=20360301", "more than ten years"),
@@ -194,7 +194,7 @@ def test_the_last_occurrence_ends_before_2100() -> None:
 @pytest.mark.parametrize("frequency", ["HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"])
 def test_a_day_that_never_comes_is_not_looked_for_in_vain(frequency: str) -> None:
     start, began = at("2026-01-05"), time.process_time()
-    day = "BYDAY=MO;BYSETPOS=2,3,4,5,6,7,8,9,10,11" if frequency in ("DAILY", "WEEKLY") else "BYMONTHDAY=30;BYMONTH=2"
+    day = "BYDAY=MO;BYSETPOS=2,3,4,5,6" if frequency in ("DAILY", "WEEKLY") else "BYMONTHDAY=30;BYMONTH=2"
     with pytest.raises(InvalidField, match="names no day"):
         expand(f"FREQ={frequency};COUNT=2;{day}", start, start + 1, UTC_ZONE)
     assert time.process_time() - began < 5
