@@ -1,0 +1,74 @@
+-- migrate:up
+
+-- What each event is about, for finding it. It is derived from the events and filled a moment after them, so that an
+-- append pays for none of these indexes; what it does not hold yet is looked for in the events themselves. `at` need not
+-- grow with the positions, for clocks differ; `at_max` is the latest until there, and does.
+CREATE TABLE event_index (
+    position bigint NOT NULL PRIMARY KEY,
+    at       timestamptz,
+    at_max   timestamptz NOT NULL,
+    project  text   NOT NULL,
+    type     text   NOT NULL,
+    actor    text,
+    account  text,
+    pool     text   NOT NULL,
+    entity   text   NOT NULL
+);
+CREATE INDEX event_index_project ON event_index (project, position);
+CREATE INDEX event_index_type    ON event_index (type, position);
+CREATE INDEX event_index_actor   ON event_index (actor, position);
+CREATE INDEX event_index_account ON event_index (account, position) WHERE account IS NOT NULL;
+CREATE INDEX event_index_pool    ON event_index (pool, position);
+CREATE INDEX event_index_entity  ON event_index (entity, position);
+
+CREATE TABLE event_index_head (
+    only_row boolean NOT NULL PRIMARY KEY DEFAULT true CHECK (only_row),
+    position bigint  NOT NULL
+);
+INSERT INTO event_index_head (position) VALUES (0);
+
+-- The rows of event_index for the events between two positions, both excluded. `pool` is the pool that the event names,
+-- or the project; `entity` the booking, grant or cluster, or the project; `account` that of the booking, which an event
+-- that ends one does not repeat. An event that is no JSON is there all the same, found by project, type and position.
+CREATE FUNCTION described_events(low bigint, high bigint) RETURNS SETOF event_index
+LANGUAGE sql STABLE SET enable_seqscan = off AS $$
+    WITH stored AS (
+        SELECT position, stream, type, convert_from(data, 'UTF8') AS data FROM event WHERE position > low AND position < high
+    ), parsed AS MATERIALIZED (
+        SELECT stored.position, stored.stream, stored.type, d.*
+        FROM stored, LATERAL json_to_record(CASE WHEN pg_input_is_valid(data, 'json') THEN data ELSE '{}' END::json)
+            AS d (at text, actor text, account text, pool text, cluster text, booking text, "grant" text)
+    ), made AS (
+        SELECT booking, min(account) AS account FROM parsed WHERE booking IS NOT NULL GROUP BY booking
+    )
+    SELECT p.position, timed.at, greatest(before.at_max, max(timed.at) OVER (ORDER BY p.position), '-infinity'), p.stream, p.type, p.actor,
+        coalesce(p.account, made.account, (
+            SELECT i.account FROM event_index i WHERE i.entity = p.booking AND i.account IS NOT NULL LIMIT 1)),
+        coalesce(p.pool, p.cluster, p.stream),
+        coalesce(p.booking, p."grant", p.cluster, p.stream)
+    FROM parsed p
+    LEFT JOIN made ON made.booking = p.booking
+    CROSS JOIN LATERAL (SELECT CASE WHEN pg_input_is_valid(p.at, 'timestamptz') THEN p.at::timestamptz END) AS timed (at)
+    LEFT JOIN LATERAL (
+        SELECT i.at_max FROM event_index i WHERE i.position <= low ORDER BY i.position DESC LIMIT 1
+    ) AS before ON true
+    ORDER BY p.position
+$$;
+
+-- Indexes the next events, so many at most, and answers how many there were. One at a time does it: others wait.
+CREATE FUNCTION index_events(count_max bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    low     bigint;
+    indexed bigint;
+BEGIN
+    SELECT position INTO low FROM event_index_head FOR UPDATE;
+    INSERT INTO event_index SELECT * FROM described_events(low, low + count_max + 1);
+    GET DIAGNOSTICS indexed = ROW_COUNT;
+    UPDATE event_index_head SET position = low + indexed WHERE indexed > 0;
+    RETURN indexed;
+END $$;
+
+-- migrate:down
+
+DROP FUNCTION index_events, described_events;
+DROP TABLE event_index_head, event_index;
