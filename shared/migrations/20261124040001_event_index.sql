@@ -27,31 +27,43 @@ CREATE TABLE event_index_head (
 );
 INSERT INTO event_index_head (position) VALUES (0);
 
+-- What is stored, where it is JSON and an instant; else nothing, for the index must not stop at what a reader cannot use.
+CREATE FUNCTION stored_json(data bytea) RETURNS json LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN convert_from(data, 'UTF8')::json;
+EXCEPTION WHEN data_exception THEN
+    RETURN '{}';
+END $$;
+
+CREATE FUNCTION stored_instant(at text) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN at::timestamptz;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END $$;
+
 -- The rows of event_index for the events between two positions, both excluded. `pool` is the pool that the event names,
 -- or the project; `entity` the booking, grant or cluster, or the project; `account` that of the booking, which an event
 -- that ends one does not repeat. An event that is no JSON is there all the same, found by project, type and position.
 CREATE FUNCTION described_events(low bigint, high bigint) RETURNS SETOF event_index
-LANGUAGE sql STABLE SET enable_seqscan = off AS $$
-    WITH stored AS (
-        SELECT position, stream, type, convert_from(data, 'UTF8') AS data FROM event WHERE position > low AND position < high
-    ), parsed AS MATERIALIZED (
-        SELECT stored.position, stored.stream, stored.type, d.*
-        FROM stored, LATERAL json_to_record(CASE WHEN pg_input_is_valid(data, 'json') THEN data ELSE '{}' END::json)
+LANGUAGE sql STABLE SET enable_seqscan = off SET jit = off AS $$
+    WITH parsed AS MATERIALIZED (
+        SELECT e.position, e.stream, e.type, stored_instant(d.at) AS at, d.actor, d.account, d.pool, d.cluster, d.booking, d."grant"
+        FROM event e, LATERAL json_to_record(stored_json(e.data))
             AS d (at text, actor text, account text, pool text, cluster text, booking text, "grant" text)
+        WHERE e.position > low AND e.position < high
     ), made AS (
         SELECT booking, min(account) AS account FROM parsed WHERE booking IS NOT NULL GROUP BY booking
     )
-    SELECT p.position, timed.at, greatest(before.at_max, max(timed.at) OVER (ORDER BY p.position), '-infinity'), p.stream, p.type, p.actor,
+    SELECT p.position, p.at,
+        greatest((SELECT i.at_max FROM event_index i WHERE i.position <= low ORDER BY i.position DESC LIMIT 1),
+            max(p.at) OVER (ORDER BY p.position), '-infinity'),
+        p.stream, p.type, p.actor,
         coalesce(p.account, made.account, (
             SELECT i.account FROM event_index i WHERE i.entity = p.booking AND i.account IS NOT NULL LIMIT 1)),
         coalesce(p.pool, p.cluster, p.stream),
         coalesce(p.booking, p."grant", p.cluster, p.stream)
-    FROM parsed p
-    LEFT JOIN made ON made.booking = p.booking
-    CROSS JOIN LATERAL (SELECT CASE WHEN pg_input_is_valid(p.at, 'timestamptz') THEN p.at::timestamptz END) AS timed (at)
-    LEFT JOIN LATERAL (
-        SELECT i.at_max FROM event_index i WHERE i.position <= low ORDER BY i.position DESC LIMIT 1
-    ) AS before ON true
+    FROM parsed p LEFT JOIN made ON made.booking = p.booking
     ORDER BY p.position
 $$;
 
@@ -70,5 +82,5 @@ END $$;
 
 -- migrate:down
 
-DROP FUNCTION index_events, described_events;
+DROP FUNCTION index_events, described_events, stored_instant, stored_json;
 DROP TABLE event_index_head, event_index;
