@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ GRANTING = {"PENDING", "ACTIVE", "STARTING", "UPDATING", ""}
 OVER = {"TERMINATED", "TERMINATING", "DELETING", "DELETED"}
 DEAD_RESERVATIONS = {"error", "deleted", "deleting", "terminated"}
 HOST_PROPERTIES = {"vcpus": "cores", "memory_mb": "memory", "local_gb": "tempdisc"}
+NUMBER = re.compile(r"\d{1,12}", re.ASCII)
 AT_LEAST = {">=": 0, "==": 0, "=": 0, ">": 1}
 
 
@@ -165,7 +167,7 @@ def at_least(condition: Any) -> Iterator[tuple[str, int]]:
     elif len(condition) == 3 and condition[0] in AT_LEAST:
         _, name, value = condition
         dimension = HOST_PROPERTIES.get(str(name).removeprefix("$"))
-        if dimension and str(value).strip().isdecimal():
+        if dimension and NUMBER.fullmatch(str(value)):
             yield dimension, int(value) + AT_LEAST[condition[0]]
 
 

@@ -84,10 +84,11 @@ def documents(text: str, origin: str) -> Iterator[Any]:
             continue
         try:
             document, at = decoder.raw_decode(text, at)
-        except (json.JSONDecodeError, RecursionError) as error:
-            where = f"line {error.lineno}, column {error.colno}: " if isinstance(error, json.JSONDecodeError) else ""
-            why = error.msg if isinstance(error, json.JSONDecodeError) else "it is nested too deep"
-            raise Unreadable(f"{origin} is not JSON: {where}{why}") from None
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            raise Unreadable(f"{origin} is not JSON: {where}: {error.msg}") from None
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets within brackets
+            raise Unreadable(f"{origin} is not JSON that can be read here: {error}") from None
         yield document
 
 
@@ -104,7 +105,7 @@ def sort_out(document: Any, origin: str, result: Read) -> None:
             return
     for name, kind in LISTED.items():
         if isinstance(document.get(name), list):
-            result.items += [Item(kind, data, origin) for data in document[name]]
+            result.items.extend(Item(kind, data, origin) for data in document[name])
             if any(document.get(link) for link in NEXT):
                 result.unmapped.append(Unmapped(origin, f"the list of {name} goes on: fetch the pages that follow too"))
             if not document[name]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from shared.events import Layout
 from shared.hours import hour_of
 from shared.openstack.document import Item
 from shared.openstack.wanted import (
@@ -18,6 +17,7 @@ from shared.openstack.wanted import (
     Cluster,
     Given,
     Gone,
+    Layout,
     Malformed,
     Note,
     Resize,
@@ -78,6 +78,8 @@ def map_templates(items: Iterable[Item]) -> tuple[Result, dict[str, TemplateDocu
         except Malformed as error:
             result.unmapped.append(Unmapped("a cluster template", str(error)))
             continue
+        label = f"cluster template {template.name or template.uuid}"
+        result.notes.append(Note(label, "nothing is made of it alone; its flavors are taken for its clusters"))
         templates[template.uuid] = template
         if template.name:
             templates.setdefault(template.name, template)
@@ -161,7 +163,9 @@ def map_resize(item: Item, given: Given) -> Result:
     document = shaped(item.data, ResizeDocument)
     label, group = "resize request", document.nodegroup or ""
     if given.cluster is None:
-        return Result([], [Unmapped(label, "it does not say of which cluster: give --cluster, an id of Hourbook's")], [])
+        return Result(
+            [], [Unmapped(label, "it does not say of which cluster: give --cluster, an id of Hourbook's")], []
+        )
     if document.node_count > NODES_MAX:
         raise Malformed(f"node_count is more than {NODES_MAX}")
     if group in MASTER_GROUPS:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from shared.capacity import COUNT_MAX, DIMENSIONS, Capacity
+from shared.hours import instant_of
 from shared.openstack.document import Item
 from shared.openstack.wanted import (
     Amount,
@@ -23,7 +24,6 @@ from shared.openstack.wanted import (
     shaped,
     template_name,
 )
-from shared.hours import Period, instant_of
 
 SOURCE = "nova"
 # Nova's name of a limit, in a quota set and in the limits that any user may read, and the dimension that it is.
@@ -67,7 +67,7 @@ def map_quota(item: Item, given: Given) -> Result:
         if count is not None and count >= 0:
             counts[dimension] = count
         elif dimension not in counts:
-            unlimited.append(f"{limit} is {'unlimited (−1)' if count is not None else 'not in it'}: give --{dimension}")
+            unlimited.append(f"{limit} is {'unlimited (-1)' if count is not None else 'not in it'}: give --{dimension}")
     if unlimited:
         return Result([], [Unmapped(name, f"{'; '.join(unlimited)} to say how much there is")], [])
     capacity = Capacity(**counts)
@@ -111,7 +111,9 @@ def map_flavors(items: Iterable[Item], given: Given) -> tuple[Result, dict[str, 
             continue
         if wanted.setdefault(template.name, template) != template:
             other = wanted[template.name]
-            result.unmapped.append(Unmapped(label, f"the template {template.name!r} is taken by flavor {other.flavor!r}"))
+            result.unmapped.append(
+                Unmapped(label, f"the template {template.name!r} is taken by flavor {other.flavor!r}")
+            )
             continue
         ids[str(flavor.id)] = names[flavor.name] = template.name
         result.notes.extend(notes_on(flavor, template, label))

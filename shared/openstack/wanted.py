@@ -9,12 +9,18 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 
 from shared.capacity import DIMENSIONS, Capacity, Count
-from shared.events import Layout
 from shared.hours import EARLIEST, LATEST, PERIOD_HOURS_MAX, Period, hour_of, iso, next_hour
 
 T = TypeVar("T")
 NOT_IN_A_TEMPLATE = re.compile(r"[^A-Za-z0-9._-]+")
 NOT_IN_A_SLUG = re.compile(r"[^a-z0-9]+")
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    masterflavor: str
+    mastercount: int
+    workerflavor: str
+    workercount: int
 
 
 class Template(NamedTuple):
@@ -163,6 +169,6 @@ def total(capacities: tuple[Capacity, ...]) -> tuple[int, ...]:
 
 
 def said(capacity: Capacity) -> str:
-    """`2 servers, 8 cores, 4096 memory`."""
+    """`servers 2, cores 8, memory 4096`."""
     counts = zip(DIMENSIONS, capacity.counts(), strict=True)
-    return ", ".join(f"{count} {name}" for name, count in counts if count) or "nothing"
+    return ", ".join(f"{name} {count}" for name, count in counts if count) or "nothing"
