@@ -5,7 +5,7 @@ What is compared is the sum that the source grants in each hour to come. Hours g
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ def plan_grants(wanted: Grants, present: Present, given: Given) -> Step | Unmapp
     span = period if wanted.source == NOVA else hull(period, before)
     what, how = wanted.name, f"{said(capacity_of(total(wanted.capacities)))}, {iso(period.start)} .. {iso(period.end)}"
     if not before:
-        return Step("created", what, how, tuple(creation(given, wanted.source, piece, ever) for piece in new))
+        return Step("created", what, how, tuple(creations(given, wanted.source, new, ever)))
     if is_same(before, new, span):
         return Step("there", what, how)
     to_come = Period(max(span.start, given.now), span.end)
@@ -80,8 +80,7 @@ def replacement(
     old = [grant for grant in before if grant.end > given.now]
     if wanted.source == NOVA:
         pieces = pieces + [piece for grant in old for piece in outside(grant, to_come, given.now)]
-    calls = [creation(given, wanted.source, piece, ever) for piece in pieces]
-    calls += [withdrawal(grant, ever) for grant in old]
+    calls = [*creations(given, wanted.source, pieces, ever), *(withdrawal(grant, ever) for grant in old)]
     guards = [guard(given, piece) for piece in lost(old, pieces, given.now)]
     was = ", ".join(sorted({said(grant.capacity) for grant in old})) or "nothing"
     how = f"{said(capacity_of(total(wanted.capacities)))} from {iso(to_come.start)}; it was {was}"
@@ -107,11 +106,13 @@ def plan_revoked(wanted: Revoked, present: Present, given: Given) -> list[Step |
     return [Step("changed", wanted.name, f"withdrawn from {iso(given.now)} on: it grants nothing more", calls, guards)]
 
 
-def creation(given: Given, source: str, piece: Piece, ever: list[Grant]) -> Call:
-    """Its key names all that the source has ever granted: again after a change is another time."""
+def creations(given: Given, source: str, pieces: list[Piece], ever: list[Grant]) -> Iterator[Call]:
+    """Their keys name all that the source has ever granted: again after a change is another time."""
     path = "/novaquota/create" if source == NOVA else "/resources/create"
-    body = {"project": given.project, **span_in(piece.period), **counts_in(piece.capacity), "source": source}
-    return Call(path, body, key_of(body, sorted(grant.id for grant in ever)))
+    before = sorted(grant.id for grant in ever)
+    for number, piece in enumerate(pieces):
+        body = {"project": given.project, **span_in(piece.period), **counts_in(piece.capacity), "source": source}
+        yield Call(path, body, key_of(number, body, before))
 
 
 def withdrawal(grant: Grant, ever: list[Grant]) -> Call:
