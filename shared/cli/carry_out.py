@@ -15,9 +15,11 @@ from shared.cli.client import Client, decoded
 from shared.cli.failure import Failure
 from shared.events import EVENT_TYPES
 from shared.openstack.calls import Call, Step
-from shared.openstack.plan import Planned
+from shared.openstack.document import Item
+from shared.openstack.mapping import map_items
+from shared.openstack.plan import Planned, plan
 from shared.openstack.present import TYPES, Present, fold
-from shared.openstack.wanted import Note, Unmapped
+from shared.openstack.wanted import Given, Note, Resize, Unmapped
 
 PAGE = "10000"
 KNOWN = {kind.__name__ for kind in EVENT_TYPES}
@@ -71,6 +73,19 @@ async def create_project(client: Client, project: str) -> None:
     status, done = await client.post("/projects/create", {"id": project, "name": project})
     if status not in (HTTPStatus.OK, HTTPStatus.CREATED) and done.code != "already_exists":
         raise Failure(f"the project cannot be created: {done.detail}")
+
+
+async def carry_out(
+    client: Client, service: str, items: Sequence[Item], given: Given, parent: str, *, present: Present, dry_run: bool
+) -> list[Row]:
+    """What became of the items of one service, and of all that they come to. Raises SeveralOwners."""
+    rows: list[Row] = []
+    result = map_items(service, items, msgspec.structs.replace(given, known=frozenset(present.templates)))
+    for wanted in result.wanted:
+        if isinstance(wanted, Resize) and not dry_run:
+            present = await read_present(client, given.project)  # its cluster may be new
+        rows += await perform(client, plan(wanted, present, given, parent), dry_run=dry_run)
+    return [*rows, *noted(result.notes, result.unmapped)]
 
 
 async def perform(client: Client, planned: Iterable[Planned], *, dry_run: bool) -> list[Row]:

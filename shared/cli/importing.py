@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import ClientConnectionError
@@ -15,16 +16,15 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from shared.capacity import Capacity
-from shared.cli.carry_out import Row, noted, perform, read_present, show
+from shared.cli.carry_out import Row, carry_out, noted, read_present, show
 from shared.cli.client import DEFAULT_URL, UNUSABLE, Client, unusable
 from shared.cli.failure import Failure
 from shared.errors import InvalidField
 from shared.hours import next_hour, parse_instant, parse_period, parse_zone
 from shared.openstack.document import Read, Unreadable, read
-from shared.openstack.mapping import SeveralOwners, map_items
-from shared.openstack.plan import plan
+from shared.openstack.mapping import SeveralOwners
 from shared.openstack.present import Present
-from shared.openstack.wanted import Given, Resize
+from shared.openstack.wanted import Given
 
 ACTOR = "hourbook import"
 PIPED_WIDTH = 200
@@ -226,8 +226,13 @@ def run(service: str, files: tuple[str, ...], into: Into, given: Given, parent: 
     if option := next((name for name in files if name.startswith("-") and name != "-"), None):
         raise Failure(f"there is no option {option}; --help shows those that there are")
     documents = [read_file(name) for name in files]
+    finish(take_over(service, documents, into, given, parent or into.project), into)
+
+
+def finish(work: Coroutine[Any, Any, list[Row]], into: Into) -> None:
+    """Does the work, shows what became of each thing, and exits."""
     try:
-        rows = asyncio.run(carry_out(service, documents, into, given, parent or into.project))
+        rows = asyncio.run(work)
     except SeveralOwners as error:
         raise Failure(f"{error}; --openstack-project says which of them is meant") from None
     except UNUSABLE as error:
@@ -253,18 +258,15 @@ def read_file(name: str) -> Read:
         raise Failure(str(error)) from None
 
 
-async def carry_out(service: str, documents: list[Read], into: Into, given: Given, parent: str) -> list[Row]:
+async def take_over(service: str, documents: list[Read], into: Into, given: Given, parent: str) -> list[Row]:
     items = [item for document in documents for item in document.items]
     rows = [row for document in documents for row in noted(document.notes, document.unmapped)]
     async with Client(into.url, ACTOR) as client:
         present = await present_at(client, into, rows)
-        given = msgspec.structs.replace(given, known=frozenset(present.templates))
-        result = map_items(service, items, given)
-        for wanted in result.wanted:
-            if isinstance(wanted, Resize) and not into.dry_run:
-                present = await read_present(client, into.project)  # its cluster may be new
-            rows += await perform(client, plan(wanted, present, given, parent), dry_run=into.dry_run)
-    return [*rows, *noted(result.notes, result.unmapped)]
+        return [
+            *rows,
+            *await carry_out(client, service, items, given, parent, present=present, dry_run=into.dry_run),
+        ]
 
 
 async def present_at(client: Client, into: Into, rows: list[Row]) -> Present:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from shared.openstack.wanted import Note, Unmapped
@@ -52,12 +52,18 @@ class Unreadable(ValueError):
 def read(text: str, origin: str) -> Read:
     """The items of one or more JSON documents, one after the other. Raises Unreadable."""
     text, notes = without_odd_spaces(text, origin)
-    result = Read([], [], notes)
-    for document in documents(text, origin):
-        for part in document if isinstance(document, list) else [document]:
-            sort_out(part, origin, result)
+    result = sorted_out(decoded(text, origin), origin)
     if not (result.items or result.unmapped):
         result.unmapped.append(Unmapped(origin, "there is nothing in it"))
+    return result._replace(notes=[*notes, *result.notes])
+
+
+def sorted_out(documents: Iterable[Any], origin: str) -> Read:
+    """The items of documents that have been decoded."""
+    result = Read([], [], [])
+    for document in documents:
+        for part in document if isinstance(document, list) else [document]:
+            sort_out(part, origin, result)
     return result
 
 
@@ -76,7 +82,7 @@ def without_odd_spaces(text: str, origin: str) -> tuple[str, list[Note]]:
     return STRING_OR_SPACE.sub(plain, text), [Note(origin, how) for how in found]
 
 
-def documents(text: str, origin: str) -> Iterator[Any]:
+def decoded(text: str, origin: str) -> Iterator[Any]:
     decoder, at = json.JSONDecoder(), 0
     while at < len(text):
         if text[at].isspace():

@@ -5,6 +5,7 @@ Bays and baymodels are what clusters and their templates were called until 2017.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -31,6 +32,7 @@ from shared.openstack.wanted import (
 
 NODES_MAX = 1_000_000
 UUID_DIGITS = 8
+DIGITS = re.compile(r"[0-9a-f]{8}")
 # "The default is m1.small", for either flavor, says Magnum's user guide.
 DEFAULT_FLAVOR = "m1.small"
 MASTER_GROUPS, WORKER_GROUPS = ("default-master", "master"), ("default-worker", "worker", "")
@@ -110,10 +112,14 @@ def map_cluster(
 
 def cluster_name(document: ClusterDocument) -> str:
     """Its name and the beginning of its UUID: Magnum's names are not unique, and come again."""
-    digits = document.uuid.replace("-", "")[:UUID_DIGITS].lower()
-    if len(digits) < UUID_DIGITS or slug(digits) != digits:
+    digits = digits_of(document.uuid)
+    if not DIGITS.fullmatch(digits):
         raise Malformed(f"uuid: {document.uuid!r} is no UUID")
     return f"{slug(document.name or '')[: 62 - UUID_DIGITS].strip('-') or 'magnum'}-{digits}"
+
+
+def digits_of(uuid: str) -> str:
+    return uuid.replace("-", "")[:UUID_DIGITS].lower()
 
 
 def layout_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shared.openstack.calls import Call, Step, counts_in
+from shared.openstack.magnum import digits_of
 from shared.openstack.plan_clusters import imported_name, plan_cluster, plan_gone, plan_resize
 from shared.openstack.plan_grants import plan_grants, plan_revoked
 from shared.openstack.present import Present
@@ -53,14 +54,14 @@ def plan_template(wanted: Template, present: Present, given: Given) -> Step:
     return Step("changed", what, f"{how}; it was {said(before)}", (call,))
 
 
-def missing_clusters(names: Iterable[str], present: Present, given: Given, parent: str) -> list[Gone]:
-    """The Magnum clusters that are present, still have a size, and are not among those that there are."""
-    there = set(names)
+def missing_clusters(uuids: Iterable[str], present: Present, given: Given, parent: str) -> list[Gone]:
+    """The clusters that an import made, that still have a size, and whose UUID is not among those that there are."""
+    there = {digits_of(uuid) for uuid in uuids}
     return [
         Gone(name)
         for cluster in present.clusters.values()
         if cluster.kind == "magnum" and cluster.id.rpartition(".")[0] == parent and cluster.size_at(given.now).capacity
-        and (name := imported_name(cluster.id)) is not None and name not in there
+        and (name := imported_name(cluster.id)) is not None and name.rpartition("-")[2] not in there
     ]  # fmt: skip
 
 

@@ -322,7 +322,7 @@ def test_a_cluster_that_is_missing_at_magnum_is_gone_and_others_are_left_alone()
     events = [made(), made("sky.db-00000000"), made("sky.spark"), {**made("sky.x-11111111"), "kind": "cluster"},
               made("sky.spark.y-22222222"), made("sky.z-33333333", NOW)]  # fmt: skip
     present = fold([json.dumps({"project": "sky", **event}).encode() for event in events], Present())
-    assert missing_clusters(["k8s-d41c7e0a"], present, GIVEN, "sky") == [Gone("db-00000000")]
+    assert missing_clusters(["d41c7e0a-5b7f-4b0a-8f4e-61f0c9a2b3d4"], present, GIVEN, "sky") == [Gone("db-00000000")]
 
 
 def test_a_resize_request_changes_one_of_the_counts() -> None:
