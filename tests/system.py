@@ -11,29 +11,31 @@ import sys
 import time
 from pathlib import Path
 
-from shared.embedded import EmbeddedNats, EmbeddedPostgres, free_port, stop_process
+from shared.embedded import free_port, stop_process
 from shared.migrate import migrate
+from tests.backends import Backend, Embedded, Nats, Postgres
 
 START_TIMEOUT_S = 30.0
 
 
 class System:
-    """An embedded PostgreSQL and NATS, migrated; `command`, `query` and `projector` are processes beside them."""
+    """A PostgreSQL and a NATS, migrated; `command`, `query` and `projector` are processes beside them."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.postgres = EmbeddedPostgres(directory / "postgres")
-        self.nats = EmbeddedNats(directory / "nats")
+    postgres: Postgres
+    nats: Nats
+
+    def __init__(self, directory: Path, backend: Backend | None = None) -> None:
+        self.directory, self._backend = directory, backend or Embedded()
+        self._servers = contextlib.ExitStack()
 
     def start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.postgres.start()
+        self.postgres = self._servers.enter_context(self._backend.postgres(self.directory / "postgres"))
         migrate(self.postgres.url)
-        self.nats.start()
+        self.nats = self._servers.enter_context(self._backend.nats(self.directory / "nats"))
 
     def stop(self) -> None:
-        self.nats.stop()
-        self.postgres.stop()
+        self._servers.close()
 
     def environment(self, **settings: str) -> dict[str, str]:
         urls = {"HOURBOOK_DATABASE_URL": self.postgres.url, "HOURBOOK_NATS_URL": self.nats.url}

@@ -19,6 +19,7 @@ from shared.embedded import EmbeddedServerFailed
 from shared.event_store import EventStore
 from shared.events import decode_event
 from shared.jetstream import STREAM
+from tests.backends import Backend
 from tests.histories import oracle, table
 from tests.system import Service, System
 
@@ -72,8 +73,8 @@ class Whole:
 
 
 @pytest.fixture
-async def whole(own_directory: Path) -> AsyncIterator[Whole]:
-    system = System(own_directory / f"crash-{uuid4().hex}")
+async def whole(own_directory: Path, backend: Backend) -> AsyncIterator[Whole]:
+    system = System(own_directory / f"crash-{uuid4().hex}", backend)
     system.start()
     try:
         with system.projector() as projector, system.command() as command:
