@@ -12,6 +12,7 @@ from litestar import Litestar, get
 from litestar.openapi import OpenAPIConfig
 
 from services.command.handler import CommandHandler
+from services.command.refusals import Refusals
 from services.command.relay import Relay
 from services.command.routes import Commands
 from services.command.settings import Settings
@@ -25,21 +26,31 @@ BODY_BYTES_MAX = 1_000_000
 def create_app(settings: Settings) -> Litestar:
     """The ASGI application; its handler and its relay run as long as the application does."""
     relay = Relay(settings.database_url, settings.nats_url) if settings.nats_url else None
+    refusals = Refusals(
+        settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max
+    )
     handler = CommandHandler(
         settings.database_url,
         batch_max=settings.batch_max,
         queue_max=settings.queue_max,
         on_append=relay.ring if relay else None,
+        on_refusal=refusals.note,
     )
 
     @get("/health")
     async def health() -> dict[str, int | None]:
-        """The last position that this process has seen, and the last that it has relayed."""
-        return {"position": handler.head, "relayed": relay.last_sequence if relay else None}
+        """The last position that this process has seen, and the last that it has relayed; how many refusals it could
+        not keep."""
+        return {
+            "position": handler.head,
+            "relayed": relay.last_sequence if relay else None,
+            "refusals_dropped": refusals.dropped,
+        }
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(running(refusals.run()))
             await stack.enter_async_context(running(handler.run()))
             if relay is not None:
                 await stack.enter_async_context(running(relay.run()))
