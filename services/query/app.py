@@ -34,6 +34,7 @@ def create_app(settings: Settings) -> Litestar:
     calendar = Calendar(database, Freshness(database), positions, Bodies(settings.query_cache_bytes))
 
     telemetry = Telemetry(settings.database_url)
+    telemetry.gauge("subscribers", "Those who follow /events/stream", lambda: tail.subscribers)
 
     @get("/metrics", include_in_schema=False)
     async def metrics() -> Response[bytes]:

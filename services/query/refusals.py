@@ -41,9 +41,9 @@ class Refusals(Controller):
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
     ) -> Encoded[bytes]:
         """`{refusals: [{id, at, project, actor, command, asked, reason, code, detail, facts, dropped}], next}`: what
-        was refused, oldest first; `next` is the `after` of what follows, if anything. `code` is the problem's, `dropped`
-        how many before this one could not be kept. As text/csv: the same, and `Hourbook-Next`. It shows about a second
-        after the answer, and is deleted after a time."""
+        was refused, oldest first; `next` is the `after` of what follows, if anything. `code` is the problem's, and
+        `dropped` how many before this one could not be kept. As text/csv: the same, and `Hourbook-Next`. It shows about
+        a second after the answer, and is deleted after a time."""
         refuse_unknown(request, frozenset({"project", "actor", "code", "since", "until", "after", "limit"}))
         records = await read_refusals(
             self.database, after, limit + 1, checked_text(project, "project"), checked_text(actor, "actor"),
