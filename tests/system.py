@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from shared.embedded import free_port, stop_process
@@ -41,21 +42,24 @@ class System:
         urls = {"HOURBOOK_DATABASE_URL": self.postgres.url, "HOURBOOK_NATS_URL": self.nats.url}
         return {**os.environ, **urls, **{f"HOURBOOK_{name.upper()}": value for name, value in settings.items()}}
 
-    def command(self) -> Service:
-        return Service(self, "services.command", "command_port")
+    def command(self, **settings: str) -> Service:
+        return Service(self, "services.command", "command_port", settings)
 
     def query(self) -> Service:
         return Service(self, "services.query", "query_port")
 
-    def projector(self) -> Service:
-        return Service(self, "services.projector", "projector_port")
+    def projector(self, **settings: str) -> Service:
+        return Service(self, "services.projector", "projector_port", settings)
 
 
 class Service:
     """One Python process beside the servers; as a context, it runs as long as the block does."""
 
-    def __init__(self, system: System, module: str, port_setting: str | None = None) -> None:
+    def __init__(
+        self, system: System, module: str, port_setting: str | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
         self._system, self._module, self._port_setting = system, module, port_setting
+        self.settings = dict(settings or {})
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -72,7 +76,7 @@ class Service:
 
     def start(self) -> None:
         """Returns when the process listens on its port, if it has one."""
-        settings = {self._port_setting: str(self.port)} if self._port_setting else {}
+        settings = {**self.settings, **({self._port_setting: str(self.port)} if self._port_setting else {})}
         with (self._system.directory / f"{self._module}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self._module, str(self.port)][: 4 if self._module.startswith("tests.") else 3],
