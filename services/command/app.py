@@ -13,6 +13,7 @@ from litestar import Litestar, Response, get
 from litestar.openapi import OpenAPIConfig
 
 from services.command.handler import CommandHandler
+from services.command.refusals import Refusals
 from services.command.relay import Relay
 from services.command.routes import Commands
 from services.command.settings import Settings
@@ -28,15 +29,20 @@ def create_app(settings: Settings) -> Litestar:
     """The ASGI application; its handler and its relay run as long as the application does."""
     telemetry = Telemetry(settings.database_url)
     relay = Relay(settings.database_url, settings.nats_url) if settings.nats_url else None
+    refusals = Refusals(
+        settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max
+    )
     handler = CommandHandler(
         settings.database_url,
         batch_max=settings.batch_max,
         queue_max=settings.queue_max,
         on_append=relay.ring if relay else None,
+        on_refusal=refusals.note,
         on_batch=telemetry.batches("append", "a batch that was appended"),
     )
     telemetry.gauge("queue_depth", "Commands that wait for their turn", lambda: handler.waiting)
     telemetry.gauge("queue_limit", "Commands that may wait; beyond it they are refused", lambda: settings.queue_max)
+    telemetry.gauge("refusals_dropped", "Refusals that the log of refusals has not kept", lambda: refusals.dropped)
     if relay is not None:
         telemetry.gauge("relay_leads", "1 in the process whose relay publishes", lambda: relay.leads)
         telemetry.gauge(
@@ -46,8 +52,13 @@ def create_app(settings: Settings) -> Litestar:
 
     @get("/health")
     async def health() -> dict[str, int | None]:
-        """The last position that this process has seen, and the last that it has relayed."""
-        return {"position": handler.head, "relayed": relay.last_sequence if relay else None}
+        """The last position that this process has seen, and the last that it has relayed; how many refusals it could
+        not keep."""
+        return {
+            "position": handler.head,
+            "relayed": relay.last_sequence if relay else None,
+            "refusals_dropped": refusals.dropped,
+        }
 
     @get("/metrics", include_in_schema=False)
     async def metrics() -> Response[bytes]:
@@ -56,6 +67,7 @@ def create_app(settings: Settings) -> Litestar:
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(running(refusals.run()))
             await stack.enter_async_context(running(handler.run()))
             if relay is not None:
                 await stack.enter_async_context(running(relay.run()))

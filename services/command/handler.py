@@ -20,7 +20,7 @@ import msgspec
 from services.command.domain import Command, ProjectState, decide, evolve
 from services.command.domain.commands import Context
 from services.command.snapshots import load_snapshot, save_snapshot, size_of, worth_saving
-from shared.errors import HourbookError, UnknownId
+from shared.errors import HourbookError, Refused, UnknownId
 from shared.event_store import EventStore, Pending, Stored
 from shared.events import decode_event, encode_event
 
@@ -114,6 +114,7 @@ class CommandHandler:
         queue_max: int = 10_000,
         patience_s: float = 10.0,
         on_append: Callable[[], None] | None = None,
+        on_refusal: Callable[[str, Command, Context, HourbookError], None] | None = None,
         on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
     ) -> None:
         self._database_url = database_url
@@ -126,6 +127,7 @@ class CommandHandler:
         self._contended: dict[str, float] = {}
         self._store: EventStore | None = None
         self._on_append, self._on_batch = on_append or (lambda: None), on_batch
+        self._on_refusal = on_refusal or (lambda *_: None)
         self.head = 0
 
     async def submit(
@@ -142,7 +144,11 @@ class CommandHandler:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(Submitted(project, command, context, request_id, request_hash, answer))
         self._arrived.set()
-        return await answer
+        try:
+            return await answer
+        except (Refused, UnknownId, KeyReused) as refusal:
+            self._on_refusal(project, command, context, refusal)
+            raise
 
     @property
     def waiting(self) -> int:

@@ -12,8 +12,10 @@ from litestar.openapi import OpenAPIConfig
 
 from services.query.cache import Bodies
 from services.query.database import UNREACHABLE, Database
+from services.query.documents import Documents
 from services.query.event_routes import Events
 from services.query.freshness import Freshness, Positions
+from services.query.refusals import Refusals
 from services.query.routes import Calendars, Health, Pools
 from services.query.settings import Settings
 from services.query.tail import Tail
@@ -33,6 +35,7 @@ def create_app(settings: Settings) -> Litestar:
     calendar = Calendar(database, Freshness(database), positions, Bodies(settings.query_cache_bytes))
 
     telemetry = Telemetry(settings.database_url)
+    telemetry.gauge("subscribers", "Those who follow /events/stream", lambda: tail.subscribers)
 
     @get("/metrics", include_in_schema=False)
     async def metrics() -> Response[bytes]:
@@ -48,7 +51,9 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundCalendars", (Calendars,), {"calendar": calendar, "database": database}),
             type("BoundPools", (Pools,), {"database": database, "positions": positions}),
             type("BoundEvents", (Events,), {"database": database, "tail": tail}),
+            type("BoundRefusals", (Refusals,), {"database": database}),
             type("BoundHealth", (Health,), {"positions": positions}),
+            Documents,
             metrics,
         ],
         lifespan=[lifespan],

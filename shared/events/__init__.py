@@ -11,6 +11,7 @@ from shared.events.model import (
     GrantWithdrawn,
     ProjectCreated,
     decode_event,
+    decode_events,
     encode_event,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "GrantWithdrawn",
     "ProjectCreated",
     "decode_event",
+    "decode_events",
     "encode_event",
 ]
