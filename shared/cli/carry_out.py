@@ -111,7 +111,8 @@ async def take(client: Client, step: Step, *, dry_run: bool) -> Row:
     for call in step.calls:
         status, done = await client.post(call.path, call.body, call.key)
         if status not in (HTTPStatus.OK, HTTPStatus.CREATED):
-            return Row("refused", step.what, await undone(client, call, made, done.detail))
+            hint = f" ({step.hint})" if step.hint and done.code == "capacity_exceeded" else ""
+            return Row("refused", step.what, await undone(client, call, made, done.detail) + hint)
         statuses.append(status)
         if call.path.endswith("/create") and status == HTTPStatus.CREATED:
             made.append(done.id)

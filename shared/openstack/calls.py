@@ -23,7 +23,7 @@ class Step(NamedTuple):
     """One thing to make so. `outcome`: created, changed or there, which needs no call.
 
     `guards` are dry runs that must be accepted before anything is done. When a later call is refused, what the earlier
-    ones of the step granted is withdrawn again.
+    ones of the step granted is withdrawn again. `hint` says what may be done when there is not enough capacity.
     """
 
     outcome: str
@@ -31,6 +31,7 @@ class Step(NamedTuple):
     how: str
     calls: tuple[Call, ...] = ()
     guards: tuple[Call, ...] = ()
+    hint: str = ""
 
 
 def key_of(*parts: Any) -> str:

@@ -77,7 +77,7 @@ def map_quota(item: Item, given: Given) -> Result:
     if given.start is not None and given.end is not None:
         period = granted(instant_of(given.start), instant_of(given.end))
     notes = [] if any(counts.get(disc) for disc in DIMENSIONS[3:]) else [
-        Note(name, "Nova limits no disc, so none is granted; give --tempdisc, or import the flavors with --disc none")
+        Note(name, "Nova limits no disc, so none is granted that was not before; --tempdisc grants it, --disc none leaves it out of flavors")
     ]  # fmt: skip
     return Result([Grants(SOURCE, name, period, (capacity,))], [], notes)
 

@@ -16,6 +16,12 @@ from shared.openstack.wanted import Cluster, Given, Gone, Layout, Resize, Unmapp
 IMPORTED = re.compile(r"(.+-[0-9a-f]{8})(?:-(\d+))?")
 
 
+NO_ROOM = (
+    "for other hours give --start and --end; disc, which Nova does not limit, is granted by --tempdisc of `hourbook "
+    "import nova`, and left out of flavors by its --disc none"
+)
+
+
 def imported_name(cluster: str) -> str | None:
     """The name that the import of a cluster with this id came from, if it did."""
     match = IMPORTED.fullmatch(cluster.rpartition(".")[2])
@@ -75,17 +81,16 @@ def creation(wanted: Cluster, present: Present, given: Given, parent: str, times
         "parent": parent, "name": name, **span_in(Period(start, end)), **msgspec.structs.asdict(wanted.layout),
     }  # fmt: skip
     how = f"{said(wanted.layout)}, {iso(start)} .. {iso(end)}"
-    return Step("created", f"cluster {parent}.{name}", how, (Call("/magcluster/create", body, key_of(body)),))
+    call = Call("/magcluster/create", body, key_of(body))
+    return Step("created", f"cluster {parent}.{name}", how, (call,), hint=NO_ROOM)
 
 
 def bounds_of(present: Present, given: Given, parent: str) -> Period | None:
-    """From the first to the last hour in which the parent has anything; None if that is over."""
+    """The hours in which the parent has something, without a gap; None if they are over."""
     if parent in present.clusters:
-        period: Period | None = present.clusters[parent].period
-    else:
-        start, end = present.granted_from(), present.granted_until()
-        period = None if start is None or end is None else Period(start, end)
-    return period if period is not None and period.end >= given.now else None
+        period = present.clusters[parent].period
+        return period if period.end > given.now else None
+    return present.granted_around(given.now)
 
 
 def plan_gone(wanted: Gone, present: Present, given: Given, parent: str) -> list[Step | Unmapped]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from shared.capacity import Capacity, capacity_of
+from shared.capacity import DIMENSIONS, Capacity, capacity_of
 from shared.hours import Period, iso
 from shared.openstack.calls import Call, Step, counts_in, key_of, span_in
 from shared.openstack.nova import SOURCE as NOVA
@@ -17,6 +17,7 @@ from shared.openstack.present import Grant, Present
 from shared.openstack.wanted import Given, Grants, Revoked, Unmapped, said, total
 
 HOURS_A_YEAR = 365 * 24
+DISCS = DIMENSIONS[3:]
 
 
 class Piece(NamedTuple):
@@ -29,10 +30,12 @@ class Piece(NamedTuple):
 def plan_grants(wanted: Grants, present: Present, given: Given) -> Step | Unmapped:
     ever = [grant for grant in present.grants.values() if grant.source == wanted.source]
     period = wanted.period or period_of(ever, given.now)
-    new = [Piece(period, capacity) for capacity in wanted.capacities]
     # A lease says all of its source; a quota is said for some hours, and what it was in others stays.
     before = [grant for grant in ever if grant.start < grant.end and (wanted.source != NOVA or touches(grant, period))]
     span = period if wanted.source == NOVA else hull(period, before)
+    if wanted.source == NOVA:
+        wanted = wanted._replace(capacities=with_discs(wanted.capacities, before, given.now))
+    new = [Piece(period, capacity) for capacity in wanted.capacities]
     what, how = wanted.name, f"{said(capacity_of(total(wanted.capacities)))}, {iso(period.start)} .. {iso(period.end)}"
     if not before:
         return Step("created", what, how, tuple(creations(given, wanted.source, new, ever)))
@@ -53,6 +56,15 @@ def period_of(grants: Iterable[Grant], now: int) -> Period:
         return Period(min(grant.start for grant in live), max(grant.end for grant in live))
     today = (now - 1) // 24 * 24  # `now` is the next hour: at 00:00 that is another day's
     return Period(today, today + HOURS_A_YEAR)
+
+
+def with_discs(capacities: tuple[Capacity, ...], before: list[Grant], now: int) -> tuple[Capacity, ...]:
+    """A quota does not speak of disc: where nobody did, what was granted of it goes on."""
+    (capacity,) = capacities
+    granted = sum_in(before, Period(now, now + 1))
+    counts = [count or had * (dimension in DISCS) for dimension, count, had in
+              zip(DIMENSIONS, capacity.counts(), granted, strict=True)]  # fmt: skip
+    return (capacity_of(counts),)
 
 
 def touches(grant: Grant, period: Period) -> bool:

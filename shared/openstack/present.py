@@ -62,11 +62,17 @@ class Present(msgspec.Struct):
     grants: dict[str, Grant] = {}
     clusters: dict[str, Cluster] = {}
 
-    def granted_until(self) -> int | None:
-        return max((grant.end for grant in self.grants.values() if grant.start < grant.end), default=None)
-
-    def granted_from(self) -> int | None:
-        return min((grant.start for grant in self.grants.values() if grant.start < grant.end), default=None)
+    def granted_around(self, hour: int) -> Period | None:
+        """The hours without a gap in which something is granted: those around `hour`, else the next to come."""
+        runs: list[Period] = []
+        for grant in sorted(self.grants.values(), key=lambda grant: grant.start):
+            if grant.start >= grant.end:
+                continue
+            if runs and grant.start <= runs[-1].end:
+                runs[-1] = Period(runs[-1].start, max(runs[-1].end, grant.end))
+            else:
+                runs.append(Period(grant.start, grant.end))
+        return next((run for run in runs if run.end > hour), None)
 
 
 class Happened(msgspec.Struct):

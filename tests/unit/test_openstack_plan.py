@@ -44,7 +44,7 @@ def step(wanted: Wanted, *events: dict[str, Any], given: Given = GIVEN) -> Step:
 def granted(
     start: int, end: int, capacity: Capacity, source: str = "nova", grant: str = "g1", **more: Any
 ) -> dict[str, Any]:
-    counts = {name: getattr(capacity, name) for name in ("servers", "cores")}
+    counts = {name: getattr(capacity, name) for name in ("servers", "cores", "tempdisc")}
     return {
         "type": "GrantCreated", "grant": grant, "source": source, "start": iso(start), "end": iso(end),
         "capacity": counts, **more,
@@ -144,6 +144,13 @@ def test_a_lower_quota_is_guarded_by_a_dry_run_of_what_is_to_go() -> None:
     assert guard.path == "/clusters/create"
     assert guard.body == {"parent": "sky", "startdate": iso(NOW), "enddate": iso(NOW + 1000), "cores": 2}
     assert step(quota(Capacity(servers=9, cores=9)), granted(NOW - 1000, NOW + 1000, SMALL)).guards == ()
+
+
+def test_disc_that_was_granted_beside_a_quota_goes_on_until_another_amount_is_said() -> None:
+    before = granted(NOW - 1000, NOW + 1000, Capacity(servers=2, cores=8, tempdisc=70))
+    assert step(quota(SMALL), before).outcome == "there"
+    assert step(quota(BIG), before).calls[0].body["tempdisc"] == 70
+    assert step(quota(Capacity(servers=2, cores=8, tempdisc=90)), before).calls[0].body["tempdisc"] == 90
 
 
 def test_a_quota_that_has_changed_already_is_there() -> None:
@@ -256,6 +263,15 @@ def test_a_cluster_claims_what_it_is_made_of_as_long_as_its_project_has_anything
 
 def spans_of_cluster(done: Step) -> tuple[int, int]:
     return hour(done.calls[0].body["startdate"]), hour(done.calls[0].body["enddate"])
+
+
+def test_a_cluster_claims_the_hours_without_a_gap_in_what_its_project_has() -> None:
+    events = [
+        granted(NOW - 900, NOW - 800, SMALL), granted(NOW + 50, NOW + 99, SMALL, grant="g2"),
+        granted(NOW - 9, NOW + 7, SMALL, grant="g3"), granted(NOW + 5, NOW + 20, SMALL, grant="g4"),
+    ]  # fmt: skip
+    assert spans_of_cluster(step(cluster(), *events)) == (NOW - 9, NOW + 20)
+    assert spans_of_cluster(step(cluster(), *events[:2])) == (NOW + 50, NOW + 99)
 
 
 def test_a_cluster_in_a_project_without_capacity_to_come_is_told() -> None:
