@@ -32,6 +32,10 @@ LIMITS = (("instances", "maxTotalInstances", "servers"), ("cores", "maxTotalCore
 # What a flavor asks for beside cores, memory and disc, which no dimension counts.
 UNCOUNTED = ("resources:", "resources", "pci_passthrough:", "accel:", "trait:")
 MIB_PER_GIB = 1024
+NO_DISC = (
+    "Nova limits no disc, so none is granted that was not before; --tempdisc grants it, --disc none leaves it out of "
+    "flavors"
+)
 
 
 class Flavor(msgspec.Struct, frozen=True):
@@ -76,9 +80,8 @@ def map_quota(item: Item, given: Given) -> Result:
     period = None
     if given.start is not None and given.end is not None:
         period = granted(instant_of(given.start), instant_of(given.end))
-    notes = [] if any(counts.get(disc) for disc in DIMENSIONS[3:]) else [
-        Note(name, "Nova limits no disc, so none is granted that was not before; --tempdisc grants it, --disc none leaves it out of flavors")
-    ]  # fmt: skip
+    says_disc = any(counts.get(disc) for disc in DIMENSIONS[3:])
+    notes = [] if says_disc else [Note(name, NO_DISC)]
     return Result([Grants(SOURCE, name, period, (capacity,))], [], notes)
 
 
