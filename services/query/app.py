@@ -12,6 +12,7 @@ from litestar.openapi import OpenAPIConfig
 
 from services.query.cache import Bodies
 from services.query.database import UNREACHABLE, Database
+from services.query.documents import Documents
 from services.query.event_routes import Events
 from services.query.freshness import Freshness, Positions
 from services.query.refusals import Refusals
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundEvents", (Events,), {"database": database, "tail": tail}),
             type("BoundRefusals", (Refusals,), {"database": database}),
             type("BoundHealth", (Health,), {"positions": positions}),
+            Documents,
             metrics,
         ],
         lifespan=[lifespan],
