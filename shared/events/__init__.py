@@ -2,7 +2,6 @@
 
 from shared.events.model import (
     EVENT_TYPES,
-    WHOLE,
     AccountClosed,
     AccountCreated,
     AccountLimitsSet,
@@ -27,6 +26,8 @@ from shared.events.model import (
     Policy,
     ProjectCreated,
     Recorded,
+    SeriesCreated,
+    Skipped,
     TemplateCreated,
     decode_event,
     encode_event,
@@ -34,7 +35,6 @@ from shared.events.model import (
 
 __all__ = [
     "EVENT_TYPES",
-    "WHOLE",
     "AccountClosed",
     "AccountCreated",
     "AccountLimitsSet",
@@ -59,6 +59,8 @@ __all__ = [
     "Policy",
     "ProjectCreated",
     "Recorded",
+    "SeriesCreated",
+    "Skipped",
     "TemplateCreated",
     "decode_event",
     "encode_event",

@@ -12,9 +12,8 @@ from uuid import UUID
 
 import msgspec
 
-from shared.capacity import NOTHING, Capacity, Count
+from shared.capacity import NOTHING, WHOLE, Capacity, Count
 
-WHOLE = 10_000  # a share of 100%, in basis points
 BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=WHOLE)]
 
 
@@ -36,7 +35,7 @@ class FromTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a Magnum cluster is made of: so many of one flavor as masters, so many of another as workers; flavors being templates."""
+    """What a Magnum cluster is made of: so many masters of one flavor, so many workers of another. Flavors are templates."""
 
     masterflavor: str
     mastercount: int
@@ -184,6 +183,25 @@ class AccountClosed(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=
     account: str
 
 
+class Skipped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An occurrence that was not booked, and why."""
+
+    start: datetime
+    end: datetime
+    why: str
+
+
+class SeriesCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="SeriesCreated"):
+    """A recurring booking was asked for; the BookingCreated that follow are its occurrences, but for those `skipped`."""
+
+    series: UUID
+    pool: str
+    account: str
+    rrule: str
+    timezone: str
+    skipped: tuple[Skipped, ...] = ()
+
+
 class BookingCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingCreated"):
     """`account` holds `capacity` of `pool` in `[start, end)`, or `share` basis points of its size, whatever that is.
 
@@ -261,13 +279,13 @@ Event = (
     ProjectCreated | GrantCreated | GrantWithdrawn
     | ClusterCreated | ClusterResized | ClusterConfirmed | ClusterResizeRequested | ClusterResizeFailed
     | TemplateCreated | AccountCreated | AccountLimitsSet | AccountClosed
-    | BookingCreated | BookingAmended | BookingCancelled | BookingLapsed | BookingConfirmed | BookingContested
+    | SeriesCreated | BookingCreated | BookingAmended | BookingCancelled | BookingLapsed | BookingConfirmed | BookingContested
 )  # fmt: skip
 EVENT_TYPES: tuple[type[Recorded], ...] = (
     ProjectCreated, GrantCreated, GrantWithdrawn,
     ClusterCreated, ClusterResized, ClusterConfirmed, ClusterResizeRequested, ClusterResizeFailed,
     TemplateCreated, AccountCreated, AccountLimitsSet, AccountClosed,
-    BookingCreated, BookingAmended, BookingCancelled, BookingLapsed, BookingConfirmed, BookingContested,
+    SeriesCreated, BookingCreated, BookingAmended, BookingCancelled, BookingLapsed, BookingConfirmed, BookingContested,
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()
