@@ -35,7 +35,7 @@ class FromTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a Magnum cluster is made of: so many masters of one flavor, so many workers of another. Flavors are templates."""
+    """What a Magnum cluster is made of: masters of one flavor, workers of another. Flavors are templates."""
 
     masterflavor: str
     mastercount: int
@@ -192,7 +192,7 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SeriesCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="SeriesCreated"):
-    """A recurring booking was asked for; the BookingCreated that follow are its occurrences, but for those `skipped`."""
+    """A recurring booking was asked for; the BookingCreated after it are its occurrences, but for those `skipped`."""
 
     series: UUID
     pool: str
@@ -279,7 +279,8 @@ Event = (
     ProjectCreated | GrantCreated | GrantWithdrawn
     | ClusterCreated | ClusterResized | ClusterConfirmed | ClusterResizeRequested | ClusterResizeFailed
     | TemplateCreated | AccountCreated | AccountLimitsSet | AccountClosed
-    | SeriesCreated | BookingCreated | BookingAmended | BookingCancelled | BookingLapsed | BookingConfirmed | BookingContested
+    | SeriesCreated | BookingCreated | BookingAmended | BookingCancelled
+    | BookingLapsed | BookingConfirmed | BookingContested
 )  # fmt: skip
 EVENT_TYPES: tuple[type[Recorded], ...] = (
     ProjectCreated, GrantCreated, GrantWithdrawn,
