@@ -1,8 +1,11 @@
-"""A response whose body is encoded already, which most of ours are: no rendering, no copying of headers."""
+"""Responses whose body is encoded already, which most of ours are: no rendering, no copying of headers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, TypeVar
 
 from litestar import Response
@@ -10,7 +13,10 @@ from litestar.types import Receive, Scope, Send
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 JSON = "application/json"
+PATIENCE_S = 60.0
 
 
 class Encoded(Response[T]):
@@ -21,14 +27,9 @@ class Encoded(Response[T]):
     ) -> None:
         self.content: Any = body
         self.status_code = status_code
-        charset = "; charset=utf-8" if media_type.startswith("text/") else ""
-        self._fields = [(b"content-type", (media_type + charset).encode("latin-1"))]
+        self._fields = fields_of(media_type, headers)
         if status_code != 304:
             self._fields.append((b"content-length", b"%d" % len(body)))
-        if headers:
-            self._fields += [
-                (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
-            ]
 
     def to_asgi_response(self, *_: Any, **__: Any) -> Any:
         return self._send
@@ -37,3 +38,67 @@ class Encoded(Response[T]):
         start: Any = {"type": "http.response.start", "status": self.status_code, "headers": self._fields}
         await send(start)
         await send({"type": "http.response.body", "body": self.content, "more_body": False})
+
+
+class Streamed(Response[T]):
+    """A body that is sent piece by piece as it is made, of any length, holding one piece at a time.
+
+    A reader who takes nothing for `patience_s` is left, and so is one who has gone. A body that cannot be finished is
+    broken off, never ended as if it were whole.
+    """
+
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes],
+        *,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._pieces, self._patience_s = pieces, patience_s
+        self._fields = fields_of(media_type, headers)
+        self.status_code = 200
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
+        return self._send
+
+    async def _send(self, _: Scope, receive: Receive, send: Send) -> None:
+        start: Any = {"type": "http.response.start", "status": 200, "headers": self._fields}
+        sending = asyncio.create_task(self._send_pieces(start, send))
+        leaving = asyncio.create_task(gone(receive))
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+        finally:
+            for task in (sending, leaving):
+                task.cancel()
+            await asyncio.gather(sending, leaving, return_exceptions=True)
+            await self._pieces.aclose()
+
+    async def _send_pieces(self, start: Any, send: Send) -> None:
+        await send(start)
+        async with contextlib.aclosing(self._pieces):
+            async for piece in self._pieces:
+                try:
+                    async with asyncio.timeout(self._patience_s):
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                except TimeoutError:
+                    log.info("a reader took nothing for %.0f s, and is left", self._patience_s)
+                    return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def gone(receive: Receive) -> None:
+    """Returns when the reader has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def fields_of(media_type: str, headers: Mapping[str, str] | None) -> list[tuple[bytes, bytes]]:
+    """The headers as they go over the wire."""
+    charset = "; charset=utf-8" if media_type.startswith("text/") else ""
+    fields = [(b"content-type", (media_type + charset).encode("latin-1"))]
+    for name, value in (headers or {}).items():
+        fields.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+    return fields

@@ -18,7 +18,8 @@ def main() -> None:
         settings = settings_from(os.environ, Settings)
     except msgspec.ValidationError as error:
         sys.exit(f"hourbook: the settings HOURBOOK_… are not right: {error}")
-    serve(create_app(settings), settings.host, settings.query_port)
+    app = create_app(settings)
+    serve(app, settings.host, settings.query_port, app.state.end_streams)
 
 
 if __name__ == "__main__":

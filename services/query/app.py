@@ -7,21 +7,28 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from litestar import Litestar, Response
+from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 
 from services.query.cache import Bodies
 from services.query.database import UNREACHABLE, Database
+from services.query.event_routes import Events
 from services.query.freshness import Freshness, Positions
-from services.query.routes import Calendars, Events, Health, Pools
+from services.query.routes import Calendars, Health, Pools
 from services.query.settings import Settings
+from services.query.tail import Tail
 from services.query.views import Calendar
 from shared.problems import EXCEPTION_HANDLERS, problem
 
 
 def create_app(settings: Settings) -> Litestar:
-    """The ASGI application. It starts without the database too, and then answers 503 until it is there."""
+    """The ASGI application. It starts without the database too, and then answers 503 until it is there.
+
+    `app.state.end_streams()` ends the answers that would go on for ever.
+    """
     database = Database(settings.database_url, settings.query_connections)
     positions = Positions(database, settings.visible_timeout_s)
+    tail = Tail(database, settings.subscribers_max)
     calendar = Calendar(database, Freshness(database), positions, Bodies(settings.query_cache_bytes))
 
     @contextlib.asynccontextmanager
@@ -33,10 +40,11 @@ def create_app(settings: Settings) -> Litestar:
         [
             type("BoundCalendars", (Calendars,), {"calendar": calendar, "database": database}),
             type("BoundPools", (Pools,), {"database": database, "positions": positions}),
-            type("BoundEvents", (Events,), {"database": database}),
+            type("BoundEvents", (Events,), {"database": database, "tail": tail}),
             type("BoundHealth", (Health,), {"positions": positions}),
         ],
         lifespan=[lifespan],
+        state=State({"end_streams": tail.close, "tail": tail}),
         logging_config=None,
         exception_handlers=EXCEPTION_HANDLERS | dict.fromkeys(UNREACHABLE, unreachable),
         openapi_config=OpenAPIConfig(title="Hourbook", version="0.1.0", use_handler_docstrings=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -99,3 +100,34 @@ async def read_event(database: Database, position: int) -> History:
     if not history.events:
         raise UnknownId("position", "event", str(position))
     return history
+
+
+# Events are decided in the order of their positions, but for what commands wait for each other and what the clocks of
+# several command services differ: within a minute, which is why the search goes for the minute before.
+POSITION_BEFORE = """
+WITH RECURSIVE halving (low, high) AS (
+    SELECT 0::bigint, position FROM event_head
+    UNION ALL
+    SELECT CASE WHEN early THEN middle ELSE low END, CASE WHEN early THEN high ELSE middle - 1 END
+    FROM halving
+    CROSS JOIN LATERAL (SELECT (low + high + 1) / 2) AS m (middle)
+    CROSS JOIN LATERAL (
+        SELECT (convert_from(data, 'UTF8')::json ->> 'at')::timestamptz < $1::timestamptz - interval '1 minute'
+        FROM event WHERE position = middle
+    ) AS e (early)
+    WHERE low < high
+), near (position) AS (SELECT low FROM halving WHERE low = high)
+SELECT coalesce(min(e.position) - 1, (SELECT position FROM event_head)) AS position FROM near, LATERAL (
+    SELECT position FROM event
+    WHERE event.position > near.position AND (convert_from(data, 'UTF8')::json ->> 'at')::timestamptz >= $1
+    ORDER BY position LIMIT 1
+) e
+"""
+
+
+async def position_before(database: Database, moment: datetime) -> int:
+    """The position before the first event that was decided at `moment` or later; the head when there is none."""
+    record = await database.fetchrow(POSITION_BEFORE, moment)
+    assert record is not None
+    position: int = record["position"]
+    return position

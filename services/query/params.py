@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -14,7 +15,8 @@ import msgspec
 from services.query.rollup import VALUES
 from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField, UnknownId
-from shared.hours import EARLIEST, LATEST, Period, block_starts, parse_grain, parse_zone
+from shared.events import EVENT_TYPES
+from shared.hours import EARLIEST, INSTANT, LATEST, Period, block_starts, parse_grain, parse_zone
 
 BLOCKS_MAX = 100_000
 POOL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}", re.ASCII)
@@ -142,3 +144,33 @@ def parse_cursor(text: str | None) -> Cursor:
     if not EARLIEST <= cursor.start <= LATEST:
         raise InvalidField("after", "give what an earlier answer named as next, unchanged")
     return cursor
+
+
+EVENT_TYPE_NAMES = tuple(kind.__name__ for kind in EVENT_TYPES)
+POSITION = re.compile(r"\d{1,18}", re.ASCII)
+
+
+def parse_event_types(text: str | None) -> frozenset[str] | None:
+    """The event types in a list with commas; None is all. Raises InvalidField for a type that there is not."""
+    return None if text is None else frozenset(parse_names(text, "type", EVENT_TYPE_NAMES, ()))
+
+
+def parse_position(text: str, field: str) -> int:
+    """Raises InvalidField for what is no position."""
+    if not POSITION.fullmatch(text):
+        raise InvalidField(field, f"{text!r} is not a position")
+    return int(text)
+
+
+def parse_moment(text: str, field: str) -> datetime:
+    """An instant of any fraction of a second, with its offset. Raises InvalidField."""
+    match = INSTANT.fullmatch(text)
+    if match is None or match.group(3) is None:
+        raise InvalidField(field, f"{text!r} is not an instant with an offset, as 2020-06-08T09:00:00Z")
+    try:
+        moment = datetime.fromisoformat(text.upper())
+    except ValueError as error:
+        raise InvalidField(field, f"{text!r} is not in the calendar: {error}") from None
+    if not 1 < moment.year < 9999:  # so that it can be said in UTC
+        raise InvalidField(field, f"{text!r} lies outside the years 2 to 9998")
+    return moment

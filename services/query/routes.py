@@ -12,7 +12,6 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from services.query.database import Database
 from services.query.freshness import Positions
-from services.query.history import History, read_event, read_events, read_project_events
 from services.query.params import (
     Selection,
     checked_cluster,
@@ -27,13 +26,13 @@ from services.query.params import (
 )
 from services.query.views import Answer, Calendar, cluster_period, read_pools, read_projects, visible
 from shared.answer import JSON, Encoded
-from shared.errors import InvalidField, UnknownId
+from shared.errors import InvalidField
 from shared.hours import parse_range, parse_zone
 
 AnyRequest = Request[Any, Any, Any]
 
 POSITION_MAX = 2**63 - 1
-CSV, NDJSON = "text/csv", "application/x-ndjson"
+CSV = "text/csv"
 
 RangeText = Annotated[
     str | None,
@@ -219,39 +218,6 @@ class Pools(Controller):
         )
 
 
-class Events(Controller):
-    """History, in order."""
-
-    database: ClassVar[Database]
-
-    @get("/events")
-    async def events(
-        self,
-        request: AnyRequest,
-        after: Annotated[int, QueryParameter(ge=0, le=POSITION_MAX)] = 0,
-        limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
-        project: FromQuery[str | None] = None,
-    ) -> Encoded[bytes]:
-        """`{position, events: [{position, version, event}], next}`: the events after a position. `position` is the
-        store's last one, `event` what is stored, byte for byte; `next` is the `after` of what follows, if anything. As
-        application/x-ndjson: one event a line, and `Hourbook-Next`."""
-        refuse_unknown(request, frozenset({"after", "limit", "project"}))
-        if project is None:
-            history = await read_events(self.database, after, limit)
-        else:
-            history = await read_project_events(self.database, checked_project(project), after, limit)
-        return respond_with(history, preferred(request, NDJSON))
-
-    @get("/events/{position:int}")
-    async def event(self, request: AnyRequest, position: FromPath[int]) -> Encoded[bytes]:
-        """`{position, version, event}`, which never changes."""
-        refuse_unknown(request, frozenset())
-        if not 0 < position <= POSITION_MAX:
-            raise UnknownId("position", "event", str(position))
-        history = await read_event(self.database, position)
-        return respond(Answer(history.head, msgspec.json.encode(history.events[0])))
-
-
 class Health(Controller):
     positions: ClassVar[Positions]
 
@@ -295,12 +261,3 @@ def respond(answer: Answer, media_type: str = JSON) -> Encoded[bytes]:
     if answer.body is None:
         return Encoded(b"", status_code=304, headers=headers, media_type=media_type)
     return Encoded(answer.body, headers=headers, media_type=media_type)
-
-
-def respond_with(history: History, lines: bool) -> Encoded[bytes]:
-    following = None if history.following is None else str(history.following)
-    if lines:
-        body = msgspec.json.Encoder().encode_lines(history.events)
-        return respond(Answer(history.head, body, following=following), NDJSON)
-    answer = {"position": history.head, "events": history.events, "next": history.following}
-    return respond(Answer(history.head, msgspec.json.encode(answer), following=following))

@@ -9,7 +9,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`HOURBOOK_DATABASE_URL`, `HOURBOOK_HOST`, `HOURBOOK_QUERY_PORT`, and these, which need no change:
 
     `HOURBOOK_QUERY_CONNECTIONS` (to the database), `HOURBOOK_QUERY_CACHE_BYTES` (of encoded answers; 0 is none),
-    `HOURBOOK_VISIBLE_TIMEOUT_S` (how long `min_position` waits).
+    `HOURBOOK_VISIBLE_TIMEOUT_S` (how long `min_position` waits), `HOURBOOK_SUBSCRIBERS_MAX` (of /events/stream).
     """
 
     database_url: str
@@ -18,3 +18,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     query_connections: int = 8
     query_cache_bytes: int = 64 * 1024 * 1024
     visible_timeout_s: float = 5.0
+    subscribers_max: int = 1000

@@ -5,6 +5,7 @@ A command is sent once and never again. Where its answer is lost, the client is 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 from collections.abc import Callable
@@ -38,6 +39,8 @@ CONNECT_TIMEOUT_S = 5.0
 # The services close a connection that was idle for 5 s: one that is about to be closed must not be used again.
 IDLE_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 3.0
+UNREAD_TIMEOUT_S = 60.0
+SERVER_SENT = "text/event-stream"
 HOP_BY_HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
     "transfer-encoding", "upgrade", "expect",
@@ -78,6 +81,7 @@ class Gateway:
         self._port_of = port_of
         self._runner: web.AppRunner | None = None
         self._sessions: dict[str, ClientSession] = {}
+        self._endless: set[asyncio.Transport] = set()
 
     async def start(self, listening: socket.socket) -> None:
         self._sessions = {COMMAND: client(send_once), QUERY: client()}
@@ -90,7 +94,9 @@ class Gateway:
         await web.SockSite(self._runner, listening, backlog=1024).start()
 
     async def stop(self) -> None:
-        """Lets what is being answered end, within a bound."""
+        """Lets what is being answered end, within a bound; what would go on for ever is broken off."""
+        for transport in self._endless:
+            transport.abort()
         if self._runner is not None:
             await self._runner.cleanup()
         for session in self._sessions.values():
@@ -115,18 +121,29 @@ class Gateway:
         except (ClientError, ConnectionError, TimeoutError) as lost:
             return answer_lost(target.service, lost)
         async with answer:
-            return await relay(request, answer)
+            if answer.content_type != SERVER_SENT or request.transport is None:
+                return await relay(request, answer)
+            transport: asyncio.Transport = request.transport
+            self._endless.add(transport)
+            try:
+                return await relay(request, answer, UNREAD_TIMEOUT_S)
+            finally:
+                self._endless.discard(transport)
 
 
-async def relay(request: web.Request, answer: ClientResponse) -> web.StreamResponse:
-    """Passes an answer on as it comes. One that breaks off is broken off here too, never ended as if it were whole."""
+async def relay(
+    request: web.Request, answer: ClientResponse, unread_timeout_s: float | None = None
+) -> web.StreamResponse:
+    """Passes an answer on as it comes. One that breaks off is broken off here too, never ended as if it were whole; so
+    is one of which the reader takes nothing for `unread_timeout_s`."""
     response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=end_to_end(answer.headers))
     await response.prepare(request)
     try:
         async for piece in answer.content.iter_any():
-            await response.write(piece)
+            async with asyncio.timeout(unread_timeout_s):
+                await response.write(piece)
         await response.write_eof()
-    except (ClientPayloadError, ClientOSError, ServerDisconnectedError):
+    except (ClientPayloadError, ClientOSError, ServerDisconnectedError, TimeoutError):
         if request.transport is not None:
             request.transport.abort()
     return response

@@ -9,7 +9,7 @@ from io import BytesIO
 import pytest
 from aiohttp import ClientSession, web
 
-from shared.cli.gateway import COMMAND, QUERY, Gateway, Target, route
+from shared.cli.gateway import COMMAND, QUERY, STOP_TIMEOUT_S, Gateway, Target, route
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BIG = bytes(range(256)) * 8192
@@ -138,6 +138,25 @@ async def test_live_events_arrive_as_they_are_sent_and_a_reader_who_leaves_is_no
             assert await answer.content.readany() == b"data: 2\n\n"
         answer.close()
         await asyncio.wait_for(left.wait(), 5)
+
+
+async def test_an_answer_without_end_does_not_hold_up_the_stop() -> None:
+    async def live(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"data: 1\n\n")
+        while request.transport is not None and not request.transport.is_closing():
+            await asyncio.sleep(0.01)
+        return response
+
+    async with backend(live) as query:
+        proxy, listening = Gateway({"query": query}.get), bound()
+        await proxy.start(listening)
+        async with ClientSession() as session:
+            answer = await session.get(f"http://127.0.0.1:{listening.getsockname()[1]}/events/stream")
+            assert await answer.content.readany() == b"data: 1\n\n"
+            async with asyncio.timeout(STOP_TIMEOUT_S / 2):
+                await proxy.stop()
 
 
 async def test_a_service_that_is_not_there_is_a_503_that_says_nothing_was_done() -> None:

@@ -1,0 +1,210 @@
+"""The newest events, read once for all who follow them live: one tail a process, whatever the number of subscribers.
+
+An event is told when the live projection has reached it, so that whoever then reads the calendar sees it there. The
+tail keeps the newest events once; a subscriber is a position in it and holds nothing of its own, so a slow one costs no
+memory: when it has fallen behind what is kept, it is served from the store, a few such reads at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from services.query.database import UNREACHABLE, Database
+from services.query.freshness import NoGeneration
+from shared.errors import HourbookError, InvalidField
+from shared.event_store.store import PositionGap
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+log = logging.getLogger(__name__)
+
+KEPT_MAX = 10_000  # events
+READ_MAX = 500
+PIECE_MAX = 250  # events sent at once: all that a reader who takes nothing can make us hold
+POLL_MIN_S, POLL_MAX_S = 0.01, 0.05
+HEARTBEAT_S = 15.0
+WAKE_S = 1.0
+RECONNECT_S = 0.5
+CATCHING_UP_MAX = 2
+
+
+class TooManySubscribers(HourbookError):
+    """This process tells as many subscribers as it may. Try again in a second, or at another process."""
+
+    code = "too_many_subscribers"
+    status = 503
+    title = "Too many subscribers"
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What a subscriber wants to be told of; None is all."""
+
+    project: str | None = None
+    types: frozenset[str] | None = None
+
+    def takes(self, event: Told) -> bool:
+        return (self.project is None or event.project == self.project) and (
+            self.types is None or event.type in self.types
+        )
+
+
+class Told(NamedTuple):
+    """An event, and how it goes over the wire: one server-sent event, whose id is the position."""
+
+    position: int
+    project: str
+    type: str
+    frame: bytes
+
+
+VISIBLE_AFTER = """
+SELECT g.position AS visible, e.position, e.stream, e.version, e.type, e.data
+FROM generation g LEFT JOIN LATERAL (
+    SELECT position, stream, version, type, data FROM event
+    WHERE position > $1 AND position <= g.position ORDER BY position LIMIT $2
+) e ON true
+WHERE g.live ORDER BY e.position
+"""
+
+
+async def read_visible(database: Database, after: int, limit: int) -> tuple[int, list[Told]]:
+    """How far the live projection is, and the events after a position up to there. Raises PositionGap."""
+    records = await database.fetch(VISIBLE_AFTER, after, limit)
+    if not records:
+        raise NoGeneration("no generation of the read models is live")
+    events = [told(record) for record in records if record["position"] is not None]
+    for expected, event in enumerate(events, after + 1):
+        if event.position != expected:
+            raise PositionGap(f"expected position {expected}, met {event.position}")
+    return records[0]["visible"], events
+
+
+def told(record: Record) -> Told:
+    position, project, version, kind, data = record[1:6]
+    frame = b'id: %d\ndata: {"position":%d,"version":%d,"event":%b}\n\n' % (position, position, version, one_line(data))
+    return Told(position, project, kind, frame)
+
+
+def one_line(data: bytes) -> bytes:
+    """A line break between the parts of a JSON text means nothing, and one in a string is written otherwise."""
+    return data if b"\n" not in data and b"\r" not in data else data.replace(b"\n", b" ").replace(b"\r", b" ")
+
+
+HEAD = "SELECT position FROM event_head"
+
+
+class Tail:
+    """`follow` from any number of tasks, `subscribers_max` at once. It reads only while somebody follows."""
+
+    def __init__(self, database: Database, subscribers_max: int, *, heartbeat_s: float = HEARTBEAT_S) -> None:
+        self._database, self._subscribers_max, self._heartbeat_s = database, subscribers_max, heartbeat_s
+        self._kept: list[Told] = []
+        self._position: int | None = None
+        self._moved = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._catching_up = asyncio.Semaphore(CATCHING_UP_MAX)
+        self._closed = False
+        self._woken = 0.0
+        self.subscribers = 0
+
+    async def begin(self, after: int | None) -> int:
+        """The position to `follow` from: the one given, or what is visible now. Raises InvalidField for one that is
+        beyond the last event, TooManySubscribers, and asyncpg's errors."""
+        if self._closed or self.subscribers >= self._subscribers_max:
+            raise TooManySubscribers(f"{self.subscribers} subscribers are told already; try again in a second")
+        if after is None:
+            return (await read_visible(self._database, 0, 0))[0]
+        record = await self._database.fetchrow(HEAD)
+        if record is None or after > record["position"]:
+            raise InvalidField("after", f"{after} is beyond the last event")
+        return after
+
+    async def follow(self, after: int, wanted: Wanted) -> AsyncGenerator[bytes]:
+        """The events after a position as server-sent events, for ever. A heartbeat carries the position that was
+        looked at, so that a reader whose filter takes little does not begin again far back."""
+        with self._joined():
+            yield b"retry: %d\nid: %d\n\n" % (RECONNECT_S * 1000, after)
+            beaten = time.monotonic()
+            while not self._closed:
+                moved, events = self._moved, self._after(after)
+                if events is None:  # not kept any more, or the tail has only begun
+                    events = await self._from_store(after)
+                frames = b"".join([event.frame for event in events if wanted.takes(event)])
+                after = events[-1].position if events else after
+                now = time.monotonic()
+                if frames or now - beaten >= self._heartbeat_s:
+                    beaten = now
+                    yield frames or b": still here\nid: %d\n\n" % after
+                if not events:
+                    await moved.wait()
+
+    def close(self) -> None:
+        """Ends what all subscribers are told; they connect again where they left off."""
+        self._closed = True
+        self._wake()
+
+    @contextlib.contextmanager
+    def _joined(self) -> Iterator[None]:
+        self.subscribers += 1
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            self.subscribers -= 1
+            if not self.subscribers and self._task is not None:
+                self._task.cancel()
+                self._task = None
+                self._kept, self._position = [], None
+
+    def _after(self, position: int) -> list[Told] | None:
+        """The kept events after a position, as many as are sent at once; None when they are not all kept."""
+        if self._position is None or (start := position - (self._position - len(self._kept))) < 0:
+            return None
+        return self._kept[start : start + PIECE_MAX]
+
+    async def _from_store(self, position: int) -> list[Told]:
+        async with self._catching_up:
+            return (await read_visible(self._database, position, PIECE_MAX))[1]
+
+    async def _run(self) -> None:
+        delay = POLL_MIN_S
+        while True:
+            try:
+                events = await self._read()
+            except (*UNREACHABLE, NoGeneration, PositionGap) as lost:
+                log.warning("tail: %s: %s; it goes on", type(lost).__name__, lost)
+                events, delay = [], RECONNECT_S
+            else:
+                delay = POLL_MIN_S if events else min(POLL_MAX_S, delay * 1.2)
+            if events or time.monotonic() - self._woken >= WAKE_S:
+                self._wake()
+            if len(events) < READ_MAX:
+                await asyncio.sleep(delay)
+
+    async def _read(self) -> list[Told]:
+        """Keeps what has become visible since the last look; the first look only says where to begin."""
+        if self._position is None:
+            self._position, _ = await read_visible(self._database, 0, 0)
+            self._wake()
+            return []
+        _, events = await read_visible(self._database, self._position, READ_MAX)
+        self._kept += events
+        self._position += len(events)
+        if len(self._kept) > 2 * KEPT_MAX:
+            del self._kept[:-KEPT_MAX]
+        return events
+
+    def _wake(self) -> None:
+        """Those who wait look again: at what has come, or whether it is time for a heartbeat."""
+        self._woken = time.monotonic()
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()

@@ -1,0 +1,74 @@
+"""A streamed answer ends with its reader, whichever way that one goes."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from shared.answer import Streamed
+
+
+class Body:
+    """Pieces without end; `closed` when nobody wants more of them."""
+
+    def __init__(self) -> None:
+        self.made, self.closed = 0, False
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        try:
+            while True:
+                self.made += 1
+                yield b"piece"
+        finally:
+            self.closed = True
+
+
+async def stays() -> Any:
+    await asyncio.Event().wait()
+
+
+async def test_a_reader_who_takes_nothing_is_left() -> None:
+    body, taken = Body(), []
+
+    async def send(message: Any) -> None:
+        taken.append(message)
+        if len(taken) == 3:
+            await asyncio.Event().wait()
+
+    response = Streamed[bytes](body.pieces(), media_type="text/plain", patience_s=0.01)
+    await asyncio.wait_for(response.to_asgi_response()({}, stays, send), 5)
+    assert (body.made, body.closed) == (2, True)
+    assert all(message.get("more_body", True) for message in taken)  # broken off, not ended
+
+
+async def test_a_reader_who_goes_ends_the_making() -> None:
+    body, left = Body(), asyncio.Event()
+
+    async def receive() -> Any:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None:
+        await asyncio.sleep(0)
+        if body.made == 5:
+            left.set()
+
+    response = Streamed[bytes](body.pieces(), media_type="text/plain")
+    await asyncio.wait_for(response.to_asgi_response()({}, receive, send), 5)
+    assert body.closed
+
+
+async def test_an_error_while_it_is_made_breaks_the_answer_off() -> None:
+    async def pieces() -> AsyncGenerator[bytes]:
+        yield b"1"
+        raise LookupError("no more")
+
+    sent = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with pytest.raises(LookupError):
+        await Streamed[bytes](pieces(), media_type="text/plain").to_asgi_response()({}, stays, send)
+    assert sent[-1] == {"type": "http.response.body", "body": b"1", "more_body": True}
