@@ -24,6 +24,7 @@ from services.command.domain.commands import (
     WithdrawGrant,
 )
 from services.command.domain.decide import decide
+from services.command.domain.nearest import nearest
 from services.command.domain.state import ProjectState, evolve
 
 __all__ = [
@@ -51,4 +52,5 @@ __all__ = [
     "WithdrawGrant",
     "decide",
     "evolve",
+    "nearest",
 ]
