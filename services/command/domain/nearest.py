@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from shared.slots import nearest_start
 
 from services.command.domain.commands import (
     AmendBooking,
@@ -23,6 +22,7 @@ from services.command.domain.templates import lay_out, resolve
 from shared.capacity import WHOLE, Capacity, Vector, reserved
 from shared.errors import HourbookError
 from shared.hours import Period, next_hour
+from shared.slots import nearest_start
 
 
 class _Wanted(NamedTuple):

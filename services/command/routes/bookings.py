@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from litestar import post
 from litestar.params import FromPath, JSONBody
-from shared.recurrence import expand
 
 from services.command.domain import (
     AmendBooking,
@@ -17,22 +15,23 @@ from services.command.domain import (
     CreateSeries,
 )
 from services.command.requests import AmendRequest, BookingRequest, ReasonRequest, basis_points
-from services.command.routes.submit import AnyRequest, Commands, Decided, new_id, new_name, project_in
+from services.command.routes.submit import AnyRequest, Commands, Decided, command_post, new_id, new_name, project_in
 from shared.answer import Encoded
 from shared.capacity import WHOLE
 from shared.errors import InvalidField
 from shared.hours import Period, parse_instant, parse_period, parse_zone
+from shared.recurrence import expand
 
 
 class Bookings(Commands):
-    @post("/bookings/create")
+    @command_post("/bookings/create")
     async def create_booking(self, request: AnyRequest, data: JSONBody[BookingRequest]) -> Encoded[Decided]:
         """Books counts, a template, or a share, once or as often as `rrule` says."""
         booking = new_id()
         command = command_of(data, booking)
         return await self.do(request, data, project_of(data), command, str(booking), booking)
 
-    @post("/bookings/{booking:uuid}/amend")
+    @command_post("/bookings/{booking:uuid}/amend")
     async def amend_booking(
         self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[AmendRequest]
     ) -> Encoded[Decided]:
@@ -49,7 +48,7 @@ class Bookings(Commands):
         project = await self.handler.project_of(booking, "id", "booking")
         return await self.do(request, data, project, command, str(booking))
 
-    @post("/bookings/{booking:uuid}/cancel")
+    @command_post("/bookings/{booking:uuid}/cancel")
     async def cancel_booking(
         self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[ReasonRequest | None] = None
     ) -> Encoded[Decided]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from litestar import delete, post
 from litestar.params import FromPath, JSONBody
 
 from services.command.domain import (
@@ -17,26 +16,37 @@ from services.command.domain import (
     WithdrawGrant,
 )
 from services.command.requests import FailedRequest, GrantRequest, MagnumRequest, MagnumResizeRequest, ReasonRequest
-from services.command.routes.submit import AnyRequest, Commands, Decided, new_id, new_name, project_in
+from services.command.routes.submit import (
+    AnyRequest,
+    Commands,
+    Decided,
+    command_delete,
+    command_post,
+    new_id,
+    new_name,
+    project_in,
+)
 from shared.answer import Encoded
 from shared.hours import parse_instant, parse_period, parse_zone
 
 
 class OpenStack(Commands):
-    @post("/novaquota/create")
+    @command_post("/novaquota/create")
     async def create_quota(self, request: AnyRequest, data: JSONBody[GrantRequest]) -> Encoded[Decided]:
         """A grant; its source is `nova` unless another is given."""
         grant, period = new_id(), parse_period(data.startdate, data.enddate, parse_zone(data.tz))
         command = CreateGrant(grant=grant, period=period, capacity=data.capacity(), source=data.source or "nova")
         return await self.do(request, data, data.project, command, str(grant), grant)
 
-    @delete("/novaquota/{grant:uuid}", status_code=200)
+    @command_delete("/novaquota/{grant:uuid}")
     async def delete_quota(self, request: AnyRequest, grant: FromPath[UUID]) -> Encoded[Decided]:
         """Withdraws what has not begun of it."""
         project = await self.handler.project_of(grant, "id", "grant")
-        return await self.do(request, ReasonRequest(), project, WithdrawGrant(grant=grant), str(grant))
+        answer = await self.do(request, ReasonRequest(), project, WithdrawGrant(grant=grant), str(grant))
+        answer.status_code = 200
+        return answer
 
-    @post("/magcluster/create")
+    @command_post("/magcluster/create")
     async def create_magnum(self, request: AnyRequest, data: JSONBody[MagnumRequest]) -> Encoded[Decided]:
         """A cluster of masters and workers, of kind `magnum`."""
         command_id = new_id()
@@ -47,7 +57,7 @@ class OpenStack(Commands):
         )  # fmt: skip
         return await self.do(request, data, project_in(data.parent), command, cluster, command_id)
 
-    @post("/magcluster/{cluster:str}/resize")
+    @command_post("/magcluster/{cluster:str}/resize")
     async def resize_magnum(
         self, request: AnyRequest, cluster: FromPath[str], data: JSONBody[MagnumResizeRequest]
     ) -> Encoded[Decided]:
@@ -64,7 +74,7 @@ class OpenStack(Commands):
         command = RequestResize(request=wish, resize=resize)
         return await self.do(request, data, project_in(cluster), command, str(wish), wish)
 
-    @post("/magcluster/{cluster:str}/resizes/{wish:uuid}/apply")
+    @command_post("/magcluster/{cluster:str}/resizes/{wish:uuid}/apply")
     async def apply_resize(
         self,
         request: AnyRequest,
@@ -76,7 +86,7 @@ class OpenStack(Commands):
         command = ApplyResize(cluster=cluster, request=wish)
         return await self.do(request, data or ReasonRequest(), project_in(cluster), command, cluster)
 
-    @post("/magcluster/{cluster:str}/resizes/{wish:uuid}/fail")
+    @command_post("/magcluster/{cluster:str}/resizes/{wish:uuid}/fail")
     async def fail_resize(
         self, request: AnyRequest, cluster: FromPath[str], wish: FromPath[UUID], data: JSONBody[FailedRequest]
     ) -> Encoded[Decided]:

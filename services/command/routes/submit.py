@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
@@ -10,7 +11,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 import uuid_utils
-from litestar import Controller, Request
+from litestar import Controller, Request, delete, post
 from litestar.openapi.spec import Operation, Parameter, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
@@ -32,16 +33,21 @@ AnyRequest = Request[Any, Any, Any]
 class CommandOperation(Operation):
     """An operation of the OpenAPI document, with what every command takes beside its body."""
 
-    def __post_init__(self) -> None:
+    def to_schema(self) -> dict[str, Any]:
         boolean, text = Schema(type=OpenAPIType.BOOLEAN), Schema(type=OpenAPIType.STRING, max_length=TEXT_MAX)
         dry_run = "Decide and answer what would happen; append nothing."
         key = "A repeat with the same key is answered as the first time, and carried out once."
-        self.parameters = [
-            *(self.parameters or []),
+        shared = [
             Parameter(name="dry_run", param_in="query", schema=boolean, description=dry_run),
             Parameter(name="Idempotency-Key", param_in="header", schema=text, description=key),
             Parameter(name="X-Hourbook-Actor", param_in="header", schema=text, description="Who asks."),
         ]
+        own = super().to_schema()
+        return own | {"parameters": own.get("parameters", []) + [parameter.to_schema() for parameter in shared]}
+
+
+command_post = partial(post, operation_class=CommandOperation)
+command_delete = partial(delete, operation_class=CommandOperation, status_code=200)
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -62,7 +68,6 @@ class Commands(Controller):
     """
 
     handler: ClassVar[CommandHandler]
-    operation_class = CommandOperation
 
     async def do(
         self,
