@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CALENDAR = "text/calendar"  # in UTF-8, which is said where it is sent
 SUFFIX = ".ics"
 BEFORE, AFTER = timedelta(days=90), timedelta(days=366)
-EVENTS_MAX = 10_000
+EVENTS_MAX = 5_000
 INLINE_MAX = 100  # more are rendered beside the event loop
 
 
