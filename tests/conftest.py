@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import tempfile
@@ -22,6 +23,7 @@ from nats.js.errors import NotFoundError
 from shared.embedded import EmbeddedNats, EmbeddedPostgres
 from shared.jetstream import STREAM
 from shared.migrate import migrate
+from shared.notices import STREAM as NOTICES
 
 _numbers = count(1)
 _run = uuid4().hex[:8]
@@ -105,12 +107,10 @@ async def nats_server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
     if request.config.getoption("--backend") == "env":
         given = GivenNats(os.environ["HOURBOOK_NATS_URL"])
         client = await nats.connect(given.url)
-        try:
-            await client.jetstream().delete_stream(STREAM)
-        except NotFoundError:
-            pass
-        finally:
-            await client.close()
+        for stream in (STREAM, NOTICES):
+            with contextlib.suppress(NotFoundError):
+                await client.jetstream().delete_stream(stream)
+        await client.close()
         yield given
         return
     server = EmbeddedNats(tmp_path / "nats")

@@ -17,8 +17,10 @@ from services.command.refusals import Refusals
 from services.command.relay import Relay
 from services.command.routes import Commands
 from services.command.settings import Settings
+from services.command.webhooks import Webhooks
 from shared.problems import EXCEPTION_HANDLERS
 from shared.telemetry import CONTENT_TYPE, Telemetry
+from shared.webhooks import allowed_hosts
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +76,10 @@ def create_app(settings: Settings) -> Litestar:
             yield
 
     controller = type("BoundCommands", (Commands,), {"handler": handler})
+    hosts = allowed_hosts(settings.webhook_hosts)
+    webhooks = type("BoundWebhooks", (Webhooks,), {"database_url": settings.database_url, "hosts": hosts})
     return Litestar(
-        [controller, health, metrics],
+        [controller, webhooks, health, metrics],
         lifespan=[lifespan],
         before_send=[telemetry.count],
         logging_config=None,

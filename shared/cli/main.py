@@ -20,7 +20,7 @@ app = App(name="hourbook", help=HELP, version=lambda: version("hourbook"))
 COMMANDS = {
     "up:up": """Run the whole system here until Ctrl-C.
 
-PostgreSQL, NATS, the three services, and one address for all of it: reads (GET, HEAD) go to the query service,
+PostgreSQL, NATS, the services, and one address for all of it: reads (GET, HEAD) go to the query service,
 everything else to the command service. Their OpenAPI documents are /schema and /schema/command.
 
 With HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL set, those servers are used and none are started. The first Ctrl-C
@@ -45,6 +45,10 @@ It makes the read models of the events. Settings: HOURBOOK_DATABASE_URL, HOURBOO
 
 It answers the reads (GET …). Settings: HOURBOOK_DATABASE_URL, HOURBOOK_HOST (127.0.0.1) and
 HOURBOOK_QUERY_PORT (8082).""",
+    "single:notify": """Run the notifier alone.
+
+It tells others what time brings, and delivers the webhooks. Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL,
+HOURBOOK_WEBHOOK_HOSTS (the hosts that webhooks may go to; none) and HOURBOOK_ENDING_LEAD_HOURS (24).""",
     "single:migrate": """Bring the database to the newest schema.
 
 It is the one that HOURBOOK_DATABASE_URL names, and is created if there is none.""",

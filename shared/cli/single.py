@@ -27,6 +27,11 @@ def query() -> None:
     _become("services.query")
 
 
+def notify() -> None:
+    """Run the notifier alone: notices and webhooks."""
+    _become("services.notify")
+
+
 def rebuild() -> None:
     """Build the read models anew from the events, beside the live ones, and switch to them."""
     _become("services.projector", "rebuild")
