@@ -12,8 +12,8 @@ import msgspec
 
 from shared import notices
 from shared.events import EVENT_TYPES
+from shared.events.schemas import event_schemas
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 STREAM, SUBJECT = "HOURBOOK", "hourbook.events"
 REF = "#/components/schemas/{name}"
 
@@ -21,8 +21,8 @@ ABOUT = f"""Every decision of the ledger, in one order: message n of the JetStre
 1 on without a gap, and is published once. Consume it with a durable consumer whose filter names the projects and types
 wanted: `{SUBJECT}.gaia.>` is one project, `{SUBJECT}.*.BookingCreated` one type. The body is the event as it is stored,
 byte for byte; the headers are a CloudEvent's in the binary mode of its NATS binding. What time brings is on the stream
-{notices.STREAM}, on `{notices.SUBJECT}.<project>.<kind>`, at least once and each with an id that stays the same. Over HTTP the same events are at
-`GET /events` and, live as server-sent events, at `GET /events/stream`."""
+{notices.STREAM}, at `{notices.SUBJECT}.<project>.<kind>`, at least once and each with an id that stays the same.
+Over HTTP the same is at `GET /events` and `GET /notices`, and live at `GET /events/stream` and `GET /notices/stream`."""
 
 HEADERS: dict[str, Any] = {
     "type": "object",
@@ -56,8 +56,7 @@ PROJECT = {"description": "The project's id, as `gaia`."}
 
 def event_schema(name: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of an event type, whole. Raises KeyError for a type that there is not."""
-    kind = {kind.__name__: kind for kind in EVENT_TYPES}[name]
-    return {"$schema": DIALECT, "$id": f"/schemas/events/{name}.json", "title": name} | msgspec.json.schema(kind)
+    return event_schemas()[name]
 
 
 def document(version: str) -> dict[str, Any]:

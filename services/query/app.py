@@ -10,6 +10,7 @@ from litestar import Litestar, Response, get
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 
+from services.query.audit_routes import Audit
 from services.query.cache import Bodies
 from services.query.database import UNREACHABLE, Database
 from services.query.documents import Documents
@@ -66,6 +67,7 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundRefusals", (Refusals,), {"database": database}),
             type("BoundWebhooks", (Webhooks,), {"database": database}),
             type("BoundNotices", (Notices,), {"database": database, "tail": notices_tail}),
+            type("BoundAudit", (Audit,), {"database": database}),
             type("BoundHealth", (Health,), {"positions": positions}),
             Documents,
             metrics,

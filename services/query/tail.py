@@ -1,7 +1,7 @@
 """The newest events, read once for all who follow them live: one tail a process, whatever the number of subscribers.
 
-The tail keeps the newest events once; a subscriber is a position in it and holds nothing of its own, so a slow one costs no
-memory: when it has fallen behind what is kept, it is served from the store, a few such reads at a time.
+The tail keeps the newest events once; a subscriber is a position in it and holds nothing of its own, so a slow one
+costs no memory: when it has fallen behind what is kept, it is served from the store, a few such reads at a time.
 """
 
 from __future__ import annotations

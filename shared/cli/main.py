@@ -49,6 +49,10 @@ HOURBOOK_QUERY_PORT (8082).""",
 
 It tells others what time brings, and delivers the webhooks. Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL,
 HOURBOOK_WEBHOOK_HOSTS (the hosts that webhooks may go to; none) and HOURBOOK_ENDING_LEAD_HOURS (24).""",
+    "single:sealer": """Run the sealer alone.
+
+It grows the Merkle tree over the events and signs its checkpoints. Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL,
+HOURBOOK_AUDIT_KEY_FILE (an Ed25519 key in PEM) and HOURBOOK_AUDIT_ORIGIN (hourbook), the ledger's name in them.""",
     "single:migrate": """Bring the database to the newest schema.
 
 It is the one that HOURBOOK_DATABASE_URL names, and is created if there is none.""",

@@ -68,6 +68,7 @@ SERVICES = {
         Service("projector", "services.projector", "HOURBOOK_PROJECTOR_PORT"),
         Service("query", "services.query", "HOURBOOK_QUERY_PORT"),
         Service("notify", "services.notify"),
+        Service("sealer", "services.sealer"),
     )
 }
 

@@ -272,7 +272,7 @@ async def test_notices_are_followed_likewise(ledger: Ledger, url: str) -> None:
             one, now = Subscriber(all_of_one), Subscriber(from_now)
             await now.read_until(lambda: now.last_id == "2")
             await told(3, "booking.ended", "gaia")
-            await one.read(2)
-            await now.read(1)
+            await one.read_until(lambda: len(one.data) == 2)
+            await now.read_until(lambda: len(now.data) == 1)
     assert [data["seq"] for data in one.data] == [1, 3]
     assert now.data == [{"seq": 3, "notice": {"type": "booking.ended"}}]
