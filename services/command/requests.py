@@ -10,7 +10,8 @@ from shared.capacity import Capacity, Count
 
 SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Slug = Annotated[str, msgspec.Meta(pattern=SLUG)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+# PostgreSQL's text has no NUL: an event that holds one could not be projected. Nor is any other control character text.
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]+$")]
 PoolId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}$")]
 
 
