@@ -22,7 +22,7 @@ ABOUT = f"""Every decision of the ledger, in one order: message n of the JetStre
 wanted: `{SUBJECT}.gaia.>` is one project, `{SUBJECT}.*.BookingCreated` one type. The body is the event as it is stored,
 byte for byte; the headers are a CloudEvent's in the binary mode of its NATS binding. What time brings is on the stream
 {notices.STREAM}, at `{notices.SUBJECT}.<project>.<kind>`, at least once and each with an id that stays the same.
-Over HTTP the same is at `GET /events` and `GET /notices`, and live at `GET /events/stream` and `GET /notices/stream`."""
+Over HTTP the same is at `GET /events` and `GET /notices`, live at `GET /events/stream` and `GET /notices/stream`."""
 
 HEADERS: dict[str, Any] = {
     "type": "object",
