@@ -80,9 +80,8 @@ class Schedule:
             for booking in bookings
             for notice in booking_notices(booking, told, until, self._leads.ending, moved=booking["id"] in moved)
         ]
-        if await connection.fetchval("SELECT to_regclass('short_hour') IS NOT NULL"):
-            conflicts = await connection.fetch(CONFLICTS, until, self._leads.conflict)
-            notices += [conflict_notice(conflict, self._leads.conflict) for conflict in conflicts]
+        conflicts = await connection.fetch(CONFLICTS, until, self._leads.conflict)
+        notices += [conflict_notice(conflict, self._leads.conflict) for conflict in conflicts]
         return sorted(notices, key=lambda notice: (notice.due, notice.id))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+import msgspec
 import nats
 import pytest
 from jsonschema import Draft202012Validator
@@ -22,7 +23,15 @@ from shared.asyncapi import NOTICE_HEADERS, document
 from shared.capacity import Capacity
 from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore
-from shared.events import BookingCancelled, BookingCreated, Event, ProjectCreated
+from shared.events import (
+    BookingAmended,
+    BookingCancelled,
+    BookingCreated,
+    ClusterCreated,
+    Event,
+    Overcommit,
+    ProjectCreated,
+)
 from shared.notices import STREAM
 from tests.histories import append_history
 
@@ -155,6 +164,78 @@ async def test_a_cancelled_booking_is_not_told_and_a_cut_one_ends_where_it_was_c
     await ledger.do(cancelled(two, 8, at=7.5))
     await run(ledger, 100)
     assert (await ledger.told())[1:] == [("booking.ended", name(2), 8)]
+
+
+def amended(booking: BookingCreated, start: float, end: float, cut: float | None = None) -> BookingAmended:
+    """To these hours; one that has begun is cut at `cut`, and goes on from there."""
+    return BookingAmended(
+        **recorded(-100), booking=booking.booking, pool="gaia", account="ada", from_capacity=ONE, capacity=ONE,
+        from_start=booking.start if cut is None else hour(cut), from_end=booking.end,
+        start=hour(start if cut is None else cut), end=hour(end),
+    )  # fmt: skip
+
+
+async def test_a_booking_that_is_moved_is_told_where_it_went(ledger: Ledger) -> None:
+    one = booked(1, 5, 60)
+    await ledger.do(one, amended(one, 7, 40))
+    await run(ledger, 100)
+    assert await ledger.told() == [
+        ("booking.started", name(1), 7), ("booking.ending", name(1), 16), ("booking.ended", name(1), 40),
+    ]  # fmt: skip
+
+
+async def test_an_end_that_is_moved_is_told_again_and_a_start_is_not(ledger: Ledger) -> None:
+    one = booked(1, 5, 60)
+    await ledger.do(one)
+    await run(ledger, 40)
+    await ledger.do(amended(one, 5, 90, cut=41))  # later: it is not ending after all
+    await run(ledger, 66)
+    assert await ledger.told() == [
+        ("booking.started", name(1), 5), ("booking.ending", name(1), 36), ("booking.ending", name(1), 66),
+    ]  # fmt: skip
+    two = msgspec.structs.replace(one, start=hour(41), end=hour(90))
+    await ledger.do(amended(two, 41, 70, cut=67))  # sooner, and within the lead: at once
+    await run(ledger, 66.5)
+    assert (await ledger.told())[3:] == [("booking.ending", name(1), 46)]
+    await run(ledger, 200)
+    assert (await ledger.told())[4:] == [("booking.ended", name(1), 70)]
+
+
+async def test_a_conflict_approaches_and_is_told_once(ledger: Ledger) -> None:
+    policy = Overcommit(beyond_hours=10)
+    await ledger.do(
+        ClusterCreated(
+            **recorded(-100), cluster="gaia.soft", parent="gaia", kind="cluster", start=hour(0), end=hour(200),
+            capacity=ONE, overcommit=policy,
+        )
+    )  # fmt: skip
+    soft = [msgspec.structs.replace(booked(number, 60, end), pool="gaia.soft") for number, end in ((1, 70), (2, 65))]
+    late = [msgspec.structs.replace(booked(number, 100, 102), pool="gaia.soft") for number in (3, 4)]
+    await ledger.do(*soft, *late)
+
+    async def conflicts() -> list[tuple[str, int]]:
+        return [(subject, due) for kind, subject, due in await ledger.told() if kind.startswith("conflict")]
+
+    await run(ledger, 25)
+    assert await conflicts() == []
+    for at in (26, 27, 28):
+        await run(ledger, at)
+        assert await conflicts() == [("gaia.sof", 26)]
+    row = await ledger.connection.fetchrow("SELECT id, data FROM notice WHERE kind = 'conflict.approaching'")
+    assert row["id"] == "conflict-approaching_gaia_soft_2030011212"
+    assert json.loads(row["data"]) == {
+        "id": row["id"], "type": "conflict.approaching", "time": "2030-01-11T02:00:00Z", "project": "gaia",
+        "pool": "gaia.soft", "start": "2030-01-12T12:00:00Z", "end": "2030-01-12T17:00:00Z",
+        "deadline": "2030-01-12T02:00:00Z",
+    }  # fmt: skip
+    gone = late[1]
+    await ledger.do(
+        BookingCancelled(
+            **recorded(-100), booking=gone.booking, pool="gaia.soft", start=gone.start, end=gone.end, capacity=ONE
+        )
+    )
+    await run(ledger, 90)
+    assert await conflicts() == [("gaia.sof", 26)]
 
 
 async def test_an_hour_waits_until_the_projection_shows_what_was_decided_before_it(ledger: Ledger) -> None:
