@@ -15,8 +15,9 @@ from services.query.cache import Bodies
 from services.query.database import UNREACHABLE, Database
 from services.query.documents import Documents
 from services.query.event_routes import Events
-from services.query.feeds import EVENTS, NOTICES
+from services.query.feeds import Feeds
 from services.query.freshness import Freshness, Positions
+from services.query.live import EVENTS, NOTICES
 from services.query.notices import Notices
 from services.query.refusals import Refusals
 from services.query.routes import Calendars, Health, Pools
@@ -64,6 +65,7 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundCalendars", (Calendars,), {"calendar": calendar, "database": database}),
             type("BoundPools", (Pools,), {"database": database, "positions": positions}),
             type("BoundEvents", (Events,), {"database": database, "tail": tail}),
+            type("BoundFeeds", (Feeds,), {"database": database, "positions": positions}),
             type("BoundRefusals", (Refusals,), {"database": database}),
             type("BoundWebhooks", (Webhooks,), {"database": database}),
             type("BoundNotices", (Notices,), {"database": database, "tail": notices_tail}),

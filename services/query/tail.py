@@ -15,8 +15,8 @@ from collections.abc import AsyncGenerator, Iterator
 import msgspec
 
 from services.query.database import UNREACHABLE, Database
-from services.query.feeds import Feed, Told
 from services.query.freshness import NoGeneration
+from services.query.live import Feed, Told
 from shared.errors import HourbookError, InvalidField
 from shared.event_store.store import PositionGap
 
