@@ -14,6 +14,7 @@ from services.query.cache import Bodies
 from services.query.database import UNREACHABLE, Database
 from services.query.event_routes import Events
 from services.query.freshness import Freshness, Positions
+from services.query.page import Pages, load_page
 from services.query.routes import Calendars, Health, Pools
 from services.query.settings import Settings
 from services.query.tail import Tail
@@ -42,6 +43,7 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundPools", (Pools,), {"database": database, "positions": positions}),
             type("BoundEvents", (Events,), {"database": database, "tail": tail}),
             type("BoundHealth", (Health,), {"positions": positions}),
+            type("BoundPages", (Pages,), {"page": load_page()}),
         ],
         lifespan=[lifespan],
         state=State({"end_streams": tail.close, "tail": tail}),
