@@ -17,10 +17,19 @@ MEDIA_TYPE = "application/problem+json"
 
 def problem(status: int, code: str, title: str, detail: str, facts: dict[str, Any] | None = None) -> Response[bytes]:
     """A response whose body has `type`, `title`, `status`, `detail`, `code` and the facts of the error."""
-    body = {"type": f"urn:hourbook:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
     headers = {"Retry-After": "1"} if status == 503 else None
-    content = msgspec.json.encode(body | (facts or {}))
+    content = _body(status, code, title, detail, facts or {})
     return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def problem_body(error: HourbookError) -> bytes:
+    """The problem document of an error, as it is where the error is not the answer itself."""
+    return _body(error.status, error.code, error.title, error.detail, error.facts)
+
+
+def _body(status: int, code: str, title: str, detail: str, facts: dict[str, Any]) -> bytes:
+    body = {"type": f"urn:hourbook:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+    return msgspec.json.encode(body | facts)
 
 
 def hourbook_error(_: Request[Any, Any, Any], error: HourbookError) -> Response[bytes]:

@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Coroutine
+from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Litestar, get
 from litestar.openapi import OpenAPIConfig
 
+from services.command.clock import Clock
 from services.command.handler import CommandHandler
 from services.command.relay import Relay
-from services.command.routes import Commands
+from services.command.routes import CONTROLLERS
+from services.command.routes.submit import new_id
 from services.command.settings import Settings
 from shared.problems import EXCEPTION_HANDLERS
 
@@ -32,6 +35,8 @@ def create_app(settings: Settings) -> Litestar:
         on_append=relay.ring if relay else None,
     )
 
+    clock = Clock(settings.database_url, handler, lambda: datetime.now(UTC), new_id)
+
     @get("/health")
     async def health() -> dict[str, int | None]:
         """The last position that this process has seen, and the last that it has relayed."""
@@ -41,13 +46,16 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(running(handler.run()))
+            await stack.enter_async_context(running(clock.run()))
             if relay is not None:
                 await stack.enter_async_context(running(relay.run()))
             yield
 
-    controller = type("BoundCommands", (Commands,), {"handler": handler})
+    controllers = [
+        type(f"Bound{controller.__name__}", (controller,), {"handler": handler}) for controller in CONTROLLERS
+    ]
     return Litestar(
-        [controller, health],
+        [*controllers, health],
         lifespan=[lifespan],
         logging_config=None,
         exception_handlers=EXCEPTION_HANDLERS,

@@ -50,6 +50,10 @@ It is the one that HOURBOOK_DATABASE_URL names, and is created if there is none.
     "single:rebuild": """Build the read models anew from the events.
 
 They are built beside the live ones, and take their place in one transaction. Settings: HOURBOOK_DATABASE_URL.""",
+    "bench:bench": """Measure this machine, and print the table of the README.
+
+It needs a checkout of the source. Each measure is a ratio in one run, so let the machine be idle otherwise. It takes
+the options of `python -m tests.bench`: which measures (1 to 5), --most BOOKINGS, --seconds SECONDS.""",
 }
 for place, text in COMMANDS.items():
     app.command(f"shared.cli.{place}", name=place.partition(":")[2], help=text)

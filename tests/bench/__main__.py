@@ -22,20 +22,26 @@ MEASURES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="hourbook bench", description=__doc__)
-    parser.add_argument("measures", nargs="*", default=list(MEASURES), help="which of 1 to 5; all by default")
+    parser.add_argument("measures", nargs="*", type=measure, help="which of 1 to 5; all by default")
     parser.add_argument("--most", type=int, default=1_000_000, help="the longest history, in bookings")
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each load lasts")
     options = parser.parse_args()
     print(f"{platform.machine()}, Python {platform.python_version()}\n")
     print("| what | measured | beside it | ratio | aim |\n|---|---|---|---|---|")
-    for chosen in options.measures:
+    for chosen in options.measures or MEASURES.values():
         with tempfile.TemporaryDirectory(prefix="hourbook-bench-") as directory:
             system = System(Path(directory))
             system.start()
             try:
-                asyncio.run(_print(MEASURES[chosen], system, options))
+                asyncio.run(_print(chosen, system, options))
             finally:
                 system.stop()
+
+
+def measure(name: str) -> measures.Measure:
+    if name not in MEASURES:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(MEASURES)}")
+    return MEASURES[name]
 
 
 async def _print(measure: measures.Measure, system: System, options: argparse.Namespace) -> None:

@@ -56,6 +56,12 @@ async def test_the_database_refuses_to_change_an_event(store: EventStore, change
         await store.connection.execute(change)
 
 
+async def test_an_append_is_never_compiled(store: EventStore) -> None:
+    """Before PostgreSQL 18 a plan without sequential scans looks dear enough to compile: 40 ms an append, with LLVM."""
+    settings = await store.connection.fetchval("SELECT proconfig FROM pg_proc WHERE proname = 'append_events'")
+    assert sorted(settings) == ["enable_seqscan=off", "jit=off"]
+
+
 async def test_an_append_not_yet_committed_holds_back_the_next(database_url: str) -> None:
     """The worst moment, held open: the first writer has its positions and has not committed."""
     first, second, reader = [await asyncpg.connect(database_url) for _ in range(3)]

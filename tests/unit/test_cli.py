@@ -1,9 +1,14 @@
 """What the command line says about what it has read."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from shared.cli.bench import measuring
+from shared.cli.failure import Failure
 from shared.cli.servers import redacted, without_password
 from shared.cli.status import Store, duration, read_models
 from shared.cli.up import examples
@@ -59,3 +64,15 @@ def test_an_address_without_a_password_is_repeated_as_it_is() -> None:
 def test_the_examples_ask_for_a_period_that_is_not_over() -> None:
     now = datetime(2026, 2, 27, 13, tzinfo=UTC)
     assert '"startdate": "2026-02-27", "enddate": "2026-03-05"' in examples("http://127.0.0.1:1", now)
+
+
+def test_the_bench_is_handed_its_options() -> None:
+    run = [sys.executable, "-m", "shared.cli", "bench", "--seconds", "0.1", "six"]
+    answer = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60)
+    assert answer.returncode == 2
+    assert "'six' is none of 1, 2, 3, 4, 5" in answer.stderr
+
+
+def test_an_installed_package_says_where_to_measure(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="checkout of the source"):
+        measuring(tmp_path, ())
