@@ -7,18 +7,22 @@ import contextlib
 import signal
 
 from services.projector.consumer import Projector
+from services.projector.indexer import Indexer
 from services.projector.settings import Settings
 
 
 async def serve(settings: Settings) -> None:
-    """Projects until SIGTERM or SIGINT."""
+    """Projects, and indexes the history, until SIGTERM or SIGINT."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    projecting = asyncio.create_task(Projector(settings.database_url, settings.nats_url).run())
+    works = [Projector(settings.database_url, settings.nats_url).run(), Indexer(settings.database_url).run()]
+    tasks = [asyncio.create_task(work) for work in works]
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((projecting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((*tasks, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    projecting.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await projecting
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

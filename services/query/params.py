@@ -19,6 +19,7 @@ from shared.events import EVENT_TYPES
 from shared.hours import EARLIEST, INSTANT, LATEST, Period, block_starts, parse_grain, parse_zone
 
 BLOCKS_MAX = 100_000
+TEXT_MAX = 200
 POOL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}", re.ASCII)
 
 View = Literal["available", "resources", "bookings", "sizes"]
@@ -174,3 +175,10 @@ def parse_moment(text: str, field: str) -> datetime:
     if not 1 < moment.year < 9999:  # so that it can be said in UTC
         raise InvalidField(field, f"{text!r} lies outside the years 2 to 9998")
     return moment
+
+
+def checked_text(text: str | None, field: str) -> str | None:
+    """A name or an id of any kind. Raises InvalidField for what no name can be."""
+    if text is not None and not (0 < len(text) <= TEXT_MAX and text.isprintable()):
+        raise InvalidField(field, f"give 1 to {TEXT_MAX} characters that can be printed")
+    return text
