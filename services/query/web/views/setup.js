@@ -1,0 +1,5 @@
+import { html } from "../lib.js";
+
+export function Setup() {
+  return html`<p class="hint padded">Setup</p>`;
+}
