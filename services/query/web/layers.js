@@ -4,8 +4,8 @@ import { HOUR } from "./time.js";
 const ACCOUNTS_MAX = 8;
 
 /**
- * The layers from the bottom up: [{key, label, kind, values}], kind "account", "others", "clusters", "shared" or
- * "free". Together they reach what is granted, or more where it is over-committed.
+ * The layers from the bottom up: [{key, label, kind, values}], kind "clusters", "account" (with its rank), "others",
+ * "shared" or "free". Together they reach what is granted, or more where it is over-committed.
  */
 export function layersOf(blocks, items, measure) {
   const count = blocks.length;
@@ -21,14 +21,15 @@ export function layersOf(blocks, items, measure) {
   }
   const total = (values) => values.reduce((sum, value) => sum + value, 0);
   const ranked = [...by].sort(([, one], [, other]) => total(other) - total(one));
-  const own = ranked.slice(0, ACCOUNTS_MAX).map(([label, values]) => ({ key: `account:${label}`, label, kind: "account", values }));
-  const rest = ranked.slice(ACCOUNTS_MAX);
-  if (rest.length) own.push({ key: "others", label: `${rest.length} others`, kind: "others", values: summed(rest.map(([, values]) => values), count) });
+  const named = ranked.length > ACCOUNTS_MAX ? ACCOUNTS_MAX - 1 : ACCOUNTS_MAX;
+  const own = ranked.slice(0, named).map(([label, values], rank) => ({ key: `account:${label}`, label, kind: "account", rank, values }));
+  const rest = ranked.slice(named);
+  if (rest.length) own.push({ key: "others", label: `${rest.length} other accounts`, kind: "others", values: summed(rest.map(([, values]) => values), count) });
   const held = summed(own.map(({ values }) => values), count);
   const pick = (of) => Float64Array.from(blocks, of);
   const layers = [
-    ...own,
     { key: "clusters", label: items ? "Clusters in it" : "Booked", kind: "clusters", values: pick((block, at) => Math.max(0, block.booked.max - held[at])) },
+    ...own,
     { key: "shared", label: "Reserved by shares", kind: "shared", values: pick((block) => block.shared?.max ?? 0) },
     { key: "free", label: "Free", kind: "free", values: pick((block) => Math.max(0, block.low)) },
   ];

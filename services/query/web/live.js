@@ -109,3 +109,21 @@ export function useAnswer(path, params = {}) {
   if (state.key === key) return { ...state, loading: false };
   return { data: answers.get(key) ?? null, problem: null, loading: true, old: state.data };
 }
+
+/** The same for several questions at once, [[path, params], …]: {data: [answer, …], problem}. */
+export function useAnswers(questions) {
+  const { moved: now } = useMoved();
+  const key = JSON.stringify(questions);
+  const [state, setState] = useState({ key: null, data: null, problem: null });
+  useEffect(() => {
+    const abort = new AbortController();
+    const asked = questions.map(([path, params]) =>
+      get(path, params.as_of || written <= seen ? params : { ...params, min_position: written }, abort.signal));
+    Promise.all(asked).then(
+      (data) => setState({ key, data, problem: null }),
+      (problem) => problem.name === "AbortError" || setState({ key, data: null, problem }),
+    );
+    return () => abort.abort();
+  }, [key, now]);
+  return state.key === key ? state : { data: null, problem: null, old: state.data };
+}

@@ -1,11 +1,12 @@
 // One booking: what it is, and the way to amend or cancel it in place.
 import { useCommand, useDryRun } from "../command.js";
 import { html, useState } from "../lib.js";
-import { HOUR, dateIn, hourIn, instant, iso, sayDuration, sayPeriod, sayZone } from "../time.js";
-import { AmountFields, amountOf, bodyOf, wrongFields } from "./amount.js";
-import { DateHour, Field, Said } from "./parts.js";
-import { Verdict, heldBy } from "./verdict.js";
 import { useAnswer } from "../live.js";
+import { HOUR, iso, sayDuration, sayPeriod } from "../time.js";
+import { AmountFields, amountOf, bodyOf, wrongFields } from "./amount.js";
+import { Field, Said } from "./parts.js";
+import { PeriodFields, datesOf, periodOf } from "./period.js";
+import { Verdict, heldBy } from "./verdict.js";
 
 export function BookingCard({ item, zone, onClose }) {
   const [doing, setDoing] = useState("");
@@ -45,15 +46,16 @@ function Cancel({ item, started, onBack, onDone }) {
 
 function Amend({ item, zone, started, onBack, onDone }) {
   const [start, end] = [Date.parse(item.start), Date.parse(item.end)];
-  const [dates, setDates] = useState({ from: dateIn(start, zone), fromHour: hourIn(start, zone), to: dateIn(end, zone), toHour: hourIn(end, zone) });
+  const [dates, setDates] = useState(() => datesOf({ start, end }, zone));
   const [amount, setAmount] = useState(() => amountOf(item));
   const templates = useAnswer("/templates", { project: item.pool.split(".")[0] }).data?.templates ?? [];
-  const [from, to] = [instant(dates.from, dates.fromHour, zone), instant(dates.to, dates.toHour, zone)];
+  const asked = periodOf(dates, zone);
   const same = JSON.stringify(bodyOf(amount)) === JSON.stringify(bodyOf(amountOf(item)));
   const changes = {
-    ...(from !== start ? { startdate: iso(from) } : {}), ...(to !== end ? { enddate: iso(to) } : {}), ...(same ? {} : bodyOf(amount)),
+    ...(asked && asked.start !== start ? { startdate: iso(asked.start) } : {}),
+    ...(asked && asked.end !== end ? { enddate: iso(asked.end) } : {}), ...(same ? {} : bodyOf(amount)),
   };
-  const body = to > from && Object.keys(changes).length ? changes : null;
+  const body = asked && Object.keys(changes).length ? changes : null;
   const { verdict, checking } = useDryRun(`/bookings/${item.id}/amend`, body);
   const { busy, problem, run } = useCommand(onDone);
   const wrong = wrongFields(problem ?? (verdict?.accepted === false ? verdict.problem : null));
@@ -61,10 +63,7 @@ function Amend({ item, zone, started, onBack, onDone }) {
   return html`
     <form onSubmit=${(event) => { event.preventDefault(); if (body) run(`/bookings/${item.id}/amend`, body); }}>
       ${started && html`<p class="hint">It has begun: what changes, changes from the next whole hour on.</p>`}
-      ${!started && html`<${Field} label=${`From (${sayZone(zone)})`} wrong=${wrong.startdate}>
-        ${(field) => html`<${DateHour} ...${field} label="From" date=${dates.from} hour=${dates.fromHour} onChange=${(date, hour) => setDates({ ...dates, from: date, fromHour: hour })} />`}<//>`}
-      <${Field} label="Until" wrong=${to > from ? wrong.enddate : "The end is not after the start."}>
-        ${(field) => html`<${DateHour} ...${field} label="Until" date=${dates.to} hour=${dates.toHour} onChange=${(date, hour) => setDates({ ...dates, to: date, toHour: hour })} />`}<//>
+      <${PeriodFields} dates=${dates} zone=${zone} onChange=${setDates} wrong=${wrong} fixedStart=${started} />
       <${AmountFields} amount=${amount} onChange=${setAmount} ways=${ways} templates=${templates} wrong=${wrong} />
       <${Verdict} verdict=${verdict} checking=${checking && body} zone=${zone} fits="The change fits." />
       ${problem && !verdict && html`<${Said} problem=${problem} />`}

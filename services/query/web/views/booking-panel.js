@@ -5,10 +5,11 @@ import { periodText } from "../blocks.js";
 import { useCommand, useDryRun } from "../command.js";
 import { html, useEffect, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
-import { HOUR, dateIn, hourIn, instant, iso, nextHour, sayDuration, sayPeriod, sayZone } from "../time.js";
+import { HOUR, iso, nextHour, sayPeriod } from "../time.js";
 import { AmountFields, bodyOf, emptyAmount, wrongFields } from "./amount.js";
 import { BookingCard } from "./booking-card.js";
-import { DateHour, Field, Said } from "./parts.js";
+import { Field, Said } from "./parts.js";
+import { PeriodFields, datesOf, periodOf } from "./period.js";
 import { Slots } from "./slots.js";
 import { Verdict, heldBy } from "./verdict.js";
 
@@ -21,12 +22,20 @@ export function BookingPanel({ address, zone, chosen, templates }) {
   const { data } = useAnswer(pool && "/bookings/select", params);
   const open = data?.items.find(({ id }) => id === address.booking);
   return html`
-    <aside class="panel" aria-label="Book">
+    <aside class="panel" id="book" aria-label="Book">
+      ${chosen && !address.as_of && html`<a class="jump" href="#book" onClick=${jump}>Book ${sayPeriod(chosen.start, chosen.end, zone)}</a>`}
       ${open && !address.as_of ? html`<${BookingCard} key=${open.id} item=${open} zone=${zone} onClose=${() => go({ booking: "" }, { replace: true })} />`
         : address.as_of ? html`<div class="card"><h2>As it stood then</h2><p class="hint">The past can be looked at, not booked. Come back to now to book.</p></div>`
         : html`<${BookingForm} key=${pool} pool=${pool} zone=${zone} period=${period} chosen=${chosen} templates=${templates} />`}
       ${data && html`<${Held} items=${data.items} chosen=${chosen} zone=${zone} period=${period} open=${address.booking} />`}
     </aside>`;
+}
+
+/** Where the panel is below the calendar, a chosen time leads to it. */
+function jump(event) {
+  event.preventDefault();
+  document.getElementById("book").scrollIntoView({ behavior: "smooth" });
+  document.querySelector("#book [name=account]")?.focus({ preventScroll: true });
 }
 
 function Held({ items, chosen, zone, period, open }) {
@@ -54,25 +63,22 @@ function BookingForm({ pool, zone, period, chosen, templates }) {
   const known = useAnswer("/accounts", { project: pool.split(".")[0] }).data?.accounts ?? [];
   const details = useAnswer("/templates", { project: pool.split(".")[0] }).data?.templates ?? [];
 
-  const start = instant(dates.from, dates.fromHour, zone);
-  const end = instant(dates.to, dates.toHour, zone);
-  const ok = end > start;
+  const asked = periodOf(dates, zone);
   const held = bodyOf(amount);
   const rrule = repeats.freq && { rrule: `FREQ=${repeats.freq};COUNT=${Math.max(2, Number(repeats.times) || 2)}`, tz: zone, skip: repeats.skip };
-  const body = held && ok && account.trim()
-    ? { ...poolParams(pool), account: account.trim(), startdate: iso(start), enddate: iso(end), ...held, ...rrule } : null;
+  const body = held && asked && account.trim()
+    ? { ...poolParams(pool), account: account.trim(), startdate: iso(asked.start), enddate: iso(asked.end), ...held, ...rrule } : null;
   const { verdict, checking } = useDryRun("/bookings/create", body);
   const { busy, problem, run } = useCommand((answer) => {
     if (!actor()) setActor(account.trim());
     setDone(answer);
-    go({ select: periodText(start, end) }, { replace: true });
+    go({ select: periodText(asked.start, asked.end) }, { replace: true });
   });
-  const change = (changes) => {
-    const next = { ...dates, ...changes };
+  const change = (next) => {
     setDates(next);
     setDone(null);
-    const [from, to] = [instant(next.from, next.fromHour, zone), instant(next.to, next.toHour, zone)];
-    if (to > from) go({ select: periodText(from, to) }, { replace: true });
+    const period = periodOf(next, zone);
+    if (period) go({ select: periodText(period.start, period.end) }, { replace: true });
   };
   const take = (slot) => { setDone(null); go({ select: periodText(Date.parse(slot.start), Date.parse(slot.end)) }, { replace: true }); };
   const wrong = wrongFields(problem ?? (verdict?.accepted === false ? verdict.problem : null));
@@ -82,15 +88,9 @@ function BookingForm({ pool, zone, period, chosen, templates }) {
     <form class="card form" onSubmit=${(event) => { event.preventDefault(); if (body) { setDone(null); run("/bookings/create", body); } }}>
       <h2>Book <span class="hint">${pool}</span></h2>
       ${done && html`<p class="said good" role="status"><b>Booked.</b> ${done.occurrences
-        ? `${done.occurrences.filter((one) => one.booking).length} of ${done.occurrences.length} times.` : sayPeriod(start, end, zone)}
+        ? `${done.occurrences.filter((one) => one.booking).length} of ${done.occurrences.length} times.` : sayPeriod(asked.start, asked.end, zone)}
         ${" "}<button type="button" class="link" onClick=${() => { go({ booking: done.id }, { replace: true }); setDone(null); }}>Show it</button></p>`}
-      <div class="pair">
-        <${Field} label=${`From (${sayZone(zone)})`} wrong=${wrong.startdate}>
-          ${(field) => html`<${DateHour} ...${field} label="From" date=${dates.from} hour=${dates.fromHour} onChange=${(from, fromHour) => change({ from, fromHour })} />`}<//>
-        <${Field} label="Until" wrong=${ok ? wrong.enddate : "The end is not after the start."}>
-          ${(field) => html`<${DateHour} ...${field} label="Until" date=${dates.to} hour=${dates.toHour} onChange=${(to, toHour) => change({ to, toHour })} />`}<//>
-      </div>
-      ${ok && html`<p class="hint length">${sayDuration((end - start) / HOUR)}</p>`}
+      <${PeriodFields} dates=${dates} zone=${zone} onChange=${change} wrong=${wrong} />
       <${Field} label="Account" wrong=${wrong.account}>
         ${(field) => html`<input ...${field} name="account" required maxlength="200" list="accounts" autocomplete="off" value=${account}
           placeholder="Who books" onInput=${(event) => { setAccount(event.target.value); setDone(null); }} />`}<//>
@@ -99,7 +99,7 @@ function BookingForm({ pool, zone, period, chosen, templates }) {
         ways=${pool.includes(".") ? ["counts", "template", "share"] : ["counts", "template"]} />
       <${Repeats} repeats=${repeats} onChange=${setRepeats} wrong=${wrong.rrule} />
       ${!done && html`<${Verdict} verdict=${verdict} checking=${checking && body} zone=${zone} fits=${repeats.freq ? "Every time fits." : "It fits."} />`}
-      ${short && html`<${Slots} pool=${pool} amount=${held} start=${start} hours=${(end - start) / HOUR} nearest=${verdict.nearest} zone=${zone} onTake=${take} />`}
+      ${short && html`<${Slots} pool=${pool} amount=${held} start=${asked.start} hours=${(asked.end - asked.start) / HOUR} nearest=${verdict.nearest} zone=${zone} onTake=${take} />`}
       ${problem && !problem.body?.shortages && html`<${Said} problem=${problem} />`}
       <button class="primary" disabled=${busy || !body || (verdict && !verdict.accepted)}>${busy ? "Booking…" : "Book"}</button>
     </form>`;
@@ -116,8 +116,4 @@ function Repeats({ repeats, onChange, wrong }) {
         <${Field} label="Times">${(field) => html`<input ...${field} type="number" min="2" max="1000" value=${repeats.times} onInput=${(event) => set({ times: event.target.value })} />`}<//>
         <label class="check"><input type="checkbox" checked=${repeats.skip} onChange=${(event) => set({ skip: event.target.checked })} /> leave out the times that do not fit</label>`}
     </div>`;
-}
-
-function datesOf({ start, end }, zone) {
-  return { from: dateIn(start, zone), fromHour: hourIn(start, zone), to: dateIn(end, zone), toHour: hourIn(end, zone) };
 }

@@ -1,19 +1,19 @@
 // The calendar: what is free of a pool, by year, month, week or day, and beside it the way to book it.
 import { dateOf, go, zoneOf } from "../address.js";
 import { poolParams } from "../api.js";
-import { GRAINS, SCALES, blocksOf, grainOf, parsePeriod, periodText, question, spanOf, step } from "../blocks.js";
+import { GRAINS, blocksOf, grainOf, parsePeriod, periodText, question, spanOf } from "../blocks.js";
 import { DIMENSIONS, labelOf, sayCount } from "../capacity.js";
 import { classes, html, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
-import { dateIn, sayDate, startOfMonth, sayPeriod, today, weekNumber, startOfWeek, addDays } from "../time.js";
+import { dateIn, sayDate, startOfMonth } from "../time.js";
 import { BookingPanel } from "./booking-panel.js";
 import { BlocksTable } from "./blocks-table.js";
 import { HeatMap, describe } from "./heatmap.js";
-import { Segmented, Said } from "./parts.js";
+import { Said } from "./parts.js";
+import { SpanBar } from "./span-bar.js";
 import { Timeline } from "./timeline.js";
 
 const CLOSER = { year: "month", month: "week", week: "day", day: "day" };
-const SCALE_LABELS = { year: "Year", month: "Month", week: "Week", day: "Day" };
 const GRAIN_LABELS = { hour: "By hour", day: "By day", week: "By week", month: "By month" };
 
 export function Calendar({ address, templates }) {
@@ -29,50 +29,29 @@ export function Calendar({ address, templates }) {
   return html`
     <div class="split">
       <section class="stack" aria-label="Calendar">
-        <${Controls} address=${address} templates=${templates} grain=${grain} date=${date} span=${span} zone=${zone} />
+        <${SpanBar} scale=${scale} date=${date} span=${span} zone=${zone}>
+          <${Controls} scale=${scale} measure=${measure} grain=${grain} templates=${templates} /><//>
         ${problem ? html`<${Said} problem=${problem} />` : html`<${Picture} ...${shown} address=${address} />`}
       </section>
       <${BookingPanel} address=${address} zone=${zone} chosen=${chosen} templates=${templates} />
     </div>`;
 }
 
-function Controls({ address, templates, grain, date, span, zone }) {
-  const { scale, measure } = address;
-  const goTo = (to) => go({ date: to === today(zone) ? "" : to });
+function Controls({ scale, measure, grain, templates }) {
+  const unknown = measure.startsWith("template:") && !templates.includes(measure.slice("template:".length));
   return html`
-    <header class="bar">
-      <div class="bar-when">
-        <h1>${titleOf(scale, date, span)}</h1>
-        <div class="group" role="group" aria-label="Move in time">
-          <button type="button" class="quiet" aria-label=${`The ${scale} before`} onClick=${() => goTo(step(scale, date, -1))}>‹</button>
-          <button type="button" class="quiet" onClick=${() => go({ date: "" })}>Today</button>
-          <button type="button" class="quiet" aria-label=${`The ${scale} after`} onClick=${() => goTo(step(scale, date, 1))}>›</button>
-        </div>
-      </div>
-      <div class="bar-what">
-        <${Segmented} label="Scale" value=${scale} options=${SCALES.map((name) => [name, SCALE_LABELS[name]])}
-          onPick=${(picked) => go({ scale: picked, grain: "", date })} />
-        ${GRAINS[scale].length > 1 && html`
-          <label class="inline"><span class="hidden">Grain</span>
-            <select value=${grain} onChange=${(event) => go({ grain: event.target.value })}>
-              ${GRAINS[scale].map((name) => html`<option key=${name} value=${name}>${GRAIN_LABELS[name]}</option>`)}
-            </select></label>`}
-        <label class="inline"><span class="hidden">What is shown</span>
-          <select value=${measure} onChange=${(event) => go({ measure: event.target.value })}>
-            <optgroup label="Free">${DIMENSIONS.map(({ name, label }) => html`<option key=${name} value=${name}>${label}</option>`)}</optgroup>
-            ${templates.length > 0 && html`<optgroup label="How many fit">
-              ${templates.map((name) => html`<option key=${name} value=${`template:${name}`}>${name}</option>`)}</optgroup>`}
-            ${measure.startsWith("template:") && !templates.includes(measure.slice(9)) && html`<option value=${measure}>${labelOf(measure)}</option>`}
-          </select></label>
-      </div>
-    </header>`;
-}
-
-function titleOf(scale, date, span) {
-  if (scale === "year") return date.slice(0, 4);
-  if (scale === "month") return sayDate(date, { month: "long", year: "numeric" });
-  if (scale === "week") return html`Week ${weekNumber(date)} <small>${sayDate(span.first, { day: "numeric", month: "short" })} – ${sayDate(span.last, { day: "numeric", month: "short", year: "numeric" })}</small>`;
-  return sayDate(date, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+    ${GRAINS[scale].length > 1 && html`
+      <label class="inline"><span class="hidden">Grain</span>
+        <select value=${grain} onChange=${(event) => go({ grain: event.target.value })}>
+          ${GRAINS[scale].map((name) => html`<option key=${name} value=${name}>${GRAIN_LABELS[name]}</option>`)}
+        </select></label>`}
+    <label class="inline"><span class="hidden">What is shown</span>
+      <select value=${measure} onChange=${(event) => go({ measure: event.target.value })}>
+        <optgroup label="Free">${DIMENSIONS.map(({ name, label }) => html`<option key=${name} value=${name}>${label}</option>`)}</optgroup>
+        ${templates.length > 0 && html`<optgroup label="How many fit">
+          ${templates.map((name) => html`<option key=${name} value=${`template:${name}`}>${name}</option>`)}</optgroup>`}
+        ${unknown && html`<option value=${measure}>${labelOf(measure)}</option>`}
+      </select></label>`;
 }
 
 function Picture({ address, data, blocks, grain, scale, zone, span, date, chosen, measure, pool, stale }) {
@@ -95,8 +74,7 @@ function Picture({ address, data, blocks, grain, scale, zone, span, date, chosen
         <${Legend} top=${top} measure=${measure} over=${over.length > 0} />
         <button type="button" class="quiet small" aria-pressed=${inTable ? "true" : "false"} onClick=${() => go({ table: inTable ? "" : "calendar" }, { replace: true })}>Table</button>
       </div>
-      ${over.length > 0 && html`<p class="warning" role="status"><b>Over-committed</b> in ${over.length} ${over.length === 1 ? "block" : "blocks"} of these.
-        <a href="?view=conflicts" onClick=${(event) => { event.preventDefault(); go({ view: "conflicts" }); }}>See the conflicts</a></p>`}
+      ${over.length > 0 && html`<p class="warning" role="status"><b>Over-committed</b> in ${over.length} ${over.length === 1 ? "block" : "blocks"} of these. ${" "}<a href="?view=conflicts" onClick=${(event) => { event.preventDefault(); go({ view: "conflicts" }); }}>See the conflicts</a></p>`}
       ${inTable ? html`<${BlocksTable} blocks=${blocks} measure=${measure} zone=${zone} />`
         : scale === "year" && grain === "day" ? html`<${Year} blocks=${blocks} shared=${shared} onChoose=${choose} />`
         : html`<${HeatMap} blocks=${blocks} ...${shared} label=${pool} month=${scale === "month" ? date.slice(0, 7) : null} onChoose=${choose} />`}

@@ -132,7 +132,7 @@ export function HeatMap({ blocks, scale, grain, measure, zone, top, month, chose
       "cell", block.low < 0 ? "over" : empty ? "ungranted" : `f${levelOf(block.low, top)}`, picked && "picked",
       index === nowIndex && "now", block.end <= now && "past", month && date.slice(0, 7) !== month && "beside",
     );
-    const short = scale === "day" ? sayClock(block.start, zone) : captionOf(block, grain, zone, grid);
+    const short = scale === "day" ? sayClock(block.start, zone) : captionOf(block, grain, zone, grid, compact);
     return html`
       <td key=${key}>
         <button type="button" class=${names} data-index=${index} tabindex=${index === stop ? 0 : -1}
@@ -140,7 +140,7 @@ export function HeatMap({ blocks, scale, grain, measure, zone, top, month, chose
           onFocus=${() => { setFocus(index); onPoint?.(block); }} onDblClick=${() => onOpen?.(block)}>
           ${short && html`<span class="caption">${short}</span>`}
           ${!compact && html`<span class="figure">${empty ? "" : sayCount(block.low, measure)}</span>`}
-          ${block.high > block.low && html`<${Best} block=${block} top=${top} measure=${measure} compact=${compact} />`}
+          ${block.high > block.low && block.low >= 0 && html`<${Best} block=${block} top=${top} measure=${measure} compact=${compact} />`}
         </button>
       </td>`;
   };
@@ -178,11 +178,11 @@ function Best({ block, top, measure, compact }) {
       <span class="gauge"><i class="held" style=${{ width: `${held * 100}%` }}></i><i class="mark" style=${{ left: `${part * 100}%` }}></i></span></span>`;
 }
 
-function captionOf(block, grain, zone, grid) {
+function captionOf(block, grain, zone, grid, compact) {
   if (grid.hours) return null;
   const date = dateIn(block.start, zone);
   if (grain === "month") return sayDate(date, { month: "long" });
   if (grain === "week") return html`W${weekNumber(date)}<span class="from"> ${sayDay(block.start, zone, { day: "numeric", month: "short" })} – ${sayDay(block.end - HOUR, zone, { day: "numeric", month: "short" })}</span>`;
   const day = Number(date.slice(8));
-  return day === 1 ? sayDate(date, { day: "numeric", month: "short" }) : day;
+  return day === 1 && !compact ? sayDate(date, { day: "numeric", month: "short" }) : day;
 }

@@ -49,12 +49,10 @@ function Key({ blocks, layers, at, measure, zone, size }) {
     <div class="key">
       <span class="key-when">${block ? sayInstant(block.start, zone) : ""}</span>
       <span class="key-item"><i class="swatch line"></i>${size} ${block && html`<b>${sayCount(block.granted.max, measure)}</b>`}</span>
-      ${[...layers].reverse().map(({ key, label, values }, index) => html`
-        <span key=${key} class="key-item"><i class=${`swatch ${swatch(layers, layers.length - 1 - index)}`}></i>${label} ${block && html`<b>${sayCount(values[Math.min(at, blocks.length - 1)], measure)}</b>`}</span>`)}
+      ${[...layers].reverse().map(({ key, label, values, kind, rank }) => html`
+        <span key=${key} class="key-item"><i class=${`swatch ${kind === "account" ? `account-${rank}` : kind}`}></i>${label} ${block && html`<b>${sayCount(values[Math.min(at, blocks.length - 1)], measure)}</b>`}</span>`)}
     </div>`;
 }
-
-const swatch = (layers, index) => (layers[index].kind === "account" ? `account-${index}` : layers[index].kind);
 
 function Plot({ blocks, layers, measure, zone, size, onAt }) {
   const root = useRef(null);
@@ -90,16 +88,16 @@ function optionsOf(element, blocks, layers, measure, zone, onAt) {
   const colour = (name) => style.getPropertyValue(name).trim();
   const font = `12px ${style.fontFamily}`;
   const steps = uPlot.paths.stepped({ align: 1 });
-  const fills = layers.map(({ kind }, index) => () =>
-    kind === "shared" ? stripes(colour("--share"), colour("--surface")) : colour(kind === "account" ? `--account-${index}` : `--${kind}`));
+  const fills = layers.map(({ kind, rank }) => () =>
+    kind === "shared" ? stripes(colour("--share"), colour("--surface")) : colour(kind === "account" ? `--account-${rank}` : `--${kind}`));
   const axis = { stroke: colour("--ink-soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font };
   return {
     width: element.clientWidth, height: HEIGHT, tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
-    legend: { show: false }, padding: [8, 0, 0, 0],
+    legend: { show: false }, padding: [8, 26, 0, 0],
     cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
     scales: { x: { time: true, range: (_, low, high) => [low, high] }, y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high * 1.05)] } },
     axes: [
-      { ...axis, grid: { show: false }, values: axisTimes(zone) },
+      { ...axis, size: 28, grid: { show: false }, values: axisTimes(zone) },
       { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? sayCount(tick, measure) : "")) },
     ],
     series: [
