@@ -74,7 +74,7 @@ def test_a_tap_chooses_and_leads_to_the_form(project: Project, visitors: Any) ->
     cell_of(page, day(3)).tap()
     expect(cell_of(page, day(3))).to_have_attribute("aria-pressed", "true")
     page.get_by_role("link", name=f"Book {day(3)}").tap()
-    expect(page.get_by_label("Account")).to_be_in_viewport()
+    expect(page.get_by_label("Account", exact=True)).to_be_in_viewport()
 
 
 def test_by_keyboard_alone(project: Project, visitor: Visitor) -> None:

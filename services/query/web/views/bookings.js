@@ -55,7 +55,7 @@ function List({ items, pool, range, zone, more, open }) {
       <header class="card-head"><h2>${many(new Set(items.map(({ id }) => id)).size, "booking")}${more ? ", the first of them" : ""}</h2>
         <span class="links"><button type="button" class="quiet small" onClick=${() => download(pool, range)}>CSV</button>
           <a href=${subscribable}>Calendar feed (.ics)</a></span></header>
-      <div class="scroll" tabindex="0" role="region" aria-label="Bookings">
+      <div class="scroll" tabindex="0" role="region" aria-label="The bookings as a table">
         <table class="list">
           <thead><tr><th scope="col">Account</th><th scope="col">Holds</th><th scope="col">In</th><th scope="col">From</th><th scope="col">Until</th><th scope="col">State</th><th scope="col">Booked by</th></tr></thead>
           <tbody>${rows.map((item) => html`

@@ -18,7 +18,7 @@ export function Gantt({ items, group, shown, zone, open }) {
         ${ticksOf(shown, zone).map(({ at, text }) => html`<span key=${at} class="tick" style=${{ left: part(at) }}>${text}</span>`)}</div></div>
       ${groups.map(([name, members]) => html`
         <section key=${name} class="gantt-group" aria-label=${name}>
-          <h3>${name}</h3>
+          <h2>${name}</h2>
           <div class="track">
             ${ticksOf(shown, zone).map(({ at }) => html`<i key=${at} class="rule" style=${{ left: part(at) }}></i>`)}
             ${shown.start < now && now < shown.end && html`<i class="rule now" style=${{ left: part(now) }}></i>`}

@@ -136,10 +136,11 @@ export function HeatMap({ blocks, scale, grain, measure, zone, top, month, chose
     return html`
       <td key=${key}>
         <button type="button" class=${names} data-index=${index} tabindex=${index === stop ? 0 : -1}
-          aria-label=${`${index === nowIndex ? "Now. " : ""}${describe(block, measure, zone)}`} aria-pressed=${picked ? "true" : "false"}
+          aria-pressed=${picked ? "true" : "false"}
           onFocus=${() => { setFocus(index); onPoint?.(block); }} onDblClick=${() => onOpen?.(block)}>
-          ${short && html`<span class="caption">${short}</span>`}
-          ${!compact && html`<span class="figure">${empty ? "" : sayCount(block.low, measure)}</span>`}
+          <span class="hidden">${index === nowIndex ? "Now. " : ""}${describe(block, measure, zone)}</span>
+          ${short && html`<span class="caption" aria-hidden="true">${short}</span>`}
+          ${!compact && html`<span class="figure" aria-hidden="true">${empty ? "" : sayCount(block.low, measure)}</span>`}
           ${block.high > block.low && block.low >= 0 && html`<${Best} block=${block} top=${top} measure=${measure} compact=${compact} />`}
         </button>
       </td>`;
@@ -147,7 +148,7 @@ export function HeatMap({ blocks, scale, grain, measure, zone, top, month, chose
 
   const heading = (text, date, to) =>
     date && onHeading ? html`<button type="button" class="heading" onClick=${() => onHeading(to, date)}
-      aria-label=${to === "week" ? `Week ${weekNumber(date)}, from ${sayDate(date)}` : sayDate(date)}>${text}</button>` : text;
+      aria-label=${to === "week" ? `W${weekNumber(date)}, the week from ${sayDate(date)}` : sayDate(date)}>${text}</button>` : text;
 
   return html`
     <table class=${classes("heat", compact && "compact", grid.flow && `flow flow-${grid.flow}`, grid.hours && "hours", `scale-${scale}`)}
@@ -174,7 +175,7 @@ function Best({ block, top, measure, compact }) {
   const held = top > 0 ? Math.max(0, Math.min(1, block.low / top)) : 0;
   if (compact) return html`<span class=${`best-dot f${levelOf(block.high, top)}`}></span>`;
   return html`
-    <span class="best"><span class="best-text">to ${sayCount(block.high, measure)}</span>
+    <span class="best" aria-hidden="true"><span class="best-text">to ${sayCount(block.high, measure)}</span>
       <span class="gauge"><i class="held" style=${{ width: `${held * 100}%` }}></i><i class="mark" style=${{ left: `${part * 100}%` }}></i></span></span>`;
 }
 

@@ -16,7 +16,7 @@ export function ProjectSetup({ zone }) {
     ? { id: slug, name: name.trim(), overcommit: Number(beyond) > 0 ? { beyond_hours: Number(beyond) * 24 } : "never" } : null;
   return html`
     <${CommandForm} title="New project" hint="A project is what capacity is granted to, and what accounts book from." path="/projects/create" body=${body} zone=${zone}
-      action="Create the project" done="The project is there." onDone=${() => go({ pool: slug, form: "grant" })}>
+      action="Create the project" done="The project is there." onDone=${() => go({ view: "setup", pool: slug, form: "grant" })}>
       ${(wrong) => html`
         <${Field} label="Name" wrong=${wrong.name}>${(field) => html`<input ...${field} name="name" required maxlength="200" value=${name} onInput=${(event) => setName(event.target.value)} />`}<//>
         <${Field} label="Short name" wrong=${wrong.id} hint="Lower-case letters, digits and hyphens. It stays for ever.">
