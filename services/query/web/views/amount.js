@@ -14,8 +14,12 @@ export function amountOf(item) {
   const amount = emptyAmount();
   for (const name of NAMES) if (item[name]) amount[name] = String(name === "memory" ? item[name] / GIB : item[name]);
   if (item.share) return { ...emptyAmount(), way: "share", share: String(item.share / 100) };
+  if (item.template) return { ...amount, way: "template", template: item.template.name, count: String(item.template.count) };
   return amount;
 }
+
+/** The newest version of each; the interface lists all, the newest first. */
+export const newestOf = (templates) => [...new Map([...templates].reverse().map((one) => [one.name, one])).values()].reverse();
 
 /** The members of a command's body; null while something is missing. */
 export function bodyOf(amount) {

@@ -3,7 +3,7 @@ import { useCommand, useDryRun } from "../command.js";
 import { html, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
 import { HOUR, iso, sayDuration, sayPeriod } from "../time.js";
-import { AmountFields, amountOf, bodyOf, wrongFields } from "./amount.js";
+import { AmountFields, amountOf, bodyOf, newestOf, wrongFields } from "./amount.js";
 import { Field, Said } from "./parts.js";
 import { PeriodFields, datesOf, periodOf } from "./period.js";
 import { Verdict, heldBy } from "./verdict.js";
@@ -48,7 +48,7 @@ function Amend({ item, zone, started, onBack, onDone }) {
   const [start, end] = [Date.parse(item.start), Date.parse(item.end)];
   const [dates, setDates] = useState(() => datesOf({ start, end }, zone));
   const [amount, setAmount] = useState(() => amountOf(item));
-  const templates = useAnswer("/templates", { project: item.pool.split(".")[0] }).data?.templates ?? [];
+  const templates = newestOf(useAnswer("/templates", { project: item.pool.split(".")[0] }).data?.templates ?? []);
   const asked = periodOf(dates, zone);
   const same = JSON.stringify(bodyOf(amount)) === JSON.stringify(bodyOf(amountOf(item)));
   const changes = {

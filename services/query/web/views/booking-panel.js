@@ -6,7 +6,7 @@ import { useCommand, useDryRun } from "../command.js";
 import { html, useEffect, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
 import { HOUR, iso, nextHour, sayPeriod } from "../time.js";
-import { AmountFields, bodyOf, emptyAmount, wrongFields } from "./amount.js";
+import { AmountFields, bodyOf, emptyAmount, newestOf, wrongFields } from "./amount.js";
 import { BookingCard } from "./booking-card.js";
 import { Field, Said } from "./parts.js";
 import { PeriodFields, datesOf, periodOf } from "./period.js";
@@ -61,7 +61,7 @@ function BookingForm({ pool, zone, period, chosen, templates }) {
   const [dates, setDates] = useState(() => datesOf(period, zone));
   useEffect(() => { setDates(datesOf(period, zone)); }, [chosen?.start, chosen?.end, zone]);
   const known = useAnswer("/accounts", { project: pool.split(".")[0] }).data?.accounts ?? [];
-  const details = useAnswer("/templates", { project: pool.split(".")[0] }).data?.templates ?? [];
+  const details = newestOf(useAnswer("/templates", { project: pool.split(".")[0] }).data?.templates ?? []);
 
   const asked = periodOf(dates, zone);
   const held = bodyOf(amount);

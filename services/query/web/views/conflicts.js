@@ -4,34 +4,28 @@ import { poolParams } from "../api.js";
 import { periodText } from "../blocks.js";
 import { sayAmount } from "../capacity.js";
 import { html, many } from "../lib.js";
-import { useAnswers } from "../live.js";
+import { useAnswer } from "../live.js";
 import { HOUR, dateIn, iso, nextHour, sayDuration, sayInstant, sayPeriod } from "../time.js";
 import { Empty, Said } from "./parts.js";
 
 const AHEAD_DAYS = 730;
-const POOLS_MAX = 40;
 
-export function Conflicts({ address, pools }) {
+export function Conflicts({ address }) {
   const zone = zoneOf(address);
   const from = nextHour() - HOUR;
   const range = `${iso(from)},${iso(from + AHEAD_DAYS * 24 * HOUR)}`;
   const then = address.as_of ? { as_of: address.as_of } : {};
-  const within = pools.filter(({ id }) => id === address.pool || id.startsWith(`${address.pool}.`)).slice(0, POOLS_MAX);
-  const { data, problem, old } = useAnswers(within.map(({ id }) => ["/conflicts/select", { ...poolParams(id), range, ...then }]));
-  const answers = data ?? old;
-  const conflicts = unique((answers ?? []).flatMap((answer) => answer.conflicts))
-    .sort((one, other) => (one.deadline ?? one.start).localeCompare(other.deadline ?? other.start));
+  const { data, problem, old } = useAnswer("/conflicts/select", { ...poolParams(address.pool), range, ...then });
+  const answer = data ?? old;
   return html`
     <section class="stack narrow" aria-label="Conflicts">
       <header class="bar"><div><h1>Conflicts</h1>
         <p class="hint">Hours of ${address.pool} and what is in it that are promised more than they have. By the deadline, the ledger settles what is left: tentative bookings lapse, the newest first.</p></div></header>
-      ${problem ? html`<${Said} problem=${problem} />` : !answers ? html`<div class="waiting" aria-busy="true"></div>`
-        : !conflicts.length ? html`<${Empty} title="Every hour has what it is promised."><p>Nothing is over-committed in the next two years.</p><//>`
-        : conflicts.map((conflict) => html`<${Conflict} key=${`${conflict.pool}${conflict.start}${conflict.dimension}`} conflict=${conflict} zone=${zone} />`)}
+      ${problem ? html`<${Said} problem=${problem} />` : !answer ? html`<div class="waiting" aria-busy="true"></div>`
+        : !answer.conflicts.length ? html`<${Empty} title="Every hour has what it is promised."><p>Nothing is over-committed in the next two years.</p><//>`
+        : answer.conflicts.map((conflict) => html`<${Conflict} key=${`${conflict.pool}${conflict.start}${conflict.dimension}`} conflict=${conflict} zone=${zone} />`)}
     </section>`;
 }
-
-const unique = (conflicts) => [...new Map(conflicts.map((one) => [`${one.pool}|${one.start}|${one.end}|${one.dimension}`, one])).values()];
 
 function Conflict({ conflict, zone }) {
   const { pool, dimension, deficit, claims } = conflict;
@@ -49,7 +43,7 @@ function Conflict({ conflict, zone }) {
           ? html`<a ...${follow({ view: "setup", form: "resize", pool, select: periodText(start, end) })}>Enlarge ${pool}</a> by ${sayAmount(deficit, dimension)}`
           : html`<a ...${follow({ view: "setup", form: "grant", pool, select: periodText(start, end) })}>Grant ${sayAmount(deficit, dimension)} more</a>`} for these hours</li>
       </ul>
-      <details><summary>${many(claims.length, "claim")} on these hours</summary>
+      <details><summary>${many(conflict.claims_total ?? claims.length, "claim")} on these hours</summary>
         <table class="list"><thead><tr><th scope="col">Who</th><th scope="col">Holds</th><th scope="col">When</th><th scope="col">State</th></tr></thead>
           <tbody>${claims.map((claim) => html`<tr key=${claim.booking ?? claim.cluster}><th scope="row">${claim.account ?? claim.cluster}</th>
             <td>${sayAmount(claim.amount, dimension)}</td><td>${sayPeriod(Date.parse(claim.start), Date.parse(claim.end), zone)}</td><td>${claim.state}</td></tr>`)}</tbody></table></details>

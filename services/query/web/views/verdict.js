@@ -48,4 +48,4 @@ function lack({ dimension, asked, available }) {
 /** What was decided, as the amount that somebody holds. */
 export const heldBy = (item) =>
   item.share ? `${item.share / 100}% of the cluster` : item.template
-    ? `${typeof item.template === "string" ? item.template : `${item.template.count ?? 1} × ${item.template.name}`} (${sayCapacity(item)})` : sayCapacity(item);
+    ? `${item.template.count} × ${item.template.name} (${sayCapacity(item)})` : sayCapacity(item);
