@@ -10,6 +10,7 @@ from litestar import Litestar, Response, get
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 
+from services.query.audit_routes import Audit
 from services.query.cache import Bodies
 from services.query.database import UNREACHABLE, Database
 from services.query.documents import Documents
@@ -53,6 +54,7 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundPools", (Pools,), {"database": database, "positions": positions}),
             type("BoundEvents", (Events,), {"database": database, "tail": tail}),
             type("BoundRefusals", (Refusals,), {"database": database}),
+            type("BoundAudit", (Audit,), {"database": database}),
             type("BoundHealth", (Health,), {"positions": positions}),
             type("BoundPages", (Pages,), {"page": load_page()}),
             Documents,
