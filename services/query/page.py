@@ -1,7 +1,7 @@
 """The page at `/` and its assets: files of `web/`, read once, sent compressed, and kept by browsers for ever.
 
-Every asset's path holds a hash of all of them (`/assets/<hash>/app.js`), so that a module's relative imports stay within
-one version, and a new version is a new path. `/` itself names the hash, and is asked for each time.
+Every asset's path holds a hash of all of them (`/assets/<hash>/app.js`), so that a module's relative imports stay
+within one version, and a new version is a new path. `/` itself names the hash, and is asked for each time.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Asset(NamedTuple):
 
 
 class Page(NamedTuple):
-    """`index` is the page itself, `assets` what it names, by their path under `/assets/<version>/`."""
+    """`html` is the page itself, `assets` what it names, by their path under `/assets/<version>/`."""
 
     version: str
-    index: Asset
+    html: Asset
     assets: Mapping[str, Asset]
 
 
@@ -77,7 +77,7 @@ class Pages(Controller):
 
     @get("/")
     async def index(self, request: Request[Any, Any, Any]) -> Encoded[bytes]:
-        return send(request, self.page.index, "no-cache")
+        return send(request, self.page.html, "no-cache")
 
     @get("/assets/{version:str}/{name:path}")
     async def asset(

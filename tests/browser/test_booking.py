@@ -92,7 +92,8 @@ def test_a_template_a_share_and_a_repeat(project: Project, visitor: Visitor) -> 
         "/clusters/create", parent=project.id, name="k8s", startdate=iso(midnight(0)), enddate=iso(midnight(60)),
         servers=8, cores=80, memory=160 * 1024,
     )["id"]  # fmt: skip
-    page = visitor.open(**{**address(project, 3, select=f"{iso(midnight(3))},{iso(midnight(3) + HOUR)}"), "pool": cluster})
+    chosen = f"{iso(midnight(3))},{iso(midnight(3) + HOUR)}"
+    page = visitor.open(**{**address(project, 3, select=chosen), "pool": cluster})
     page.get_by_label("Account", exact=True).fill("spark")
     page.get_by_role("button", name="Template").click()
     expect(page.get_by_text("1 server, 4 cores, 16 GiB of memory each")).to_be_visible()

@@ -1,4 +1,4 @@
-"""For everybody: by keyboard, read aloud, in light and dark, on a phone, in any zone; and a link shows what one sees."""
+"""For everybody: by keyboard, read aloud, in light and dark, on a phone, in any zone; and a link shows the same."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ VIEWS = [
 
 def settled(page: Page) -> None:
     """All that the view asked for has come."""
-    page.wait_for_load_state("networkidle") if False else page.locator(".bottom .live.live").wait_for()
+    page.locator(".bottom .live.live").wait_for()
     expect(page.locator("[aria-busy]")).to_have_count(0)
 
 

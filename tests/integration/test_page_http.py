@@ -81,7 +81,7 @@ async def test_a_changed_file_is_another_path(tmp_path: Path) -> None:
     (tmp_path / "a.css").write_text("b {}")
     after = load_page(tmp_path)
     assert before.version != after.version
-    assert after.index.plain == f'<link href="assets/{after.version}/a.css">'.encode()
+    assert after.html.plain == f'<link href="assets/{after.version}/a.css">'.encode()
 
 
 async def test_the_page_is_no_part_of_the_interface(client: Client) -> None:
@@ -91,6 +91,6 @@ async def test_the_page_is_no_part_of_the_interface(client: Client) -> None:
 
 async def test_all_of_it_is_small() -> None:
     page = load_page()
-    sizes = [len(asset.gzipped or asset.plain) for asset in (page.index, *page.assets.values())]
+    sizes = [len(asset.gzipped or asset.plain) for asset in (page.html, *page.assets.values())]
     assert sum(sizes) < 250_000
-    assert gzip.decompress(page.index.gzipped or b"") == page.index.plain
+    assert gzip.decompress(page.html.gzipped or b"") == page.html.plain
