@@ -19,6 +19,7 @@ from services.query.feeds import Feeds
 from services.query.freshness import Freshness, Positions
 from services.query.live import EVENTS, NOTICES
 from services.query.notices import Notices
+from services.query.page import Pages, load_page
 from services.query.refusals import Refusals
 from services.query.routes import Calendars, Health, Pools
 from services.query.settings import Settings
@@ -71,6 +72,7 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundNotices", (Notices,), {"database": database, "tail": notices_tail}),
             type("BoundAudit", (Audit,), {"database": database}),
             type("BoundHealth", (Health,), {"positions": positions}),
+            type("BoundPages", (Pages,), {"page": load_page()}),
             Documents,
             metrics,
         ],
