@@ -83,6 +83,8 @@ def decode_events(stored: Sequence[bytes]) -> list[Event]:
 
 def needed_for(events: Sequence[Event]) -> Needed:
     needed = Needed({}, set())
+    if not {ClusterResized, BookingAmended} & set(map(type, events)):
+        return needed
     for event in events:
         if isinstance(event, ClusterResized):
             start, end = hours_of(event.start, event.end)
