@@ -46,7 +46,7 @@ class System:
         return Service(self, "services.query", "query_port")
 
     def projector(self) -> Service:
-        return Service(self, "services.projector")
+        return Service(self, "services.projector", "projector_port")
 
 
 class Service:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-from litestar import Litestar, get
+from litestar import Litestar, Response, get
 from litestar.openapi import OpenAPIConfig
 
 from services.command.clock import Clock
 from services.command.handler import CommandHandler
+from services.command.refusals import Refusals
 from services.command.relay import Relay
 from services.command.routes import CONTROLLERS
 from services.command.routes.submit import new_id
 from services.command.settings import Settings
 from shared.problems import EXCEPTION_HANDLERS
+from shared.telemetry import CONTENT_TYPE, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -27,24 +30,49 @@ BODY_BYTES_MAX = 1_000_000
 
 def create_app(settings: Settings) -> Litestar:
     """The ASGI application; its handler and its relay run as long as the application does."""
+    telemetry = Telemetry(settings.database_url)
     relay = Relay(settings.database_url, settings.nats_url) if settings.nats_url else None
+    refusals = Refusals(
+        settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max
+    )
     handler = CommandHandler(
         settings.database_url,
         batch_max=settings.batch_max,
         queue_max=settings.queue_max,
         on_append=relay.ring if relay else None,
+        on_refusal=refusals.note,
+        on_batch=telemetry.batches("append", "a batch that was appended"),
     )
+    telemetry.gauge("queue_depth", "Commands that wait for their turn", lambda: handler.waiting)
+    telemetry.gauge("queue_limit", "Commands that may wait; beyond it they are refused", lambda: settings.queue_max)
+    telemetry.gauge("refusals_dropped", "Refusals that the log of refusals has not kept", lambda: refusals.dropped)
+    if relay is not None:
+        telemetry.gauge("relay_leads", "1 in the process whose relay publishes", lambda: relay.leads)
+        telemetry.gauge(
+            "relayed_position", "Position of the newest event on the stream; NaN where the relay does not lead",
+            lambda: relay.last_sequence if relay.leads else math.nan,
+        )  # fmt: skip
 
     clock = Clock(settings.database_url, handler, lambda: datetime.now(UTC), new_id)
 
     @get("/health")
     async def health() -> dict[str, int | None]:
-        """The last position that this process has seen, and the last that it has relayed."""
-        return {"position": handler.head, "relayed": relay.last_sequence if relay else None}
+        """The last position that this process has seen, and the last that it has relayed; how many refusals it could
+        not keep."""
+        return {
+            "position": handler.head,
+            "relayed": relay.last_sequence if relay else None,
+            "refusals_dropped": refusals.dropped,
+        }
+
+    @get("/metrics", include_in_schema=False)
+    async def metrics() -> Response[bytes]:
+        return Response(await telemetry.render(), media_type=CONTENT_TYPE)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(running(refusals.run()))
             await stack.enter_async_context(running(handler.run()))
             await stack.enter_async_context(running(clock.run()))
             if relay is not None:
@@ -55,8 +83,9 @@ def create_app(settings: Settings) -> Litestar:
         type(f"Bound{controller.__name__}", (controller,), {"handler": handler}) for controller in CONTROLLERS
     ]
     return Litestar(
-        [*controllers, health],
+        [*controllers, health, metrics],
         lifespan=[lifespan],
+        before_send=[telemetry.count],
         logging_config=None,
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=OpenAPIConfig(title="Hourbook", version="0.1.0"),

@@ -20,7 +20,7 @@ import msgspec
 from services.command.domain import Command, ProjectState, decide, evolve, nearest
 from services.command.domain.commands import Context
 from services.command.snapshots import load_snapshot, save_snapshot, size_of, worth_saving
-from shared.errors import HourbookError, UnknownId
+from shared.errors import HourbookError, Refused, UnknownId
 from shared.event_store import EventStore, Pending, Stored
 from shared.events import decode_event, encode_event
 from shared.hours import Period
@@ -122,6 +122,8 @@ class CommandHandler:
         queue_max: int = 10_000,
         patience_s: float = 10.0,
         on_append: Callable[[], None] | None = None,
+        on_refusal: Callable[[str, Command, Context, HourbookError], None] | None = None,
+        on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
     ) -> None:
         self._database_url = database_url
         self._batch_max, self._queue_max, self._patience_s = batch_max, queue_max, patience_s
@@ -132,7 +134,8 @@ class CommandHandler:
         self._sizes: dict[str, int] = {}
         self._contended: dict[str, float] = {}
         self._store: EventStore | None = None
-        self._on_append = on_append or (lambda: None)
+        self._on_append, self._on_batch = on_append or (lambda: None), on_batch
+        self._on_refusal = on_refusal or (lambda *_: None)
         self.head = 0
 
     async def submit(
@@ -154,7 +157,16 @@ class CommandHandler:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(Submitted(project, command, context, request_id, request_hash, answer, dry_run))
         self._arrived.set()
-        return await answer
+        try:
+            return await answer
+        except (Refused, UnknownId, KeyReused) as refusal:
+            self._on_refusal(project, command, context, refusal)
+            raise
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait for their turn."""
+        return len(self._waiting)
 
     async def project_of(self, entity: UUID, field: str, kind: str) -> str:
         """The project of a grant or booking. Raises UnknownId."""
@@ -307,8 +319,11 @@ class CommandHandler:
         """The first position; None when a stream had moved or a command was stored already, and nothing was written."""
         events = [event for one in decided for event in one.events]
         self._outcome_unknown = True
+        began = asyncio.get_running_loop().time()
         appended = await store.append(self._expected, events)
         self._outcome_unknown = False
+        if events:
+            self._on_batch(len(events), asyncio.get_running_loop().time() - began)
         return appended.first_position if appended.outcome == "stored" else None
 
     def _publish_answers(self, decided: list[Decided], position: int) -> None:

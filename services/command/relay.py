@@ -51,6 +51,11 @@ class Relay:
         self._ringing: asyncio.Task[None] | None = None
         self.last_sequence = 0
 
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one that publishes; only then is `last_sequence` new."""
+        return self._leads
+
     def ring(self) -> None:
         """Something was appended in this process: tells its own relay, or, over NATS, the one that leads."""
         self._doorbell.set()

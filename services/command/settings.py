@@ -8,6 +8,8 @@ import msgspec
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`HOURBOOK_DATABASE_URL`, `…_NATS_URL`, `…_HOST`, `…_COMMAND_PORT`, `…_BATCH_MAX`, `…_QUEUE_MAX`.
 
+    `HOURBOOK_REFUSALS_KEPT_DAYS` and `…_KEPT_MAX` bound the log of what was refused.
+
     Without `nats_url` this process relays nothing to the stream: another one must.
     """
 
@@ -17,3 +19,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     command_port: int = 8081
     batch_max: int = 512
     queue_max: int = 10_000
+    refusals_kept_days: int = 90
+    refusals_kept_max: int = 1_000_000

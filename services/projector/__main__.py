@@ -12,6 +12,7 @@ import msgspec
 
 from services.projector.app import serve
 from services.projector.consumer import Parked
+from services.projector.monitor import PortTaken
 from services.projector.rebuild import AlreadyRebuilding, rebuild
 from services.projector.settings import Settings
 from shared.settings import settings_from
@@ -32,7 +33,10 @@ def main() -> None:
     elif sys.argv[1:]:
         sys.exit("usage: python -m services.projector [rebuild]")
     else:
-        asyncio.run(serve(settings))
+        try:
+            asyncio.run(serve(settings))
+        except PortTaken as error:
+            sys.exit(f"hourbook: {error}")
 
 
 async def _rebuild(settings: Settings) -> None:

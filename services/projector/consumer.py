@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import asyncpg
 import msgspec
@@ -33,8 +33,16 @@ class Parked(Exception):
 class Projector:
     """Several may run: the checkpoint moves by compare-and-set, so one does the work and the others' is undone."""
 
-    def __init__(self, database_url: str, nats_url: str, *, poll_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        nats_url: str,
+        *,
+        poll_s: float = 1.0,
+        on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
+    ) -> None:
         self._database_url, self._nats_url, self._poll_s = database_url, nats_url, poll_s
+        self._on_batch = on_batch
         self.position = 0
 
     async def run(self) -> None:
@@ -70,8 +78,10 @@ class Projector:
             while True:
                 stored = await source.after(generation.position, BATCH_MAX)
                 if stored:
+                    began = asyncio.get_running_loop().time()
                     await apply(connection, generation, stored)
                     self.position = generation.position
+                    self._on_batch(len(stored), asyncio.get_running_loop().time() - began)
         except Moved as moved:
             log.info("projector: %s", moved)
         except Parked as parked:

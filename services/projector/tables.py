@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.projector.projections import Known, decode_events, fold, needed_for
+from services.projector.projections import Known, fold, needed_for
 from services.projector.projections.pools import Pools
 from services.projector.rows.bookings import read_bookings, write_bookings
 from services.projector.rows.catalogue import write_catalogue
@@ -15,7 +15,7 @@ from services.projector.rows.grants import write_grants
 from services.projector.rows.hours import prepare_hours, read_sizes, write_hours
 from services.projector.rows.pools import read_pools, write_pools
 from services.projector.rows.resizes import write_resizes
-from shared.events import Event
+from shared.events import Event, decode_events
 
 
 class Moved(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
@@ -31,7 +31,7 @@ class Read(NamedTuple):
     body: Body
 
 
-class Question(Protocol):
+class Question(Hashable, Protocol):
     """A frozen struct: two that are equal have the same answer, as long as nothing in their scope changes."""
 
     @property

@@ -6,19 +6,25 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from litestar import Litestar, Response
+from litestar import Litestar, Response, get
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 
+from services.query.answers import Answers
 from services.query.cache import Bodies
+from services.query.catalogue_routes import Catalogue
 from services.query.database import UNREACHABLE, Database
+from services.query.documents import Documents
 from services.query.event_routes import Events
+from services.query.fit_routes import Fits
 from services.query.freshness import Freshness, Positions
+from services.query.openstack_routes import OpenStack
+from services.query.refusals import Refusals
 from services.query.routes import Calendars, Health, Pools
 from services.query.settings import Settings
 from services.query.tail import Tail
-from services.query.views import Calendar
 from shared.problems import EXCEPTION_HANDLERS, problem
+from shared.telemetry import CONTENT_TYPE, Telemetry
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -29,7 +35,14 @@ def create_app(settings: Settings) -> Litestar:
     database = Database(settings.database_url, settings.query_connections)
     positions = Positions(database, settings.visible_timeout_s)
     tail = Tail(database, settings.subscribers_max)
-    calendar = Calendar(database, Freshness(database), positions, Bodies(settings.query_cache_bytes))
+    answers = Answers(database, Freshness(database), positions, Bodies(settings.query_cache_bytes))
+
+    telemetry = Telemetry(settings.database_url)
+    telemetry.gauge("subscribers", "Those who follow /events/stream", lambda: tail.subscribers)
+
+    @get("/metrics", include_in_schema=False)
+    async def metrics() -> Response[bytes]:
+        return Response(await telemetry.render(), media_type=CONTENT_TYPE)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -38,12 +51,19 @@ def create_app(settings: Settings) -> Litestar:
 
     return Litestar(
         [
-            type("BoundCalendars", (Calendars,), {"calendar": calendar, "database": database}),
+            type("BoundCalendars", (Calendars,), {"answers": answers, "database": database}),
+            type("BoundFits", (Fits,), {"answers": answers}),
+            type("BoundCatalogue", (Catalogue,), {"answers": answers}),
+            type("BoundOpenStack", (OpenStack,), {"answers": answers, "database": database}),
             type("BoundPools", (Pools,), {"database": database, "positions": positions}),
             type("BoundEvents", (Events,), {"database": database, "tail": tail}),
+            type("BoundRefusals", (Refusals,), {"database": database}),
             type("BoundHealth", (Health,), {"positions": positions}),
+            Documents,
+            metrics,
         ],
         lifespan=[lifespan],
+        before_send=[telemetry.count],
         state=State({"end_streams": tail.close, "tail": tail}),
         logging_config=None,
         exception_handlers=EXCEPTION_HANDLERS | dict.fromkeys(UNREACHABLE, unreachable),

@@ -38,8 +38,8 @@ class Catalogue(Controller):
     async def templates(
         self, request: AnyRequest, project: FromQuery[str | None] = None, min_position: MinPosition = 0
     ) -> Encoded[bytes]:
-        """`{project, position, templates: [{id, name, version, capacity, actor, created}]}`: every version, of each name
-        the newest first. `created` is a position."""
+        """`{project, position, templates: [{id, name, version, capacity, actor, created}]}`: every version, of each
+        name the newest first. `created` is a position."""
         refuse_unknown(request, frozenset({"project", "min_position"}))
         question = TemplatesQuestion(project=given_project(project), csv=preferred(request, CSV))
         return await answered(self.answers, request, question, read_templates, min_position)

@@ -1,23 +1,89 @@
-"""The history over HTTP: in pages, one by one, and live as server-sent events."""
+"""The history over HTTP: in pages, whole as NDJSON or CSV, one by one, of one thing, and live as server-sent events."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Annotated, ClassVar, NamedTuple
+from uuid import UUID
 
 import msgspec
 from litestar import Controller, get
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from services.query import lines
 from services.query.database import Database
-from services.query.history import History, position_before, read_event, read_events, read_project_events
-from services.query.params import checked_project, parse_event_types, parse_moment, parse_position
-from services.query.routes import POSITION_MAX, AnyRequest, preferred, refuse_unknown, respond
+from services.query.history import HistoricEvent, History, position_before, read_event
+from services.query.params import (
+    checked_cluster,
+    checked_project,
+    checked_text,
+    parse_event_types,
+    parse_moment,
+    parse_position,
+)
+from services.query.routes import CSV, POSITION_MAX, AnyRequest, preferred, refuse_unknown, respond
+from services.query.search import Sought, read_found
 from services.query.tail import Tail, Wanted
 from services.query.views import Answer
 from shared.answer import Encoded, Streamed
 from shared.errors import InvalidField, UnknownId
 
 NDJSON, SERVER_SENT = "application/x-ndjson", "text/event-stream"
+PAGE_LIMIT = 100
+BATCH = 1000  # events read at a time for an answer of any length
+
+After = Annotated[int, QueryParameter(ge=0, le=POSITION_MAX, description="Only events after this position.")]
+Before = Annotated[int, QueryParameter(ge=0, le=POSITION_MAX, description="Only events before this position.")]
+Limit = Annotated[
+    int | None, QueryParameter(ge=1, le=10_000, description="How many a page holds; NDJSON and CSV without it: all.")
+]
+Kinds = Annotated[str | None, QueryParameter(name="type", description="Event types with commas between them.")]
+Since = Annotated[str | None, QueryParameter(description="Only events decided at this instant or later.")]
+Until = Annotated[str | None, QueryParameter(description="Only events decided before this instant.")]
+Account = Annotated[str | None, QueryParameter(description="Only events of this account and of its bookings.")]
+PoolName = Annotated[
+    str | None, QueryParameter(name="pool", description="Only events that name this project or cluster.")
+]
+Entity = Annotated[str | None, QueryParameter(description="Only events about this booking, grant, cluster or project.")]
+
+SOUGHT = frozenset({
+    "after", "before", "project", "type", "actor", "account", "pool", "entity", "since", "until",
+})  # fmt: skip
+
+
+def sought_of(
+    after: After = 0,
+    before: Before = POSITION_MAX,
+    project: FromQuery[str | None] = None,
+    kinds: Kinds = None,
+    actor: FromQuery[str | None] = None,
+    account: Account = None,
+    pool: PoolName = None,
+    entity: Entity = None,
+    since: Since = None,
+    until: Until = None,
+) -> Sought:
+    types = parse_event_types(kinds)
+    return Sought(
+        after=after, before=before, project=None if project is None else checked_project(project),
+        types=None if types is None else tuple(sorted(types)), actor=checked_text(actor, "actor"),
+        account=checked_text(account, "account"), pool=checked_text(pool, "pool"),
+        entity=None if entity is None else (checked_text(entity, "entity") or "").lower(),
+        since=None if since is None else parse_moment(since, "since"),
+        until=None if until is None else parse_moment(until, "until"),
+    )  # fmt: skip
+
+
+class Form(NamedTuple):
+    """A table of events as text: its media type, what stands above it, and some of its lines."""
+
+    media_type: str
+    head: bytes
+    lines: Callable[[Sequence[HistoricEvent]], bytes]
+
+
+FORMS = (Form(NDJSON, b"", lines.ndjson), Form(CSV, lines.csv_head(), lines.csv_lines))
 
 
 class Events(Controller):
@@ -25,24 +91,32 @@ class Events(Controller):
 
     database: ClassVar[Database]
     tail: ClassVar[Tail]
+    dependencies = {"sought": Provide(sought_of, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
     @get("/events")
     async def events(
-        self,
-        request: AnyRequest,
-        after: Annotated[int, QueryParameter(ge=0, le=POSITION_MAX)] = 0,
-        limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
-        project: FromQuery[str | None] = None,
-    ) -> Encoded[bytes]:
-        """`{position, events: [{position, version, event}], next}`: the events after a position. `position` is the
-        store's last one, `event` what is stored, byte for byte; `next` is the `after` of what follows, if anything. As
-        application/x-ndjson: one event a line, and `Hourbook-Next`."""
-        refuse_unknown(request, frozenset({"after", "limit", "project"}))
-        if project is None:
-            history = await read_events(self.database, after, limit)
-        else:
-            history = await read_project_events(self.database, checked_project(project), after, limit)
-        return respond_with(history, preferred(request, NDJSON))
+        self, request: AnyRequest, sought: NamedDependency[Sought], limit: Limit = None
+    ) -> Encoded[bytes] | Streamed[bytes]:
+        """`{position, events: [{position, version, event}], next}`: the events that are as all parameters say.
+        `position` is the store's last one, `event` what is stored, byte for byte; `next` is the `after` of what
+        follows, if anything. As application/x-ndjson or text/csv: an event a line, all of them unless there is a
+        `limit`, and then `Hourbook-Next`."""
+        refuse_unknown(request, SOUGHT | {"limit"})
+        form = form_of(request)
+        if form is not None and limit is None:
+            return await self._whole(sought, form)
+        history = await read_found(self.database, sought, limit or PAGE_LIMIT)
+        if form is not None:
+            return respond(lines_answer(history, form), form.media_type)
+        body = {"position": history.head, "events": history.events, "next": history.following}
+        return respond(answer_of(history, body))
+
+    async def _whole(self, sought: Sought, form: Form) -> Streamed[bytes]:
+        """All that is there now. What is wrong is said before the first byte."""
+        first = await read_found(self.database, sought, BATCH)
+        sought = msgspec.structs.replace(sought, before=min(sought.before, first.head + 1))
+        headers = {"Hourbook-Position": str(first.head), "Cache-Control": "private, no-cache", "Vary": "Accept"}
+        return Streamed(batches(self.database, sought, form, first), media_type=form.media_type, headers=headers)
 
     @get("/events/{position:int}")
     async def event(self, request: AnyRequest, position: FromPath[int]) -> Encoded[bytes]:
@@ -65,9 +139,7 @@ class Events(Controller):
             str | None, QueryParameter(description="Begin with the first event decided at this instant or later.")
         ] = None,
         project: FromQuery[str | None] = None,
-        kinds: Annotated[
-            str | None, QueryParameter(name="type", description="Event types with commas between them.")
-        ] = None,
+        kinds: Kinds = None,
     ) -> Streamed[bytes]:
         """Server-sent events: `id` is the position, `data` is `{position, version, event}`. Each is sent when the read
         models show it. It begins after `Last-Event-ID` (a browser sends it by itself when it connects again), or
@@ -84,11 +156,60 @@ class Events(Controller):
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Hourbook-Position": str(begin)}
         return Streamed(self.tail.follow(begin, wanted), media_type=SERVER_SENT, headers=headers)
 
+    @get("/bookings/{booking:uuid}/history")
+    async def booking(
+        self, request: AnyRequest, booking: FromPath[UUID], after: After = 0, limit: Limit = None
+    ) -> Encoded[bytes]:
+        """`{id, position, history: [{position, version, at, actor, type, reason, event}], next}`: who did what, when
+        and why."""
+        return await self._history(request, "booking", str(booking), after, limit)
 
-def respond_with(history: History, lines: bool) -> Encoded[bytes]:
+    @get("/resources/{grant:uuid}/history")
+    async def grant(
+        self, request: AnyRequest, grant: FromPath[UUID], after: After = 0, limit: Limit = None
+    ) -> Encoded[bytes]:
+        """As of a booking."""
+        return await self._history(request, "grant", str(grant), after, limit)
+
+    @get("/clusters/{cluster:str}/history")
+    async def cluster(
+        self, request: AnyRequest, cluster: FromPath[str], after: After = 0, limit: Limit = None
+    ) -> Encoded[bytes]:
+        """As of a booking."""
+        return await self._history(request, "cluster", checked_cluster(cluster, "id"), after, limit)
+
+    async def _history(
+        self, request: AnyRequest, kind: str, entity: str, after: int, limit: int | None
+    ) -> Encoded[bytes]:
+        refuse_unknown(request, frozenset({"after", "limit"}))
+        history = await read_found(self.database, Sought(entity=entity, after=after), limit or PAGE_LIMIT)
+        if not history.events and not after:
+            raise UnknownId("id", kind, entity)
+        if (form := form_of(request)) is not None:
+            return respond(lines_answer(history, form), form.media_type)
+        deeds = [lines.deed(event) for event in history.events]
+        body = {"id": entity, "position": history.head, "history": deeds, "next": history.following}
+        return respond(answer_of(history, body))
+
+
+async def batches(database: Database, sought: Sought, form: Form, first: History) -> AsyncGenerator[bytes]:
+    """The lines of all that is sought, from its first batch on; one batch is held at a time."""
+    history = first
+    yield form.head + form.lines(history.events)
+    while history.following is not None:
+        history = await read_found(database, msgspec.structs.replace(sought, after=history.following), BATCH)
+        yield form.lines(history.events)
+
+
+def form_of(request: AnyRequest) -> Form | None:
+    return next((form for form in FORMS if preferred(request, form.media_type)), None)
+
+
+def answer_of(history: History, body: object) -> Answer:
     following = None if history.following is None else str(history.following)
-    if lines:
-        body = msgspec.json.Encoder().encode_lines(history.events)
-        return respond(Answer(history.head, body, following=following), NDJSON)
-    answer = {"position": history.head, "events": history.events, "next": history.following}
-    return respond(Answer(history.head, msgspec.json.encode(answer), following=following))
+    return Answer(history.head, msgspec.json.encode(body), following=following)
+
+
+def lines_answer(history: History, form: Form) -> Answer:
+    following = None if history.following is None else str(history.following)
+    return Answer(history.head, form.head + form.lines(history.events), following=following)

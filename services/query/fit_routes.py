@@ -8,15 +8,9 @@ from typing import Annotated, ClassVar
 from litestar import Controller, get
 from litestar.params import FromQuery, QueryParameter
 
+from services.query.amounts import parse_count, parse_duration, parse_share
 from services.query.answers import Answers
-from services.query.params import (
-    parse_count,
-    parse_duration,
-    parse_pool,
-    parse_share,
-    parse_template,
-    required,
-)
+from services.query.params import parse_pool, parse_template, required
 from services.query.questions import ConflictsQuestion, Counts, MostQuestion, NowQuestion, SlotsQuestion
 from services.query.routes import (
     CSV,

@@ -34,15 +34,15 @@ class History(NamedTuple):
 EVENTS = """
 SELECT h.position AS head, e.position, e.version, e.data
 FROM event_head h LEFT JOIN LATERAL (
-    SELECT position, version, data FROM event WHERE position > $1 ORDER BY position LIMIT $2
+    SELECT position, version, data FROM event WHERE position > $1 AND position < $3 ORDER BY position LIMIT $2
 ) e ON true
 ORDER BY e.position
 """
 
 
-async def read_events(database: Database, after: int, limit: int) -> History:
-    """The events after a position, `limit` at most."""
-    return history_of(await database.fetch(EVENTS, after, limit + 1), limit)
+async def read_events(database: Database, after: int, before: int, limit: int) -> History:
+    """The events between two positions, `limit` at most."""
+    return history_of(await database.fetch(EVENTS, after, limit + 1, before), limit)
 
 
 # A project's versions grow with the positions, so the version that `after` lies at is found by halving.
@@ -58,25 +58,28 @@ WITH RECURSIVE halving (low, high) AS (
 SELECT h.position AS head, e.position, e.version, e.data
 FROM event_head h LEFT JOIN LATERAL (
     SELECT position, version, data FROM event
-    WHERE stream = $3 AND version > (SELECT low FROM halving WHERE low = high) ORDER BY version LIMIT $2
+    WHERE stream = $3 AND version > (SELECT low FROM halving WHERE low = high) AND position < $4
+    ORDER BY version LIMIT $2
 ) e ON true
 ORDER BY e.version
 """
 
 
-async def read_project_events(database: Database, project: str, after: int, limit: int) -> History:
-    """One project's events after a position, `limit` at most. Raises UnknownId for a project without any."""
-    history = history_of(await database.fetch(PROJECT_EVENTS, after, limit + 1, project), limit)
-    if not history.events and not await has_events(database, project):
-        raise UnknownId("project", "project", project)
+async def read_project_events(database: Database, project: str, after: int, before: int, limit: int) -> History:
+    """One project's events between two positions, `limit` at most. Raises UnknownId for a project without any."""
+    history = history_of(await database.fetch(PROJECT_EVENTS, after, limit + 1, project, before), limit)
+    if not history.events:
+        await check_project(database, project)
     return history
 
 
 HAS_EVENTS = "SELECT version FROM stream_head WHERE stream = $1"
 
 
-async def has_events(database: Database, project: str) -> bool:
-    return await database.fetchrow(HAS_EVENTS, project) is not None
+async def check_project(database: Database, project: str) -> None:
+    """Raises UnknownId for a project without events."""
+    if await database.fetchrow(HAS_EVENTS, project) is None:
+        raise UnknownId("project", "project", project)
 
 
 def history_of(records: Sequence[Record], limit: int) -> History:
@@ -102,26 +105,22 @@ async def read_event(database: Database, position: int) -> History:
     return history
 
 
-# Events are decided in the order of their positions, but for what commands wait for each other and what the clocks of
-# several command services differ: within a minute, which is why the search goes for the minute before.
+# `at_max` grows with the positions, so the first that reaches the instant is found by halving. Where none does, it is
+# looked for in what is not indexed yet.
 POSITION_BEFORE = """
 WITH RECURSIVE halving (low, high) AS (
-    SELECT 0::bigint, position FROM event_head
+    SELECT 0::bigint, position FROM event_index_head
     UNION ALL
-    SELECT CASE WHEN early THEN middle ELSE low END, CASE WHEN early THEN high ELSE middle - 1 END
+    SELECT CASE WHEN i.at_max < $1 THEN middle ELSE low END, CASE WHEN i.at_max < $1 THEN high ELSE middle - 1 END
     FROM halving
     CROSS JOIN LATERAL (SELECT (low + high + 1) / 2) AS m (middle)
-    CROSS JOIN LATERAL (
-        SELECT (convert_from(data, 'UTF8')::json ->> 'at')::timestamptz < $1::timestamptz - interval '1 minute'
-        FROM event WHERE position = middle
-    ) AS e (early)
+    JOIN event_index i ON i.position = middle
     WHERE low < high
-), near (position) AS (SELECT low FROM halving WHERE low = high)
-SELECT coalesce(min(e.position) - 1, (SELECT position FROM event_head)) AS position FROM near, LATERAL (
-    SELECT position FROM event
-    WHERE event.position > near.position AND (convert_from(data, 'UTF8')::json ->> 'at')::timestamptz >= $1
-    ORDER BY position LIMIT 1
-) e
+), indexed (position) AS (SELECT low FROM halving WHERE low = high)
+SELECT CASE WHEN indexed.position < x.position THEN indexed.position ELSE coalesce(
+    (SELECT min(d.position) - 1 FROM described_events(x.position, h.position + 1) d WHERE d.at >= $1), h.position
+) END AS position
+FROM indexed, event_index_head x, event_head h
 """
 
 

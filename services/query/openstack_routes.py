@@ -92,7 +92,10 @@ class OpenStack(Controller):
         running, and whether all that it takes of its parent is there (`state`)."""
         refuse_unknown(request, frozenset({"min_position"}))
         question = ClusterQuestion(
-            field="id", pool=checked_cluster(cluster, "id"), csv=preferred(request, CSV), hour=hour_of(datetime.now(UTC))
+            field="id",
+            pool=checked_cluster(cluster, "id"),
+            csv=preferred(request, CSV),
+            hour=hour_of(datetime.now(UTC)),
         )
         return await answered(self.answers, request, question, read_cluster, min_position)
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.query.cache import Scope
 from services.query.rollup import VALUES
 from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField, UnknownId
@@ -19,7 +20,7 @@ from shared.events import EVENT_TYPES
 from shared.hours import EARLIEST, INSTANT, LATEST, Period, block_starts, parse_grain, parse_zone
 
 BLOCKS_MAX = 100_000
-PERCENT = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?%", re.ASCII)
+TEXT_MAX = 200
 TEMPLATE = re.compile(r"([^@\0]{1,200})(?:@([1-9]\d{0,8}))?")
 POOL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}", re.ASCII)
 
@@ -50,8 +51,8 @@ class TemplateName(msgspec.Struct, frozen=True):
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """A question about one pool's hours in its normal form; two that are equal have the same answer.
 
-    `field` is the parameter that named the pool; `after` and `limit` are the page of the items, where there are any. The
-    view `rows` is that of OpenStack's faces.
+    `field` is the parameter that named the pool; `after` and `limit` are the page of the items, where there are any.
+    The view `rows` is that of OpenStack's faces.
     """
 
     view: View
@@ -207,26 +208,8 @@ def parse_template(text: str, field: str = "template") -> TemplateName:
     return TemplateName(match[1], None if match[2] is None else int(match[2]))
 
 
-def parse_duration(text: str) -> int:
-    """Hours, of `72h`."""
-    match = HOURS_GRAIN.fullmatch(text)
-    if match is None or int(match[1]) > PERIOD_HOURS_MAX:
-        raise InvalidField("duration", f"{text!r} is not a number of hours such as 72h, ten years at the most")
-    return int(match[1])
-
-
-def parse_count(text: str, field: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text[:20]) > COUNT_MAX:
-        raise InvalidField(field, f"{text!r} is not a whole number from 0 to {COUNT_MAX}")
-    return int(text)
-
-
-def parse_share(text: str) -> int:
-    """Basis points, of `12.5%` or of 1250."""
-    if match := PERCENT.fullmatch(text):
-        points = int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0"))
-    else:
-        points = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
-    if not 1 <= points <= WHOLE:
-        raise InvalidField("share", f'{text!r} is not a share; give "0.01%" to "100%", or 1 to {WHOLE} basis points')
-    return points
+def checked_text(text: str | None, field: str) -> str | None:
+    """A name or an id of any kind. Raises InvalidField for what no name can be."""
+    if text is not None and not (0 < len(text) <= TEXT_MAX and text.isprintable()):
+        raise InvalidField(field, f"give 1 to {TEXT_MAX} characters that can be printed")
+    return text

@@ -96,12 +96,16 @@ def render_csv(selection: Selection, rollup: Rollup) -> bytes:
 
 
 def render_table(items: Sequence[Item], names: Sequence[str]) -> bytes:
-    """A row an item under `names`, quoted where it must be."""
+    """A row an item under `names`, quoted where it must be; truth is told as in JSON."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, names, extrasaction="ignore")
+    writer = csv.DictWriter(text, names)
     writer.writeheader()
-    writer.writerows(items)
+    writer.writerows([{name: _cell(item[name]) for name in names} for item in items])
     return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    return ("false", "true")[value] if isinstance(value, bool) else value
 
 
 def render_object(opening: Mapping[str, Any], rest: Mapping[str, Any]) -> tuple[bytes, bytes]:

@@ -33,7 +33,8 @@ from yarl import URL
 
 log = logging.getLogger(__name__)
 
-COMMAND, QUERY = "command", "query"
+COMMAND, PROJECTOR, QUERY = "command", "projector", "query"
+OWN = ("/schema", "/health", "/metrics")
 READS = frozenset({"GET", "HEAD"})
 CONNECT_TIMEOUT_S = 5.0
 # The services close a connection that was idle for 5 s: one that is about to be closed must not be used again.
@@ -62,12 +63,12 @@ class Target(NamedTuple):
 
 
 def route(method: str, path: str) -> Target:
-    """Where a request goes. Both services have /schema and /health: those of the command service, which a GET would
-    not reach, are /schema/command… and /health/command."""
+    """Where a request goes. /schema, /health and /metrics are each service's own: those of the services that a GET
+    would not reach are /schema/command…, /health/command, /health/projector, /metrics/command, /metrics/projector."""
     if method not in READS:
         return Target(COMMAND, path)
-    for own in ("/schema", "/health"):
-        for service in (COMMAND, QUERY):
+    for own in OWN:
+        for service in (COMMAND, PROJECTOR, QUERY):
             prefix = f"{own}/{service}"
             if path == prefix or path.startswith((f"{prefix}/", f"{prefix}?")):
                 return Target(service, own + path.removeprefix(prefix))
@@ -84,7 +85,7 @@ class Gateway:
         self._endless: set[asyncio.Transport] = set()
 
     async def start(self, listening: socket.socket) -> None:
-        self._sessions = {COMMAND: client(send_once), QUERY: client()}
+        self._sessions = {COMMAND: client(send_once), PROJECTOR: client(), QUERY: client()}
         application = web.Application(handler_args={"access_log": None})
         application.router.add_route("*", "/{path:.*}", self.handle)
         self._runner = web.AppRunner(
@@ -189,8 +190,8 @@ def unavailable(service: str) -> web.Response:
 
 def answer_lost(service: str, lost: BaseException) -> web.Response:
     log.info("the answer of %s was lost: %s: %s", service, type(lost).__name__, lost)
-    if service == QUERY:
-        detail = "the query service went away before it answered: ask again in a second"
+    if service != COMMAND:
+        detail = f"the {service} service went away before it answered: ask again in a second"
         return problem(502, "answer_lost", "The answer was lost", detail)
     detail = (
         "the command service went away before it answered, so the command may have been carried out or not: "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,22 +20,11 @@ from shared.cli.failure import Failure
 from shared.cli.processes import started_at
 from shared.cli.servers import NATS_ERRORS, Servers, connect_nats, named_in, redacted, without_password
 from shared.jetstream import STREAM
+from shared.progress import Progress, read_progress
 
 TIMEOUT_S = 5.0
 PIPED_WIDTH = 200
 DEFAULT_URL = "http://127.0.0.1:8080"
-
-
-class Store(NamedTuple):
-    """What the database says; the live generation's part is None when none is live."""
-
-    head: int
-    generation: int | None
-    position: int | None
-    moved_s: float | None
-    parked_position: int | None
-    parked_error: str | None
-    oldest_s: float | None
 
 
 class Line(NamedTuple):
@@ -90,40 +78,20 @@ async def read(servers: Servers, url: str) -> list[Line]:
     lines.insert(1, await stream(servers.nats_url, head))
     async with ClientSession(timeout=ClientTimeout(total=TIMEOUT_S)) as session:
         lines += [await health(session, url, name, path) for name, path in
-                  (("command service", "/health/command"), ("query service", "/health/query"))]  # fmt: skip
+                  (("command service", "/health/command"), ("projector", "/health/projector"),
+                   ("query service", "/health/query"))]  # fmt: skip
     return lines
 
 
-STORE = """
-SELECT h.position, g.generation, g.position, extract(epoch FROM now() - g.moved_at)::float8,
-       g.parked_position, g.parked_error
-FROM event_head h LEFT JOIN generation g ON g.live
-"""
-EVENT = "SELECT data, now() FROM event WHERE position = $1"
-
-
-async def read_store(url: str) -> Store:
+async def read_store(url: str) -> Progress:
     connection = await asyncpg.connect(url, timeout=TIMEOUT_S)
     try:
-        record = await connection.fetchrow(STORE)
-        assert record is not None
-        head, generation, position, moved_s, parked_position, parked_error = record
-        oldest_s = None
-        if position is not None and position < head:
-            waiting = await connection.fetchrow(EVENT, position + 1)
-            if waiting is not None:
-                data, now = waiting
-                oldest_s = (now - msgspec.json.decode(data, type=_Decided).at).total_seconds()
-        return Store(head, generation, position, moved_s, parked_position, parked_error, oldest_s)
+        return await read_progress(connection)
     finally:
         await connection.close(timeout=TIMEOUT_S)
 
 
-class _Decided(msgspec.Struct):
-    at: datetime
-
-
-def read_models(store: Store) -> Line:
+def read_models(store: Progress) -> Line:
     if store.generation is None or store.position is None or store.moved_s is None:
         return Line("read models", None, None, "", "no generation is live: `hourbook migrate` makes one")
     notes = [f"generation {store.generation}", f"moved {ago(store.moved_s)}"]

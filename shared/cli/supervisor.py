@@ -65,7 +65,7 @@ SERVICES = {
     service.name: service
     for service in (
         Service("command", "services.command", "HOURBOOK_COMMAND_PORT"),
-        Service("projector", "services.projector"),
+        Service("projector", "services.projector", "HOURBOOK_PROJECTOR_PORT"),
         Service("query", "services.query", "HOURBOOK_QUERY_PORT"),
     )
 }

@@ -31,6 +31,7 @@ from shared.events.model import (
     Skipped,
     TemplateCreated,
     decode_event,
+    decode_events,
     encode_event,
 )
 
@@ -65,5 +66,6 @@ __all__ = [
     "Skipped",
     "TemplateCreated",
     "decode_event",
+    "decode_events",
     "encode_event",
 ]

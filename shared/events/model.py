@@ -6,6 +6,7 @@ subscriber can add up a calendar without remembering bookings; only ClusterResiz
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -13,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from shared.capacity import NOTHING, WHOLE, Capacity, Count
+from shared.events.upcasting import EventDecoder, First, Upcasters
 
 BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=WHOLE)]
 
@@ -64,7 +66,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     command: UUID
     project: str
     reason: str | None = None
-    schema: int = 1
+    schema: First = 1
 
 
 class ProjectCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ProjectCreated"):
@@ -289,8 +291,11 @@ EVENT_TYPES: tuple[type[Recorded], ...] = (
     SeriesCreated, BookingCreated, BookingAmended, BookingCancelled, BookingLapsed, BookingConfirmed, BookingContested,
 )  # fmt: skip
 
+# What stored events of older versions become: `("GrantCreated", 1)` names what makes its version 2 of version 1.
+UPCASTERS: Upcasters = {}
+
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_decoder: EventDecoder[Event] = EventDecoder(EVENT_TYPES, UPCASTERS)  # type: ignore[arg-type]
 
 
 def encode_event(event: Event) -> bytes:
@@ -299,5 +304,11 @@ def encode_event(event: Event) -> bytes:
 
 
 def decode_event(stored: bytes) -> Event:
-    """An event from its stored bytes; fields that this version does not know are ignored."""
+    """An event from its stored bytes, of whatever version; fields that this version does not know are ignored. Raises
+    msgspec.DecodeError on what is no event, NewerSchema on one that a later version of the program stored."""
     return _decoder.decode(stored)
+
+
+def decode_events(stored: Sequence[bytes]) -> list[Event]:
+    """As `decode_event`, for many at once, which is faster."""
+    return _decoder.decode_many(stored)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -18,3 +19,11 @@ def system(own_directory: Path) -> Iterator[System]:
         yield system
     finally:
         system.stop()
+
+
+@pytest.fixture
+def tmp_path(own_directory: Path) -> Path:
+    """A folder that another user reaches, as pytest's own is not once a second session of it has begun."""
+    path = own_directory / uuid4().hex
+    path.mkdir()
+    return path

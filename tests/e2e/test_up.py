@@ -114,6 +114,14 @@ def test_one_address_takes_commands(running: Running) -> None:
     assert httpx.get(f"{running.url}/projects").status_code == 503  # no query service was asked for
 
 
+def test_each_service_tells_what_it_does_through_the_one_address(running: Running) -> None:
+    command, projector = (httpx.get(f"{running.url}/metrics/{name}").text for name in ("command", "projector"))
+    assert "hourbook_append_seconds_count " in command
+    assert "hourbook_fold_seconds_count " in projector
+    assert httpx.get(f"{running.url}/health/projector").json()["position"] >= 0
+    assert httpx.get(f"{running.url}/metrics").status_code == 503  # the query service's
+
+
 def test_a_service_that_is_killed_is_started_again(running: Running) -> None:
     first = running.pid_of("services.command")
     os.kill(first, signal.SIGKILL)

@@ -68,7 +68,7 @@ async def test_a_booking_by_template_stores_counts_name_and_version(gaia: Hourbo
 async def test_a_share_is_percent_or_basis_points(gaia: Hourbook, share: Any, points: int) -> None:
     await gaia.ask("/clusters/create", parent="gaia", name="spark", cores=10, **MONTH)
     booked = (await gaia.book(clusterid="gaia.spark", share=share))["decided"][0]
-    assert (booked["share"], booked.get("capacity")) == (points, {})
+    assert (booked["share"], booked.get("capacity")) == (points, None)
 
 
 @pytest.mark.parametrize("share", ["20", "0%", "101%", "1.234%", 0, 10_001, -5, "half", "20 %"])

@@ -9,7 +9,7 @@ from io import BytesIO
 import pytest
 from aiohttp import ClientSession, web
 
-from shared.cli.gateway import COMMAND, QUERY, STOP_TIMEOUT_S, Gateway, Target, route
+from shared.cli.gateway import COMMAND, PROJECTOR, QUERY, STOP_TIMEOUT_S, Gateway, Target, route
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BIG = bytes(range(256)) * 8192
@@ -75,6 +75,8 @@ def echo(name: str) -> Handler:
         ("GET", "/schema/commander", Target(QUERY, "/schema/commander")),
         ("GET", "/health/query", Target(QUERY, "/health")),
         ("GET", "/health/command?x=1", Target(COMMAND, "/health?x=1")),
+        ("GET", "/metrics/projector", Target(PROJECTOR, "/metrics")),
+        ("GET", "/metrics", Target(QUERY, "/metrics")),
     ],
 )
 def test_reads_go_to_the_query_service_and_the_rest_to_the_command_service(

@@ -1,7 +1,6 @@
 """The reads as a program sends them: over HTTP, to the application on a real PostgreSQL."""
 
 import asyncio
-import contextlib
 import csv
 import io
 import json
@@ -14,10 +13,10 @@ import asyncpg
 import httpx
 import pytest
 
-from services.query.app import create_app
 from services.query.settings import Settings
 from shared.capacity import DIMENSIONS
 from shared.event_store import EventStore, Pending
+from tests.querying import serving
 
 GAIA, SPARK, OTHER = 1, 2, 3
 NOBODY = "01890000-0000-7000-8000-000000000000"
@@ -51,28 +50,10 @@ async def client(seeded_url: str) -> AsyncIterator[Client]:
         yield client
 
 
-@contextlib.asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Client]:
-    """The application in this very loop, so that many requests are under way at once."""
-    app, started, ended = create_app(settings), asyncio.Event(), asyncio.Event()
-
-    async def live() -> None:  # one task enters and leaves the lifespan, which a fixture would do in two
-        async with app.lifespan():
-            started.set()
-            await ended.wait()
-
-    task = asyncio.create_task(live())
-    await started.wait()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://hourbook") as client:
-        yield client
-    ended.set()
-    await task
-
-
 async def add_pool(database: Database, pool: int, name: str, parent: int | None) -> None:
     period = [at("2030-01-01T00"), at("2030-01-03T00")] if parent else [None, None]
     await database.execute(
-        "INSERT INTO pool VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, 7)",
+        "INSERT INTO pool VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, 7, NULL, false, 0)",
         pool, name, parent, name.split(".")[0], name.title(), "cluster" if parent else "project", *period,
     )  # fmt: skip
 
@@ -84,7 +65,7 @@ async def add_hours(
     await database.execute(
         """
         INSERT INTO availability_hour
-        SELECT 1, $1, $2::timestamptz + (n - 1) * interval '1 hour', 0, g, g * 1024, 0, 0, 0, 0, b, b * 1024, 0, 0, 0
+        SELECT 1, $1, $2::timestamptz + (n - 1) * interval '1 hour', 0, g, g * 1024, 0, 0, 0, 0, b, b * 1024, 0, 0, 0, 0
         FROM unnest($3::bigint[], $4::bigint[]) WITH ORDINALITY AS x (g, b, n)
         """,
         pool, at(start), granted, booked or [0] * len(granted),
@@ -93,8 +74,9 @@ async def add_hours(
 
 async def add_item(database: Database, table: str, start: str, end: str, cores: int, origin: str | None) -> UUID:
     item = uuid4()
+    rest = ", 0, false, 0, 0, 0" if table == "live_booking" else ""
     await database.execute(
-        f"INSERT INTO {table} VALUES (1, $1, 1, $2, $3, 0, $4, 0, 0, 0, 0, 'ada', $5)",
+        f"INSERT INTO {table} VALUES (1, $1, 1, $2, $3, 0, $4, 0, 0, 0, 0, 'ada', $5{rest})",
         item, at(start), at(end), cores, origin,
     )  # fmt: skip
     return item
@@ -313,7 +295,8 @@ async def test_another_generation_is_another_answer(client: Client, database: Da
     async with database.transaction():
         assert await database.fetchval("SELECT create_generation()") == 2
         await database.execute(
-            "INSERT INTO pool SELECT 2, pool, id, parent, project, name, kind, starts, ends, touched FROM pool"
+            "INSERT INTO pool SELECT 2, pool, id, parent, project, name, kind, starts, ends, touched, NULL, false, 0"
+            " FROM pool"
         )
         await database.execute("UPDATE generation SET live = false WHERE generation = 1")
         await database.execute("UPDATE generation SET live = true, position = 7 WHERE generation = 2")
@@ -437,7 +420,10 @@ async def test_bookings_are_paged_in_the_order_of_start_and_id(client: Client, d
         query["after"] = page["next"]
     assert [len(page) for page in pages] == [3, 3, 1]
     assert [item["id"] for page in pages for item in page] == [item["id"] for item in everything]
-    assert list(pages[0][0]) == ["id", "pool", "start", "end", "cores", "account", "actor"]
+    assert list(pages[0][0]) == [
+        "id", "pool", "start", "end", "cores", "share", "template", "account", "actor", "state", "created", "series",
+        "segment",
+    ]  # fmt: skip
 
     table = await client.get(
         "/bookings/select", params={"project": "gaia", "limit": 3, **EXAMPLE}, headers={"Accept": "text/csv"}
@@ -645,6 +631,6 @@ async def test_the_interface_is_described(client: Client) -> None:
     schema = (await client.get("/schema/openapi.json")).json()
     parameters = {one["name"] for one in schema["paths"]["/available/select"]["get"]["parameters"]}
     assert parameters == {
-        "project", "clusterid", "range", "grain", "tz", "dimensions", "values", "shape", "min_position",
+        "project", "clusterid", "range", "grain", "tz", "dimensions", "values", "shape", "min_position", "template",
     }  # fmt: skip
     assert "step_hours" in json.dumps(schema)

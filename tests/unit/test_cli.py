@@ -10,24 +10,25 @@ import pytest
 from shared.cli.bench import measuring
 from shared.cli.failure import Failure
 from shared.cli.servers import redacted, without_password
-from shared.cli.status import Store, duration, read_models
+from shared.cli.status import duration, read_models
 from shared.cli.up import examples
+from shared.progress import Progress
 
 
 def test_a_parked_generation_is_a_trouble_and_its_lag_is_said_in_three_ways() -> None:
-    line = read_models(Store(20, 3, 12, 65.0, 13, "KeyError: 'gaia'", 130.0))
+    line = read_models(Progress(20, 3, 12, 65.0, 13, "KeyError: 'gaia'", 130.0))
     assert (line.position, line.behind) == (12, 8)
     assert line.note == "generation 3, moved 65.0 s ago, oldest event not applied is 2 min old"
     assert line.trouble == "parked at position 13: KeyError: 'gaia'"
 
 
 def test_a_level_generation_is_no_trouble() -> None:
-    line = read_models(Store(20, 3, 20, 7_200.0, None, None, None))
+    line = read_models(Progress(20, 3, 20, 7_200.0, None, None, None))
     assert (line.behind, line.note, line.trouble) == (0, "generation 3, moved 2 h ago", None)
 
 
 def test_no_live_generation_is_a_trouble() -> None:
-    assert read_models(Store(20, None, None, None, None, None, None)).trouble
+    assert read_models(Progress(20, None, None, None, None, None, None)).trouble
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(-0.1, "0.0 s"), (119.9, "119.9 s"), (180, "3 min"), (3e6, "35 d")])

@@ -168,7 +168,7 @@ def _booking(state: ProjectState, booking_id: UUID) -> Booking:
 def _counts(
     state: ProjectState, capacity: Capacity, template: TemplateCount | None
 ) -> tuple[Capacity, FromTemplate | None]:
-    return (capacity, None) if template is None else resolve(state, template)
+    return (capacity or NOTHING, None) if template is None else resolve(state, template)
 
 
 def _asked_share(pool: Pool, pool_id: str, period: Period, share: int) -> Vector:

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import NamedTuple, assert_never
 from uuid import UUID
 
-import msgspec
 import numpy as np
 
 from services.projector.projections.availability import AvailabilityChanges, Counts
@@ -45,8 +44,6 @@ from shared.events import (
 from shared.hours import hour_of
 from shared.timeline import Timeline
 
-_decoder: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[Event])
-
 
 class Needed(NamedTuple):
     """What `fold` must know of the rows before it: the hours `[start, end)` whose sizes are set, by cluster, and the
@@ -74,11 +71,6 @@ class Changes:
         self.catalogue = CatalogueChanges()
         self.resizes = ResizeChanges()
         self.sizes = known.sizes
-
-
-def decode_events(stored: Sequence[bytes]) -> list[Event]:
-    """Many stored events at once. Raises msgspec.DecodeError when one of them is not an event."""
-    return _decoder.decode(b"[" + b",".join(stored) + b"]")
 
 
 def needed_for(events: Sequence[Event]) -> Needed:

@@ -142,7 +142,7 @@ WHERE b.generation = $1 AND b.account = $2 AND b.ends > $3 AND b.starts < $4 AND
 
 
 async def _shared(reader: Reader, generation: int, question: UsageQuestion) -> Cells:
-    """What its shares of each cluster, together, are of the cluster's size by the hour, rounded up; shape (6, hours)."""
+    """What its shares of each cluster, together, are of its size by the hour, rounded up; shape (6, hours)."""
     start, end = question.period
     shares: dict[int, Cells] = {}
     for pool, starts, ends, share in await reader.fetch(

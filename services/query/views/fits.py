@@ -65,7 +65,8 @@ async def _counts_fit(reader: Reader, question: SlotsQuestion) -> tuple[Hours, F
     columns = columns_of(("available",), dimensions)
     hours = await read_hours(reader, question.pool, question.period, columns, question.unknown())
     required = np.array([count for count in asked if count], dtype=np.int64)
-    return hours, (hours.cells >= required[:, None]).all(axis=0)
+    fitting: Fits = np.all(hours.cells >= required[:, None], axis=0)
+    return hours, fitting
 
 
 async def _times(reader: Reader, question: SlotsQuestion) -> Counts:
@@ -79,7 +80,7 @@ async def _times(reader: Reader, question: SlotsQuestion) -> Counts:
 
 
 async def _share_fits(reader: Reader, question: SlotsQuestion) -> tuple[Hours, Fits]:
-    """A share is of a cluster that is there: all shares together are no more than 100%, and what it reserves is free."""
+    """A share is of a cluster that is there; all shares are 100% at most, and what it reserves must be free."""
     read = ("granted", "booked", "shares")
     columns = columns_of(read, DIMENSIONS)
     hours = await read_hours(reader, question.pool, question.period, columns, question.unknown())

@@ -33,7 +33,9 @@ async def read_quota(database: Database, question: QuotaQuestion) -> Read:
     if record["id"] is None:
         raise question.unknown()
     row = {**record, **dates_of(record["starts"], record["ends"])}
-    return one_row(Version(record["generation"], record["position"]), record["position"], row, QUOTA_NAMES, question.csv)
+    return one_row(
+        Version(record["generation"], record["position"]), record["position"], row, QUOTA_NAMES, question.csv
+    )
 
 
 CLUSTER = """
@@ -110,7 +112,7 @@ LEFT JOIN LATERAL (
 ) t ON true
 LEFT JOIN LATERAL (
     SELECT string_agg(timestamptz_send(s.hour), ''::bytea), string_agg(int8send(s.servers), ''::bytea),
-        string_agg(int8send(s.cores), ''::bytea), string_agg(int8send(s.memory), ''::bytea)
+        string_agg(int8send(s.memory), ''::bytea), string_agg(int8send(s.cores), ''::bytea)
     FROM (
         SELECT a.hour, sum(a.granted_servers)::bigint AS servers, sum(a.granted_cores)::bigint AS cores,
             sum(a.granted_memory)::bigint AS memory
@@ -160,5 +162,3 @@ def dates_of(starts: Any, ends: Any) -> dict[str, str | None]:
 
 def state_of(tentative: bool) -> str:
     return "tentative" if tentative else "confirmed"
-
-

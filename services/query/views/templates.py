@@ -8,7 +8,8 @@ from services.query.answers import Read
 from services.query.cache import Body, Version
 from services.query.database import Database, Reader
 from services.query.freshness import NoGeneration
-from services.query.questions import TemplateName, TemplatesQuestion
+from services.query.params import TemplateName
+from services.query.questions import TemplatesQuestion
 from services.query.render import render_object, render_table
 from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField
@@ -83,8 +84,8 @@ async def read_templates(database: Database, question: TemplatesQuestion) -> Rea
         raise question.unknown()
     version = Version(generation, touched)
     rows = [
-        {"id": f"{name}@{number}", "name": name, "version": number, "capacity": dict(zip(DIMENSIONS, counts, strict=True)),
-         "actor": actor, "created": created}
+        {"id": f"{name}@{number}", "name": name, "version": number, "actor": actor, "created": created,
+         "capacity": dict(zip(DIMENSIONS, counts, strict=True))}
         for _, _, _, name, number, *counts, actor, created in records
         if name is not None
     ]  # fmt: skip

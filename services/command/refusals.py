@@ -1,0 +1,169 @@
+"""What was refused, kept apart from the events: written beside the answers, never before one.
+
+It is a log and not history. Whatever is in the way (a flood, a database that is slow or gone), commands are answered as
+fast as without it; what cannot be kept is counted, and the count stands in the next row that can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import asyncpg
+import msgspec
+
+from services.command.domain import Command
+from services.command.domain.commands import Context
+from shared.errors import HourbookError
+from shared.hours import Period, iso
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+log = logging.getLogger(__name__)
+
+WAITING_MAX = 2000
+BATCH_MAX = 500  # and a batch a second: a flood writes no more than that
+INTERVAL_S = 1.0
+WRITE_TIMEOUT_S = 5.0
+SWEEP_S = 600.0
+JSON_MAX = 20_000
+
+
+class Refusal(NamedTuple):
+    """A row of the table, in the order of its columns; what was asked and the facts are JSON."""
+
+    at: datetime
+    project: str
+    actor: str
+    command: str
+    asked: str
+    reason: str | None
+    code: str
+    detail: str
+    facts: str
+    dropped: int
+
+
+INSERT = """
+INSERT INTO refusal (at, project, actor, command, asked, reason, code, detail, facts, dropped)
+SELECT at, project, actor, command, asked::json, reason, code, detail, facts::json, dropped
+FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::text[], $10::bigint[])
+    AS t (at, project, actor, command, asked, reason, code, detail, facts, dropped)
+"""
+SWEEP = """
+DELETE FROM refusal WHERE id <= greatest(
+    (SELECT max(id) FROM refusal) - $1::bigint,
+    (SELECT max(id) FROM refusal WHERE at < now() - $2 * interval '1 day')
+)
+"""
+
+
+class Refusals:
+    """`note` from anywhere, `run` once. Kept for `kept_days`, and no more than `kept_max` of them."""
+
+    def __init__(self, database_url: str, *, kept_days: int, kept_max: int, interval_s: float = INTERVAL_S) -> None:
+        self._database_url, self._interval_s = database_url, interval_s
+        self._kept_days, self._kept_max = kept_days, kept_max
+        self._waiting: deque[tuple[datetime, str, Command, Context, HourbookError, int]] = deque()
+        self._arrived = asyncio.Event()
+        self._unsaid = 0
+        self._swept = 0.0
+        self.dropped = 0
+
+    def note(self, project: str, command: Command, context: Context, refusal: HourbookError) -> None:
+        """Puts a refusal in the queue, or counts it as lost."""
+        if len(self._waiting) >= WAITING_MAX:
+            self._drop(1)
+            return
+        self._waiting.append((context.at, project, command, context, refusal, self._unsaid))
+        self._unsaid = 0
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Writes until it is cancelled; then once more what waits, if that goes quickly."""
+        connection: Connection | None = None
+        try:
+            while True:
+                await self._arrived.wait()
+                await asyncio.sleep(self._interval_s)
+                connection = await self._write(connection)
+        finally:
+            if self._waiting:
+                connection = await self._write(connection)
+            if connection is not None:
+                connection.terminate()
+
+    async def _write(self, connection: Connection | None) -> Connection | None:
+        """Writes a batch; answers the connection to go on with. One that cannot be written is lost, and counted."""
+        batch = [row_of(*self._waiting.popleft()) for _ in range(min(len(self._waiting), BATCH_MAX))]
+        if not self._waiting:
+            self._arrived.clear()
+        try:
+            async with asyncio.timeout(2 * WRITE_TIMEOUT_S):
+                if connection is None or connection.is_closed():
+                    connection = await self._connected()
+                await connection.execute(INSERT, *map(list, zip(*batch, strict=True)))
+                await self._sweep(connection)
+            return connection
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
+                OSError, TimeoutError) as lost:  # fmt: skip
+            log.warning("%d refusals are not kept: %s: %s", len(batch), type(lost).__name__, lost)
+            self._drop(len(batch))
+            self._unsaid += sum(row.dropped for row in batch)
+            if connection is not None:
+                connection.terminate()
+            return None
+
+    async def _connected(self) -> Connection:
+        """It is the server that gives a statement up, so that what is counted as lost is not written after all."""
+        settings = {"statement_timeout": f"{WRITE_TIMEOUT_S * 1000:.0f}", "application_name": "hourbook-refusals"}
+        return await asyncpg.connect(self._database_url, server_settings=settings)
+
+    async def _sweep(self, connection: Connection) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._swept > SWEEP_S or not self._swept:
+            self._swept = now
+            await connection.execute(SWEEP, self._kept_max, self._kept_days)
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+        self._unsaid += count
+
+
+def row_of(
+    at: datetime, project: str, command: Command, context: Context, refusal: HourbookError, dropped: int
+) -> Refusal:
+    return Refusal(
+        at, storable(project), storable(context.actor), type(command).__name__, bounded_json(told(command)),
+        None if context.reason is None else storable(context.reason), refusal.code, storable(refusal.detail),
+        bounded_json(refusal.facts), dropped,
+    )  # fmt: skip
+
+
+def told(value: Any) -> Any:
+    """A command as JSON tells it: what is left out is left out, and hours are instants."""
+    if isinstance(value, Period):
+        return {"start": iso(value.start), "end": iso(value.end)}
+    if isinstance(value, msgspec.Struct):
+        fields = {name: getattr(value, name) for name in value.__struct_fields__}
+        return {
+            name: iso(field) if name in ("start", "end") and isinstance(field, int) else told(field)
+            for name, field in fields.items()
+            if field is not None
+        }
+    return [told(one) for one in value] if isinstance(value, tuple) else value
+
+
+def bounded_json(value: Any) -> str:
+    encoded = msgspec.json.encode(value).decode()
+    return encoded if len(encoded) <= JSON_MAX else '{"left_out": "too long"}'
+
+
+def storable(text: str) -> str:
+    """PostgreSQL's text has no NUL."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -1,0 +1,54 @@
+"""Keeps event_index a moment behind the events: what each is about, for finding it.
+
+It is beside the projections and not among them: it says nothing about the calendar, a rebuild needs none of it, and all
+of its work is one statement of PostgreSQL's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+log = logging.getLogger(__name__)
+
+BATCH_MAX = 5000
+RETRY_DELAY_S = 1.0
+
+INDEX = "SELECT index_events($1)"
+
+
+class Indexer:
+    """Several may run: the row that says how far it is lets one at a time do the work."""
+
+    def __init__(self, database_url: str, *, poll_s: float = 0.25) -> None:
+        self._database_url, self._poll_s = database_url, poll_s
+
+    async def run(self) -> None:
+        """Indexes until it is cancelled, over lost connections."""
+        while True:
+            try:
+                await self._serve()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
+                    OSError, TimeoutError) as lost:  # fmt: skip
+                log.warning("indexer: %s: %s; it goes on", type(lost).__name__, lost)
+                await asyncio.sleep(RETRY_DELAY_S)
+
+    async def _serve(self) -> None:
+        connection = await asyncpg.connect(self._database_url)
+        try:
+            while True:
+                if await index_batch(connection) < BATCH_MAX:
+                    await asyncio.sleep(self._poll_s)
+        finally:
+            connection.terminate()
+
+
+async def index_batch(connection: Connection, count_max: int = BATCH_MAX) -> int:
+    """Indexes the next events; answers how many there were."""
+    return int(await connection.fetchval(INDEX, count_max))

@@ -1,0 +1,95 @@
+"""What was refused: who tried what, when, and why not. A log apart from the history, in the order it was written."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import msgspec
+from litestar import Controller, get
+from litestar.params import FromQuery, QueryParameter
+
+from services.query.database import Database
+from services.query.params import checked_text, parse_moment
+from services.query.routes import CSV, POSITION_MAX, AnyRequest, preferred, refuse_unknown
+from shared.answer import JSON, Encoded
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+NAMES = ("id", "at", "project", "actor", "command", "asked", "reason", "code", "detail", "facts", "dropped")
+
+
+class Refusals(Controller):
+    """The log of refusals."""
+
+    database: ClassVar[Database]
+
+    @get("/refusals")
+    async def refusals(
+        self,
+        request: AnyRequest,
+        project: FromQuery[str | None] = None,
+        actor: FromQuery[str | None] = None,
+        code: FromQuery[str | None] = None,
+        since: FromQuery[str | None] = None,
+        until: FromQuery[str | None] = None,
+        after: Annotated[int, QueryParameter(ge=0, le=POSITION_MAX)] = 0,
+        limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
+    ) -> Encoded[bytes]:
+        """`{refusals: [{id, at, project, actor, command, asked, reason, code, detail, facts, dropped}], next}`: what
+        was refused, oldest first; `next` is the `after` of what follows, if anything. `code` is the problem's, and
+        `dropped` how many before this one could not be kept. As text/csv: the same, and `Hourbook-Next`. It shows about
+        a second after the answer, and is deleted after a time."""
+        refuse_unknown(request, frozenset({"project", "actor", "code", "since", "until", "after", "limit"}))
+        records = await read_refusals(
+            self.database, after, limit + 1, checked_text(project, "project"), checked_text(actor, "actor"),
+            checked_text(code, "code"), None if since is None else parse_moment(since, "since"),
+            None if until is None else parse_moment(until, "until"),
+        )  # fmt: skip
+        page = [refusal_of(record) for record in records[:limit]]
+        following = page[-1]["id"] if len(records) > limit else None
+        headers = {"Cache-Control": "private, no-cache", "Vary": "Accept"}
+        if following is not None:
+            headers["Hourbook-Next"] = str(following)
+        if preferred(request, CSV):
+            return Encoded(csv_of(page), headers=headers, media_type=CSV)
+        return Encoded(msgspec.json.encode({"refusals": page, "next": following}), headers=headers, media_type=JSON)
+
+
+REFUSALS = """
+SELECT id, at, project, actor, command, asked, reason, code, detail, facts, dropped FROM refusal
+WHERE id > $1 AND ($3::text IS NULL OR project = $3) AND ($4::text IS NULL OR actor = $4)
+    AND ($5::text IS NULL OR code = $5) AND ($6::timestamptz IS NULL OR at >= $6)
+    AND ($7::timestamptz IS NULL OR at < $7)
+ORDER BY id LIMIT $2
+"""
+
+
+async def read_refusals(
+    database: Database, after: int, limit: int, project: str | None, actor: str | None, code: str | None,
+    since: datetime | None, until: datetime | None,
+) -> Sequence[Record]:  # fmt: skip
+    """A walk over the log, which is bounded; no index is kept for it, so that it costs little to write."""
+    return await database.fetch(REFUSALS, after, limit, project, actor, code, since, until)
+
+
+def refusal_of(record: Record) -> dict[str, object]:
+    asked, facts = msgspec.Raw(record["asked"].encode()), msgspec.Raw(record["facts"].encode())
+    return {**record, "asked": asked, "facts": facts}
+
+
+def csv_of(page: Sequence[dict[str, object]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(NAMES)
+    for row in page:
+        writer.writerow([
+            bytes(value).decode() if isinstance(value, msgspec.Raw) else
+            value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+            for value in (row[name] for name in NAMES)
+        ])  # fmt: skip
+    return text.getvalue().encode()

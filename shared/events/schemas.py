@@ -1,0 +1,37 @@
+"""JSON Schemas of the events, made of their classes: a document each that needs no other."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from shared.events import model
+from shared.events.upcasting import name_of, version_of
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+CLASSES = {
+    name: found for name, found in vars(model).items() if isinstance(found, type) and issubclass(found, msgspec.Struct)
+}
+
+
+def event_schemas() -> dict[str, dict[str, Any]]:
+    """By type: the schema of the stored form of its present version."""
+    return {name_of(kind): event_schema(kind) for kind in model.EVENT_TYPES}
+
+
+def event_schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    _, definitions = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    for name, definition in definitions.items():
+        if name in CLASSES:
+            _say_what_an_instant_is(CLASSES[name], definition)
+    schema = {"$schema": DIALECT, "$id": f"urn:hourbook:event:{name_of(kind)}:{version_of(kind)}"}
+    schema |= definitions.pop(kind.__name__)
+    return schema | {"$defs": definitions} if definitions else schema
+
+
+def _say_what_an_instant_is(kind: type[msgspec.Struct], definition: dict[str, Any]) -> None:
+    for field in msgspec.structs.fields(kind):
+        if field.type is datetime:
+            definition["properties"][field.encode_name]["format"] = "date-time"

@@ -1,0 +1,119 @@
+"""The event stream's description: the AsyncAPI initiative's own parser takes it, and every event is as it says."""
+
+import fcntl
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from services.query.app import create_app
+from services.query.settings import Settings
+from shared.asyncapi import HEADERS
+from shared.event_store import Stored
+from shared.events import EVENT_TYPES, encode_event
+from shared.jetstream import STREAM, SUBJECT, cloud_event
+from tests.histories import history
+
+TOOLS = Path(__file__).parents[2] / ".tools" / "asyncapi"
+CHECK = Path(__file__).parents[1] / "asyncapi"
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(Settings(database_url="postgresql://nobody@127.0.0.1:1/none?sslmode=disable"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://hourbook") as client:
+        yield client
+
+
+@pytest.fixture
+async def document(client: httpx.AsyncClient) -> dict[str, Any]:
+    return dict((await client.get("/asyncapi.json")).json())
+
+
+@pytest.fixture(scope="module")
+def parser() -> Path:
+    """The folder with the official parser in it, installed once from its lock file."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        pytest.skip("needs node and npm")
+    TOOLS.mkdir(parents=True, exist_ok=True)
+    with (TOOLS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lockfile = CHECK / "package-lock.json"
+        installed = TOOLS / "installed.json"
+        if not installed.exists() or installed.read_bytes() != lockfile.read_bytes():
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(CHECK / name, TOOLS / name)
+            run = subprocess.run(
+                ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+                cwd=TOOLS, capture_output=True, text=True, timeout=300, check=False,
+            )  # fmt: skip
+            if run.returncode:
+                pytest.skip(f"the AsyncAPI parser cannot be installed here: {run.stderr[-300:]}")
+            shutil.copy(lockfile, installed)
+        shutil.copy(CHECK / "check.js", TOOLS / "check.js")
+    return TOOLS
+
+
+def checked(parser: Path, text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["node", "check.js"], cwd=parser, input=text, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+async def test_the_official_parser_takes_it_without_a_warning(client: httpx.AsyncClient, parser: Path) -> None:
+    for path in ("/asyncapi.json", "/asyncapi.yaml"):
+        answer = await client.get(path)
+        assert answer.status_code == 200
+        run = checked(parser, answer.text)
+        assert run.returncode == 0, run.stdout + run.stderr
+        version, channels, messages = run.stdout.split()
+        assert version == "3.0.0"
+        assert int(channels) >= len(EVENT_TYPES) <= int(messages)
+    assert checked(parser, answer.text.replace("action: send", "action: shout", 1)).returncode == 1
+
+
+async def test_yaml_and_json_say_the_same(client: httpx.AsyncClient, document: dict[str, Any]) -> None:
+    assert yaml.safe_load((await client.get("/asyncapi.yaml")).text) == document
+
+
+async def test_there_is_a_channel_and_a_schema_for_every_type(
+    client: httpx.AsyncClient, document: dict[str, Any]
+) -> None:
+    names = {kind.__name__ for kind in EVENT_TYPES}
+    assert names <= set(document["channels"])
+    assert STREAM in document["info"]["description"]
+    paths = (await client.get("/schemas/events")).json()["schemas"]
+    assert set(paths) == names
+    for name, path in paths.items():
+        assert document["channels"][name]["address"] == f"{SUBJECT}.{{project}}.{name}"
+        schema = (await client.get(path)).json()
+        Draft202012Validator.check_schema(schema)
+        assert (schema["$id"], schema["title"]) == (path, name)
+    assert (await client.get("/schemas/events/Nothing.json")).json()["code"] == "unknown_id"
+
+
+async def test_every_event_is_as_its_schema_says(client: httpx.AsyncClient, document: dict[str, Any]) -> None:
+    validators: dict[str, tuple[Any, Any]] = {}
+    for position, event in enumerate(history(21, 500), 1):
+        name, told = type(event).__name__, json.loads(encode_event(event))
+        if name not in validators:
+            schema = (await client.get(f"/schemas/events/{name}.json")).json()
+            inline = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+            validators[name] = Draft202012Validator(schema), Draft202012Validator(inline)
+        alone, within = validators[name]
+        for validator in (alone, within):
+            validator.validate(told)
+            assert not validator.is_valid(told | {"type": "Another"})
+            assert not validator.is_valid({key: value for key, value in told.items() if key != "actor"})
+        stored = Stored(position, event.project, 1, event.command, None, b"", name, encode_event(event))
+        subject, headers = cloud_event(stored)
+        assert subject == document["channels"][name]["address"].replace("{project}", event.project)
+        Draft202012Validator(HEADERS).validate(headers)
+    assert len(validators) > 5

@@ -1,0 +1,71 @@
+"""A rebuild under load, seen by those who ask over HTTP: no question fails, and none is answered from before."""
+
+import asyncio
+from itertools import pairwise
+
+import asyncpg
+import httpx
+
+from services.command.relay import Relay
+from services.projector.consumer import Projector
+from services.projector.rebuild import rebuild
+from services.query.app import create_app
+from services.query.settings import Settings
+from shared.embedded import EmbeddedNats
+from shared.event_store import EventStore
+from tests.histories import append_history, history, oracle, table
+from tests.listening import listening
+
+BOUND_S = 30
+QUESTION = "/available/select?project=project-0&range=2030-01-01,2030-01-10&grain=hour"
+
+
+async def test_no_query_fails_while_the_read_models_are_built_anew(
+    database_url: str, nats_server: EmbeddedNats
+) -> None:
+    events = history(8, 1200, projects=3)
+    connection = await asyncpg.connect(database_url)
+    store = EventStore(connection)
+    await append_history(store, events[:600])
+    relay, projector = Relay(database_url, nats_server.url, poll_s=0.05), Projector(database_url, nats_server.url)
+    running = [asyncio.create_task(one.run()) for one in (relay, projector)]
+    answers: list[tuple[str, int, int]] = []  # when asked, status, position shown
+    phase = "before"
+
+    async def ask(address: str) -> None:
+        async with httpx.AsyncClient(base_url=address, timeout=BOUND_S) as client:
+            while True:
+                asked, answer = phase, await client.get(QUESTION)
+                answers.append((asked, answer.status_code, int(answer.headers.get("Hourbook-Position", -1))))
+
+    async def asked_in(wanted: str) -> None:
+        while not [asked for asked, _, _ in answers if asked == wanted]:
+            await asyncio.sleep(0.005)
+
+    async with listening(create_app(Settings(database_url=database_url, query_cache_bytes=0))) as address:
+        async with asyncio.timeout(BOUND_S):
+            while await connection.fetchval("SELECT position FROM generation WHERE live") < 600:
+                await asyncio.sleep(0.01)
+            asking = asyncio.create_task(ask(address))
+            await asked_in("before")
+            phase = "during"
+            rebuilding = asyncio.create_task(rebuild(database_url))
+            for start in range(600, 1200, 50):
+                await append_history(store, events[start : start + 50])
+            rebuilt = await rebuilding
+            phase = "after"
+            await asked_in("after")
+            while await connection.fetchval("SELECT position FROM generation WHERE live") < 1200:
+                await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    assert {status for _, status, _ in answers} == {200}
+    assert {asked for asked, _, _ in answers} == {"before", "during", "after"}
+    positions = [position for _, _, position in answers]
+    assert all(earlier <= later for earlier, later in pairwise(positions))
+    assert await connection.fetchval("SELECT generation FROM generation WHERE live") == rebuilt.generation
+    assert await table(connection) == await oracle(connection, events)
+    await connection.close()

@@ -1,0 +1,187 @@
+"""What is refused is kept, apart from the events, and keeps no answer waiting."""
+
+import asyncio
+import csv
+import io
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from litestar.testing import AsyncTestClient
+
+from services.command import refusals as refusals_module
+from services.command.app import create_app as create_command
+from services.command.domain import CreateProject
+from services.command.domain.commands import Context
+from services.command.refusals import BATCH_MAX, WAITING_MAX, Refusals
+from services.command.settings import Settings as CommandSettings
+from services.query.app import create_app as create_query
+from services.query.settings import Settings as QuerySettings
+from shared.errors import AlreadyExists
+from tests.listening import BOUND_S, listening
+
+MONTH = {"startdate": "2030-01-01", "enddate": "2030-01-31"}
+BOOKING = {"project": "gaia", "account": "ada", "cores": 11, **MONTH}
+COUNT = "SELECT count(*) FROM refusal"
+
+
+@pytest.fixture
+async def command(database_url: str) -> AsyncIterator[AsyncTestClient[Any]]:
+    async with AsyncTestClient(create_command(CommandSettings(database_url=database_url))) as client:
+        await client.post("/projects/create", json={"id": "gaia", "name": "Gaia"})
+        await client.post("/resources/create", json={"project": "gaia", "cores": 10, **MONTH})
+        yield client
+
+
+@pytest.fixture
+async def query(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with (
+        listening(create_query(QuerySettings(database_url=database_url))) as url,
+        httpx.AsyncClient(base_url=url) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def kept(connection: Any, count: int) -> None:
+    async with asyncio.timeout(BOUND_S):
+        while await connection.fetchval(COUNT) < count:
+            await asyncio.sleep(0.02)
+
+
+async def test_who_tried_what_and_why_it_was_refused(
+    command: AsyncTestClient[Any], query: httpx.AsyncClient, connection: Any
+) -> None:
+    began = datetime.now(UTC)
+    by = {"X-Hourbook-Actor": "grace"}
+    refused = await command.post("/bookings/create", json=BOOKING | {"reason": "my\0 thesis"}, headers=by)
+    assert refused.status_code == 409
+    assert (await command.post("/projects/create", json={"id": "gaia", "name": "Again"})).status_code == 409
+    assert (await command.post("/resources/create", json={"project": "none", "cores": 1, **MONTH})).status_code == 404
+    assert (await command.post("/bookings/create", json=BOOKING | {"cores": -1})).status_code == 400  # no command yet
+    assert (await command.post("/bookings/create", json=BOOKING | {"cores": 1})).status_code == 201
+    await kept(connection, 3)
+    rows = (await query.get("/refusals")).json()["refusals"]
+    assert [(row["actor"], row["command"], row["code"], row["dropped"]) for row in rows] == [
+        ("grace", "CreateBooking", "capacity_exceeded", 0),
+        ("anonymous", "CreateProject", "already_exists", 0),
+        ("anonymous", "CreateGrant", "unknown_id", 0),
+    ]
+    first = rows[0]
+    assert (first["project"], first["reason"], first["detail"]) == (
+        "gaia", "my\N{REPLACEMENT CHARACTER} thesis", refused.json()["detail"],
+    )  # fmt: skip
+    assert first["asked"]["period"] == {"start": "2030-01-01T00:00:00Z", "end": "2030-02-01T00:00:00Z"}
+    assert (first["asked"]["account"], first["asked"]["capacity"]["cores"]) == ("ada", 11)
+    assert first["facts"]["shortages"] == refused.json()["shortages"]
+    assert began - timedelta(seconds=1) < datetime.fromisoformat(first["at"]) < datetime.now(UTC)
+    assert await connection.fetchval("SELECT position FROM event_head") == 3  # none of it is an event
+
+
+async def test_by_project_actor_code_and_time_in_pages_and_as_csv(query: httpx.AsyncClient, connection: Any) -> None:
+    await connection.executemany(
+        """INSERT INTO refusal (at, project, actor, command, asked, code, detail, facts)
+           VALUES ($1, $2, $3, 'CreateBooking', '{}', $4, 'no, "not" this', '{"a":1}')""",
+        [
+            (datetime(2030, 1, n, tzinfo=UTC), f"p{n % 2}", f"a{n % 3}", "refused" if n % 5 else "unknown_id")
+            for n in range(1, 31)
+        ],
+    )
+
+    async def ids(**asked: Any) -> list[int]:
+        answer = await query.get("/refusals", params=asked)
+        assert answer.status_code == 200, answer.text
+        return [row["id"] for row in answer.json()["refusals"]]
+
+    assert await ids(project="p1", actor="a0") == [3, 9, 15, 21, 27]
+    assert await ids(code="unknown_id", since="2030-01-10T00:00:00Z", until="2030-01-25T00:00:00Z") == [10, 15, 20]
+    page = (await query.get("/refusals?limit=4&after=2")).json()
+    assert ([row["id"] for row in page["refusals"]], page["next"]) == ([3, 4, 5, 6], 6)
+    assert (await query.get("/refusals?after=26&limit=4")).json()["next"] is None
+    table = await query.get("/refusals?limit=3", headers={"Accept": "text/csv"})
+    rows = list(csv.DictReader(io.StringIO(table.text, newline="")))
+    assert ([row["id"] for row in rows], table.headers["Hourbook-Next"]) == (["1", "2", "3"], "3")
+    assert (rows[0]["detail"], rows[0]["facts"], rows[0]["at"]) == (
+        'no, "not" this', '{"a":1}', "2030-01-01T00:00:00Z",
+    )  # fmt: skip
+    bad = await query.get("/refusals?since=soon")
+    assert (bad.status_code, bad.json()["errors"][0]["field"]) == (400, "since")
+
+
+def note(log: Refusals, count: int) -> None:
+    context = Context(command=uuid4(), actor="ada", at=datetime.now(UTC))
+    for _ in range(count):
+        log.note("gaia", CreateProject(project="gaia", name="Gaia"), context, AlreadyExists("id: taken"))
+
+
+async def test_a_flood_is_counted_and_not_kept(database_url: str, connection: Any) -> None:
+    log = Refusals(database_url, kept_days=1, kept_max=10_000, interval_s=0.01)
+    note(log, WAITING_MAX + 700)
+    assert log.dropped == 700
+    running = asyncio.create_task(log.run())
+    await kept(connection, WAITING_MAX)
+    note(log, 1)
+    await kept(connection, WAITING_MAX + 1)
+    assert await connection.fetchval("SELECT dropped FROM refusal ORDER BY id DESC LIMIT 1") == 700
+    assert log.dropped == 700
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_waits_at_the_end_is_written(database_url: str, connection: Any) -> None:
+    log = Refusals(database_url, kept_days=1, kept_max=10_000, interval_s=60)
+    running = asyncio.create_task(log.run())
+    await asyncio.sleep(0)
+    note(log, BATCH_MAX)
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert await connection.fetchval(COUNT) == BATCH_MAX
+
+
+async def test_old_ones_and_too_many_are_deleted(database_url: str, connection: Any) -> None:
+    insert = """INSERT INTO refusal (at, project, actor, command, asked, code, detail, facts)
+                SELECT $1, 'p', 'a', 'c', '{}', 'x', '', '{}' FROM generate_series(1, $2::int)"""
+    await connection.execute(insert, datetime.now(UTC) - timedelta(days=3), 5)
+    await connection.execute(insert, datetime.now(UTC) - timedelta(hours=3), 20)
+    for days, most, left in ((1, 1000, 21), (1, 10, 10)):
+        log = Refusals(database_url, kept_days=days, kept_max=most, interval_s=0.01)
+        note(log, 1)
+        running = asyncio.create_task(log.run())
+        async with asyncio.timeout(BOUND_S):
+            while await connection.fetchval(COUNT) != left:
+                await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_log_that_cannot_be_written_delays_no_answer(
+    command: AsyncTestClient[Any], connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals_module, "WRITE_TIMEOUT_S", 0.2)
+    await command.post("/bookings/create", json=BOOKING)
+    await kept(connection, 1)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE refusal IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        for _ in range(50):
+            assert (await command.post("/bookings/create", json=BOOKING)).status_code == 409
+        assert time.monotonic() - began < BOUND_S / 2
+        async with asyncio.timeout(BOUND_S):
+            while not (await command.get("/health")).json()["refusals_dropped"]:
+                await asyncio.sleep(0.05)
+    await command.post("/bookings/create", json=BOOKING)
+    await kept(connection, 2)
+    dropped = await connection.fetchval("SELECT sum(dropped) FROM refusal")
+    assert dropped == (await command.get("/health")).json()["refusals_dropped"] > 0
