@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from shared.events import EVENT_TYPES
+from shared.events.schemas import event_schemas
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 STREAM, SUBJECT = "HOURBOOK", "hourbook.events"
 REF = "#/components/schemas/{name}"
 
@@ -41,8 +41,7 @@ PROJECT = {"description": "The project's id, as `gaia`."}
 
 def event_schema(name: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of an event type, whole. Raises KeyError for a type that there is not."""
-    kind = {kind.__name__: kind for kind in EVENT_TYPES}[name]
-    return {"$schema": DIALECT, "$id": f"/schemas/events/{name}.json", "title": name} | msgspec.json.schema(kind)
+    return event_schemas()[name]
 
 
 def document(version: str) -> dict[str, Any]:

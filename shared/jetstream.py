@@ -61,7 +61,9 @@ def cloud_event(event: Stored) -> tuple[str, dict[str, str]]:
     return subject, headers
 
 
-async def publish_batch(client: Client, last_sequence: int, events: Sequence[Stored]) -> int:
+async def publish_batch(
+    client: Client, last_sequence: int, events: Sequence[Stored], timeout_s: float = PUBLISH_TIMEOUT_S
+) -> int:
     """Publishes `events` if the stream ends at `last_sequence`; answers its new last sequence.
 
     A few go one by one, each naming the sequence before it, so that none is stored after one that was not; many go as
@@ -85,7 +87,7 @@ async def publish_batch(client: Client, last_sequence: int, events: Sequence[Sto
         # The client's own publish checks and copies each header of each message: 18 of 25 us an event. What these
         # headers hold needs no check, so the messages are handed to its buffer as they go over the wire.
         await client._send_command(b"".join(frames))
-        reply = await client.request(subject, event.data, timeout=PUBLISH_TIMEOUT_S, headers=headers)
+        reply = await client.request(subject, event.data, timeout=timeout_s, headers=headers)
         ack = _ack.decode(reply.data)
         if ack.error is not None:
             raise PublishRefused(f"{ack.error.err_code}: {ack.error.description}")

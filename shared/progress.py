@@ -1,4 +1,4 @@
-"""How far the store and the live read models have come, as the database says it: for `status` and for Prometheus."""
+"""How far the store, the seal and the live read models have come, as the database says: for status and Prometheus."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Progress(NamedTuple):
     parked_position: int | None
     parked_error: str | None
     oldest_s: float | None
+    sealed: int = 0
 
     @property
     def behind(self) -> int | None:
@@ -31,7 +32,7 @@ class Progress(NamedTuple):
 
 PROGRESS = """
 SELECT h.position, g.generation, g.position, extract(epoch FROM now() - g.moved_at)::float8,
-       g.parked_position, g.parked_error
+       g.parked_position, g.parked_error, (SELECT coalesce(max(size), 0) FROM audit_checkpoint)
 FROM event_head h LEFT JOIN generation g ON g.live
 """
 EVENT = "SELECT data, now() FROM event WHERE position = $1"
@@ -42,14 +43,14 @@ async def read_progress(connection: Connection) -> Progress:
     record = await connection.fetchrow(PROGRESS)
     if record is None:
         raise LookupError("event_head is empty")
-    head, generation, position, moved_s, parked_position, parked_error = record
+    head, generation, position, moved_s, parked_position, parked_error, sealed = record
     oldest_s = None
     if position is not None and position < head:
         waiting = await connection.fetchrow(EVENT, position + 1)
         if waiting is not None:
             data, now = waiting
             oldest_s = (now - msgspec.json.decode(data, type=_Decided).at).total_seconds()
-    return Progress(head, generation, position, moved_s, parked_position, parked_error, oldest_s)
+    return Progress(head, generation, position, moved_s, parked_position, parked_error, oldest_s, sealed)
 
 
 class _Decided(msgspec.Struct):

@@ -103,6 +103,7 @@ def progress_metrics(progress: Progress | None, now_s: float) -> Iterator[Metric
         parked = progress.parked_position or 0
         figures += [
             ("head_position", "Position of the newest event", progress.head),
+            ("sealed_position", "Position up to which a checkpoint of the audit tree is signed", progress.sealed),
             ("checkpoint_position", "Position up to which the live read models are made", progress.position),
             ("checkpoint_moved_timestamp_seconds", "When the checkpoint moved last, since 1970", moved),
             ("lag_events", "Events that the live read models have not applied", progress.behind),

@@ -1,58 +1,32 @@
 """Real servers for the whole session, a database of its own for each test.
 
-`--backend=embedded` (the default) starts them from their wheels; `--backend=env` uses those that HOURBOOK_DATABASE_URL
-(a role that may create databases) and HOURBOOK_NATS_URL name. Tests that kill a server always have one of their own.
+`--backend=embedded` (the default) starts them from their wheels, `--backend=containers` in Docker, and `--backend=env`
+uses those that HOURBOOK_DATABASE_URL (a role that may create databases) and HOURBOOK_NATS_URL name: tests that kill a
+server are skipped there.
 """
 
-import asyncio
-import os
-import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 import asyncpg
-import nats
 import pytest
-from nats.js.errors import NotFoundError
 
-from shared.embedded import EmbeddedNats, EmbeddedPostgres
-from shared.jetstream import STREAM
 from shared.migrate import migrate
+from tests.backends import BACKENDS, RUN, Backend, Nats, Postgres
 
 _numbers = count(1)
-_run = uuid4().hex[:8]
-TEMPLATE = f"hourbook_template_{_run}"
+TEMPLATE = f"hourbook_template_{RUN}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--backend", choices=["embedded", "env"], default="embedded", help="which servers the tests use")
+    parser.addoption("--backend", choices=list(BACKENDS), default="embedded", help="which servers the tests use")
 
 
-class GivenPostgres:
-    """The server that HOURBOOK_DATABASE_URL names."""
-
-    def __init__(self, url: str) -> None:
-        self._url = urlsplit(url)
-
-    def url_of(self, database: str) -> str:
-        return self._url._replace(path=f"/{database}").geturl()
-
-
-class GivenNats:
-    """The server that HOURBOOK_NATS_URL names. It is not ours to stop."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def start(self) -> None:
-        pytest.skip("needs a server of its own")
-
-    def stop(self, _how: signal.Signals = signal.SIGTERM) -> None:
-        pytest.skip("needs a server of its own")
+@pytest.fixture(scope="session")
+def backend(request: pytest.FixtureRequest) -> Backend:
+    return BACKENDS[request.config.getoption("--backend")]()
 
 
 @pytest.fixture(scope="session")
@@ -63,59 +37,30 @@ def own_directory() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres(request: pytest.FixtureRequest, own_directory: Path) -> Iterator[EmbeddedPostgres | GivenPostgres]:
-    if request.config.getoption("--backend") == "env":
-        given = GivenPostgres(os.environ["HOURBOOK_DATABASE_URL"])
-        migrate(given.url_of(TEMPLATE))
-        yield given
-        asyncio.run(drop_databases(given))
-        return
-    server = EmbeddedPostgres(own_directory / "postgres")
-    server.start()
-    try:
+def postgres(backend: Backend, own_directory: Path) -> Iterator[Postgres]:
+    with backend.postgres(own_directory / "postgres") as server:
         migrate(server.url_of(TEMPLATE))
         yield server
-    finally:
-        server.stop()
 
 
-async def drop_databases(server: GivenPostgres) -> None:
-    """Leaves a given server as it was."""
+async def make_database(server: Postgres) -> str:
+    """The address of a fresh, migrated database, copied from the template."""
+    name = f"test_{RUN}_{next(_numbers)}"
     connection = await asyncpg.connect(server.url_of("postgres"))
-    for record in await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE '%' || $1 || '%'", _run):
-        await connection.execute(f'DROP DATABASE "{record["datname"]}" WITH (FORCE)')
-    await connection.close()
-
-
-@pytest.fixture
-async def database_url(postgres: EmbeddedPostgres | GivenPostgres) -> str:
-    """A fresh, migrated database, copied from the template."""
-    name = f"test_{_run}_{next(_numbers)}"
-    connection = await asyncpg.connect(postgres.url_of("postgres"))
     try:
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
     finally:
         await connection.close()
-    return postgres.url_of(name)
+    return server.url_of(name)
 
 
 @pytest.fixture
-async def nats_server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EmbeddedNats | GivenNats]:
+async def database_url(postgres: Postgres) -> str:
+    return await make_database(postgres)
+
+
+@pytest.fixture
+def nats_server(backend: Backend, tmp_path: Path) -> Iterator[Nats]:
     """A NATS server without a stream of ours."""
-    if request.config.getoption("--backend") == "env":
-        given = GivenNats(os.environ["HOURBOOK_NATS_URL"])
-        client = await nats.connect(given.url)
-        try:
-            await client.jetstream().delete_stream(STREAM)
-        except NotFoundError:
-            pass
-        finally:
-            await client.close()
-        yield given
-        return
-    server = EmbeddedNats(tmp_path / "nats")
-    server.start()
-    try:
+    with backend.nats(tmp_path / "nats") as server:
         yield server
-    finally:
-        server.stop()

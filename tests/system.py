@@ -9,51 +9,57 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from shared.embedded import EmbeddedNats, EmbeddedPostgres, free_port, stop_process
+from shared.embedded import free_port, stop_process
 from shared.migrate import migrate
+from tests.backends import Backend, Embedded, Nats, Postgres
 
 START_TIMEOUT_S = 30.0
 
 
 class System:
-    """An embedded PostgreSQL and NATS, migrated; `command`, `query` and `projector` are processes beside them."""
+    """A PostgreSQL and a NATS, migrated; `command`, `query` and `projector` are processes beside them."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.postgres = EmbeddedPostgres(directory / "postgres")
-        self.nats = EmbeddedNats(directory / "nats")
+    postgres: Postgres
+    nats: Nats
+
+    def __init__(self, directory: Path, backend: Backend | None = None) -> None:
+        self.directory, self._backend = directory, backend or Embedded()
+        self._servers = contextlib.ExitStack()
 
     def start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.postgres.start()
+        self.postgres = self._servers.enter_context(self._backend.postgres(self.directory / "postgres"))
         migrate(self.postgres.url)
-        self.nats.start()
+        self.nats = self._servers.enter_context(self._backend.nats(self.directory / "nats"))
 
     def stop(self) -> None:
-        self.nats.stop()
-        self.postgres.stop()
+        self._servers.close()
 
     def environment(self, **settings: str) -> dict[str, str]:
         urls = {"HOURBOOK_DATABASE_URL": self.postgres.url, "HOURBOOK_NATS_URL": self.nats.url}
         return {**os.environ, **urls, **{f"HOURBOOK_{name.upper()}": value for name, value in settings.items()}}
 
-    def command(self) -> Service:
-        return Service(self, "services.command", "command_port")
+    def command(self, **settings: str) -> Service:
+        return Service(self, "services.command", "command_port", settings)
 
     def query(self) -> Service:
         return Service(self, "services.query", "query_port")
 
-    def projector(self) -> Service:
-        return Service(self, "services.projector", "projector_port")
+    def projector(self, **settings: str) -> Service:
+        return Service(self, "services.projector", "projector_port", settings)
 
 
 class Service:
     """One Python process beside the servers; as a context, it runs as long as the block does."""
 
-    def __init__(self, system: System, module: str, port_setting: str | None = None) -> None:
+    def __init__(
+        self, system: System, module: str, port_setting: str | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
         self._system, self._module, self._port_setting = system, module, port_setting
+        self.settings = dict(settings or {})
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -70,7 +76,7 @@ class Service:
 
     def start(self) -> None:
         """Returns when the process listens on its port, if it has one."""
-        settings = {self._port_setting: str(self.port)} if self._port_setting else {}
+        settings = {**self.settings, **({self._port_setting: str(self.port)} if self._port_setting else {})}
         with (self._system.directory / f"{self._module}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self._module, str(self.port)][: 4 if self._module.startswith("tests.") else 3],

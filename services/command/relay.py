@@ -21,6 +21,7 @@ from shared.event_store import EventStore
 from shared.jetstream import (
     BATCH_MAX,
     DOORBELL,
+    PUBLISH_TIMEOUT_S,
     SINGLY_MAX,
     STREAM,
     PublishRefused,
@@ -43,8 +44,11 @@ class ForeignHistory(Exception):
 class Relay:
     """Many may run; one at a time leads, for economy only: the expected sequence keeps two from doing harm."""
 
-    def __init__(self, database_url: str, nats_url: str, *, poll_s: float = 1.0) -> None:
-        self._database_url, self._nats_url, self._poll_s = database_url, nats_url, poll_s
+    def __init__(
+        self, database_url: str, nats_url: str, *, poll_s: float = 1.0, publish_timeout_s: float = PUBLISH_TIMEOUT_S
+    ) -> None:
+        self._database_url, self._nats_url = database_url, nats_url
+        self._poll_s, self._publish_timeout_s = poll_s, publish_timeout_s
         self._doorbell = asyncio.Event()
         self._client: Client | None = None
         self._leads = False
@@ -104,11 +108,11 @@ class Relay:
                 await self._wait(store, client)
                 continue
             try:
-                self.last_sequence = await publish_batch(client, self.last_sequence, events)
+                self.last_sequence = await publish_batch(client, self.last_sequence, events, self._publish_timeout_s)
                 if SINGLY_MAX < len(events) < BATCH_MAX:
                     await asyncio.sleep(REST_S)
             except (PublishRefused, TimeoutError, nats.errors.Error) as unknown:
-                log.info("relay: %s; reading where the stream ends", unknown)
+                log.info("relay: %s: %s; reading where the stream ends", type(unknown).__name__, unknown)
                 self.last_sequence = await checked_last_sequence(store, client)
 
     async def _wait(self, store: EventStore, client: Client) -> None:

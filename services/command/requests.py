@@ -14,8 +14,10 @@ from shared.events import Limits, Policy
 
 SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Slug = Annotated[str, msgspec.Meta(pattern=SLUG)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-RuleText = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+# PostgreSQL's text has no NUL: an event that holds one could not be projected. Nor is any other control character text.
+PLAIN = r"^[^\x00-\x08\x0b-\x1f\x7f]+$"
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=PLAIN)]
+RuleText = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=PLAIN)]
 TemplateName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 PoolId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}$")]
 Nodes = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
@@ -192,7 +194,7 @@ class MagnumResizeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 
 class FailedRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    error: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+    error: Annotated[str, msgspec.Meta(min_length=1, max_length=2000, pattern=PLAIN)]
     reason: Text | None = None
 
 

@@ -11,6 +11,7 @@ from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 
 from services.query.answers import Answers
+from services.query.audit_routes import Audit
 from services.query.cache import Bodies
 from services.query.catalogue_routes import Catalogue
 from services.query.database import UNREACHABLE, Database
@@ -58,6 +59,7 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundPools", (Pools,), {"database": database, "positions": positions}),
             type("BoundEvents", (Events,), {"database": database, "tail": tail}),
             type("BoundRefusals", (Refusals,), {"database": database}),
+            type("BoundAudit", (Audit,), {"database": database}),
             type("BoundHealth", (Health,), {"positions": positions}),
             Documents,
             metrics,

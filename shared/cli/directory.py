@@ -36,11 +36,12 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class DataDirectory:
-    """`lock` (held while it runs), `run.json`, `logs/`, `postgres/`, `nats/`."""
+    """`lock` (held while it runs), `run.json`, `audit.key`, `logs/`, `postgres/`, `nats/`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
         self.logs, self.postgres, self.nats = self.path / "logs", self.path / "postgres", self.path / "nats"
+        self.audit_key = self.path / "audit.key"
         self._run = self.path / "run.json"
 
     @contextlib.contextmanager

@@ -20,7 +20,7 @@ app = App(name="hourbook", help=HELP, version=lambda: version("hourbook"))
 COMMANDS = {
     "up:up": """Run the whole system here until Ctrl-C.
 
-PostgreSQL, NATS, the three services, and one address for all of it: reads (GET, HEAD) go to the query service,
+PostgreSQL, NATS, the services, and one address for all of it: reads (GET, HEAD) go to the query service,
 everything else to the command service. Their OpenAPI documents are /schema and /schema/command.
 
 With HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL set, those servers are used and none are started. The first Ctrl-C
@@ -45,6 +45,10 @@ It makes the read models of the events. Settings: HOURBOOK_DATABASE_URL, HOURBOO
 
 It answers the reads (GET …). Settings: HOURBOOK_DATABASE_URL, HOURBOOK_HOST (127.0.0.1) and
 HOURBOOK_QUERY_PORT (8082).""",
+    "single:sealer": """Run the sealer alone.
+
+It grows the Merkle tree over the events and signs its checkpoints. Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL,
+HOURBOOK_AUDIT_KEY_FILE (an Ed25519 key in PEM) and HOURBOOK_AUDIT_ORIGIN (hourbook), the ledger's name in them.""",
     "single:migrate": """Bring the database to the newest schema.
 
 It is the one that HOURBOOK_DATABASE_URL names, and is created if there is none.""",
@@ -58,6 +62,33 @@ the options of `python -m tests.bench`: which measures (1 to 5), --most BOOKINGS
 }
 for place, text in COMMANDS.items():
     app.command(f"shared.cli.{place}", name=place.partition(":")[2], help=text)
+
+IMPORTS = {
+    "nova": """Make grants of Nova's quotas, and templates of its flavors.""",
+    "blazar": """Make grants of Blazar's leases.""",
+    "magnum": """Make clusters of Magnum's, and note resize requests.""",
+}
+importing = App(
+    name="import",
+    help="""Take over what OpenStack's own APIs answer.
+
+The files are JSON as Nova, Blazar and Magnum answer it. A second import of the same changes nothing; what has changed
+since is changed from the next whole hour on. Each thing is reported: created, changed, already there, refused by
+Hourbook (then the exit status is 1), or not mapped, and why.""",
+)
+for name, text in IMPORTS.items():
+    importing.command(f"shared.cli.importing:{name}", name=name, help=text)
+app.command(importing)
+syncing = App(name="sync", help="Take over what is somewhere else now, as often as it is run.")
+syncing.command(
+    "shared.cli.syncing:openstack", name="openstack",
+    help="""Take over an OpenStack project: its quota, flavors, leases and clusters.
+
+The cloud is one of clouds.yaml, or what the OS_ variables name; it is asked, and never changed. What is there already
+is left alone, what has changed is changed from the next whole hour on, and what an earlier sync or import made and is
+gone at Blazar or Magnum ends. It needs `pip install hourbook[openstack]`.""",
+)  # fmt: skip
+app.command(syncing)
 
 
 def main() -> None:

@@ -27,6 +27,11 @@ def query() -> None:
     _become("services.query")
 
 
+def sealer() -> None:
+    """Run the sealer alone: the history is proven."""
+    _become("services.sealer")
+
+
 def rebuild() -> None:
     """Build the read models anew from the events, beside the live ones, and switch to them."""
     _become("services.projector", "rebuild")

@@ -72,6 +72,7 @@ async def read(servers: Servers, url: str) -> list[Line]:
         lines += [
             Line("event store", head, None, without_password(servers.database_url).partition("?")[0]),
             read_models(store),
+            Line("seal", store.sealed, store.head - store.sealed, "the last signed checkpoint"),
         ]
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
         lines.append(Line("event store", None, None, "", redacted(_words(error), servers.database_url)))

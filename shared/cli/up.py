@@ -19,6 +19,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 
+from shared.audit.notes import ensure_key
 from shared.cli.directory import DataDirectory, Process, Run, default_directory
 from shared.cli.failure import Failure
 from shared.cli.gateway import Gateway
@@ -29,6 +30,7 @@ from shared.embedded import EmbeddedNats, EmbeddedPostgres, EmbeddedServerFailed
 from shared.migrate import MigrationFailed, migrate
 
 HOST = "127.0.0.1"
+AUDIT_KEY = "HOURBOOK_AUDIT_KEY_FILE"
 # What is gone with the directory anyway need not reach the disc.
 EPHEMERAL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -150,6 +152,9 @@ class Up:
             **self._environment, DATABASE: self._servers.database_url, NATS: self._servers.nats_url,
             "HOURBOOK_HOST": HOST,
         }  # fmt: skip
+        if "sealer" in self._services and AUDIT_KEY not in environment:
+            environment[AUDIT_KEY] = str(self._directory.audit_key)
+            ensure_key(self._directory.audit_key)
         programs = [
             ServiceProgram(SERVICES[name], environment, self._directory.logs)
             for name in SERVICES

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from shared.events import model
-from shared.events.upcasting import name_of, version_of
+from shared.events.upcasting import name_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 CLASSES = {
@@ -26,7 +26,7 @@ def event_schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
     for name, definition in definitions.items():
         if name in CLASSES:
             _say_what_an_instant_is(CLASSES[name], definition)
-    schema = {"$schema": DIALECT, "$id": f"urn:hourbook:event:{name_of(kind)}:{version_of(kind)}"}
+    schema = {"$schema": DIALECT, "$id": f"/schemas/events/{name_of(kind)}.json"}
     schema |= definitions.pop(kind.__name__)
     return schema | {"$defs": definitions} if definitions else schema
 

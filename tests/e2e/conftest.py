@@ -1,4 +1,4 @@
-"""The whole system as processes, one for the session; a project of its own for each test."""
+"""The whole system as processes, one for each module; a project of its own for each test."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from uuid import uuid4
 
 import pytest
 
+from tests.backends import Backend
 from tests.system import System
 
 
-@pytest.fixture(scope="session")
-def system(own_directory: Path) -> Iterator[System]:
-    system = System(own_directory / "system")
+@pytest.fixture(scope="module")
+def system(own_directory: Path, backend: Backend) -> Iterator[System]:
+    system = System(own_directory / f"system-{uuid4().hex}", backend)
     system.start()
     try:
         yield system

@@ -7,22 +7,16 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import asyncpg
 import httpx
-import nats
 import pytest
 
-from services.projector.rebuild import rebuild
 from shared.embedded import EmbeddedServerFailed
-from shared.event_store import EventStore
-from shared.events import decode_event
-from shared.jetstream import STREAM
-from tests.histories import oracle, table
+from tests.backends import Backend
+from tests.replay import BOUND_S, assert_all_is_there_once
 from tests.system import Service, System
 
-BOUND_S = 60.0
 PERIOD = {"startdate": "2030-01-01", "enddate": "2030-01-03"}
 
 
@@ -72,8 +66,8 @@ class Whole:
 
 
 @pytest.fixture
-async def whole(own_directory: Path) -> AsyncIterator[Whole]:
-    system = System(own_directory / f"crash-{uuid4().hex}")
+async def whole(own_directory: Path, backend: Backend) -> AsyncIterator[Whole]:
+    system = System(own_directory / f"crash-{uuid4().hex}", backend)
     system.start()
     try:
         with system.projector() as projector, system.command() as command:
@@ -115,47 +109,24 @@ async def test_a_kill_under_load_loses_and_doubles_nothing(whole: Whole, crash: 
     await whole.grown_by(100)
     whole.stop()
     await asyncio.gather(*writers)
-    await assert_all_is_there_once(whole)
-
-
-async def assert_all_is_there_once(whole: Whole) -> None:
-    connection = await asyncpg.connect(whole.system.postgres.url)
-    store = EventStore(connection)
-    head = await store.head()
-    await level(connection, head)
-    stored = await store.after(0, head)
-    events = [decode_event(event.data) for event in stored]
-    booked = [event.command_id for event in stored if event.type == "BookingCreated"]
-    assert len(booked) == len(set(booked))
-    assert sorted(map(UUID, whole.acknowledged)) == sorted(booked)
-    assert await table(connection) == await oracle(connection, events)
-    client = await nats.connect(whole.system.nats.url)
-    async with asyncio.timeout(BOUND_S):
-        while (state := (await client.jetstream().stream_info(STREAM)).state).last_seq < head:
-            await asyncio.sleep(0.05)
-    assert (state.messages, state.last_seq) == (head, head)
-    for position in (1, head // 2, head):
-        assert (await client.jetstream().get_msg(STREAM, position)).data == stored[position - 1].data
-    await client.close()
-    assert (await rebuild(whole.system.postgres.url)).differences == []
-    await connection.close()
-
-
-async def level(connection: asyncpg.Connection[asyncpg.Record], head: int) -> None:
-    async with asyncio.timeout(BOUND_S):
-        while await connection.fetchval("SELECT position FROM generation WHERE live") < head:
-            await asyncio.sleep(0.02)
+    await assert_all_is_there_once(whole.system, whole.acknowledged)
 
 
 async def test_two_command_processes_accept_exactly_what_fits(whole: Whole) -> None:
+    every_one_at_once = httpx.Limits(max_connections=None)
     with whole.system.command() as other:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(limits=every_one_at_once, timeout=BOUND_S) as client:
             await client.post(f"{other.url}/projects/create", json={"id": "small", "name": "Small"})
             await client.post(f"{other.url}/resources/create", json={"project": "small", "cores": 10, **PERIOD})
             body = {"project": "small", "account": "ada", "cores": 1, **PERIOD}
             answers = await asyncio.gather(*(
-                client.post(f"{[whole.command, other][number % 2].url}/bookings/create", json=body, timeout=30)
+                client.post(f"{[whole.command, other][number % 2].url}/bookings/create", json=body)
                 for number in range(200)
             ))  # fmt: skip
     statuses = [answer.status_code for answer in answers]
     assert (statuses.count(201), statuses.count(409)) == (10, 190)
+    accepted = [answer.json() for answer in answers if answer.status_code == 201]
+    assert sorted(answer["version"] for answer in accepted) == list(range(3, 13))
+    refused = [answer.json() for answer in answers if answer.status_code == 409]
+    assert all(answer["shortages"][0]["available"] == 0 for answer in refused)
+    await assert_all_is_there_once(whole.system, [answer["id"] for answer in accepted])

@@ -12,9 +12,10 @@ import pytest
 from nats.aio.client import Client
 
 from services.command.relay import ForeignHistory, Relay
-from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore, Pending
 from shared.jetstream import STREAM, PublishRefused, ensure_stream, publish_batch
+from tests.backends import Nats
+from tests.proxy import Proxy
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ async def store(database_url: str) -> AsyncIterator[EventStore]:
 
 
 @pytest.fixture
-async def client(nats_server: EmbeddedNats) -> AsyncIterator[Client]:
+async def client(nats_server: Nats) -> AsyncIterator[Client]:
     client = await nats.connect(nats_server.url)
     yield client
     await client.close()
@@ -51,8 +52,7 @@ async def assert_stream_is_the_store(store: EventStore, client: Client) -> None:
 
 
 @contextlib.asynccontextmanager
-async def relaying(database_url: str, nats_url: str) -> AsyncIterator[Relay]:
-    relay = Relay(database_url, nats_url, poll_s=0.05)
+async def relaying(relay: Relay) -> AsyncIterator[Relay]:
     task = asyncio.create_task(relay.run())
     try:
         yield relay
@@ -63,10 +63,10 @@ async def relaying(database_url: str, nats_url: str) -> AsyncIterator[Relay]:
 
 
 async def test_what_is_appended_is_published_in_order(
-    store: EventStore, client: Client, database_url: str, nats_server: EmbeddedNats
+    store: EventStore, client: Client, database_url: str, nats_server: Nats
 ) -> None:
     await append(store, 2500)
-    async with relaying(database_url, nats_server.url) as relay:
+    async with relaying(Relay(database_url, nats_server.url, poll_s=0.05)) as relay:
         await assert_stream_is_the_store(store, client)
         await append(store, 1)
         relay.ring()
@@ -74,9 +74,12 @@ async def test_what_is_appended_is_published_in_order(
 
 
 async def test_two_relays_at_once_publish_each_event_once(
-    store: EventStore, client: Client, database_url: str, nats_server: EmbeddedNats
+    store: EventStore, client: Client, database_url: str, nats_server: Nats
 ) -> None:
-    async with relaying(database_url, nats_server.url), relaying(database_url, nats_server.url):
+    async with (
+        relaying(Relay(database_url, nats_server.url, poll_s=0.05)),
+        relaying(Relay(database_url, nats_server.url, poll_s=0.05)),
+    ):
         for _ in range(10):
             await append(store, 50)
         await assert_stream_is_the_store(store, client)
@@ -92,23 +95,49 @@ async def test_a_batch_that_expects_another_end_is_refused_whole(store: EventSto
     assert await ensure_stream(client.jetstream()) == 10
 
 
+@pytest.mark.parametrize("events", [3, 100])  # one by one, and as an atomic batch
+async def test_an_outcome_lost_in_a_time_out_is_read_from_the_stream(
+    store: EventStore,
+    client: Client,
+    database_url: str,
+    nats_server: Nats,
+    events: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "services.command.relay")
+    await append(store, events)
+    async with Proxy(nats_server.url) as proxy:
+        proxy.arm("one answer", b"HPUB hourbook.events.")
+        relay = Relay(database_url, proxy.url, poll_s=0.05, publish_timeout_s=0.5)
+        async with relaying(relay):
+            await assert_stream_is_the_store(store, client)
+            async with asyncio.timeout(20):
+                while relay.last_sequence < events:
+                    await asyncio.sleep(0.01)
+            await append(store, events)
+            await assert_stream_is_the_store(store, client)
+    assert proxy.struck.is_set()
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("TimeoutError" in line and "reading where the stream ends" in line for line in said) == 1, said
+
+
 async def test_a_lost_stream_and_a_lost_tail_are_published_again(
-    store: EventStore, client: Client, database_url: str, nats_server: EmbeddedNats
+    store: EventStore, client: Client, database_url: str, nats_server: Nats
 ) -> None:
     await append(store, 100)
-    async with relaying(database_url, nats_server.url):
+    async with relaying(Relay(database_url, nats_server.url, poll_s=0.05)):
         await assert_stream_is_the_store(store, client)
         await client.jetstream().delete_stream(STREAM)
         await assert_stream_is_the_store(store, client)
     await client.jetstream().delete_stream(STREAM)
     await ensure_stream(client.jetstream())
     await publish_batch(client, 0, (await store.after(0, 100))[:60])
-    async with relaying(database_url, nats_server.url):
+    async with relaying(Relay(database_url, nats_server.url, poll_s=0.05)):
         await assert_stream_is_the_store(store, client)
 
 
 async def test_a_stream_with_another_history_stops_the_relay(
-    store: EventStore, client: Client, database_url: str, nats_server: EmbeddedNats
+    store: EventStore, client: Client, database_url: str, nats_server: Nats
 ) -> None:
     await append(store, 3)
     await ensure_stream(client.jetstream())
@@ -118,9 +147,9 @@ async def test_a_stream_with_another_history_stops_the_relay(
 
 
 async def test_a_killed_nats_server_loses_nothing(
-    store: EventStore, client: Client, database_url: str, nats_server: EmbeddedNats
+    store: EventStore, client: Client, database_url: str, nats_server: Nats
 ) -> None:
-    async with relaying(database_url, nats_server.url):
+    async with relaying(Relay(database_url, nats_server.url, poll_s=0.05)):
         await append(store, 500)
         await assert_stream_is_the_store(store, client)
         nats_server.stop(signal.SIGKILL)

@@ -1,0 +1,100 @@
+"""Publishes the checkpoints, in order, each once or (after a kill) twice: what is stored is what was published."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+import asyncpg
+import nats
+import nats.errors
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+from shared.audit.notes import BadNote, checkpoint_of
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+log = logging.getLogger(__name__)
+
+STREAM = "HOURBOOK_AUDIT"
+SUBJECT = "hourbook.audit.checkpoint"
+KEPT_MAX = 100_000  # in the stream; the database keeps them all
+BATCH_MAX = 500
+RETRY_DELAY_S = 1.0
+
+
+class Announcer:
+    """Runs beside a sealer and publishes while that leads; `ring` tells it of a new checkpoint."""
+
+    def __init__(self, database_url: str, nats_url: str, leads: asyncio.Event) -> None:
+        self._database_url, self._nats_url, self._leads = database_url, nats_url, leads
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    async def run(self) -> None:
+        """Publishes until it is cancelled, over lost connections."""
+        while True:
+            await self._leads.wait()
+            try:
+                await self._serve()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
+                    nats.errors.Error, OSError, TimeoutError) as lost:  # fmt: skip
+                log.warning("announcer: %s: %s; it goes on", type(lost).__name__, lost)
+                await asyncio.sleep(RETRY_DELAY_S)
+
+    async def _serve(self) -> None:
+        connection = await asyncpg.connect(self._database_url)
+        try:
+            client = await nats.connect(self._nats_url, max_reconnect_attempts=-1)
+            try:
+                context = client.jetstream()
+                published = await last_published(context)
+                while self._leads.is_set():
+                    self._rung.clear()
+                    published = await publish_after(connection, context, published)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._rung.wait(), RETRY_DELAY_S)
+            finally:
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(client.close(), 2.0)
+        finally:
+            connection.terminate()
+
+
+async def last_published(context: JetStreamContext) -> int:
+    """The size of the last checkpoint in the stream, which is made if there is none; 0 when it is empty."""
+    try:
+        message = await context.get_last_msg(STREAM, SUBJECT)
+    except NotFoundError:
+        config = StreamConfig(
+            name=STREAM, subjects=["hourbook.audit.>"], storage=StorageType.FILE, max_msgs=KEPT_MAX,
+            discard=DiscardPolicy.OLD,
+        )  # fmt: skip
+        await context.add_stream(config)
+        return 0
+    try:
+        return checkpoint_of((message.data or b"").decode()).size
+    except (BadNote, UnicodeDecodeError):
+        return 0
+
+
+NOTES_AFTER = "SELECT size, note FROM audit_checkpoint WHERE size > $1 ORDER BY size LIMIT $2"
+
+
+async def publish_after(connection: Connection, context: JetStreamContext, size: int) -> int:
+    """Publishes the checkpoints of more than `size` events; answers the last one's size."""
+    while True:
+        records = await connection.fetch(NOTES_AFTER, size, BATCH_MAX)
+        for record in records:
+            headers = {"Nats-Msg-Id": f"checkpoint-{record['size']}", "content-type": "text/plain; charset=utf-8"}
+            await context.publish(SUBJECT, record["note"].encode(), headers=headers, stream=STREAM)
+            size = record["size"]
+        if len(records) < BATCH_MAX:
+            return size
