@@ -21,6 +21,7 @@ from services.query.feeds import Feeds
 from services.query.fit_routes import Fits
 from services.query.freshness import Freshness, Positions
 from services.query.openstack_routes import OpenStack
+from services.query.page import Pages, load_page
 from services.query.refusals import Refusals
 from services.query.routes import Calendars, Health, Pools
 from services.query.settings import Settings
@@ -63,6 +64,7 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundRefusals", (Refusals,), {"database": database}),
             type("BoundAudit", (Audit,), {"database": database}),
             type("BoundHealth", (Health,), {"positions": positions}),
+            type("BoundPages", (Pages,), {"page": load_page()}),
             Documents,
             metrics,
         ],
