@@ -13,6 +13,8 @@ DIMENSIONS = ("servers", "cores", "memory", "tempdisc", "userdisc", "datadisc")
 # One count. With at most this much per event, nine million events fit in the int64 sum of an hour.
 COUNT_MAX = 1_000_000_000_000
 
+WHOLE = 10_000  # a share of 100%, in basis points
+
 Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]
 Vector = npt.NDArray[np.int64]
 
@@ -45,3 +47,9 @@ NOTHING = Capacity()
 def capacity_of(counts: Any) -> Capacity:
     """The inverse of `counts()`; takes any sequence of six integers."""
     return Capacity(**{name: int(count) for name, count in zip(DIMENSIONS, counts, strict=True)})
+
+
+def reserved(size: Vector, shares: Vector) -> Vector:
+    """What shares hold of a size, rounded up: shape (hours, 6) of sizes (hours, 6) and basis points (hours, 1)."""
+    held: Vector = -((-size * shares) // WHOLE)
+    return held

@@ -76,3 +76,10 @@ class CapacityExceeded(Refused):
 
     code = "capacity_exceeded"
     title = "There is not enough capacity"
+
+
+class AccountLimitExceeded(Refused):
+    """The project bounds what the account may take. `limit` names the bound; `asked` and `allowed` are its numbers."""
+
+    code = "account_limit_exceeded"
+    title = "The account's limit does not allow this"

@@ -145,6 +145,17 @@ def block_starts(period: Period, grain: str | int, zone: ZoneInfo) -> list[int]:
     return starts
 
 
+def months_of(period: Period) -> list[Period]:
+    """The calendar months (UTC) that the period touches, whole."""
+    utc = ZoneInfo("UTC")
+    day = instant_of(period.start).date().replace(day=1)
+    months = []
+    while (start := _midnight(day, utc, "tz")) < period.end:
+        day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
+        months.append(Period(start, _midnight(day, utc, "tz")))
+    return months
+
+
 def _boundaries(period: Period, grain: str, zone: ZoneInfo) -> Iterator[date]:
     day = instant_of(period.start).astimezone(zone).date()
     if grain == "week":

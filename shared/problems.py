@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from litestar import Request, Response
@@ -12,15 +13,26 @@ from litestar.utils.scope.state import ScopeState
 
 from shared.errors import HourbookError
 
+log = logging.getLogger(__name__)
+
 MEDIA_TYPE = "application/problem+json"
 
 
 def problem(status: int, code: str, title: str, detail: str, facts: dict[str, Any] | None = None) -> Response[bytes]:
     """A response whose body has `type`, `title`, `status`, `detail`, `code` and the facts of the error."""
-    body = {"type": f"urn:hourbook:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
     headers = {"Retry-After": "1"} if status == 503 else None
-    content = msgspec.json.encode(body | (facts or {}))
+    content = _body(status, code, title, detail, facts or {})
     return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def problem_body(error: HourbookError) -> bytes:
+    """The problem document of an error, as it is where the error is not the answer itself."""
+    return _body(error.status, error.code, error.title, error.detail, error.facts)
+
+
+def _body(status: int, code: str, title: str, detail: str, facts: dict[str, Any]) -> bytes:
+    body = {"type": f"urn:hourbook:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+    return msgspec.json.encode(body | facts)
 
 
 def hourbook_error(_: Request[Any, Any, Any], error: HourbookError) -> Response[bytes]:
@@ -43,12 +55,19 @@ def bad_fields(request: Request[Any, Any, Any]) -> list[dict[str, str]]:
     kind = request.route_handler.parsed_data_field
     if not isinstance(body, bytes) or kind is None:
         return []
+    if not body:
+        return [{"field": "body", "detail": "it is empty; send a JSON object"}]
     try:
         given = msgspec.json.decode(body)
-        fields = msgspec.structs.fields(kind.annotation)
+        fields = msgspec.structs.fields(_struct_of(kind.annotation))
     except (msgspec.DecodeError, TypeError):
         return []
     return list(_bad_fields(fields, given)) if isinstance(given, dict) else []
+
+
+def _struct_of(annotation: Any) -> Any:
+    """The body's type where it may be left out, too."""
+    return next((kind for kind in get_args(annotation) if kind is not type(None)), annotation)
 
 
 def _bad_fields(fields: tuple[msgspec.structs.FieldInfo, ...], given: dict[str, Any]) -> Iterator[dict[str, str]]:
@@ -72,8 +91,32 @@ def http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[byte
     return problem(error.status_code, f"http_{error.status_code}", type(error).__name__, error.detail)
 
 
+def too_deep(_: Request[Any, Any, Any], error: RecursionError) -> Response[bytes]:
+    """A body of brackets in brackets in brackets."""
+    errors = [{"field": "body", "detail": f"it is nested too deeply: {error}"}]
+    return problem(400, "invalid_field", "A field of the request is not valid", errors[0]["detail"], {"errors": errors})
+
+
+def not_utf8(request: Request[Any, Any, Any], error: UnicodeDecodeError) -> Response[bytes]:
+    """A body that is no text; any other decoding that fails is a mistake of ours."""
+    body = ScopeState.from_scope(request.scope).body
+    if not isinstance(body, bytes) or error.object not in body:
+        return unexpected(request, error)
+    errors = [{"field": "body", "detail": f"it is not UTF-8, at byte {error.start}"}]
+    return problem(400, "invalid_field", "A field of the request is not valid", errors[0]["detail"], {"errors": errors})
+
+
+def unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """A mistake of ours. Its words go to the log and not to the client."""
+    log.error("%s %s: %r", request.method, request.url.path, error, exc_info=error)
+    return problem(500, "internal_error", "Something went wrong here", "it was written to the service's log")
+
+
 EXCEPTION_HANDLERS: Any = {
     HourbookError: hourbook_error,
     ValidationException: validation_error,
     HTTPException: http_error,
+    RecursionError: too_deep,
+    UnicodeDecodeError: not_utf8,
+    Exception: unexpected,
 }

@@ -11,35 +11,41 @@ SLACK_HOURS = 24 * 31
 
 
 class Timeline:
-    """int64 cells of shape (hours, 6); hours never written are zero and cost nothing to read."""
+    """int64 cells of shape (hours, width); hours never written are zero and cost nothing to read.
+
+    The width is 6, the dimensions of a capacity, unless another is given: shares, in basis points, have 1.
+    """
 
     __slots__ = ("base", "cells")
 
-    def __init__(self, base: int = 0, cells: Vector | None = None) -> None:
+    def __init__(self, base: int = 0, cells: Vector | None = None, *, width: int = WIDTH) -> None:
         self.base = base
-        self.cells: Vector = np.zeros((0, WIDTH), dtype=np.int64) if cells is None else cells
+        self.cells: Vector = np.zeros((0, width), dtype=np.int64) if cells is None else cells
+
+    def copy(self) -> Timeline:
+        return Timeline(self.base, self.cells.copy())
 
     @property
     def end(self) -> int:
         return self.base + len(self.cells)
 
     def read(self, start: int, end: int) -> Vector:
-        """The hours `[start, end)`, shape (end - start, 6). A view where they are all held: do not write to it."""
+        """The hours `[start, end)`, shape (end - start, width). A view where they are all held: do not write to it."""
         if self.base <= start and end <= self.end:
             return self.cells[start - self.base : end - self.base]
-        padded = np.zeros((end - start, WIDTH), dtype=np.int64)
+        padded = np.zeros((end - start, self.cells.shape[1]), dtype=np.int64)
         low, high = max(start, self.base), min(end, self.end)
         if low < high:
             padded[low - start : high - start] = self.cells[low - self.base : high - self.base]
         return padded
 
     def add(self, start: int, end: int, amount: Vector) -> None:
-        """Adds to the hours `[start, end)` one vector of shape (6,), or one an hour, of shape (end - start, 6)."""
+        """Adds to the hours `[start, end)` one vector of shape (width,), or one an hour, (end - start, width)."""
         self._cover(start, end)
         self.cells[start - self.base : end - self.base] += amount
 
     def write(self, start: int, end: int, value: Vector) -> None:
-        """Sets the hours `[start, end)` to one vector of shape (6,)."""
+        """Sets the hours `[start, end)` to one vector of shape (width,), or one an hour, (end - start, width)."""
         self._cover(start, end)
         self.cells[start - self.base : end - self.base] = value
 
@@ -48,10 +54,10 @@ class Timeline:
             return
         if not len(self.cells):
             self.base = start
-            self.cells = np.zeros((end - start, WIDTH), dtype=np.int64)
+            self.cells = np.zeros((end - start, self.cells.shape[1]), dtype=np.int64)
             return
         low = self.base if start >= self.base else start - SLACK_HOURS
         high = self.end if end <= self.end else end + SLACK_HOURS
-        grown = np.zeros((high - low, WIDTH), dtype=np.int64)
+        grown = np.zeros((high - low, self.cells.shape[1]), dtype=np.int64)
         grown[self.base - low : self.end - low] = self.cells
         self.base, self.cells = low, grown

@@ -7,15 +7,18 @@ import contextlib
 import logging
 import math
 from collections.abc import AsyncIterator, Coroutine
+from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Litestar, Response, get
 from litestar.openapi import OpenAPIConfig
 
+from services.command.clock import Clock
 from services.command.handler import CommandHandler
 from services.command.refusals import Refusals
 from services.command.relay import Relay
-from services.command.routes import Commands
+from services.command.routes import CONTROLLERS
+from services.command.routes.submit import new_id
 from services.command.settings import Settings
 from shared.problems import EXCEPTION_HANDLERS
 from shared.telemetry import CONTENT_TYPE, Telemetry
@@ -50,6 +53,8 @@ def create_app(settings: Settings) -> Litestar:
             lambda: relay.last_sequence if relay.leads else math.nan,
         )  # fmt: skip
 
+    clock = Clock(settings.database_url, handler, lambda: datetime.now(UTC), new_id)
+
     @get("/health")
     async def health() -> dict[str, int | None]:
         """The last position that this process has seen, and the last that it has relayed; how many refusals it could
@@ -69,13 +74,16 @@ def create_app(settings: Settings) -> Litestar:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(running(refusals.run()))
             await stack.enter_async_context(running(handler.run()))
+            await stack.enter_async_context(running(clock.run()))
             if relay is not None:
                 await stack.enter_async_context(running(relay.run()))
             yield
 
-    controller = type("BoundCommands", (Commands,), {"handler": handler})
+    controllers = [
+        type(f"Bound{controller.__name__}", (controller,), {"handler": handler}) for controller in CONTROLLERS
+    ]
     return Litestar(
-        [controller, health, metrics],
+        [*controllers, health, metrics],
         lifespan=[lifespan],
         before_send=[telemetry.count],
         logging_config=None,

@@ -17,12 +17,13 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from services.command.domain import Command, ProjectState, decide, evolve
+from services.command.domain import Command, ProjectState, decide, evolve, nearest
 from services.command.domain.commands import Context
 from services.command.snapshots import load_snapshot, save_snapshot, size_of, worth_saving
 from shared.errors import HourbookError, Refused, UnknownId
 from shared.event_store import EventStore, Pending, Stored
 from shared.events import decode_event, encode_event
+from shared.hours import Period
 
 LOST = (
     asyncpg.InterfaceError,
@@ -63,12 +64,17 @@ class KeyReused(HourbookError):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of a command: the events it made, or those that it made when it was first sent (`repeated`)."""
+    """What became of a command: the events it made, or those that it made when it was first sent (`repeated`).
+
+    Of a dry run, the events it would make; or why it would be refused, and the nearest period in which it would not.
+    """
 
     position: int
     version: int
     decided: Sequence[bytes]
     repeated: bool = False
+    refusal: HourbookError | None = None
+    nearest: Period | None = None
 
 
 class Submitted(msgspec.Struct):
@@ -80,6 +86,7 @@ class Submitted(msgspec.Struct):
     request_id: UUID | None
     request_hash: bytes
     answer: asyncio.Future[Answer]
+    dry_run: bool = False
 
 
 class Decided(msgspec.Struct):
@@ -89,6 +96,7 @@ class Decided(msgspec.Struct):
     events: list[Pending]
     version: int
     refusal: HourbookError | None = None
+    preview: Answer | None = None
 
 
 class Loading(msgspec.Struct):
@@ -137,12 +145,17 @@ class CommandHandler:
         context: Context,
         request_id: UUID | None = None,
         request_hash: bytes = b"",
+        *,
+        dry_run: bool = False,
     ) -> Answer:
-        """Waits until the command's events are on the disc. Raises the HourbookError that refuses it."""
+        """Waits until the command's events are on the disc. Raises the HourbookError that refuses it.
+
+        A dry run waits for its turn like any other command, is decided on the same state, and appends nothing.
+        """
         if len(self._waiting) >= self._queue_max:
             raise QueueFull(f"{self._queue_max} commands are waiting; try again in a second")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Submitted(project, command, context, request_id, request_hash, answer))
+        self._waiting.append(Submitted(project, command, context, request_id, request_hash, answer, dry_run))
         self._arrived.set()
         try:
             return await answer
@@ -282,6 +295,9 @@ class CommandHandler:
         for submitted in batch:
             state = self._states[submitted.project]
             self._states.move_to_end(submitted.project)
+            if submitted.dry_run:
+                decided.append(Decided(submitted, [], state.version, preview=_preview(state, submitted)))
+                continue
             try:
                 events = decide(state, submitted.project, submitted.command, submitted.context)
             except HourbookError as refusal:
@@ -318,6 +334,8 @@ class CommandHandler:
             position += len(one.events)
             if one.refusal is not None:
                 _refuse(one.submitted, one.refusal)
+            elif one.preview is not None:
+                _resolve(one.submitted, msgspec.structs.replace(one.preview, position=position))
             else:
                 _resolve(one.submitted, Answer(position, one.version, [event.data for event in one.events]))
         self.head = max(self.head, position)
@@ -366,6 +384,16 @@ class CommandHandler:
             with contextlib.suppress(Exception):
                 self._store.connection.terminate()
             self._store = None
+
+
+def _preview(state: ProjectState, submitted: Submitted) -> Answer:
+    """What the command would make of the state; the state is as it was."""
+    try:
+        events = decide(state, submitted.project, submitted.command, submitted.context)
+    except HourbookError as refusal:
+        near = nearest(state, submitted.command, submitted.context)
+        return Answer(0, state.version, [], refusal=refusal, nearest=near)
+    return Answer(0, state.version, [encode_event(event) for event in events])
 
 
 def _answer_of(stored: list[Stored], *, repeated: bool = False) -> Answer:

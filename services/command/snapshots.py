@@ -6,6 +6,7 @@ away when this code does not understand it.
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -14,21 +15,47 @@ import msgspec
 import numpy as np
 
 from services.command.domain import ProjectState
-from services.command.domain.state import Claim, Pool
-from shared.capacity import DIMENSIONS, Capacity
+from services.command.domain.state import Account, Booking, Claim, Pool, Resize
+from shared.capacity import Capacity
+from shared.events import Layout, Limits
 from shared.hours import Period
 from shared.timeline import Timeline
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
-FORMAT = 1
+FORMAT = 2
 TAIL_MIN = 1000  # a shorter replay is not worth a snapshot
 TAIL_SHARE = 0.1
 
-SavedTimeline = tuple[int, bytes]
-SavedPool = tuple[str | None, Period | None, SavedTimeline, SavedTimeline]
-SavedClaim = tuple[bytes, str, int, int, Capacity]
+
+class SavedTimeline(msgspec.Struct, array_like=True, frozen=True):
+    base: int
+    width: int
+    cells: bytes
+
+
+class SavedPool(msgspec.Struct, array_like=True, frozen=True):
+    parent: str | None
+    period: Period | None
+    size: SavedTimeline
+    free: SavedTimeline
+    shares: SavedTimeline
+    beyond_hours: int | None
+    layout: Layout | None
+    growth: SavedTimeline | None
+    growth_order: int
+
+
+class SavedAccount(msgspec.Struct, array_like=True, frozen=True):
+    limits: Limits
+    open: bool
+    held: SavedTimeline
+    shares: dict[str, SavedTimeline]
+
+
+SavedGrant = tuple[bytes, str, int, int, Capacity]
+SavedBooking = tuple[bytes, str, str, int, int, int, Capacity, int, int, bool]
 
 
 class Saved(msgspec.Struct, array_like=True, frozen=True):
@@ -37,34 +64,65 @@ class Saved(msgspec.Struct, array_like=True, frozen=True):
     format: int
     name: str | None
     pools: dict[str, SavedPool]
-    grants: list[SavedClaim]
-    bookings: list[SavedClaim]
+    grants: list[SavedGrant]
+    bookings: list[SavedBooking]
+    templates: dict[str, list[Capacity]]
+    accounts: dict[str, SavedAccount]
+    requests: dict[UUID, Resize]
 
 
-_encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Saved)
+class _Format(msgspec.Struct, array_like=True):
+    format: int
+
+
+_encoder, _decoder, _format = (
+    msgspec.msgpack.Encoder(),
+    msgspec.msgpack.Decoder(Saved),
+    msgspec.msgpack.Decoder(_Format),
+)
 
 
 def encode_state(state: ProjectState) -> bytes:
-    pools: dict[str, SavedPool] = {
-        name: (pool.parent, pool.period, _saved(pool.size), _saved(pool.free)) for name, pool in state.pools.items()
-    }
-    return _encoder.encode(Saved(FORMAT, state.name, pools, _claims(state.grants), _claims(state.bookings)))
+    pools = {
+        name: SavedPool(
+            pool.parent, pool.period, _saved(pool.size), _saved(pool.free), _saved(pool.shares), pool.beyond_hours,
+            pool.layout, None if pool.growth is None else _saved(pool.growth), pool.growth_order,
+        )
+        for name, pool in state.pools.items()
+    }  # fmt: skip
+    accounts = {
+        name: SavedAccount(
+            account.limits, account.open, _saved(account.held),
+            {pool: _saved(timeline) for pool, timeline in account.shares.items()},
+        )
+        for name, account in state.accounts.items()
+    }  # fmt: skip
+    grants = [(key.bytes, *msgspec.structs.astuple(grant)) for key, grant in state.grants.items()]
+    bookings = [(key.bytes, *msgspec.structs.astuple(booking)) for key, booking in state.bookings.items()]
+    return _encoder.encode(
+        Saved(FORMAT, state.name, pools, grants, bookings, state.templates, accounts, state.requests)
+    )
 
 
 def decode_state(saved: bytes, version: int) -> ProjectState:
     """Raises msgspec.DecodeError on what another version of this code has written."""
+    if (written := _format.decode(saved).format) != FORMAT:
+        raise msgspec.DecodeError(f"a snapshot of format {written}, not {FORMAT}")
     held = _decoder.decode(saved)
-    if held.format != FORMAT:
-        raise msgspec.DecodeError(f"a snapshot of format {held.format}, not {FORMAT}")
+    bookings = {
+        UUID(bytes=key): Booking(intern(pool), intern(account), began, start, end, capacity, share, order, tentative)
+        for key, pool, account, began, start, end, capacity, share, order, tentative in held.bookings
+    }
     return ProjectState(
         version=version,
         name=held.name,
-        pools={
-            name: Pool(parent=parent, period=period, size=_timeline(size), free=_timeline(free))
-            for name, (parent, period, size, free) in held.pools.items()
-        },
+        pools={name: _pool(pool) for name, pool in held.pools.items()},
         grants={UUID(bytes=key): Claim(pool, start, end, amount) for key, pool, start, end, amount in held.grants},
-        bookings={UUID(bytes=key): Claim(pool, start, end, amount) for key, pool, start, end, amount in held.bookings},
+        bookings=bookings,
+        templates=held.templates,
+        accounts={name: _account(account) for name, account in held.accounts.items()},
+        requests=held.requests,
+        tentative={key: None for key, booking in bookings.items() if booking.tentative},
     )
 
 
@@ -100,18 +158,29 @@ def worth_saving(replayed: int, version: int) -> bool:
 
 def size_of(state: ProjectState) -> int:
     """Roughly the bytes that a state holds in memory."""
-    cells = sum(pool.size.cells.nbytes + pool.free.cells.nbytes for pool in state.pools.values())
-    return cells + 1000 * len(state.pools) + 400 * (len(state.grants) + len(state.bookings))
-
-
-def _claims(claims: dict[UUID, Claim]) -> list[SavedClaim]:
-    return [(key.bytes, claim.pool, claim.start, claim.end, claim.capacity) for key, claim in claims.items()]
+    cells = sum(
+        pool.size.cells.nbytes + pool.free.cells.nbytes + pool.shares.cells.nbytes for pool in state.pools.values()
+    )
+    held = sum(account.held.cells.nbytes for account in state.accounts.values())
+    return cells + held + 1000 * len(state.pools) + 400 * (len(state.grants) + len(state.bookings))
 
 
 def _saved(timeline: Timeline) -> SavedTimeline:
-    return timeline.base, timeline.cells.astype("<i8").tobytes()
+    return SavedTimeline(timeline.base, timeline.cells.shape[1], timeline.cells.astype("<i8").tobytes())
 
 
 def _timeline(saved: SavedTimeline) -> Timeline:
-    base, cells = saved
-    return Timeline(base, np.frombuffer(cells, dtype="<i8").astype(np.int64).reshape(-1, len(DIMENSIONS)))
+    cells = np.frombuffer(saved.cells, dtype="<i8").astype(np.int64).reshape(-1, saved.width)
+    return Timeline(saved.base, cells)
+
+
+def _pool(saved: SavedPool) -> Pool:
+    return Pool(
+        saved.parent, saved.period, _timeline(saved.size), _timeline(saved.free), _timeline(saved.shares),
+        saved.beyond_hours, saved.layout, None if saved.growth is None else _timeline(saved.growth), saved.growth_order,
+    )  # fmt: skip
+
+
+def _account(saved: SavedAccount) -> Account:
+    shares = {pool: _timeline(timeline) for pool, timeline in saved.shares.items()}
+    return Account(saved.limits, saved.open, _timeline(saved.held), shares)

@@ -12,8 +12,9 @@ import msgspec
 import nats.errors
 from nats.aio.client import Client
 
+from services.projector.rows.copying import Connection
 from services.projector.source import Source
-from services.projector.tables import Connection, Generation, Moved, load_generation, park, prepare, write_batch
+from services.projector.tables import Generation, Moved, load_generation, park, prepare, write_batch
 from shared.event_store import EventStore
 
 log = logging.getLogger(__name__)

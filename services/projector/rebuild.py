@@ -10,7 +10,8 @@ import asyncpg
 import msgspec
 
 from services.projector.consumer import apply
-from services.projector.tables import Connection, Generation, load_generation, prepare, write_batch
+from services.projector.rows.copying import Connection
+from services.projector.tables import Generation, load_generation, prepare, write_batch
 
 BATCH_MAX = 50_000
 OLD_QUERIES_S = 1.0

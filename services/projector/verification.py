@@ -15,7 +15,8 @@ import msgspec
 
 from services.projector.consumer import UNAPPLICABLE, Parked, apply
 from services.projector.rebuild import CREATE, DROP, alone
-from services.projector.tables import Connection, Generation, load_generation, prepare, write_batch
+from services.projector.rows.copying import Connection
+from services.projector.tables import Generation, load_generation, prepare, write_batch
 from shared.audit.notes import BadNote, Verifier, open_checkpoint, verifier_of
 from shared.audit.store import latest_checkpoint, read_keys
 from shared.merkle import Tree, hash_leaves
@@ -222,12 +223,12 @@ async def replay(connection: Connection, report: Report, progress: Progress) -> 
 
 
 async def compare(connection: Connection, fresh: Generation) -> list[Model]:
-    """Draws level with the live generation and compares, in one snapshot. In one batch: a commit clears what is staged."""
+    """Draws level with the live generation and compares, in one snapshot and one batch."""
     async with connection.transaction(isolation="repeatable_read"):
         record = await connection.fetchrow(LIVE)
         assert record is not None
         live, position = record
-        if stored := await connection.fetchval(BATCH, fresh.position, position):
+        if stored := await connection.fetchval(BATCH, fresh.position, position):  # one: a commit clears what is staged
             await write_batch(connection, fresh, stored, live=False)
         compared = await connection.fetch(COMPARE, live, fresh.number)
     return [Model(model, cells, different, examples or []) for model, cells, different, examples in compared]

@@ -7,10 +7,10 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from aiohttp import ClientError, ClientSession, ClientTimeout
 from rich.console import Console
 from rich.table import Table
 
+from shared.cli.client import DEFAULT_URL, UNUSABLE, Client, Done, decoded, unusable
 from shared.cli.failure import Failure
 
 PROJECT = "demo-january-2020"
@@ -18,8 +18,6 @@ ACTOR = "hourbook demo"
 GRANTED = 10
 BOOKINGS = 6
 EXPECTED = (9, 8, 7, 6, 5, 4, 4, 4, 4, 4, 4, 5, 6, 7, 8, 9, *[10] * 15)
-TIMEOUT_S = 20.0
-TRIES, TRY_AGAIN_S = 10, 1.0
 
 
 class _Block(msgspec.Struct):
@@ -32,13 +30,7 @@ class _Calendar(msgspec.Struct):
     blocks: list[_Block]
 
 
-class _Done(msgspec.Struct):
-    position: int = 0
-    detail: str = ""
-    code: str = ""
-
-
-def demo(*, url: str = "http://127.0.0.1:8080") -> None:
+def demo(*, url: str = DEFAULT_URL) -> None:
     """Load the notes' example, January 2020, and draw what is available on each day.
 
     Parameters
@@ -48,10 +40,9 @@ def demo(*, url: str = "http://127.0.0.1:8080") -> None:
     """
     console = Console(highlight=False)
     try:
-        calendar = asyncio.run(load_and_read(url.rstrip("/"), console))
-    except (ClientError, OSError, TimeoutError, ValueError) as error:
-        words = str(error) or type(error).__name__
-        raise Failure(f"{url} cannot be used: {words}. Does `hourbook up` run? --url says where") from None
+        calendar = asyncio.run(load_and_read(url, console))
+    except UNUSABLE as error:
+        raise unusable(url, error) from None
     draw(calendar, console)
     days = tuple(block.available["min"]["cores"] for block in calendar.blocks)
     if days != EXPECTED:
@@ -60,24 +51,19 @@ def demo(*, url: str = "http://127.0.0.1:8080") -> None:
 
 async def load_and_read(url: str, console: Console) -> _Calendar:
     position = 0
-    async with ClientSession(timeout=ClientTimeout(total=TIMEOUT_S)) as session:
+    async with Client(url, ACTOR) as client:
         for path, body in commands():
-            status, done = await send(session, url, path, body)
+            status, done = await send(client, path, body)
             position = max(position, done.position)
             said = "new" if status == HTTPStatus.CREATED else "was there"
             console.print(f"POST {path} {msgspec.json.encode(body).decode()}: {said}", markup=False, soft_wrap=True)
         query = {
             "project": PROJECT, "range": "2020-01-01,2020-01-31", "grain": "day", "min_position": str(position),
         }  # fmt: skip
-        for _ in range(TRIES):
-            async with session.get(f"{url}/available/select", params=query) as answer:
-                body_read = await answer.read()
-                if answer.status == HTTPStatus.OK:
-                    return msgspec.json.decode(body_read, type=_Calendar)
-            if answer.status not in (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE):
-                break
-            await asyncio.sleep(TRY_AGAIN_S)
-        raise Failure(f"GET /available/select answers {answer.status}: {_problem(body_read).detail}")
+        status, body_read = await client.get("/available/select", query)
+    if status != HTTPStatus.OK:
+        raise Failure(f"GET /available/select answers {status}: {decoded(body_read).detail}")
+    return msgspec.json.decode(body_read, type=_Calendar)
 
 
 def commands() -> list[tuple[str, dict[str, Any]]]:
@@ -95,22 +81,11 @@ def commands() -> list[tuple[str, dict[str, Any]]]:
     ]  # fmt: skip
 
 
-async def send(session: ClientSession, url: str, path: str, body: dict[str, Any]) -> tuple[int, _Done]:
-    """Sends a command until its outcome is known: with its key, sending it again is safe."""
-    key = f"{PROJECT}{path}/{body.get('account', '')}"
-    headers = {"Idempotency-Key": key, "X-Hourbook-Actor": ACTOR}
-    for _ in range(TRIES):
-        async with session.post(url + path, json=body, headers=headers) as answer:
-            status, answered = answer.status, await answer.read()
-        if status in (HTTPStatus.OK, HTTPStatus.CREATED):
-            return status, msgspec.json.decode(answered, type=_Done)
-        if status not in (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE):
-            break
-        await asyncio.sleep(TRY_AGAIN_S)
-    refusal = _problem(answered)
-    if refusal.code == "already_exists":
-        return status, refusal
-    raise Failure(f"POST {path} answers {status}: {refusal.detail}")
+async def send(client: Client, path: str, body: dict[str, Any]) -> tuple[int, Done]:
+    status, done = await client.post(path, body, f"{PROJECT}{path}/{body.get('account', '')}")
+    if status in (HTTPStatus.OK, HTTPStatus.CREATED) or done.code == "already_exists":
+        return status, done
+    raise Failure(f"POST {path} answers {status}: {done.detail}")
 
 
 def draw(calendar: _Calendar, console: Console) -> None:
@@ -123,10 +98,3 @@ def draw(calendar: _Calendar, console: Console) -> None:
         free = block.available["min"]["cores"]
         table.add_row(block.start[:10], str(free), f"[green]{'█' * free}[/green][dim]{'░' * (GRANTED - free)}[/dim]")
     console.print(table)
-
-
-def _problem(body: bytes) -> _Done:
-    try:
-        return msgspec.json.decode(body, type=_Done)
-    except msgspec.DecodeError:
-        return _Done(detail=body[:200].decode(errors="replace"))

@@ -79,6 +79,32 @@ audit = App(name="audit", help="Prove the history: verify it, export it, make th
 for name, text in AUDIT.items():
     audit.command(f"shared.cli.audit:{name}", name=name, help=text)
 app.command(audit)
+IMPORTS = {
+    "nova": """Make grants of Nova's quotas, and templates of its flavors.""",
+    "blazar": """Make grants of Blazar's leases.""",
+    "magnum": """Make clusters of Magnum's, and note resize requests.""",
+}
+importing = App(
+    name="import",
+    help="""Take over what OpenStack's own APIs answer.
+
+The files are JSON as Nova, Blazar and Magnum answer it. A second import of the same changes nothing; what has changed
+since is changed from the next whole hour on. Each thing is reported: created, changed, already there, refused by
+Hourbook (then the exit status is 1), or not mapped, and why.""",
+)
+for name, text in IMPORTS.items():
+    importing.command(f"shared.cli.importing:{name}", name=name, help=text)
+app.command(importing)
+syncing = App(name="sync", help="Take over what is somewhere else now, as often as it is run.")
+syncing.command(
+    "shared.cli.syncing:openstack", name="openstack",
+    help="""Take over an OpenStack project: its quota, flavors, leases and clusters.
+
+The cloud is one of clouds.yaml, or what the OS_ variables name; it is asked, and never changed. What is there already
+is left alone, what has changed is changed from the next whole hour on, and what an earlier sync or import made and is
+gone at Blazar or Magnum ends. It needs `pip install hourbook[openstack]`.""",
+)  # fmt: skip
+app.command(syncing)
 
 
 def main() -> None:

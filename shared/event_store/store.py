@@ -64,7 +64,10 @@ BY_REQUESTS = """
 SELECT position, stream, version, command_id, request_id, request_hash, type, data
 FROM event WHERE request_id = ANY ($1) ORDER BY position
 """
-STREAM_OF = "SELECT stream FROM event WHERE command_id = $1 LIMIT 1"
+STREAM_OF = """
+SELECT stream FROM event WHERE command_id <= $1 AND command_id >= $2 ORDER BY command_id DESC, ordinal DESC LIMIT 1
+"""
+OCCURRENCES_MAX = 500
 LOCK = "SELECT pg_advisory_xact_lock(7310579630513578615)"
 BY_COMMANDS = """
 SELECT position, stream, version, command_id, request_id, request_hash, type, data
@@ -132,8 +135,12 @@ class EventStore:
         return found
 
     async def stream_of(self, command_id: UUID) -> str | None:
-        """The stream that a command wrote to. A grant's and a booking's id is its command's: this finds its project."""
-        stream: str | None = await self.connection.fetchval(STREAM_OF, command_id)
+        """The stream that a command wrote to. A grant's and a booking's id is its command's: this finds its project.
+
+        An occurrence's id is its series' and its number; so the command may be a few ids before it.
+        """
+        lowest = UUID(int=max(0, command_id.int - OCCURRENCES_MAX))
+        stream: str | None = await self.connection.fetchval(STREAM_OF, command_id, lowest)
         return stream
 
     async def lock(self) -> None:

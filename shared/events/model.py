@@ -8,12 +8,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 
-from shared.capacity import Capacity
+from shared.capacity import NOTHING, WHOLE, Capacity, Count
 from shared.events.upcasting import EventDecoder, First, Upcasters
+
+BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=WHOLE)]
+
+
+class Overcommit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A pool's policy: hours at least `beyond_hours` after the next whole hour may be promised more than they have."""
+
+    beyond_hours: Annotated[int, msgspec.Meta(ge=1, le=87_672)]
+
+
+Policy = Literal["never"] | Overcommit
+
+
+class FromTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The template that a booking's capacity was resolved from: `count` times the capacity of this version."""
+
+    name: str
+    version: int
+    count: int = 1
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a Magnum cluster is made of: masters of one flavor, workers of another. Flavors are templates."""
+
+    masterflavor: str
+    mastercount: int
+    workerflavor: str
+    workercount: int
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, forbid_unknown_fields=True):
+    """What an account may take of a project; a limit or a dimension left out is none.
+
+    `capacity` bounds what is held in any one hour, `monthly_hours` the resource-hours of a calendar month (UTC), per
+    dimension; `ahead_hours` how long before its start a booking is made, `duration_hours` how long it is.
+    """
+
+    capacity: dict[str, Count] | None = None
+    monthly_hours: dict[str, Annotated[int, msgspec.Meta(ge=0, le=10**15)]] | None = None
+    ahead_hours: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    duration_hours: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type"):
@@ -28,8 +70,10 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class ProjectCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ProjectCreated"):
+    """`overcommit` holds for the project and all its clusters but those that have a policy of their own."""
+
     name: str
-    overcommit: str = "never"
+    overcommit: Policy = "never"
 
 
 class GrantCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="GrantCreated"):
@@ -52,7 +96,10 @@ class GrantWithdrawn(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class ClusterCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterCreated"):
-    """A cluster of `capacity` is drawn from `parent` (a project or a cluster) in `[start, end)`."""
+    """A cluster of `capacity` is drawn from `parent` (a project or a cluster) in `[start, end)`.
+
+    `overcommit` None: the parent's policy. `tentative`: some hour of the parent has not got it (yet).
+    """
 
     cluster: str
     parent: str
@@ -60,43 +107,188 @@ class ClusterCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc
     start: datetime
     end: datetime
     capacity: Capacity
+    overcommit: Policy | None = None
+    layout: Layout | None = None
+    tentative: bool = False
 
 
 class ClusterResized(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterResized"):
-    """The cluster's size is `capacity` in `[start, end)`; after it, the sizes planned before stand again."""
+    """The cluster's size is `capacity` in `[start, end)`; after it, the sizes planned before stand again.
+
+    `request` names the ClusterResizeRequested that this applies, if there was one. `lapsed`: the ledger itself cut the
+    size back, because the parent was still over-committed when the hour came near.
+    """
 
     cluster: str
     start: datetime
     end: datetime
     capacity: Capacity
+    layout: Layout | None = None
+    request: UUID | None = None
+    tentative: bool = False
+    lapsed: bool = False
+
+
+class ClusterConfirmed(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterConfirmed"):
+    """What the cluster took tentatively of its parent is there now."""
+
+    cluster: str
+
+
+class ClusterResizeRequested(
+    Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterResizeRequested"
+):
+    """Somebody asked for this size; nothing changes until the resize is applied, or has failed."""
+
+    request: UUID
+    cluster: str
+    start: datetime
+    end: datetime
+    capacity: Capacity
+    layout: Layout | None = None
+
+
+class ClusterResizeFailed(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterResizeFailed"):
+    """The request came to nothing; `error` says why."""
+
+    request: UUID
+    cluster: str
+    error: str
+
+
+class TemplateCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="TemplateCreated"):
+    """A version of a named capacity. Later versions change no booking made from this one."""
+
+    template: str
+    version: int
+    capacity: Capacity
+
+
+class AccountCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="AccountCreated"):
+    """From the first of these on, the project takes bookings only of accounts that are open."""
+
+    account: str
+    name: str
+    limits: Limits = Limits()
+
+
+class AccountLimitsSet(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="AccountLimitsSet"):
+    """`limits` take the place of all limits before, for what is booked from now on."""
+
+    account: str
+    limits: Limits
+
+
+class AccountClosed(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="AccountClosed"):
+    """The account books nothing more; what it holds stays."""
+
+    account: str
+
+
+class Skipped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An occurrence that was not booked, and why."""
+
+    start: datetime
+    end: datetime
+    why: str
+
+
+class SeriesCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="SeriesCreated"):
+    """A recurring booking was asked for; the BookingCreated after it are its occurrences, but for those `skipped`."""
+
+    series: UUID
+    pool: str
+    account: str
+    rrule: str
+    timezone: str
+    skipped: tuple[Skipped, ...] = ()
 
 
 class BookingCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingCreated"):
-    """`account` holds `capacity` of `pool` in `[start, end)`."""
+    """`account` holds `capacity` of `pool` in `[start, end)`, or `share` basis points of its size, whatever that is.
+
+    `tentative`: some hour has not got it (yet). `series` names the recurring booking that it is an occurrence of.
+    """
 
     booking: UUID
     pool: str
     account: str
     start: datetime
     end: datetime
-    capacity: Capacity
+    capacity: Capacity = NOTHING
+    share: BasisPoints = 0
+    template: FromTemplate | None = None
+    tentative: bool = False
+    series: UUID | None = None
+
+
+class BookingAmended(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingAmended"):
+    """The booking gives back `from_capacity` and `from_share` in `[from_start, from_end)`, the part that had not begun,
+    and holds `capacity` and `share` in `[start, end)` instead. What it held before `from_start` is untouched."""
+
+    booking: UUID
+    pool: str
+    account: str
+    from_start: datetime
+    from_end: datetime
+    start: datetime
+    end: datetime
+    from_capacity: Capacity = NOTHING
+    from_share: BasisPoints = 0
+    capacity: Capacity = NOTHING
+    share: BasisPoints = 0
+    template: FromTemplate | None = None
+    tentative: bool = False
 
 
 class BookingCancelled(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingCancelled"):
-    """`capacity` goes back to `pool` in `[start, end)`, the part of the booking that had not begun."""
+    """`capacity` and `share` go back to `pool` in `[start, end)`, the part of the booking that had not begun."""
 
     booking: UUID
     pool: str
     start: datetime
     end: datetime
-    capacity: Capacity
+    capacity: Capacity = NOTHING
+    share: BasisPoints = 0
+
+
+class BookingLapsed(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingLapsed"):
+    """As BookingCancelled, by the ledger itself: the hours were still over-committed when they came near."""
+
+    booking: UUID
+    pool: str
+    start: datetime
+    end: datetime
+    capacity: Capacity = NOTHING
+    share: BasisPoints = 0
+
+
+class BookingConfirmed(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingConfirmed"):
+    """What was tentative is there now, in every hour of the booking."""
+
+    booking: UUID
+    pool: str
+
+
+class BookingContested(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingContested"):
+    """A confirmed booking is tentative: capacity that it relied on was withdrawn in an hour that is still far off."""
+
+    booking: UUID
+    pool: str
 
 
 Event = (
-    ProjectCreated | GrantCreated | GrantWithdrawn | ClusterCreated | ClusterResized | BookingCreated | BookingCancelled
-)
+    ProjectCreated | GrantCreated | GrantWithdrawn
+    | ClusterCreated | ClusterResized | ClusterConfirmed | ClusterResizeRequested | ClusterResizeFailed
+    | TemplateCreated | AccountCreated | AccountLimitsSet | AccountClosed
+    | SeriesCreated | BookingCreated | BookingAmended | BookingCancelled
+    | BookingLapsed | BookingConfirmed | BookingContested
+)  # fmt: skip
 EVENT_TYPES: tuple[type[Recorded], ...] = (
-    ProjectCreated, GrantCreated, GrantWithdrawn, ClusterCreated, ClusterResized, BookingCreated, BookingCancelled,
+    ProjectCreated, GrantCreated, GrantWithdrawn,
+    ClusterCreated, ClusterResized, ClusterConfirmed, ClusterResizeRequested, ClusterResizeFailed,
+    TemplateCreated, AccountCreated, AccountLimitsSet, AccountClosed,
+    SeriesCreated, BookingCreated, BookingAmended, BookingCancelled, BookingLapsed, BookingConfirmed, BookingContested,
 )  # fmt: skip
 
 # What stored events of older versions become: `("GrantCreated", 1)` names what makes its version 2 of version 1.

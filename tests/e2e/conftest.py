@@ -20,3 +20,11 @@ def system(own_directory: Path, backend: Backend) -> Iterator[System]:
         yield system
     finally:
         system.stop()
+
+
+@pytest.fixture
+def tmp_path(own_directory: Path) -> Path:
+    """A folder that another user reaches, as pytest's own is not once a second session of it has begun."""
+    path = own_directory / uuid4().hex
+    path.mkdir()
+    return path

@@ -163,7 +163,7 @@ async def test_a_start_that_takes_longer_than_patience_gets_there_all_the_same(d
     connection = await asyncpg.connect(database_url)
     await connection.execute("DELETE FROM snapshot")
     await connection.close()
-    async with running(database_url, patience_s=0.03) as handler, asyncio.timeout(30):
+    async with running(database_url, patience_s=0.1) as handler, asyncio.timeout(60):
         while True:
             with contextlib.suppress(StoreUnavailable):
                 await send(handler, booking())

@@ -22,7 +22,7 @@ from services.query.event_routes import BATCH, CSV, FORMS, NDJSON, batches
 from services.query.search import NOT_INDEXED_MAX, Sought, read_found
 from services.query.settings import Settings
 from shared.event_store import EventStore, Pending
-from shared.events import BookingCancelled, BookingCreated, Event, GrantCreated, encode_event
+from shared.events import BookingAmended, BookingCancelled, BookingCreated, Event, GrantCreated, encode_event
 from tests.histories import append_history, history
 from tests.listening import listening
 
@@ -48,10 +48,12 @@ async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
 def told(seed: int, length: int) -> list[Event]:
     """A random history in which several people have accounts, and some say why."""
     chance = random.Random(seed)
-    events = []
+    events, accounts = [], dict[Any, str]()
     for event in history(seed, length):
         if isinstance(event, BookingCreated):
-            event = msgspec.structs.replace(event, account=chance.choice(["ada", "grace", "émilie"]))
+            accounts[event.booking] = chance.choice(["ada", "grace", "émilie"])
+        if isinstance(event, BookingCreated | BookingAmended):
+            event = msgspec.structs.replace(event, account=accounts[event.booking])
         events.append(msgspec.structs.replace(event, reason=chance.choice([None, 'so, they "said"\n'])))
     return events
 
@@ -67,7 +69,8 @@ def about(events: list[Event]) -> list[dict[str, Any]]:
         cluster = getattr(event, "cluster", None)
         rows.append({
             "position": position, "project": event.project, "type": type(event).__name__, "actor": event.actor,
-            "account": accounts.get(booking), "pool": getattr(event, "pool", None) or cluster or event.project,
+            "account": getattr(event, "account", None) or accounts.get(booking),
+            "pool": getattr(event, "pool", None) or cluster or event.project,
             "entity": str(booking or getattr(event, "grant", None) or cluster or event.project), "at": event.at,
         })  # fmt: skip
     return rows

@@ -15,9 +15,18 @@ from services.projector.rebuild import AlreadyRebuilding, rebuild
 from services.projector.tables import Moved, load_generation, prepare, write_batch
 from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore
-from shared.events import encode_event
+from shared.events import EVENT_TYPES, encode_event
 from shared.jetstream import STREAM
-from tests.histories import append_history, history, oracle, table
+from tests.histories import (
+    append_history,
+    held,
+    held_rows,
+    history,
+    oracle,
+    overcommitting,
+    short_hours,
+    table,
+)
 
 BOUND_S = 30
 
@@ -52,12 +61,33 @@ async def level(store: EventStore) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_in_any_batches_the_table_is_what_the_notes_query_gives(store: EventStore, seed: int) -> None:
-    events = history(seed, 400)
+    events = history(seed, 1500)
     stored = [encode_event(event) for event in events]
     generation = await load_generation(store.connection)
     while generation.position < len(stored):
         batch = 1 + (generation.position * 7 + seed) % 60
         await write_batch(store.connection, generation, stored[generation.position :][:batch])
+    hours = await oracle(store.connection, events)
+    assert await table(store.connection) == hours
+    pools = overcommitting(events)
+    short = [(row[0], row[1]) for row in hours if row[0] in pools and min(row[-6:]) < 0]
+    assert await short_hours(store.connection) == short
+    assert await held_rows(store.connection) == held(events)
+
+
+def test_the_histories_make_every_type_of_event() -> None:
+    assert {type(event) for seed in range(6) for event in history(seed, 1500)} == set(EVENT_TYPES)
+
+
+async def test_a_rebuild_of_thousands_of_events_of_every_type_is_what_was_live(
+    store: EventStore, database_url: str
+) -> None:
+    events = history(99, 4000, projects=3)
+    await append_history(store, events)
+    generation = await load_generation(store.connection)
+    while events_after := await store.after(generation.position, 37):
+        await write_batch(store.connection, generation, [event.data for event in events_after])
+    assert (await rebuild(database_url)).differences == []
     assert await table(store.connection) == await oracle(store.connection, events)
 
 

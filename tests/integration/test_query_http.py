@@ -72,7 +72,7 @@ async def serving(settings: Settings) -> AsyncIterator[Client]:
 async def add_pool(database: Database, pool: int, name: str, parent: int | None) -> None:
     period = [at("2030-01-01T00"), at("2030-01-03T00")] if parent else [None, None]
     await database.execute(
-        "INSERT INTO pool VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, 7)",
+        "INSERT INTO pool VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, 7, NULL, false, 0)",
         pool, name, parent, name.split(".")[0], name.title(), "cluster" if parent else "project", *period,
     )  # fmt: skip
 
@@ -84,7 +84,7 @@ async def add_hours(
     await database.execute(
         """
         INSERT INTO availability_hour
-        SELECT 1, $1, $2::timestamptz + (n - 1) * interval '1 hour', 0, g, g * 1024, 0, 0, 0, 0, b, b * 1024, 0, 0, 0
+        SELECT 1, $1, $2::timestamptz + (n - 1) * interval '1 hour', 0, g, g * 1024, 0, 0, 0, 0, b, b * 1024, 0, 0, 0, 0
         FROM unnest($3::bigint[], $4::bigint[]) WITH ORDINALITY AS x (g, b, n)
         """,
         pool, at(start), granted, booked or [0] * len(granted),
@@ -93,8 +93,9 @@ async def add_hours(
 
 async def add_item(database: Database, table: str, start: str, end: str, cores: int, origin: str | None) -> UUID:
     item = uuid4()
+    rest = ", 0, false, 0, 0, 0" if table == "live_booking" else ""
     await database.execute(
-        f"INSERT INTO {table} VALUES (1, $1, 1, $2, $3, 0, $4, 0, 0, 0, 0, 'ada', $5)",
+        f"INSERT INTO {table} VALUES (1, $1, 1, $2, $3, 0, $4, 0, 0, 0, 0, 'ada', $5{rest})",
         item, at(start), at(end), cores, origin,
     )  # fmt: skip
     return item
@@ -313,7 +314,8 @@ async def test_another_generation_is_another_answer(client: Client, database: Da
     async with database.transaction():
         assert await database.fetchval("SELECT create_generation()") == 2
         await database.execute(
-            "INSERT INTO pool SELECT 2, pool, id, parent, project, name, kind, starts, ends, touched FROM pool"
+            "INSERT INTO pool SELECT 2, pool, id, parent, project, name, kind, starts, ends, touched, NULL, false, 0"
+            " FROM pool"
         )
         await database.execute("UPDATE generation SET live = false WHERE generation = 1")
         await database.execute("UPDATE generation SET live = true, position = 7 WHERE generation = 2")

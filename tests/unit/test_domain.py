@@ -1,7 +1,7 @@
 """Given events, when a command, then events or the exact refusal."""
 
-from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from datetime import timedelta
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -10,19 +10,13 @@ from hypothesis import strategies as st
 
 from services.command.domain import (
     CancelBooking,
-    Command,
-    CreateBooking,
-    CreateCluster,
-    CreateGrant,
     CreateProject,
     ProjectState,
     ResizeCluster,
     WithdrawGrant,
-    decide,
     evolve,
 )
-from services.command.domain.commands import Context
-from shared.capacity import NOTHING, Capacity
+from shared.capacity import NOTHING
 from shared.errors import (
     AlreadyExists,
     CapacityExceeded,
@@ -32,48 +26,8 @@ from shared.errors import (
     PastIsImmutable,
     UnknownId,
 )
-from shared.events import Event, decode_event, encode_event
-from shared.hours import Period, hour_of, instant_of
-
-T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
-BEFORE = datetime(2029, 12, 31, tzinfo=UTC)
-
-
-def cores(count: int) -> Capacity:
-    return Capacity(cores=count)
-
-
-class Project:
-    """A project in memory, driven as the command handler drives it."""
-
-    def __init__(self) -> None:
-        self.state, self.history, self.now = ProjectState(), list[Event](), BEFORE
-        self.do(CreateProject(project="gaia", name="Gaia"))
-
-    def do(self, command: Command) -> list[Event]:
-        context = Context(command=uuid4(), actor="ada", at=self.now)
-        events = decide(self.state, "gaia", command, context)
-        for event in events:
-            self.state = evolve(self.state, decode_event(encode_event(event)))
-        self.history += events
-        return events
-
-    def grant(self, start: int, end: int, count: int) -> UUID:
-        grant = uuid4()
-        self.do(CreateGrant(grant=grant, period=Period(T0 + start, T0 + end), capacity=cores(count)))
-        return grant
-
-    def book(self, start: int, end: int, count: int, pool: str = "gaia") -> UUID:
-        booking, period = uuid4(), Period(T0 + start, T0 + end)
-        self.do(CreateBooking(booking=booking, pool=pool, account="ada", period=period, capacity=cores(count)))
-        return booking
-
-    def cluster(self, name: str, start: int, end: int, count: int, parent: str = "gaia") -> None:
-        period = Period(T0 + start, T0 + end)
-        self.do(CreateCluster(cluster=name, parent=parent, kind="magnum", period=period, capacity=cores(count)))
-
-    def free(self, start: int, end: int, pool: str = "gaia") -> list[int]:
-        return list(self.state.pools[pool].free.read(T0 + start, T0 + end)[:, 1])
+from shared.hours import instant_of
+from tests.project import T0, Project, cores
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from services.projector.projections import fold
+from services.projector.projections import Known, fold
 from services.projector.projections.pools import Pools
 from shared.events import (
     EVENT_TYPES,
@@ -55,8 +55,9 @@ DECODER: EventDecoder[Any] = EventDecoder(KINDS, UPCASTERS)
 
 
 def table(events: list[Event]) -> list[tuple[int, list[int], list[list[int]]]]:
-    """What the events make of the hours: those without resizes, which need no table beside them."""
-    changes = fold(Pools(), {}, 1, [event for event in events if type(event).__name__ != "ClusterResized"])
+    """What the events make of the hours: those without what needs a table beside them."""
+    alone = [event for event in events if type(event).__name__ not in ("ClusterResized", "BookingAmended")]
+    changes = fold(Pools(), Known({}, {}), 1, alone)
     return [(pool, hours.tolist(), amounts.tolist()) for pool, hours, amounts in changes.availability.rows()]
 
 

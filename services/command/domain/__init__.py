@@ -1,28 +1,56 @@
 """The decisions: pure functions from a project's state and a command to events, or to the exact refusal."""
 
 from services.command.domain.commands import (
+    AmendBooking,
+    ApplyResize,
     CancelBooking,
+    CloseAccount,
     Command,
+    CreateAccount,
     CreateBooking,
     CreateCluster,
+    CreateExclusive,
     CreateGrant,
     CreateProject,
+    CreateSeries,
+    CreateTemplate,
+    FailResize,
+    LayoutChange,
+    RequestResize,
     ResizeCluster,
+    SetLimits,
+    SettleConflicts,
+    TemplateCount,
     WithdrawGrant,
 )
 from services.command.domain.decide import decide
+from services.command.domain.nearest import nearest
 from services.command.domain.state import ProjectState, evolve
 
 __all__ = [
+    "AmendBooking",
+    "ApplyResize",
     "CancelBooking",
+    "CloseAccount",
     "Command",
+    "CreateAccount",
     "CreateBooking",
     "CreateCluster",
+    "CreateExclusive",
     "CreateGrant",
     "CreateProject",
+    "CreateSeries",
+    "CreateTemplate",
+    "FailResize",
+    "LayoutChange",
     "ProjectState",
+    "RequestResize",
     "ResizeCluster",
+    "SetLimits",
+    "SettleConflicts",
+    "TemplateCount",
     "WithdrawGrant",
     "decide",
     "evolve",
+    "nearest",
 ]

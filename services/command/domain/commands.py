@@ -7,7 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from shared.capacity import Capacity
+from shared.capacity import NOTHING, Capacity
+from shared.events import Limits, Policy
 from shared.hours import Period
 
 
@@ -20,9 +21,27 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class TemplateCount(msgspec.Struct, frozen=True, kw_only=True):
+    """So many times a template of the project; `version` None: the newest."""
+
+    name: str
+    count: int = 1
+    version: int | None = None
+
+
+class LayoutChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a Magnum cluster is to be made of; None: as it is."""
+
+    masterflavor: str | None = None
+    mastercount: int | None = None
+    workerflavor: str | None = None
+    workercount: int | None = None
+
+
 class CreateProject(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     project: str
     name: str
+    overcommit: Policy = "never"
 
 
 class CreateGrant(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -37,32 +56,120 @@ class WithdrawGrant(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class CreateCluster(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """`layout` takes the place of `capacity`; it must be complete."""
+
     cluster: str
     parent: str
     kind: str
     period: Period
-    capacity: Capacity
+    capacity: Capacity = NOTHING
+    layout: LayoutChange | None = None
+    overcommit: Policy | None = None
 
 
 class ResizeCluster(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """`start` None: the next whole hour; `end` None: the cluster's end."""
+    """`start` None: the next whole hour; `end` None: the cluster's end. `layout` takes the place of `capacity`."""
 
     cluster: str
-    capacity: Capacity
+    capacity: Capacity = NOTHING
+    layout: LayoutChange | None = None
     start: int | None = None
     end: int | None = None
 
 
+class RequestResize(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Notes that a resize was asked for elsewhere; it changes no hour before it is applied."""
+
+    request: UUID
+    resize: ResizeCluster
+
+
+class ApplyResize(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    cluster: str
+    request: UUID
+
+
+class FailResize(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    cluster: str
+    request: UUID
+    error: str
+
+
+class CreateTemplate(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    template: str
+    capacity: Capacity
+
+
+class CreateAccount(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    account: str
+    name: str
+    limits: Limits = Limits()
+
+
+class SetLimits(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    account: str
+    limits: Limits
+
+
+class CloseAccount(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    account: str
+
+
 class CreateBooking(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """One of `capacity`, `template`, and `share` (basis points of a cluster's size)."""
+
     booking: UUID
     pool: str
     account: str
     period: Period
+    capacity: Capacity = NOTHING
+    share: int = 0
+    template: TemplateCount | None = None
+
+
+class CreateExclusive(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A new cluster of `booking`'s pool, booked whole."""
+
+    booking: UUID
+    cluster: str
+    parent: str
+    account: str
+    period: Period
     capacity: Capacity
+
+
+class CreateSeries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """`booking` in each of `periods`, the first of which is its own. `skip`: those that do not fit are left out."""
+
+    booking: CreateBooking
+    periods: tuple[Period, ...]
+    rrule: str
+    timezone: str
+    skip: bool = False
+
+
+class AmendBooking(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What is None stays. At most one of `capacity`, `share` and `template`."""
+
+    booking: UUID
+    start: int | None = None
+    end: int | None = None
+    capacity: Capacity | None = None
+    share: int | None = None
+    template: TemplateCount | None = None
 
 
 class CancelBooking(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     booking: UUID
 
 
-Command = CreateProject | CreateGrant | WithdrawGrant | CreateCluster | ResizeCluster | CreateBooking | CancelBooking
+class SettleConflicts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Makes whole every over-committed hour that is nearer now than its pool's policy allows."""
+
+
+Command = (
+    CreateProject | CreateGrant | WithdrawGrant
+    | CreateCluster | ResizeCluster | RequestResize | ApplyResize | FailResize
+    | CreateTemplate | CreateAccount | SetLimits | CloseAccount
+    | CreateBooking | CreateExclusive | CreateSeries | AmendBooking | CancelBooking | SettleConflicts
+)  # fmt: skip

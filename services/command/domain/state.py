@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Iterable, MutableMapping
+from sys import intern
 from typing import assert_never
 from uuid import UUID
 
 import msgspec
+import numpy as np
 
-from shared.capacity import Capacity
+from shared.capacity import Capacity, Vector, reserved
 from shared.events import (
+    AccountClosed,
+    AccountCreated,
+    AccountLimitsSet,
+    BookingAmended,
     BookingCancelled,
+    BookingConfirmed,
+    BookingContested,
     BookingCreated,
+    BookingLapsed,
+    ClusterConfirmed,
     ClusterCreated,
     ClusterResized,
+    ClusterResizeFailed,
+    ClusterResizeRequested,
     Event,
     GrantCreated,
     GrantWithdrawn,
+    Layout,
+    Limits,
+    Overcommit,
+    Policy,
     ProjectCreated,
+    SeriesCreated,
+    TemplateCreated,
 )
 from shared.hours import Period, hour_of
 from shared.timeline import Timeline
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
-    """A live grant or booking: what it gives or takes, in which hours, of which pool."""
+    """A live grant: what it gives, in which hours, to which pool."""
 
     pool: str
     start: int
@@ -31,13 +51,69 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     capacity: Capacity
 
 
+class Booking(msgspec.Struct, frozen=True, gc=False):
+    """What a booking takes in `[start, end)`, the part of it that was decided last; it began at `began`.
+
+    `order` is the version that its claim dates from: where there is not enough for all, the older claim goes first.
+    """
+
+    pool: str
+    account: str
+    began: int
+    start: int
+    end: int
+    capacity: Capacity
+    share: int = 0
+    order: int = 0
+    tentative: bool = False
+
+
 class Pool(msgspec.Struct):
-    """A project or a cluster. `size` is what it has an hour (granted, or the cluster's size), `free` what is left."""
+    """A project or a cluster. `size` is what it has an hour (granted, or the cluster's size), `free` what is left of it
+    when bookings, clusters and `shares` (basis points, width 1) are taken off.
+
+    `beyond_hours` is the over-commit policy, None for never. `growth` is what it took of its parent tentatively, and
+    `growth_order` the version that this claim dates from.
+    """
 
     parent: str | None
     period: Period | None
     size: Timeline
     free: Timeline
+    shares: Timeline = msgspec.field(default_factory=lambda: Timeline(width=1))
+    beyond_hours: int | None = None
+    layout: Layout | None = None
+    growth: Timeline | None = None
+    growth_order: int = 0
+
+    def copy(self) -> Pool:
+        return msgspec.structs.replace(
+            self, size=self.size.copy(), free=self.free.copy(), shares=self.shares.copy(),
+            growth=self.growth and self.growth.copy(),
+        )  # fmt: skip
+
+
+class Account(msgspec.Struct):
+    """An account that the project lists. `held` is what its bookings of counts take an hour, `shares` its basis points
+    by pool."""
+
+    limits: Limits
+    open: bool
+    held: Timeline
+    shares: dict[str, Timeline]
+
+    def copy(self) -> Account:
+        shares = {pool: timeline.copy() for pool, timeline in self.shares.items()}
+        return msgspec.structs.replace(self, held=self.held.copy(), shares=shares)
+
+
+class Resize(msgspec.Struct, frozen=True):
+    """A resize that was requested and is neither applied nor failed."""
+
+    cluster: str
+    period: Period
+    capacity: Capacity
+    layout: Layout | None
 
 
 class ProjectState(msgspec.Struct):
@@ -46,71 +122,203 @@ class ProjectState(msgspec.Struct):
     version: int = 0
     name: str | None = None
     pools: dict[str, Pool] = {}
-    grants: dict[UUID, Claim] = {}
-    bookings: dict[UUID, Claim] = {}
+    grants: MutableMapping[UUID, Claim] = {}
+    bookings: MutableMapping[UUID, Booking] = {}
+    templates: dict[str, list[Capacity]] = {}
+    accounts: dict[str, Account] = {}
+    requests: dict[UUID, Resize] = {}
+    tentative: dict[UUID, None] = {}
+
+    def overcommits(self) -> bool:
+        """Whether any hour of any pool may be promised more than it has."""
+        return any(pool.beyond_hours is not None for pool in self.pools.values())
 
 
 def evolve(state: ProjectState, event: Event) -> ProjectState:
     """Folds one event into `state`, in place, and returns it. Never refuses: a stored event is a fact."""
+    state.version += 1
     match event:
+        case BookingCreated():
+            start, end, account = hour_of(event.start), hour_of(event.end), intern(event.account)
+            _book(
+                state, event.booking,
+                Booking(
+                    intern(event.pool), account, start, start, end, event.capacity, event.share, state.version,
+                    event.tentative,
+                ),
+            )  # fmt: skip
+        case BookingAmended():
+            kept = _release(state, event.booking, hour_of(event.from_start))
+            start, end = hour_of(event.start), hour_of(event.end)
+            _book(
+                state, event.booking,
+                Booking(
+                    kept.pool, kept.account, kept.began if kept.began < kept.end else start, start, end,
+                    event.capacity, event.share, state.version, event.tentative,
+                ),
+            )  # fmt: skip
+        case BookingCancelled() | BookingLapsed():
+            _release(state, event.booking, hour_of(event.start))
+        case BookingConfirmed() | BookingContested():
+            _mark(state, event.booking, tentative=isinstance(event, BookingContested))
+        case SeriesCreated():
+            pass  # its occurrences follow
         case ProjectCreated():
             state.name = event.name
-            state.pools[event.project] = Pool(parent=None, period=None, size=Timeline(), free=Timeline())
+            beyond = beyond_hours(event.overcommit)
+            state.pools[event.project] = Pool(None, None, Timeline(), Timeline(), beyond_hours=beyond)
         case GrantCreated():
-            claim = _claim(event.project, event)
+            claim = Claim(event.project, hour_of(event.start), hour_of(event.end), event.capacity)
             state.grants[event.grant] = claim
-            _offer(state.pools[claim.pool], claim, +1)
+            _offer(state.pools[claim.pool], claim.start, claim.end, claim.capacity.vector())
         case GrantWithdrawn():
-            _cut(state.grants, event.grant, hour_of(event.start))
-            _offer(state.pools[event.project], _claim(event.project, event), -1)
+            start, end = hour_of(event.start), hour_of(event.end)
+            state.grants[event.grant] = msgspec.structs.replace(state.grants[event.grant], end=start)
+            _offer(state.pools[event.project], start, end, -event.capacity.vector())
         case ClusterCreated():
-            claim = _claim(event.cluster, event)
-            pool = Pool(parent=event.parent, period=Period(claim.start, claim.end), size=Timeline(), free=Timeline())
-            state.pools[event.cluster] = pool
-            _offer(pool, claim, +1)
-            _take(state.pools[event.parent], claim, +1)
+            _create_cluster(state, event)
         case ClusterResized():
-            _resize(state, _claim(event.cluster, event))
-        case BookingCreated():
-            claim = _claim(event.pool, event)
-            state.bookings[event.booking] = claim
-            _take(state.pools[claim.pool], claim, +1)
-        case BookingCancelled():
-            _cut(state.bookings, event.booking, hour_of(event.start))
-            _take(state.pools[event.pool], _claim(event.pool, event), -1)
+            _resize_cluster(state, event)
+        case ClusterConfirmed():
+            state.pools[event.cluster].growth = None
+        case ClusterResizeRequested():
+            period = Period(hour_of(event.start), hour_of(event.end))
+            state.requests[event.request] = Resize(event.cluster, period, event.capacity, event.layout)
+        case ClusterResizeFailed():
+            state.requests.pop(event.request, None)
+        case TemplateCreated():
+            state.templates.setdefault(event.template, []).append(event.capacity)
+        case AccountCreated():
+            state.accounts[event.account] = _account(state, event)
+        case AccountLimitsSet():
+            state.accounts[event.account].limits = event.limits
+        case AccountClosed():
+            state.accounts[event.account].open = False
         case _:
             assert_never(event)
-    state.version += 1
     return state
 
 
-def _claim(
-    pool: str,
-    event: GrantCreated | GrantWithdrawn | ClusterCreated | ClusterResized | BookingCreated | BookingCancelled,
-) -> Claim:
-    return Claim(pool, hour_of(event.start), hour_of(event.end), event.capacity)
+def sketch(state: ProjectState, pools: Iterable[str]) -> ProjectState:
+    """A copy that `evolve` may change in these pools, their parents and all else without changing `state`."""
+    touched = set(pools)
+    touched |= {parent for pool in touched if (parent := state.pools[pool].parent) is not None}
+    return msgspec.structs.replace(
+        state,
+        pools={pool_id: pool.copy() if pool_id in touched else pool for pool_id, pool in state.pools.items()},
+        grants=ChainMap({}, state.grants), bookings=ChainMap({}, state.bookings), requests=dict(state.requests),
+        accounts={name: account.copy() for name, account in state.accounts.items()}, tentative=dict(state.tentative),
+    )  # fmt: skip
 
 
-def _offer(pool: Pool, claim: Claim, sign: int) -> None:
-    amount = claim.capacity.vector() * sign
-    pool.size.add(claim.start, claim.end, amount)
-    pool.free.add(claim.start, claim.end, amount)
+def beyond_hours(policy: Policy) -> int | None:
+    """How far off an hour must be to be over-committed; None: however far, it must not."""
+    return policy.beyond_hours if isinstance(policy, Overcommit) else None
 
 
-def _take(pool: Pool, claim: Claim, sign: int) -> None:
-    pool.free.add(claim.start, claim.end, claim.capacity.vector() * -sign)
+def _offer(pool: Pool, start: int, end: int, amount: Vector) -> None:
+    """`amount` more of size, in every hour or by the hour; what the shares reserve follows it."""
+    gained = amount
+    if pool.shares.cells.any():
+        size, shares = pool.size.read(start, end), pool.shares.read(start, end)
+        gained = amount - (reserved(size + amount, shares) - reserved(size, shares))
+    pool.size.add(start, end, amount)
+    pool.free.add(start, end, gained)
 
 
-def _cut(claims: dict[UUID, Claim], key: UUID, end: int) -> None:
-    """The claim ends at `end`; it stays known, so that a second cancel is told that it is over."""
-    claims[key] = msgspec.structs.replace(claims[key], end=end)
+def _take(pool: Pool, start: int, end: int, capacity: Capacity, share: int, sign: int) -> None:
+    if share:
+        size, shares = pool.size.read(start, end), pool.shares.read(start, end)
+        pool.free.add(start, end, reserved(size, shares) - reserved(size, shares + sign * share))
+        pool.shares.add(start, end, np.array([sign * share], dtype=np.int64))
+    else:
+        pool.free.add(start, end, capacity.vector() * -sign)
 
 
-def _resize(state: ProjectState, claim: Claim) -> None:
-    pool = state.pools[claim.pool]
+def _book(state: ProjectState, booking_id: UUID, booking: Booking) -> None:
+    state.bookings[booking_id] = booking
+    _take(state.pools[booking.pool], booking.start, booking.end, booking.capacity, booking.share, +1)
+    if state.accounts:
+        _hold(state, booking, booking.start, booking.end, +1)
+    if booking.tentative:
+        state.tentative[booking_id] = None
+
+
+def _release(state: ProjectState, booking_id: UUID, start: int) -> Booking:
+    """The booking ends at `start`; it stays known, so that a second cancel is told that it is over."""
+    booking = state.bookings[booking_id]
+    _take(state.pools[booking.pool], start, booking.end, booking.capacity, booking.share, -1)
+    if state.accounts:
+        _hold(state, booking, start, booking.end, -1)
+    state.tentative.pop(booking_id, None)
+    state.bookings[booking_id] = cut = msgspec.structs.replace(booking, end=start, tentative=False)
+    return cut
+
+
+def _mark(state: ProjectState, booking_id: UUID, *, tentative: bool) -> None:
+    state.bookings[booking_id] = msgspec.structs.replace(state.bookings[booking_id], tentative=tentative)
+    if tentative:
+        state.tentative[booking_id] = None
+    else:
+        state.tentative.pop(booking_id, None)
+
+
+def _hold(state: ProjectState, booking: Booking, start: int, end: int, sign: int) -> None:
+    account = state.accounts.get(booking.account)
+    if account is None:
+        return
+    if booking.share:
+        timeline = account.shares.setdefault(booking.pool, Timeline(width=1))
+        timeline.add(start, end, np.array([sign * booking.share], dtype=np.int64))
+    else:
+        account.held.add(start, end, booking.capacity.vector() * sign)
+
+
+def _account(state: ProjectState, event: AccountCreated) -> Account:
+    """With what the account holds already: a name may book before the project lists it."""
+    account = Account(event.limits, True, Timeline(), {})
+    state.accounts[event.account] = account
+    for booking in state.bookings.values():
+        if booking.account == event.account and booking.start < booking.end:
+            _hold(state, booking, booking.start, booking.end, +1)
+    return account
+
+
+def _create_cluster(state: ProjectState, event: ClusterCreated) -> None:
+    start, end, size = hour_of(event.start), hour_of(event.end), event.capacity.vector()
+    parent = state.pools[event.parent]
+    beyond = parent.beyond_hours if event.overcommit is None else beyond_hours(event.overcommit)
+    pool = Pool(
+        event.parent, Period(start, end), Timeline(), Timeline(), beyond_hours=beyond, layout=event.layout
+    )  # fmt: skip
+    state.pools[event.cluster] = pool
+    _offer(pool, start, end, size)
+    parent.free.add(start, end, -size)
+    if event.tentative:
+        pool.growth, pool.growth_order = Timeline(), state.version
+        pool.growth.add(start, end, size)
+
+
+def _resize_cluster(state: ProjectState, event: ClusterResized) -> None:
+    pool = state.pools[event.cluster]
     assert pool.parent is not None
-    size = claim.capacity.vector()
-    growth = size - pool.size.read(claim.start, claim.end)
-    pool.free.add(claim.start, claim.end, growth)
-    state.pools[pool.parent].free.add(claim.start, claim.end, -growth)
-    pool.size.write(claim.start, claim.end, size)
+    start, end = hour_of(event.start), hour_of(event.end)
+    growth = event.capacity.vector() - pool.size.read(start, end)
+    _offer(pool, start, end, growth)
+    state.pools[pool.parent].free.add(start, end, -growth)
+    pool.layout = event.layout or pool.layout
+    if event.request is not None:
+        state.requests.pop(event.request, None)
+    _grow(pool, start, end, growth, state.version if event.tentative else 0)
+
+
+def _grow(pool: Pool, start: int, end: int, growth: Vector, order: int) -> None:
+    """What the pool holds tentatively of its parent: more by a growth with an `order`, less by what it gives back."""
+    if order:
+        pool.growth, pool.growth_order = pool.growth or Timeline(), order
+    if pool.growth is None:
+        return
+    held = pool.growth.read(start, end)
+    pool.growth.write(start, end, np.maximum(held + (growth if order else np.minimum(growth, 0)), 0))
+    if not pool.growth.cells.any():
+        pool.growth = None

@@ -1,10 +1,11 @@
-"""availability_hour: what is granted and booked, a pool, an hour. A batch adds to each row once."""
+"""availability_hour: what is granted, booked and shared out, a pool, an hour. A batch adds to each row once."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -12,38 +13,44 @@ from shared.capacity import DIMENSIONS, Vector
 
 Counts = tuple[int, int, int, int, int, int]
 WIDTH = len(DIMENSIONS)
+SHARES = 2 * WIDTH  # the column of the basis points, after what is granted and what is booked
+AMOUNTS_WIDTH = SHARES + 1
 Amount = tuple[int, int, Counts]
+ShareAmount = tuple[int, int, int]
 
 
 class AvailabilityChanges:
-    """Amounts to add, by pool, as they come: `(first hour, hour after the last, six counts)`. `rows` adds them up."""
+    """Amounts to add, by pool, as they come: `(first hour, hour after the last, six counts)`, of shares one figure, in
+    basis points. `rows` adds them up."""
 
     def __init__(self) -> None:
         self.granted: defaultdict[int, list[Amount]] = defaultdict(list)
         self.booked: defaultdict[int, list[Amount]] = defaultdict(list)
+        self.shares: defaultdict[int, list[ShareAmount]] = defaultdict(list)
 
     def rows(self) -> Iterator[tuple[int, Vector, Vector]]:
-        """By pool, in order: the hours touched, ascending, shape (n,), and what to add to each, shape (n, 12)."""
-        for pool in sorted(self.granted.keys() | self.booked.keys()):
-            granted, booked = self.granted.get(pool, []), self.booked.get(pool, [])
-            base = min(amount[0] for amount in chain(granted, booked))
-            last = max(amount[1] for amount in chain(granted, booked))
-            steps = np.zeros((last - base + 1, 2 * WIDTH + 1), dtype=np.int64)
-            _add_steps(steps, base, granted, 0)
-            _add_steps(steps, base, booked, WIDTH)
+        """By pool, in order: the hours touched, ascending, shape (n,), and what to add to each, shape (n, 13)."""
+        for pool in sorted(self.granted.keys() | self.booked.keys() | self.shares.keys()):
+            granted, booked, shares = self.granted.get(pool, ()), self.booked.get(pool, ()), self.shares.get(pool, ())
+            base = min(amount[0] for amount in chain(granted, booked, shares))
+            last = max(amount[1] for amount in chain(granted, booked, shares))
+            steps = np.zeros((last - base + 1, AMOUNTS_WIDTH + 1), dtype=np.int64)
+            _add_steps(steps, base, granted, slice(0, WIDTH))
+            _add_steps(steps, base, booked, slice(WIDTH, SHARES))
+            _add_steps(steps, base, shares, SHARES)
             cells = np.cumsum(steps, axis=0)
-            touched = np.flatnonzero(cells[:, 2 * WIDTH])
-            yield pool, touched + base, cells[touched, : 2 * WIDTH]
+            touched = np.flatnonzero(cells[:, AMOUNTS_WIDTH])
+            yield pool, touched + base, cells[touched, :AMOUNTS_WIDTH]
 
 
-def _add_steps(steps: Vector, base: int, amounts: list[Amount], column: int) -> None:
+def _add_steps(steps: Vector, base: int, amounts: Sequence[tuple[int, int, Any]], columns: slice | int) -> None:
     """Where each amount begins and where it ends; the last column counts how many cover an hour."""
     if not amounts:
         return
     starts, ends, counts = zip(*amounts, strict=True)
     first, after = np.array(starts) - base, np.array(ends) - base
     each = np.array(counts, dtype=np.int64)
-    np.add.at(steps[:, column : column + WIDTH], first, each)
-    np.subtract.at(steps[:, column : column + WIDTH], after, each)
-    np.add.at(steps[:, 2 * WIDTH], first, 1)
-    np.subtract.at(steps[:, 2 * WIDTH], after, 1)
+    np.add.at(steps[:, columns], first, each)
+    np.subtract.at(steps[:, columns], after, each)
+    np.add.at(steps[:, AMOUNTS_WIDTH], first, 1)
+    np.subtract.at(steps[:, AMOUNTS_WIDTH], after, 1)

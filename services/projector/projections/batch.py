@@ -1,108 +1,188 @@
 """A batch of events becomes one set of changes: every row that it touches once, whatever the number of its events.
 
-The fold adds. Only ClusterResized sets, and needs to know the size that it replaces: `sizes` holds, for each cluster
-that the batch resizes, what was granted to it before the batch.
+The fold adds. What an event sets or moves needs to know what it replaces, and is given it in `Known`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import assert_never
+from typing import NamedTuple, assert_never
+from uuid import UUID
 
-import msgspec
 import numpy as np
 
 from services.projector.projections.availability import AvailabilityChanges, Counts
-from services.projector.projections.claims import ClaimChanges
-from services.projector.projections.pools import PoolChanges, PoolRow, Pools
-from shared.capacity import Vector
+from services.projector.projections.bookings import BookingChanges, BookingRow
+from services.projector.projections.catalogue import CatalogueChanges
+from services.projector.projections.grants import GrantChanges
+from services.projector.projections.pools import PoolChanges, PoolRow, Pools, beyond_hours
+from services.projector.projections.resizes import ResizeChanges
+from shared.capacity import Capacity, Vector
 from shared.events import (
+    AccountClosed,
+    AccountCreated,
+    AccountLimitsSet,
+    BookingAmended,
     BookingCancelled,
+    BookingConfirmed,
+    BookingContested,
     BookingCreated,
+    BookingLapsed,
+    ClusterConfirmed,
     ClusterCreated,
     ClusterResized,
+    ClusterResizeFailed,
+    ClusterResizeRequested,
     Event,
     GrantCreated,
     GrantWithdrawn,
     ProjectCreated,
+    SeriesCreated,
+    TemplateCreated,
 )
 from shared.hours import hour_of
 from shared.timeline import Timeline
 
-_decoder: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[Event])
+
+class Needed(NamedTuple):
+    """What `fold` must know of the rows before it: the hours `[start, end)` whose sizes are set, by cluster, and the
+    bookings that are amended."""
+
+    sizes: dict[str, tuple[int, int]]
+    bookings: set[UUID]
+
+
+class Known(NamedTuple):
+    """The answer to Needed: what was granted to each cluster in those hours, the last segment of each booking."""
+
+    sizes: dict[str, Timeline]
+    bookings: dict[UUID, BookingRow]
 
 
 class Changes:
     """What a batch does to the read models."""
 
-    def __init__(self, pools: Pools, sizes: dict[str, Timeline]) -> None:
+    def __init__(self, pools: Pools, known: Known) -> None:
         self.pools = PoolChanges(pools)
         self.availability = AvailabilityChanges()
-        self.grants = ClaimChanges()
-        self.bookings = ClaimChanges()
-        self.sizes = sizes
+        self.grants = GrantChanges()
+        self.bookings = BookingChanges(known.bookings)
+        self.catalogue = CatalogueChanges()
+        self.resizes = ResizeChanges()
+        self.sizes = known.sizes
 
 
-def decode_events(stored: Sequence[bytes]) -> list[Event]:
-    """Many stored events at once. Raises msgspec.DecodeError when one of them is not an event."""
-    return _decoder.decode(b"[" + b",".join(stored) + b"]")
-
-
-def resized_ranges(events: Sequence[Event]) -> dict[str, tuple[int, int]]:
-    """The clusters that these events resize, and the hours `[start, end)` whose sizes `fold` must be given."""
-    ranges: dict[str, tuple[int, int]] = {}
+def needed_for(events: Sequence[Event]) -> Needed:
+    needed = Needed({}, set())
     for event in events:
         if isinstance(event, ClusterResized):
             start, end = hours_of(event.start, event.end)
-            low, high = ranges.get(event.cluster, (start, end))
-            ranges[event.cluster] = (min(low, start), max(high, end))
-    return ranges
+            low, high = needed.sizes.get(event.cluster, (start, end))
+            needed.sizes[event.cluster] = (min(low, start), max(high, end))
+        elif isinstance(event, BookingAmended):
+            needed.bookings.add(event.booking)
+    return needed
 
 
-def fold(pools: Pools, sizes: dict[str, Timeline], first_position: int, events: Sequence[Event]) -> Changes:
+def fold(pools: Pools, known: Known, first_position: int, events: Sequence[Event]) -> Changes:
     """The changes that the events at `first_position` and after make. Raises KeyError on a pool that is unknown."""
-    changes = Changes(pools, sizes)
+    changes = Changes(pools, known)
     for position, event in enumerate(events, first_position):
         apply(changes, position, event)
     return changes
 
 
 def apply(changes: Changes, position: int, event: Event) -> None:
-    pools, availability = changes.pools, changes.availability
+    """Every event touches each pool of which it changes any answer."""
+    pools = changes.pools
     match event:
         case BookingCreated():
             pool, start, end = pools.touch(event.pool, position), hour_of(event.start), hour_of(event.end)
             counts = event.capacity.counts()
-            availability.booked[pool].append((start, end, counts))
-            changes.bookings.created[event.booking] = (pool, start, end, counts, event.actor, event.account)
-        case BookingCancelled():
-            pool, start, end = pools.touch(event.pool, position), hour_of(event.start), hour_of(event.end)
-            availability.booked[pool].append((start, end, negative(event.capacity.counts())))
-            changes.bookings.cut(event.booking, start)
+            if event.share:
+                changes.availability.shares[pool].append((start, end, event.share))
+            else:
+                changes.availability.booked[pool].append((start, end, counts))
+            changes.bookings.current[event.booking] = (
+                pool, start, end, counts, event.actor, event.account, event.share, event.tentative, position, position,
+                0, event.template, event.series,
+            )  # fmt: skip
+        case BookingCancelled() | BookingLapsed():
+            pool = pools.touch(event.pool, position)
+            _book(changes, pool, event.start, event.end, event.capacity, event.share, -1)
+            changes.bookings.cut(event.booking, hour_of(event.start))
+        case BookingAmended():
+            pool = pools.touch(event.pool, position)
+            _book(changes, pool, event.from_start, event.from_end, event.from_capacity, event.from_share, -1)
+            _book(changes, pool, event.start, event.end, event.capacity, event.share, +1)
+            changes.bookings.amend(event, position)
+        case BookingConfirmed() | BookingContested():
+            pools.touch(event.pool, position)
+            changes.bookings.mark(event.booking, tentative=isinstance(event, BookingContested))
+        case SeriesCreated():
+            pools.touch(event.pool, position)  # its occurrences follow
         case ProjectCreated():
-            pools.create(PoolRow(event.project, None, event.project, event.name, "project", None, None), position)
+            policy = beyond_hours(event.overcommit)
+            row = PoolRow(
+                event.project, None, event.project, event.name, "project", None, None, policy, False, position, None
+            )
+            pools.create(row, position)
         case GrantCreated():
             pool, start, end = pools.touch(event.project, position), hour_of(event.start), hour_of(event.end)
             counts = event.capacity.counts()
-            availability.granted[pool].append((start, end, counts))
+            changes.availability.granted[pool].append((start, end, counts))
             changes.grants.created[event.grant] = (pool, start, end, counts, event.actor, event.source)
         case GrantWithdrawn():
             pool, start, end = pools.touch(event.project, position), hour_of(event.start), hour_of(event.end)
-            availability.granted[pool].append((start, end, negative(event.capacity.counts())))
+            changes.availability.granted[pool].append((start, end, negative(event.capacity.counts())))
             changes.grants.cut(event.grant, start)
         case ClusterCreated():
             _create_cluster(changes, position, event)
         case ClusterResized():
             _resize_cluster(changes, position, event)
+        case ClusterConfirmed():
+            pools.touch_parent(event.cluster, position)
+            pools.change(pools.touch(event.cluster, position), tentative=False)
+        case ClusterResizeRequested():
+            changes.resizes.request(event, pools.touch(event.cluster, position), position)
+        case ClusterResizeFailed():
+            pools.touch(event.cluster, position)
+            changes.resizes.fail(event, position)
+        case TemplateCreated():
+            pools.touch_tree(event.project, position)  # how many fit is an answer about each of its pools
+            changes.catalogue.add_template(event, position)
+        case AccountCreated():
+            pools.touch(event.project, position)
+            changes.catalogue.add_account(event, position)
+        case AccountLimitsSet():
+            pools.touch(event.project, position)
+            changes.catalogue.set_limits(event.project, event.account, event.limits)
+        case AccountClosed():
+            pools.touch(event.project, position)
+            changes.catalogue.close(event.project, event.account)
         case _:
             assert_never(event)
 
 
+def _book(
+    changes: Changes, pool: int, start: datetime, end: datetime, capacity: Capacity, share: int, sign: int
+) -> None:
+    """Takes (+1) or gives back (-1) counts or a share of the pool."""
+    low, high = hours_of(start, end)
+    if share:
+        changes.availability.shares[pool].append((low, high, sign * share))
+    else:
+        counts = capacity.counts()
+        changes.availability.booked[pool].append((low, high, counts if sign > 0 else negative(counts)))
+
+
 def _create_cluster(changes: Changes, position: int, event: ClusterCreated) -> None:
     parent, (start, end) = changes.pools.touch(event.parent, position), hours_of(event.start, event.end)
-    name = event.cluster.rsplit(".", 1)[-1]
-    row = PoolRow(event.cluster, parent, event.project, name, event.kind, start, end)
+    row = PoolRow(
+        event.cluster, parent, event.project, event.cluster.rsplit(".", 1)[-1], event.kind, start, end,
+        changes.pools.inherited(event.overcommit, parent), event.tentative, position, event.layout,
+    )  # fmt: skip
     cluster = changes.pools.create(row, position)
     changes.availability.granted[cluster].append((start, end, event.capacity.counts()))
     changes.availability.booked[parent].append((start, end, event.capacity.counts()))
@@ -120,6 +200,11 @@ def _resize_cluster(changes: Changes, position: int, event: ClusterResized) -> N
         changes.availability.granted[cluster].append((low, high, amount))
         changes.availability.booked[parent].append((low, high, amount))
     before.write(start, end, size)
+    changes.resizes.resize(event, cluster, position)
+    if event.tentative:
+        changes.pools.change(cluster, tentative=True, claimed=position)
+    if event.layout is not None:
+        changes.pools.change(cluster, layout=event.layout)
 
 
 def runs(start: int, amounts: Vector) -> list[tuple[int, int, Counts]]:

@@ -1,0 +1,223 @@
+"""Bookings: of counts, of a template, of a share; recurring ones; amended, and cancelled."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+import numpy as np
+
+from services.command.domain.accounts import check_account
+from services.command.domain.clusters import create_cluster
+from services.command.domain.commands import (
+    AmendBooking,
+    CancelBooking,
+    Context,
+    CreateBooking,
+    CreateCluster,
+    CreateExclusive,
+    CreateSeries,
+    TemplateCount,
+)
+from services.command.domain.room import admit, meta_of, pool_of, rest_of, share_room, share_taken, something, span
+from services.command.domain.state import Booking, Pool, ProjectState, evolve, sketch
+from services.command.domain.templates import resolve
+from shared.capacity import NOTHING, WHOLE, Capacity, Vector
+from shared.errors import InvalidField, OutsidePeriod, PastIsImmutable, Refused, UnknownId
+from shared.events import (
+    BookingAmended,
+    BookingCancelled,
+    BookingCreated,
+    Event,
+    FromTemplate,
+    SeriesCreated,
+    Skipped,
+)
+from shared.hours import Period, checked_period, instant_of, iso, next_hour
+
+
+def create_booking(
+    state: ProjectState, project: str, command: CreateBooking, context: Context, series: UUID | None = None
+) -> list[Event]:
+    pool = pool_of(state, command.pool, "clusterid" if "." in command.pool else "project")
+    capacity, template = _counts(state, command.capacity, command.template)
+    period = command.period
+    if command.share:
+        asked = _asked_share(pool, command.pool, period, command.share)
+    else:
+        something(capacity)
+        asked = capacity.vector()
+    if state.accounts:
+        start, end = period
+        check_account(
+            state, Booking(command.pool, command.account, start, start, end, capacity, command.share), context
+        )
+    tentative = admit(pool, command.pool, period, asked, context, "the booking")
+    return [
+        BookingCreated(
+            booking=command.booking, pool=command.pool, account=command.account, capacity=capacity,
+            share=command.share, template=template, tentative=tentative, series=series, **span(period),
+            **meta_of(context, project),
+        )
+    ]  # fmt: skip
+
+
+def create_exclusive(state: ProjectState, project: str, command: CreateExclusive, context: Context) -> list[Event]:
+    """100% of a new cluster: both or neither."""
+    cluster = CreateCluster(
+        cluster=command.cluster, parent=command.parent, kind="exclusive", period=command.period,
+        capacity=command.capacity,
+    )  # fmt: skip
+    events = create_cluster(state, project, cluster, context)
+    after = sketch(state, [command.parent])
+    for event in events:
+        evolve(after, event)
+    booking = CreateBooking(
+        booking=command.booking, pool=command.cluster, account=command.account, period=command.period, share=WHOLE
+    )
+    return events + create_booking(after, project, booking, context)
+
+
+def create_series(state: ProjectState, project: str, command: CreateSeries, context: Context) -> list[Event]:
+    """An occurrence has the series' id, plus its number. All of them, or with `skip` those that fit, if any does."""
+    first = command.booking
+    pool_of(state, first.pool, "clusterid" if "." in first.pool else "project")
+    after = sketch(state, [first.pool])
+    booked: list[Event] = []
+    skipped: list[Skipped] = []
+    refusal: Refused | None = None
+    for number, period in enumerate(command.periods):
+        occurrence = msgspec.structs.replace(first, booking=UUID(int=first.booking.int + number), period=period)
+        try:
+            events = create_booking(after, project, occurrence, context, series=first.booking)
+        except Refused as refused:
+            if not command.skip:
+                refused.facts["occurrence"] = {"start": iso(period.start), "end": iso(period.end), "number": number + 1}
+                raise
+            refusal = refusal or refused
+            skipped.append(Skipped(why=refused.detail, **span(period)))
+            continue
+        for event in events:
+            evolve(after, event)
+        booked += events
+    if refusal is not None and not booked:
+        raise refusal
+    series = SeriesCreated(
+        series=first.booking, pool=first.pool, account=first.account, rrule=command.rrule, timezone=command.timezone,
+        skipped=tuple(skipped), **meta_of(context, project),
+    )  # fmt: skip
+    return [series, *booked]
+
+
+def amend_booking(state: ProjectState, project: str, command: AmendBooking, context: Context) -> list[Event]:
+    """What has not begun of the booking gives way to what is asked for instead; nothing when that is the same."""
+    booking = _booking(state, command.booking)
+    rest = rest_of(booking.start, booking.end, context, f"booking {command.booking}")
+    period = _amended_period(booking, command, context)
+    capacity, template, share = booking.capacity, None, booking.share
+    if command.share is not None:
+        capacity, share = NOTHING, command.share
+    elif command.capacity is not None or command.template is not None:
+        capacity, template = _counts(state, command.capacity or NOTHING, command.template)
+        something(capacity)
+        share = 0
+    if (period, capacity, share) == (rest, booking.capacity, booking.share):
+        return []
+    pool = state.pools[booking.pool]
+    began = booking.began if booking.began < rest.start else period.start
+    held = Booking(booking.pool, booking.account, began, period.start, period.end, capacity, share)
+    given_up = msgspec.structs.replace(booking, start=rest.start)
+    if state.accounts:
+        check_account(state, held, context, released=given_up)
+    whole = Period(min(rest.start, period.start), max(rest.end, period.end))
+    asked = _difference(pool, held, given_up, whole)
+    admit(pool, booking.pool, whole, asked, context, "the amended booking")
+    after = pool.free.read(*whole) - asked
+    mine = slice(period.start - whole.start, period.end - whole.start)
+    takes = capacity.vector() > 0 if not share else pool.size.read(*period) > 0
+    return [
+        BookingAmended(
+            booking=command.booking, pool=booking.pool, account=booking.account,
+            from_start=instant_of(rest.start), from_end=instant_of(rest.end),
+            from_capacity=booking.capacity, from_share=booking.share,
+            capacity=capacity, share=share, template=template,
+            tentative=bool(((after[mine] < 0) & takes).any()),
+            **span(period), **meta_of(context, project),
+        )
+    ]  # fmt: skip
+
+
+def cancel_booking(state: ProjectState, project: str, command: CancelBooking, context: Context) -> list[Event]:
+    booking = _booking(state, command.booking)
+    rest = rest_of(booking.start, booking.end, context, f"booking {command.booking}")
+    return [
+        BookingCancelled(
+            booking=command.booking, pool=booking.pool, capacity=booking.capacity, share=booking.share, **span(rest),
+            **meta_of(context, project),
+        )
+    ]  # fmt: skip
+
+
+def _booking(state: ProjectState, booking_id: UUID) -> Booking:
+    booking = state.bookings.get(booking_id)
+    if booking is None:
+        raise UnknownId("id", "booking", str(booking_id))
+    return booking
+
+
+def _counts(
+    state: ProjectState, capacity: Capacity, template: TemplateCount | None
+) -> tuple[Capacity, FromTemplate | None]:
+    return (capacity or NOTHING, None) if template is None else resolve(state, template)
+
+
+def _asked_share(pool: Pool, pool_id: str, period: Period, share: int) -> Vector:
+    """What the share takes by the hour."""
+    _within(pool, pool_id, period)
+    change = np.full((period.hours, 1), share, dtype=np.int64)
+    share_room(pool, pool_id, period, change)
+    return share_taken(pool, period, change)
+
+
+def _within(pool: Pool, pool_id: str, period: Period) -> None:
+    """Raises OutsidePeriod where there is no cluster to share."""
+    if pool.period is None:
+        raise InvalidField("share", f"{pool_id!r} is a project; a share is of a cluster: give a clusterid")
+    if period.start < pool.period.start or period.end > pool.period.end:
+        raise OutsidePeriod(
+            f"the booking {iso(period.start)} .. {iso(period.end)} reaches outside the cluster's period"
+            f" {iso(pool.period.start)} .. {iso(pool.period.end)}"
+        )
+
+
+def _amended_period(booking: Booking, command: AmendBooking, context: Context) -> Period:
+    """The hours that the amended booking takes from now on. Raises PastIsImmutable for a change to what has begun."""
+    earliest = next_hour(context.at)
+    begun = booking.began < earliest
+    if begun and command.start is not None and command.start != booking.began:
+        raise PastIsImmutable(
+            f"startdate: the booking began at {iso(booking.began)}; only its end and its capacity can still change"
+        )
+    if not begun and command.start is not None and command.start < earliest:
+        raise PastIsImmutable(f"startdate: the earliest start of an amended booking is {iso(earliest)}")
+    start = max(booking.start, earliest) if begun or command.start is None else command.start
+    end = booking.end if command.end is None else command.end
+    if begun and end <= start:
+        raise PastIsImmutable(f"enddate: the earliest end is {iso(start + 1)}; cancel the booking to end it before")
+    return checked_period(Period(start, end))
+
+
+def _difference(pool: Pool, held: Booking, given_up: Booking, whole: Period) -> Vector:
+    """What `held` takes by the hour that `given_up` did not, shape (hours, 6); negative where it gives back."""
+    counts = np.zeros((whole.hours, 6), dtype=np.int64)
+    shares = np.zeros((whole.hours, 1), dtype=np.int64)
+    for booking, sign in ((held, 1), (given_up, -1)):
+        hours = slice(booking.start - whole.start, booking.end - whole.start)
+        counts[hours] += sign * booking.capacity.vector()
+        shares[hours] += sign * booking.share
+    if not held.share and not given_up.share:
+        return counts
+    if held.share:
+        _within(pool, held.pool, Period(held.start, held.end))
+        share_room(pool, held.pool, whole, shares)
+    return counts + share_taken(pool, whole, shares)

@@ -1,0 +1,129 @@
+"""Whether there is room: the one check of every command that takes or takes away capacity."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from services.command.domain.commands import Context
+from services.command.domain.state import Pool, ProjectState
+from shared.capacity import DIMENSIONS, WHOLE, Capacity, Vector, reserved
+from shared.errors import CapacityExceeded, InvalidField, PastIsImmutable, UnknownId
+from shared.hours import Period, instant_of, iso, next_hour
+
+SHORTAGES_MAX = 100
+
+
+def meta_of(context: Context, project: str) -> dict[str, Any]:
+    """What every event of a command carries."""
+    return {
+        "at": context.at, "actor": context.actor, "command": context.command, "reason": context.reason,
+        "project": project,
+    }  # fmt: skip
+
+
+def span(period: Period) -> dict[str, Any]:
+    return {"start": instant_of(period.start), "end": instant_of(period.end)}
+
+
+def pool_of(state: ProjectState, pool_id: str, field: str) -> Pool:
+    """Raises UnknownId, which names the field."""
+    pool = state.pools.get(pool_id)
+    if pool is None:
+        raise UnknownId(field, "cluster" if "." in pool_id else "project", pool_id)
+    return pool
+
+
+def something(capacity: Capacity) -> None:
+    """Raises InvalidField for a capacity of nothing at all."""
+    if not capacity:
+        raise InvalidField("capacity", f"every dimension is 0; give at least one of {', '.join(DIMENSIONS)}")
+
+
+def rest_of(start: int, end: int, context: Context, what: str) -> Period:
+    """What has not begun of `[start, end)`; PastIsImmutable when that is nothing."""
+    rest = Period(max(start, next_hour(context.at)), end)
+    if rest.start >= rest.end:
+        raise PastIsImmutable(f"the {what} ended at {iso(end)}; what has happened cannot be undone")
+    return rest
+
+
+def horizon_of(pool: Pool, at: datetime) -> int | None:
+    """The first hour that may be over-committed; None when no hour may."""
+    return None if pool.beyond_hours is None else next_hour(at) + pool.beyond_hours
+
+
+def admit(pool: Pool, pool_id: str, period: Period, asked: Vector, context: Context, what: str) -> bool:
+    """Takes `asked`, one vector or one an hour, off what is free in the period; dimensions that it does not take from
+    are not looked at, so what makes no hour worse is always let in.
+
+    True: some hour has not got it, and is so far off that the pool's policy allows that. Raises CapacityExceeded when
+    an hour that has not got it is nearer.
+    """
+    free = pool.free.read(period.start, period.end)
+    more = asked > free
+    if not np.count_nonzero(more) or not (short := more & (asked > 0)).any():
+        return False
+    if (horizon := horizon_of(pool, context.at)) is not None:
+        near = short[: max(0, horizon - period.start)]
+        if not near.any():
+            return True
+        short = np.concatenate((near, np.zeros_like(short[len(near) :])))
+    raise shortage(pool_id, period, np.broadcast_to(asked, free.shape), free, short, what)
+
+
+def shortage(pool_id: str, period: Period, asked: Vector, free: Vector, short: Any, what: str) -> CapacityExceeded:
+    """The refusal, with every run of hours in which the same is asked and the same is there."""
+    shortages = _shortages(period, asked, free, short)
+    first = shortages[0]
+    return CapacityExceeded(
+        f"{what} asks {first['asked']} {first['dimension']} of {pool_id!r} from {first['start']} to {first['end']},"
+        f" where {first['available']} are available",
+        pool=pool_id, shortages=shortages[:SHORTAGES_MAX], shortages_total=len(shortages),
+    )  # fmt: skip
+
+
+def share_room(pool: Pool, pool_id: str, period: Period, change: Vector) -> None:
+    """Raises CapacityExceeded when all shares together would be more than 100% in some hour that `change`, basis points
+    of shape (hours, 1), adds to. No policy allows that."""
+    left = WHOLE - pool.shares.read(period.start, period.end)
+    short = (change > left) & (change > 0)
+    if not short.any():
+        return
+    hours = np.flatnonzero(short[:, 0])
+    low, high = int(hours[0]), int(hours[-1]) + 1
+    start, end, asked = iso(period.start + low), iso(period.start + high), int(change[low, 0])
+    available = int(left[low:high, 0].min())
+    shortages = [{"start": start, "end": end, "dimension": "share", "asked": asked, "available": available}]
+    raise CapacityExceeded(
+        f"share: the booking asks {asked / 100:g}% of {pool_id!r} from {start} to {end}, where {available / 100:g}% are"
+        " not shared out",
+        pool=pool_id, shortages=shortages, shortages_total=1,
+    )  # fmt: skip
+
+
+def share_taken(pool: Pool, period: Period, change: Vector) -> Vector:
+    """What `change` in shares takes off what is free, by the hour: shape (hours, 6)."""
+    size, shares = pool.size.read(period.start, period.end), pool.shares.read(period.start, period.end)
+    return reserved(size, shares + change) - reserved(size, shares)
+
+
+def _shortages(period: Period, asked: Vector, free: Vector, short: Any) -> list[dict[str, Any]]:
+    """Runs of hours in which the same is asked and the same is there, by dimension, in order of time."""
+    runs: list[tuple[int, int, int]] = []
+    for dimension in range(len(DIMENSIONS)):
+        hours = np.flatnonzero(short[:, dimension])
+        if not len(hours):
+            continue
+        figures = np.column_stack((asked[hours, dimension], free[hours, dimension]))
+        breaks = np.flatnonzero((np.diff(hours) > 1) | (np.diff(figures, axis=0) != 0).any(axis=1)) + 1
+        runs += [(int(run[0]), int(run[-1]) + 1, dimension) for run in np.split(hours, breaks)]
+    return [
+        {
+            "start": iso(period.start + low), "end": iso(period.start + high), "dimension": DIMENSIONS[dimension],
+            "asked": int(asked[low, dimension]), "available": int(free[low, dimension]),
+        }
+        for low, high, dimension in sorted(runs)
+    ]  # fmt: skip

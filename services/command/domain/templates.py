@@ -1,0 +1,64 @@
+"""Templates: named, immutable capacities. A flavor of OpenStack is one."""
+
+from __future__ import annotations
+
+import msgspec
+
+from services.command.domain.commands import Context, CreateTemplate, LayoutChange, TemplateCount
+from services.command.domain.room import meta_of, something
+from services.command.domain.state import ProjectState
+from shared.capacity import COUNT_MAX, Capacity, capacity_of
+from shared.errors import InvalidField
+from shared.events import Event, FromTemplate, Layout, TemplateCreated
+
+
+def create_template(state: ProjectState, project: str, command: CreateTemplate, context: Context) -> list[Event]:
+    """The next version of the name; nothing when the newest is the same already."""
+    something(command.capacity)
+    versions = state.templates.get(command.template, [])
+    if versions and versions[-1] == command.capacity:
+        return []
+    meta = meta_of(context, project)
+    return [TemplateCreated(template=command.template, version=len(versions) + 1, capacity=command.capacity, **meta)]
+
+
+def resolve(state: ProjectState, wanted: TemplateCount) -> tuple[Capacity, FromTemplate]:
+    """The counts that the template stands for now, and what to remember of it. Raises InvalidField."""
+    version, capacity = _version(state, wanted.name, wanted.version, "template")
+    counts = [count * wanted.count for count in capacity.counts()]
+    if max(counts) > COUNT_MAX:
+        raise InvalidField("count", f"{wanted.count} times {wanted.name!r} is more than {COUNT_MAX}")
+    return capacity_of(counts), FromTemplate(name=wanted.name, version=version, count=wanted.count)
+
+
+def lay_out(state: ProjectState, change: LayoutChange, before: Layout | None) -> tuple[Capacity, Layout]:
+    """A Magnum cluster's size, with `servers` the number of its nodes unless its flavors count them themselves."""
+    given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not None}
+    layout_fields = (msgspec.structs.asdict(before) if before is not None else {}) | given
+    for field in Layout.__struct_fields__:
+        if field not in layout_fields:
+            raise InvalidField(field, "required field is missing")
+    layout = Layout(**layout_fields)
+    counts = [0] * 6
+    for field, flavor, nodes in (
+        ("masterflavor", layout.masterflavor, layout.mastercount),
+        ("workerflavor", layout.workerflavor, layout.workercount),
+    ):
+        _, capacity = _version(state, flavor, None, field)
+        each = list(capacity.counts())
+        each[0] = each[0] or 1
+        counts = [total + nodes * count for total, count in zip(counts, each, strict=True)]
+    if max(counts) > COUNT_MAX:
+        raise InvalidField("workercount", f"the cluster would be more than {COUNT_MAX} in some dimension")
+    return capacity_of(counts), layout
+
+
+def _version(state: ProjectState, name: str, version: int | None, field: str) -> tuple[int, Capacity]:
+    versions = state.templates.get(name)
+    if not versions:
+        known = ", ".join(sorted(state.templates)) or "none yet: POST /templates/create makes one"
+        raise InvalidField(field, f"there is no template {name!r} in the project; there are {known}")
+    number = len(versions) if version is None else version
+    if not 1 <= number <= len(versions):
+        raise InvalidField(f"{field}_version", f"{name!r} has the versions 1 to {len(versions)}")
+    return number, versions[number - 1]

@@ -1,0 +1,105 @@
+"""Bookings: created, recurring, amended, cancelled."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from litestar.params import FromPath, JSONBody
+
+from services.command.domain import (
+    AmendBooking,
+    CancelBooking,
+    Command,
+    CreateBooking,
+    CreateExclusive,
+    CreateSeries,
+)
+from services.command.requests import AmendRequest, BookingRequest, ReasonRequest, basis_points
+from services.command.routes.submit import AnyRequest, Commands, Decided, command_post, new_id, new_name, project_in
+from shared.answer import Encoded
+from shared.capacity import WHOLE
+from shared.errors import InvalidField
+from shared.hours import Period, parse_instant, parse_period, parse_zone
+from shared.recurrence import expand
+
+
+class Bookings(Commands):
+    @command_post("/bookings/create")
+    async def create_booking(self, request: AnyRequest, data: JSONBody[BookingRequest]) -> Encoded[Decided]:
+        """Books counts, a template, or a share, once or as often as `rrule` says."""
+        booking = new_id()
+        command = command_of(data, booking)
+        return await self.do(request, data, project_of(data), command, str(booking), booking)
+
+    @command_post("/bookings/{booking:uuid}/amend")
+    async def amend_booking(
+        self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[AmendRequest]
+    ) -> Encoded[Decided]:
+        """Extends, shortens, moves or resizes what has not begun of a booking."""
+        zone, template, capacity = parse_zone(data.tz), data.wanted(), data.capacity()
+        if data.share is not None and capacity:
+            raise InvalidField("share", "give one of counts, a template and a share, not two of them")
+        command = AmendBooking(
+            booking=booking, template=template, capacity=capacity or None,
+            start=None if data.startdate is None else parse_instant(data.startdate, "startdate", zone),
+            end=None if data.enddate is None else parse_instant(data.enddate, "enddate", zone, is_end=True),
+            share=None if data.share is None else basis_points(data.share),
+        )  # fmt: skip
+        project = await self.handler.project_of(booking, "id", "booking")
+        return await self.do(request, data, project, command, str(booking))
+
+    @command_post("/bookings/{booking:uuid}/cancel")
+    async def cancel_booking(
+        self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[ReasonRequest | None] = None
+    ) -> Encoded[Decided]:
+        project = await self.handler.project_of(booking, "id", "booking")
+        return await self.do(request, data or ReasonRequest(), project, CancelBooking(booking=booking), str(booking))
+
+
+def command_of(data: BookingRequest, booking: UUID) -> Command:
+    zone = parse_zone(data.tz)
+    period, template, capacity = parse_period(data.startdate, data.enddate, zone), data.wanted(), data.capacity()
+    share = 0 if data.share is None else basis_points(data.share)
+    if share and capacity:
+        return exclusive(data, booking, share, period)
+    if data.name is not None:
+        raise InvalidField("name", "only a booking that makes its own cluster (share 100% with counts) has a name")
+    command = CreateBooking(
+        booking=booking, pool=pool_of(data), account=data.account, period=period, capacity=capacity, share=share,
+        template=template,
+    )  # fmt: skip
+    if data.rrule is None:
+        if data.skip:
+            raise InvalidField("skip", "it belongs to an rrule; give one")
+        return command
+    periods = tuple(expand(data.rrule, period.start, period.end, zone))
+    return CreateSeries(booking=command, periods=periods, rrule=data.rrule, timezone=data.tz, skip=data.skip)
+
+
+def exclusive(data: BookingRequest, booking: UUID, share: int, period: Period) -> CreateExclusive:
+    """Counts and a share together mean a cluster that is not there yet."""
+    if share != WHOLE or data.clusterid is not None or data.project is None:
+        raise InvalidField(
+            "share", "counts and a share together make a new cluster: give share 100% and a project, no clusterid"
+        )
+    if data.rrule is not None:
+        raise InvalidField("rrule", "a booking that makes its own cluster does not recur; create the cluster first")
+    cluster = f"{data.project}.{data.name or new_name(booking)}"
+    return CreateExclusive(
+        booking=booking, cluster=cluster, parent=data.project, account=data.account, period=period,
+        capacity=data.capacity(),
+    )  # fmt: skip
+
+
+def project_of(data: BookingRequest) -> str:
+    return project_in(pool_of(data))
+
+
+def pool_of(data: BookingRequest) -> str:
+    if data.clusterid is None:
+        if data.project is None:
+            raise InvalidField("project", "give a project or a clusterid to book")
+        return data.project
+    if data.project is not None and project_in(data.clusterid) != data.project:
+        raise InvalidField("project", f"{data.clusterid!r} is not in {data.project!r}; give one of the two")
+    return data.clusterid

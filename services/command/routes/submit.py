@@ -1,0 +1,203 @@
+"""What all commands share: the context of a request, its turn in the handler, and the answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import blake2b
+from typing import Any, ClassVar
+from urllib.parse import parse_qs
+from uuid import UUID, uuid5
+
+import msgspec
+import uuid_utils
+from litestar import Controller, Request, delete, post
+from litestar.openapi.spec import Operation, Parameter, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+
+from services.command.domain import Command
+from services.command.domain.commands import Context
+from services.command.handler import Answer, CommandHandler
+from shared.answer import Encoded
+from shared.errors import InvalidField
+from shared.hours import Period, iso
+from shared.problems import problem_body
+
+# Idempotency keys belong to an actor, so that two people may both count from 1.
+KEYS = UUID("6f0f7ee0-7c1e-5b52-9b2e-6a4f1b7f0c11")
+TEXT_MAX = 200
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class CommandOperation(Operation):
+    """An operation of the OpenAPI document, with what every command takes beside its body."""
+
+    def to_schema(self) -> dict[str, Any]:
+        boolean, text = Schema(type=OpenAPIType.BOOLEAN), Schema(type=OpenAPIType.STRING, max_length=TEXT_MAX)
+        dry_run = "Decide and answer what would happen; append nothing."
+        key = "A repeat with the same key is answered as the first time, and carried out once."
+        shared = [
+            Parameter(name="dry_run", param_in="query", schema=boolean, description=dry_run),
+            Parameter(name="Idempotency-Key", param_in="header", schema=text, description=key),
+            Parameter(name="X-Hourbook-Actor", param_in="header", schema=text, description="Who asks."),
+        ]
+        own = super().to_schema()
+        return own | {"parameters": own.get("parameters", []) + [parameter.to_schema() for parameter in shared]}
+
+
+command_post = partial(post, operation_class=CommandOperation)
+command_delete = partial(delete, operation_class=CommandOperation, status_code=200)
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """What a command answers. `occurrences` only where the command recurs."""
+
+    id: str
+    position: int
+    version: int
+    decided: list[dict[str, Any]]
+    occurrences: list[dict[str, Any]] | None = None
+
+
+class Commands(Controller):
+    """Every command: 201 with `id`, `position`, `version`, `decided`; 200 on a repeat, or where it was so.
+
+    With `?dry_run=true`: 200 with `accepted`, what would be `decided`, or the `problem` and the `nearest` period in
+    which it would be accepted.
+    """
+
+    handler: ClassVar[CommandHandler]
+
+    async def do(
+        self,
+        request: AnyRequest,
+        data: Any,
+        project: str,
+        command: Command,
+        entity: str,
+        command_id: UUID | None = None,
+    ) -> Encoded[Decided]:
+        """Carries out a command on what is called `entity`; `command_id` None makes a new one."""
+        actor = header(request, "X-Hourbook-Actor") or "anonymous"
+        context = Context(command=command_id or new_id(), actor=actor, at=datetime.now(UTC), reason=data.reason)
+        if request.scope["query_string"] and is_dry_run(request):
+            return previewed(await self.handler.submit(project, command, context, dry_run=True))
+        key = header(request, "Idempotency-Key")
+        if key is None:
+            return respond(entity, await self.handler.submit(project, command, context))
+        request_hash = blake2b(msgspec.json.encode([request.url.path, data]), digest_size=16).digest()
+        request_id = uuid5(KEYS, f"{actor}\n{key}")
+        return respond(entity, await self.handler.submit(project, command, context, request_id, request_hash))
+
+
+def is_dry_run(request: AnyRequest) -> bool:
+    """Raises InvalidField for any other parameter, and for a value that is neither true nor false."""
+    given = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    for name, values in given.items():
+        if name != "dry_run":
+            raise InvalidField(name[:TEXT_MAX], "there is no such parameter here; there is dry_run")
+        if values[0] not in ("true", "false", "1", "0"):
+            raise InvalidField("dry_run", f"{values[0]!r} is neither true nor false")
+    return given.get("dry_run", ["false"])[0] in ("true", "1")
+
+
+def respond(entity: str, answer: Answer) -> Encoded[Decided]:
+    """201 for what is new, 200 for a repeat (with the id that was given out then) and for what was so already."""
+    if answer.repeated:
+        entity = entity_of(answer.decided)
+    body = b'{"id":%b,"position":%d,"version":%d,"decided":[%b]%b}' % (
+        msgspec.json.encode(entity), answer.position, answer.version, b",".join(answer.decided),
+        occurrences_of(answer.decided),
+    )  # fmt: skip
+    return Encoded(body, status_code=200 if answer.repeated or not answer.decided else 201)
+
+
+def previewed(answer: Answer) -> Encoded[Decided]:
+    problem = None if answer.refusal is None else msgspec.Raw(problem_body(answer.refusal))
+    body = {
+        "dry_run": True, "accepted": answer.refusal is None, "position": answer.position, "version": answer.version,
+        "decided": [msgspec.Raw(event) for event in answer.decided], "problem": problem,
+        "nearest": _span(answer.nearest),
+    }  # fmt: skip
+    return Encoded(msgspec.json.encode(body))
+
+
+def _span(period: Period | None) -> dict[str, str] | None:
+    return None if period is None else {"start": iso(period.start), "end": iso(period.end)}
+
+
+class _Entity(msgspec.Struct, tag_field=None):
+    type: str
+    project: str
+    series: str | None = None
+    booking: str | None = None
+    grant: str | None = None
+    request: str | None = None
+    cluster: str | None = None
+    account: str | None = None
+    template: str | None = None
+
+
+def entity_of(decided: Any) -> str:
+    """The id of what a command's events are about: the first event's, but for a booking that made its own cluster."""
+    events = [msgspec.json.decode(stored, type=_Entity) for stored in decided[:2]]
+    event = events[-1] if [event.type for event in events] == ["ClusterCreated", "BookingCreated"] else events[0]
+    if event.type == "SeriesCreated" and event.series:
+        return event.series
+    if event.type == "ClusterResized":
+        return str(event.cluster)
+    return (
+        event.booking or event.grant or event.request or event.cluster or event.account or event.template
+        or event.project
+    )  # fmt: skip
+
+
+class _Occurrence(msgspec.Struct):
+    type: str
+    start: str | None = None
+    end: str | None = None
+    booking: str | None = None
+    series: str | None = None
+    skipped: list[dict[str, str]] = []
+
+
+def occurrences_of(decided: Any) -> bytes:
+    """What became of every occurrence, in order, as one more member of the answer; nothing where none recur."""
+    if not decided or not decided[0].startswith(b'{"type":"SeriesCreated"'):
+        return b""
+    events = [msgspec.json.decode(stored, type=_Occurrence) for stored in decided]
+    occurrences = [
+        {"start": event.start, "end": event.end, "booking": event.booking, "refused": None}
+        for event in events
+        if event.type == "BookingCreated"
+    ] + [
+        {"start": one["start"], "end": one["end"], "booking": None, "refused": one["why"]} for one in events[0].skipped
+    ]
+    occurrences.sort(key=lambda one: (one["start"] or "", one["end"] or ""))
+    return b',"occurrences":' + msgspec.json.encode(occurrences)
+
+
+def new_id() -> UUID:
+    """A UUIDv7. A grant's and a booking's id is also the id of the command that made it."""
+    return UUID(int=uuid_utils.uuid7().int)
+
+
+def new_name(command_id: UUID) -> str:
+    """A cluster's name where none is given."""
+    return f"cluster-{command_id.hex[-12:]}"
+
+
+def project_in(pool: str) -> str:
+    return pool.split(".", 1)[0]
+
+
+def header(request: AnyRequest, name: str) -> str | None:
+    wanted = name.lower().encode()
+    raw = next((value for field, value in request.scope["headers"] if field == wanted), None)
+    if raw is None:
+        return None
+    value: str = raw.decode("latin-1").strip()
+    if not 0 < len(value) <= TEXT_MAX:
+        raise InvalidField(name, f"give 1 to {TEXT_MAX} characters")
+    return value

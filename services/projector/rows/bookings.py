@@ -1,0 +1,115 @@
+"""live_booking."""
+
+from __future__ import annotations
+
+import struct
+from uuid import UUID
+
+from services.projector.projections.bookings import BookingChanges, BookingRow
+from services.projector.rows.copying import HOUR_US, NULL, Y2000, Connection, copy_rows, packed_text
+from shared.capacity import DIMENSIONS
+from shared.events import FromTemplate
+from shared.hours import hour_of, instant_of
+
+COLUMNS = [
+    "generation", "id", "segment", "pool", "starts", "ends", *DIMENSIONS, "share", "tentative", "created", "claimed",
+    "actor", "account", "template", "template_version", "template_count", "series",
+]  # fmt: skip
+FIXED = struct.Struct(">h ii i16s ii ii iq iq" + "iq" * len(DIMENSIONS) + "ii ib iq iq")
+PLAIN = NULL * 4  # of no template and no series
+
+LAST_SEGMENTS = """
+SELECT DISTINCT ON (id) id, pool, starts, ends, servers, cores, memory, tempdisc, userdisc, datadisc, actor, account,
+    share, tentative, created, claimed, segment, template, template_version, template_count, series
+FROM live_booking WHERE generation = $1 AND id = ANY ($2) ORDER BY id, segment DESC
+"""
+
+
+async def read_bookings(connection: Connection, generation: int, ids: set[UUID]) -> dict[UUID, BookingRow]:
+    """The last segment of each of the bookings, of which something is left."""
+    if not ids:
+        return {}
+    known: dict[UUID, BookingRow] = {}
+    for record in await connection.fetch(LAST_SEGMENTS, generation, list(ids)):
+        name, version, count = record["template"], record["template_version"], record["template_count"]
+        a, b, c, d, e, f = (record[dimension] for dimension in DIMENSIONS)
+        known[record["id"]] = (
+            record["pool"], hour_of(record["starts"]), hour_of(record["ends"]), (a, b, c, d, e, f), record["actor"],
+            record["account"], record["share"], record["tentative"], record["created"], record["claimed"],
+            record["segment"], None if name is None else FromTemplate(name=name, version=version, count=count),
+            record["series"],
+        )  # fmt: skip
+    return known
+
+
+async def write_bookings(connection: Connection, generation: int, changes: BookingChanges) -> None:
+    if changes.known:
+        await _forget(connection, generation, changes)
+    if packed := [_pack(generation, *row) for row in changes.rows()]:
+        await copy_rows(connection, f"live_booking_{generation}", packed, COLUMNS)
+    if changes.ends:
+        await _cut(connection, generation, changes.ends)
+    if changes.tentative:
+        await _mark(connection, generation, changes.tentative)
+
+
+FORGET = """
+DELETE FROM live_booking USING unnest($2::uuid[], $3::int[]) AS t (id, segment)
+WHERE live_booking.generation = $1 AND live_booking.id = t.id AND live_booking.segment = t.segment
+"""
+
+
+async def _forget(connection: Connection, generation: int, changes: BookingChanges) -> None:
+    """Removes the segments that are written anew."""
+    segments = [row[10] for row in changes.known.values()]
+    await connection.execute(FORGET, generation, list(changes.known), segments)
+
+
+# Only the last segment of a booking ends after the hour at which it is cut.
+CUT = """
+UPDATE live_booking SET ends = t.ends, tentative = false FROM unnest($2::uuid[], $3::timestamptz[]) AS t (id, ends)
+WHERE live_booking.generation = $1 AND live_booking.id = t.id AND live_booking.ends > t.ends
+"""
+DROP = "DELETE FROM live_booking WHERE generation = $1 AND id = ANY ($2) AND ends <= starts"
+
+
+async def _cut(connection: Connection, generation: int, ends: dict[UUID, int]) -> None:
+    ids = list(ends)
+    await connection.execute(CUT, generation, ids, [instant_of(end) for end in ends.values()])
+    await connection.execute(DROP, generation, ids)
+
+
+MARK = """
+UPDATE live_booking SET tentative = t.tentative FROM unnest($2::uuid[], $3::bool[]) AS t (id, tentative)
+WHERE live_booking.generation = $1 AND live_booking.id = t.id AND NOT EXISTS (
+    SELECT FROM live_booking later
+    WHERE later.generation = $1 AND later.id = live_booking.id AND later.segment > live_booking.segment
+)
+"""
+
+
+async def _mark(connection: Connection, generation: int, tentative: dict[UUID, bool]) -> None:
+    await connection.execute(MARK, generation, list(tentative), list(tentative.values()))
+
+
+def _pack(generation: int, booking: UUID, row: BookingRow) -> bytes:
+    """A row as COPY's binary format has it."""
+    (pool, start, end, (a, b, c, d, e, f), actor, account, share, tentative, created, claimed, segment, template,
+     series) = row  # fmt: skip
+    fixed = FIXED.pack(
+        len(COLUMNS), 4, generation, 16, booking.bytes, 4, segment, 4, pool, 8, (start - Y2000) * HOUR_US,
+        8, (end - Y2000) * HOUR_US, 8, a, 8, b, 8, c, 8, d, 8, e, 8, f, 4, share, 1, tentative, 8, created, 8, claimed,
+    )  # fmt: skip
+    by, of = actor.encode(), account.encode()
+    texts = len(by).to_bytes(4, "big") + by + len(of).to_bytes(4, "big") + of
+    if template is None and series is None:
+        return fixed + texts + PLAIN
+    return fixed + texts + _pack_origin(template, series)
+
+
+def _pack_origin(template: FromTemplate | None, series: UUID | None) -> bytes:
+    origin = NULL * 3
+    if template is not None:
+        numbers = struct.pack(">iiii", 4, template.version, 4, template.count)
+        origin = packed_text(template.name) + numbers
+    return origin + (NULL if series is None else b"\0\0\0\x10" + series.bytes)

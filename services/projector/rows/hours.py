@@ -1,0 +1,121 @@
+"""availability_hour, and which hours of it are short."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from services.projector.projections.availability import AMOUNTS_WIDTH, AvailabilityChanges
+from services.projector.projections.pools import PoolChanges, Pools
+from services.projector.rows.copying import HOUR_US, Y2000, Connection, copy_rows
+from shared.capacity import DIMENSIONS, Vector
+from shared.hours import hour_of, instant_of
+from shared.timeline import Timeline
+
+AMOUNTS = [*(f"{group}_{dimension}" for group in ("granted", "booked") for dimension in DIMENSIONS), "shares"]
+HOUR_ROW = np.dtype(
+    [("fields", ">i2"), ("pool_size", ">i4"), ("pool", ">i4"), ("hour_size", ">i4"), ("hour", ">i8")]
+    + [part for name in AMOUNTS for part in ((f"{name}_size", ">i4"), (name, ">i8"))]
+)
+
+STAGE = """
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_hour (
+    pool integer, hour timestamptz, granted_servers bigint, granted_cores bigint, granted_memory bigint,
+    granted_tempdisc bigint, granted_userdisc bigint, granted_datadisc bigint, booked_servers bigint,
+    booked_cores bigint, booked_memory bigint, booked_tempdisc bigint, booked_userdisc bigint, booked_datadisc bigint,
+    shares bigint
+) ON COMMIT DELETE ROWS
+"""
+
+
+async def prepare_hours(connection: Connection) -> None:
+    """Makes what a connection needs before `write_hours`."""
+    await connection.execute("SET client_min_messages = warning")
+    await connection.execute(STAGE)
+
+
+SIZES = """
+SELECT hour, granted_servers, granted_cores, granted_memory, granted_tempdisc, granted_userdisc, granted_datadisc
+FROM availability_hour WHERE generation = $1 AND pool = $2 AND hour >= $3 AND hour < $4
+"""
+
+
+async def read_sizes(
+    connection: Connection, generation: int, pools: Pools, ranges: dict[str, tuple[int, int]]
+) -> dict[str, Timeline]:
+    """What was granted to each cluster before the batch, in the hours that the batch resizes."""
+    sizes = {}
+    for cluster, (start, end) in ranges.items():
+        timeline = Timeline(start, np.zeros((end - start, len(DIMENSIONS)), dtype=np.int64))
+        if number := pools.numbers.get(cluster):
+            records = await connection.fetch(SIZES, generation, number, instant_of(start), instant_of(end))
+            for hour, *counts in records:
+                timeline.cells[hour_of(hour) - start] = counts
+        sizes[cluster] = timeline
+    return sizes
+
+
+ADD_HOURS = """
+INSERT INTO availability_hour AS a
+SELECT $1, s.* FROM staged_hour s
+ON CONFLICT (generation, pool, hour) DO UPDATE SET
+    granted_servers = a.granted_servers + excluded.granted_servers,
+    granted_cores = a.granted_cores + excluded.granted_cores,
+    granted_memory = a.granted_memory + excluded.granted_memory,
+    granted_tempdisc = a.granted_tempdisc + excluded.granted_tempdisc,
+    granted_userdisc = a.granted_userdisc + excluded.granted_userdisc,
+    granted_datadisc = a.granted_datadisc + excluded.granted_datadisc,
+    booked_servers = a.booked_servers + excluded.booked_servers,
+    booked_cores = a.booked_cores + excluded.booked_cores,
+    booked_memory = a.booked_memory + excluded.booked_memory,
+    booked_tempdisc = a.booked_tempdisc + excluded.booked_tempdisc,
+    booked_userdisc = a.booked_userdisc + excluded.booked_userdisc,
+    booked_datadisc = a.booked_datadisc + excluded.booked_datadisc,
+    shares = a.shares + excluded.shares
+"""
+
+
+async def write_hours(
+    connection: Connection, generation: int, changes: AvailabilityChanges, pools: PoolChanges
+) -> None:
+    """Every row that the batch touches once, in the order of the key."""
+    packed = {pool: _pack_hours(pool, hours, amounts) for pool, hours, amounts in changes.rows()}
+    if packed:
+        await copy_rows(connection, "staged_hour", packed.values())
+        await connection.execute(ADD_HOURS, generation)
+        if overcommitting := [pool for pool in packed if pools.policy(pool) is not None]:
+            await _note_short(connection, generation, overcommitting)
+
+
+def _pack_hours(pool: int, hours: Vector, amounts: Vector) -> bytes:
+    """Rows of staged_hour as COPY's binary format has them."""
+    rows = np.empty(len(hours), dtype=HOUR_ROW)
+    rows["fields"], rows["pool_size"], rows["pool"] = 2 + AMOUNTS_WIDTH, 4, pool
+    rows["hour_size"], rows["hour"] = 8, (hours - Y2000) * HOUR_US
+    for column, name in enumerate(AMOUNTS):
+        rows[f"{name}_size"], rows[name] = 8, amounts[:, column]
+    return rows.tobytes()
+
+
+FORGET_SHORT = """
+DELETE FROM short_hour s USING staged_hour t
+WHERE s.generation = $1 AND s.pool = ANY ($2) AND s.pool = t.pool AND s.hour = t.hour
+"""
+NOTE_SHORT = """
+INSERT INTO short_hour
+SELECT a.generation, a.pool, a.hour
+FROM staged_hour t JOIN availability_hour a ON a.generation = $1 AND a.pool = t.pool AND a.hour = t.hour
+WHERE t.pool = ANY ($2) AND (
+    a.granted_servers - a.booked_servers < (a.granted_servers * a.shares + 9999) / 10000
+    OR a.granted_cores - a.booked_cores < (a.granted_cores * a.shares + 9999) / 10000
+    OR a.granted_memory - a.booked_memory < (a.granted_memory * a.shares + 9999) / 10000
+    OR a.granted_tempdisc - a.booked_tempdisc < (a.granted_tempdisc * a.shares + 9999) / 10000
+    OR a.granted_userdisc - a.booked_userdisc < (a.granted_userdisc * a.shares + 9999) / 10000
+    OR a.granted_datadisc - a.booked_datadisc < (a.granted_datadisc * a.shares + 9999) / 10000
+)
+"""
+
+
+async def _note_short(connection: Connection, generation: int, pools: list[int]) -> None:
+    """Of the hours just written, in these pools, those that have less than nothing of something."""
+    await connection.execute(FORGET_SHORT, generation, pools)
+    await connection.execute(NOTE_SHORT, generation, pools)

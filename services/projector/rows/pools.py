@@ -1,0 +1,76 @@
+"""pool."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from services.projector.projections.pools import PoolChange, PoolChanges, Pools
+from services.projector.rows.copying import Connection
+from shared.events import Layout
+from shared.hours import instant_of
+
+POOLS = "SELECT id, pool, parent, beyond_hours FROM pool WHERE generation = $1"
+
+
+async def read_pools(connection: Connection, generation: int) -> Pools:
+    pools = Pools()
+    for pool in await connection.fetch(POOLS, generation):
+        pools.add(pool["id"], pool["pool"], pool["parent"], pool["beyond_hours"])
+    return pools
+
+
+CREATE_POOLS = """
+INSERT INTO pool (generation, pool, id, parent, project, name, kind, starts, ends, touched, beyond_hours, tentative,
+                  claimed, masterflavor, mastercount, workerflavor, workercount)
+SELECT $1, * FROM unnest($2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
+                         $9::timestamptz[], $10::bigint[], $11::int[], $12::bool[], $13::bigint[], $14::text[],
+                         $15::bigint[], $16::text[], $17::bigint[])
+"""
+TOUCH_POOLS = """
+UPDATE pool SET touched = t.position FROM unnest($2::int[], $3::bigint[]) AS t (pool, position)
+WHERE pool.generation = $1 AND pool.pool = t.pool
+"""
+
+
+async def write_pools(connection: Connection, generation: int, pools: PoolChanges) -> None:
+    if pools.created:
+        rows = list(pools.created.values())
+        layouts = [layout_columns(row.layout) for row in rows]
+        await connection.execute(
+            CREATE_POOLS, generation, list(pools.created), [row.id for row in rows], [row.parent for row in rows],
+            [row.project for row in rows], [row.name for row in rows], [row.kind for row in rows],
+            [_instant(row.start) for row in rows], [_instant(row.end) for row in rows],
+            [pools.touched[number] for number in pools.created], [row.beyond_hours for row in rows],
+            [row.tentative for row in rows], [row.claimed for row in rows],
+            *(list(column) for column in zip(*layouts, strict=True)),
+        )  # fmt: skip
+    before = {number: position for number, position in pools.touched.items() if number not in pools.created}
+    if before:
+        await connection.execute(TOUCH_POOLS, generation, list(before), list(before.values()))
+    for number, change in pools.changed.items():
+        await _change_pool(connection, generation, number, change)
+
+
+CHANGE_POOL = """
+UPDATE pool SET
+    tentative = coalesce($3, tentative), claimed = coalesce($4, claimed), masterflavor = coalesce($5, masterflavor),
+    mastercount = coalesce($6, mastercount), workerflavor = coalesce($7, workerflavor),
+    workercount = coalesce($8, workercount)
+WHERE generation = $1 AND pool = $2
+"""
+
+
+async def _change_pool(connection: Connection, generation: int, number: int, change: PoolChange) -> None:
+    layout = layout_columns(change.layout)
+    await connection.execute(CHANGE_POOL, generation, number, change.tentative, change.claimed, *layout)
+
+
+def layout_columns(layout: Layout | None) -> tuple[str | None, int | None, str | None, int | None]:
+    """masterflavor, mastercount, workerflavor, workercount."""
+    if layout is None:
+        return (None, None, None, None)
+    return (layout.masterflavor, layout.mastercount, layout.workerflavor, layout.workercount)
+
+
+def _instant(hour: int | None) -> datetime | None:
+    return None if hour is None else instant_of(hour)

@@ -1,0 +1,239 @@
+"""Templates, shares, accounts, amendments, recurring bookings, dry runs and OpenStack's faces, over HTTP."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from litestar.testing import AsyncTestClient
+
+from services.command.app import create_app
+from services.command.clock import ACTOR, Clock
+from services.command.handler import CommandHandler
+from services.command.routes.submit import new_id
+from services.command.settings import Settings
+from shared.events import BookingLapsed, decode_event
+
+MONTH = {"startdate": "2030-01-01", "enddate": "2030-01-31"}
+DAY = {"startdate": "2030-01-02", "enddate": "2030-01-02"}
+
+
+class Hourbook:
+    """The project `gaia` with 10 cores and 40 GiB of memory in January 2030."""
+
+    def __init__(self, client: AsyncTestClient[Any]) -> None:
+        self.client = client
+
+    async def ask(self, path: str, expected: int = 201, method: str = "POST", **body: Any) -> Any:
+        """The decoded answer, of the status that is expected. `key` is the Idempotency-Key."""
+        headers = {"Idempotency-Key": key} if (key := body.pop("key", None)) else {}
+        answer = await self.client.request(method, path, json=body, headers=headers)
+        assert answer.status_code == expected, answer.text
+        return answer.json()
+
+    async def book(self, expected: int = 201, path: str = "/bookings/create", **body: Any) -> Any:
+        asked = {"account": "ada", **DAY, **body}
+        if "clusterid" not in asked:
+            asked["project"] = "gaia"
+        return await self.ask(path, expected, **asked)
+
+
+@pytest.fixture
+async def gaia(database_url: str) -> AsyncIterator[Hourbook]:
+    async with AsyncTestClient(create_app(Settings(database_url=database_url))) as client:
+        gaia = Hourbook(client)
+        await gaia.ask("/projects/create", id="gaia", name="Gaia")
+        await gaia.ask("/resources/create", project="gaia", cores=10, memory=40_960, **MONTH)
+        yield gaia
+
+
+async def test_a_booking_by_template_stores_counts_name_and_version(gaia: Hourbook) -> None:
+    small = {"project": "gaia", "name": "small", "cores": 2, "memory": 4096}
+    assert (await gaia.ask("/templates/create", **small))["decided"][0]["version"] == 1
+    assert (await gaia.ask("/templates/create", 200, **small))["decided"] == []
+    booked = (await gaia.book(template="small", count=3))["decided"][0]
+    assert booked["capacity"] == {"cores": 6, "memory": 12_288}
+    assert booked["template"] == {"name": "small", "version": 1, "count": 3}
+    assert (await gaia.ask("/templates/create", **small | {"cores": 3}))["decided"][0]["version"] == 2
+    assert (await gaia.book(template="small"))["decided"][0]["capacity"]["cores"] == 3
+    assert (await gaia.book(400, template="small", cores=1))["errors"][0]["field"] == "template"
+    assert (await gaia.book(400, template="large"))["errors"][0]["field"] == "template"
+    assert (await gaia.book(400, count=2, cores=1))["errors"][0]["field"] == "count"
+
+
+@pytest.mark.parametrize(("share", "points"), [("20%", 2000), ("12.5%", 1250), ("0.01%", 1), (300, 300)])
+async def test_a_share_is_percent_or_basis_points(gaia: Hourbook, share: Any, points: int) -> None:
+    await gaia.ask("/clusters/create", parent="gaia", name="spark", cores=10, **MONTH)
+    booked = (await gaia.book(clusterid="gaia.spark", share=share))["decided"][0]
+    assert (booked["share"], booked.get("capacity")) == (points, None)
+
+
+@pytest.mark.parametrize("share", ["20", "0%", "101%", "1.234%", 0, 10_001, -5, "half", "20 %"])
+async def test_what_is_no_share_is_refused_with_its_field(gaia: Hourbook, share: Any) -> None:
+    await gaia.ask("/clusters/create", parent="gaia", name="spark", cores=10, **MONTH)
+    assert (await gaia.book(400, clusterid="gaia.spark", share=share))["errors"][0]["field"] == "share"
+
+
+async def test_all_of_a_new_cluster_in_one_append(gaia: Hourbook) -> None:
+    answer = await gaia.book(share="100%", cores=8, name="mine", key="k")
+    assert [event["type"] for event in answer["decided"]] == ["ClusterCreated", "BookingCreated"]
+    assert answer["id"] == answer["decided"][1]["booking"]
+    assert answer["decided"][1]["pool"] == "gaia.mine"
+    assert (await gaia.book(200, share="100%", cores=8, name="mine", key="k"))["id"] == answer["id"]
+    assert (await gaia.book(409, share="100%", cores=3))["code"] == "capacity_exceeded"
+    assert (await gaia.book(400, share="50%", cores=1))["errors"][0]["field"] == "share"
+    await gaia.ask(f"/bookings/{answer['id']}/cancel")
+
+
+async def test_amend_moves_what_has_not_begun(gaia: Hourbook) -> None:
+    booking = (await gaia.book(cores=4))["id"]
+    (amended,) = (await gaia.ask(f"/bookings/{booking}/amend", enddate="2030-01-05", cores=6))["decided"]
+    assert (amended["type"], amended["end"], amended["capacity"]) == (
+        "BookingAmended", "2030-01-06T00:00:00Z", {"cores": 6},
+    )  # fmt: skip
+    assert (await gaia.ask(f"/bookings/{booking}/amend", 200, cores=6))["decided"] == []
+    assert (await gaia.ask(f"/bookings/{booking}/amend", 409, cores=11))["code"] == "capacity_exceeded"
+    assert (await gaia.ask(f"/bookings/{booking}/amend", 409, enddate="2030-02-05"))["code"] == "capacity_exceeded"
+
+
+async def test_a_dry_run_answers_what_would_happen_and_appends_nothing(gaia: Hourbook) -> None:
+    dry = "/bookings/create?dry_run=true"
+    fits = await gaia.book(200, dry, cores=4)
+    assert (fits["accepted"], fits["problem"], fits["decided"][0]["type"]) == (True, None, "BookingCreated")
+    await gaia.book(cores=7)
+    refused = await gaia.book(200, dry, cores=4)
+    assert (refused["accepted"], refused["decided"], refused["version"]) == (False, [], 3)
+    assert refused["problem"]["code"] == "capacity_exceeded"
+    assert refused["problem"]["shortages"][0]["available"] == 3
+    assert refused["nearest"] == {"start": "2030-01-01T00:00:00Z", "end": "2030-01-02T00:00:00Z"}
+    never = await gaia.book(200, dry, cores=11)
+    assert (never["accepted"], never["nearest"]) == (False, None)
+    project = await gaia.ask("/projects/create?dry_run=true", 200, id="new", name="New")
+    assert project["accepted"]
+    assert (await gaia.ask("/resources/create", 404, project="new", cores=1, **MONTH))["code"] == "unknown_id"
+    assert (await gaia.book(400, "/bookings/create?dry_run=maybe", cores=1))["errors"][0]["field"] == "dry_run"
+    assert (await gaia.book(400, "/bookings/create?dryrun=1", cores=1))["errors"][0]["field"] == "dryrun"
+    assert (await gaia.ask(f"/bookings/{new_id()}/cancel?dry_run=true", 404))["code"] == "unknown_id"
+
+
+async def test_accounts_and_their_limits(gaia: Hourbook) -> None:
+    limits = {"capacity": {"cores": 5}, "duration_hours": 48}
+    assert (await gaia.ask("/accounts/create", project="gaia", account="ada", limits=limits))["id"] == "ada"
+    assert (await gaia.book(404, account="grace", cores=1))["errors"][0]["field"] == "account"
+    refusal = await gaia.book(409, cores=6)
+    assert (refusal["code"], refusal["limit"], refusal["asked"], refusal["allowed"], refusal["dimension"]) == (
+        "account_limit_exceeded", "capacity", 6, 5, "cores",
+    )  # fmt: skip
+    await gaia.ask("/accounts/ada/limits", project="gaia", limits={})
+    booking = (await gaia.book(cores=6))["id"]
+    await gaia.ask("/accounts/ada/close", project="gaia")
+    assert "closed" in (await gaia.book(409, cores=1))["detail"]
+    await gaia.ask(f"/bookings/{booking}/cancel")
+    assert (await gaia.ask("/accounts/bob/close", 404, project="gaia"))["errors"][0]["field"] == "account"
+    wrong = await gaia.ask("/accounts/create", 400, project="gaia", account="x", limits={"capacity": {"gpus": 1}})
+    assert wrong["errors"][0]["field"] == "limits.capacity"
+
+
+async def test_a_recurring_booking_tells_what_became_of_each_occurrence(gaia: Hourbook) -> None:
+    hours = {"startdate": "2030-01-07T09:00:00+01:00", "enddate": "2030-01-07T12:00:00+01:00", "tz": "Europe/Berlin"}
+    rule = {"rrule": "FREQ=WEEKLY;BYDAY=MO;COUNT=3", "cores": 8, **hours}
+    await gaia.book(cores=5, startdate="2030-01-14", enddate="2030-01-14")
+    refusal = await gaia.book(409, **rule)
+    assert (refusal["code"], refusal["occurrence"]["number"]) == ("capacity_exceeded", 2)
+    answer = await gaia.book(skip=True, key="weekly", **rule)
+    outcomes = [(one["start"], one["booking"] is None, one["refused"] is None) for one in answer["occurrences"]]
+    assert outcomes == [
+        ("2030-01-07T08:00:00Z", False, True),
+        ("2030-01-14T08:00:00Z", True, False),
+        ("2030-01-21T08:00:00Z", False, True),
+    ]
+    assert (await gaia.book(200, skip=True, key="weekly", **rule))["occurrences"] == answer["occurrences"]
+    await gaia.ask(f"/bookings/{answer['occurrences'][2]['booking']}/cancel")
+    assert (await gaia.book(400, **rule | {"rrule": "FREQ=SOMETIMES"}))["errors"][0]["field"] == "rrule"
+    assert (await gaia.book(400, cores=1, skip=True))["errors"][0]["field"] == "skip"
+
+
+async def test_an_occurrence_is_found_by_a_process_that_has_not_made_it(gaia: Hourbook, database_url: str) -> None:
+    answer = await gaia.book(rrule="FREQ=DAILY;COUNT=4", cores=1)
+    last = answer["occurrences"][3]["booking"]
+    async with AsyncTestClient(create_app(Settings(database_url=database_url))) as other:
+        assert (await other.post(f"/bookings/{last}/cancel")).status_code == 201
+        assert (await other.post(f"/bookings/{new_id()}/cancel")).status_code == 404
+
+
+async def test_a_nova_quota_is_a_grant(gaia: Hourbook) -> None:
+    quota = await gaia.ask("/novaquota/create", project="gaia", servers=5, cores=5, **MONTH)
+    assert quota["decided"][0]["source"] == "nova"
+    await gaia.book(cores=15)
+    assert (await gaia.ask(f"/novaquota/{quota['id']}", 409, "DELETE"))["code"] == "capacity_exceeded"
+    other = await gaia.ask("/novaquota/create", project="gaia", cores=5, **MONTH)
+    assert (await gaia.ask(f"/novaquota/{other['id']}", 200, "DELETE"))["decided"][0]["type"] == "GrantWithdrawn"
+
+
+async def test_a_magnum_cluster_is_masters_and_workers_and_its_resizes_a_series(gaia: Hourbook) -> None:
+    await gaia.ask("/resources/create", project="gaia", servers=20, **MONTH)
+    for name, cores in (("m1", 2), ("w1", 1)):
+        await gaia.ask("/templates/create", project="gaia", name=name, cores=cores, memory=1024)
+    layout = {"masterflavor": "m1", "mastercount": 1, "workerflavor": "w1", "workercount": 4}
+    cluster = await gaia.ask("/magcluster/create", parent="gaia", name="k8s", **layout, **MONTH)
+    decided = cluster["decided"][0]
+    assert (decided["kind"], decided["capacity"]) == ("magnum", {"servers": 5, "cores": 6, "memory": 5120})
+    assert decided["layout"] == layout
+    wish = await gaia.ask("/magcluster/gaia.k8s/resize", workercount=6, status="requested")
+    assert wish["decided"][0]["capacity"]["cores"] == 8
+    applied = await gaia.ask(f"/magcluster/gaia.k8s/resizes/{wish['id']}/apply")
+    assert (applied["decided"][0]["type"], applied["decided"][0]["request"]) == ("ClusterResized", wish["id"])
+    assert (await gaia.ask(f"/magcluster/gaia.k8s/resizes/{wish['id']}/apply", 404))["code"] == "unknown_id"
+    wish = await gaia.ask("/magcluster/gaia.k8s/resize", workercount=90, status="requested")
+    assert (await gaia.ask(f"/magcluster/gaia.k8s/resizes/{wish['id']}/apply", 409))["code"] == "capacity_exceeded"
+    failed = await gaia.ask(f"/magcluster/gaia.k8s/resizes/{wish['id']}/fail", error="no valid host")
+    assert failed["decided"][0]["error"] == "no valid host"
+    assert (await gaia.ask("/magcluster/gaia.k8s/resize", workercount=2))["decided"][0]["capacity"]["cores"] == 4
+    assert (await gaia.ask("/magcluster/gaia.k8s/resize", 400, workerflavor="w9"))["errors"][0][
+        "field"
+    ] == "workerflavor"
+
+
+async def test_the_policy_is_checked_and_the_operations_are_described(gaia: Hourbook) -> None:
+    body = {"id": "far", "name": "Far"}
+    assert (await gaia.ask("/projects/create", 400, **body, overcommit={"beyond_hours": 0}))["code"] == "invalid_field"
+    await gaia.ask("/projects/create", **body, overcommit={"beyond_hours": 336})
+    document = (await gaia.client.get("/schema/openapi.json")).json()
+    parameters = document["paths"]["/bookings/create"]["post"]["parameters"]
+    assert {"dry_run", "Idempotency-Key", "X-Hourbook-Actor"} <= {parameter["name"] for parameter in parameters}
+
+
+async def test_the_clock_settles_what_has_come_near_once_with_two_replicas(database_url: str) -> None:
+    async with AsyncTestClient(create_app(Settings(database_url=database_url))) as client:
+        far = Hourbook(client)
+        await far.ask("/projects/create", id="gaia", name="Gaia", overcommit={"beyond_hours": 24})
+        await far.ask("/resources/create", project="gaia", cores=10, **MONTH)
+        await far.book(cores=8)
+        late = (await far.book(cores=3))["decided"][0]
+        assert late["tentative"]
+    start = datetime(2030, 1, 2, tzinfo=UTC)
+    for hours_before, lapsed in ((25, 0), (24, 0), (23, 1)):
+        now = start - timedelta(hours=hours_before)
+        async with running_clocks(database_url, now) as clocks:
+            for clock in clocks:
+                await clock.tick()
+        connection = await asyncpg.connect(database_url)
+        stored = await connection.fetch("SELECT data FROM event WHERE type = 'BookingLapsed'")
+        await connection.close()
+        assert len(stored) == lapsed
+    event = decode_event(stored[0]["data"])
+    assert isinstance(event, BookingLapsed)
+    assert (str(event.booking), event.actor) == (late["booking"], ACTOR)
+
+
+@contextlib.asynccontextmanager
+async def running_clocks(database_url: str, now: datetime) -> AsyncIterator[list[Clock]]:
+    """Two replicas' clocks, at the same moment."""
+    handlers = [CommandHandler(database_url) for _ in range(2)]
+    tasks = [asyncio.create_task(handler.run()) for handler in handlers]
+    yield [Clock(database_url, handler, lambda: now, new_id) for handler in handlers]
+    for task in tasks:
+        task.cancel()

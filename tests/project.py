@@ -1,0 +1,120 @@
+"""A project in memory, driven as the command handler drives it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+
+from services.command.domain import (
+    AmendBooking,
+    Command,
+    CreateBooking,
+    CreateCluster,
+    CreateGrant,
+    CreateProject,
+    ProjectState,
+    decide,
+    evolve,
+)
+from services.command.domain.commands import Context
+from shared.capacity import Capacity
+from shared.events import Event, Overcommit, decode_event, encode_event
+from shared.hours import Period, hour_of, instant_of
+
+T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
+BEFORE = datetime(2029, 12, 31, tzinfo=UTC)
+
+
+def cores(count: int) -> Capacity:
+    return Capacity(cores=count)
+
+
+class Project:
+    """The project `gaia`. Hours are counted from T0; `now` is before it until a test moves it."""
+
+    def __init__(self, beyond_hours: int | None = None) -> None:
+        self.state, self.history, self.now = ProjectState(), list[Event](), BEFORE
+        policy = Overcommit(beyond_hours=beyond_hours) if beyond_hours else "never"
+        self.do(CreateProject(project="gaia", name="Gaia", overcommit=policy))
+
+    def context(self) -> Context:
+        return Context(command=uuid4(), actor="ada", at=self.now)
+
+    def do(self, command: Command) -> list[Event]:
+        """Decides, and folds what was decided as it is stored; the state is never touched by the decision itself."""
+        before = frozen(self.state)
+        events = decide(self.state, "gaia", command, self.context())
+        assert frozen(self.state) == before, "deciding changed the state"
+        for event in events:
+            self.state = evolve(self.state, decode_event(encode_event(event)))
+        self.history += events
+        return events
+
+    def at(self, hour: int) -> None:
+        """It is this hour now."""
+        self.now = instant_of(T0 + hour)
+
+    def grant(self, start: int, end: int, count: int) -> UUID:
+        grant = uuid4()
+        self.do(CreateGrant(grant=grant, period=Period(T0 + start, T0 + end), capacity=cores(count)))
+        return grant
+
+    def book(self, start: int, end: int, count: int = 0, pool: str = "gaia", **asked: Any) -> UUID:
+        booking, period = uuid4(), Period(T0 + start, T0 + end)
+        account = asked.pop("account", "ada")
+        self.do(
+            CreateBooking(booking=booking, pool=pool, account=account, period=period, capacity=cores(count), **asked)
+        )
+        return booking
+
+    def amend(self, booking: UUID, start: int | None = None, end: int | None = None, **asked: Any) -> list[Event]:
+        return self.do(
+            AmendBooking(
+                booking=booking,
+                start=None if start is None else T0 + start,
+                end=None if end is None else T0 + end,
+                **asked,
+            )
+        )
+
+    def cluster(self, name: str, start: int, end: int, count: int, parent: str = "gaia") -> None:
+        period = Period(T0 + start, T0 + end)
+        self.do(CreateCluster(cluster=name, parent=parent, kind="magnum", period=period, capacity=cores(count)))
+
+    def free(self, start: int, end: int, pool: str = "gaia") -> list[int]:
+        return list(self.state.pools[pool].free.read(T0 + start, T0 + end)[:, 1])
+
+    def tentative(self, booking: UUID) -> bool:
+        return self.state.bookings[booking].tentative
+
+
+def frozen(state: ProjectState) -> Any:
+    """What a state holds, in values that can be compared."""
+    pools = {
+        name: (
+            pool.parent,
+            pool.period,
+            *map(cells, (pool.size, pool.free, pool.shares, pool.growth)),
+            pool.growth_order,
+        )
+        for name, pool in state.pools.items()
+    }
+    accounts = {
+        name: (account.open, account.limits, cells(account.held), {p: cells(t) for p, t in account.shares.items()})
+        for name, account in state.accounts.items()
+    }
+    return (
+        state.version, state.name, pools, accounts, dict(state.bookings), dict(state.grants), dict(state.requests),
+        dict(state.tentative), {name: list(versions) for name, versions in state.templates.items()},
+    )  # fmt: skip
+
+
+def cells(timeline: Any) -> Any:
+    """The hours of a timeline that are not zero."""
+    if timeline is None:
+        return None
+    hours = np.flatnonzero(timeline.cells.any(axis=1))
+    return {int(hour) + timeline.base: timeline.cells[hour].tolist() for hour in hours}
