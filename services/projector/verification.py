@@ -22,6 +22,7 @@ from shared.audit.store import latest_checkpoint, read_keys
 from shared.merkle import Tree, hash_leaves
 
 BATCH_MAX = 20_000
+REPLAY_MAX = 50_000
 SHOWN_MAX = 5
 
 
@@ -208,7 +209,7 @@ async def replay(connection: Connection, report: Report, progress: Progress) -> 
     number = int(await connection.fetchval(CREATE))
     try:
         fresh = await load_generation(connection, number)
-        while fresh.position + BATCH_MAX < (position := int(await connection.fetchval(LIVE_POSITION))):
+        while fresh.position + REPLAY_MAX < (position := int(await connection.fetchval(LIVE_POSITION))):
             await fill(connection, fresh, position, progress)
         try:
             report.models = await compare(connection, fresh)
@@ -240,6 +241,6 @@ BATCH = "SELECT array_agg(data ORDER BY position) FROM event WHERE position > $1
 async def fill(connection: Connection, fresh: Generation, position: int, progress: Progress) -> None:
     """Folds the events up to `position`."""
     while fresh.position < position:
-        end = min(position, fresh.position + BATCH_MAX)
+        end = min(position, fresh.position + REPLAY_MAX)
         await apply(connection, fresh, await connection.fetchval(BATCH, fresh.position, end), live=False)
         progress("replayed", fresh.position, position)
