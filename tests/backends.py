@@ -23,6 +23,7 @@ from shared.embedded import EmbeddedNats, EmbeddedPostgres
 from shared.jetstream import STREAM
 
 RUN = uuid4().hex[:8]  # in the name of every database that this run makes
+TEMPLATE = f"hourbook_template_{RUN}"
 _numbers = count(1)
 
 
@@ -154,6 +155,17 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     """In a loop of its own, whether one runs here or not."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work).result()
+
+
+async def make_database(server: Postgres) -> str:
+    """The address of a fresh, migrated database, copied from the template."""
+    name = f"test_{RUN}_{next(_numbers)}"
+    connection = await asyncpg.connect(server.url_of("postgres"))
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+    finally:
+        await connection.close()
+    return server.url_of(name)
 
 
 async def drop_databases(server: Postgres) -> None:

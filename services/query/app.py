@@ -15,7 +15,9 @@ from services.query.cache import Bodies
 from services.query.database import UNREACHABLE, Database
 from services.query.documents import Documents
 from services.query.event_routes import Events
+from services.query.feeds import Feeds
 from services.query.freshness import Freshness, Positions
+from services.query.page import Pages, load_page
 from services.query.refusals import Refusals
 from services.query.routes import Calendars, Health, Pools
 from services.query.settings import Settings
@@ -52,9 +54,11 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundCalendars", (Calendars,), {"calendar": calendar, "database": database}),
             type("BoundPools", (Pools,), {"database": database, "positions": positions}),
             type("BoundEvents", (Events,), {"database": database, "tail": tail}),
+            type("BoundFeeds", (Feeds,), {"database": database, "positions": positions}),
             type("BoundRefusals", (Refusals,), {"database": database}),
             type("BoundAudit", (Audit,), {"database": database}),
             type("BoundHealth", (Health,), {"positions": positions}),
+            type("BoundPages", (Pages,), {"page": load_page()}),
             Documents,
             metrics,
         ],

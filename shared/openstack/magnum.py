@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from shared.events import Layout
 from shared.hours import hour_of
 from shared.openstack.document import Item
 from shared.openstack.wanted import (
@@ -18,7 +19,6 @@ from shared.openstack.wanted import (
     Cluster,
     Given,
     Gone,
-    Layout,
     Malformed,
     Note,
     Resize,

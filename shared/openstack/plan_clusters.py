@@ -6,11 +6,12 @@ import re
 
 import msgspec
 
+from shared.events import Layout
 from shared.hours import PERIOD_HOURS_MAX, Period, iso
 from shared.openstack.calls import Call, Step, key_of, span_in
 from shared.openstack.present import Cluster as PresentCluster
 from shared.openstack.present import Present
-from shared.openstack.wanted import Cluster, Given, Gone, Layout, Resize, Unmapped
+from shared.openstack.wanted import Cluster, Given, Gone, Resize, Unmapped
 
 # What an import called a cluster: its name and the beginning of its UUID, and a number when it is there again.
 IMPORTED = re.compile(r"(.+-[0-9a-f]{8})(?:-(\d+))?")

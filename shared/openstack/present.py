@@ -12,8 +12,8 @@ from datetime import datetime
 import msgspec
 
 from shared.capacity import Capacity
+from shared.events import Layout
 from shared.hours import Period, hour_of
-from shared.openstack.wanted import Layout
 
 # An event type is asked for by name; all others are of no concern here.
 TYPES = (

@@ -9,18 +9,12 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 
 from shared.capacity import DIMENSIONS, Capacity, Count
+from shared.events import Layout
 from shared.hours import EARLIEST, LATEST, PERIOD_HOURS_MAX, Period, hour_of, iso, next_hour
 
 T = TypeVar("T")
 NOT_IN_A_TEMPLATE = re.compile(r"[^A-Za-z0-9._-]+")
 NOT_IN_A_SLUG = re.compile(r"[^a-z0-9]+")
-
-
-class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    masterflavor: str
-    mastercount: int
-    workerflavor: str
-    workercount: int
 
 
 class Template(NamedTuple):

@@ -180,7 +180,7 @@ def test_a_service_that_cannot_run_is_said_and_keeps_nobody_from_ending(tmp_path
         tmp_path / "output", "--ephemeral", "--services", "command", HOURBOOK_BATCH_MAX="many"
     )  # fmt: skip
     until(lambda: "command keeps ending" in up.output, lambda: up.output)
-    assert "batch_max" in up.output
+    assert "HOURBOOK_BATCH_MAX" in up.output
     assert up.create("gaia").status_code == 503
     directory = re.search(r"logs: (\S+)", up.output)
     assert directory is not None

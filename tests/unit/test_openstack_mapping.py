@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.capacity import Capacity
+from shared.events import Layout
 from shared.hours import Period
 from shared.openstack.document import Unreadable, read
 from shared.openstack.mapping import SeveralOwners
-from shared.openstack.wanted import Cluster, Gone, Grants, Layout, Resize, Revoked, Template, Wanted, template_name
+from shared.openstack.wanted import Cluster, Gone, Grants, Resize, Revoked, Template, Wanted, template_name
 from tests.openstack import (
     HEAD,
     NODE,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.capacity import Capacity
+from shared.events import Layout
 from shared.hours import Period, instant_of, iso
 from shared.openstack.calls import Step
 from shared.openstack.plan import Planned, missing_clusters, missing_leases, plan
@@ -15,7 +16,6 @@ from shared.openstack.wanted import (
     Given,
     Gone,
     Grants,
-    Layout,
     Resize,
     Revoked,
     Template,
