@@ -29,7 +29,7 @@ def query() -> None:
 
 def notify() -> None:
     """Run the notifier alone: notices and webhooks."""
-    _become("services.notify")
+    become("services.notify")
 
 
 def sealer() -> None:
