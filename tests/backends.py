@@ -21,6 +21,7 @@ from nats.js.errors import NotFoundError
 
 from shared.embedded import EmbeddedNats, EmbeddedPostgres
 from shared.jetstream import STREAM
+from shared.notices import STREAM as NOTICES
 
 RUN = uuid4().hex[:8]  # in the name of every database that this run makes
 TEMPLATE = f"hourbook_template_{RUN}"
@@ -117,7 +118,7 @@ class Given:
     def nats(self, directory: Path) -> Iterator[Nats]:
         del directory
         given = GivenNats(os.environ["HOURBOOK_NATS_URL"])
-        run(delete_stream(given))
+        run(delete_streams(given))
         yield given
 
 
@@ -182,8 +183,9 @@ async def drop_databases(server: Postgres) -> None:
     await connection.close()
 
 
-async def delete_stream(server: Nats) -> None:
+async def delete_streams(server: Nats) -> None:
     client = await nats.connect(server.url)
-    with contextlib.suppress(NotFoundError):
-        await client.jetstream().delete_stream(STREAM)
+    for stream in (STREAM, NOTICES):
+        with contextlib.suppress(NotFoundError):
+            await client.jetstream().delete_stream(stream)
     await client.close()

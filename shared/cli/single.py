@@ -27,6 +27,11 @@ def query() -> None:
     _become("services.query")
 
 
+def notify() -> None:
+    """Run the notifier alone: notices and webhooks."""
+    _become("services.notify")
+
+
 def sealer() -> None:
     """Run the sealer alone: the history is proven."""
     _become("services.sealer")
