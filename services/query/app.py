@@ -28,7 +28,6 @@ from services.query.refusals import Refusals
 from services.query.routes import Calendars, Health, Pools
 from services.query.settings import Settings
 from services.query.tail import Tail
-from services.query.views import Calendar
 from services.query.webhooks import Webhooks
 from shared.problems import EXCEPTION_HANDLERS, problem
 from shared.telemetry import CONTENT_TYPE, Telemetry
@@ -41,11 +40,9 @@ def create_app(settings: Settings) -> Litestar:
     """
     database = Database(settings.database_url, settings.query_connections)
     positions = Positions(database, settings.visible_timeout_s)
-    tail = Tail(database, settings.subscribers_max)
     answers = Answers(database, Freshness(database), positions, Bodies(settings.query_cache_bytes))
     tail = Tail(database, EVENTS, settings.subscribers_max)
     notices_tail = Tail(database, NOTICES, settings.subscribers_max)
-    calendar = Calendar(database, Freshness(database), positions, Bodies(settings.query_cache_bytes))
 
     def end_streams() -> None:
         tail.close()
