@@ -48,6 +48,9 @@ class System:
     def query(self) -> Service:
         return Service(self, "services.query", "query_port")
 
+    def notify(self, **settings: str) -> Service:
+        return Service(self, "services.notify", None, settings)
+
     def projector(self, **settings: str) -> Service:
         return Service(self, "services.projector", "projector_port", settings)
 
