@@ -10,21 +10,24 @@ from litestar import Litestar, Response, get
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 
+from services.query.answers import Answers
 from services.query.audit_routes import Audit
 from services.query.cache import Bodies
+from services.query.catalogue_routes import Catalogue
 from services.query.database import UNREACHABLE, Database
 from services.query.documents import Documents
 from services.query.event_routes import Events
 from services.query.feeds import Feeds
+from services.query.fit_routes import Fits
 from services.query.freshness import Freshness, Positions
 from services.query.live import EVENTS, NOTICES
 from services.query.notices import Notices
+from services.query.openstack_routes import OpenStack
 from services.query.page import Pages, load_page
 from services.query.refusals import Refusals
 from services.query.routes import Calendars, Health, Pools
 from services.query.settings import Settings
 from services.query.tail import Tail
-from services.query.views import Calendar
 from services.query.webhooks import Webhooks
 from shared.problems import EXCEPTION_HANDLERS, problem
 from shared.telemetry import CONTENT_TYPE, Telemetry
@@ -37,9 +40,9 @@ def create_app(settings: Settings) -> Litestar:
     """
     database = Database(settings.database_url, settings.query_connections)
     positions = Positions(database, settings.visible_timeout_s)
+    answers = Answers(database, Freshness(database), positions, Bodies(settings.query_cache_bytes))
     tail = Tail(database, EVENTS, settings.subscribers_max)
     notices_tail = Tail(database, NOTICES, settings.subscribers_max)
-    calendar = Calendar(database, Freshness(database), positions, Bodies(settings.query_cache_bytes))
 
     def end_streams() -> None:
         tail.close()
@@ -63,7 +66,10 @@ def create_app(settings: Settings) -> Litestar:
 
     return Litestar(
         [
-            type("BoundCalendars", (Calendars,), {"calendar": calendar, "database": database}),
+            type("BoundCalendars", (Calendars,), {"answers": answers, "database": database}),
+            type("BoundFits", (Fits,), {"answers": answers}),
+            type("BoundCatalogue", (Catalogue,), {"answers": answers}),
+            type("BoundOpenStack", (OpenStack,), {"answers": answers, "database": database}),
             type("BoundPools", (Pools,), {"database": database, "positions": positions}),
             type("BoundEvents", (Events,), {"database": database, "tail": tail}),
             type("BoundFeeds", (Feeds,), {"database": database, "positions": positions}),
