@@ -21,6 +21,7 @@ from nats.js.errors import NotFoundError
 
 from shared.embedded import EmbeddedNats, EmbeddedPostgres
 from shared.jetstream import STREAM
+from shared.notices import STREAM as NOTICES
 
 RUN = uuid4().hex[:8]  # in the name of every database that this run makes
 TEMPLATE = f"hourbook_template_{RUN}"
@@ -100,18 +101,24 @@ class Containers:
 class Given:
     """The servers that HOURBOOK_DATABASE_URL (a role that may create databases) and HOURBOOK_NATS_URL name."""
 
+    def __init__(self) -> None:
+        self._used = 0
+
     @contextlib.contextmanager
     def postgres(self, directory: Path) -> Iterator[Postgres]:
         del directory
         given = GivenPostgres(os.environ["HOURBOOK_DATABASE_URL"], f"hourbook_{RUN}_{next(_numbers)}")
+        self._used += 1
         yield given
-        run(drop_databases(given))
+        self._used -= 1
+        if not self._used:
+            run(drop_databases(given))
 
     @contextlib.contextmanager
     def nats(self, directory: Path) -> Iterator[Nats]:
         del directory
         given = GivenNats(os.environ["HOURBOOK_NATS_URL"])
-        run(delete_stream(given))
+        run(delete_streams(given))
         yield given
 
 
@@ -176,8 +183,9 @@ async def drop_databases(server: Postgres) -> None:
     await connection.close()
 
 
-async def delete_stream(server: Nats) -> None:
+async def delete_streams(server: Nats) -> None:
     client = await nats.connect(server.url)
-    with contextlib.suppress(NotFoundError):
-        await client.jetstream().delete_stream(STREAM)
+    for stream in (STREAM, NOTICES):
+        with contextlib.suppress(NotFoundError):
+            await client.jetstream().delete_stream(stream)
     await client.close()

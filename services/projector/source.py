@@ -46,8 +46,7 @@ class Source:
             if batch := await self._from_stream(position, limit):
                 return batch
         await self._leave()
-        events = await self._store.after(position, STORE_BATCH_MAX)
-        return [event.data for event in events]
+        return await self._store.data_after(position, STORE_BATCH_MAX)
 
     async def _from_stream(self, position: int, limit: int) -> list[bytes]:
         """Empty when the store must be asked: nothing came in time, the stream has a gap, or it is far ahead."""

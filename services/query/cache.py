@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 ENTRY_BYTES = 500  # what an entry costs beside its body
 
 
+class Scope(NamedTuple):
+    """What an answer depends on: a `pool`, a project with its whole `tree`, or `all` that there is."""
+
+    kind: Literal["pool", "tree", "all"]
+    id: str = ""
+
+
 class Version(NamedTuple):
-    """While these two stand still, so do all answers about a pool."""
+    """While these two stand still, so do all answers that depend on no more than a scope."""
 
     generation: int
     touched: int

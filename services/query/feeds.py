@@ -12,12 +12,12 @@ import msgspec
 from litestar import Controller, get
 from litestar.params import FromPath
 
+from services.query.answers import Answer, matches, visible
 from services.query.database import Database, Reader
 from services.query.freshness import NoGeneration, Positions
 from services.query.ics import Booked, render
 from services.query.params import POOL_ID, checked_text
 from services.query.routes import AnyRequest, MinPosition, RangeText, ZoneText, refuse_unknown, respond
-from services.query.views import Answer, matches, visible
 from shared.answer import Encoded
 from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, hour_of, instant_of, parse_range, parse_zone

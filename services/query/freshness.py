@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from services.query.cache import Version
+from services.query.cache import Scope, Version
 from services.query.database import Database
 from shared.errors import HourbookError, InvalidField
 
@@ -29,7 +29,7 @@ class NoGeneration(HourbookError):
 
 
 class Fresh(NamedTuple):
-    """The projection's position, and the pool's version then; None for a pool that is not there."""
+    """The projection's position, and the scope's version then; None for a pool or project that is not there."""
 
     position: int
     version: Version | None
@@ -39,14 +39,21 @@ class _Group:
     """Those who asked before the statement was sent."""
 
     def __init__(self) -> None:
-        self.ids: set[str] = set()
-        self.answer: asyncio.Future[tuple[int, dict[str, Version]]] = asyncio.get_running_loop().create_future()
+        self.scopes: set[Scope] = set()
+        self.answer: asyncio.Future[tuple[int, dict[Scope, Version]]] = asyncio.get_running_loop().create_future()
 
 
 FRESHNESS = """
-SELECT g.generation, g.position, p.id, p.touched
+SELECT g.generation, g.position, 'pool' AS kind, p.id, p.touched
 FROM generation g LEFT JOIN pool p ON p.generation = g.generation AND p.id = ANY ($1)
 WHERE g.live
+"""
+FRESHNESS_OF_TREES = f"""
+{FRESHNESS}
+UNION ALL
+SELECT g.generation, g.position, 'tree', p.project, max(p.touched)
+FROM generation g JOIN pool p ON p.generation = g.generation AND p.project = ANY ($2)
+WHERE g.live GROUP BY g.generation, g.position, p.project
 """
 
 
@@ -58,35 +65,42 @@ class Freshness:
         self._waiting: _Group | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def of(self, pool_id: str) -> Fresh:
+    async def of(self, scope: Scope) -> Fresh:
         """The state at some moment after the call. Raises asyncpg's errors."""
         group = self._waiting = self._waiting or _Group()
-        group.ids.add(pool_id)
+        group.scopes.add(scope)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         position, versions = await asyncio.shield(group.answer)
-        return Fresh(position, versions.get(pool_id))
+        return Fresh(position, versions.get(scope))
 
     async def _run(self) -> None:
         try:
             while (group := self._waiting) is not None:
                 self._waiting = None
                 try:
-                    group.answer.set_result(await self._read(group.ids))
+                    group.answer.set_result(await self._read(group.scopes))
                 except Exception as error:  # it belongs to those who asked
                     group.answer.set_exception(error)
         finally:
             self._task = None
 
-    async def _read(self, ids: set[str]) -> tuple[int, dict[str, Version]]:
-        records = await self._database.fetch(FRESHNESS, list(ids))
+    async def _read(self, scopes: set[Scope]) -> tuple[int, dict[Scope, Version]]:
+        pools = [scope.id for scope in scopes if scope.kind == "pool"]
+        trees = [scope.id for scope in scopes if scope.kind == "tree"]
+        if trees:
+            records = await self._database.fetch(FRESHNESS_OF_TREES, pools, trees)
+        else:
+            records = await self._database.fetch(FRESHNESS, pools)
         if not records:
             raise NoGeneration("no generation of the read models is live")
-        return records[0]["position"], {
-            record["id"]: Version(record["generation"], record["touched"])
+        generation, position = records[0]["generation"], records[0]["position"]
+        versions = {
+            Scope(record["kind"], record["id"]): Version(generation, record["touched"])
             for record in records
             if record["id"] is not None
         }
+        return position, {**versions, Scope("all"): Version(generation, position)}
 
 
 POSITIONS = "SELECT g.position, h.position AS head FROM generation g CROSS JOIN event_head h WHERE g.live"

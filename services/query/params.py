@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.query.cache import Scope
 from services.query.rollup import VALUES
 from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField, UnknownId
@@ -20,11 +21,13 @@ from shared.hours import EARLIEST, INSTANT, LATEST, Period, block_starts, parse_
 
 BLOCKS_MAX = 100_000
 TEXT_MAX = 200
+TEMPLATE = re.compile(r"([^@\0]{1,200})(?:@([1-9]\d{0,8}))?")
 POOL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}", re.ASCII)
 
-View = Literal["available", "resources", "bookings", "sizes"]
+View = Literal["available", "resources", "bookings", "sizes", "rows"]
 VALUES_OF: dict[View, tuple[str, ...]] = {
     "available": VALUES, "resources": ("granted",), "bookings": ("booked",), "sizes": ("granted",),
+    "rows": ("granted",),
 }  # fmt: skip
 
 
@@ -38,10 +41,18 @@ class Cursor(msgspec.Struct, frozen=True):
         return base64.urlsafe_b64encode(f"{self.start}.{self.id}".encode()).decode().rstrip("=")
 
 
+class TemplateName(msgspec.Struct, frozen=True):
+    """A template, in its newest version or in one that is named: `small`, `small@2`."""
+
+    name: str
+    version: int | None = None
+
+
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """A question about one pool's hours in its normal form; two that are equal have the same answer.
 
     `field` is the parameter that named the pool; `after` and `limit` are the page of the items, where there are any.
+    The view `rows` is that of OpenStack's faces.
     """
 
     view: View
@@ -56,6 +67,14 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     csv: bool = False
     after: Cursor = Cursor()
     limit: int = 1000
+    template: TemplateName | None = None
+
+    @property
+    def scope(self) -> Scope:
+        return Scope("pool", self.pool)
+
+    def unknown(self) -> UnknownId:
+        return unknown_pool(self.field, self.pool)
 
     def block_starts(self) -> list[int]:
         """The first hour of every block. Raises InvalidField for more blocks than an answer holds."""
@@ -69,6 +88,10 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 def too_many_blocks() -> InvalidField:
     return InvalidField("grain", f"the range has more than {BLOCKS_MAX} blocks; ask for longer blocks or fewer hours")
+
+
+def unknown_pool(field: str, pool: str) -> UnknownId:
+    return UnknownId(field, "project" if field == "project" else "cluster", pool)
 
 
 def parse_pool(project: str | None, cluster: str | None) -> tuple[str, str]:
@@ -175,6 +198,14 @@ def parse_moment(text: str, field: str) -> datetime:
     if not 1 < moment.year < 9999:  # so that it can be said in UTC
         raise InvalidField(field, f"{text!r} lies outside the years 2 to 9998")
     return moment
+
+
+def parse_template(text: str, field: str = "template") -> TemplateName:
+    """`small`, or `small@2` for a version."""
+    match = TEMPLATE.fullmatch(text)
+    if match is None:
+        raise InvalidField(field, f"{text!r} is not the name of a template, such as small, or small@2 for a version")
+    return TemplateName(match[1], None if match[2] is None else int(match[2]))
 
 
 def checked_text(text: str | None, field: str) -> str | None:

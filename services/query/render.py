@@ -13,9 +13,14 @@ import numpy as np
 from services.query.params import Selection
 from services.query.rollup import Rollup, instants
 from shared.capacity import DIMENSIONS
-from shared.hours import iso
+from shared.hours import instant_of, iso, parse_zone
 
 Item = Mapping[str, Any]
+
+OF_A_GRANT = ("source", "actor")
+OF_A_BOOKING = (
+    "share", "template", "account", "actor", "state", "created", "series", "segment",
+)  # fmt: skip
 
 # The names that an answer gives its blocks, and to a value where it is not the value's own.
 LISTS = {"sizes": "sizes"}
@@ -43,6 +48,8 @@ def blocks_json(selection: Selection, rollup: Rollup) -> bytes:
     """`"blocks": [{start, end, hours, <value>: {"min": {<dimension>: n}, "max": {…}}}]`."""
     counts = ",".join(f'"{dimension}":%d' for dimension in selection.dimensions)
     figures = ",".join(f'"{label}":{{"min":{{{counts}}},"max":{{{counts}}}}}' for label in labels(selection))
+    if rollup.fits is not None:
+        figures += ',"fits":{"min":%d,"max":%d}'
     block = f'{{"start":"%s","end":"%s","hours":%d,{figures}}}'
     blocks = ",".join([block % row for row in rows(rollup)])
     return f'"{LISTS.get(selection.view, "blocks")}":[{blocks}]'.encode()
@@ -66,6 +73,9 @@ def columns_json(selection: Selection, rollup: Rollup) -> bytes:
             dimension: {"min": low.tolist()} if hourly else {"min": low.tolist(), "max": high.tolist()}
             for dimension, low, high in zip(selection.dimensions, lows, highs, strict=True)
         }
+    if rollup.fits is not None:
+        low, high = rollup.fits.tolist()
+        columns["fits"] = {"min": low} if hourly else {"min": low, "max": high}
     return b'"columns":' + msgspec.json.encode(columns)
 
 
@@ -77,19 +87,31 @@ def render_csv(selection: Selection, rollup: Rollup) -> bytes:
         for end in ("min", "max")
         for dimension in selection.dimensions
     ]
+    if rollup.fits is not None:
+        names += ["fits_min", "fits_max"]
     row = ",".join(["%s", "%s", *["%d"] * (1 + len(names))])
     lines = [",".join(["start", "end", "hours", *names])]
     lines.extend([row % cells for cells in rows(rollup)])
     return ("\r\n".join(lines) + "\r\n").encode()
 
 
-def render_items_csv(items: Sequence[Item], names: Sequence[str]) -> bytes:
-    """A row an item under `names`, quoted where it must be."""
+def render_table(items: Sequence[Item], names: Sequence[str]) -> bytes:
+    """A row an item under `names`, quoted where it must be; truth is told as in JSON."""
     text = io.StringIO()
     writer = csv.DictWriter(text, names)
     writer.writeheader()
-    writer.writerows(items)
+    writer.writerows([{name: _cell(item[name]) for name in names} for item in items])
     return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    return ("false", "true")[value] if isinstance(value, bool) else value
+
+
+def render_object(opening: Mapping[str, Any], rest: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """One JSON object: what stands before the position, and after it. `rest` is not empty."""
+    head = msgspec.json.encode(opening)[:-1]
+    return head + (b',"position":' if opening else b'"position":'), b"," + msgspec.json.encode(rest)[1:]
 
 
 def labels(selection: Selection) -> list[str]:
@@ -98,9 +120,11 @@ def labels(selection: Selection) -> list[str]:
 
 
 def rows(rollup: Rollup) -> Iterator[tuple[Any, ...]]:
-    """Per block its start, end and hours; then per value the minima of its dimensions, and the maxima."""
+    """Per block its start, end and hours; then per value the minima of its dimensions, and the maxima; then fits."""
     both = np.stack([rollup.minimum, rollup.maximum], axis=1)
     counts = both.reshape(-1, both.shape[-1]).tolist()
+    if rollup.fits is not None:
+        counts += rollup.fits.tolist()
     hours = (rollup.ends - rollup.starts).tolist()
     return zip(instants(rollup.starts), instants(rollup.ends), hours, *counts, strict=True)
 
@@ -108,5 +132,28 @@ def rows(rollup: Rollup) -> Iterator[tuple[Any, ...]]:
 def item_names(selection: Selection) -> list[str]:
     """The columns of a grant or booking, narrowed to the dimensions asked for."""
     dimensions = [dimension for dimension in DIMENSIONS if dimension in selection.dimensions]
-    origin = "source" if selection.view == "resources" else "account"
-    return ["id", "pool", "start", "end", *dimensions, origin, "actor"]
+    own = OF_A_GRANT if selection.view == "resources" else OF_A_BOOKING
+    return ["id", "pool", "start", "end", *dimensions, *own]
+
+
+ROW = ("servers", "memory", "cores")  # of OpenStack's faces, in the order of the notes
+
+
+def render_rows(selection: Selection, rollup: Rollup) -> tuple[bytes, bytes]:
+    """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the minimum of each block."""
+    period = {"start": iso(selection.period.start), "end": iso(selection.period.end)}
+    grain = selection.grain if isinstance(selection.grain, str) else f"{selection.grain}h"
+    opening = {"pool": selection.pool, "range": period, "grain": grain, "timezone": selection.zone}
+    return render_object(opening, {"rows": dated_rows(selection, rollup)})
+
+
+def dated_rows(selection: Selection, rollup: Rollup) -> list[dict[str, Any]]:
+    """By day, week or month `date` is a date in the zone; by the hour, or by hours, an instant."""
+    if selection.grain in ("day", "week", "month"):
+        zone = parse_zone(selection.zone)
+        dates = [instant_of(hour).astimezone(zone).date().isoformat() for hour in rollup.starts.tolist()]
+    else:
+        dates = instants(rollup.starts)
+    places = [selection.dimensions.index(dimension) for dimension in ROW]
+    counts = rollup.minimum[0][places].T.tolist()
+    return [dict(zip(("date", *ROW), (date, *row), strict=True)) for date, row in zip(dates, counts, strict=True)]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from shared.capacity import WHOLE
 from shared.hours import Period
 
 VALUES = ("granted", "booked", "shared", "available")
@@ -20,12 +21,16 @@ Cells = npt.NDArray[np.int64]
 
 
 class Rollup(NamedTuple):
-    """`starts`, `ends` are hours, shape (blocks,); `minimum`, `maximum` counts, shape (values, dimensions, blocks)."""
+    """`starts`, `ends` are hours, shape (blocks,); `minimum`, `maximum` counts, shape (values, dimensions, blocks).
+
+    `fits`, shape (2, blocks), is how many of a template fit, in the worst and the best hour, where that was asked.
+    """
 
     starts: Cells
     ends: Cells
     minimum: Cells
     maximum: Cells
+    fits: Cells | None = None
 
 
 def scatter(period: Period, hours: bytes, columns: Sequence[bytes]) -> Cells:
@@ -42,23 +47,47 @@ def scatter(period: Period, hours: bytes, columns: Sequence[bytes]) -> Cells:
 
 
 def read_for(values: Sequence[str]) -> tuple[str, ...]:
-    """What must be read of an hour to give these values. Available alone is subtracted where it is read."""
-    if "available" in values and not {"granted", "booked"} & set(values):
+    """What must be read of an hour to give these values: of each dimension, but for `shares`, which are of the hour.
+    Available alone is worked out where it is read."""
+    if tuple(values) == ("available",):
         return ("available",)
-    wanted = {"granted", "booked"} if "available" in values else set(values)
-    return tuple(value for value in ("granted", "booked") if value in wanted)
+    wanted = {
+        "granted": {"granted", "shared", "available"}, "booked": {"booked", "available"},
+        "shares": {"shared", "available"},
+    }  # fmt: skip
+    return tuple(value for value, gives in wanted.items() if gives & set(values))
 
 
 def figures(values: Sequence[str], read: Mapping[str, Cells], shape: tuple[int, int]) -> Cells:
     """The named values of every hour, shape (values, dimensions, hours). `read` holds what `read_for` names, each of
-    `shape` (dimensions, hours); available is taken per hour, before any minimum or maximum."""
+    `shape` (dimensions, hours), shares in basis points, (1, hours). What shares reserve is rounded up; available is
+    taken per hour, before any minimum or maximum."""
     cells = np.zeros((len(values), *shape), dtype=np.int64)
+    shared = reserved(read["granted"], read["shares"]) if "shares" in read and read["shares"].any() else None
     for cell, value in zip(cells, values, strict=True):
         if value == "available" and value not in read:
             np.subtract(read["granted"], read["booked"], out=cell)
-        elif value != "shared":  # nothing is reserved by shares yet
+            if shared is not None:
+                cell -= shared
+        elif value != "shared":
             cell[:] = read[value]
+        elif shared is not None:
+            cell[:] = shared
     return cells
+
+
+def reserved(granted: Cells, shares: Cells) -> Cells:
+    """ceil(granted * shares / 10000), by the hour."""
+    held: Cells = -((-granted * shares) // WHOLE)
+    return held
+
+
+def fits(available: Cells, required: Sequence[int]) -> Cells:
+    """How many times `required` fits into each hour, shape (hours,): `available`, shape (dimensions, hours), is of the
+    dimensions of which it needs something."""
+    each = np.maximum(available, 0) // np.array(required, dtype=np.int64)[:, None]
+    fewest: Cells = each.min(axis=0)
+    return fewest
 
 
 def roll_up(cells: Cells, period: Period, block_starts: Sequence[int]) -> Rollup:

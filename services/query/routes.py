@@ -10,6 +10,7 @@ from litestar.datastructures.headers import Accept
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from services.query.answers import Answer, Answers, Question, Reading, visible
 from services.query.database import Database
 from services.query.freshness import Positions
 from services.query.params import (
@@ -21,10 +22,12 @@ from services.query.params import (
     parse_grain_or_day,
     parse_pool,
     parse_shape,
+    parse_template,
     parse_values,
     required,
 )
-from services.query.views import Answer, Calendar, cluster_period, read_pools, read_projects, visible
+from services.query.views.calendar import read_calendar
+from services.query.views.pools import cluster_period, read_pools, read_projects
 from shared.answer import JSON, Encoded
 from shared.errors import InvalidField
 from shared.hours import parse_range, parse_zone
@@ -60,6 +63,9 @@ ShapeText = Annotated[
 MinPosition = Annotated[
     int, QueryParameter(ge=0, le=POSITION_MAX, description="Wait until the answer shows at least this position.")
 ]
+TemplateText = Annotated[
+    str | None, QueryParameter(description="A template of the project, as small, or small@2 for a version.")
+]
 PageLimit = Annotated[int, QueryParameter(ge=1, le=10_000, description="How many items a page holds at most.")]
 PageAfter = Annotated[str | None, QueryParameter(description="What the page before named as `next`.")]
 
@@ -93,7 +99,7 @@ def blocks_query(
 class Calendars(Controller):
     """A pool's hours in blocks. Every answer says its `position`, has an ETag, and is `text/csv` on request."""
 
-    calendar: ClassVar[Calendar]
+    answers: ClassVar[Answers]
     database: ClassVar[Database]
     dependencies = {"asked": Provide(blocks_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
@@ -105,12 +111,16 @@ class Calendars(Controller):
         project: FromQuery[str | None] = None,
         clusterid: FromQuery[str | None] = None,
         values: ValuesText = None,
+        template: TemplateText = None,
     ) -> Encoded[bytes]:
-        """Per block of the range what is granted, booked, shared and available: of each dimension `min`, which holds
-        in every hour of the block, and `max`, which holds in one at least."""
-        refuse_unknown(request, POOL | BLOCKS | {"values"})
+        """Per block of the range what is granted, booked, shared (what shares of a cluster reserve, rounded up) and
+        available: of each dimension `min`, which holds in every hour of the block, and `max`, which holds in one at
+        least. With `template` also `fits`, `{min, max}`: how many of it fit, taken per hour first."""
+        refuse_unknown(request, POOL | BLOCKS | {"values", "template"})
         field, pool = parse_pool(project, clusterid)
-        return await self._answer(request, asked, view="available", field=field, pool=pool, values=values)
+        return await self._answer(
+            request, asked, view="available", field=field, pool=pool, values=values, template=template
+        )
 
     @get("/resources/select")
     async def resources(
@@ -143,7 +153,9 @@ class Calendars(Controller):
         after: PageAfter = None,
     ) -> Encoded[bytes]:
         """What is booked per block, and as `items` the pool's own bookings that touch the range, in the order of start
-        and id. As text/csv: the items, and `Hourbook-Next` for the next page."""
+        and id. As text/csv: the items, and `Hourbook-Next` for the next page.
+
+        A booking that was amended after it had begun is there twice: `segment` 0 is what it held before, 1 the rest."""
         refuse_unknown(request, POOL | BLOCKS | PAGE | {"values"})
         field, pool = parse_pool(project, clusterid)
         return await self._answer(
@@ -169,19 +181,20 @@ class Calendars(Controller):
         values: str | None = None,
         limit: int = 1000,
         after: str | None = None,
+        template: str | None = None,
     ) -> Encoded[bytes]:
         zone = parse_zone(asked.tz)
         if view == "sizes" and asked.period is None:
-            period = await cluster_period(self.database, pool, self.calendar.positions, asked.min_position)
+            period = await cluster_period(self.database, pool, self.answers.positions, asked.min_position)
         else:
             period = parse_range(required(asked.period, "range", "two dates, as 2020-06-08,2020-06-14"), zone)
         selection = Selection(
             view=view, field=field, pool=pool, period=period, grain=parse_grain_or_day(asked.grain), zone=zone.key,
             dimensions=parse_dimensions(asked.dimensions), values=parse_values(values, view),
             columns=parse_shape(asked.shape), csv=preferred(request, CSV), after=parse_cursor(after), limit=limit,
+            template=None if template is None else parse_template(template),
         )  # fmt: skip
-        answer = await self.calendar.answer(selection, request.headers.get("If-None-Match"), asked.min_position)
-        return respond(answer, CSV if selection.csv else JSON)
+        return await answered(self.answers, request, selection, read_calendar, asked.min_position)
 
 
 class Pools(Controller):
@@ -226,6 +239,14 @@ class Health(Controller):
         """`{status: "ok", position, head}` while the database answers: what is shown, and what is stored."""
         position, head = await self.positions.read()
         return {"status": "ok", "position": position, "head": head}
+
+
+async def answered(
+    answers: Answers, request: AnyRequest, question: Question, read: Reading, min_position: int
+) -> Encoded[bytes]:
+    """The answer to a question, in the form that it asks for."""
+    answer = await answers.answer(question, read, request.headers.get("If-None-Match"), min_position)
+    return respond(answer, CSV if question.csv else JSON)
 
 
 def refuse_unknown(request: AnyRequest, known: frozenset[str]) -> None:

@@ -56,6 +56,9 @@ COLUMNS_AFTER = """
 SELECT position, stream, version, command_id, request_id, request_hash, type, data
 FROM event WHERE position > $1 ORDER BY position LIMIT $2
 """
+DATA_AFTER = """
+SELECT max(position), array_agg(data ORDER BY position) FROM event WHERE position > $1 AND position <= $2
+"""
 STREAM_AFTER = """
 SELECT position, stream, version, command_id, request_id, request_hash, type, data
 FROM event WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3
@@ -109,6 +112,15 @@ class EventStore:
             if event.position != expected:
                 raise PositionGap(f"expected position {expected}, met {event.position}")
         return events
+
+    async def data_after(self, position: int, limit: int) -> list[bytes]:
+        """As `after`, what is stored of each event alone: several times as fast."""
+        last, datas = await self.connection.fetchrow(DATA_AFTER, position, position + limit) or (None, None)
+        if not datas:
+            return []
+        if last != position + len(datas):
+            raise PositionGap(f"{len(datas)} events after position {position}, the last of them at {last}")
+        return list(datas)
 
     async def stream_after(self, stream: str, version: int, batch: int = 5000) -> AsyncIterator[Stored]:
         """One stream's events after `version`, in order."""

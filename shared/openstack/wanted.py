@@ -95,7 +95,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     """What cannot be read from the documents, and was said beside them.
 
     `now` is the next whole hour. `amounts` are of what Nova does not limit; `host` is what one physical host has;
-    `owner` is the OpenStack project whose things are taken; `known` are the templates that the project has already.
+    `owner` is the OpenStack project whose things are taken; `known` are the templates that the project has already, by
+    the names and ids of flavors.
     """
 
     project: str
@@ -110,7 +111,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     master_flavor: str | None = None
     worker_group: str | None = None
     cluster: str | None = None
-    known: frozenset[str] = frozenset()
+    known: dict[str, str] = {}
 
 
 Amount = Annotated[Count, "0 to 10^12"]

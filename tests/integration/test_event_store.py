@@ -127,3 +127,11 @@ async def test_writers_whose_backends_are_killed_leave_no_hole_and_lose_nothing_
         seen = await reading
     assert len(seen) == len(set(seen)) == 6 * 150
     assert acknowledged == set(seen)
+
+
+async def test_what_is_stored_alone_is_read_in_the_same_order(store: EventStore) -> None:
+    await store.append({"gaia": 0}, [pending("gaia", version) for version in range(1, 8)])
+    everything = [event.data for event in await store.after(0, 100)]
+    assert await store.data_after(0, 100) == everything
+    assert await store.data_after(2, 3) == everything[2:5]
+    assert await store.data_after(7, 100) == []

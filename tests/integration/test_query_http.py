@@ -1,7 +1,6 @@
 """The reads as a program sends them: over HTTP, to the application on a real PostgreSQL."""
 
 import asyncio
-import contextlib
 import csv
 import io
 import json
@@ -14,10 +13,10 @@ import asyncpg
 import httpx
 import pytest
 
-from services.query.app import create_app
 from services.query.settings import Settings
 from shared.capacity import DIMENSIONS
 from shared.event_store import EventStore, Pending
+from tests.querying import serving
 
 GAIA, SPARK, OTHER = 1, 2, 3
 NOBODY = "01890000-0000-7000-8000-000000000000"
@@ -49,24 +48,6 @@ async def database(seeded_url: str) -> AsyncIterator[Database]:
 async def client(seeded_url: str) -> AsyncIterator[Client]:
     async with serving(Settings(database_url=seeded_url, visible_timeout_s=0.2)) as client:
         yield client
-
-
-@contextlib.asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Client]:
-    """The application in this very loop, so that many requests are under way at once."""
-    app, started, ended = create_app(settings), asyncio.Event(), asyncio.Event()
-
-    async def live() -> None:  # one task enters and leaves the lifespan, which a fixture would do in two
-        async with app.lifespan():
-            started.set()
-            await ended.wait()
-
-    task = asyncio.create_task(live())
-    await started.wait()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://hourbook") as client:
-        yield client
-    ended.set()
-    await task
 
 
 async def add_pool(database: Database, pool: int, name: str, parent: int | None) -> None:
@@ -439,7 +420,10 @@ async def test_bookings_are_paged_in_the_order_of_start_and_id(client: Client, d
         query["after"] = page["next"]
     assert [len(page) for page in pages] == [3, 3, 1]
     assert [item["id"] for page in pages for item in page] == [item["id"] for item in everything]
-    assert list(pages[0][0]) == ["id", "pool", "start", "end", "cores", "account", "actor"]
+    assert list(pages[0][0]) == [
+        "id", "pool", "start", "end", "cores", "share", "template", "account", "actor", "state", "created", "series",
+        "segment",
+    ]  # fmt: skip
 
     table = await client.get(
         "/bookings/select", params={"project": "gaia", "limit": 3, **EXAMPLE}, headers={"Accept": "text/csv"}
@@ -647,6 +631,6 @@ async def test_the_interface_is_described(client: Client) -> None:
     schema = (await client.get("/schema/openapi.json")).json()
     parameters = {one["name"] for one in schema["paths"]["/available/select"]["get"]["parameters"]}
     assert parameters == {
-        "project", "clusterid", "range", "grain", "tz", "dimensions", "values", "shape", "min_position",
+        "project", "clusterid", "range", "grain", "tz", "dimensions", "values", "shape", "min_position", "template",
     }  # fmt: skip
     assert "step_hours" in json.dumps(schema)

@@ -1,7 +1,9 @@
 """Blocks of hours: the minimum and the maximum per dimension, taken per hour first."""
 
+import math
 import struct
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.query.params import BLOCKS_MAX, Cursor, Selection, parse_cursor, parse_grain_or_day
 from services.query.render import render_csv, render_json
-from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, VALUES, figures, instants, read_for, roll_up, scatter
+from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, VALUES, figures, fits, instants, read_for, roll_up, scatter
 from shared.errors import InvalidField
 from shared.hours import EARLIEST, LATEST, Period, block_starts, iso, parse_zone
 
@@ -29,7 +31,8 @@ def sent(hours: Sequence[int]) -> bytes:
 def test_the_example_of_the_notes() -> None:
     period = Period(START, START + 8)
     cells = scatter(period, sent(range(*period)), [packed([4] * 8), packed([0, 1, 2, 1, 0, 2, 0, 0])])
-    available = figures(("available",), {"granted": cells[:1], "booked": cells[1:]}, (1, 8))
+    read = {"granted": cells[:1], "booked": cells[1:], "shares": np.zeros((1, 8), dtype=np.int64)}
+    available = figures(("available",), read, (1, 8))
     assert available.tolist() == [[[4, 3, 2, 3, 4, 2, 4, 4]]]
     rollup = roll_up(available, period, [START])
     assert (rollup.minimum.tolist(), rollup.maximum.tolist()) == ([[[2]]], [[[4]]])
@@ -44,40 +47,42 @@ def test_hours_without_a_row_are_zero_wherever_they_lie() -> None:
 @pytest.mark.parametrize(
     ("values", "read"),
     [
-        (VALUES, ("granted", "booked")),
+        (VALUES, ("granted", "booked", "shares")),
         (("available",), ("available",)),
-        (("shared", "available"), ("available",)),
-        (("booked", "available"), ("granted", "booked")),
+        (("shared", "available"), ("granted", "booked", "shares")),
+        (("booked", "available"), ("granted", "booked", "shares")),
         (("booked",), ("booked",)),
-        (("shared",), ()),
+        (("granted", "booked"), ("granted", "booked")),
+        (("shared",), ("granted", "shares")),
     ],
 )
 def test_no_more_is_read_than_the_values_need(values: tuple[str, ...], read: tuple[str, ...]) -> None:
     assert read_for(values) == read
 
 
+ROWS = st.dictionaries(
+    st.integers(0, 99), st.tuples(COUNTS, COUNTS, COUNTS, COUNTS, st.one_of(st.just(0), st.integers(0, 10_000)))
+)
+
+
 @given(
-    rows=st.dictionaries(st.integers(0, 99), st.tuples(COUNTS, COUNTS, COUNTS, COUNTS)),
+    rows=ROWS,
     grain=st.one_of(st.sampled_from(["hour", "day", "week", "month"]), st.integers(1, 200)),
     offset=st.integers(0, 24 * 400),
     values=st.sets(st.sampled_from(VALUES), min_size=1),
 )
 def test_a_rollup_is_what_a_loop_over_the_hours_finds(
-    rows: dict[int, tuple[int, int, int, int]], grain: str | int, offset: int, values: set[str]
+    rows: dict[int, tuple[int, int, int, int, int]], grain: str | int, offset: int, values: set[str]
 ) -> None:
     period = Period(START + offset, START + offset + 100)
     wanted = tuple(value for value in VALUES if value in values)
     starts = block_starts(period, grain, parse_zone("Europe/London"))
-    read = {}
+    hours, read = sent([period.start + hour for hour in rows]), {}
     for value in read_for(wanted):
-        columns = [
-            [
-                {"granted": row[d], "booked": row[2 + d], "available": row[d] - row[2 + d]}[value]
-                for row in rows.values()
-            ]
-            for d in range(2)
-        ]
-        read[value] = scatter(period, sent([period.start + hour for hour in rows]), [packed(c) for c in columns])
+        columns = [[row[4] for row in rows.values()]] if value == "shares" else [
+            [each_of(row, d)[value] for row in rows.values()] for d in range(2)
+        ]  # fmt: skip
+        read[value] = scatter(period, hours, [packed(column) for column in columns])
     rollup = roll_up(figures(wanted, read, (2, 100)), period, starts)
 
     assert rollup.starts.tolist() == starts
@@ -85,14 +90,34 @@ def test_a_rollup_is_what_a_loop_over_the_hours_finds(
     for b, (start, end) in enumerate(zip(rollup.starts.tolist(), rollup.ends.tolist(), strict=True)):
         for v, value in enumerate(wanted):
             for d in range(2):
-                found = []
-                for hour in range(start, end):
-                    row = rows.get(hour - period.start, (0, 0, 0, 0))
-                    granted, booked = row[d], row[2 + d]
-                    each = {"granted": granted, "booked": booked, "shared": 0, "available": granted - booked}
-                    found.append(each[value])
+                nothing = (0, 0, 0, 0, 0)
+                found = [each_of(rows.get(hour - period.start, nothing), d)[value] for hour in range(start, end)]
                 assert rollup.minimum[v, d, b] == min(found)
                 assert rollup.maximum[v, d, b] == max(found)
+
+
+def each_of(row: tuple[int, int, int, int, int], dimension: int) -> dict[str, int]:
+    """The values of an hour, by exact arithmetic."""
+    granted, booked = row[dimension], row[2 + dimension]
+    shared = math.ceil(Fraction(granted * row[4], 10_000))
+    return {"granted": granted, "booked": booked, "shared": shared, "available": granted - booked - shared}
+
+
+@given(
+    hours=st.lists(st.tuples(st.integers(-9, 99), st.integers(-9, 99)), min_size=1),
+    required=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+)
+def test_as_many_fit_as_the_scarcest_dimension_has(hours: list[tuple[int, int]], required: tuple[int, int]) -> None:
+    found = fits(np.array(hours, dtype=np.int64).T, required).tolist()
+    assert found == [
+        max(n for n in range(100) if n == 0 or all(n * need <= has for need, has in zip(required, hour, strict=True)))
+        for hour in hours
+    ]
+
+
+def test_the_templates_of_the_notes() -> None:
+    five_and_six = np.array([[5], [6]])
+    assert [fits(five_and_six, size).tolist() for size in ((1, 1), (2, 2))] == [[5], [2]]
 
 
 @given(st.lists(st.integers(EARLIEST, LATEST), min_size=1))

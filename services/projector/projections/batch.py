@@ -75,6 +75,8 @@ class Changes:
 
 def needed_for(events: Sequence[Event]) -> Needed:
     needed = Needed({}, set())
+    if not {ClusterResized, BookingAmended} & set(map(type, events)):
+        return needed
     for event in events:
         if isinstance(event, ClusterResized):
             start, end = hours_of(event.start, event.end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from uuid import UUID
 
 from services.projector.projections.bookings import BookingChanges, BookingRow
@@ -100,11 +101,14 @@ def _pack(generation: int, booking: UUID, row: BookingRow) -> bytes:
         len(COLUMNS), 4, generation, 16, booking.bytes, 4, segment, 4, pool, 8, (start - Y2000) * HOUR_US,
         8, (end - Y2000) * HOUR_US, 8, a, 8, b, 8, c, 8, d, 8, e, 8, f, 4, share, 1, tentative, 8, created, 8, claimed,
     )  # fmt: skip
-    by, of = actor.encode(), account.encode()
-    texts = len(by).to_bytes(4, "big") + by + len(of).to_bytes(4, "big") + of
     if template is None and series is None:
-        return fixed + texts + PLAIN
-    return fixed + texts + _pack_origin(template, series)
+        return fixed + _pack_people(actor, account) + PLAIN
+    return fixed + _pack_people(actor, account) + _pack_origin(template, series)
+
+
+@lru_cache(maxsize=4096)  # a few people make most of the bookings
+def _pack_people(actor: str, account: str) -> bytes:
+    return packed_text(actor) + packed_text(account)
 
 
 def _pack_origin(template: FromTemplate | None, series: UUID | None) -> bytes:

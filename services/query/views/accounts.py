@@ -1,0 +1,171 @@
+"""The accounts that a project lists, and what an account uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from services.query.answers import Read
+from services.query.cache import Body, Version
+from services.query.database import Database, Reader
+from services.query.freshness import NoGeneration
+from services.query.params import too_many_blocks
+from services.query.questions import AccountsQuestion, UsageQuestion
+from services.query.render import render_object, render_table
+from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, Cells, instants, reserved, scatter
+from shared.capacity import DIMENSIONS
+from shared.hours import Period, block_starts, hour_of, instant_of, iso, parse_zone
+
+ACCOUNTS = """
+SELECT g.generation, g.position, p.touched, a.account, a.name, a.limits, a.closed, a.created
+FROM generation g
+LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1
+LEFT JOIN account a ON a.generation = g.generation AND a.project = p.id
+WHERE g.live ORDER BY a.account
+"""
+
+
+async def read_accounts(database: Database, question: AccountsQuestion) -> Read:
+    """`{project, position, accounts: [{account, name, limits, closed, created}]}`."""
+    records = await database.fetch(ACCOUNTS, question.project)
+    if not records:
+        raise NoGeneration("no generation of the read models is live")
+    generation, position, touched, *_ = records[0]
+    if touched is None:
+        raise question.unknown()
+    rows: list[dict[str, Any]] = [
+        {"account": account, "name": name, "limits": msgspec.Raw(limits.encode()), "closed": closed, "created": created}
+        for _, _, _, account, name, limits, closed, created in records
+        if account is not None
+    ]
+    version = Version(generation, touched)
+    if question.csv:
+        flat = [{**row, "limits": bytes(row["limits"]).decode()} for row in rows]
+        return Read(position, Body(version, render_table(flat, ["account", "name", "limits", "closed", "created"])))
+    return Read(position, Body(version, *render_object({"project": question.project}, {"accounts": rows})))
+
+
+async def read_usage(database: Database, question: UsageQuestion) -> Read:
+    """`{account, project, range, grain, timezone, position, blocks: [{start, end, hours, used: {<dimension>: n}}]}`: of
+    each dimension the resource-hours, the sum over the hours of the block."""
+    starts = block_starts(question.period, question.grain, parse_zone(question.zone))
+    if len(starts) > BLOCKS_MAX:
+        raise too_many_blocks()
+    async with database.snapshot() as snapshot:
+        position, version = await _version(snapshot, question)
+        used = await _counted(snapshot, version.generation, question)
+        used += await _shared(snapshot, version.generation, question)
+    edges = np.array(starts, dtype=np.int64)
+    ends = np.append(edges[1:], question.period.end)
+    sums = np.add.reduceat(used, edges - question.period.start, axis=1)
+    places = [DIMENSIONS.index(dimension) for dimension in question.dimensions]
+    blocks = [
+        {"start": start, "end": end, "hours": hours, "used": dict(zip(question.dimensions, counts, strict=True))}
+        for start, end, hours, counts in zip(
+            instants(edges), instants(ends), (ends - edges).tolist(), sums[places].T.tolist(), strict=True
+        )
+    ]
+    return Read(position, Body(version, *_rendered(question, blocks)))
+
+
+BLOCKS_MAX = 10_000
+
+
+def _rendered(question: UsageQuestion, blocks: list[dict[str, Any]]) -> tuple[bytes, bytes | None]:
+    if question.csv:
+        names = [f"used_{dimension}" for dimension in question.dimensions]
+        flat = [{**block, **dict(zip(names, block["used"].values(), strict=True))} for block in blocks]
+        return render_table(flat, ["start", "end", "hours", *names]), None
+    opening = {
+        "account": question.account, "project": question.project,
+        "range": {"start": iso(question.period.start), "end": iso(question.period.end)},
+        "grain": question.grain if isinstance(question.grain, str) else f"{question.grain}h",
+        "timezone": question.zone,
+    }  # fmt: skip
+    return render_object(opening, {"blocks": blocks})
+
+
+VERSION = """
+SELECT g.generation, g.position, CASE WHEN $1::text IS NULL THEN g.position ELSE (
+    SELECT max(p.touched) FROM pool p WHERE p.generation = g.generation AND p.project = $1) END
+FROM generation g WHERE g.live
+"""
+
+
+async def _version(reader: Reader, question: UsageQuestion) -> tuple[int, Version]:
+    record = await reader.fetchrow(VERSION, question.project)
+    if record is None:
+        raise NoGeneration("no generation of the read models is live")
+    generation, position, touched = record
+    if touched is None:
+        raise question.unknown()
+    return position, Version(generation, touched)
+
+
+COUNTED = """
+SELECT string_agg(timestamptz_send(greatest(b.starts, $3)), ''::bytea),
+    string_agg(timestamptz_send(least(b.ends, $4)), ''::bytea),
+    string_agg(int8send(b.servers), ''::bytea), string_agg(int8send(b.cores), ''::bytea),
+    string_agg(int8send(b.memory), ''::bytea), string_agg(int8send(b.tempdisc), ''::bytea),
+    string_agg(int8send(b.userdisc), ''::bytea), string_agg(int8send(b.datadisc), ''::bytea)
+FROM live_booking b
+WHERE b.generation = $1 AND b.account = $2 AND b.ends > $3 AND b.starts < $4 AND b.share = 0
+    AND ($5::text IS NULL OR b.pool IN (SELECT p.pool FROM pool p WHERE p.generation = $1 AND p.project = $5))
+"""
+
+
+async def _counted(reader: Reader, generation: int, question: UsageQuestion) -> Cells:
+    """What bookings of counts hold by the hour, shape (6, hours)."""
+    start, end = question.period
+    record = await reader.fetchrow(
+        COUNTED, generation, question.account, instant_of(start), instant_of(end), question.project
+    )
+    steps = np.zeros((len(DIMENSIONS), end - start + 1), dtype=np.int64)
+    if record is not None and record[0] is not None:
+        first, after = (np.frombuffer(edge, dtype=">i8") // HOUR_US + EPOCH_2000_HOUR - start for edge in record[:2])
+        for row, packed in zip(steps, record[2:], strict=True):
+            counts = np.frombuffer(packed, dtype=">i8").astype(np.int64)
+            np.add.at(row, first, counts)
+            np.subtract.at(row, after, counts)
+    held: Cells = np.cumsum(steps, axis=1)[:, :-1]
+    return held
+
+
+SHARED = """
+SELECT b.pool, b.starts, b.ends, b.share
+FROM live_booking b
+WHERE b.generation = $1 AND b.account = $2 AND b.ends > $3 AND b.starts < $4 AND b.share > 0
+    AND ($5::text IS NULL OR b.pool IN (SELECT p.pool FROM pool p WHERE p.generation = $1 AND p.project = $5))
+"""
+
+
+async def _shared(reader: Reader, generation: int, question: UsageQuestion) -> Cells:
+    """What its shares of each cluster, together, are of its size by the hour, rounded up; shape (6, hours)."""
+    start, end = question.period
+    shares: dict[int, Cells] = {}
+    for pool, starts, ends, share in await reader.fetch(
+        SHARED, generation, question.account, instant_of(start), instant_of(end), question.project
+    ):
+        points = shares.setdefault(pool, np.zeros((1, end - start), dtype=np.int64))
+        points[:, max(hour_of(starts), start) - start : min(hour_of(ends), end) - start] += share
+    held = np.zeros((len(DIMENSIONS), end - start), dtype=np.int64)
+    for pool, points in shares.items():
+        held += reserved(await _sizes(reader, generation, pool, question.period), points)
+    return held
+
+
+SIZES = """
+SELECT string_agg(timestamptz_send(hour), ''::bytea),
+    string_agg(int8send(granted_servers), ''::bytea), string_agg(int8send(granted_cores), ''::bytea),
+    string_agg(int8send(granted_memory), ''::bytea), string_agg(int8send(granted_tempdisc), ''::bytea),
+    string_agg(int8send(granted_userdisc), ''::bytea), string_agg(int8send(granted_datadisc), ''::bytea)
+FROM availability_hour WHERE generation = $1 AND pool = $2 AND hour >= $3 AND hour < $4
+"""
+
+
+async def _sizes(reader: Reader, generation: int, pool: int, period: Period) -> Cells:
+    record = await reader.fetchrow(SIZES, generation, pool, instant_of(period.start), instant_of(period.end))
+    hours, *packed = record or (None,) * (1 + len(DIMENSIONS))
+    return scatter(period, hours or b"", [column or b"" for column in packed])

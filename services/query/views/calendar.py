@@ -1,0 +1,110 @@
+"""A pool's hours in blocks: what is available, granted, booked, and a cluster's sizes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+
+from services.query.answers import Read
+from services.query.cache import Body
+from services.query.database import Database, Reader
+from services.query.params import Selection
+from services.query.render import ROW, Item, dated_rows, item_names, render_csv, render_json, render_rows, render_table
+from services.query.rollup import VALUES, Cells, Rollup, figures, fits, read_for, roll_up
+from services.query.views.hours import Hours, by_value, columns_of, read_hours
+from services.query.views.items import ITEMS, read_items
+from services.query.views.templates import Template, read_template
+from shared.capacity import DIMENSIONS
+from shared.errors import InvalidField
+
+# An answer with more figures than this is made beside the event loop, so that others need not wait for it.
+FIGURES_INLINE_MAX = 50_000
+
+
+async def read_calendar(database: Database, selection: Selection) -> Read:
+    """`{pool, range, grain, timezone, position, blocks}`, with `items` and `next` where the view has them."""
+    starts = selection.block_starts()
+    items: Sequence[Item] | None = None
+    following, template = None, None
+    if selection.view in ITEMS or selection.template is not None:
+        async with database.snapshot() as snapshot:
+            template = await wanted_template(snapshot, selection)
+            hours = await read_for_selection(snapshot, selection, template)
+            if selection.view in ITEMS:
+                items, following = await read_items(snapshot, selection, hours)
+    else:
+        hours = await read_for_selection(database, selection, None)
+    if len(starts) * len(selection.values) * len(selection.dimensions) > FIGURES_INLINE_MAX:
+        body = await asyncio.to_thread(encode, selection, starts, hours, template, items, following)
+    else:
+        body = encode(selection, starts, hours, template, items, following)
+    return Read(hours.position, body)
+
+
+async def wanted_template(reader: Reader, selection: Selection) -> Template | None:
+    """Raises UnknownId for a pool that is not there before it says that there is no such template."""
+    if selection.template is None:
+        return None
+    try:
+        return await read_template(reader, selection.pool.partition(".")[0], selection.template)
+    except InvalidField:
+        await read_hours(reader, selection.pool, selection.period, (), selection.unknown())
+        raise
+
+
+async def read_for_selection(reader: Reader, selection: Selection, template: Template | None) -> Hours:
+    values, dimensions = read_of(selection, template)
+    columns = columns_of(read_for(values), dimensions)
+    return await read_hours(reader, selection.pool, selection.period, columns, selection.unknown())
+
+
+def read_of(selection: Selection, template: Template | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The values and dimensions to read: those asked for, and those that a template takes of what is available."""
+    if template is None:
+        return selection.values, selection.dimensions
+    values = {*selection.values, "available"}
+    dimensions = {*selection.dimensions, *template.dimensions}
+    return (
+        tuple(value for value in VALUES if value in values),
+        tuple(dimension for dimension in DIMENSIONS if dimension in dimensions),
+    )
+
+
+def encode(
+    selection: Selection, starts: list[int], hours: Hours, template: Template | None,
+    items: Sequence[Item] | None, following: str | None,
+) -> Body:  # fmt: skip
+    """The answer's bytes, but for the position."""
+    if selection.csv and items is not None:
+        return Body(hours.version, render_table(items, item_names(selection)), None, following)
+    rollup = rolled_up(selection, starts, hours.cells, template)
+    return Body(hours.version, *rendered(selection, rollup, items, following), following)
+
+
+def rendered(
+    selection: Selection, rollup: Rollup, items: Sequence[Item] | None, following: str | None
+) -> tuple[bytes, bytes | None]:
+    match (selection.view, selection.csv):
+        case ("rows", True):
+            return render_table(dated_rows(selection, rollup), ["date", *ROW]), None
+        case ("rows", False):
+            return render_rows(selection, rollup)
+        case (_, True):
+            return render_csv(selection, rollup), None
+    return render_json(selection, rollup, items, following)
+
+
+def rolled_up(selection: Selection, starts: list[int], cells: Cells, template: Template | None) -> Rollup:
+    """Per hour first: what is available, and how many of the template that holds; then per block."""
+    values, dimensions = read_of(selection, template)
+    found = figures(values, by_value(read_for(values), dimensions, cells), (len(dimensions), selection.period.hours))
+    if template is None:
+        return roll_up(found, selection.period, starts)
+    each = found[values.index("available")][[dimensions.index(dimension) for dimension in template.dimensions]]
+    many = roll_up(fits(each, template.required)[None, None], selection.period, starts)
+    asked = found[[values.index(value) for value in selection.values]]
+    asked = asked[:, [dimensions.index(dimension) for dimension in selection.dimensions]]
+    rollup = roll_up(asked, selection.period, starts)
+    return rollup._replace(fits=np.stack([many.minimum[0, 0], many.maximum[0, 0]]))

@@ -1,0 +1,95 @@
+"""The hours of one pool, in one indexed range scan, packed as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from services.query.cache import Version
+from services.query.database import Reader
+from services.query.freshness import NoGeneration
+from services.query.rollup import Cells, scatter
+from shared.capacity import DIMENSIONS
+from shared.errors import UnknownId
+from shared.hours import Period, instant_of
+
+
+class Hours(NamedTuple):
+    """What is known of a pool's hours in one snapshot: `cells` of the columns asked for, shape (columns, hours).
+
+    `own` is the pool's own period: a cluster has nothing outside it, a project has none.
+    """
+
+    position: int
+    version: Version
+    pool: int
+    project: str
+    own: Period | None
+    cells: Cells
+
+
+HOURS = """
+SELECT g.generation, g.position, p.pool, p.touched, p.project,
+    (extract(epoch FROM p.starts) / 3600)::bigint, (extract(epoch FROM p.ends) / 3600)::bigint, h.*
+FROM generation g
+LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1
+LEFT JOIN LATERAL (
+    SELECT {columns} FROM availability_hour a
+    WHERE a.generation = g.generation AND a.pool = p.pool AND a.hour >= $2 AND a.hour < $3
+) h ON true
+WHERE g.live
+"""
+PACKED = {
+    "granted": "string_agg(int8send(granted_{0}), ''::bytea)",
+    "booked": "string_agg(int8send(booked_{0}), ''::bytea)",
+    "available": "string_agg(int8send(granted_{0} - booked_{0} - (granted_{0} * shares + 9999) / 10000), ''::bytea)",
+}
+SHARES = "string_agg(int8send(shares), ''::bytea)"
+Columns = tuple[tuple[str, str], ...]  # (value, dimension), or ("shares", "")
+
+
+@lru_cache(maxsize=1024)
+def hours_statement(columns: Columns) -> str:
+    """HOURS with packed columns, made of this module's own words only. All aggregates meet the rows in one order."""
+    assert all(dimension in DIMENSIONS for value, dimension in columns if value != "shares")
+    packed = [SHARES if value == "shares" else PACKED[value].format(dimension) for value, dimension in columns]
+    return HOURS.format(columns=", ".join(["string_agg(timestamptz_send(hour), ''::bytea)", *packed]))
+
+
+def columns_of(read: Sequence[str], dimensions: Sequence[str]) -> Columns:
+    """The columns that hold these values (those that `read_for` names) of these dimensions."""
+    counted = tuple((value, dimension) for value in read if value != "shares" for dimension in dimensions)
+    return (*counted, ("shares", "")) if "shares" in read else counted
+
+
+def by_value(read: Sequence[str], dimensions: Sequence[str], cells: Cells) -> Mapping[str, Cells]:
+    """The inverse of `columns_of`: cells of shape (dimensions, hours) by value; of shares, (1, hours)."""
+    width, found = len(dimensions), dict[str, Cells]()
+    for place, value in enumerate(value for value in read if value != "shares"):
+        found[value] = cells[place * width : (place + 1) * width]
+    if "shares" in read:
+        found["shares"] = cells[-1:]
+    return found
+
+
+async def read_hours(reader: Reader, pool_id: str, period: Period, columns: Columns, unknown: UnknownId) -> Hours:
+    """The hours of the period; one without a row is zero. Raises `unknown` for a pool that is not there."""
+    start, end = (instant_of(hour) for hour in period)
+    record = await reader.fetchrow(hours_statement(columns), pool_id, start, end)
+    if record is None:
+        raise NoGeneration("no generation of the read models is live")
+    generation, position, pool, touched, project, starts, ends, hours, *packed = record
+    if pool is None:
+        raise unknown
+    own = None if starts is None else Period(starts, ends)
+    cells = scatter(period, hours or b"", [column or b"" for column in packed])
+    return Hours(position, Version(generation, touched), pool, project, own, cells)
+
+
+def within(period: Period, own: Period | None) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which hours of the period lie in the pool's own, if it has one."""
+    hours = np.arange(*period)
+    return np.ones(len(hours), dtype=bool) if own is None else (hours >= own.start) & (hours < own.end)

@@ -1,0 +1,62 @@
+"""The grants and bookings of a pool, in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from services.query.database import Reader
+from services.query.params import Cursor, Selection
+from services.query.render import Item, item_names
+from services.query.views.hours import Hours
+from shared.hours import hour_of, instant_of, iso
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+GRANTS = """
+SELECT id, starts, ends, servers, cores, memory, tempdisc, userdisc, datadisc, source, actor
+FROM live_grant
+WHERE generation = $1 AND pool = $2 AND ends > $3 AND starts < $4 AND (starts, id) > ($5, $6)
+ORDER BY starts, id LIMIT $7
+"""
+BOOKINGS = """
+SELECT id, starts, ends, servers, cores, memory, tempdisc, userdisc, datadisc, account, actor, share, template,
+    template_version, template_count, tentative, created, series, segment
+FROM live_booking
+WHERE generation = $1 AND pool = $2 AND ends > $3 AND starts < $4 AND (starts, id) > ($5, $6)
+ORDER BY starts, id LIMIT $7
+"""
+ITEMS = {"resources": GRANTS, "bookings": BOOKINGS}
+
+
+async def read_items(reader: Reader, selection: Selection, hours: Hours) -> tuple[list[Item], str | None]:
+    """The grants or bookings of the pool that touch the period, a page of them, and the next page's cursor."""
+    start, end = (instant_of(hour) for hour in selection.period)
+    after, names = selection.after, item_names(selection)
+    records = await reader.fetch(
+        ITEMS[selection.view], hours.version.generation, hours.pool, start, end,
+        instant_of(after.start), after.id, selection.limit + 1,
+    )  # fmt: skip
+    page = records[: selection.limit]
+    items = [item_of(record, selection, names) for record in page]
+    if len(records) == len(page):
+        return items, None
+    return items, Cursor(hour_of(page[-1]["starts"]), page[-1]["id"]).text()
+
+
+def item_of(record: Record, selection: Selection, names: Sequence[str]) -> Item:
+    start, end = iso(hour_of(record["starts"])), iso(hour_of(record["ends"]))
+    item: dict[str, Any] = {**record, "pool": selection.pool, "start": start, "end": end}
+    if selection.view == "bookings":
+        item["state"] = "tentative" if item["tentative"] else "confirmed"
+        item["template"] = template_of(item, as_text=selection.csv)
+    return {name: item[name] for name in names}
+
+
+def template_of(item: dict[str, Any], *, as_text: bool) -> dict[str, Any] | str | None:
+    """`{name, version, count}`, or in a table `small@2 x 3`; None for a booking of no template."""
+    if item["template"] is None:
+        return None
+    name, version, count = item["template"], item["template_version"], item["template_count"]
+    return f"{name}@{version} x {count}" if as_text else {"name": name, "version": version, "count": count}

@@ -1,0 +1,164 @@
+"""OpenStack's faces: a Nova quota is a grant, a Magnum cluster is a cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.query.answers import Read
+from services.query.cache import Body, Version
+from services.query.database import Database
+from services.query.freshness import NoGeneration
+from services.query.questions import ClusterQuestion, ProjectSizesQuestion, QuotaQuestion, ResizesQuestion
+from services.query.render import ROW, dated_rows, render_object, render_rows, render_table
+from services.query.rollup import roll_up, scatter
+from shared.capacity import DIMENSIONS
+from shared.hours import hour_of, instant_of, iso
+
+QUOTA = """
+SELECT g.generation, g.position, p.id AS project, q.id, q.starts, q.ends, q.servers, q.cores, q.memory, q.tempdisc,
+    q.userdisc, q.datadisc, q.source, q.actor
+FROM generation g
+LEFT JOIN live_grant q ON q.generation = g.generation AND q.id = $1
+LEFT JOIN pool p ON p.generation = q.generation AND p.pool = q.pool
+WHERE g.live
+"""
+QUOTA_NAMES = ["id", "project", "startdate", "enddate", *DIMENSIONS, "source", "actor"]
+
+
+async def read_quota(database: Database, question: QuotaQuestion) -> Read:
+    """`{position, id, project, startdate, enddate, servers, cores, memory, …, source, actor}`: what is left of it."""
+    record = await database.fetchrow(QUOTA, question.grant)
+    if record is None:
+        raise NoGeneration("no generation of the read models is live")
+    if record["id"] is None:
+        raise question.unknown()
+    row = {**record, **dates_of(record["starts"], record["ends"])}
+    return one_row(
+        Version(record["generation"], record["position"]), record["position"], row, QUOTA_NAMES, question.csv
+    )
+
+
+CLUSTER = """
+SELECT g.generation, g.position, p.touched, p.id, parent.id AS parent, p.project, p.name, p.kind, p.starts, p.ends,
+    p.masterflavor, p.mastercount, p.workerflavor, p.workercount, p.tentative,
+    coalesce(a.granted_servers, 0) AS servers, coalesce(a.granted_cores, 0) AS cores,
+    coalesce(a.granted_memory, 0) AS memory, coalesce(a.granted_tempdisc, 0) AS tempdisc,
+    coalesce(a.granted_userdisc, 0) AS userdisc, coalesce(a.granted_datadisc, 0) AS datadisc
+FROM generation g
+LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1
+LEFT JOIN pool parent ON parent.generation = p.generation AND parent.pool = p.parent
+LEFT JOIN availability_hour a ON a.generation = p.generation AND a.pool = p.pool
+    AND a.hour = greatest(least($2, p.ends - interval '1 hour'), p.starts)
+WHERE g.live
+"""
+LAYOUT = ["masterflavor", "mastercount", "workerflavor", "workercount"]
+CLUSTER_NAMES = [
+    "id", "parent", "project", "name", "kind", "startdate", "enddate", *LAYOUT, *DIMENSIONS, "state",
+]  # fmt: skip
+
+
+async def read_cluster(database: Database, question: ClusterQuestion) -> Read:
+    """The cluster, with its layout as it was decided last and its size in the hour that is running (before it begins
+    that of its first hour, after its end that of its last)."""
+    record = await database.fetchrow(CLUSTER, question.pool, instant_of(question.hour))
+    if record is None:
+        raise NoGeneration("no generation of the read models is live")
+    if record["id"] is None:
+        raise question.unknown()
+    row = {**record, **dates_of(record["starts"], record["ends"]), "state": state_of(record["tentative"])}
+    version = Version(record["generation"], record["touched"])
+    return one_row(version, record["position"], row, CLUSTER_NAMES, question.csv)
+
+
+RESIZES = """
+SELECT g.generation, g.position AS shown, p.id AS pool_id, p.touched, r.request, r.position, r.decided, r.state,
+    r.starts, r.ends, r.servers, r.cores, r.memory, r.tempdisc, r.userdisc, r.datadisc, r.masterflavor, r.mastercount,
+    r.workerflavor, r.workercount, r.lapsed, r.error, r.actor
+FROM generation g
+LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1
+LEFT JOIN cluster_resize r ON r.generation = p.generation AND r.pool = p.pool
+WHERE g.live ORDER BY r.position
+"""
+RESIZE_NAMES = [
+    "request", "position", "decided", "state", "startdate", "enddate", *LAYOUT, *DIMENSIONS, "lapsed", "error", "actor",
+]  # fmt: skip
+
+
+async def read_resizes(database: Database, question: ResizesQuestion) -> Read:
+    """`{pool, position, resizes: [{request, position, decided, state, startdate, enddate, …}]}`, in the order in which
+    they were asked for. `state` is requested, applied or failed, since the position `decided`."""
+    records = await database.fetch(RESIZES, question.pool)
+    if not records:
+        raise NoGeneration("no generation of the read models is live")
+    if records[0]["pool_id"] is None:
+        raise question.unknown()
+    version, position = Version(records[0]["generation"], records[0]["touched"]), records[0]["shown"]
+    rows = [
+        {name: {**record, **dates_of(record["starts"], record["ends"])}[name] for name in RESIZE_NAMES}
+        for record in records
+        if record["position"] is not None
+    ]
+    if question.csv:
+        return Read(position, Body(version, render_table(rows, RESIZE_NAMES)))
+    return Read(position, Body(version, *render_object({"pool": question.pool}, {"resizes": rows})))
+
+
+PROJECT_SIZES = """
+SELECT g.generation, g.position, p.pool, t.touched, h.*
+FROM generation g
+LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1
+LEFT JOIN LATERAL (
+    SELECT max(touched) AS touched FROM pool WHERE generation = g.generation AND project = $1
+) t ON true
+LEFT JOIN LATERAL (
+    SELECT string_agg(timestamptz_send(s.hour), ''::bytea), string_agg(int8send(s.servers), ''::bytea),
+        string_agg(int8send(s.memory), ''::bytea), string_agg(int8send(s.cores), ''::bytea)
+    FROM (
+        SELECT a.hour, sum(a.granted_servers)::bigint AS servers, sum(a.granted_cores)::bigint AS cores,
+            sum(a.granted_memory)::bigint AS memory
+        FROM pool m
+        JOIN availability_hour a ON a.generation = m.generation AND a.pool = m.pool AND a.hour >= $2 AND a.hour < $3
+        LEFT JOIN pool above ON above.generation = m.generation AND above.pool = m.parent
+        WHERE m.generation = g.generation AND m.project = $1 AND m.kind = 'magnum' AND above.kind <> 'magnum'
+        GROUP BY a.hour
+    ) s
+) h ON true
+WHERE g.live
+"""
+
+
+async def read_project_sizes(database: Database, question: ProjectSizesQuestion) -> Read:
+    """As the sizes of one cluster, the sum of the project's Magnum clusters, taken per hour."""
+    selection = question.selection
+    starts = selection.block_starts()
+    start, end = (instant_of(hour) for hour in selection.period)
+    record = await database.fetchrow(PROJECT_SIZES, selection.pool, start, end)
+    if record is None:
+        raise NoGeneration("no generation of the read models is live")
+    generation, position, pool, touched, hours, *packed = record
+    if pool is None:
+        raise question.unknown()
+    cells = scatter(selection.period, hours or b"", [column or b"" for column in packed])
+    rollup = roll_up(cells[None], selection.period, starts)
+    version = Version(generation, touched)
+    if selection.csv:
+        return Read(position, Body(version, render_table(dated_rows(selection, rollup), ["date", *ROW])))
+    return Read(position, Body(version, *render_rows(selection, rollup)))
+
+
+def one_row(version: Version, position: int, row: dict[str, Any], names: list[str], csv: bool) -> Read:
+    if csv:
+        return Read(position, Body(version, render_table([row], names)))
+    return Read(position, Body(version, *render_object({}, {name: row[name] for name in names})))
+
+
+def dates_of(starts: Any, ends: Any) -> dict[str, str | None]:
+    """As the notes name them; None where there is no period."""
+    return {
+        "startdate": None if starts is None else iso(hour_of(starts)),
+        "enddate": None if ends is None else iso(hour_of(ends)),
+    }
+
+
+def state_of(tentative: bool) -> str:
+    return "tentative" if tentative else "confirmed"

@@ -1,0 +1,88 @@
+"""The tree of pools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from services.query.answers import Answer
+from services.query.database import Database
+from services.query.freshness import NoGeneration, Positions
+from shared.errors import InvalidField, UnknownId
+from shared.hours import Period, checked_period, hour_of, iso
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+CLUSTER_PERIOD = """
+SELECT p.starts, p.ends FROM generation g JOIN pool p ON p.generation = g.generation AND p.id = $1
+WHERE g.live
+"""
+
+
+async def cluster_period(database: Database, cluster: str, positions: Positions, min_position: int) -> Period:
+    """The hours from the cluster's start to its end. Raises UnknownId, and InvalidField when it has no such hours."""
+    await positions.reached(min_position)
+    record = await database.fetchrow(CLUSTER_PERIOD, cluster)
+    if record is None:
+        raise UnknownId("id", "cluster", cluster)
+    if record["starts"] is None or record["ends"] is None:
+        raise InvalidField("range", "the cluster has no period of its own; give a range")
+    return checked_period(Period(hour_of(record["starts"]), hour_of(record["ends"])), "range")
+
+
+PROJECTS = """
+SELECT g.position, p.id, NULL AS parent, p.project, p.name, p.kind, p.starts, p.ends
+FROM generation g LEFT JOIN LATERAL (
+    SELECT * FROM pool WHERE pool.generation = g.generation AND pool.parent IS NULL AND pool.id > $1
+    ORDER BY pool.id LIMIT $2
+) p ON true
+WHERE g.live ORDER BY p.id
+"""
+
+
+async def read_projects(database: Database, after: str, limit: int) -> Answer:
+    """The projects in the order of their ids."""
+    return listed(await database.fetch(PROJECTS, after, limit + 1), "projects", limit)
+
+
+POOLS = """
+SELECT g.position, p.id, p.parent, p.project, p.name, p.kind, p.starts, p.ends
+FROM generation g LEFT JOIN LATERAL (
+    SELECT child.id, parent.id AS parent, child.project, child.name, child.kind, child.starts, child.ends
+    FROM pool child LEFT JOIN pool parent ON parent.generation = child.generation AND parent.pool = child.parent
+    WHERE child.generation = g.generation AND child.id > $1 AND ($3::text IS NULL OR child.project = $3)
+    ORDER BY child.id LIMIT $2
+) p ON true
+WHERE g.live ORDER BY p.id
+"""
+
+
+async def read_pools(database: Database, project: str | None, after: str, limit: int) -> Answer:
+    """The pools, of one project or of all, in the order of their ids. Raises UnknownId."""
+    records = await database.fetch(POOLS, after, limit + 1, project)
+    if project is not None and not after and records and records[0]["id"] is None:
+        raise UnknownId("project", "project", project)
+    return listed(records, "pools", limit)
+
+
+def listed(records: Sequence[Record], name: str, limit: int) -> Answer:
+    """`{position, <name>: [{id, parent, project, name, kind, start, end}], next}`."""
+    if not records:
+        raise NoGeneration("no generation of the read models is live")
+    position = records[0]["position"]
+    pools = [pool_row(record) for record in records if record["id"] is not None]
+    following = pools[limit - 1]["id"] if len(pools) > limit else None
+    body = {"position": position, name: pools[:limit], "next": following}
+    return Answer(position, msgspec.json.encode(body), following=following)
+
+
+def pool_row(record: Record) -> dict[str, Any]:
+    starts, ends = record["starts"], record["ends"]
+    return {
+        **{name: record[name] for name in ("id", "parent", "project", "name", "kind")},
+        "start": None if starts is None else iso(hour_of(starts)),
+        "end": None if ends is None else iso(hour_of(ends)),
+    }

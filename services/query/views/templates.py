@@ -1,0 +1,95 @@
+"""The templates of a project: which there are, and what one stands for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from services.query.answers import Read
+from services.query.cache import Body, Version
+from services.query.database import Database, Reader
+from services.query.freshness import NoGeneration
+from services.query.params import TemplateName
+from services.query.questions import TemplatesQuestion
+from services.query.render import render_object, render_table
+from shared.capacity import DIMENSIONS
+from shared.errors import InvalidField
+
+
+class Template(NamedTuple):
+    name: str
+    version: int
+    counts: tuple[int, ...]
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Those of which it takes anything."""
+        return tuple(dimension for dimension, count in zip(DIMENSIONS, self.counts, strict=True) if count)
+
+    @property
+    def required(self) -> tuple[int, ...]:
+        """How much of each of `dimensions`."""
+        return tuple(count for count in self.counts if count)
+
+    @property
+    def capacity(self) -> dict[str, int]:
+        return dict(zip(DIMENSIONS, self.counts, strict=True))
+
+
+ONE = """
+SELECT t.version, t.servers, t.cores, t.memory, t.tempdisc, t.userdisc, t.datadisc
+FROM generation g JOIN template t ON t.generation = g.generation AND t.project = $1 AND t.name = $2
+WHERE g.live AND ($3::int IS NULL OR t.version = $3) ORDER BY t.version DESC LIMIT 1
+"""
+
+
+async def read_template(reader: Reader, project: str, wanted: TemplateName, field: str = "template") -> Template:
+    """The version asked for, or the newest. Raises InvalidField when there is none."""
+    record = await reader.fetchrow(ONE, project, wanted.name, wanted.version)
+    if record is None:
+        version = "" if wanted.version is None else f"version {wanted.version} of "
+        raise InvalidField(field, f"there is no {version}template {wanted.name!r} in {project!r}; see /templates")
+    version, *counts = record
+    return Template(wanted.name, version, tuple(counts))
+
+
+NEWEST = """
+SELECT DISTINCT ON (name) name, version, servers, cores, memory, tempdisc, userdisc, datadisc
+FROM template WHERE generation = $1 AND project = $2 ORDER BY name, version DESC
+"""
+
+
+async def read_newest(reader: Reader, generation: int, project: str) -> list[Template]:
+    """The newest version of every template, by name."""
+    records = await reader.fetch(NEWEST, generation, project)
+    return [Template(name, version, tuple(counts)) for name, version, *counts in records]
+
+
+ALL = """
+SELECT g.generation, g.position, p.touched, t.name, t.version, t.servers, t.cores, t.memory, t.tempdisc, t.userdisc,
+    t.datadisc, t.actor, t.created
+FROM generation g
+LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1
+LEFT JOIN template t ON t.generation = g.generation AND t.project = p.id
+WHERE g.live ORDER BY t.name, t.version DESC
+"""
+
+
+async def read_templates(database: Database, question: TemplatesQuestion) -> Read:
+    """Every version of every template: by name, the newest first."""
+    records = await database.fetch(ALL, question.project)
+    if not records:
+        raise NoGeneration("no generation of the read models is live")
+    generation, position, touched, *_ = records[0]
+    if touched is None:
+        raise question.unknown()
+    version = Version(generation, touched)
+    rows = [
+        {"id": f"{name}@{number}", "name": name, "version": number, "actor": actor, "created": created,
+         "capacity": dict(zip(DIMENSIONS, counts, strict=True))}
+        for _, _, _, name, number, *counts, actor, created in records
+        if name is not None
+    ]  # fmt: skip
+    if question.csv:
+        flat = [{**row, **row["capacity"]} for row in rows]
+        return Read(position, Body(version, render_table(flat, ["name", "version", *DIMENSIONS, "actor", "created"])))
+    return Read(position, Body(version, *render_object({"project": question.project}, {"templates": rows})))
