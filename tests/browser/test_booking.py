@@ -169,5 +169,5 @@ def test_a_refusal_is_in_words(project: Project, visitor: Visitor) -> None:
     page.get_by_label("Account", exact=True).fill("nobody")
     page.get_by_label("Cores", exact=True).fill("10")
     expect(page.locator(".field.wrong")).to_contain_text("no such account in this project")
-    expect(page.locator(".verdict")).to_contain_text("there is no account 'nobody'")
+    expect(page.locator(".verdict")).to_contain_text("there is no account in this project 'nobody'")
     expect(page.get_by_role("button", name="Book", exact=True)).to_be_disabled()
