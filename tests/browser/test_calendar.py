@@ -161,4 +161,4 @@ def test_loading_it_takes_little(project: Project, visitors: Any) -> None:
     expect(page.locator(".cell").first).to_be_visible()
     painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
     assert sum(sizes) < 250_000
-    assert painted < 1000, f"{painted} ms"  # some 150 ms on an idle machine; tests share theirs
+    assert painted < 3000, f"{painted} ms"  # some 200 ms on an idle machine; tests share theirs

@@ -45,7 +45,7 @@ def busy(project: Project) -> Project:
     for number in range(10):
         account = f"account-{number % 7}"
         project.book(account, midnight(number * 2 - 8), midnight(number * 2 - 5), cores=5 + 3 * number)
-    project.book("spark", midnight(15), midnight(19), cores=80)
+    project.book("spark", midnight(15), midnight(19), servers=12, cores=80, memory=300 * 1024)
     project.book("spark", midnight(2), midnight(3), pool=cluster, share="20%")
     return project
 
