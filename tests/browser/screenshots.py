@@ -53,14 +53,15 @@ def main(url: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         month, chosen = midnight(20).strftime("%Y-%m-%d"), f"{iso(midnight(9))},{iso(midnight(12))}"
-        for name, scheme, address in (
-            ("calendar", "light", f"?pool=gaia&date={month}&select={chosen}"),
-            ("bookings", "dark", f"?pool=gaia&view=bookings&group=cluster&date={month}"),
+        for name, scheme, height, address in (
+            ("calendar", "light", 1120, f"?pool=gaia&date={month}&select={chosen}"),
+            ("bookings", "dark", 900, f"?pool=gaia&view=bookings&group=cluster&date={month}"),
         ):
-            page = browser.new_context(
-                viewport={"width": 1440, "height": 1120 if name == "calendar" else 900}, color_scheme=scheme, timezone_id=ZONE, locale="en-GB",
-                reduced_motion="reduce",
-            ).new_page()  # fmt: skip
+            context = browser.new_context(
+                color_scheme=scheme, timezone_id=ZONE, locale="en-GB", reduced_motion="reduce"
+            )
+            page = context.new_page()
+            page.set_viewport_size({"width": 1440, "height": height})
             page.goto(f"{url}/{address}")
             page.locator(".bottom .live.live").wait_for()
             if name == "calendar":
