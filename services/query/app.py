@@ -15,6 +15,7 @@ from services.query.audit_routes import Audit
 from services.query.cache import Bodies
 from services.query.catalogue_routes import Catalogue
 from services.query.database import UNREACHABLE, Database
+from services.query.diff import Diffs
 from services.query.documents import Documents
 from services.query.event_routes import Events
 from services.query.feeds import Feeds
@@ -70,6 +71,7 @@ def create_app(settings: Settings) -> Litestar:
         [
             type("BoundCalendars", (Calendars,), {"answers": answers, "database": database}),
             type("BoundFits", (Fits,), {"answers": answers}),
+            type("BoundDiffs", (Diffs,), {"database": database}),
             type("BoundCatalogue", (Catalogue,), {"answers": answers}),
             type("BoundOpenStack", (OpenStack,), {"answers": answers, "database": database}),
             type("BoundPools", (Pools,), {"database": database, "positions": positions}),

@@ -94,16 +94,16 @@ class Past:
         async with self._sessions:
             yield
 
-    async def parse(self, text: str) -> AsOf:
+    async def parse(self, text: str, field: str = "as_of") -> AsOf:
         """A position, or an instant: what had been decided then. Raises InvalidField, NotYetVisible."""
         now = datetime.now(UTC)
         if POSITION.fullmatch(text):
             position = int(text)
-            now = await self._decided_at(position) if position else now
+            now = await self._decided_at(position, field) if position else now
         else:
-            moment = parse_moment(text, "as_of")
+            moment = parse_moment(text, field)
             if moment > now:
-                raise InvalidField("as_of", f"{text!r} lies in the future; nobody knows what is true then")
+                raise InvalidField(field, f"{text!r} lies in the future; nobody knows what is true then")
             position, now = await position_before(self._database, moment + timedelta(microseconds=1)), moment
         await self._kept(position)
         return AsOf(position, now)
@@ -130,10 +130,10 @@ class Past:
                 await fill_hours(reader, question, period, as_of.position)
             yield reader
 
-    async def _decided_at(self, position: int) -> datetime:
+    async def _decided_at(self, position: int, field: str) -> datetime:
         record = await self._database.fetchrow(DECIDED, position)
         if record is None:
-            raise InvalidField("as_of", f"{position} is beyond the last event")
+            raise InvalidField(field, f"{position} is beyond the last event")
         decided: datetime = record["at"]
         return decided
 
