@@ -24,7 +24,8 @@ async def serve(settings: Settings) -> None:
         settings.database_url, settings.nats_url, on_batch=telemetry.batches("fold", "a batch that was folded")
     )
     async with monitored(settings.host, settings.projector_port, telemetry, lambda: projector.position):
-        works = [projector.run(), Indexer(settings.database_url).run(), Historian(settings.database_url).run()]
+        historian = Historian(settings.database_url, busy=lambda: projector.catching_up)
+        works = [projector.run(), Indexer(settings.database_url).run(), historian.run()]
         tasks = [asyncio.create_task(work) for work in works]
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((*tasks, stopping), return_when=asyncio.FIRST_COMPLETED)

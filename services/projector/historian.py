@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -39,10 +40,11 @@ class Moved(Exception):
 
 
 class Historian:
-    """Several may run: the head moves by compare-and-set, so one does the work and the others' is undone."""
+    """Several may run: the head moves by compare-and-set, so one does the work and the others' is undone. It rests while
+    those that it shares a process with are `busy`."""
 
-    def __init__(self, database_url: str, *, poll_s: float = 0.25) -> None:
-        self._database_url, self._poll_s = database_url, poll_s
+    def __init__(self, database_url: str, *, poll_s: float = 0.25, busy: Callable[[], bool] = lambda: False) -> None:
+        self._database_url, self._poll_s, self._busy = database_url, poll_s, busy
 
     async def run(self) -> None:
         """Keeps the past until it is cancelled, over lost connections. An event that cannot be applied is not passed
@@ -60,7 +62,7 @@ class Historian:
         try:
             past = await load_past(connection)
             while True:
-                if await past.advance(BATCH_MAX) < BATCH_MAX:
+                if self._busy() or await past.advance(BATCH_MAX) < BATCH_MAX:
                     await asyncio.sleep(self._poll_s)
         finally:
             connection.terminate()
