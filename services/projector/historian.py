@@ -40,8 +40,8 @@ class Moved(Exception):
 
 
 class Historian:
-    """Several may run: the head moves by compare-and-set, so one does the work and the others' is undone. It rests while
-    those that it shares a process with are `busy`."""
+    """Several may run: the head moves by compare-and-set, so one does the work and the others' is undone. It rests
+    while those that it shares a process with are `busy`."""
 
     def __init__(self, database_url: str, *, poll_s: float = 0.25, busy: Callable[[], bool] = lambda: False) -> None:
         self._database_url, self._poll_s, self._busy = database_url, poll_s, busy

@@ -82,7 +82,8 @@ async def past(system: System, connection: asyncpg.Connection[asyncpg.Record]) -
             live = time.perf_counter() - began
     slowest = max(taken[1:])  # the first makes its session
     yield Row(
-        "a month by hour as of some position, over HTTP", f"{slowest * 1000:.0f} ms at most", f"{live * 1000:.0f} ms: now",
+        "a month by hour as of some position, over HTTP", f"{slowest * 1000:.0f} ms at most",
+        f"{live * 1000:.0f} ms: now",
         f"{slowest / live:.1f}", "≤ 1 s",
     )  # fmt: skip
 
