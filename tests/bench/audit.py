@@ -32,6 +32,7 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
     connection = await asyncpg.connect(system.postgres.url)
     history = History(connection, "long", clusters=19)
     await history.begin()
+    head = int(await connection.fetchval("SELECT position FROM event_head"))
     await history.grow(most)
     latest, signer = await latest_checkpoint(connection), Signer("hourbook", load_key(system.audit_key))
     tree = await read_tree(connection, latest.size if latest else 0)
@@ -40,7 +41,7 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
         pass
     yield Row("events sealed, from far behind", f"{(tree.size - begun) / (time.perf_counter() - began):,.0f}/s")
     await rebuild(system.postgres.url)
-    async for row in past(system, connection):
+    async for row in past(system, connection, head):
         yield row
     report, keys = Report(), [verifier_of(key) for key in await read_keys(connection)]
     began = time.perf_counter()
@@ -62,8 +63,8 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
     yield await asyncio.to_thread(_exported, system.postgres.url, system.directory / "export")
 
 
-async def past(system: System, connection: asyncpg.Connection[asyncpg.Record]) -> AsyncIterator[Row]:
-    """A month by hour as of twenty positions, each asked once."""
+async def past(system: System, connection: asyncpg.Connection[asyncpg.Record], begun: int) -> AsyncIterator[Row]:
+    """A month by hour as of twenty positions after `begun`, each asked once."""
     kept, began = await load_past(connection), time.perf_counter()
     while await kept.advance(200):
         pass
@@ -74,7 +75,7 @@ async def past(system: System, connection: asyncpg.Connection[asyncpg.Record]) -
             taken = []
             for number in range(21):
                 began = time.perf_counter()
-                as_of = kept.position - number * kept.position // 25
+                as_of = kept.position - number * (kept.position - begun) // 25
                 (await client.get(f"{month}&as_of={as_of}")).raise_for_status()
                 taken.append(time.perf_counter() - began)
             began = time.perf_counter()
