@@ -157,7 +157,7 @@ async def test_a_wrong_address_is_named_without_its_password(postgres: EmbeddedP
     if wrong == postgres.url:  # a given server that asks for no password
         wrong = f"postgresql://hourbook:sec%20ret@127.0.0.1:{free_port()}/x"
     for servers, said in (
-        (Servers(wrong, closed), "HOURBOOK_DATABASE_URL: cannot use postgresql://hourbook:***@127.0.0.1"),
+        (Servers(wrong, closed), "HOURBOOK_DATABASE_URL: cannot use postgresql://hourbook:***@"),
         (Servers("postgresql://me:sec%20ret@[::1/x", closed), "HOURBOOK_DATABASE_URL: cannot use postgresql://…"),
         (Servers(postgres.url_of("not_there_yet"), closed), "HOURBOOK_NATS_URL: cannot use nats://me:***@127.0.0.1"),
     ):
