@@ -17,11 +17,9 @@ from uuid import uuid4
 import asyncpg
 import nats
 import pytest
-from nats.js.errors import NotFoundError
 
 from shared.embedded import EmbeddedNats, EmbeddedPostgres
 from shared.jetstream import STREAM
-from shared.notices import STREAM as NOTICES
 
 RUN = uuid4().hex[:8]  # in the name of every database that this run makes
 TEMPLATE = f"hourbook_template_{RUN}"
@@ -185,8 +183,10 @@ async def drop_databases(server: Postgres) -> None:
 
 
 async def delete_streams(server: Nats) -> None:
+    """Every stream whose name begins as that of the events does is ours."""
     client = await nats.connect(server.url)
-    for stream in (STREAM, NOTICES):
-        with contextlib.suppress(NotFoundError):
-            await client.jetstream().delete_stream(stream)
+    context = client.jetstream()
+    for stream in await context.streams_info():
+        if stream.config.name is not None and stream.config.name.startswith(STREAM):
+            await context.delete_stream(stream.config.name)
     await client.close()

@@ -27,7 +27,6 @@ FLAGS = [
 WAIT_S = 60.0
 PATIENCE_MS = 15_000
 ZONE = "Europe/London"
-WAITING = ("as_it_stood",)
 _numbers = count(1)
 
 
@@ -38,9 +37,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if Path(__file__).parent in item.path.parents:
                 item.add_marker(missing)
-    for item in items:
-        if any(words in item.name for words in WAITING):
-            item.add_marker(pytest.mark.skip(reason="the reads that it needs are being built"))
 
 
 class Up:

@@ -154,8 +154,10 @@ def test_servers_of_ones_own_are_used(database_url: str, nats_server: EmbeddedNa
 async def test_a_wrong_address_is_named_without_its_password(postgres: EmbeddedPostgres) -> None:
     closed = f"nats://me:sec%20ret@127.0.0.1:{free_port()}"
     wrong = re.sub(r":[^:@/]+@", f":{quote('sec ret')}@", postgres.url)
+    if wrong == postgres.url:  # a given server that asks for no password
+        wrong = f"postgresql://hourbook:sec%20ret@127.0.0.1:{free_port()}/x"
     for servers, said in (
-        (Servers(wrong, closed), "HOURBOOK_DATABASE_URL: cannot use postgresql://hourbook:***@127.0.0.1"),
+        (Servers(wrong, closed), "HOURBOOK_DATABASE_URL: cannot use postgresql://hourbook:***@"),
         (Servers("postgresql://me:sec%20ret@[::1/x", closed), "HOURBOOK_DATABASE_URL: cannot use postgresql://…"),
         (Servers(postgres.url_of("not_there_yet"), closed), "HOURBOOK_NATS_URL: cannot use nats://me:***@127.0.0.1"),
     ):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from services.query.params import BLOCKS_MAX, Cursor, Selection, parse_cursor, parse_grain_or_day
 from services.query.render import render_csv, render_json
 from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, VALUES, figures, fits, instants, read_for, roll_up, scatter
+from shared.capacity import COUNT_MAX
 from shared.errors import InvalidField
 from shared.hours import EARLIEST, LATEST, Period, block_starts, iso, parse_zone
 
@@ -60,8 +61,13 @@ def test_no_more_is_read_than_the_values_need(values: tuple[str, ...], read: tup
     assert read_for(values) == read
 
 
+SIZES = st.integers(0, COUNT_MAX)  # only a cluster has shares, and an event sets its size
 ROWS = st.dictionaries(
-    st.integers(0, 99), st.tuples(COUNTS, COUNTS, COUNTS, COUNTS, st.one_of(st.just(0), st.integers(0, 10_000)))
+    st.integers(0, 99),
+    st.one_of(
+        st.tuples(COUNTS, COUNTS, COUNTS, COUNTS, st.just(0)),
+        st.tuples(SIZES, SIZES, COUNTS, COUNTS, st.integers(0, 10_000)),
+    ),
 )
 
 

@@ -26,7 +26,10 @@ function Page() {
   const address = useAddress();
   const { data, problem } = useAnswer("/pools", { limit: 10_000 });
   const pools = data?.pools ?? [];
-  const pool = pools.find(({ id }) => id === address.pool) ? address.pool : pools[0]?.id ?? "";
+  // A link's pool is asked about at once; whether it is there, the list of pools says a moment later.
+  const known = !data || pools.some(({ id }) => id === address.pool);
+  const pool = known ? address.pool : pools[0]?.id ?? "";
+  const early = address.view === "calendar" && pool;
   const shown = { ...address, pool };
   const project = pool && projectOf(pool);
   const templates = useAnswer(project && "/templates", { project }).data?.templates ?? [];
@@ -41,8 +44,8 @@ function Page() {
       ${pools.length > 0 && html`<${Tree} pools=${pools} address=${shown} />`}
       <main id="main" tabindex="-1">
         ${problem ? html`<${Said} problem=${problem} />`
-          : !data ? html`<div class="waiting" aria-busy="true"></div>`
-          : !pools.length && !["setup", "history"].includes(address.view) ? html`<${Start} />`
+          : !data && !early ? html`<div class="waiting" aria-busy="true"></div>`
+          : data && !pools.length && !["setup", "history"].includes(address.view) ? html`<${Start} />`
           : html`<${View} address=${shown} pools=${pools} templates=${names} />`}
       </main>
     </div>

@@ -44,9 +44,14 @@ export function History({ address }) {
               <ol class="events">${told.map(({ position, event }) => html`
                 <li key=${position}><span class="at" title=${sayMoment(event.at, zone)}>${sayClock(Date.parse(event.at), zone)}</span>
                   <span class=${classes("what", event.lapsed && "bad")}><b>${named(event.actor)}</b> ${sentence(event, zone, { withActor: false })}</span>
-                  <a class="position" ...${follow({ view: "calendar", as_of: String(position), pool: poolOf(event) })} title="The calendar as it stood after this" aria-label=${`The calendar at position ${position}`}>${position}</a></li>`)}</ol></section>`)}
+                  <${Position} position=${position} event=${event} /></li>`)}</ol></section>`)}
             ${more && html`<button type="button" onClick=${older}>Earlier</button>`}</div>`}
     </section>`;
+}
+
+/** Where an event stands; it leads to the calendar as it stood then. */
+function Position({ position, event }) {
+  return html`<a class="position" ...${follow({ view: "calendar", as_of: String(position), pool: poolOf(event) })} title="The calendar as it stood after this" aria-label=${`The calendar at position ${position}`}>${position}</a>`;
 }
 
 const poolOf = (event) => event.pool ?? event.cluster ?? event.project;
