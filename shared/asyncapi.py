@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from shared import notices
 from shared.events import EVENT_TYPES
 from shared.events.schemas import event_schemas
 
@@ -19,8 +20,9 @@ REF = "#/components/schemas/{name}"
 ABOUT = f"""Every decision of the ledger, in one order: message n of the JetStream stream {STREAM} is position n, from
 1 on without a gap, and is published once. Consume it with a durable consumer whose filter names the projects and types
 wanted: `{SUBJECT}.gaia.>` is one project, `{SUBJECT}.*.BookingCreated` one type. The body is the event as it is stored,
-byte for byte; the headers are a CloudEvent's in the binary mode of its NATS binding. Over HTTP the same events are at
-`GET /events` and, live as server-sent events, at `GET /events/stream`."""
+byte for byte; the headers are a CloudEvent's in the binary mode of its NATS binding. What time brings is on the stream
+{notices.STREAM}, at `{notices.SUBJECT}.<project>.<kind>`, at least once and each with an id that stays the same.
+Over HTTP the same is at `GET /events` and `GET /notices`, live at `GET /events/stream` and `GET /notices/stream`."""
 
 HEADERS: dict[str, Any] = {
     "type": "object",
@@ -36,6 +38,19 @@ HEADERS: dict[str, Any] = {
         "content-type": {"const": "application/json"},
     },
 }
+NOTICE_HEADERS: dict[str, Any] = {
+    "type": "object",
+    "required": ["ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time"],
+    "properties": {
+        "ce-specversion": {"const": "1.0"},
+        "ce-id": {"type": "string", "description": "The notice's id: the same whenever it is told again."},
+        "ce-source": {"const": "/hourbook"},
+        "ce-type": {"enum": list(notices.KINDS)},
+        "ce-subject": {"type": "string", "description": "The booking, or the pool."},
+        "ce-time": {"type": "string", "format": "date-time", "description": "The instant that it tells of."},
+        "content-type": {"const": "application/json"},
+    },
+}
 PROJECT = {"description": "The project's id, as `gaia`."}
 
 
@@ -47,25 +62,28 @@ def event_schema(name: str) -> dict[str, Any]:
 def document(version: str) -> dict[str, Any]:
     """The AsyncAPI document; `version` is the program's."""
     names = [kind.__name__ for kind in EVENT_TYPES]
+    bodies, notice_schemas = notices.schemas(REF)
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Hourbook", "version": version, "description": ABOUT, "license": {"name": "Apache-2.0"}},
         "id": "urn:hourbook",
         "defaultContentType": "application/json",
-        "channels": {name: _channel(name) for name in names},
-        "operations": {f"publish{name}": _operation(name) for name in names},
+        "channels": {name: _channel(name, SUBJECT) for name in names}
+        | {kind: _channel(kind, notices.SUBJECT) for kind in notices.KINDS},
+        "operations": {f"publish{name}": _operation(name) for name in (*names, *notices.KINDS)},
         "components": {
-            "schemas": _schemas(EVENT_TYPES),
-            "messages": {kind.__name__: _message(kind) for kind in EVENT_TYPES},
-            "messageTraits": {"cloudEvent": {"headers": HEADERS}},
+            "schemas": _schemas(EVENT_TYPES) | notice_schemas,
+            "messages": {kind.__name__: _event(kind) for kind in EVENT_TYPES}
+            | {kind: _message(kind, text, "noticeHeaders", bodies[kind]) for kind, text in notices.KINDS.items()},
+            "messageTraits": {"eventHeaders": {"headers": HEADERS}, "noticeHeaders": {"headers": NOTICE_HEADERS}},
             "parameters": {"project": PROJECT},
         },
     }
 
 
-def _channel(name: str) -> dict[str, Any]:
+def _channel(name: str, subject: str) -> dict[str, Any]:
     return {
-        "address": f"{SUBJECT}.{{project}}.{name}",
+        "address": f"{subject}.{{project}}.{name}",
         "description": f"The {name} of a project.",
         "parameters": {"project": {"$ref": "#/components/parameters/project"}},
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
@@ -81,15 +99,20 @@ def _operation(name: str) -> dict[str, Any]:
     }
 
 
-def _message(kind: type[msgspec.Struct]) -> dict[str, Any]:
+def _event(kind: type[msgspec.Struct]) -> dict[str, Any]:
     name = kind.__name__
+    summary = (kind.__doc__ or name).strip().splitlines()[0]
+    return _message(name, summary, "eventHeaders", {"$ref": f"#/components/schemas/{name}"})
+
+
+def _message(name: str, summary: str, headers: str, payload: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "title": name,
-        "summary": (kind.__doc__ or name).strip().splitlines()[0],
+        "summary": summary,
         "contentType": "application/json",
-        "traits": [{"$ref": "#/components/messageTraits/cloudEvent"}],
-        "payload": {"$ref": f"#/components/schemas/{name}"},
+        "traits": [{"$ref": f"#/components/messageTraits/{headers}"}],
+        "payload": payload,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -24,7 +25,12 @@ def serve(app: Any, host: str, port: int, on_stop: Callable[[], None] = lambda: 
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     config = uvicorn.Config(app, host=host, port=port, access_log=False, proxy_headers=False, server_header=False)
-    listening = config.bind_socket()
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=config.backlog)
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        sys.exit(f"hourbook: port {port} of {host} cannot be used ({why}): choose another with HOURBOOK_…_PORT")
     if sys.platform == "linux":  # a connection inherits it
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_S * 1000)
     with contextlib.suppress(KeyboardInterrupt):

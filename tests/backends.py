@@ -21,8 +21,10 @@ from nats.js.errors import NotFoundError
 
 from shared.embedded import EmbeddedNats, EmbeddedPostgres
 from shared.jetstream import STREAM
+from shared.notices import STREAM as NOTICES
 
 RUN = uuid4().hex[:8]  # in the name of every database that this run makes
+TEMPLATE = f"hourbook_template_{RUN}"
 _numbers = count(1)
 
 
@@ -110,7 +112,7 @@ class Given:
     def nats(self, directory: Path) -> Iterator[Nats]:
         del directory
         given = GivenNats(os.environ["HOURBOOK_NATS_URL"])
-        run(delete_stream(given))
+        run(delete_streams(given))
         yield given
 
 
@@ -156,6 +158,17 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         thread.submit(asyncio.run, work).result()
 
 
+async def make_database(server: Postgres) -> str:
+    """The address of a fresh, migrated database, copied from the template."""
+    name = f"test_{RUN}_{next(_numbers)}"
+    connection = await asyncpg.connect(server.url_of("postgres"))
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+    finally:
+        await connection.close()
+    return server.url_of(name)
+
+
 async def drop_databases(server: Postgres) -> None:
     """Leaves a given server as it was."""
     connection = await asyncpg.connect(server.url_of("postgres"))
@@ -164,8 +177,9 @@ async def drop_databases(server: Postgres) -> None:
     await connection.close()
 
 
-async def delete_stream(server: Nats) -> None:
+async def delete_streams(server: Nats) -> None:
     client = await nats.connect(server.url)
-    with contextlib.suppress(NotFoundError):
-        await client.jetstream().delete_stream(STREAM)
+    for stream in (STREAM, NOTICES):
+        with contextlib.suppress(NotFoundError):
+            await client.jetstream().delete_stream(stream)
     await client.close()

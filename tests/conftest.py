@@ -7,17 +7,12 @@ server are skipped there.
 
 import tempfile
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from shared.migrate import migrate
-from tests.backends import BACKENDS, RUN, Backend, Nats, Postgres
-
-_numbers = count(1)
-TEMPLATE = f"hourbook_template_{RUN}"
+from tests.backends import BACKENDS, TEMPLATE, Backend, Nats, Postgres, make_database
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,17 +36,6 @@ def postgres(backend: Backend, own_directory: Path) -> Iterator[Postgres]:
     with backend.postgres(own_directory / "postgres") as server:
         migrate(server.url_of(TEMPLATE))
         yield server
-
-
-async def make_database(server: Postgres) -> str:
-    """The address of a fresh, migrated database, copied from the template."""
-    name = f"test_{RUN}_{next(_numbers)}"
-    connection = await asyncpg.connect(server.url_of("postgres"))
-    try:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
-    finally:
-        await connection.close()
-    return server.url_of(name)
 
 
 @pytest.fixture

@@ -50,10 +50,10 @@ from shared.hours import Period, hour_of, instant_of
 T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
 
 
-def history(seed: int, length: int, projects: int = 2) -> list[Event]:
+def history(seed: int | random.Random, length: int, projects: int = 2) -> list[Event]:
     """`length` events of random commands of every kind on a few projects, clusters in clusters among them. All projects
     but the first over-commit."""
-    chance = random.Random(seed)
+    chance = seed if isinstance(seed, random.Random) else random.Random(seed)
     names = [f"project-{number}" for number in range(projects)]
     states = {name: ProjectState() for name in names}
     events: list[Event] = []

@@ -20,8 +20,10 @@ from services.command.relay import Relay
 from services.command.routes import CONTROLLERS
 from services.command.routes.submit import new_id
 from services.command.settings import Settings
+from services.command.webhooks import Webhooks
 from shared.problems import EXCEPTION_HANDLERS
 from shared.telemetry import CONTENT_TYPE, Telemetry
+from shared.webhooks import allowed_hosts
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +84,10 @@ def create_app(settings: Settings) -> Litestar:
     controllers = [
         type(f"Bound{controller.__name__}", (controller,), {"handler": handler}) for controller in CONTROLLERS
     ]
+    hosts = allowed_hosts(settings.webhook_hosts)
+    webhooks = type("BoundWebhooks", (Webhooks,), {"database_url": settings.database_url, "hosts": hosts})
     return Litestar(
-        [*controllers, health, metrics],
+        [*controllers, webhooks, health, metrics],
         lifespan=[lifespan],
         before_send=[telemetry.count],
         logging_config=None,

@@ -10,6 +10,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `HOURBOOK_REFUSALS_KEPT_DAYS` and `…_KEPT_MAX` bound the log of what was refused.
 
+    `HOURBOOK_WEBHOOK_HOSTS` names the hosts that webhooks may go to, with commas between them.
+
     Without `nats_url` this process relays nothing to the stream: another one must.
     """
 
@@ -21,3 +23,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_max: int = 10_000
     refusals_kept_days: int = 90
     refusals_kept_max: int = 1_000_000
+    webhook_hosts: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
@@ -34,8 +35,9 @@ async def monitored(host: str, port: int, telemetry: Telemetry, position: Callab
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
+            why = os.strerror(error.errno or 0)
             raise PortTaken(
-                f"port {port} of {host} cannot be used ({error.strerror}): choose another with HOURBOOK_PROJECTOR_PORT"
+                f"port {port} of {host} cannot be used ({why}): choose another with HOURBOOK_PROJECTOR_PORT"
             ) from None
         yield
     finally:

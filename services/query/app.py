@@ -17,13 +17,18 @@ from services.query.catalogue_routes import Catalogue
 from services.query.database import UNREACHABLE, Database
 from services.query.documents import Documents
 from services.query.event_routes import Events
+from services.query.feeds import Feeds
 from services.query.fit_routes import Fits
 from services.query.freshness import Freshness, Positions
+from services.query.live import EVENTS, NOTICES
+from services.query.notices import Notices
 from services.query.openstack_routes import OpenStack
+from services.query.page import Pages, load_page
 from services.query.refusals import Refusals
 from services.query.routes import Calendars, Health, Pools
 from services.query.settings import Settings
 from services.query.tail import Tail
+from services.query.webhooks import Webhooks
 from shared.problems import EXCEPTION_HANDLERS, problem
 from shared.telemetry import CONTENT_TYPE, Telemetry
 
@@ -35,11 +40,20 @@ def create_app(settings: Settings) -> Litestar:
     """
     database = Database(settings.database_url, settings.query_connections)
     positions = Positions(database, settings.visible_timeout_s)
-    tail = Tail(database, settings.subscribers_max)
     answers = Answers(database, Freshness(database), positions, Bodies(settings.query_cache_bytes))
+    tail = Tail(database, EVENTS, settings.subscribers_max)
+    notices_tail = Tail(database, NOTICES, settings.subscribers_max)
+
+    def end_streams() -> None:
+        tail.close()
+        notices_tail.close()
 
     telemetry = Telemetry(settings.database_url)
-    telemetry.gauge("subscribers", "Those who follow /events/stream", lambda: tail.subscribers)
+    telemetry.gauge(
+        "subscribers",
+        "Those who follow the events or the notices live",
+        lambda: tail.subscribers + notices_tail.subscribers,
+    )
 
     @get("/metrics", include_in_schema=False)
     async def metrics() -> Response[bytes]:
@@ -58,15 +72,19 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundOpenStack", (OpenStack,), {"answers": answers, "database": database}),
             type("BoundPools", (Pools,), {"database": database, "positions": positions}),
             type("BoundEvents", (Events,), {"database": database, "tail": tail}),
+            type("BoundFeeds", (Feeds,), {"database": database, "positions": positions}),
             type("BoundRefusals", (Refusals,), {"database": database}),
+            type("BoundWebhooks", (Webhooks,), {"database": database}),
+            type("BoundNotices", (Notices,), {"database": database, "tail": notices_tail}),
             type("BoundAudit", (Audit,), {"database": database}),
             type("BoundHealth", (Health,), {"positions": positions}),
+            type("BoundPages", (Pages,), {"page": load_page()}),
             Documents,
             metrics,
         ],
         lifespan=[lifespan],
         before_send=[telemetry.count],
-        state=State({"end_streams": tail.close, "tail": tail}),
+        state=State({"end_streams": end_streams, "tail": tail}),
         logging_config=None,
         exception_handlers=EXCEPTION_HANDLERS | dict.fromkeys(UNREACHABLE, unreachable),
         openapi_config=OpenAPIConfig(title="Hourbook", version="0.1.0", use_handler_docstrings=True),

@@ -1,8 +1,7 @@
 """The newest events, read once for all who follow them live: one tail a process, whatever the number of subscribers.
 
-An event is told when the live projection has reached it, so that whoever then reads the calendar sees it there. The
-tail keeps the newest events once; a subscriber is a position in it and holds nothing of its own, so a slow one costs no
-memory: when it has fallen behind what is kept, it is served from the store, a few such reads at a time.
+The tail keeps the newest events once; a subscriber is a position in it and holds nothing of its own, so a slow one
+costs no memory: when it has fallen behind what is kept, it is served from the store, a few such reads at a time.
 """
 
 from __future__ import annotations
@@ -12,17 +11,14 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, Iterator
-from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from services.query.database import UNREACHABLE, Database
 from services.query.freshness import NoGeneration
+from services.query.live import Feed, Told
 from shared.errors import HourbookError, InvalidField
 from shared.event_store.store import PositionGap
-
-if TYPE_CHECKING:
-    from asyncpg import Record
 
 log = logging.getLogger(__name__)
 
@@ -56,56 +52,14 @@ class Wanted(msgspec.Struct, frozen=True):
         )
 
 
-class Told(NamedTuple):
-    """An event, and how it goes over the wire: one server-sent event, whose id is the position."""
-
-    position: int
-    project: str
-    type: str
-    frame: bytes
-
-
-VISIBLE_AFTER = """
-SELECT g.position AS visible, e.position, e.stream, e.version, e.type, e.data
-FROM generation g LEFT JOIN LATERAL (
-    SELECT position, stream, version, type, data FROM event
-    WHERE position > $1 AND position <= g.position ORDER BY position LIMIT $2
-) e ON true
-WHERE g.live ORDER BY e.position
-"""
-
-
-async def read_visible(database: Database, after: int, limit: int) -> tuple[int, list[Told]]:
-    """How far the live projection is, and the events after a position up to there. Raises PositionGap."""
-    records = await database.fetch(VISIBLE_AFTER, after, limit)
-    if not records:
-        raise NoGeneration("no generation of the read models is live")
-    events = [told(record) for record in records if record["position"] is not None]
-    for expected, event in enumerate(events, after + 1):
-        if event.position != expected:
-            raise PositionGap(f"expected position {expected}, met {event.position}")
-    return records[0]["visible"], events
-
-
-def told(record: Record) -> Told:
-    position, project, version, kind, data = record[1:6]
-    frame = b'id: %d\ndata: {"position":%d,"version":%d,"event":%b}\n\n' % (position, position, version, one_line(data))
-    return Told(position, project, kind, frame)
-
-
-def one_line(data: bytes) -> bytes:
-    """A line break between the parts of a JSON text means nothing, and one in a string is written otherwise."""
-    return data if b"\n" not in data and b"\r" not in data else data.replace(b"\n", b" ").replace(b"\r", b" ")
-
-
-HEAD = "SELECT position FROM event_head"
-
-
 class Tail:
     """`follow` from any number of tasks, `subscribers_max` at once. It reads only while somebody follows."""
 
-    def __init__(self, database: Database, subscribers_max: int, *, heartbeat_s: float = HEARTBEAT_S) -> None:
-        self._database, self._subscribers_max, self._heartbeat_s = database, subscribers_max, heartbeat_s
+    def __init__(
+        self, database: Database, feed: Feed, subscribers_max: int, *, heartbeat_s: float = HEARTBEAT_S
+    ) -> None:
+        self._database, self._feed = database, feed
+        self._subscribers_max, self._heartbeat_s = subscribers_max, heartbeat_s
         self._kept: list[Told] = []
         self._position: int | None = None
         self._moved = asyncio.Event()
@@ -117,14 +71,13 @@ class Tail:
 
     async def begin(self, after: int | None) -> int:
         """The position to `follow` from: the one given, or what is visible now. Raises InvalidField for one that is
-        beyond the last event, TooManySubscribers, and asyncpg's errors."""
+        beyond the last one, TooManySubscribers, and asyncpg's errors."""
         if self._closed or self.subscribers >= self._subscribers_max:
             raise TooManySubscribers(f"{self.subscribers} subscribers are told already; try again in a second")
         if after is None:
-            return (await read_visible(self._database, 0, 0))[0]
-        record = await self._database.fetchrow(HEAD)
-        if record is None or after > record["position"]:
-            raise InvalidField("after", f"{after} is beyond the last event")
+            return (await self._feed.read(self._database, 0, 0))[0]
+        if after > await self._feed.last(self._database):
+            raise InvalidField("after", f"{after} is beyond the last one")
         return after
 
     async def follow(self, after: int, wanted: Wanted) -> AsyncGenerator[bytes]:
@@ -173,7 +126,7 @@ class Tail:
 
     async def _from_store(self, position: int) -> list[Told]:
         async with self._catching_up:
-            return (await read_visible(self._database, position, PIECE_MAX))[1]
+            return (await self._feed.read(self._database, position, PIECE_MAX))[1]
 
     async def _run(self) -> None:
         delay = POLL_MIN_S
@@ -193,10 +146,10 @@ class Tail:
     async def _read(self) -> list[Told]:
         """Keeps what has become visible since the last look; the first look only says where to begin."""
         if self._position is None:
-            self._position, _ = await read_visible(self._database, 0, 0)
+            self._position, _ = await self._feed.read(self._database, 0, 0)
             self._wake()
             return []
-        _, events = await read_visible(self._database, self._position, READ_MAX)
+        _, events = await self._feed.read(self._database, self._position, READ_MAX)
         self._kept += events
         self._position += len(events)
         if len(self._kept) > 2 * KEPT_MAX:

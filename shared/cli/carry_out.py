@@ -22,6 +22,7 @@ from shared.openstack.present import TYPES, Present, fold
 from shared.openstack.wanted import Given, Note, Resize, Unmapped
 
 PAGE = "10000"
+NO_ROOM = "capacity_exceeded"
 KNOWN = {kind.__name__ for kind in EVENT_TYPES}
 # In this order in the summary, with the colour of each.
 OUTCOMES = {
@@ -80,7 +81,8 @@ async def carry_out(
 ) -> list[Row]:
     """What became of the items of one service, and of all that they come to. Raises SeveralOwners."""
     rows: list[Row] = []
-    result = map_items(service, items, msgspec.structs.replace(given, known=frozenset(present.templates)))
+    known = {name: name for name in present.templates} | present.flavors
+    result = map_items(service, items, msgspec.structs.replace(given, known=known))
     for wanted in result.wanted:
         if isinstance(wanted, Resize) and not dry_run:
             present = await read_present(client, given.project)  # its cluster may be new
@@ -107,17 +109,21 @@ async def take(client: Client, step: Step, *, dry_run: bool) -> Row:
             reason = (done.problem or {}).get("detail") or done.detail
             return Row("refused", step.what, f"it is less than before, and that is in use: {reason}")
     made: list[str] = []
-    statuses = []
+    statuses, how = [], step.how
     for call in step.calls:
         status, done = await client.post(call.path, call.body, call.key)
+        if done.code == NO_ROOM and step.otherwise is not None:
+            call = step.otherwise
+            how = f"{how}; there is room only from {call.body['startdate']} on"
+            status, done = await client.post(call.path, call.body, call.key)
         if status not in (HTTPStatus.OK, HTTPStatus.CREATED):
-            hint = f" ({step.hint})" if step.hint and done.code == "capacity_exceeded" else ""
+            hint = f" ({step.hint})" if step.hint and done.code == NO_ROOM else ""
             return Row("refused", step.what, await undone(client, call, made, done.detail) + hint)
         statuses.append(status)
         if call.path.endswith("/create") and status == HTTPStatus.CREATED:
             made.append(done.id)
     is_new = HTTPStatus.CREATED in statuses
-    return Row(step.outcome if is_new else "already there", step.what, step.how)
+    return Row(step.outcome if is_new else "already there", step.what, how)
 
 
 async def undone(client: Client, refused: Call, made: Sequence[str], detail: str) -> str:

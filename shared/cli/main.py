@@ -45,6 +45,10 @@ It makes the read models of the events. Settings: HOURBOOK_DATABASE_URL, HOURBOO
 
 It answers the reads (GET …). Settings: HOURBOOK_DATABASE_URL, HOURBOOK_HOST (127.0.0.1) and
 HOURBOOK_QUERY_PORT (8082).""",
+    "single:notify": """Run the notifier alone.
+
+It tells others what time brings, and delivers the webhooks. Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL,
+HOURBOOK_WEBHOOK_HOSTS (the hosts that webhooks may go to; none) and HOURBOOK_ENDING_LEAD_HOURS (24).""",
     "single:sealer": """Run the sealer alone.
 
 It grows the Merkle tree over the events and signs its checkpoints. Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL,

@@ -99,6 +99,12 @@ def redacted(message: str, url: str) -> str:
     return message
 
 
+def migrations_failed(error: Exception, url: str) -> Failure:
+    message = redacted(str(error), url)
+    hint = "; add ?sslmode=disable to it" if "SSL is not enabled" in message else ""
+    return Failure(f"{DATABASE}: the migrations failed: {message}{hint}")
+
+
 def _unusable(variable: str, url: str, error: Exception) -> Failure:
     return Failure(f"{variable}: cannot use {without_password(url)}: {redacted(_words(error), url)}")
 

@@ -7,7 +7,7 @@ import sys
 from typing import NoReturn
 
 from shared.cli.failure import Failure
-from shared.cli.servers import DATABASE, redacted
+from shared.cli.servers import DATABASE, migrations_failed
 from shared.migrate import MigrationFailed
 from shared.migrate import migrate as apply_migrations
 
@@ -25,6 +25,11 @@ def projector() -> None:
 def query() -> None:
     """Run the query service alone: GET …"""
     _become("services.query")
+
+
+def notify() -> None:
+    """Run the notifier alone: notices and webhooks."""
+    _become("services.notify")
 
 
 def sealer() -> None:
@@ -45,7 +50,7 @@ def migrate() -> None:
     try:
         print(apply_migrations(url).strip() or "nothing to apply: the schema is the newest")
     except MigrationFailed as error:
-        raise Failure(f"{DATABASE}: the migrations failed: {redacted(str(error), url)}") from None
+        raise migrations_failed(error, url) from None
 
 
 def _become(module: str, *arguments: str) -> NoReturn:

@@ -67,6 +67,7 @@ SERVICES = {
         Service("command", "services.command", "HOURBOOK_COMMAND_PORT"),
         Service("projector", "services.projector", "HOURBOOK_PROJECTOR_PORT"),
         Service("query", "services.query", "HOURBOOK_QUERY_PORT"),
+        Service("notify", "services.notify"),
         Service("sealer", "services.sealer"),
     )
 }

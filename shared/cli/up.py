@@ -24,7 +24,7 @@ from shared.cli.directory import DataDirectory, Process, Run, default_directory
 from shared.cli.failure import Failure
 from shared.cli.gateway import Gateway
 from shared.cli.processes import started_at
-from shared.cli.servers import DATABASE, NATS, Servers, check, named_in, redacted
+from shared.cli.servers import DATABASE, NATS, Servers, check, migrations_failed, named_in
 from shared.cli.supervisor import SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
 from shared.embedded import EmbeddedNats, EmbeddedPostgres, EmbeddedServerFailed
 from shared.migrate import MigrationFailed, migrate
@@ -142,9 +142,7 @@ class Up:
         try:
             migrate(self._servers.database_url)
         except MigrationFailed as error:
-            message = redacted(str(error), self._servers.database_url)
-            hint = "; add ?sslmode=disable to it" if "SSL is not enabled" in message else ""
-            raise Failure(f"{DATABASE}: the migrations failed: {message}{hint}") from None
+            raise migrations_failed(error, self._servers.database_url) from None
 
     async def _start_services(self) -> None:
         assert self._servers is not None

@@ -23,7 +23,8 @@ class Step(NamedTuple):
     """One thing to make so. `outcome`: created, changed or there, which needs no call.
 
     `guards` are dry runs that must be accepted before anything is done. When a later call is refused, what the earlier
-    ones of the step granted is withdrawn again. `hint` says what may be done when there is not enough capacity.
+    ones of the step granted is withdrawn again. When there is not enough capacity, `otherwise` is what to do instead of
+    the only call, and `hint` says what may be done when that is refused too.
     """
 
     outcome: str
@@ -31,6 +32,7 @@ class Step(NamedTuple):
     how: str
     calls: tuple[Call, ...] = ()
     guards: tuple[Call, ...] = ()
+    otherwise: Call | None = None
     hint: str = ""
 
 

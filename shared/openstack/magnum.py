@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from shared.events import Layout
 from shared.hours import hour_of
 from shared.openstack.document import Item
 from shared.openstack.wanted import (
@@ -18,7 +19,6 @@ from shared.openstack.wanted import (
     Cluster,
     Given,
     Gone,
-    Layout,
     Malformed,
     Note,
     Resize,
@@ -156,8 +156,8 @@ def layout_of(
 def known_flavor(flavor: str, given: Given, flavors: Mapping[str, str]) -> str:
     if template := flavors.get(flavor):
         return template
-    if (name := template_name(flavor)) in given.known:
-        return name
+    if template := given.known.get(flavor) or given.known.get(template_name(flavor)):
+        return template
     raise Malformed(
         f"its flavor {flavor!r} is no template of {given.project}: `hourbook import nova` the flavors first, or give "
         "their file too"

@@ -8,7 +8,7 @@ from shared.openstack.calls import Call, Step, counts_in
 from shared.openstack.magnum import digits_of
 from shared.openstack.plan_clusters import imported_name, plan_cluster, plan_gone, plan_resize
 from shared.openstack.plan_grants import plan_grants, plan_revoked
-from shared.openstack.present import Present
+from shared.openstack.present import FLAVOR, Present
 from shared.openstack.wanted import (
     Cluster,
     Given,
@@ -48,7 +48,8 @@ def plan_template(wanted: Template, present: Present, given: Given) -> Step:
     if before == wanted.capacity:
         return Step("there", what, how)
     # No key: defining what is so already changes nothing, and A, B, A is three versions.
-    call = Call("/templates/create", {"project": given.project, "name": wanted.name, **counts_in(wanted.capacity)})
+    body = {"project": given.project, "name": wanted.name, **counts_in(wanted.capacity)}
+    call = Call("/templates/create", body | ({"reason": FLAVOR + wanted.flavor} if wanted.flavor else {}))
     if before is None:
         return Step("created", what, how, (call,))
     return Step("changed", what, f"{how}; it was {said(before)}", (call,))

@@ -6,11 +6,12 @@ import re
 
 import msgspec
 
+from shared.events import Layout
 from shared.hours import PERIOD_HOURS_MAX, Period, iso
 from shared.openstack.calls import Call, Step, key_of, span_in
 from shared.openstack.present import Cluster as PresentCluster
 from shared.openstack.present import Present
-from shared.openstack.wanted import Cluster, Given, Gone, Layout, Resize, Unmapped
+from shared.openstack.wanted import Cluster, Given, Gone, Resize, Unmapped
 
 # What an import called a cluster: its name and the beginning of its UUID, and a number when it is there again.
 IMPORTED = re.compile(r"(.+-[0-9a-f]{8})(?:-(\d+))?")
@@ -77,12 +78,17 @@ def creation(wanted: Cluster, present: Present, given: Given, parent: str, times
     if end <= start:
         return Unmapped(what, f"its end {iso(end)} is not after its start {iso(start)}: give --end")
     name = wanted.name if times == 0 else f"{wanted.name}-{times + 1}"
-    body = {
-        "parent": parent, "name": name, **span_in(Period(start, end)), **msgspec.structs.asdict(wanted.layout),
-    }  # fmt: skip
+    call = claim(parent, name, Period(start, end), wanted.layout)
+    # In hours gone by there may have been less than there is now; what counts is what is to come.
+    is_past = start < given.now < end and given.start is None
+    later = claim(parent, name, Period(given.now, end), wanted.layout) if is_past else None
     how = f"{said(wanted.layout)}, {iso(start)} .. {iso(end)}"
-    call = Call("/magcluster/create", body, key_of(body))
-    return Step("created", f"cluster {parent}.{name}", how, (call,), hint=NO_ROOM)
+    return Step("created", f"cluster {parent}.{name}", how, (call,), otherwise=later, hint=NO_ROOM)
+
+
+def claim(parent: str, name: str, period: Period, layout: Layout) -> Call:
+    body = {"parent": parent, "name": name, **span_in(period), **msgspec.structs.asdict(layout)}
+    return Call("/magcluster/create", body, key_of(body))
 
 
 def bounds_of(present: Present, given: Given, parent: str) -> Period | None:

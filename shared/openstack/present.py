@@ -12,14 +12,18 @@ from datetime import datetime
 import msgspec
 
 from shared.capacity import Capacity
+from shared.events import Layout
 from shared.hours import Period, hour_of
-from shared.openstack.wanted import Layout
 
 # An event type is asked for by name; all others are of no concern here.
 TYPES = (
     "ProjectCreated", "TemplateCreated", "GrantCreated", "GrantWithdrawn", "ClusterCreated", "ClusterResized",
     "ClusterResizeRequested", "ClusterResizeFailed",
 )  # fmt: skip
+
+
+# The reason of a template that was made of a flavor, before the flavor's id: clusters may name it by that.
+FLAVOR = "Nova flavor "
 
 
 class Grant(msgspec.Struct):
@@ -55,10 +59,12 @@ class Cluster(msgspec.Struct):
 
 
 class Present(msgspec.Struct):
-    """`templates` are the newest versions. A project that is not there has no name."""
+    """`templates` are the newest versions, `flavors` their names by the ids of the flavors that they were made of. A
+    project that is not there has no name."""
 
     name: str | None = None
     templates: dict[str, Capacity] = {}
+    flavors: dict[str, str] = {}
     grants: dict[str, Grant] = {}
     clusters: dict[str, Cluster] = {}
 
@@ -81,6 +87,7 @@ class Happened(msgspec.Struct):
     type: str
     project: str
     name: str = ""
+    reason: str | None = None
     template: str = ""
     grant: str = ""
     source: str | None = None
@@ -111,6 +118,8 @@ def apply(event: Happened, present: Present) -> None:
             present.name = event.name
         case "TemplateCreated":
             present.templates[event.template] = event.capacity
+            if event.reason is not None and event.reason.startswith(FLAVOR):
+                present.flavors[event.reason.removeprefix(FLAVOR)] = event.template
         case "GrantCreated":
             period = event.period()
             present.grants[event.grant] = Grant(event.grant, event.source, *period, event.capacity)

@@ -9,18 +9,12 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 
 from shared.capacity import DIMENSIONS, Capacity, Count
+from shared.events import Layout
 from shared.hours import EARLIEST, LATEST, PERIOD_HOURS_MAX, Period, hour_of, iso, next_hour
 
 T = TypeVar("T")
 NOT_IN_A_TEMPLATE = re.compile(r"[^A-Za-z0-9._-]+")
 NOT_IN_A_SLUG = re.compile(r"[^a-z0-9]+")
-
-
-class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    masterflavor: str
-    mastercount: int
-    workerflavor: str
-    workercount: int
 
 
 class Template(NamedTuple):
@@ -101,7 +95,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     """What cannot be read from the documents, and was said beside them.
 
     `now` is the next whole hour. `amounts` are of what Nova does not limit; `host` is what one physical host has;
-    `owner` is the OpenStack project whose things are taken; `known` are the templates that the project has already.
+    `owner` is the OpenStack project whose things are taken; `known` are the templates that the project has already, by
+    the names and ids of flavors.
     """
 
     project: str
@@ -116,7 +111,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     master_flavor: str | None = None
     worker_group: str | None = None
     cluster: str | None = None
-    known: frozenset[str] = frozenset()
+    known: dict[str, str] = {}
 
 
 Amount = Annotated[Count, "0 to 10^12"]

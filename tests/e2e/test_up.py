@@ -4,14 +4,10 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -19,76 +15,7 @@ import pytest
 from shared.cli.failure import Failure
 from shared.cli.servers import Servers, check
 from shared.embedded import EmbeddedNats, EmbeddedPostgres, free_port
-
-WAIT_S = 30.0
-MARK = "HOURBOOK_TEST_MARK"
-
-
-class Running:
-    """A `hourbook up`; its output goes to a file, and everything that it starts carries its mark."""
-
-    def __init__(self, output: Path, *arguments: str, **environment: str) -> None:
-        self.port, self.mark, self._output = free_port(), uuid4().hex, output
-        with output.open("wb") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "shared.cli", "up", "--port", str(self.port), *arguments],
-                stdout=file, stderr=file, env={**inherited(), MARK: self.mark, **environment},
-            )  # fmt: skip
-
-    @property
-    def output(self) -> str:
-        return self._output.read_text()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def ready(self) -> "Running":
-        until(lambda: "Hourbook runs at" in self.output or self.process.poll() is not None, lambda: self.output)
-        assert self.process.poll() is None, self.output
-        return self
-
-    def marked(self) -> dict[int, str]:
-        """Every living process that it started, itself among them."""
-        found = {}
-        for process in Path("/proc").iterdir():
-            try:
-                if process.name.isdigit() and f"{MARK}={self.mark}".encode() in (process / "environ").read_bytes():
-                    found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-        return found
-
-    def pid_of(self, words: str) -> int:
-        return next(pid for pid, line in self.marked().items() if words in line)
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        return self.process.wait(WAIT_S)
-
-    def create(self, project: str) -> httpx.Response:
-        return httpx.post(f"{self.url}/projects/create", json={"id": project, "name": project}, timeout=WAIT_S)
-
-
-def until(condition: Callable[[], bool], explain: Callable[[], object] = str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, explain()
-        time.sleep(0.02)
-
-
-def inherited() -> dict[str, str]:
-    """The environment without settings of ours; bytecode may be kept, or every start would compile all anew."""
-    ours = ("HOURBOOK_", "PYTHONDONTWRITEBYTECODE")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-
-
-def hourbook(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "shared.cli", *arguments],
-        capture_output=True, text=True, check=False, timeout=WAIT_S, env={**inherited(), **environment},
-    )  # fmt: skip
+from tests.running import Running, hourbook, until
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +107,7 @@ def test_a_service_that_cannot_run_is_said_and_keeps_nobody_from_ending(tmp_path
         tmp_path / "output", "--ephemeral", "--services", "command", HOURBOOK_BATCH_MAX="many"
     )  # fmt: skip
     until(lambda: "command keeps ending" in up.output, lambda: up.output)
-    assert "batch_max" in up.output
+    assert "HOURBOOK_BATCH_MAX" in up.output
     assert up.create("gaia").status_code == 503
     directory = re.search(r"logs: (\S+)", up.output)
     assert directory is not None

@@ -19,6 +19,7 @@ from shared.asyncapi import HEADERS
 from shared.event_store import Stored
 from shared.events import EVENT_TYPES, encode_event
 from shared.jetstream import STREAM, SUBJECT, cloud_event
+from shared.notices import KINDS
 from tests.histories import history
 
 TOOLS = Path(__file__).parents[2] / ".tools" / "asyncapi"
@@ -89,6 +90,7 @@ async def test_there_is_a_channel_and_a_schema_for_every_type(
     names = {kind.__name__ for kind in EVENT_TYPES}
     assert names <= set(document["channels"])
     assert STREAM in document["info"]["description"]
+    assert set(document["channels"]) == names | set(KINDS)
     paths = (await client.get("/schemas/events")).json()["schemas"]
     assert set(paths) == names
     for name, path in paths.items():

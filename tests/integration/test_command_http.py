@@ -56,6 +56,19 @@ async def test_a_cluster_is_created_resized_and_ended(client: AsyncTestClient[An
     assert (await client.post("/clusters/gaia.spark/resize", json={})).status_code == 201
 
 
+async def test_an_actor_has_a_name_in_any_script_and_no_control_character(client: AsyncTestClient[Any]) -> None:
+    async def actor_of(name: bytes) -> Any:
+        answer = await client.post("/resources/create", json=GRANT, headers=[(b"X-Hourbook-Actor", name)])
+        return (
+            answer.json()["decided"][0]["actor"] if answer.status_code == 201 else answer.json()["errors"][0]["field"]
+        )
+
+    assert await actor_of("Zoë 李".encode()) == "Zoë 李"
+    assert await actor_of("Zoë".encode("latin-1")) == "Zoë"
+    for name in (b"a\x00b", b"\x1b[2J", b"", b"x" * 201):
+        assert await actor_of(name) == "X-Hourbook-Actor"
+
+
 async def test_an_idempotent_repeat_is_200_with_the_first_answer(client: AsyncTestClient[Any]) -> None:
     body, key = {"project": "gaia", "cores": 10, **MONTH}, {"Idempotency-Key": "one"}
     first, again = [await client.post("/resources/create", json=body, headers=key) for _ in range(2)]

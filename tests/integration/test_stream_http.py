@@ -248,3 +248,31 @@ async def test_the_end_of_the_service_ends_the_answers_in_order(ledger: Ledger, 
         app.state.end_streams()
         with pytest.raises(StopAsyncIteration):
             await subscriber.read(2)
+
+
+async def test_notices_are_followed_likewise(ledger: Ledger, url: str) -> None:
+    async def told(seq: int, kind: str, project: str) -> None:
+        await ledger.connection.execute(
+            "INSERT INTO notice VALUES ($1, $2, $3, $4, 'b', $5, $6)",
+            seq, f"{kind}_{seq}", kind, project, T0, json.dumps({"type": kind}),
+        )  # fmt: skip
+        await ledger.connection.execute("UPDATE notice_head SET seq = $1", seq)
+
+    await told(1, "booking.started", "gaia")
+    await told(2, "booking.ended", "other")
+    async with httpx.AsyncClient(timeout=BOUND_S) as client:
+        page = (await client.get(f"{url}/notices?type=booking.ended")).json()
+        assert page == {"notices": [{"seq": 2, "notice": {"type": "booking.ended"}}], "next": None}
+        assert (await client.get(f"{url}/notices?limit=1")).json()["next"] == 1
+        assert (await client.get(f"{url}/notices?type=BookingCreated")).status_code == 400
+        async with (
+            client.stream("GET", f"{url}/notices/stream?after=0&project=gaia") as all_of_one,
+            client.stream("GET", f"{url}/notices/stream?type=booking.ended") as from_now,
+        ):
+            one, now = Subscriber(all_of_one), Subscriber(from_now)
+            await now.read_until(lambda: now.last_id == "2")
+            await told(3, "booking.ended", "gaia")
+            await one.read_until(lambda: len(one.data) == 2)
+            await now.read_until(lambda: len(now.data) == 1)
+    assert [data["seq"] for data in one.data] == [1, 3]
+    assert now.data == [{"seq": 3, "notice": {"type": "booking.ended"}}]

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.capacity import Capacity
+from shared.events import Layout
 from shared.hours import Period
 from shared.openstack.document import Unreadable, read
 from shared.openstack.mapping import SeveralOwners
-from shared.openstack.wanted import Cluster, Gone, Grants, Layout, Resize, Revoked, Template, Wanted, template_name
+from shared.openstack.wanted import Cluster, Gone, Grants, Resize, Revoked, Template, Wanted, template_name
 from tests.openstack import (
     HEAD,
     NODE,
@@ -291,7 +292,7 @@ def test_a_cluster_is_masters_and_workers_of_the_flavors_in_its_template() -> No
 
 def test_a_cluster_that_says_its_flavors_needs_no_template() -> None:
     document = cluster(flavor_id="c2.node", master_flavor_id="c2.head")
-    (made,) = clusters_in(document, known=frozenset({"c2.node", "c2.head"}))
+    (made,) = clusters_in(document, known={"c2.node": "c2.node", "c2.head": "c2.head"})
     assert isinstance(made, Cluster)
     assert made.layout == LAYOUT
 
@@ -307,8 +308,11 @@ def test_bays_and_baymodels_are_clusters_of_long_ago() -> None:
 
 
 def test_flavors_may_be_said_beside_a_cluster_and_else_the_default_is_noted() -> None:
-    known = frozenset({"c2.node", "c2.head", "m1.small"})
+    known = {"c2.node": "c2.node", "c2.head": "c2.head", "m1.small": "m1.small"}
     (made,) = clusters_in(cluster(), flavor="c2.node", master_flavor="c2.head", known=known)
+    assert isinstance(made, Cluster)
+    assert made.layout == LAYOUT
+    (made,) = clusters_in(cluster(flavor_id="11", master_flavor_id="12"), known={"11": "c2.node", "12": "c2.head"})
     assert isinstance(made, Cluster)
     assert made.layout == LAYOUT
     no_master = json.dumps(cluster_template(master_flavor_id=None))
@@ -351,7 +355,7 @@ def test_the_state_of_a_cluster_says_what_its_counts_are() -> None:
 
 
 def test_a_cluster_without_a_name_has_its_uuids_and_a_long_one_fits() -> None:
-    known = frozenset({"c2.node", "c2.head"})
+    known = {"c2.node": "c2.node", "c2.head": "c2.head"}
     for name, says in ((None, "magnum-d41c7e0a"), ("!!", "magnum-d41c7e0a"), ("x" * 200, f"{'x' * 54}-d41c7e0a")):
         (made,) = clusters_in(cluster(name=name), flavor="c2.node", master_flavor="c2.head", known=known)
         assert isinstance(made, Cluster)
@@ -471,5 +475,5 @@ def test_whatever_a_document_holds_is_mapped_or_told(data: st.DataObject) -> Non
         if not places(document):
             break
     result = mapped(service, json.dumps(document), flavor="11", master_flavor="c2.head", cluster="sky.k8s",
-                    known=frozenset({"c2.head"}))  # fmt: skip
+                    known={"c2.head": "c2.head"})  # fmt: skip
     assert result.wanted or result.unmapped or result.notes

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.capacity import Capacity
+from shared.events import Layout
 from shared.hours import Period, instant_of, iso
 from shared.openstack.calls import Step
 from shared.openstack.plan import Planned, missing_clusters, missing_leases, plan
@@ -15,7 +16,6 @@ from shared.openstack.wanted import (
     Given,
     Gone,
     Grants,
-    Layout,
     Resize,
     Revoked,
     Template,
@@ -97,9 +97,17 @@ def test_a_template_is_made_once_and_again_when_it_is_another() -> None:
     wanted = Template("node", Capacity(servers=1, cores=8), "11")
     before = {"type": "TemplateCreated", "template": "node", "version": 1, "capacity": {"servers": 1, "cores": 8}}
     assert step(wanted).outcome == "created"
-    assert step(wanted).calls[0].body == {"project": "sky", "name": "node", "servers": 1, "cores": 8}
+    assert step(wanted).calls[0].body == {
+        "project": "sky", "name": "node", "servers": 1, "cores": 8, "reason": "Nova flavor 11",
+    }  # fmt: skip
     assert step(wanted, before).outcome == "there"
     assert step(wanted, before, {**before, "version": 2, "capacity": {"cores": 4}}).outcome == "changed"
+
+
+def test_the_ids_of_flavors_are_remembered_with_their_templates() -> None:
+    event = {"type": "TemplateCreated", "project": "sky", "template": "node", "reason": "Nova flavor 11"}
+    by_hand = {**event, "template": "mine", "reason": "because"}
+    assert fold([json.dumps(one).encode() for one in (event, by_hand)], Present()).flavors == {"11": "node"}
 
 
 # --- a quota ---
@@ -257,6 +265,10 @@ def test_a_cluster_claims_what_it_is_made_of_as_long_as_its_project_has_anything
         "parent": "sky", "name": "k8s-d41c7e0a", "startdate": iso(NOW - 9), "enddate": iso(NOW + 1000),
         "masterflavor": "head", "mastercount": 1, "workerflavor": "node", "workercount": 4,
     }  # fmt: skip
+    assert done.otherwise is not None
+    assert done.otherwise.body["startdate"] == iso(NOW)
+    assert done.otherwise.key != done.calls[0].key
+    assert step(cluster(end=NOW + 7, start=NOW)).otherwise is None
     assert spans_of_cluster(step(cluster(end=NOW + 7))) == (NOW - 50, NOW + 7)
     assert spans_of_cluster(step(cluster(start=None, end=NOW + 7))) == (NOW - 1, NOW + 7)
 

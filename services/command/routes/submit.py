@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
@@ -18,6 +19,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 from services.command.domain import Command
 from services.command.domain.commands import Context
 from services.command.handler import Answer, CommandHandler
+from services.command.requests import PLAIN
 from shared.answer import Encoded
 from shared.errors import InvalidField
 from shared.hours import Period, iso
@@ -197,7 +199,10 @@ def header(request: AnyRequest, name: str) -> str | None:
     raw = next((value for field, value in request.scope["headers"] if field == wanted), None)
     if raw is None:
         return None
-    value: str = raw.decode("latin-1").strip()
-    if not 0 < len(value) <= TEXT_MAX:
-        raise InvalidField(name, f"give 1 to {TEXT_MAX} characters")
+    try:
+        value: str = raw.decode().strip()
+    except UnicodeDecodeError:  # what HTTP itself once said that headers are
+        value = raw.decode("latin-1").strip()
+    if not 0 < len(value) <= TEXT_MAX or not re.match(PLAIN, value):
+        raise InvalidField(name, f"give 1 to {TEXT_MAX} characters, none of them a control character")
     return value

@@ -1,0 +1,152 @@
+"""Who is to be told by webhook. Registering one is no command of the ledger: it makes no event."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import uuid_utils
+from litestar import Controller, Request, delete, post
+from litestar.params import FromPath, JSONBody
+
+from shared.answer import Encoded
+from shared.errors import HourbookError, InvalidField, UnknownId
+from shared.events import EVENT_TYPES
+from shared.notices import KINDS
+from shared.webhooks import check_url
+
+AnyRequest = Request[Any, Any, Any]
+
+WEBHOOKS_MAX = 1000
+TEXT_MAX = 200
+NAMES = frozenset(kind.__name__ for kind in EVENT_TYPES)
+
+
+class TooManyWebhooks(HourbookError):
+    """There are as many webhooks as there may be. Delete those that nobody reads."""
+
+    code = "too_many_webhooks"
+    status = 409
+    title = "Too many webhooks"
+
+
+class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`types`: event types, and kinds of notices; left out, all events. `notices`: all kinds of them. `after`: begin
+    with the event after this position; left out, with what is new."""
+
+    url: str
+    project: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] | None = None
+    types: list[str] | None = None
+    notices: bool = False
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+
+
+class Webhook(msgspec.Struct, frozen=True):
+    """What a registration answers; `secret` is shown here and never again."""
+
+    id: UUID
+    url: str
+    project: str | None
+    types: list[str] | None
+    notices: list[str]
+    secret: str
+
+
+class Webhooks(Controller):
+    """Registering, deleting, and delivering again what was given up. GET /webhooks lists them."""
+
+    database_url: ClassVar[str]
+    hosts: ClassVar[Sequence[str]]
+
+    @post("/webhooks")
+    async def register(self, request: AnyRequest, data: JSONBody[WebhookRequest]) -> Encoded[Webhook]:
+        """201 with the webhook and its secret (`whsec_…`, for the signature as Standard Webhooks has it)."""
+        url = check_url(data.url, self.hosts)
+        types, kinds = split(data.types, data.notices)
+        actor = request.headers.get("X-Hourbook-Actor", "anonymous")[:TEXT_MAX]
+        webhook = Webhook(
+            UUID(int=uuid_utils.uuid7().int), url, data.project, types, kinds,
+            "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
+        )  # fmt: skip
+        await self._run(register, webhook, actor, data.after)
+        return Encoded(msgspec.json.encode(webhook), status_code=201)
+
+    @delete("/webhooks/{webhook:uuid}", status_code=200)
+    async def delete_one(self, webhook: FromPath[UUID]) -> Encoded[dict[str, UUID]]:
+        """Ends it; nothing more is delivered, but for what is under way. Its dead letters go with it."""
+        await self._changed(webhook, DELETE, webhook)
+        return Encoded(msgspec.json.encode({"id": webhook}))
+
+    @post("/webhooks/{webhook:uuid}/dead-letters/redeliver", status_code=202)
+    async def redeliver_all(self, webhook: FromPath[UUID]) -> Encoded[dict[str, int]]:
+        """202 with `redelivered`: how many are tried again, once each. GET …/dead-letters lists what is left."""
+        return Encoded(
+            msgspec.json.encode({"redelivered": await self._changed(webhook, REDELIVER, webhook, None)}),
+            status_code=202,
+        )
+
+    @post("/webhooks/{webhook:uuid}/dead-letters/{message:str}/redeliver", status_code=202)
+    async def redeliver(self, webhook: FromPath[UUID], message: FromPath[str]) -> Encoded[dict[str, int]]:
+        """As above, of one message."""
+        if not await self._changed(webhook, REDELIVER, webhook, message):
+            raise UnknownId("message", "dead letter", message)
+        return Encoded(msgspec.json.encode({"redelivered": 1}), status_code=202)
+
+    async def _changed(self, webhook: UUID, statement: str, *arguments: Any) -> int:
+        """How many rows a statement changed. Raises UnknownId for a webhook that is not there."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            if not await connection.fetchval(EXISTS, webhook):
+                raise UnknownId("id", "webhook", str(webhook))
+            return int((await connection.execute(statement, *arguments)).rpartition(" ")[2])
+        finally:
+            await connection.close()
+
+    async def _run(self, work: Any, *arguments: Any) -> None:
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            await work(connection, *arguments)
+        finally:
+            await connection.close()
+
+
+EXISTS = "SELECT EXISTS (SELECT FROM webhook WHERE id = $1)"
+DELETE = "DELETE FROM webhook WHERE id = $1"
+REDELIVER = """
+UPDATE webhook_dead_letter SET redeliver = true WHERE webhook = $1 AND ($2::text IS NULL OR message = $2)
+"""
+REGISTER = """
+INSERT INTO webhook (id, url, project, types, kinds, secret, created_by, position, notice)
+SELECT $1, $2, $3, $4, $5, $6, $7, coalesce($8, g.position), n.seq
+FROM generation g, notice_head n, event_head h
+WHERE g.live AND (SELECT count(*) FROM webhook) < $9 AND coalesce($8, 0) <= h.position
+"""
+HEAD = "SELECT position FROM event_head"
+
+
+async def register(connection: Any, webhook: Webhook, actor: str, after: int | None) -> None:
+    """Raises TooManyWebhooks, and InvalidField when there is no event at `after`."""
+    status = await connection.execute(
+        REGISTER, webhook.id, webhook.url, webhook.project, webhook.types, webhook.notices, webhook.secret, actor,
+        after, WEBHOOKS_MAX,
+    )  # fmt: skip
+    if status == "INSERT 0 1":
+        return
+    if after is not None and after > (head := await connection.fetchval(HEAD)):
+        raise InvalidField("after", f"{after} is beyond the last event, {head}")
+    raise TooManyWebhooks(f"there are {WEBHOOKS_MAX} webhooks already")
+
+
+def split(named: list[str] | None, notices: bool) -> tuple[list[str] | None, list[str]]:
+    """The event types, None for all, and the kinds of notices. Raises InvalidField for what is neither."""
+    if unknown := sorted(set(named or ()) - NAMES - KINDS.keys()):
+        raise InvalidField("types", f"{unknown[0]!r} is none of {', '.join([*sorted(NAMES), *KINDS])}")
+    if named is not None and not named and not notices:
+        raise InvalidField("types", "name one at least")
+    kinds = list(KINDS) if notices else [kind for kind in KINDS if kind in (named or ())]
+    return None if named is None else sorted(set(named) & NAMES), kinds

@@ -1,0 +1,117 @@
+"""The notifier's composition root: it alone knows the concrete parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import asyncpg
+import nats.errors
+from nats.aio.client import Client
+
+from services.notify.publisher import publish
+from services.notify.schedule import Leads, Schedule
+from services.notify.settings import Settings
+from services.notify.webhooks import Retries, Webhooks
+from shared.webhooks import allowed_hosts
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+
+log = logging.getLogger(__name__)
+
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+TRY_TO_LEAD = "SELECT pg_try_advisory_lock(7310579630513578618)"
+RETRY_DELAY_S = 1.0
+CONNECTIONS_MAX = 6
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def serve(settings: Settings) -> None:
+    """Notifies until SIGTERM or SIGINT."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    notifying = asyncio.create_task(Notifier(settings, utc_now).run())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((notifying, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    notifying.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await notifying
+
+
+class Notifier:
+    """Several may run; one leads at a time, the others stand by."""
+
+    def __init__(self, settings: Settings, now: Callable[[], datetime], *, poll_s: float = 0.5) -> None:
+        self._settings, self._now, self._poll_s = settings, now, poll_s
+        hours = timedelta(hours=1)
+        self._leads = Leads(settings.ending_lead_hours * hours, settings.conflict_lead_hours * hours)
+        self._retries = Retries(
+            settings.webhook_first_retry_s, settings.webhook_last_retry_s, settings.webhook_attempts_max,
+            settings.webhook_timeout_s,
+        )  # fmt: skip
+
+    async def run(self) -> None:
+        """Notifies until it is cancelled, over lost connections."""
+        while True:
+            try:
+                await self._serve()
+            except* LOST as lost:
+                log.warning("notifier: %s; it goes on", "; ".join(f"{type(e).__name__}: {e}" for e in lost.exceptions))
+                await asyncio.sleep(RETRY_DELAY_S)
+
+    async def _serve(self) -> None:
+        connection = await asyncpg.connect(self._settings.database_url)
+        try:
+            while not await connection.fetchval(TRY_TO_LEAD):
+                await asyncio.sleep(self._poll_s)
+            async with (
+                asyncpg.create_pool(self._settings.database_url, min_size=0, max_size=CONNECTIONS_MAX) as pool,
+                asyncio.TaskGroup() as tasks,
+            ):
+                webhooks = Webhooks(pool, allowed_hosts(self._settings.webhook_hosts), self._retries)
+                tasks.create_task(self._schedule(connection))
+                tasks.create_task(self._publish(pool))
+                tasks.create_task(webhooks.run())
+        finally:
+            connection.terminate()
+
+    async def _schedule(self, connection: Connection) -> None:
+        """On the connection that holds the lock: when it is lost, all of this ends."""
+        schedule = Schedule(self._leads)
+        while True:
+            try:
+                made = await schedule.tick(connection, self._now())
+            except asyncpg.SerializationError:
+                continue  # somebody who led before was faster
+            if not made:
+                await asyncio.sleep(self._poll_s)
+
+    async def _publish(self, pool: Pool) -> None:
+        """Over a NATS server that is not there, too: the notices wait in their table."""
+        client = Client()
+        try:
+            while True:
+                try:
+                    if not client.is_connected:
+                        await client.connect(self._settings.nats_url, max_reconnect_attempts=-1, connect_timeout=2)
+                    while True:
+                        if not await publish(pool, client):
+                            await asyncio.sleep(self._poll_s)
+                except (nats.errors.Error, OSError, TimeoutError) as lost:
+                    log.warning("notices: %s: %s; they wait", type(lost).__name__, lost)
+                    await asyncio.sleep(RETRY_DELAY_S)
+        finally:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(client.close(), 2.0)

@@ -1,0 +1,172 @@
+"""iCalendar feeds: what is booked in a project, in a cluster, or by an account, for programs that show calendars."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import msgspec
+from litestar import Controller, get
+from litestar.params import FromPath
+
+from services.query.answers import Answer, matches, visible
+from services.query.database import Database, Reader
+from services.query.freshness import NoGeneration, Positions
+from services.query.ics import Booked, render
+from services.query.params import POOL_ID, checked_text
+from services.query.routes import AnyRequest, MinPosition, RangeText, ZoneText, refuse_unknown, respond
+from shared.answer import Encoded
+from shared.errors import InvalidField, UnknownId
+from shared.hours import Period, hour_of, instant_of, parse_range, parse_zone
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+CALENDAR = "text/calendar"  # in UTF-8, which is said where it is sent
+SUFFIX = ".ics"
+BEFORE, AFTER = timedelta(days=90), timedelta(days=366)
+EVENTS_MAX = 5_000
+INLINE_MAX = 100  # more are rendered beside the event loop
+
+
+class Feed(NamedTuple):
+    """What a feed is of: `kind` is project, cluster or account."""
+
+    kind: str
+    name: str
+    period: Period
+
+
+class Feeds(Controller):
+    """`text/calendar`, with an ETag that holds as long as the bookings in it do."""
+
+    database: ClassVar[Database]
+    positions: ClassVar[Positions]
+
+    @get("/projects/{feed:str}")
+    async def project(
+        self,
+        request: AnyRequest,
+        feed: FromPath[str],
+        period: RangeText = None,
+        tz: ZoneText = "UTC",
+        min_position: MinPosition = 0,
+    ) -> Encoded[bytes]:
+        """`/projects/{id}.ics`: the bookings in the project and in all its clusters, as an iCalendar; without a range
+        from 90 days ago to a year ahead. An event a booking, with the same UID for ever."""
+        return await self._answer(request, "project", feed, period, tz, min_position)
+
+    @get("/clusters/{feed:str}")
+    async def cluster(
+        self,
+        request: AnyRequest,
+        feed: FromPath[str],
+        period: RangeText = None,
+        tz: ZoneText = "UTC",
+        min_position: MinPosition = 0,
+    ) -> Encoded[bytes]:
+        """`/clusters/{id}.ics`: the bookings in the cluster and in those within it, as for a project."""
+        return await self._answer(request, "cluster", feed, period, tz, min_position)
+
+    @get("/accounts/{feed:str}")
+    async def account(
+        self,
+        request: AnyRequest,
+        feed: FromPath[str],
+        period: RangeText = None,
+        tz: ZoneText = "UTC",
+        min_position: MinPosition = 0,
+    ) -> Encoded[bytes]:
+        """`/accounts/{account}.ics`: what the account has booked, in all projects, as for a project. One that has
+        booked nothing has an empty calendar."""
+        return await self._answer(request, "account", feed, period, tz, min_position)
+
+    async def _answer(
+        self, request: AnyRequest, kind: str, file: str, period: str | None, tz: str, min_position: int
+    ) -> Encoded[bytes]:
+        refuse_unknown(request, frozenset({"range", "tz", "min_position"}))
+        feed = parse_feed(kind, file, period, tz, datetime.now(UTC))
+        etags = request.headers.get("If-None-Match")
+        answer = await visible(self.positions, min_position, lambda: read_feed(self.database, feed, etags))
+        return respond(answer, CALENDAR)
+
+
+def parse_feed(kind: str, file: str, period: str | None, tz: str, now: datetime) -> Feed:
+    """Raises UnknownId, InvalidField."""
+    if not file.endswith(SUFFIX):
+        raise UnknownId("id", "calendar", file)
+    name = checked_text(file.removesuffix(SUFFIX), "id") or ""
+    if kind != "account" and (not POOL_ID.fullmatch(name) or ("." in name) != (kind == "cluster")):
+        raise UnknownId("id", kind, name)
+    zone = parse_zone(tz)
+    if period is not None:
+        return Feed(kind, name, parse_range(period, zone))
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)  # so that it is the same all day
+    return Feed(kind, name, Period(hour_of(today - BEFORE), hour_of(today + AFTER)))
+
+
+STATE = """
+SELECT g.generation, g.position, p.pool FROM generation g
+LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1 WHERE g.live
+"""
+SELECT = """
+SELECT b.id, b.segment, p.id AS pool, b.starts, b.ends, b.servers, b.cores, b.memory, b.tempdisc, b.userdisc,
+       b.datadisc, b.share, b.template, b.template_version, b.template_count, b.account, b.actor, b.tentative, b.series,
+       b.created, b.claimed, created.data AS created_data, claimed.data AS claimed_data
+FROM live_booking b JOIN pool p ON p.generation = b.generation AND p.pool = b.pool
+JOIN event created ON created.position = b.created
+JOIN event claimed ON claimed.position = b.claimed
+"""
+LIMITED = " AND b.ends > $3 AND b.starts < $4 ORDER BY b.starts, b.id, b.segment LIMIT $5"
+STATEMENTS = {
+    "project": SELECT + "WHERE p.generation = $1 AND p.project = $2" + LIMITED,
+    "cluster": SELECT + "WHERE p.generation = $1 AND (p.id = $2 OR starts_with(p.id, $2 || '.'))" + LIMITED,
+    "account": SELECT + "WHERE b.generation = $1 AND b.account = $2" + LIMITED,
+}
+
+
+async def read_feed(database: Database, feed: Feed, etags: str | None) -> Answer:
+    """The calendar, or no body where `etags` names it. Raises UnknownId, and InvalidField for too many bookings."""
+    async with database.snapshot() as snapshot:
+        position, booked = await read_booked(snapshot, feed)
+    etag = f'"{blake2b(msgspec.json.encode([feed.kind, feed.name, booked]), digest_size=16).hexdigest()}"'
+    if etags is not None and matches(etags, etag):
+        return Answer(position, None, etag)
+    name = f"{feed.name} at Hourbook"
+    if len(booked) <= INLINE_MAX:
+        return Answer(position, render(name, booked), etag)
+    return Answer(position, await asyncio.to_thread(render, name, booked), etag)
+
+
+async def read_booked(reader: Reader, feed: Feed) -> tuple[int, list[Booked]]:
+    state = await reader.fetchrow(STATE, feed.name)
+    if state is None:
+        raise NoGeneration("no generation of the read models is live")
+    if state["pool"] is None and feed.kind != "account":
+        raise UnknownId("id", feed.kind, feed.name)
+    start, end = (instant_of(hour) for hour in feed.period)
+    statement = STATEMENTS[feed.kind]
+    records = await reader.fetch(statement, state["generation"], feed.name, start, end, EVENTS_MAX + 1)
+    if len(records) > EVENTS_MAX:
+        raise InvalidField("range", f"more than {EVENTS_MAX} bookings are in it; give a shorter range")
+    return state["position"], booked_in(records)
+
+
+class _Decided(msgspec.Struct):
+    at: datetime
+
+
+def booked_in(records: Sequence[Record]) -> list[Booked]:
+    decoder = msgspec.json.Decoder(_Decided)
+    return [
+        Booked(
+            str(id_), segment, pool, starts, ends, tuple(counts), share, template, version, count, account, actor,
+            tentative, None if series is None else str(series), created, claimed, decoder.decode(created_data).at,
+            decoder.decode(claimed_data).at,
+        )
+        for id_, segment, pool, starts, ends, *counts, share, template, version, count, account, actor, tentative,
+        series, created, claimed, created_data, claimed_data in records
+    ]  # fmt: skip

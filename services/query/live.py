@@ -1,0 +1,107 @@
+"""What can be followed live: something numbered 1, 2, 3 … without a gap, each of it as a server-sent event.
+
+An event is told when the live projection has reached it, so that whoever then reads the calendar sees it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from services.query.database import Database
+from services.query.freshness import NoGeneration
+from shared.event_store.store import PositionGap
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+
+class Told(NamedTuple):
+    """An event, and how it goes over the wire: one server-sent event, whose id is the position."""
+
+    position: int
+    project: str
+    type: str
+    frame: bytes
+
+
+VISIBLE_AFTER = """
+SELECT g.position AS visible, e.position, e.stream, e.version, e.type, e.data
+FROM generation g LEFT JOIN LATERAL (
+    SELECT position, stream, version, type, data FROM event
+    WHERE position > $1 AND position <= g.position ORDER BY position LIMIT $2
+) e ON true
+WHERE g.live ORDER BY e.position
+"""
+
+
+async def read_visible(database: Database, after: int, limit: int) -> tuple[int, list[Told]]:
+    """How far the live projection is, and the events after a position up to there. Raises PositionGap."""
+    records = await database.fetch(VISIBLE_AFTER, after, limit)
+    if not records:
+        raise NoGeneration("no generation of the read models is live")
+    events = [told(record) for record in records if record["position"] is not None]
+    for expected, event in enumerate(events, after + 1):
+        if event.position != expected:
+            raise PositionGap(f"expected position {expected}, met {event.position}")
+    return records[0]["visible"], events
+
+
+def told(record: Record) -> Told:
+    position, project, version, kind, data = record[1:6]
+    frame = b'id: %d\ndata: {"position":%d,"version":%d,"event":%b}\n\n' % (position, position, version, one_line(data))
+    return Told(position, project, kind, frame)
+
+
+def one_line(data: bytes) -> bytes:
+    """A line break between the parts of a JSON text means nothing, and one in a string is written otherwise."""
+    return data if b"\n" not in data and b"\r" not in data else data.replace(b"\n", b" ").replace(b"\r", b" ")
+
+
+LAST_EVENT = "SELECT position FROM event_head"
+
+
+async def last_event(database: Database) -> int:
+    record = await database.fetchrow(LAST_EVENT)
+    return 0 if record is None else int(record["position"])
+
+
+NOTICES_AFTER = """
+SELECT h.seq AS visible, n.seq, n.project, n.kind, n.data::text
+FROM notice_head h LEFT JOIN LATERAL (
+    SELECT seq, project, kind, data FROM notice WHERE seq > $1 ORDER BY seq LIMIT $2
+) n ON true
+ORDER BY n.seq
+"""
+
+
+async def read_notices(database: Database, after: int, limit: int) -> tuple[int, list[Told]]:
+    """The last notice, and those after one of them."""
+    records = await database.fetch(NOTICES_AFTER, after, limit)
+    return records[0]["visible"], [told_notice(record) for record in records if record["seq"] is not None]
+
+
+def told_notice(record: Record) -> Told:
+    seq, project, kind, data = record[1:5]
+    frame = b'id: %d\ndata: {"seq":%d,"notice":%b}\n\n' % (seq, seq, one_line(data.encode()))
+    return Told(seq, project, kind, frame)
+
+
+LAST_NOTICE = "SELECT seq FROM notice_head"
+
+
+async def last_notice(database: Database) -> int:
+    record = await database.fetchrow(LAST_NOTICE)
+    return 0 if record is None else int(record["seq"])
+
+
+class Feed(NamedTuple):
+    """`read` answers how far it can be told now, and what comes after a number, so many at most; `last` how far it is
+    at all."""
+
+    read: Callable[[Database, int, int], Awaitable[tuple[int, list[Told]]]]
+    last: Callable[[Database], Awaitable[int]]
+
+
+EVENTS = Feed(read_visible, last_event)
+NOTICES = Feed(read_notices, last_notice)

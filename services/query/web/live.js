@@ -1,0 +1,129 @@
+// What has happened since: our own commands and everybody's events move one position on, and every answer on the page
+// that is older is asked for again.
+import { get } from "./api.js";
+import { useEffect, useRef, useState } from "./lib.js";
+
+const SETTLE_MS = 60; // a burst of events is read once
+const KEPT = 120;
+
+let moved = 0; // counts what makes answers old
+let written = 0; // the position of our own last command
+let seen = 0; // the newest position that an answer or an event has shown
+let timer = null;
+const listeners = new Set();
+const tellers = new Set();
+const connection = { state: "connecting" };
+
+function tell() {
+  timer = null;
+  moved += 1;
+  for (const listener of listeners) listener(moved);
+}
+
+/** Our own command was decided at this position: read it back. */
+export function wrote(position) {
+  written = Math.max(written, position);
+  clearTimeout(timer);
+  tell();
+}
+
+function heard(message) {
+  const told = JSON.parse(message.data);
+  if (told.position > seen) timer ??= setTimeout(tell, SETTLE_MS);
+  seen = Math.max(seen, told.position);
+  for (const teller of tellers) teller(told);
+}
+
+/** Follows the events for as long as the page is open. The browser connects again by itself, where it left off. */
+export function connect() {
+  const source = new EventSource("./events/stream");
+  const say = (state) => {
+    connection.state = state;
+    for (const listener of listeners) listener(moved);
+  };
+  source.onmessage = heard;
+  source.onopen = () => {
+    const again = connection.state === "lost";
+    say("live");
+    if (again) tell();
+  };
+  source.onerror = () => {
+    say("lost");
+    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 3000);
+  };
+}
+
+/** Calls back with every event as it happens: {position, version, event}. */
+export function useTold(callback) {
+  const latest = useRef(callback);
+  latest.current = callback;
+  useEffect(() => {
+    const teller = (told) => latest.current(told);
+    tellers.add(teller);
+    return () => tellers.delete(teller);
+  }, []);
+}
+
+export function useMoved() {
+  const [state, setState] = useState({ moved, connection: connection.state });
+  useEffect(() => {
+    const listener = () => setState({ moved, connection: connection.state });
+    listeners.add(listener);
+    listener();
+    return () => listeners.delete(listener);
+  }, []);
+  return state;
+}
+
+const answers = new Map(); // the last ones, so that the way back is at once
+
+function keep(key, data) {
+  answers.delete(key);
+  answers.set(key, data);
+  if (answers.size > KEPT) answers.delete(answers.keys().next().value);
+}
+
+/**
+ * Asks for a path, and again whenever something has happened; `path` null asks nothing.
+ * {data, problem, loading}; `data` stays while it is asked for again, so that nothing flickers.
+ */
+export function useAnswer(path, params = {}) {
+  const { moved: now } = useMoved();
+  const key = path && `${path}?${JSON.stringify(params)}`;
+  const [state, setState] = useState({ key: null, data: null, problem: null });
+  useEffect(() => {
+    if (!path) return undefined;
+    const abort = new AbortController();
+    const asked = params.as_of || written <= seen ? params : { ...params, min_position: written };
+    get(path, asked, abort.signal).then(
+      (data) => {
+        if (!params.as_of && path !== "/events") seen = Math.max(seen, data.position ?? 0); // the store may be ahead
+        keep(key, data);
+        setState({ key, data, problem: null });
+      },
+      (problem) => problem.name === "AbortError" || setState({ key, data: null, problem }),
+    );
+    return () => abort.abort();
+  }, [key, now]);
+  if (!path) return { data: null, problem: null, loading: false };
+  if (state.key === key) return { ...state, loading: false };
+  return { data: answers.get(key) ?? null, problem: null, loading: true, old: state.data };
+}
+
+/** The same for several questions at once, [[path, params], …]: {data: [answer, …], problem}. */
+export function useAnswers(questions) {
+  const { moved: now } = useMoved();
+  const key = JSON.stringify(questions);
+  const [state, setState] = useState({ key: null, data: null, problem: null });
+  useEffect(() => {
+    const abort = new AbortController();
+    const asked = questions.map(([path, params]) =>
+      get(path, params.as_of || written <= seen ? params : { ...params, min_position: written }, abort.signal));
+    Promise.all(asked).then(
+      (data) => setState({ key, data, problem: null }),
+      (problem) => problem.name === "AbortError" || setState({ key, data: null, problem }),
+    );
+    return () => abort.abort();
+  }, [key, now]);
+  return state.key === key ? state : { data: null, problem: null, old: state.data };
+}

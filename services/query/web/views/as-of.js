@@ -1,0 +1,39 @@
+// Time travel: a slider over the positions, and the calendar as it stood at any of them.
+import { go, zoneOf } from "../address.js";
+import { html, useEffect, useState } from "../lib.js";
+import { useAnswer } from "../live.js";
+import { sentence } from "../sentences.js";
+import { sayMoment } from "../time.js";
+
+const SETTLE_MS = 120;
+
+/** Above every view while the past is looked at. */
+export function AsOf({ address }) {
+  return html`<section class="as-of" aria-label="The past is shown"><${AsOfSlider} address=${address} />
+    <button type="button" onClick=${() => go({ as_of: "" })}>Back to now</button></section>`;
+}
+
+export function AsOfSlider({ address }) {
+  const zone = zoneOf(address);
+  const head = useAnswer("/health").data?.head ?? 0;
+  const at = /^\d+$/.test(address.as_of) ? Number(address.as_of) : head;
+  const [dragged, setDragged] = useState(null);
+  const position = dragged ?? at;
+  const { data } = useAnswer(position > 0 && `/events/${position}`);
+  useEffect(() => {
+    if (dragged == null) return undefined;
+    const timer = setTimeout(() => {
+      go({ as_of: dragged >= head ? "" : String(dragged) }, { replace: true });
+      setDragged(null);
+    }, SETTLE_MS);
+    return () => clearTimeout(timer);
+  }, [dragged]);
+  if (!head) return null;
+  const words = data ? `${sayMoment(data.event.at, zone)}: ${sentence(data.event, zone)}` : `Position ${position}`;
+  return html`
+    <div class="slider">
+      <label><span>${address.as_of ? "As it stood at" : "Now, at"} position <b>${position.toLocaleString("en")}</b> of ${head.toLocaleString("en")}</span>
+        <input type="range" min="1" max=${head} value=${position} aria-valuetext=${words} onInput=${(event) => setDragged(Number(event.target.value))} /></label>
+      <p class="hint" aria-live="polite">${words}</p>
+    </div>`;
+}

@@ -1,0 +1,45 @@
+// Small parts that several views are made of.
+import { classes, html, useId } from "../lib.js";
+
+/** One of a few. */
+export function Segmented({ label, value, options, onPick }) {
+  return html`
+    <div class="segmented" role="group" aria-label=${label}>
+      ${options.map(([name, text]) => html`
+        <button key=${name} type="button" aria-pressed=${name === value ? "true" : "false"} onClick=${() => onPick(name)}>${text}</button>`)}
+    </div>`;
+}
+
+/** What went wrong, in words. */
+export function Said({ problem }) {
+  return html`
+    <div class="said bad" role="alert">
+      <b>${problem.title}.</b> ${problem.message}
+    </div>`;
+}
+
+/** A field with its label, a hint, and what is wrong with it. */
+export function Field({ label, hint, wrong, children, class: name }) {
+  const id = useId();
+  return html`
+    <div class=${classes("field", wrong && "wrong", name)}>
+      <label for=${id}>${label}</label>
+      ${children({ id, "aria-describedby": hint || wrong ? `${id}-hint` : undefined, "aria-invalid": wrong ? "true" : undefined })}
+      ${(hint || wrong) && html`<p class="hint" id=${`${id}-hint`}>${wrong || hint}</p>`}
+    </div>`;
+}
+
+export function Empty({ title, children }) {
+  return html`<div class="empty"><h2>${title}</h2>${children}</div>`;
+}
+
+/** A date and an hour of it, in the zone that is shown. */
+export function DateHour({ id, label, date, hour, onChange, ...rest }) {
+  return html`
+    <span class="date-hour">
+      <input id=${id} type="date" required value=${date} onInput=${(event) => onChange(event.target.value, hour)} ...${rest} />
+      <select aria-label=${`${label}, hour`} value=${hour} onChange=${(event) => onChange(date, Number(event.target.value))}>
+        ${Array.from({ length: 24 }, (_, at) => html`<option key=${at} value=${at}>${String(at).padStart(2, "0")}:00</option>`)}
+      </select>
+    </span>`;
+}

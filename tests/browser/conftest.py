@@ -1,0 +1,184 @@
+"""The page in Debian's Chromium, against `hourbook up`: one system for the session, a project for each test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from shared.embedded import free_port
+
+CHROMIUM = Path(os.environ.get("HOURBOOK_TEST_CHROMIUM", "/usr/bin/chromium"))
+# A browser that speaks to nobody but the page's address; as root it has no sandbox.
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
+]  # fmt: skip
+WAIT_S = 60.0
+PATIENCE_MS = 15_000
+ZONE = "Europe/London"
+BEING_BUILT = ("/templates?", "/accounts?", "/audit/checkpoint", "/available/slots", "/conflicts/select")
+WAITING = (
+    "template", "shares", "conflict", "as_it_stood", "feed", "slots", "refusal", "operators", "chain", "over_committed",
+    "gantt",
+)  # fmt: skip
+_numbers = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not CHROMIUM.exists():
+        reason = f"there is no {CHROMIUM}: apt-get install chromium, or set HOURBOOK_TEST_CHROMIUM"
+        missing = pytest.mark.skip(reason=reason)
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(missing)
+    for item in items:
+        if any(words in item.name for words in WAITING):
+            item.add_marker(pytest.mark.skip(reason="the reads that it needs are being built"))
+
+
+class Up:
+    """A `hourbook up --ephemeral`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self._output = directory / f"up-{port}.log"
+        ours = ("HOURBOOK_", "PYTHONDONTWRITEBYTECODE")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "shared.cli", "up", "--ephemeral", "--port", str(port)],
+                stdout=output, stderr=output, env=environment,
+            )  # fmt: skip
+        deadline = time.monotonic() + WAIT_S
+        while "Hourbook runs at" not in self._output.read_text():
+            assert self._process.poll() is None, self._output.read_text()
+            assert time.monotonic() < deadline, self._output.read_text()
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(WAIT_S)
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    up = Up(tmp_path_factory.mktemp("up"))
+    yield up
+    up.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Project:
+    """A project of the test's own, and another person's hand in it: everything here happens over HTTP."""
+
+    def __init__(self, url: str, project: str) -> None:
+        self.url, self.id = url, project
+        self._client = httpx.Client(base_url=url, timeout=WAIT_S, headers={"X-Hourbook-Actor": "Henrietta"})
+
+    def close(self) -> None:
+        self._client.close()
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        answer = self._client.post(path, json=body)
+        assert answer.status_code in (200, 201), answer.text
+        return dict(answer.json())
+
+    def grant(self, start: datetime, end: datetime, **capacity: int) -> dict[str, Any]:
+        return self.post("/resources/create", project=self.id, startdate=iso(start), enddate=iso(end), **capacity)
+
+    def book(
+        self, account: str, start: datetime, end: datetime, pool: str | None = None, **amount: Any
+    ) -> dict[str, Any]:
+        where = {"project": self.id} if pool is None else {"clusterid": pool}
+        return self.post("/bookings/create", account=account, startdate=iso(start), enddate=iso(end), **where, **amount)
+
+    def bookings(self, start: datetime, end: datetime) -> list[dict[str, Any]]:
+        span = {"project": self.id, "range": f"{iso(start)},{iso(end)}"}
+        answer = self._client.get("/bookings/select", params=span)
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["items"])
+
+
+@pytest.fixture
+def project(up: Up) -> Iterator[Project]:
+    """With 100 cores and 200 GiB from last month until next year."""
+    project = Project(up.url, f"project-{next(_numbers)}")
+    project.post("/projects/create", id=project.id, name="Gaia science platform", overcommit={"beyond_hours": 336})
+    project.grant(midnight(-40), midnight(400), servers=10, cores=100, memory=200 * 1024)
+    yield project
+    project.close()
+
+
+def midnight(days: int) -> datetime:
+    """00:00 UTC so many days from today."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=days)
+
+
+def iso(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Visitor:
+    """A person at the page. What the console says against them, and every script's error, fails the test."""
+
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        self.context, self.url = context, url
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.complaints: list[str] = []
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        url = message.location.get("url", "")
+        if message.type in ("error", "warning") and not any(path in url for path in BEING_BUILT):
+            self.complaints.append(f"{message.text} {url}")
+
+    def open(self, **address: str) -> Page:
+        query = "&".join(f"{name}={value}" for name, value in address.items())
+        self.page.goto(f"{self.url}/?{query}")
+        return self.page
+
+
+@pytest.fixture
+def visitors(browser: Browser, up: Up) -> Iterator[Any]:
+    """`visitors(scheme="dark", width=390)`: as many people as the test wants."""
+    opened: list[Visitor] = []
+
+    def visitor(scheme: Any = "light", width: int = 1440, height: int = 900, url: str = up.url, **more: Any) -> Visitor:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, timezone_id=ZONE, locale="en-GB",
+            reduced_motion="reduce", **more,
+        )  # fmt: skip
+        context.grant_permissions([])
+        opened.append(Visitor(context, url))
+        return opened[-1]
+
+    yield visitor
+    complaints = [complaint for visitor in opened for complaint in visitor.complaints]
+    for each in opened:
+        each.context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def visitor(visitors: Any) -> Visitor:
+    return visitors()

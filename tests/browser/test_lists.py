@@ -1,0 +1,112 @@
+"""Bookings over time and as a list, conflicts and what resolves them, history as sentences, and the past."""
+
+import csv
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Project, Visitor, iso, midnight
+from tests.browser.test_calendar import HOUR, address, cell_of, day
+
+
+def test_the_gantt_groups_by_account_and_by_cluster_and_shows_the_state(project: Project, visitor: Visitor) -> None:
+    cluster = project.post(
+        "/clusters/create", parent=project.id, name="k8s", startdate=iso(midnight(-1)), enddate=iso(midnight(60)),
+        cores=20,
+    )["id"]  # fmt: skip
+    project.book("spark", midnight(30), midnight(32), cores=70)
+    project.book("gaia", midnight(30), midnight(31), cores=60)
+    project.book("gaia", midnight(30), midnight(31), pool=cluster, cores=5)
+    page = visitor.open(**address(project, 30, view="bookings"))
+    gantt = page.get_by_role("group", name="Bookings over time")
+    expect(gantt.get_by_role("heading", level=2)).to_have_text(["gaia", "spark"])
+    expect(gantt.locator(".gantt-bar")).to_have_count(3)
+    expect(gantt.locator(".gantt-bar.tentative")).to_have_count(1)
+    label = gantt.locator(".gantt-bar.tentative").get_attribute("aria-label")
+    assert label == f"gaia: 60 cores of {project.id}, {day(30)}, tentative"
+    page.get_by_role("button", name="By cluster").click()
+    expect(gantt.get_by_role("heading", level=2)).to_have_text([project.id, cluster])
+    gantt.get_by_role("button", name=f"spark: 70 cores of {project.id}").click()
+    expect(page.get_by_role("region", name="Booking", exact=True)).to_contain_text("70 cores")
+
+
+def test_the_list_is_a_table_and_a_file(project: Project, visitor: Visitor, tmp_path: Path) -> None:
+    project.book("spark", midnight(3), midnight(4), cores=70)
+    project.book("gaia", midnight(3) + 6 * HOUR, midnight(4), cores=10)
+    page = visitor.open(**address(project, 3, view="bookings"))
+    table = page.get_by_role("region", name="Bookings as a list").get_by_role("table")
+    expect(table.get_by_role("row")).to_have_count(3)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    download.value.save_as(tmp_path / "bookings.csv")
+    rows = list(csv.DictReader((tmp_path / "bookings.csv").read_text().splitlines()))
+    assert [(row["account"], row["cores"]) for row in rows] == [("spark", "70"), ("gaia", "10")]
+
+
+def test_the_calendar_feed_is_linked(project: Project, visitor: Visitor) -> None:
+    project.book("spark", midnight(3), midnight(4), cores=70)
+    page = visitor.open(**address(project, 3, view="bookings"))
+    href = page.get_by_role("link", name="Calendar feed").get_attribute("href")
+    answer = page.request.get(f"{visitor.url}/{href}")
+    assert answer.ok
+    assert answer.headers["content-type"].startswith("text/calendar")
+    assert "BEGIN:VEVENT" in answer.text()
+
+
+def test_a_conflict_names_its_deadline_and_what_would_resolve_it(project: Project, visitor: Visitor) -> None:
+    project.book("spark", midnight(30), midnight(31), cores=80)
+    project.book("gaia", midnight(30), midnight(31), cores=50)
+    page = visitor.open(**address(project, view="conflicts"))
+    conflict = page.get_by_role("article")
+    expect(conflict.get_by_role("heading", level=2)).to_contain_text(day(30))
+    expect(conflict).to_contain_text("30 cores short")
+    expect(conflict).to_contain_text(f"To be settled by {day(16)}, 00:00")
+    ways = conflict.locator(".ways li")
+    expect(ways.nth(0)).to_contain_text("gaia’s booking (50 cores, tentative)")
+    expect(ways.last).to_contain_text("Grant 30 cores more for these hours")
+    ways.nth(0).get_by_role("link").click()
+    card = page.get_by_role("region", name="Booking", exact=True)
+    card.get_by_role("button", name="Cancel booking").click()
+    card.get_by_role("button", name="Cancel the booking").click()
+    page.get_by_role("link", name="Conflicts", exact=True).click()
+    expect(page.get_by_text("Every hour has what it is promised.")).to_be_visible()
+
+
+def test_history_is_sentences_that_can_be_filtered(project: Project, visitor: Visitor) -> None:
+    project.book("spark", midnight(3), midnight(5), cores=70)
+    project.post("/templates/create", project=project.id, name="small", cores=4)
+    page = visitor.open(**address(project, view="history"))
+    page.get_by_label("Where").select_option(f"in {project.id}")
+    events = page.locator(".events li")
+    expect(events).to_have_count(4)
+    expect(events.nth(0)).to_contain_text("Henrietta defined the template small, version 1: 4 cores.")
+    expect(events.nth(1)).to_contain_text(f"Henrietta booked 70 cores of {project.id} for spark, {day(3)} – {day(4)}.")
+    page.get_by_label("What").select_option("Bookings")
+    expect(events).to_have_count(1)
+    page.get_by_label("What").select_option("Everything")
+    page.get_by_label("Who").fill("Nobody")
+    page.get_by_label("Who").press("Enter")
+    expect(page.get_by_text("Nothing that fits has happened.")).to_be_visible()
+
+
+def test_the_calendar_as_it_stood_at_any_moment(project: Project, visitor: Visitor) -> None:
+    before = project.book("spark", midnight(3), midnight(4), cores=70)["position"]
+    project.book("gaia", midnight(3), midnight(4), cores=20)
+    page = visitor.open(**address(project, 3))
+    figure = cell_of(page, day(3)).locator(".figure")
+    expect(figure).to_have_text("10")
+    page.get_by_role("link", name="Look back in time").click()
+    slider = page.get_by_role("slider")
+    slider.fill(str(before))
+    expect(figure).to_have_text("30")
+    expect(page.get_by_role("region", name="The past is shown")).to_contain_text("Henrietta booked 70 cores")
+    slider.fill(str(before - 1))
+    expect(figure).to_have_text("100")
+    expect(page.get_by_text("The past can be looked at, not booked.")).to_be_visible()
+    page.get_by_role("button", name="Back to now").click()
+    expect(figure).to_have_text("10")
+
+
+def test_the_chain_says_how_far_it_is_verified(project: Project, visitor: Visitor) -> None:
+    page = visitor.open(**address(project))
+    expect(page.get_by_text("Verified to position")).to_be_visible()

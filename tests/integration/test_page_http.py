@@ -1,0 +1,96 @@
+"""The page's files over HTTP: types, policy, compression, and how long they are kept."""
+
+import gzip
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+
+from services.query.app import create_app
+from services.query.page import WEB, load_page
+from services.query.settings import Settings
+
+Client = AsyncTestClient[Litestar]
+
+
+@pytest.fixture
+async def client(database_url: str) -> AsyncIterator[Client]:
+    async with AsyncTestClient(create_app(Settings(database_url=database_url))) as client:
+        yield client
+
+
+async def test_every_file_that_the_page_names_is_there_and_kept_for_ever(client: Client) -> None:
+    answer = await client.get("/")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-cache"
+    named = re.findall(r'(?:href|src)="(assets/[^"]+)"', answer.text)
+    assert len(named) > 20
+    for path in named:
+        asset = await client.get(f"/{path}")
+        assert asset.status_code == 200, path
+        assert asset.headers["cache-control"] == "public, max-age=31536000, immutable"
+    types = {Path(path).suffix: (await client.get(f"/{path}")).headers["content-type"] for path in named}
+    assert types == {
+        ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+        ".woff2": "font/woff2",
+    }  # fmt: skip
+
+
+async def test_modules_name_only_files_that_are_there() -> None:
+    for module in WEB.rglob("*.js"):
+        for name in re.findall(r'\bfrom ?"([^"\n]+)";', module.read_text()):
+            assert name.startswith("."), f"{module.name} takes {name} from elsewhere"
+            assert (module.parent / name).resolve().is_file(), f"{module.name}: {name}"
+
+
+async def test_the_page_runs_its_own_files_only(client: Client) -> None:
+    answer = await client.get("/")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert re.search(r"<script(?![^>]*src=)|<style|style=| on[a-z]+=", answer.text) is None
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_what_one_has_is_not_sent_again(client: Client) -> None:
+    for path in ("/", f"/assets/{load_page().version}/app.js"):
+        first = await client.get(path)
+        assert not first.headers["etag"].startswith("W/")
+        assert first.headers["content-encoding"] == "gzip"
+        again = await client.get(path, headers={"If-None-Match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        plain = await client.get(path, headers={"Accept-Encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert plain.headers["etag"] != first.headers["etag"]
+        assert plain.content == first.content
+
+
+@pytest.mark.parametrize("path", ["/assets/0/app.js", "/assets/{version}/../app.js", "/assets/{version}/none.js"])
+async def test_no_other_file_is_served(client: Client, path: str) -> None:
+    answer = await client.get(path.format(version=load_page().version))
+    assert answer.status_code == 404
+
+
+async def test_a_changed_file_is_another_path(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text('<link href="assets/{version}/a.css">{scripts}')
+    (tmp_path / "a.css").write_text("a {}")
+    before = load_page(tmp_path)
+    (tmp_path / "a.css").write_text("b {}")
+    after = load_page(tmp_path)
+    assert before.version != after.version
+    assert after.html.plain == f'<link href="assets/{after.version}/a.css">'.encode()
+
+
+async def test_the_page_is_no_part_of_the_interface(client: Client) -> None:
+    paths = (await client.get("/schema/openapi.json")).json()["paths"]
+    assert not [path for path in paths if path == "/" or path.startswith("/assets")]
+
+
+async def test_all_of_it_is_small() -> None:
+    page = load_page()
+    sizes = [len(asset.gzipped or asset.plain) for asset in (page.html, *page.assets.values())]
+    assert sum(sizes) < 250_000
+    assert gzip.decompress(page.html.gzipped or b"") == page.html.plain
