@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from shared.audit.notes import ensure_key
 from shared.embedded import free_port, stop_process
 from shared.migrate import migrate
 from tests.backends import Backend, Embedded, Nats, Postgres
@@ -20,7 +21,7 @@ START_TIMEOUT_S = 30.0
 
 
 class System:
-    """A PostgreSQL and a NATS, migrated; `command`, `query` and `projector` are processes beside them."""
+    """A PostgreSQL and a NATS, migrated; `command`, `query`, `projector` and `sealer` are processes beside them."""
 
     postgres: Postgres
     nats: Nats
@@ -28,9 +29,11 @@ class System:
     def __init__(self, directory: Path, backend: Backend | None = None) -> None:
         self.directory, self._backend = directory, backend or Embedded()
         self._servers = contextlib.ExitStack()
+        self.audit_key = directory / "audit.key"
 
     def start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
+        ensure_key(self.audit_key)
         self.postgres = self._servers.enter_context(self._backend.postgres(self.directory / "postgres"))
         migrate(self.postgres.url)
         self.nats = self._servers.enter_context(self._backend.nats(self.directory / "nats"))
@@ -47,6 +50,9 @@ class System:
 
     def query(self) -> Service:
         return Service(self, "services.query", "query_port")
+
+    def sealer(self) -> Service:
+        return Service(self, "services.sealer", settings={"audit_key_file": str(self.audit_key)})
 
     def projector(self, **settings: str) -> Service:
         return Service(self, "services.projector", "projector_port", settings)

@@ -1,12 +1,17 @@
-"""`python -m services.projector`: projects until it is told to stop; with `rebuild`, builds the read models anew."""
+"""`python -m services.projector`: projects until it is told to stop; with `rebuild`, builds the read models anew;
+with `verify`, recomputes everything from the stored bytes and compares.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
 import logging
 import os
 import sys
+import time
+from pathlib import Path
 
 import msgspec
 
@@ -14,7 +19,10 @@ from services.projector.app import serve
 from services.projector.consumer import Parked
 from services.projector.monitor import PortTaken
 from services.projector.rebuild import AlreadyRebuilding, rebuild
+from services.projector.screen import screen
 from services.projector.settings import Settings
+from services.projector.verification import Kept, verify
+from shared.audit.notes import BadKey
 from shared.settings import settings_from
 
 
@@ -30,8 +38,10 @@ def main() -> None:
             asyncio.run(_rebuild(settings))
         except (AlreadyRebuilding, Parked) as error:
             sys.exit(f"hourbook: {error}")
+    elif sys.argv[1:2] == ["verify"]:
+        sys.exit(_verify(settings, sys.argv[2:]))
     elif sys.argv[1:]:
-        sys.exit("usage: python -m services.projector [rebuild]")
+        sys.exit("usage: python -m services.projector [rebuild | verify]")
     else:
         try:
             asyncio.run(serve(settings))
@@ -46,6 +56,29 @@ async def _rebuild(settings: Settings) -> None:
           f"{rate:,.0f} events/s; the live tables stood still for {rebuilt.switch_seconds:.2f} s")  # fmt: skip
     if rebuilt.differences:
         print(f"the old tables were not what the history gives: {', '.join(rebuilt.differences)}")
+
+
+def _verify(settings: Settings, arguments: list[str]) -> int:
+    """The exit status: 0 when all holds."""
+    parser = argparse.ArgumentParser(prog="hourbook audit verify")
+    parser.add_argument("--key", action="append", help="a public key that is trusted; default: the database's own")
+    parser.add_argument("--kept", type=Path, action="append", default=[], help="a checkpoint that you kept")
+    options = parser.parse_args(arguments)
+    began = time.monotonic()
+    try:
+        kept = [Kept(str(file), file.read_text(encoding="utf-8")) for file in options.kept]
+        report = asyncio.run(verify(settings.database_url, kept, options.key, _tell))
+    except (AlreadyRebuilding, BadKey, LookupError, OSError) as error:
+        sys.exit(f"hourbook: {error}")
+    finally:
+        print("\r\033[K" if sys.stderr.isatty() else "", end="", file=sys.stderr)
+    print("\n".join(screen(report, time.monotonic() - began)))
+    return 0 if report.holds else 1
+
+
+def _tell(what: str, done: int, of: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{what}: {done:,} of {of:,} events", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ async def rebuild(database_url: str, progress: Callable[[int, int], None] = lamb
     made: int | None = None
     try:
         await prepare(connection)
-        await _alone(connection)
+        await alone(connection)
         made = int(await connection.fetchval(CREATE))
         generation = await load_generation(connection, made)
         await _fill(connection, reader, generation, progress)
@@ -68,7 +68,7 @@ ALONE = "SELECT pg_try_advisory_lock(7310579630513578617)"
 LEFT_OVER = "SELECT generation FROM generation WHERE NOT live"
 
 
-async def _alone(connection: Connection) -> None:
+async def alone(connection: Connection) -> None:
     """One rebuild at a time; what one that was killed has left behind is dropped."""
     if not await connection.fetchval(ALONE):
         raise AlreadyRebuilding("another rebuild is under way on this database")

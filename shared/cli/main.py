@@ -62,11 +62,27 @@ They are built beside the live ones, and take their place in one transaction. Se
     "bench:bench": """Measure this machine, and print the table of the README.
 
 It needs a checkout of the source. Each measure is a ratio in one run, so let the machine be idle otherwise. It takes
-the options of `python -m tests.bench`: which measures (1 to 5), --most BOOKINGS, --seconds SECONDS.""",
+the options of `python -m tests.bench`: which measures (1 to 6), --most BOOKINGS, --seconds SECONDS.""",
 }
 for place, text in COMMANDS.items():
     app.command(f"shared.cli.{place}", name=place.partition(":")[2], help=text)
 
+AUDIT = {
+    "verify": """Recompute everything from the stored events, and compare.
+
+The Merkle tree over the stored bytes is computed anew and compared with every signed checkpoint; the events are
+replayed into fresh tables, and each cell is compared with the live ones. Nothing live is touched. The exit status is 1
+when anything differs.""",
+    "export": """Write the history, its checkpoint and a program that verifies it into a directory.
+
+The events as NDJSON (byte for byte as they are stored) and as Parquet, the signed checkpoint, the public key, a JSON
+Schema an event type, and verify.py, which needs Python and nothing else.""",
+    "key": """Make a key to seal with, if the file is not there, and show its public key.""",
+}
+audit = App(name="audit", help="Prove the history: verify it, export it, make the key that seals it.")
+for name, text in AUDIT.items():
+    audit.command(f"shared.cli.audit:{name}", name=name, help=text)
+app.command(audit)
 IMPORTS = {
     "nova": """Make grants of Nova's quotas, and templates of its flavors.""",
     "blazar": """Make grants of Blazar's leases.""",

@@ -14,32 +14,32 @@ from shared.migrate import migrate as apply_migrations
 
 def command() -> None:
     """Run the command service alone: POST …"""
-    _become("services.command")
+    become("services.command")
 
 
 def projector() -> None:
     """Run the projector alone: events become the read models."""
-    _become("services.projector")
+    become("services.projector")
 
 
 def query() -> None:
     """Run the query service alone: GET …"""
-    _become("services.query")
+    become("services.query")
 
 
 def notify() -> None:
     """Run the notifier alone: notices and webhooks."""
-    _become("services.notify")
+    become("services.notify")
 
 
 def sealer() -> None:
     """Run the sealer alone: the history is proven."""
-    _become("services.sealer")
+    become("services.sealer")
 
 
 def rebuild() -> None:
     """Build the read models anew from the events, beside the live ones, and switch to them."""
-    _become("services.projector", "rebuild")
+    become("services.projector", "rebuild")
 
 
 def migrate() -> None:
@@ -53,6 +53,6 @@ def migrate() -> None:
         raise migrations_failed(error, url) from None
 
 
-def _become(module: str, *arguments: str) -> NoReturn:
+def become(module: str, *arguments: str) -> NoReturn:
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])

@@ -71,7 +71,7 @@ def test_the_bench_is_handed_its_options() -> None:
     run = [sys.executable, "-m", "shared.cli", "bench", "--seconds", "0.1", "six"]
     answer = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60)
     assert answer.returncode == 2
-    assert "'six' is none of 1, 2, 3, 4, 5" in answer.stderr
+    assert "'six' is none of 1, 2, 3, 4, 5, 6" in answer.stderr
 
 
 def test_an_installed_package_says_where_to_measure(tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""The events in columns: Parquet, written a row group at a time.
+
+arro3 is Arrow's own Rust writer with nothing around it, 33 MB where pyarrow has 150, and takes a generator lazily.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema
+from arro3.io import write_parquet as write_reader
+
+from shared.hours import EPOCH
+
+GROUP_ROWS = 20_000
+
+FIELDS = [
+    Field("position", DataType.int64(), nullable=False),
+    Field("project", DataType.string(), nullable=False),
+    Field("version", DataType.int64(), nullable=False),
+    Field("type", DataType.string(), nullable=False),
+    Field("at", DataType.timestamp("us", tz="UTC"), nullable=False),
+    Field("actor", DataType.string(), nullable=False),
+    Field("command", DataType.string(), nullable=False),
+    Field("event", DataType.string(), nullable=False),
+]
+SCHEMA = Schema(FIELDS)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class _Head(msgspec.Struct, gc=False):
+    """What the columns say of an event; `event` is all of it."""
+
+    type: str
+    at: datetime
+    actor: str
+    command: str
+    project: str
+
+
+_heads = msgspec.json.Decoder(list[_Head])
+
+
+def write_parquet(events: Path, parquet: Path) -> None:
+    """The lines of an NDJSON file as rows: line n is position n. `version` counts a project's events."""
+    with events.open("rb") as lines:
+        reader = RecordBatchReader.from_batches(SCHEMA, _groups(lines))
+        write_reader(reader, parquet, compression="zstd(1)", max_row_group_size=GROUP_ROWS)
+
+
+def _groups(lines: Iterator[bytes]) -> Iterator[RecordBatch]:
+    position, versions = 0, defaultdict[str, int](int)
+    while group := list(islice(lines, GROUP_ROWS)):
+        heads = _heads.decode(b"[" + b",".join(group) + b"]")
+        counted = []
+        for head in heads:
+            versions[head.project] += 1
+            counted.append(versions[head.project])
+        at = np.array([(head.at - EPOCH) // MICROSECOND for head in heads], dtype="datetime64[us]")
+        columns: list[Any] = [
+            list(range(position + 1, position + len(group) + 1)), [head.project for head in heads], counted,
+            [head.type for head in heads], at, [head.actor for head in heads],
+            [head.command for head in heads], [line[:-1].decode() for line in group],
+        ]  # fmt: skip
+        arrays = [
+            Array.from_numpy(column).cast(field.type) if column is at else Array(column, field.type)
+            for column, field in zip(columns, FIELDS, strict=True)
+        ]
+        yield RecordBatch.from_arrays(arrays, schema=SCHEMA)
+        position += len(group)
