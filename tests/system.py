@@ -51,6 +51,9 @@ class System:
     def query(self) -> Service:
         return Service(self, "services.query", "query_port")
 
+    def notify(self, **settings: str) -> Service:
+        return Service(self, "services.notify", settings=settings)
+
     def sealer(self) -> Service:
         return Service(self, "services.sealer", settings={"audit_key_file": str(self.audit_key)})
 

@@ -14,7 +14,7 @@ from shared.hours import iso, next_hour
 from tests.cloud import FakeCloud
 from tests.cloud import running as answering
 from tests.openstack import HEAD, NODE, cluster, cluster_template, flavor, hosts, instances, lease, quota
-from tests.running import Running, hourbook, until
+from tests.running import Running, hourbook
 
 _numbers = count(1)
 HOUR = next_hour(datetime.now(UTC))
@@ -169,6 +169,8 @@ def test_a_resize_is_requested_then_applied(sky: Sky) -> None:
         file = sky.file("c", cluster(status=status, node_count=6))
         assert sky.imports("magnum", file, template) == {outcome: 1}
     assert sky.available(name, 3)[0] == 7
+    resizes = sky.get(f"/magcluster/{name}/resizes")["resizes"]
+    assert [(resize["state"], resize["workercount"]) for resize in resizes] == [("applied", 6)]
     assert sky.imports("magnum", sky.file("c", cluster(status="DELETE_COMPLETE"))) == {"changed": 1, "not mapped": 1}
     assert sky.available(sky.project, 3) == (24, 64, 262_144)
 
@@ -262,6 +264,7 @@ def test_openstack_project_blazar_magnum_spark_and_zeppelin(sky: Sky) -> None:
     sky.post("/bookings/create", clusterid=zeppelin, account="bob", cores=1, memory=2048, **hours)
     assert sky.available(sky.project, 30) == (2, 20, 60_416)
     assert sky.available(magnum, 30) == (1, 24, 49_152)
+    assert sky.available(spark, 30) == (2, 17, 34_816)  # half of 5 servers is reserved as 3
     assert sky.available(zeppelin, 30) == (1, 3, 6144)
 
     refused = sky.post("/bookings/create", expect=(409,), clusterid=spark, account="bob", cores=18, **hours)
@@ -276,5 +279,12 @@ def test_openstack_project_blazar_magnum_spark_and_zeppelin(sky: Sky) -> None:
     assert sky.available(spark, 50) == (7, 50, 102_400)
     assert sky.available(magnum, 50) == (1, 12, 24_576)
     assert sky.available(magnum, 60) == (3, 28, 57_344)
-    calendars = httpx.get(f"{sky.url}/projects/{sky.project}.ics", timeout=30).text
-    until(lambda: calendars.count("BEGIN:VEVENT") == 4, lambda: calendars)
+
+    (resize,) = sky.get(f"/magcluster/{spark}/resizes")["resizes"]
+    assert (resize["state"], resize["workercount"]) == ("applied", 6)
+    rows = sky.get("/magcluster/sizes", clusterid=spark, range=f"{at(49)},{at(51)}", grain="hour")["rows"]
+    assert [(row["servers"], row["cores"], row["memory"]) for row in rows] == [(5, 34, 69_632), (7, 50, 102_400)]
+    rows = sky.get("/novaquota/available", project=sky.project, range=f"{at(9)},{at(11)}", grain="hour")["rows"]
+    assert [(row["servers"], row["cores"], row["memory"]) for row in rows] == [(0, 0, 0), (3, 30, 61_440)]
+    calendar = httpx.get(f"{sky.url}/projects/{sky.project}.ics", timeout=30).text
+    assert calendar.count("BEGIN:VEVENT") == 4
