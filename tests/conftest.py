@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from shared.migrate import migrate
 from tests.backends import BACKENDS, TEMPLATE, Backend, Nats, Postgres, make_database
+
+# An example that takes long says something of the machine, not of the code.
+settings.register_profile("hourbook", deadline=None)
+settings.load_profile("hourbook")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

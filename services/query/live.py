@@ -5,7 +5,7 @@ An event is told when the live projection has reached it, so that whoever then r
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.query.database import Database
@@ -14,6 +14,9 @@ from shared.event_store.store import PositionGap
 
 if TYPE_CHECKING:
     from asyncpg import Record
+
+
+WINDOW = 5000  # positions looked through at a time for those that are wanted
 
 
 class Told(NamedTuple):
@@ -45,6 +48,29 @@ async def read_visible(database: Database, after: int, limit: int) -> tuple[int,
         if event.position != expected:
             raise PositionGap(f"expected position {expected}, met {event.position}")
     return records[0]["visible"], events
+
+
+WANTED_AFTER = """
+SELECT least($1 + $2, g.position) AS looked, e.position, e.stream, e.version, e.type, e.data
+FROM generation g LEFT JOIN LATERAL (
+    SELECT position, stream, version, type, data FROM event
+    WHERE position > $1 AND position <= least($1 + $2, g.position)
+        AND ($3::text IS NULL OR stream = $3) AND ($4::text[] IS NULL OR type = ANY ($4))
+    ORDER BY position LIMIT $5
+) e ON true
+WHERE g.live ORDER BY e.position
+"""
+
+
+async def find_events(
+    database: Database, after: int, project: str | None, types: Sequence[str] | None, limit: int
+) -> tuple[int, list[Told]]:
+    """The next events of a project and of some types, `limit` at most, and the position up to which that is all."""
+    records = await database.fetch(WANTED_AFTER, after, WINDOW, project, types, limit)
+    if not records:
+        raise NoGeneration("no generation of the read models is live")
+    events = [told(record) for record in records if record["position"] is not None]
+    return events[-1].position if len(events) == limit else max(after, records[0]["looked"]), events
 
 
 def told(record: Record) -> Told:
@@ -81,6 +107,26 @@ async def read_notices(database: Database, after: int, limit: int) -> tuple[int,
     return records[0]["visible"], [told_notice(record) for record in records if record["seq"] is not None]
 
 
+NOTICES_WANTED = """
+SELECT least($1 + $2, h.seq) AS looked, n.seq, n.project, n.kind, n.data::text
+FROM notice_head h LEFT JOIN LATERAL (
+    SELECT seq, project, kind, data FROM notice
+    WHERE seq > $1 AND seq <= $1 + $2 AND ($3::text IS NULL OR project = $3) AND ($4::text[] IS NULL OR kind = ANY ($4))
+    ORDER BY seq LIMIT $5
+) n ON true
+ORDER BY n.seq
+"""
+
+
+async def find_notices(
+    database: Database, after: int, project: str | None, types: Sequence[str] | None, limit: int
+) -> tuple[int, list[Told]]:
+    """As `find_events`, of notices."""
+    records = await database.fetch(NOTICES_WANTED, after, WINDOW, project, types, limit)
+    notices = [told_notice(record) for record in records if record["seq"] is not None]
+    return notices[-1].position if len(notices) == limit else max(after, records[0]["looked"]), notices
+
+
 def told_notice(record: Record) -> Told:
     seq, project, kind, data = record[1:5]
     frame = b'id: %d\ndata: {"seq":%d,"notice":%b}\n\n' % (seq, seq, one_line(data.encode()))
@@ -96,12 +142,13 @@ async def last_notice(database: Database) -> int:
 
 
 class Feed(NamedTuple):
-    """`read` answers how far it can be told now, and what comes after a number, so many at most; `last` how far it is
-    at all."""
+    """`read` answers how far it can be told now, and what comes after a number, so many at most; `find` up to where it
+    looked, and what it found there of a project and some types; `last` how far it is at all."""
 
     read: Callable[[Database, int, int], Awaitable[tuple[int, list[Told]]]]
+    find: Callable[[Database, int, str | None, Sequence[str] | None, int], Awaitable[tuple[int, list[Told]]]]
     last: Callable[[Database], Awaitable[int]]
 
 
-EVENTS = Feed(read_visible, last_event)
-NOTICES = Feed(read_notices, last_notice)
+EVENTS = Feed(read_visible, find_events, last_event)
+NOTICES = Feed(read_notices, find_notices, last_notice)

@@ -87,16 +87,17 @@ class Tail:
             yield b"retry: %d\nid: %d\n\n" % (RECONNECT_S * 1000, after)
             beaten = time.monotonic()
             while not self._closed:
-                moved, events = self._moved, self._after(after)
+                moved, events, before = self._moved, self._after(after), after
                 if events is None:  # not kept any more, or the tail has only begun
-                    events = await self._from_store(after)
+                    after, events = await self._from_store(after, wanted)
+                elif events:
+                    after = events[-1].position
                 frames = b"".join([event.frame for event in events if wanted.takes(event)])
-                after = events[-1].position if events else after
                 now = time.monotonic()
                 if frames or now - beaten >= self._heartbeat_s:
                     beaten = now
                     yield frames or b": still here\nid: %d\n\n" % after
-                if not events:
+                if after == before:
                     await moved.wait()
 
     def close(self) -> None:
@@ -124,9 +125,16 @@ class Tail:
             return None
         return self._kept[start : start + PIECE_MAX]
 
-    async def _from_store(self, position: int) -> list[Told]:
-        async with self._catching_up:
-            return (await self._feed.read(self._database, position, PIECE_MAX))[1]
+    async def _from_store(self, position: int, wanted: Wanted) -> tuple[int, list[Told]]:
+        """Some of the wanted that follow a position, and up to where they are all of them; none while the store cannot
+        be reached."""
+        types = None if wanted.types is None else sorted(wanted.types)
+        try:
+            async with self._catching_up:
+                return await self._feed.find(self._database, position, wanted.project, types, PIECE_MAX)
+        except (*UNREACHABLE, NoGeneration) as lost:
+            log.warning("tail: %s: %s; a subscriber waits", type(lost).__name__, lost)
+            return position, []
 
     async def _run(self) -> None:
         delay = POLL_MIN_S

@@ -209,6 +209,23 @@ async def test_one_who_fell_behind_what_is_kept_is_served_from_the_store(
         assert await slow.read(1000) == list(range(1, 1001))
 
 
+async def test_little_is_found_in_a_long_history(ledger: Ledger, url: str) -> None:
+    wanted = []
+    for _ in range(4):
+        await ledger.append(4000, "other")
+        await ledger.append(2)
+        wanted += [await ledger.store.head() - 1, await ledger.store.head()]
+    await ledger.append(600)
+    await ledger.show()
+    wanted += range(wanted[-1] + 1, wanted[-1] + 601)
+    async with subscribed(url, after=0, project="gaia") as subscriber:
+        assert await subscriber.read(608) == wanted
+        await ledger.append(1, "other")
+        await ledger.append(1)
+        await ledger.show()
+        assert (await subscriber.read(609))[-1] == wanted[-1] + 2
+
+
 async def test_no_more_than_so_many_and_what_is_wrong_is_named(ledger: Ledger, url: str) -> None:
     await ledger.append(1)
     async with httpx.AsyncClient() as client:
