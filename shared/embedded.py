@@ -62,6 +62,8 @@ class EmbeddedPostgres:
         self.directory.mkdir(parents=True, exist_ok=True)
         if not (self.data / "PG_VERSION").exists():
             self._make_cluster()
+        elif os.geteuid() == 0:  # a folder above may have been closed since it was made
+            self._let_the_user_reach()
         options = {
             "listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": "",
             "max_connections": "100", **self.settings,
@@ -86,8 +88,7 @@ class EmbeddedPostgres:
             user = _system_user()
             os.chown(self.data, user.pw_uid, user.pw_gid)
             os.chown(self._password_file, user.pw_uid, user.pw_gid)
-            for path in (_postgres_programs() / "postgres", self.data):
-                _let_others_traverse(path)
+            self._let_the_user_reach()
         with self.log.open("ab") as log:
             initdb = self._spawn(
                 [
@@ -98,6 +99,10 @@ class EmbeddedPostgres:
             )  # fmt: skip
         if initdb.wait(START_TIMEOUT_S) != 0:
             raise EmbeddedServerFailed(f"initdb failed; see {self.log}")
+
+    def _let_the_user_reach(self) -> None:
+        for path in (_postgres_programs() / "postgres", self.data):
+            _let_others_traverse(path)
 
     def _spawn(self, command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         user = _system_user() if os.geteuid() == 0 else None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
-TRY_TO_LEAD = "SELECT pg_try_advisory_lock(7310579630513578618)"
+TRY_TO_LEAD = "SELECT pg_try_advisory_lock(7310579630513578619)"
 RETRY_DELAY_S = 1.0
 CONNECTIONS_MAX = 6
 

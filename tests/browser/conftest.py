@@ -27,11 +27,7 @@ FLAGS = [
 WAIT_S = 60.0
 PATIENCE_MS = 15_000
 ZONE = "Europe/London"
-BEING_BUILT = ("/templates?", "/accounts?", "/audit/checkpoint", "/available/slots", "/conflicts/select")
-WAITING = (
-    "template", "shares", "conflict", "as_it_stood", "feed", "slots", "refusal", "operators", "chain", "over_committed",
-    "gantt",
-)  # fmt: skip
+WAITING = ("as_it_stood",)
 _numbers = count(1)
 
 
@@ -149,7 +145,7 @@ class Visitor:
 
     def _heard(self, message: ConsoleMessage) -> None:
         url = message.location.get("url", "")
-        if message.type in ("error", "warning") and not any(path in url for path in BEING_BUILT):
+        if message.type in ("error", "warning"):
             self.complaints.append(f"{message.text} {url}")
 
     def open(self, **address: str) -> Page:

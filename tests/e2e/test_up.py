@@ -166,6 +166,23 @@ async def test_a_wrong_address_is_named_without_its_password(postgres: EmbeddedP
         assert "sec%20ret" not in str(failure.value)
 
 
+def test_a_directory_that_is_kept_and_one_that_is_not_exclude_each_other(tmp_path: Path) -> None:
+    answer = hourbook("up", "--ephemeral", "--data-dir", str(tmp_path))
+    assert answer.returncode == 1
+    assert "give one of the two" in answer.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_service_names_the_setting_that_is_missing_wrong_or_taken(running: Running) -> None:
+    somewhere = {"HOURBOOK_DATABASE_URL": "postgresql://127.0.0.1/nowhere"}
+    for service in ("command", "projector", "query"):
+        assert "there is no HOURBOOK_DATABASE_URL" in hourbook(service).stderr
+        port = {f"HOURBOOK_{service.upper()}_PORT": str(running.port)}
+        assert f"port {running.port} of 127.0.0.1 cannot be used" in hourbook(service, **somewhere, **port).stderr
+        port = dict.fromkeys(port, "many")
+        assert f"HOURBOOK_{service.upper()}_PORT" in hourbook(service, **somewhere, **port).stderr
+
+
 def test_one_address_without_the_other_is_refused(tmp_path: Path) -> None:
     answer = hourbook("up", "--data-dir", str(tmp_path), HOURBOOK_DATABASE_URL="postgresql://127.0.0.1/x")
     assert answer.returncode == 1

@@ -14,7 +14,7 @@ from tests.histories import history, oracle, table
 
 @given(chance=st.randoms(use_true_random=False), length=st.integers(2, 60), batch=st.integers(1, 20))
 @settings(
-    max_examples=40, deadline=None, print_blob=True,
+    max_examples=40,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large,
                            HealthCheck.large_base_example],

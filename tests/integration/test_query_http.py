@@ -46,7 +46,7 @@ async def database(seeded_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def client(seeded_url: str) -> AsyncIterator[Client]:
-    async with serving(Settings(database_url=seeded_url, visible_timeout_s=0.2)) as client:
+    async with serving(Settings(database_url=seeded_url, visible_timeout_s=1.0)) as client:
         yield client
 
 

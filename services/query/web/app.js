@@ -9,6 +9,7 @@ import { UTC, VIEWER_ZONE, sayZone } from "./time.js";
 import { AsOf } from "./views/as-of.js";
 import { Bookings } from "./views/bookings.js";
 import { Calendar } from "./views/calendar.js";
+import { Chain } from "./views/chain.js";
 import { Conflicts } from "./views/conflicts.js";
 import { History } from "./views/history.js";
 import { Said } from "./views/parts.js";
@@ -73,13 +74,11 @@ function Top({ address }) {
 function Bottom({ address }) {
   const { connection } = useMoved();
   const { data: health } = useAnswer("/health");
-  const { data: note } = useAnswer("/audit/checkpoint");
-  const verified = typeof note === "string" ? Number(note.split("\n")[1]) : NaN;
   return html`
     <footer class="bottom">
       <span class=${`live ${connection}`}>${connection === "live" ? "Live" : connection === "lost" ? "Not connected, trying again" : "Connecting"}</span>
       ${health && html`<span>Position ${health.position.toLocaleString("en")}</span>`}
-      ${verified >= 0 && html`<span>Verified to position ${verified.toLocaleString("en")}</span>`}
+      <${Chain} position=${health?.position} />
       ${zoneCannotBeShown && html`<span>Times are in UTC: ${sayZone(VIEWER_ZONE)} is not whole hours off it.</span>`}
       <span class="far">${!address.as_of && html`<a ...${follow({ as_of: String(health?.position ?? 1) })}>Look back in time</a>`} <a href="schema">HTTP interface</a></span>
     </footer>`;

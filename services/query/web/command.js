@@ -29,13 +29,18 @@ export function useDryRun(path, body) {
   return state.key === key ? { verdict: state.verdict, checking: false } : { verdict: null, checking: true };
 }
 
-/** `run(method, path, body)` sends a command and has its result read back: {busy, problem, run}. */
+/**
+ * `run(path, body)` sends a command and has its result read back: {busy, problem, run}. With `tryFirst`, for what no dry
+ * run has looked at yet, it is decided without effect first, and sent only if it would be accepted.
+ */
 export function useCommand(onDone) {
   const [state, setState] = useState({ busy: false, problem: null });
-  const run = async (path, body, method = "POST") => {
+  const run = async (path, body, { tryFirst = false } = {}) => {
     setState({ busy: true, problem: null });
     try {
-      const answer = await send(method, path, body);
+      const tried = tryFirst && (await send("POST", path, body, { dry_run: true }));
+      if (tried?.problem) throw new Problem(tried.problem.status, tried.problem);
+      const answer = await send("POST", path, body);
       setState({ busy: false, problem: null });
       wrote(answer.position);
       onDone?.(answer);

@@ -6,6 +6,8 @@ import { useEffect, useRef, useState } from "./lib.js";
 const SETTLE_MS = 60; // a burst of events is read once
 const KEPT = 120;
 
+const OF_THE_STORE = /^\/(events|health)/; // these show what is stored, and wait for nothing
+
 let moved = 0; // counts what makes answers old
 let written = 0; // the position of our own last command
 let seen = 0; // the newest position that an answer or an event has shown
@@ -75,6 +77,10 @@ export function useMoved() {
   return state;
 }
 
+/** After an own command, an answer waits until it shows it. */
+const awaited = (path, params) =>
+  params.as_of || written <= seen || OF_THE_STORE.test(path) ? params : { ...params, min_position: written };
+
 const answers = new Map(); // the last ones, so that the way back is at once
 
 function keep(key, data) {
@@ -94,10 +100,9 @@ export function useAnswer(path, params = {}) {
   useEffect(() => {
     if (!path) return undefined;
     const abort = new AbortController();
-    const asked = params.as_of || written <= seen ? params : { ...params, min_position: written };
-    get(path, asked, abort.signal).then(
+    get(path, awaited(path, params), abort.signal).then(
       (data) => {
-        if (!params.as_of && path !== "/events") seen = Math.max(seen, data.position ?? 0); // the store may be ahead
+        if (!params.as_of && !OF_THE_STORE.test(path)) seen = Math.max(seen, data.position ?? 0); // the store may be ahead
         keep(key, data);
         setState({ key, data, problem: null });
       },
@@ -117,9 +122,7 @@ export function useAnswers(questions) {
   const [state, setState] = useState({ key: null, data: null, problem: null });
   useEffect(() => {
     const abort = new AbortController();
-    const asked = questions.map(([path, params]) =>
-      get(path, params.as_of || written <= seen ? params : { ...params, min_position: written }, abort.signal));
-    Promise.all(asked).then(
+    Promise.all(questions.map(([path, params]) => get(path, awaited(path, params), abort.signal))).then(
       (data) => setState({ key, data, problem: null }),
       (problem) => problem.name === "AbortError" || setState({ key, data: null, problem }),
     );

@@ -36,7 +36,7 @@ function Cancel({ item, started, onBack, onDone }) {
   const [reason, setReason] = useState("");
   const { busy, problem, run } = useCommand(onDone);
   return html`
-    <form onSubmit=${(event) => { event.preventDefault(); run(`/bookings/${item.id}/cancel`, reason.trim() ? { reason: reason.trim() } : {}); }}>
+    <form onSubmit=${(event) => { event.preventDefault(); run(`/bookings/${item.id}/cancel`, reason.trim() ? { reason: reason.trim() } : {}, { tryFirst: true }); }}>
       <p>${started ? "It has begun: it ends at the next whole hour, and what has been used stays on record." : "All of it is given back."}</p>
       <${Field} label="Reason, if you like">${(field) => html`<input ...${field} maxlength="200" value=${reason} onInput=${(event) => setReason(event.target.value)} />`}<//>
       ${problem && html`<${Said} problem=${problem} />`}

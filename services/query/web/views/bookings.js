@@ -56,7 +56,7 @@ function List({ items, pool, range, zone, more, open }) {
         <span class="links"><button type="button" class="quiet small" onClick=${() => download(pool, range)}>CSV</button>
           <a href=${subscribable}>Calendar feed (.ics)</a></span></header>
       <div class="scroll" tabindex="0" role="region" aria-label="The bookings as a table">
-        <table class="list">
+        <table class="list wide">
           <thead><tr><th scope="col">Account</th><th scope="col">Holds</th><th scope="col">In</th><th scope="col">From</th><th scope="col">Until</th><th scope="col">State</th><th scope="col">Booked by</th></tr></thead>
           <tbody>${rows.map((item) => html`
             <tr key=${item.id + item.start} class=${item.id === open ? "current" : ""}>

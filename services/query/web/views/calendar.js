@@ -70,7 +70,7 @@ function Picture({ address, data, blocks, grain, scale, zone, span, date, chosen
     <div class="card picture">
       <div class="readout">
         <p aria-hidden="true">${pointed ? html`<${Pointed} block=${pointed} measure=${measure} zone=${zone} />`
-          : html`<span class="hint">Drag over ${grain === "hour" ? "hours" : `${grain}s`} to book them. ${scale === "day" ? "" : "Double-click, or press Enter, to look closer."}</span>`}</p>
+          : html`<span class="hint">Drag over ${grain}s to book them${scale === "day" ? "" : ", double-click to look closer"}.</span>`}</p>
         <${Legend} top=${top} measure=${measure} over=${over.length > 0} />
         <button type="button" class="quiet small" aria-pressed=${inTable ? "true" : "false"} onClick=${() => go({ table: inTable ? "" : "calendar" }, { replace: true })}>Table</button>
       </div>

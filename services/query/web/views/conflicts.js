@@ -2,7 +2,8 @@
 import { follow, zoneOf } from "../address.js";
 import { poolParams } from "../api.js";
 import { periodText } from "../blocks.js";
-import { sayAmount } from "../capacity.js";
+import { sayCapacity } from "../capacity.js";
+import { episodesOf, waysOf } from "../episodes.js";
 import { html, many } from "../lib.js";
 import { useAnswer } from "../live.js";
 import { HOUR, dateIn, iso, nextHour, sayDuration, sayInstant, sayPeriod } from "../time.js";
@@ -23,50 +24,37 @@ export function Conflicts({ address }) {
         <p class="hint">Hours of ${address.pool} and what is in it that are promised more than they have. By the deadline, the ledger settles what is left: tentative bookings lapse, the newest first.</p></div></header>
       ${problem ? html`<${Said} problem=${problem} />` : !answer ? html`<div class="waiting" aria-busy="true"></div>`
         : !answer.conflicts.length ? html`<${Empty} title="Every hour has what it is promised."><p>Nothing is over-committed in the next two years.</p><//>`
-        : answer.conflicts.map((conflict) => html`<${Conflict} key=${`${conflict.pool}${conflict.start}${conflict.dimension}`} conflict=${conflict} zone=${zone} />`)}
+        : episodesOf(answer.conflicts).map((episode) => html`<${Episode} key=${`${episode.pool} ${episode.start}`} episode=${episode} zone=${zone} />`)}
     </section>`;
 }
 
-function Conflict({ conflict, zone }) {
-  const { pool, dimension, deficit, claims } = conflict;
-  const [start, end] = [Date.parse(conflict.start), Date.parse(conflict.end)];
-  const deadline = conflict.deadline && Date.parse(conflict.deadline);
+function Episode({ episode, zone }) {
+  const { pool, lacks, claims } = episode;
+  const [start, end, deadline] = [episode.start, episode.end, episode.deadline].map((text) => Date.parse(text));
+  const missing = sayCapacity(lacks);
+  const select = periodText(start, end);
   return html`
     <article class="card conflict">
-      <header class="card-head"><h2>${sayPeriod(start, end, zone)} <span class="hint">${pool}</span></h2>
-        <span class="short">${sayAmount(deficit, dimension)} short</span></header>
-      ${deadline && html`<p><b>To be settled by ${sayInstant(deadline, zone)}</b> <span class="hint">${remaining(deadline)}</span></p>`}
+      <header class="card-head"><h2>${sayPeriod(start, end, zone)} <span class="hint">${pool}</span></h2><span class="short">up to ${missing} short</span></header>
+      <p><b>To be settled by ${sayInstant(deadline, zone)}</b> <span class="hint">${remaining(deadline)}</span></p>
       <h3>What would resolve it</h3>
       <ul class="ways">
-        ${waysOf(conflict).map((way) => html`<li key=${way.map(({ key }) => key).join()}>${way.map((claim, at) => html`${at > 0 ? " and " : ""}<${Way} claim=${claim} dimension=${dimension} zone=${zone} pool=${pool} />`)}</li>`)}
-        <li>${pool.includes(".")
-          ? html`<a ...${follow({ view: "setup", form: "resize", pool, select: periodText(start, end) })}>Enlarge ${pool}</a> by ${sayAmount(deficit, dimension)}`
-          : html`<a ...${follow({ view: "setup", form: "grant", pool, select: periodText(start, end) })}>Grant ${sayAmount(deficit, dimension)} more</a>`} for these hours</li>
+        ${waysOf(episode).map((way) => html`<li key=${way.map(({ key }) => key).join()}>${way.map((claim, at) => html`${at === 0 ? "" : at === way.length - 1 ? " and " : ", "}<${Way} claim=${claim} zone=${zone} first=${at === 0} />`)}</li>`)}
+        <li>${pool.includes(".") ? html`<a ...${follow({ view: "setup", form: "resize", pool, select })}>Enlarge ${pool}</a> by ${missing}`
+          : html`<a ...${follow({ view: "setup", form: "grant", pool, select })}>Grant more</a>: ${missing}`} for these hours</li>
       </ul>
-      <details><summary>${many(conflict.claims_total ?? claims.length, "claim")} on these hours</summary>
-        <table class="list"><thead><tr><th scope="col">Who</th><th scope="col">Holds</th><th scope="col">When</th><th scope="col">State</th></tr></thead>
-          <tbody>${claims.map((claim) => html`<tr key=${claim.booking ?? claim.cluster}><th scope="row">${claim.account ?? claim.cluster}</th>
-            <td>${sayAmount(claim.amount, dimension)}</td><td>${sayPeriod(Date.parse(claim.start), Date.parse(claim.end), zone)}</td><td>${claim.state}</td></tr>`)}</tbody></table></details>
+      <details><summary>${many(claims.length, "claim")} on these hours</summary>
+        <div class="scroll"><table class="list"><thead><tr><th scope="col">Who</th><th scope="col">Holds</th><th scope="col">When</th><th scope="col">State</th></tr></thead>
+          <tbody>${claims.map((claim) => html`<tr key=${claim.key}><th scope="row">${claim.account ?? claim.cluster}</th>
+            <td>${sayCapacity(claim.holds)}</td><td>${sayPeriod(Date.parse(claim.start), Date.parse(claim.end), zone)}</td><td>${claim.state}</td></tr>`)}</tbody></table></div></details>
     </article>`;
 }
 
-function Way({ claim, dimension, zone, pool }) {
+function Way({ claim, zone, first }) {
   const to = claim.booking
-    ? { view: "bookings", pool, booking: claim.booking, date: dateIn(Date.parse(claim.start), zone), scale: "month" }
+    ? { view: "bookings", booking: claim.booking, date: dateIn(Date.parse(claim.start), zone), scale: "month" }
     : { view: "setup", form: "resize", pool: claim.cluster };
-  return html`<a ...${follow(to)}>${claim.booking ? `shorten, move or cancel ${claim.account}’s booking` : `resize ${claim.cluster}`}</a> (${sayAmount(claim.amount, dimension)}${claim.state === "tentative" ? ", tentative" : ""})`;
-}
-
-const WAYS_MAX = 4;
-
-/** Single claims that hold the whole deficit, the newest first; else the newest that do together. */
-export function waysOf({ claims, deficit }) {
-  const newest = [...claims].map((claim) => ({ ...claim, key: claim.booking ?? claim.cluster })).sort((one, other) => other.position - one.position);
-  const single = newest.filter(({ amount }) => amount >= deficit).slice(0, WAYS_MAX).map((claim) => [claim]);
-  if (single.length) return single;
-  const together = [];
-  for (let left = deficit; left > 0 && newest.length > together.length;) left -= together[together.push(newest[together.length]) - 1].amount;
-  return together.length ? [together] : [];
+  return html`<a ...${follow(to)}>${claim.booking ? `${first ? "Shorten" : "shorten"}, move or cancel ${claim.account}’s booking` : `${first ? "Resize" : "resize"} ${claim.cluster}`}</a> (${sayCapacity(claim.holds)}${claim.state === "tentative" ? ", tentative" : ""})`;
 }
 
 function remaining(deadline) {

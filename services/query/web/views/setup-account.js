@@ -42,7 +42,7 @@ function Accounts({ known, project }) {
       <table class="list"><thead><tr><th scope="col">Account</th><th scope="col">Limits</th><th><span class="hidden">Close</span></th></tr></thead>
         <tbody>${known.map((one) => html`<tr key=${one.account}><th scope="row">${one.account}</th><td>${sayLimits(one.limits)}</td>
           <td>${one.closed ? html`<span class="tag">closed</span>` : html`<button type="button" class="small danger" disabled=${busy} aria-label=${`Close ${one.account}`}
-            onClick=${() => run(`/accounts/${encodeURIComponent(one.account)}/close`, { project })}>Close</button>`}</td></tr>`)}</tbody></table>
+            onClick=${() => run(`/accounts/${encodeURIComponent(one.account)}/close`, { project }, { tryFirst: true })}>Close</button>`}</td></tr>`)}</tbody></table>
     </section>`;
 }
 

@@ -47,7 +47,7 @@ function Grants({ project, zone }) {
       ${problem && html`<${Said} problem=${problem} />`}
       <div class="scroll"><table class="list"><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Source</th><th><span class="hidden">Withdraw</span></th></tr></thead>
         <tbody>${data.items.map((item) => html`<tr key=${item.id}><th scope="row">${sayPeriod(Date.parse(item.start), Date.parse(item.end), zone)}</th><td>${sayCapacity(item)}</td><td>${item.source ?? ""}</td>
-          <td><button type="button" class="small danger" disabled=${busy} onClick=${() => run(`/resources/${item.id}/withdraw`, {})}
+          <td><button type="button" class="small danger" disabled=${busy} onClick=${() => run(`/resources/${item.id}/withdraw`, {}, { tryFirst: true })}
             aria-label=${`Withdraw ${sayCapacity(item)}, ${sayPeriod(Date.parse(item.start), Date.parse(item.end), zone)}`}>Withdraw</button></td></tr>`)}</tbody></table></div>
     </section>`;
 }

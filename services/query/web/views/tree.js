@@ -38,9 +38,9 @@ function Branch({ pools, children, matches, address }) {
   return html`
     <ul>${pools.map((pool) => html`
       <li key=${pool.id}>
-        <a ...${follow({ pool: pool.id, select: "", booking: "" })} aria-current=${pool.id === address.pool ? "page" : undefined} title=${pool.id}>
+        <a ...${follow({ pool: pool.id, select: "", booking: "" })} aria-current=${pool.id === address.pool ? "page" : undefined} title=${`${pool.id}, ${pool.kind}`}>
           <span class=${`kind kind-${pool.parent ? "cluster" : "project"}`} aria-hidden="true"></span>
-          <span class="name">${lastName(pool)}</span>${pool.parent && pool.kind !== "cluster" && html`<span class="tag">${pool.kind}</span>`}
+          <span class="name">${lastName(pool)}</span>
         </a>
         <${Branch} pools=${(children.get(pool.id) ?? []).filter(matches)} children=${children} matches=${matches} address=${address} />
       </li>`)}
