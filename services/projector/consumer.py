@@ -20,6 +20,7 @@ from shared.event_store import EventStore
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 8192
+MANY = 2048
 RETRY_DELAY_S = 0.2
 PARKED_DELAY_S = 1.0
 UNAPPLICABLE = (msgspec.MsgspecError, KeyError, ValueError, OverflowError, AssertionError, asyncpg.DataError,
@@ -44,6 +45,7 @@ class Projector:
         self._database_url, self._nats_url, self._poll_s = database_url, nats_url, poll_s
         self._on_batch = on_batch
         self.position = 0
+        self.catching_up = False  # many events wait: nobody else in this process should take the loop now
 
     async def run(self) -> None:
         """Projects until it is cancelled, over lost connections."""
@@ -73,10 +75,11 @@ class Projector:
     async def _follow(self, connection: Connection, source: Source) -> None:
         """Follows the generation that is live now, until it is not, or an event of it is parked."""
         generation = await load_generation(connection)
-        self.position = generation.position
+        self.position, self.catching_up = generation.position, False
         try:
             while True:
                 stored = await source.after(generation.position, BATCH_MAX)
+                self.catching_up = len(stored) >= MANY
                 if stored:
                     began = asyncio.get_running_loop().time()
                     await apply(connection, generation, stored)
@@ -86,6 +89,7 @@ class Projector:
             log.info("projector: %s", moved)
         except Parked as parked:
             log.error("projector: %s", parked)
+            self.catching_up = False
             await asyncio.sleep(PARKED_DELAY_S)
 
 

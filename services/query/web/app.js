@@ -6,7 +6,7 @@ import { connect, useAnswer, useMoved, useTold } from "./live.js";
 import { sentence } from "./sentences.js";
 import { chooseTheme, useTheme } from "./theming.js";
 import { UTC, VIEWER_ZONE, sayZone } from "./time.js";
-import { AsOf } from "./views/as-of.js";
+import { AsOf, useTimeTravel } from "./views/as-of.js";
 import { Bookings } from "./views/bookings.js";
 import { Calendar } from "./views/calendar.js";
 import { Chain } from "./views/chain.js";
@@ -74,13 +74,14 @@ function Top({ address }) {
 function Bottom({ address }) {
   const { connection } = useMoved();
   const { data: health } = useAnswer("/health");
+  const travels = useTimeTravel();
   return html`
     <footer class="bottom">
       <span class=${`live ${connection}`}>${connection === "live" ? "Live" : connection === "lost" ? "Not connected, trying again" : "Connecting"}</span>
       ${health && html`<span>Position ${health.position.toLocaleString("en")}</span>`}
       <${Chain} position=${health?.position} />
       ${zoneCannotBeShown && html`<span>Times are in UTC: ${sayZone(VIEWER_ZONE)} is not whole hours off it.</span>`}
-      <span class="far">${!address.as_of && html`<a ...${follow({ as_of: String(health?.position ?? 1) })}>Look back in time</a>`} <a href="schema">HTTP interface</a></span>
+      <span class="far">${travels && !address.as_of && html`<a ...${follow({ as_of: String(health?.position ?? 1) })}>Look back in time</a>`} <a href="schema">HTTP interface</a></span>
     </footer>`;
 }
 
