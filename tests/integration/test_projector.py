@@ -17,16 +17,8 @@ from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore
 from shared.events import EVENT_TYPES, encode_event
 from shared.jetstream import STREAM
-from tests.histories import (
-    append_history,
-    held,
-    held_rows,
-    history,
-    oracle,
-    overcommitting,
-    short_hours,
-    table,
-)
+from tests.histories import append_history, history
+from tests.oracle import held, held_rows, oracle, overcommitting, short_hours, table
 
 BOUND_S = 30
 
