@@ -48,8 +48,8 @@ POOL = "SELECT p.pool FROM generation g JOIN pool p ON p.generation = g.generati
 async def read_template(
     reader: Reader, pool: str, wanted: TemplateName, unknown: UnknownId, field: str = "template"
 ) -> Template:
-    """The version asked for, or the newest, of the pool's project. Raises InvalidField when there is none, but `unknown`
-    when there is no such pool."""
+    """The version asked for, or the newest, of the pool's project. Raises InvalidField when there is none, and
+    `unknown` when there is no such pool."""
     project = pool.partition(".")[0]
     record = await reader.fetchrow(ONE, project, wanted.name, wanted.version)
     if record is None:
