@@ -7,6 +7,7 @@ import contextlib
 import signal
 
 from services.projector.consumer import Projector
+from services.projector.historian import Historian
 from services.projector.indexer import Indexer
 from services.projector.monitor import monitored
 from services.projector.settings import Settings
@@ -14,7 +15,7 @@ from shared.telemetry import Telemetry
 
 
 async def serve(settings: Settings) -> None:
-    """Projects, and indexes the history, until SIGTERM or SIGINT. Raises PortTaken."""
+    """Projects, indexes the history and keeps the past, until SIGTERM or SIGINT. Raises PortTaken."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -23,7 +24,8 @@ async def serve(settings: Settings) -> None:
         settings.database_url, settings.nats_url, on_batch=telemetry.batches("fold", "a batch that was folded")
     )
     async with monitored(settings.host, settings.projector_port, telemetry, lambda: projector.position):
-        works = [projector.run(), Indexer(settings.database_url).run()]
+        historian = Historian(settings.database_url, busy=lambda: projector.catching_up)
+        works = [projector.run(), Indexer(settings.database_url).run(), historian.run()]
         tasks = [asyncio.create_task(work) for work in works]
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((*tasks, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -21,6 +21,7 @@ from shared.event_store import EventStore
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 8192
+MANY = 2048
 RETRY_DELAY_S = 0.2
 PARKED_DELAY_S = 1.0
 # What writing an event can raise that is the event's own fault, and would be again.
@@ -48,6 +49,7 @@ class Projector:
         self._database_url, self._nats_url, self._poll_s = database_url, nats_url, poll_s
         self._on_batch = on_batch
         self.position = 0
+        self.catching_up = False  # many events wait: nobody else in this process should take the loop now
 
     async def run(self) -> None:
         """Projects until it is cancelled, over lost connections."""
@@ -77,10 +79,11 @@ class Projector:
     async def _follow(self, connection: Connection, source: Source) -> None:
         """Follows the generation that is live now, until it is not, or an event of it is parked."""
         generation = await load_generation(connection)
-        self.position = generation.position
+        self.position, self.catching_up = generation.position, False
         try:
             while True:
                 stored = await source.after(generation.position, BATCH_MAX)
+                self.catching_up = len(stored) >= MANY
                 if stored:
                     began = asyncio.get_running_loop().time()
                     await apply(connection, generation, stored)
@@ -90,6 +93,7 @@ class Projector:
             log.info("projector: %s", moved)
         except Parked as parked:
             log.error("projector: %s", parked)
+            self.catching_up = False
             await asyncio.sleep(PARKED_DELAY_S)
 
 

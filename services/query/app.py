@@ -15,6 +15,7 @@ from services.query.audit_routes import Audit
 from services.query.cache import Bodies
 from services.query.catalogue_routes import Catalogue
 from services.query.database import UNREACHABLE, Database
+from services.query.diff import Diffs
 from services.query.documents import Documents
 from services.query.event_routes import Events
 from services.query.feeds import Feeds
@@ -24,6 +25,7 @@ from services.query.live import EVENTS, NOTICES
 from services.query.notices import Notices
 from services.query.openstack_routes import OpenStack
 from services.query.page import Pages, load_page
+from services.query.past import Past
 from services.query.refusals import Refusals
 from services.query.routes import Calendars, Health, Pools
 from services.query.settings import Settings
@@ -41,6 +43,7 @@ def create_app(settings: Settings) -> Litestar:
     database = Database(settings.database_url, settings.query_connections)
     positions = Positions(database, settings.visible_timeout_s)
     answers = Answers(database, Freshness(database), positions, Bodies(settings.query_cache_bytes))
+    past = Past(settings.database_url, database, settings.visible_timeout_s)
     tail = Tail(database, EVENTS, settings.subscribers_max)
     notices_tail = Tail(database, NOTICES, settings.subscribers_max)
 
@@ -61,17 +64,18 @@ def create_app(settings: Settings) -> Litestar:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with database.opened():
+        async with database.opened(), past.opened():
             yield
 
     return Litestar(
         [
             type("BoundCalendars", (Calendars,), {"answers": answers, "database": database}),
             type("BoundFits", (Fits,), {"answers": answers}),
+            type("BoundDiffs", (Diffs,), {"database": database}),
             type("BoundCatalogue", (Catalogue,), {"answers": answers}),
             type("BoundOpenStack", (OpenStack,), {"answers": answers, "database": database}),
             type("BoundPools", (Pools,), {"database": database, "positions": positions}),
-            type("BoundEvents", (Events,), {"database": database, "tail": tail}),
+            type("BoundEvents", (Events,), {"database": database, "tail": tail, "past": past}),
             type("BoundFeeds", (Feeds,), {"database": database, "positions": positions}),
             type("BoundRefusals", (Refusals,), {"database": database}),
             type("BoundWebhooks", (Webhooks,), {"database": database}),
@@ -84,7 +88,7 @@ def create_app(settings: Settings) -> Litestar:
         ],
         lifespan=[lifespan],
         before_send=[telemetry.count],
-        state=State({"end_streams": end_streams, "tail": tail}),
+        state=State({"end_streams": end_streams, "tail": tail, "past": past}),
         logging_config=None,
         exception_handlers=EXCEPTION_HANDLERS | dict.fromkeys(UNREACHABLE, unreachable),
         openapi_config=OpenAPIConfig(title="Hourbook", version="0.1.0", use_handler_docstrings=True),

@@ -11,7 +11,9 @@ from services.query.answers import Answers
 from services.query.params import checked_project, parse_dimensions, parse_grain_or_day, required
 from services.query.questions import AccountsQuestion, TemplatesQuestion, UsageQuestion
 from services.query.routes import (
+    AS_OF_PARAMETERS,
     CSV,
+    TAKES_AS_OF,
     AnyRequest,
     DimensionsText,
     GrainText,
@@ -33,6 +35,8 @@ ACCOUNT_MAX = 200
 
 class Catalogue(Controller):
     answers: ClassVar[Answers]
+    opt = TAKES_AS_OF
+    parameters = AS_OF_PARAMETERS
 
     @get("/templates")
     async def templates(

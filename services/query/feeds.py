@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -17,7 +17,18 @@ from services.query.database import Database, Reader
 from services.query.freshness import NoGeneration, Positions
 from services.query.ics import Booked, render
 from services.query.params import POOL_ID, checked_text
-from services.query.routes import AnyRequest, MinPosition, RangeText, ZoneText, refuse_unknown, respond
+from services.query.routes import (
+    AS_OF_PARAMETERS,
+    TAKES_AS_OF,
+    AnyRequest,
+    MinPosition,
+    RangeText,
+    ZoneText,
+    as_asked,
+    now_or_then,
+    refuse_unknown,
+    respond,
+)
 from shared.answer import Encoded
 from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, hour_of, instant_of, parse_range, parse_zone
@@ -45,6 +56,8 @@ class Feeds(Controller):
 
     database: ClassVar[Database]
     positions: ClassVar[Positions]
+    opt = TAKES_AS_OF
+    parameters = AS_OF_PARAMETERS
 
     @get("/projects/{feed:str}")
     async def project(
@@ -88,9 +101,10 @@ class Feeds(Controller):
         self, request: AnyRequest, kind: str, file: str, period: str | None, tz: str, min_position: int
     ) -> Encoded[bytes]:
         refuse_unknown(request, frozenset({"range", "tz", "min_position"}))
-        feed = parse_feed(kind, file, period, tz, datetime.now(UTC))
+        feed = parse_feed(kind, file, period, tz, await now_or_then(request))
         etags = request.headers.get("If-None-Match")
-        answer = await visible(self.positions, min_position, lambda: read_feed(self.database, feed, etags))
+        async with as_asked(request, self.database) as database:
+            answer = await visible(self.positions, min_position, lambda: read_feed(database, feed, etags))
         return respond(answer, CALENDAR)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, ClassVar
 
 from litestar import Controller, get
@@ -13,14 +13,17 @@ from services.query.answers import Answers
 from services.query.params import parse_pool, parse_template, required
 from services.query.questions import ConflictsQuestion, Counts, MostQuestion, NowQuestion, SlotsQuestion
 from services.query.routes import (
+    AS_OF_PARAMETERS,
     CSV,
     POOL,
+    TAKES_AS_OF,
     AnyRequest,
     MinPosition,
     RangeText,
     TemplateText,
     ZoneText,
     answered,
+    now_or_then,
     preferred,
     refuse_unknown,
 )
@@ -38,6 +41,8 @@ CountText = Annotated[str | None, QueryParameter(description="A count of this di
 
 class Fits(Controller):
     answers: ClassVar[Answers]
+    opt = TAKES_AS_OF
+    parameters = AS_OF_PARAMETERS
 
     @get("/available/now")
     async def now(
@@ -51,7 +56,8 @@ class Fits(Controller):
         text/csv: a row without a name that is what is available, and a row a template."""
         refuse_unknown(request, POOL | {"min_position"})
         field, pool = parse_pool(project, clusterid)
-        question = NowQuestion(field=field, pool=pool, csv=preferred(request, CSV), hour=hour_of(datetime.now(UTC)))
+        hour = hour_of(await now_or_then(request))
+        question = NowQuestion(field=field, pool=pool, csv=preferred(request, CSV), hour=hour)
         return await answered(self.answers, request, question, read_now, min_position)
 
     @get("/available/slots")
@@ -99,7 +105,8 @@ class Fits(Controller):
         if share is not None and field == "project":
             raise InvalidField("share", "a share is of a cluster; give a clusterid")
         question = SlotsQuestion(
-            field=field, pool=pool, csv=csv, period=parse_range(period, zone) if period is not None else year_ahead(),
+            field=field, pool=pool, csv=csv,
+            period=parse_range(period, zone) if period is not None else year_ahead(await now_or_then(request)),
             duration=parse_duration(required(duration, "duration", "a number of hours, as 72h")),
             counts=counts_of(asked) if amounts[2] else None,
             template=None if template is None else parse_template(template), count=count,
@@ -127,8 +134,8 @@ class Fits(Controller):
         return await answered(self.answers, request, question, read_conflicts, min_position)
 
 
-def year_ahead() -> Period:
-    start = next_hour(datetime.now(UTC))
+def year_ahead(now: datetime) -> Period:
+    start = next_hour(now)
     return Period(start, start + AHEAD_HOURS)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -16,14 +15,18 @@ from services.query.params import Selection, checked_cluster, parse_grain_or_day
 from services.query.questions import ClusterQuestion, ProjectSizesQuestion, QuotaQuestion, ResizesQuestion
 from services.query.render import ROW
 from services.query.routes import (
+    AS_OF_PARAMETERS,
     CSV,
     POOL,
+    TAKES_AS_OF,
     AnyRequest,
     GrainText,
     MinPosition,
     RangeText,
     ZoneText,
     answered,
+    as_asked,
+    now_or_then,
     preferred,
     refuse_unknown,
 )
@@ -55,6 +58,8 @@ class OpenStack(Controller):
 
     answers: ClassVar[Answers]
     database: ClassVar[Database]
+    opt = TAKES_AS_OF
+    parameters = AS_OF_PARAMETERS
     dependencies = {"asked": Provide(rows_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
     @get("/novaquota/allocated")
@@ -95,7 +100,7 @@ class OpenStack(Controller):
             field="id",
             pool=checked_cluster(cluster, "id"),
             csv=preferred(request, CSV),
-            hour=hour_of(datetime.now(UTC)),
+            hour=hour_of(await now_or_then(request)),
         )
         return await answered(self.answers, request, question, read_cluster, min_position)
 
@@ -117,7 +122,8 @@ class OpenStack(Controller):
         field, pool = parse_pool(asked["project"], asked["clusterid"])
         zone = parse_zone(asked["tz"])
         if asked["period"] is None and field == "clusterid" and value == "granted":
-            period = await cluster_period(self.database, pool, self.answers.positions, asked["min_position"])
+            async with as_asked(request, self.database) as database:
+                period = await cluster_period(database, pool, self.answers.positions, asked["min_position"])
         else:
             period = parse_range(required(asked["period"], "range", "two dates, as 2020-06-08,2020-06-14"), zone)
         return Selection(

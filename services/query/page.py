@@ -19,6 +19,9 @@ from litestar.params import FromPath
 from shared.answer import Encoded
 
 WEB = Path(__file__).parent / "web"
+# Nothing is painted before the styles are there, so they are one file, in this order.
+STYLES = ("tokens.css", "controls.css", "layout.css", "calendar.css", "lists.css", "../vendor/uplot.css")
+ALL_STYLES = "style/all.css"
 TYPES = {
     ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2", ".html": "text/html",
 }  # fmt: skip
@@ -49,9 +52,11 @@ class Page(NamedTuple):
 
 
 def load_page(web: Path = WEB) -> Page:
-    """Every file of a kind that a browser takes. The page names each script, so that all are fetched at once."""
+    """Every file of a kind that a browser takes. The page names each script, so that all are fetched at once, and is
+    painted before they are there: what it shows first is written in it."""
     files = {path.relative_to(web).as_posix(): path for path in sorted(web.rglob("*")) if path.suffix in TYPES}
-    contents = {name: path.read_bytes() for name, path in files.items() if path.suffix != ".html"}
+    contents = {name: path.read_bytes() for name, path in files.items() if path.suffix not in (".html", ".css")}
+    contents[ALL_STYLES] = b"".join((web / "style" / name).read_bytes() for name in STYLES)
     digest = blake2b(digest_size=9)
     for name, content in contents.items():
         digest.update(b"%b\0%d\0%b" % (name.encode(), len(content), content))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -27,6 +30,7 @@ from services.query.params import (
     parse_values,
     required,
 )
+from services.query.past import AsOf, Past
 from services.query.views.calendar import read_calendar
 from services.query.views.pools import cluster_period, read_pools, read_projects
 from shared.answer import JSON, Encoded
@@ -71,6 +75,16 @@ TemplateText = Annotated[
 PageLimit = Annotated[int, QueryParameter(ge=1, le=10_000, description="How many items a page holds at most.")]
 PageAfter = Annotated[str | None, QueryParameter(description="What the page before named as `next`.")]
 
+AS_OF = "as_of"
+# What a controller says whose reads all take as_of.
+TAKES_AS_OF: dict[str, Any] = {AS_OF: True}
+AS_OF_PARAMETERS: dict[str, Any] = {
+    AS_OF: QueryParameter(
+        name=AS_OF, annotation=str | None, default=None, required=False,
+        description="What would have been answered then: after the event at this position, or at this instant.",
+    )
+}  # fmt: skip
+
 POOL = frozenset({"project", "clusterid"})
 BLOCKS = frozenset({"range", "grain", "tz", "dimensions", "shape", "min_position"})
 PAGE = frozenset({"limit", "after"})
@@ -103,6 +117,8 @@ class Calendars(Controller):
 
     answers: ClassVar[Answers]
     database: ClassVar[Database]
+    opt = TAKES_AS_OF
+    parameters = AS_OF_PARAMETERS
     dependencies = {"asked": Provide(blocks_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
     @get("/available/select")
@@ -187,7 +203,8 @@ class Calendars(Controller):
     ) -> Encoded[bytes]:
         zone = parse_zone(asked.tz)
         if view == "sizes" and asked.period is None:
-            period = await cluster_period(self.database, pool, self.answers.positions, asked.min_position)
+            async with as_asked(request, self.database) as database:
+                period = await cluster_period(database, pool, self.answers.positions, asked.min_position)
         else:
             period = parse_range(required(asked.period, "range", "two dates, as 2020-06-08,2020-06-14"), zone)
         selection = Selection(
@@ -204,6 +221,8 @@ class Pools(Controller):
 
     database: ClassVar[Database]
     positions: ClassVar[Positions]
+    opt = TAKES_AS_OF
+    parameters = AS_OF_PARAMETERS
 
     @get("/projects")
     async def projects(
@@ -212,7 +231,8 @@ class Pools(Controller):
         """`{position, projects: [{id, parent, project, name, kind, start, end}], next}`, in the order of the ids."""
         refuse_unknown(request, PAGE | {"min_position"})
         last = checked_after(after)
-        return respond(await visible(self.positions, min_position, lambda: read_projects(self.database, last, limit)))
+        async with as_asked(request, self.database) as database:
+            return respond(await visible(self.positions, min_position, lambda: read_projects(database, last, limit)))
 
     @get("/pools")
     async def pools(
@@ -228,9 +248,10 @@ class Pools(Controller):
         refuse_unknown(request, PAGE | {"project", "min_position"})
         last = checked_after(after)
         wanted = None if project is None else checked_project(project)
-        return respond(
-            await visible(self.positions, min_position, lambda: read_pools(self.database, wanted, last, limit))
-        )
+        async with as_asked(request, self.database) as database:
+            return respond(
+                await visible(self.positions, min_position, lambda: read_pools(database, wanted, last, limit))
+            )
 
 
 class Health(Controller):
@@ -247,13 +268,50 @@ async def answered(
     answers: Answers, request: AnyRequest, question: Question, read: Reading, min_position: int
 ) -> Encoded[bytes]:
     """The answer to a question, in the form that it asks for."""
-    answer = await answers.answer(question, read, request.headers.get("If-None-Match"), min_position)
+    etags = request.headers.get("If-None-Match")
+    if (as_of := await asked_as_of(request)) is not None:
+        answer = await past_of(request).answer(question, read, as_of, etags)
+    else:
+        answer = await answers.answer(question, read, etags, min_position)
     return respond(answer, CSV if question.csv else JSON)
+
+
+def past_of(request: AnyRequest) -> Past:
+    past: Past = request.app.state.past
+    return past
+
+
+async def asked_as_of(request: AnyRequest) -> AsOf | None:
+    """The position that the answer is asked for, if any. Raises InvalidField, NotYetVisible."""
+    if not len(request.query_params) or (text := request.query_params.get(AS_OF)) is None:
+        return None
+    if "min_position" in request.query_params:
+        raise InvalidField(AS_OF, "give either as_of or min_position, not both")
+    return await past_of(request).parse(text)
+
+
+async def now_or_then(request: AnyRequest) -> datetime:
+    """What time it is for the one who asks."""
+    as_of = await asked_as_of(request)
+    return datetime.now(UTC) if as_of is None else as_of.now
+
+
+@contextlib.asynccontextmanager
+async def as_asked(request: AnyRequest, database: Database) -> AsyncIterator[Database]:
+    """The database as it is, or as it was."""
+    as_of = await asked_as_of(request)
+    if as_of is None:
+        yield database
+        return
+    async with past_of(request).reading(as_of) as reader:
+        yield reader
 
 
 def refuse_unknown(request: AnyRequest, known: frozenset[str]) -> None:
     """Raises InvalidField for a parameter that this path does not take, and for one that is given twice."""
     given = request.query_params
+    if AS_OF in request.route_handler.opt:
+        known |= {AS_OF}
     if len(given) and (wrong := sorted(set(given) - known)):
         raise InvalidField(wrong[0], f"there is no such parameter here; there are {', '.join(sorted(known)) or 'none'}")
     for name in given:

@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
+import httpx
 
+from services.projector.historian import load_past
 from services.projector.rebuild import rebuild
 from services.projector.verification import Report, prove, replay
 from services.sealer.sealer import seal
@@ -30,6 +32,7 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
     connection = await asyncpg.connect(system.postgres.url)
     history = History(connection, "long", clusters=19)
     await history.begin()
+    head = int(await connection.fetchval("SELECT position FROM event_head"))
     await history.grow(most)
     latest, signer = await latest_checkpoint(connection), Signer("hourbook", load_key(system.audit_key))
     tree = await read_tree(connection, latest.size if latest else 0)
@@ -38,6 +41,8 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
         pass
     yield Row("events sealed, from far behind", f"{(tree.size - begun) / (time.perf_counter() - began):,.0f}/s")
     await rebuild(system.postgres.url)
+    async for row in past(system, connection, head):
+        yield row
     report, keys = Report(), [verifier_of(key) for key in await read_keys(connection)]
     began = time.perf_counter()
     await prove(connection, report, [], keys, _silent)
@@ -56,6 +61,32 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
         raise RuntimeError(f"the bench's own history does not hold: {report}")
     await connection.close()
     yield await asyncio.to_thread(_exported, system.postgres.url, system.directory / "export")
+
+
+async def past(system: System, connection: asyncpg.Connection[asyncpg.Record], begun: int) -> AsyncIterator[Row]:
+    """A month by hour as of twenty positions after `begun`, each asked once."""
+    kept, began = await load_past(connection), time.perf_counter()
+    while await kept.advance(200):
+        pass
+    yield Row("events of which the past was kept", f"{kept.position / (time.perf_counter() - began):,.0f}/s")
+    month = "/available/select?project=long&range=2030-01-01,2030-01-31&grain=hour&shape=columns"
+    with system.query() as query:
+        async with httpx.AsyncClient(base_url=query.url, timeout=60) as client:
+            taken = []
+            for number in range(21):
+                began = time.perf_counter()
+                as_of = kept.position - number * (kept.position - begun) // 25
+                (await client.get(f"{month}&as_of={as_of}")).raise_for_status()
+                taken.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            (await client.get(month)).raise_for_status()
+            live = time.perf_counter() - began
+    slowest = max(taken[1:])  # the first makes its session
+    yield Row(
+        "a month by hour as of some position, over HTTP", f"{slowest * 1000:.0f} ms at most",
+        f"{live * 1000:.0f} ms: now",
+        f"{slowest / live:.1f}", "≤ 1 s",
+    )  # fmt: skip
 
 
 async def sealing_beside_appends(system: System, seconds: float) -> AsyncIterator[Row]:

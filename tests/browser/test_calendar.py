@@ -19,8 +19,10 @@ def cell_of(page: Page, words: str) -> Locator:
 
 
 def day(days: int) -> str:
+    """As the page says it: the year only where it is not this one."""
     moment = midnight(days)
-    return moment.strftime(f"%a {moment.day} %b").replace("Sep", "Sept")
+    year = "" if moment.year == midnight(0).year else f" {moment.year}"
+    return moment.strftime(f"%a {moment.day} %b").replace("Sep", "Sept") + year
 
 
 def address(project: Project, days: int = 0, **more: str) -> dict[str, str]:
@@ -100,6 +102,13 @@ def test_double_click_and_enter_look_closer(project: Project, visitor: Visitor) 
     expect(page.locator(".cell")).to_have_count(24)
 
 
+def test_where_nothing_is_granted_it_says_what_to_do_first(project: Project, visitor: Visitor) -> None:
+    page = visitor.open(pool=project.id, date="2020-06-01", **UTC)
+    expect(page.get_by_text("There are no cores in this time.")).to_be_visible()
+    page.get_by_role("link", name="grant the project some").click()
+    expect(page.get_by_role("form", name=f"Grant capacity to {project.id}")).to_be_visible()
+
+
 def test_how_many_of_a_template_fit(project: Project, visitor: Visitor) -> None:
     project.post("/templates/create", project=project.id, name="small", servers=1, cores=4, memory=16 * 1024)
     project.book("spark", midnight(3), midnight(4), cores=80)
@@ -161,4 +170,4 @@ def test_loading_it_takes_little(project: Project, visitors: Any) -> None:
     expect(page.locator(".cell").first).to_be_visible()
     painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
     assert sum(sizes) < 250_000
-    assert painted < 1000, f"{painted} ms"  # some 150 ms on an idle machine; tests share theirs
+    assert painted < 3000, f"{painted} ms"  # some 200 ms on an idle machine; tests share theirs

@@ -10,7 +10,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from services.query.app import create_app
-from services.query.page import WEB, load_page
+from services.query.page import STYLES, WEB, load_page
 from services.query.settings import Settings
 
 Client = AsyncTestClient[Litestar]
@@ -75,13 +75,15 @@ async def test_no_other_file_is_served(client: Client, path: str) -> None:
 
 
 async def test_a_changed_file_is_another_path(tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text('<link href="assets/{version}/a.css">{scripts}')
-    (tmp_path / "a.css").write_text("a {}")
+    for name in STYLES:
+        (file := (tmp_path / "style" / name).resolve()).parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("a {}")
+    (tmp_path / "index.html").write_text('<link href="assets/{version}/style/all.css">{scripts}')
     before = load_page(tmp_path)
-    (tmp_path / "a.css").write_text("b {}")
+    (tmp_path / "style" / "tokens.css").write_text("b {}")
     after = load_page(tmp_path)
     assert before.version != after.version
-    assert after.html.plain == f'<link href="assets/{after.version}/a.css">'.encode()
+    assert after.html.plain == f'<link href="assets/{after.version}/style/all.css">'.encode()
 
 
 async def test_the_page_is_no_part_of_the_interface(client: Client) -> None:

@@ -6,7 +6,7 @@ import { connect, useAnswer, useMoved, useTold } from "./live.js";
 import { sentence } from "./sentences.js";
 import { chooseTheme, useTheme } from "./theming.js";
 import { UTC, VIEWER_ZONE, sayZone } from "./time.js";
-import { AsOf } from "./views/as-of.js";
+import { AsOf, useTimeTravel } from "./views/as-of.js";
 import { Bookings } from "./views/bookings.js";
 import { Calendar } from "./views/calendar.js";
 import { Chain } from "./views/chain.js";
@@ -26,7 +26,10 @@ function Page() {
   const address = useAddress();
   const { data, problem } = useAnswer("/pools", { limit: 10_000 });
   const pools = data?.pools ?? [];
-  const pool = pools.find(({ id }) => id === address.pool) ? address.pool : pools[0]?.id ?? "";
+  // A link's pool is asked about at once; whether it is there, the list of pools says a moment later.
+  const known = !data || pools.some(({ id }) => id === address.pool);
+  const pool = known ? address.pool : pools[0]?.id ?? "";
+  const early = address.view === "calendar" && pool;
   const shown = { ...address, pool };
   const project = pool && projectOf(pool);
   const templates = useAnswer(project && "/templates", { project }).data?.templates ?? [];
@@ -41,8 +44,8 @@ function Page() {
       ${pools.length > 0 && html`<${Tree} pools=${pools} address=${shown} />`}
       <main id="main" tabindex="-1">
         ${problem ? html`<${Said} problem=${problem} />`
-          : !data ? html`<div class="waiting" aria-busy="true"></div>`
-          : !pools.length && !["setup", "history"].includes(address.view) ? html`<${Start} />`
+          : !data && !early ? html`<div class="waiting" aria-busy="true"></div>`
+          : data && !pools.length && !["setup", "history"].includes(address.view) ? html`<${Start} />`
           : html`<${View} address=${shown} pools=${pools} templates=${names} />`}
       </main>
     </div>
@@ -74,13 +77,14 @@ function Top({ address }) {
 function Bottom({ address }) {
   const { connection } = useMoved();
   const { data: health } = useAnswer("/health");
+  const travels = useTimeTravel();
   return html`
     <footer class="bottom">
       <span class=${`live ${connection}`}>${connection === "live" ? "Live" : connection === "lost" ? "Not connected, trying again" : "Connecting"}</span>
       ${health && html`<span>Position ${health.position.toLocaleString("en")}</span>`}
       <${Chain} position=${health?.position} />
       ${zoneCannotBeShown && html`<span>Times are in UTC: ${sayZone(VIEWER_ZONE)} is not whole hours off it.</span>`}
-      <span class="far">${!address.as_of && html`<a ...${follow({ as_of: String(health?.position ?? 1) })}>Look back in time</a>`} <a href="schema">HTTP interface</a></span>
+      <span class="far">${travels && !address.as_of && html`<a ...${follow({ as_of: String(health?.position ?? 1) })}>Look back in time</a>`} <a href="schema">HTTP interface</a></span>
     </footer>`;
 }
 

@@ -1,11 +1,33 @@
 // Time travel: a slider over the positions, and the calendar as it stood at any of them.
 import { go, zoneOf } from "../address.js";
+import { get } from "../api.js";
 import { html, useEffect, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
 import { sentence } from "../sentences.js";
 import { sayMoment } from "../time.js";
 
 const SETTLE_MS = 120;
+const LATER_MS = 800; // what the page needs first goes first
+
+let offered = null; // whether the interface takes `as_of`, by its own description: asked once
+
+async function asksOf() {
+  const { paths } = await get("/schema/openapi.json");
+  return paths["/available/select"].get.parameters.some(({ name }) => name === "as_of");
+}
+
+/** Whether any read can be had as it stood at a moment. */
+export function useTimeTravel() {
+  const [can, setCan] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      offered ??= asksOf().catch(() => false);
+      offered.then(setCan);
+    }, LATER_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  return can;
+}
 
 /** Above every view while the past is looked at. */
 export function AsOf({ address }) {

@@ -20,7 +20,7 @@ export function BookingPanel({ address, zone, chosen, templates }) {
   const period = chosen ?? { start: nextHour(), end: nextHour() + 24 * HOUR };
   const params = { ...poolParams(pool), range: periodText(period.start, period.end), grain: "month", ...(address.as_of ? { as_of: address.as_of } : {}) };
   const { data } = useAnswer(pool && "/bookings/select", params);
-  const open = data?.items.find(({ id }) => id === address.booking);
+  const open = data?.items.findLast(({ id }) => id === address.booking);
   return html`
     <aside class="panel" id="book" aria-label="Book">
       ${chosen && !address.as_of && html`<a class="jump" href="#book" onClick=${jump}>Book ${sayPeriod(chosen.start, chosen.end, zone)}</a>`}

@@ -25,7 +25,7 @@ export function Bookings({ address, pools }) {
   const { data, problem, old } = useAnswers(within.map(({ id }) => ["/bookings/select", { ...poolParams(id), ...range, grain: "month", limit: LIMIT }]));
   const answers = data ?? old;
   const items = (answers ?? []).flatMap((answer) => answer.items);
-  const open = items.find(({ id }) => id === address.booking);
+  const open = items.findLast(({ id }) => id === address.booking);
   const shown = { start: instant(span.first, 0, zone), end: instant(addDays(span.last, 1), 0, zone) };
   return html`
     <div class=${classes("split", !open && "alone")}>

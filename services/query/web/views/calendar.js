@@ -1,5 +1,5 @@
 // The calendar: what is free of a pool, by year, month, week or day, and beside it the way to book it.
-import { dateOf, go, zoneOf } from "../address.js";
+import { dateOf, follow, go, zoneOf } from "../address.js";
 import { poolParams } from "../api.js";
 import { GRAINS, blocksOf, grainOf, parsePeriod, periodText, question, spanOf } from "../blocks.js";
 import { DIMENSIONS, labelOf, sayCount } from "../capacity.js";
@@ -75,11 +75,19 @@ function Picture({ address, data, blocks, grain, scale, zone, span, date, chosen
         <button type="button" class="quiet small" aria-pressed=${inTable ? "true" : "false"} onClick=${() => go({ table: inTable ? "" : "calendar" }, { replace: true })}>Table</button>
       </div>
       ${over.length > 0 && html`<p class="warning" role="status"><b>Over-committed</b> in ${over.length} ${over.length === 1 ? "block" : "blocks"} of these. ${" "}<a href="?view=conflicts" onClick=${(event) => { event.preventDefault(); go({ view: "conflicts" }); }}>See the conflicts</a></p>`}
+      ${top <= 0 && !over.length && html`<${NothingThere} pool=${pool} measure=${measure} />`}
       ${inTable ? html`<${BlocksTable} blocks=${blocks} measure=${measure} zone=${zone} />`
         : scale === "year" && grain === "day" ? html`<${Year} blocks=${blocks} shared=${shared} onChoose=${choose} />`
         : html`<${HeatMap} blocks=${blocks} ...${shared} label=${pool} month=${scale === "month" ? date.slice(0, 7) : null} onChoose=${choose} />`}
     </div>
     <${Timeline} address=${address} pool=${pool} measure=${measure} span=${span} zone=${zone} scale=${scale} />`;
+}
+
+/** What to do first, where there is nothing to book. */
+function NothingThere({ pool, measure }) {
+  const what = measure.startsWith("template:") ? `None of ${measure.slice("template:".length)} fit` : `There are no ${labelOf(measure).toLowerCase()}`;
+  const [form, way] = pool.includes(".") ? ["resize", "give the cluster a size"] : ["grant", "grant the project some"];
+  return html`<p class="said note">${what} in this time. To book, first <a ...${follow({ view: "setup", form })}>${way}</a>.</p>`;
 }
 
 function Pointed({ block, measure, zone }) {

@@ -5,7 +5,7 @@ import { get, projectOf } from "../api.js";
 import { useMoved } from "../live.js";
 import { EVENT_TYPES, named, sayType, sentence } from "../sentences.js";
 import { dateIn, sayDate, sayMoment, sayClock } from "../time.js";
-import { AsOfSlider } from "./as-of.js";
+import { AsOfSlider, useTimeTravel } from "./as-of.js";
 import { Empty, Said } from "./parts.js";
 
 const PAGE = 60;
@@ -20,6 +20,7 @@ const typesOf = (kind) => EVENT_TYPES.filter((type) => kind.split(",").some((sta
 export function History({ address }) {
   const zone = zoneOf(address);
   const [filter, setFilter] = useState({ actor: "", account: "", pool: "" });
+  const travels = useTimeTravel();
   const { events, more, problem, older } = useHistory(address, filter);
   const set = (name) => (event) => setFilter({ ...filter, [name]: event.target.value.trim() });
   const days = grouped(events ?? [], ({ event }) => dateIn(Date.parse(event.at), zone));
@@ -27,7 +28,7 @@ export function History({ address }) {
     <section class="stack narrow" aria-label="History">
       <header class="bar"><h1>History</h1>
         <span class="links">${address.pool && html`<a href=${`events?project=${projectOf(address.pool)}`}>As data</a>`}</span></header>
-      <${AsOfSlider} address=${address} />
+      ${travels && html`<${AsOfSlider} address=${address} />`}
       <form class="filters" role="search" aria-label="Filter the history" onSubmit=${(event) => event.preventDefault()}>
         <label>What <select value=${address.kind} onChange=${(event) => go({ kind: event.target.value }, { replace: true })}>
           ${GROUPS.map(([kind, label]) => html`<option key=${kind} value=${kind}>${label}</option>`)}</select></label>
@@ -44,9 +45,15 @@ export function History({ address }) {
               <ol class="events">${told.map(({ position, event }) => html`
                 <li key=${position}><span class="at" title=${sayMoment(event.at, zone)}>${sayClock(Date.parse(event.at), zone)}</span>
                   <span class=${classes("what", event.lapsed && "bad")}><b>${named(event.actor)}</b> ${sentence(event, zone, { withActor: false })}</span>
-                  <a class="position" ...${follow({ view: "calendar", as_of: String(position), pool: poolOf(event) })} title="The calendar as it stood after this" aria-label=${`The calendar at position ${position}`}>${position}</a></li>`)}</ol></section>`)}
+                  <${Position} position=${position} event=${event} travels=${travels} /></li>`)}</ol></section>`)}
             ${more && html`<button type="button" onClick=${older}>Earlier</button>`}</div>`}
     </section>`;
+}
+
+/** Where an event stands; it leads to the calendar as it stood then. */
+function Position({ position, event, travels }) {
+  if (!travels) return html`<span class="position">${position}</span>`;
+  return html`<a class="position" ...${follow({ view: "calendar", as_of: String(position), pool: poolOf(event) })} title="The calendar as it stood after this" aria-label=${`The calendar at position ${position}`}>${position}</a>`;
 }
 
 const poolOf = (event) => event.pool ?? event.cluster ?? event.project;
