@@ -119,6 +119,33 @@ async def test_a_dry_run_answers_what_would_happen_and_appends_nothing(gaia: Hou
     assert (await gaia.ask(f"/bookings/{new_id()}/cancel?dry_run=true", 404))["code"] == "unknown_id"
 
 
+async def test_the_nearest_period_is_one_that_would_be_accepted(gaia: Hourbook) -> None:
+    await gaia.ask("/accounts/create", project="gaia", account="ada", limits={"duration_hours": 5})
+    refused = await gaia.book(200, "/bookings/create?dry_run=true", cores=1)
+    assert (refused["problem"]["code"], refused["nearest"]) == ("account_limit_exceeded", None)
+
+
+@pytest.mark.parametrize("name", ["evil\n", "evil\r\n", "a b", "a\x00"])
+async def test_an_id_ends_where_it_ends(gaia: Hourbook, name: str) -> None:
+    assert (await gaia.ask("/projects/create", 400, id=name, name="Evil"))["errors"][0]["field"] == "id"
+    template = {"project": "gaia", "name": name, "cores": 1}
+    assert (await gaia.ask("/templates/create", 400, **template))["errors"][0]["field"] == "name"
+    assert (await gaia.book(400, clusterid=f"gaia.{name}", cores=1))["errors"][0]["field"] == "clusterid"
+
+
+async def test_a_path_that_no_cluster_can_have_is_not_found(gaia: Hourbook) -> None:
+    for path in ("/clusters/a%00b/resize", "/magcluster/a%0Ab/resize"):
+        assert (await gaia.ask(path, 404))["code"] == "unknown_id"
+
+
+async def test_pools_lie_eight_levels_deep_at_most(gaia: Hourbook) -> None:
+    parent = "gaia"
+    for _ in range(7):
+        parent = (await gaia.ask("/clusters/create", parent=parent, name="c", cores=1, **MONTH))["id"]
+    refused = await gaia.ask("/clusters/create", 400, parent=parent, name="c", cores=1, **MONTH)
+    assert refused["errors"][0]["field"] == "parent"
+
+
 async def test_accounts_and_their_limits(gaia: Hourbook) -> None:
     limits = {"capacity": {"cores": 5}, "duration_hours": 48}
     assert (await gaia.ask("/accounts/create", project="gaia", account="ada", limits=limits))["id"] == "ada"

@@ -91,3 +91,19 @@ def test_limits_are_replaced_whole_and_checked(gaia: Project) -> None:
     assert gaia.do(SetLimits(account="ada", limits=Limits(capacity={"cores": 1}))) == []
     with pytest.raises(InvalidField, match=r"limits\.capacity"):
         gaia.do(SetLimits(account="ada", limits=Limits(capacity={"gpus": 1})))
+
+
+def test_what_only_gives_back_is_never_refused(gaia: Project) -> None:
+    booking = gaia.book(0, 10, 9)
+    limited(gaia, capacity={"cores": 2})
+    with pytest.raises(AccountLimitExceeded):
+        gaia.amend(booking, end=11)
+    gaia.amend(booking, capacity=cores(5))
+    gaia.do(CloseAccount(account="ada"))
+    gaia.amend(booking, end=9)
+    assert gaia.free(0, 10) == [95] * 9 + [100]
+
+
+def test_limits_of_more_than_a_century_are_refused(gaia: Project) -> None:
+    with pytest.raises(InvalidField, match=r"limits\.ahead_hours"):
+        limited(gaia, ahead_hours=10**30)

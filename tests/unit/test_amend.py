@@ -88,3 +88,11 @@ def test_counts_become_a_share_and_back(gaia: Project) -> None:
     gaia.amend(booking, capacity=cores(2))
     assert gaia.free(1, 5, "gaia.spark") == [4, 2, 2, 4]
     assert not gaia.state.pools["gaia.spark"].shares.cells.any()
+
+
+def test_a_dimension_that_is_left_out_stays_as_it_is(gaia: Project) -> None:
+    booking = gaia.book(2, 5, 2)
+    gaia.amend(booking, counts={"cores": 3})
+    assert gaia.state.bookings[booking].capacity == cores(3)
+    with pytest.raises(InvalidField, match="capacity"):
+        gaia.amend(booking, counts={"cores": 0})

@@ -207,3 +207,42 @@ def test_while_over_committed_what_makes_no_hour_worse_is_accepted(gaia: Project
     assert gaia.free(200, 202) == [-2, -2]
     gaia.do(CancelBooking(booking=late))
     assert gaia.free(200, 202) == [2, 2]
+
+
+def test_a_cluster_gives_back_what_is_tentative_before_anything_that_is_confirmed(gaia: Project) -> None:
+    gaia.cluster("gaia.old", 0, 1000, 5)
+    inside = gaia.book(200, 300, 5, pool="gaia.old")
+    late = gaia.book(200, 300, 6)
+    gaia.do(ResizeCluster(cluster="gaia.old", capacity=cores(7), start=T0 + 200, end=T0 + 300))
+    gaia.at(201 - BEYOND)
+    events = gaia.do(SettleConflicts())
+    assert [event.capacity for event in events if isinstance(event, ClusterResized)] == [cores(5)]
+    assert about(events, BookingLapsed) == [late]
+    assert gaia.free(200, 201, "gaia.old") == [0]
+    assert gaia.state.bookings[inside].end == T0 + 300
+
+
+def test_when_nothing_is_tentative_the_youngest_cluster_gives_way() -> None:
+    project = Project(beyond_hours=BEYOND)
+    project.grant(0, 1000, 8)
+    extra = project.grant(200, 1000, 4)
+    project.cluster("gaia.old", 200, 300, 6)
+    project.cluster("gaia.young", 200, 300, 6)
+    project.do(WithdrawGrant(grant=extra))
+    project.at(201 - BEYOND)
+    resized = [event for event in project.do(SettleConflicts()) if isinstance(event, ClusterResized)]
+    assert [(event.cluster, event.capacity) for event in resized] == [("gaia.young", cores(2))]
+
+
+def test_a_growth_that_is_given_back_is_not_tentative_any_more(gaia: Project) -> None:
+    gaia.cluster("gaia.spark", 0, 1000, 8)
+    far = {"cluster": "gaia.spark", "start": T0 + 200, "end": T0 + 300}
+    gaia.do(ResizeCluster(capacity=cores(20), **far))
+    events = gaia.do(ResizeCluster(capacity=cores(8), **far))
+    assert [event.cluster for event in events if isinstance(event, ClusterConfirmed)] == ["gaia.spark"]
+
+
+def test_nothing_is_promised_of_a_cluster_outside_its_period(gaia: Project) -> None:
+    gaia.cluster("gaia.spark", 0, 150, 8)
+    with pytest.raises(CapacityExceeded):
+        gaia.book(200, 300, 1, pool="gaia.spark")
