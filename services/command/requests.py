@@ -151,8 +151,10 @@ class AmendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class AccountRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An account that is listed has a place in paths, so there is no slash in its name."""
+
     project: Slug
-    account: Name
+    account: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f/]+$(?!\n)")]
     name: Name | None = None
     limits: Limits = Limits()
     reason: Text | None = None

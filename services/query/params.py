@@ -86,8 +86,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         return starts
 
 
-def too_many_blocks() -> InvalidField:
-    return InvalidField("grain", f"the range has more than {BLOCKS_MAX} blocks; ask for longer blocks or fewer hours")
+def too_many_blocks(most: int = BLOCKS_MAX) -> InvalidField:
+    return InvalidField("grain", f"the range has more than {most} blocks; ask for longer blocks or fewer hours")
 
 
 def unknown_pool(field: str, pool: str) -> UnknownId:

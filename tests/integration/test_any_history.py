@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from services.projector.tables import load_generation, prepare, write_batch
 from shared.events import encode_event
 from tests.backends import Postgres, make_database
-from tests.histories import history, oracle, table
+from tests.histories import history
+from tests.oracle import oracle, table
 
 
 @given(chance=st.randoms(use_true_random=False), length=st.integers(2, 60), batch=st.integers(1, 20))

@@ -52,7 +52,7 @@ async def read_usage(database: Database, question: UsageQuestion) -> Read:
     each dimension the resource-hours, the sum over the hours of the block."""
     starts = block_starts(question.period, question.grain, parse_zone(question.zone))
     if len(starts) > BLOCKS_MAX:
-        raise too_many_blocks()
+        raise too_many_blocks(BLOCKS_MAX)
     async with database.snapshot() as snapshot:
         position, version = await _version(snapshot, question)
         used = await _counted(snapshot, version.generation, question)

@@ -118,8 +118,11 @@ LEFT JOIN LATERAL (
             sum(a.granted_memory)::bigint AS memory
         FROM pool m
         JOIN availability_hour a ON a.generation = m.generation AND a.pool = m.pool AND a.hour >= $2 AND a.hour < $3
-        LEFT JOIN pool above ON above.generation = m.generation AND above.pool = m.parent
-        WHERE m.generation = g.generation AND m.project = $1 AND m.kind = 'magnum' AND above.kind <> 'magnum'
+        WHERE m.generation = g.generation AND m.project = $1 AND m.kind = 'magnum' AND NOT EXISTS (
+            SELECT FROM pool above
+            WHERE above.generation = m.generation AND above.project = $1 AND above.kind = 'magnum'
+                AND starts_with(m.id, above.id || '.')
+        )
         GROUP BY a.hour
     ) s
 ) h ON true
