@@ -74,7 +74,7 @@ def parse_instant(text: str, field: str, zone: ZoneInfo, *, is_end: bool = False
     """The hour that `text` names. Raises InvalidField, which says what would be right."""
     if DATE.fullmatch(text):
         day = _read_date(text, field)
-        hour = _midnight(day, zone, field) if not is_end else _midnight(_day_after(day, field), zone, field)
+        hour = _midnight(day, zone) if not is_end else _midnight(_day_after(day, field), zone)
     elif match := INSTANT.fullmatch(text):
         if match.group(3) is None:
             raise InvalidField(field, f"{text!r} has no offset; end it with Z or an offset such as +01:00")
@@ -97,6 +97,8 @@ def parse_period(start: str, end: str, zone: ZoneInfo, *, fields: tuple[str, str
 @lru_cache(maxsize=4096)  # many bookings begin and end alike
 def _parse_period(start: str, end: str, zone: ZoneInfo, fields: tuple[str, str]) -> Period:
     period = Period(parse_instant(start, fields[0], zone), parse_instant(end, fields[1], zone, is_end=True))
+    for hour in period:
+        _check_offset(instant_of(hour).astimezone(zone))
     return checked_period(period, fields[1])
 
 
@@ -137,7 +139,7 @@ def block_starts(period: Period, grain: str | int, zone: ZoneInfo) -> list[int]:
         return list(range(period.start, period.end, grain))
     starts = [period.start]
     for day in _boundaries(period, grain, zone):
-        hour = _midnight(day, zone, "tz")
+        hour = _midnight(day, zone)
         if hour >= period.end:
             break
         if hour > starts[-1]:
@@ -150,9 +152,9 @@ def months_of(period: Period) -> list[Period]:
     utc = ZoneInfo("UTC")
     day = instant_of(period.start).date().replace(day=1)
     months = []
-    while (start := _midnight(day, utc, "tz")) < period.end:
+    while (start := _midnight(day, utc)) < period.end:
         day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
-        months.append(Period(start, _midnight(day, utc, "tz")))
+        months.append(Period(start, _midnight(day, utc)))
     return months
 
 
@@ -170,13 +172,19 @@ def _boundaries(period: Period, grain: str, zone: ZoneInfo) -> Iterator[date]:
             day += timedelta(days=7 if grain == "week" else 1)
 
 
-def _midnight(day: date, zone: ZoneInfo, field: str) -> int:
+def _midnight(day: date, zone: ZoneInfo) -> int:
     """The first hour of a local day, also where the clocks skip midnight."""
     local = datetime(day.year, day.month, day.day, tzinfo=zone)
-    hour, rest = divmod(local - EPOCH, ONE_HOUR)
-    if rest:
-        raise InvalidField(field, f"the offset of {zone.key} on {day} is not a whole hour; give a zone whose offset is")
-    return hour
+    _check_offset(local)
+    return hour_of(local)
+
+
+def _check_offset(local: datetime) -> None:
+    """Raises InvalidField where the zone's clocks do not strike with UTC's."""
+    offset = local.utcoffset()
+    if offset is not None and offset % ONE_HOUR:
+        said = f"the offset of {local.tzinfo} on {local:%Y-%m-%d} is not a whole hour; give a zone whose offset is"
+        raise InvalidField("tz", said)
 
 
 def _day_after(day: date, field: str) -> date:

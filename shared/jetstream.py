@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from urllib.parse import quote
 from uuid import uuid4
 
 import msgspec
@@ -52,13 +54,19 @@ async def ensure_stream(context: JetStreamContext) -> int:
 
 def cloud_event(event: Stored) -> tuple[str, dict[str, str]]:
     """An event's subject and its CloudEvents headers (NATS binding, binary mode); the body is its stored bytes."""
-    subject = f"{SUBJECT}.{event.stream}.{event.type}"
+    subject = subject_of(event.stream, event.type)
     headers = {
         "ce-specversion": "1.0", "ce-id": str(event.position), "ce-source": "/hourbook", "ce-type": event.type,
-        "ce-subject": event.stream, "ce-sequence": f"{event.position:0{SEQUENCE_DIGITS}}",
+        "ce-subject": quote(event.stream, safe=""), "ce-sequence": f"{event.position:0{SEQUENCE_DIGITS}}",
         "ce-streamversion": str(event.version), "content-type": "application/json",
     }  # fmt: skip
     return subject, headers
+
+
+@lru_cache(maxsize=4096)
+def subject_of(stream: str, event_type: str) -> str:
+    """A project's id is a slug; should a stored one not be, it must not be able to break the protocol."""
+    return f"{SUBJECT}.{quote(stream, safe='').replace('.', '%2E')}.{event_type}"
 
 
 async def publish_batch(

@@ -98,7 +98,7 @@ def frozen(state: ProjectState) -> Any:
             pool.parent,
             pool.period,
             *map(cells, (pool.size, pool.free, pool.shares, pool.growth)),
-            pool.growth_order,
+            pool.order,
         )
         for name, pool in state.pools.items()
     }

@@ -13,7 +13,7 @@ from services.projector.rebuild import rebuild
 from shared.event_store import EventStore
 from shared.events import decode_event
 from shared.jetstream import STREAM
-from tests.histories import oracle, table
+from tests.oracle import oracle, table
 from tests.system import System
 
 BOUND_S = 60.0

@@ -64,11 +64,21 @@ class Clock:
         hour = hour_of(self._now())
         for project, settled in list(self._settled.items()):
             if settled < hour:
-                context = Context(command=self._new_id(), actor=ACTOR, at=self._now(), reason=REASON)
-                answer = await self._handler.submit(project, SettleConflicts(), context)
-                self._settled[project] = hour
-                if answer.decided:
-                    log.info("clock: %s was over-committed: %d events", project, len(answer.decided))
+                try:
+                    await self._settle(project)
+                except Exception as error:  # one project's trouble is not the others'; the next poll tries again
+                    log.warning("clock: %s: %s: %s", project, type(error).__name__, error)
+                else:
+                    self._settled[project] = hour
+
+    async def _settle(self, project: str) -> None:
+        """Until there is nothing left to settle: a command settles so much at most."""
+        while True:
+            context = Context(command=self._new_id(), actor=ACTOR, at=self._now(), reason=REASON)
+            answer = await self._handler.submit(project, SettleConflicts(), context)
+            if not answer.decided:
+                return
+            log.info("clock: %s was over-committed: %d events", project, len(answer.decided))
 
     async def _look(self) -> None:
         """Finds the projects with a policy that are new since the last look."""

@@ -20,7 +20,7 @@ import msgspec
 from services.command.domain import Command, ProjectState, decide, evolve, nearest
 from services.command.domain.commands import Context
 from services.command.snapshots import load_snapshot, save_snapshot, size_of, worth_saving
-from shared.errors import HourbookError, Refused, UnknownId
+from shared.errors import CapacityExceeded, HourbookError, OutsidePeriod, Refused, UnknownId
 from shared.event_store import EventStore, Pending, Stored
 from shared.events import decode_event, encode_event
 from shared.hours import Period
@@ -36,6 +36,7 @@ LOST = (
 )
 RECONNECT_DELAY_S = 0.1
 CONTENDED_S = 5.0
+LOOKUPS_MAX = 8
 
 
 class QueueFull(HourbookError):
@@ -136,6 +137,7 @@ class CommandHandler:
         self._store: EventStore | None = None
         self._on_append, self._on_batch = on_append or (lambda: None), on_batch
         self._on_refusal = on_refusal or (lambda *_: None)
+        self._lookups = asyncio.Semaphore(LOOKUPS_MAX)
         self.head = 0
 
     async def submit(
@@ -169,15 +171,19 @@ class CommandHandler:
         return len(self._waiting)
 
     async def project_of(self, entity: UUID, field: str, kind: str) -> str:
-        """The project of a grant or booking. Raises UnknownId."""
+        """The project of a grant or booking. Raises UnknownId, and StoreUnavailable when nobody can say."""
         for project, state in self._states.items():
             if entity in state.bookings or entity in state.grants:
                 return project
-        connection = await asyncpg.connect(self._database_url)
         try:
-            stream = await EventStore(connection).stream_of(entity)
-        finally:
-            await connection.close()
+            async with self._lookups, asyncio.timeout(self._patience_s):
+                connection = await asyncpg.connect(self._database_url)
+                try:
+                    stream = await EventStore(connection).stream_of(entity)
+                finally:
+                    connection.terminate()
+        except (*LOST, asyncpg.PostgresError, TimeoutError) as lost:
+            raise StoreUnavailable(f"the event store did not answer: {lost or type(lost).__name__}") from None
         if stream is None:
             raise UnknownId(field, kind, str(entity))
         return stream
@@ -344,7 +350,10 @@ class CommandHandler:
     def _bound_memory(self, touched: set[str]) -> None:
         """Forgets the projects that were used longest ago, as long as there are too many or they hold too much."""
         for project in touched & self._states.keys():
-            self._sizes[project] = size_of(self._states[project])
+            if self._states[project].version:
+                self._sizes[project] = size_of(self._states[project])
+            else:  # it does not exist, and must not take the place of one that does
+                del self._states[project]
         while len(self._states) > 1 and (
             len(self._states) > self.projects_max
             or sum(self._sizes.get(project, 0) for project in self._states) > self.state_bytes_max
@@ -391,7 +400,9 @@ def _preview(state: ProjectState, submitted: Submitted) -> Answer:
     try:
         events = decide(state, submitted.project, submitted.command, submitted.context)
     except HourbookError as refusal:
-        near = nearest(state, submitted.command, submitted.context)
+        near = None
+        if isinstance(refusal, CapacityExceeded | OutsidePeriod):
+            near = nearest(state, submitted.project, submitted.command, submitted.context)
         return Answer(0, state.version, [], refusal=refusal, nearest=near)
     return Answer(0, state.version, [encode_event(event) for event in events])
 

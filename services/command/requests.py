@@ -8,18 +8,22 @@ from typing import Annotated, Literal
 import msgspec
 
 from services.command.domain import LayoutChange, TemplateCount
-from shared.capacity import COUNT_MAX, WHOLE, Capacity, Count
+from shared.capacity import COUNT_MAX, DIMENSIONS, WHOLE, Capacity, Count
 from shared.errors import InvalidField
 from shared.events import Limits, Policy
 
-SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
+# Python's $ matches before a last newline too; (?!\n) sees to it that there is none.
+SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)"
 Slug = Annotated[str, msgspec.Meta(pattern=SLUG)]
 # PostgreSQL's text has no NUL: an event that holds one could not be projected. Nor is any other control character text.
-PLAIN = r"^[^\x00-\x08\x0b-\x1f\x7f]+$"
+PLAIN = r"^[^\x00-\x08\x0b-\x1f\x7f]+$"  # a reason may have lines
+NAME = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=PLAIN)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NAME)]
 RuleText = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=PLAIN)]
-TemplateName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-PoolId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}$")]
+TemplateName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$(?!\n)")]
+POOL_ID = r"^[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}$(?!\n)"
+PoolId = Annotated[str, msgspec.Meta(pattern=POOL_ID)]
 Nodes = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 PERCENT = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?%", re.ASCII)
 
@@ -28,7 +32,7 @@ class ProjectRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """`overcommit`: "never", or how many hours off an hour must be to be promised more than it has."""
 
     id: Slug
-    name: Text
+    name: Name
     overcommit: Policy = "never"
     reason: Text | None = None
 
@@ -55,7 +59,7 @@ class GrantRequest(CapacityRequest, frozen=True, kw_only=True, forbid_unknown_fi
     project: Slug
     startdate: str
     enddate: str
-    source: Text | None = None
+    source: Name | None = None
     tz: str = "UTC"
 
 
@@ -66,7 +70,7 @@ class ClusterRequest(CapacityRequest, frozen=True, kw_only=True, forbid_unknown_
     startdate: str
     enddate: str
     name: Slug | None = None
-    kind: Text = "cluster"
+    kind: Name = "cluster"
     overcommit: Policy | None = None
     tz: str = "UTC"
 
@@ -95,12 +99,7 @@ class AmountRequest(CapacityRequest, frozen=True, kw_only=True, forbid_unknown_f
         ways = [self.template is not None, self.share is not None, bool(self.capacity())]
         if sum(ways) > 1 and not (self.share is not None and self.template is None):
             raise InvalidField("template", "give one of counts, a template and a share, not two of them")
-        if self.template is None:
-            if self.count != 1 or self.template_version is not None:
-                field = "count" if self.count != 1 else "template_version"
-                raise InvalidField(field, "it belongs to a template; name one")
-            return None
-        return TemplateCount(name=self.template, count=self.count, version=self.template_version)
+        return template_count(self)
 
 
 class BookingRequest(AmountRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,7 +108,7 @@ class BookingRequest(AmountRequest, frozen=True, kw_only=True, forbid_unknown_fi
     `rrule` (RFC 5545) repeats it in the local time of `tz`; `skip` leaves out the occurrences that do not fit.
     """
 
-    account: Text
+    account: Name
     startdate: str
     enddate: str
     project: Slug | None = None
@@ -120,18 +119,41 @@ class BookingRequest(AmountRequest, frozen=True, kw_only=True, forbid_unknown_fi
     skip: bool = False
 
 
-class AmendRequest(AmountRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is left out stays as it is."""
+class AmendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is left out stays as it is. At most one of counts, a `template` and a `share`."""
 
+    servers: Count | None = None
+    cores: Count | None = None
+    memory: Count | None = None
+    tempdisc: Count | None = None
+    userdisc: Count | None = None
+    datadisc: Count | None = None
+    template: TemplateName | None = None
+    count: Annotated[int, msgspec.Meta(ge=1, le=COUNT_MAX)] = 1
+    template_version: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    share: str | int | None = None
     startdate: str | None = None
     enddate: str | None = None
     tz: str = "UTC"
+    reason: Text | None = None
+
+    def counts(self) -> dict[str, int]:
+        """The counts that are given, zeros among them."""
+        given = {dimension: getattr(self, dimension) for dimension in DIMENSIONS}
+        return {dimension: count for dimension, count in given.items() if count is not None}
+
+    def wanted(self) -> TemplateCount | None:
+        """The template asked for. Raises InvalidField when something else is asked for too, or only half of it."""
+        if sum((self.template is not None, self.share is not None, bool(self.counts()))) > 1:
+            field = "template" if self.template is not None else "share"
+            raise InvalidField(field, "give one of counts, a template and a share, not two of them")
+        return template_count(self)
 
 
 class AccountRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     project: Slug
-    account: Text
-    name: Text | None = None
+    account: Name
+    name: Name | None = None
     limits: Limits = Limits()
     reason: Text | None = None
 
@@ -196,6 +218,16 @@ class MagnumResizeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 class FailedRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     error: Annotated[str, msgspec.Meta(min_length=1, max_length=2000, pattern=PLAIN)]
     reason: Text | None = None
+
+
+def template_count(data: AmountRequest | AmendRequest) -> TemplateCount | None:
+    """The template of a request, if there is one. Raises InvalidField for a count of none."""
+    if data.template is None:
+        if data.count != 1 or data.template_version is not None:
+            field = "count" if data.count != 1 else "template_version"
+            raise InvalidField(field, "it belongs to a template; name one")
+        return None
+    return TemplateCount(name=data.template, count=data.count, version=data.template_version)
 
 
 def basis_points(share: str | int) -> int:

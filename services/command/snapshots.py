@@ -24,7 +24,7 @@ from shared.timeline import Timeline
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
-FORMAT = 2
+FORMAT = 3
 TAIL_MIN = 1000  # a shorter replay is not worth a snapshot
 TAIL_SHARE = 0.1
 
@@ -44,7 +44,7 @@ class SavedPool(msgspec.Struct, array_like=True, frozen=True):
     beyond_hours: int | None
     layout: Layout | None
     growth: SavedTimeline | None
-    growth_order: int
+    order: int
 
 
 class SavedAccount(msgspec.Struct, array_like=True, frozen=True):
@@ -86,7 +86,7 @@ def encode_state(state: ProjectState) -> bytes:
     pools = {
         name: SavedPool(
             pool.parent, pool.period, _saved(pool.size), _saved(pool.free), _saved(pool.shares), pool.beyond_hours,
-            pool.layout, None if pool.growth is None else _saved(pool.growth), pool.growth_order,
+            pool.layout, None if pool.growth is None else _saved(pool.growth), pool.order,
         )
         for name, pool in state.pools.items()
     }  # fmt: skip
@@ -161,7 +161,11 @@ def size_of(state: ProjectState) -> int:
     cells = sum(
         pool.size.cells.nbytes + pool.free.cells.nbytes + pool.shares.cells.nbytes for pool in state.pools.values()
     )
-    held = sum(account.held.cells.nbytes for account in state.accounts.values())
+    held = sum(
+        timeline.cells.nbytes
+        for account in state.accounts.values()
+        for timeline in (account.held, *account.shares.values())
+    )
     return cells + held + 1000 * len(state.pools) + 400 * (len(state.grants) + len(state.bookings))
 
 
@@ -177,7 +181,7 @@ def _timeline(saved: SavedTimeline) -> Timeline:
 def _pool(saved: SavedPool) -> Pool:
     return Pool(
         saved.parent, saved.period, _timeline(saved.size), _timeline(saved.free), _timeline(saved.shares),
-        saved.beyond_hours, saved.layout, None if saved.growth is None else _timeline(saved.growth), saved.growth_order,
+        saved.beyond_hours, saved.layout, None if saved.growth is None else _timeline(saved.growth), saved.order,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import struct
 from collections.abc import Callable, Sequence
 
 import asyncpg
@@ -23,8 +24,11 @@ BATCH_MAX = 8192
 MANY = 2048
 RETRY_DELAY_S = 0.2
 PARKED_DELAY_S = 1.0
-UNAPPLICABLE = (msgspec.MsgspecError, KeyError, ValueError, OverflowError, AssertionError, asyncpg.DataError,
-                asyncpg.IntegrityConstraintViolationError)  # fmt: skip
+# What writing an event can raise that is the event's own fault, and would be again.
+UNAPPLICABLE = (
+    msgspec.MsgspecError, struct.error, KeyError, IndexError, ValueError, TypeError, OverflowError,
+    AssertionError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError,
+)  # fmt: skip
 
 
 class Parked(Exception):

@@ -56,6 +56,7 @@ async def rebuild(database_url: str, progress: Callable[[int, int], None] = lamb
         await _fill(connection, reader, generation, progress)
         rebuilt = await _switch(connection, generation, began)
         made = None
+        await connection.execute(RELEASE)  # so that the next need not wait until the server sees that we have gone
         return rebuilt
     finally:
         if made is not None and not connection.is_closed():
@@ -65,6 +66,7 @@ async def rebuild(database_url: str, progress: Callable[[int, int], None] = lamb
 
 
 ALONE = "SELECT pg_try_advisory_lock(7310579630513578617)"
+RELEASE = "SELECT pg_advisory_unlock(7310579630513578617)"
 LEFT_OVER = "SELECT generation FROM generation WHERE NOT live"
 
 

@@ -8,6 +8,7 @@ from shared.capacity import COUNT_MAX, WHOLE
 from shared.errors import InvalidField
 from shared.hours import HOURS_GRAIN, PERIOD_HOURS_MAX
 
+COUNT_DIGITS = len(str(COUNT_MAX))
 PERCENT = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?%", re.ASCII)
 
 
@@ -20,9 +21,11 @@ def parse_duration(text: str) -> int:
 
 
 def parse_count(text: str, field: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text[:20]) > COUNT_MAX:
-        raise InvalidField(field, f"{text!r} is not a whole number from 0 to {COUNT_MAX}")
-    return int(text)
+    """Zeros in front mean nothing, however many there are."""
+    digits = text.lstrip("0") or text[:1]
+    if not digits.isascii() or not digits.isdigit() or len(digits) > COUNT_DIGITS or int(digits) > COUNT_MAX:
+        raise InvalidField(field, f"{text[:30]!r} is not a whole number from 0 to {COUNT_MAX}")
+    return int(digits)
 
 
 def parse_share(text: str) -> int:

@@ -67,12 +67,16 @@ class Answers:
             if version is None:
                 raise question.unknown()
             etag = etag_of(question, version)
-            if etags is not None and matches(etags, etag):
+            known = body is not None and body.version == version
+            if etags is not None and matches(etags, etag) and (known or not is_any(etags)):
                 return Answer(position, None, etag)
-            if body is not None and body.version == version:
+            if body is not None and known:
                 return Answer(position, body.at(position), etag, body.following)
-        position, body = await self._read_together(question, read)
-        return Answer(position, body.at(position), etag_of(question, body.version), body.following)
+        position, body = await self._read_together(question, read)  # which finds out whether there is an answer at all
+        etag = etag_of(question, body.version)
+        if etags is not None and is_any(etags):
+            return Answer(position, None, etag)
+        return Answer(position, body.at(position), etag, body.following)
 
     async def _read_together(self, question: Question, read: Reading) -> Read:
         """One read at a time of one answer. Who comes while it is under way shares the next, which sees all that was
@@ -103,7 +107,12 @@ def etag_of(question: Question, version: Version) -> str:
 def matches(etags: str, etag: str) -> bool:
     """Whether If-None-Match names the answer, compared weakly as RFC 9110 has it."""
     opaque = etag.removeprefix("W/")
-    return any(given.strip().removeprefix("W/") in ("*", opaque) for given in etags.split(","))
+    return is_any(etags) or any(given.strip().removeprefix("W/") == opaque for given in etags.split(","))
+
+
+def is_any(etags: str) -> bool:
+    """Whether If-None-Match names whatever there is, which says nothing of there being anything."""
+    return etags.strip() == "*"
 
 
 async def visible(positions: Positions, min_position: int, read: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -52,7 +52,8 @@ class Fits(Controller):
         clusterid: FromQuery[str | None] = None,
         min_position: MinPosition = 0,
     ) -> Encoded[bytes]:
-        """What is available in the hour that is running, and how many of the newest version of each template fit."""
+        """What is available in the hour that is running, and how many of the newest version of each template fit. As
+        text/csv: a row without a name that is what is available, and a row a template."""
         refuse_unknown(request, POOL | {"min_position"})
         field, pool = parse_pool(project, clusterid)
         hour = hour_of(await now_or_then(request))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
@@ -40,6 +41,7 @@ AnyRequest = Request[Any, Any, Any]
 
 POSITION_MAX = 2**63 - 1
 CSV = "text/csv"
+REFUSED = re.compile(r";\s*q=0(\.0*)?\s*(;|$)", re.IGNORECASE)  # a weight of nothing says: not this one
 
 RangeText = Annotated[
     str | None,
@@ -325,9 +327,16 @@ def checked_after(after: str | None) -> str:
 
 
 def preferred(request: AnyRequest, media_type: str) -> bool:
-    """Whether the client would rather have `media_type` than JSON; JSON is what it gets when it wants neither."""
+    """Whether the client would rather have `media_type` than JSON; JSON is what it gets when it wants neither, and when
+    nobody can tell what it wants."""
     accept = request.headers.get("Accept", "")
-    return media_type in accept and Accept(accept).best_match([JSON, media_type]) == media_type
+    if media_type not in accept:
+        return False
+    try:
+        wanted = ",".join(one for one in accept.split(",") if not REFUSED.search(one))
+        return Accept(wanted).best_match([JSON, media_type]) == media_type
+    except (ValueError, OverflowError):  # of a weight such as 1e999, which is no number of RFC 9110's
+        return False
 
 
 def respond(answer: Answer, media_type: str = JSON) -> Encoded[bytes]:

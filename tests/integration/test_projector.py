@@ -6,27 +6,23 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
+import msgspec
 import nats
 import pytest
 
+from services.command.domain import CreateTemplate, TemplateCount
 from services.command.relay import Relay
 from services.projector.consumer import Parked, Projector, apply
 from services.projector.rebuild import AlreadyRebuilding, rebuild
 from services.projector.tables import Moved, load_generation, prepare, write_batch
+from shared.capacity import COUNT_MAX
 from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore
-from shared.events import EVENT_TYPES, encode_event
+from shared.events import EVENT_TYPES, BookingCreated, FromTemplate, encode_event
 from shared.jetstream import STREAM
-from tests.histories import (
-    append_history,
-    held,
-    held_rows,
-    history,
-    oracle,
-    overcommitting,
-    short_hours,
-    table,
-)
+from tests.histories import append_history, history
+from tests.oracle import held, held_rows, oracle, overcommitting, short_hours, table
+from tests.project import Project, cores
 
 BOUND_S = 30
 
@@ -154,6 +150,33 @@ async def test_an_event_that_cannot_be_applied_is_found_and_stops_the_generation
     assert (row["position"], row["parked_position"]) == (63, 64)
     assert "NobodyKnows" in row["parked_error"]
     assert await table(store.connection) == await oracle(store.connection, events[:63])
+
+
+async def test_a_number_that_a_row_does_not_hold_stops_the_generation_and_not_the_projector(store: EventStore) -> None:
+    project = booked_of_a_template(count=1)
+    project.book(20, 21, 1)
+    *events, created, last = project.history
+    assert isinstance(created, BookingCreated)
+    wrong = msgspec.structs.replace(created, template=FromTemplate(name="one", version=2**40, count=1))
+    stored = [encode_event(one) for one in (*events, wrong, last)]
+    generation = await load_generation(store.connection)
+    with pytest.raises(Parked, match=f"position {len(stored) - 1}"):
+        await apply(store.connection, generation, stored)
+    assert await store.connection.fetchval("SELECT position FROM generation") == len(stored) - 2
+
+
+async def test_a_booking_may_be_of_a_template_as_often_as_an_amount_allows(store: EventStore) -> None:
+    events = booked_of_a_template(count=COUNT_MAX).history
+    await apply(store.connection, await load_generation(store.connection), [encode_event(one) for one in events])
+    assert await store.connection.fetchval("SELECT template_count FROM live_booking") == COUNT_MAX
+
+
+def booked_of_a_template(count: int) -> Project:
+    project = Project()
+    project.grant(0, 30, COUNT_MAX)
+    project.do(CreateTemplate(template="one", capacity=cores(1)))
+    project.book(0, 10, template=TemplateCount(name="one", count=count))
+    return project
 
 
 async def test_a_rebuild_gives_the_same_rows_and_mends_a_table_that_was_tampered_with(

@@ -167,7 +167,11 @@ async def test_what_fits_now(shown: Shown) -> None:
     now = await shown.get("/available/now", project="gaia")
     assert (now["available"]["cores"], now["available"]["memory"]) == (5, 6)
     assert [(one["name"], one["version"], one["fits"]) for one in now["templates"]] == [("small", 1, 2), ("tiny", 1, 5)]
-    assert [row["fits"] for row in await shown.table("/available/now", project="gaia")] == ["2", "5"]
+    rows = await shown.table("/available/now", project="gaia")
+    assert [(row["name"], row["cores"], row["fits"]) for row in rows] == [
+        ("", "5", ""), ("small", "2", "2"), ("tiny", "1", "5"),
+    ]  # fmt: skip
+    assert {row["hour"] for row in rows} == {now["hour"]}
     assert await shown.problem("/available/now", clusterid="gaia.none") == (404, "clusterid")
 
 
@@ -221,6 +225,22 @@ async def test_slots_of_a_share_are_where_the_cluster_is_and_has_it(shown: Shown
 )
 async def test_a_bad_search_is_told_which_field(shown: Shown, query: dict[str, str], field: str) -> None:
     assert await shown.problem("/available/slots", project="gaia", **query) == (400, field)
+
+
+async def test_who_asks_for_a_template_of_a_pool_that_is_not_there_is_told_of_the_pool(shown: Shown) -> None:
+    for query in ({"template": "small", "duration": "2h", "range": EIGHT}, {"most": "small", "range": EIGHT}):
+        assert await shown.problem("/available/slots", project="none", **query) == (404, "project")
+        assert await shown.problem("/available/slots", clusterid="gaia.none", **query) == (404, "clusterid")
+
+
+async def test_a_count_may_begin_with_zeros_and_nothing_is_too_long_to_be_refused(shown: Shown) -> None:
+    shown.project.grant(0, 8, 4)
+    query = {"project": "gaia", "range": EIGHT, "duration": "2h"}
+    for cores in ("4", "0" * 30 + "4"):
+        assert len((await shown.get("/available/slots", cores=cores, **query))["slots"]) == 7
+    for cores in ("0" * 30 + "9" * 30, "9" * 4000, "1000000000001", "²", "0" * 30):
+        field = "capacity" if cores.strip("0") == "" else "cores"
+        assert await shown.problem("/available/slots", cores=cores, **query) == (400, field)
 
 
 async def test_a_bad_share_of_a_cluster(shown: Shown) -> None:
@@ -397,6 +417,8 @@ async def test_a_nova_quota_as_the_notes_list_it(shown: Shown) -> None:
     assert (await shown.get(f"/novaquota/{quota}"))["enddate"] == at(6)
     for other in (uuid4(), "x"):
         assert await shown.problem(f"/novaquota/{other}") == (404, "id")
+        assert await shown.problem(f"/novaquota/{other}", headers={"If-None-Match": "*"}) == (404, "id")
+    assert (await shown.ask(f"/novaquota/{quota}", headers={"If-None-Match": "*"})).status_code == 304
     assert await shown.problem("/novaquota/allocated", range=DAY) == (400, "project")
 
 

@@ -13,8 +13,9 @@ from services.query.app import create_app
 from services.query.settings import Settings
 from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore
-from tests.histories import append_history, history, oracle, table
+from tests.histories import append_history, history
 from tests.listening import listening
+from tests.oracle import oracle, table
 
 BOUND_S = 30
 QUESTION = "/available/select?project=project-0&range=2030-01-01,2030-01-10&grain=hour"

@@ -206,7 +206,7 @@ def taken(state: ProjectState, pool_id: str, start: int, end: int, *, until: int
     for child in state.pools.values():
         if child.parent == pool_id:
             cells += child.size.read(start, end)
-            if until is not None and child.growth is not None and child.growth_order > until:
+            if until is not None and child.growth is not None and child.order > until:
                 cells -= child.growth.read(start, end)
     return cells
 
@@ -234,7 +234,7 @@ def check_nearest(project: Project, command: Command) -> None:
     """Where it says that a booking would fit, it does; a booking that may be moved there is not refused for room."""
     if not isinstance(command, CreateBooking):
         return
-    near = nearest(project.state, command, project.context())
+    near = nearest(project.state, "gaia", command, project.context())
     if near is None:
         return
     moved = CreateBooking(

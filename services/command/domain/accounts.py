@@ -14,6 +14,8 @@ from shared.errors import AccountLimitExceeded, AlreadyExists, InvalidField, Ref
 from shared.events import AccountClosed, AccountCreated, AccountLimitsSet, Event, Limits
 from shared.hours import Period, hour_of, iso, months_of
 
+HOURS_MAX = 876_600
+
 
 def create_account(state: ProjectState, project: str, command: CreateAccount, context: Context) -> list[Event]:
     _check_limits(command.limits)
@@ -40,7 +42,7 @@ def close_account(state: ProjectState, project: str, command: CloseAccount, cont
 def check_account(state: ProjectState, booking: Booking, context: Context, released: Booking | None = None) -> None:
     """Whether the account may hold `booking`, giving back `released`. Raises Refused, or UnknownId for an account that
     the project does not list, if it lists any."""
-    if not state.accounts:
+    if not state.accounts or (released is not None and _no_more(booking, released)):
         return
     account = state.accounts.get(booking.account)
     if account is None:
@@ -59,6 +61,12 @@ def check_account(state: ProjectState, booking: Booking, context: Context, relea
     if limits.monthly_hours:
         for month in months_of(Period(booking.start, booking.end)):
             _check_month(booking, limits.monthly_hours, month, _held_after(state, account, booking, released, month))
+
+
+def _no_more(booking: Booking, released: Booking) -> bool:
+    """Whether `booking` takes in no hour more than `released`: what only gives back is never refused."""
+    fewer = all(new <= old for new, old in zip(booking.capacity.counts(), released.capacity.counts(), strict=True))
+    return booking.start >= released.start and booking.end <= released.end and fewer and booking.share <= released.share
 
 
 def _check_held(booking: Booking, limits: dict[str, int], period: Period, held: Vector) -> None:
@@ -118,3 +126,6 @@ def _check_limits(limits: Limits) -> None:
         for dimension in given or ():
             if dimension not in DIMENSIONS:
                 raise InvalidField(f"limits.{field}", f"{dimension!r} is none of {', '.join(DIMENSIONS)}")
+    for field, hours in (("ahead_hours", limits.ahead_hours), ("duration_hours", limits.duration_hours)):
+        if hours is not None and hours > HOURS_MAX:
+            raise InvalidField(f"limits.{field}", f"{hours} hours are more than a century; leave it out for no limit")

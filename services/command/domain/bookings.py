@@ -114,13 +114,7 @@ def amend_booking(state: ProjectState, project: str, command: AmendBooking, cont
     booking = _booking(state, command.booking)
     rest = rest_of(booking.start, booking.end, context, f"booking {command.booking}")
     period = _amended_period(booking, command, context)
-    capacity, template, share = booking.capacity, None, booking.share
-    if command.share is not None:
-        capacity, share = NOTHING, command.share
-    elif command.capacity is not None or command.template is not None:
-        capacity, template = _counts(state, command.capacity or NOTHING, command.template)
-        something(capacity)
-        share = 0
+    capacity, share, template = amount_of(state, booking, command)
     if (period, capacity, share) == (rest, booking.capacity, booking.share):
         return []
     pool = state.pools[booking.pool]
@@ -145,6 +139,25 @@ def amend_booking(state: ProjectState, project: str, command: AmendBooking, cont
             **span(period), **meta_of(context, project),
         )
     ]  # fmt: skip
+
+
+def amount_of(
+    state: ProjectState, booking: Booking, command: AmendBooking
+) -> tuple[Capacity, int, FromTemplate | None]:
+    """The counts and the share that the booking is to have, and the template that the counts are of."""
+    if command.share is not None:
+        return NOTHING, command.share, None
+    if command.counts is not None:
+        capacity = msgspec.structs.replace(booking.capacity, **command.counts)
+    elif command.capacity is not None:
+        capacity = command.capacity
+    elif command.template is not None:
+        counts, template = resolve(state, command.template)
+        return counts, 0, template
+    else:
+        return booking.capacity, booking.share, None
+    something(capacity)
+    return capacity, 0, None
 
 
 def cancel_booking(state: ProjectState, project: str, command: CancelBooking, context: Context) -> list[Event]:

@@ -23,9 +23,13 @@ from shared.errors import AlreadyExists, InvalidField, OutsidePeriod, PastIsImmu
 from shared.events import ClusterCreated, ClusterResized, ClusterResizeFailed, ClusterResizeRequested, Event, Layout
 from shared.hours import Period, checked_period, iso, next_hour
 
+LEVELS_MAX = 8  # of pools, the project among them
+
 
 def create_cluster(state: ProjectState, project: str, command: CreateCluster, context: Context) -> list[Event]:
     parent = pool_of(state, command.parent, "parent")
+    if command.parent.count(".") >= LEVELS_MAX - 1:
+        raise InvalidField("parent", f"{command.parent!r} lies {LEVELS_MAX} levels deep, and nothing may lie deeper")
     if command.cluster in state.pools:
         raise AlreadyExists(f"name: the cluster {command.cluster!r} exists already", id=command.cluster)
     capacity, layout = _size_of(state, command.capacity, command.layout, None)

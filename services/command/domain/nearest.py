@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from services.command.domain.bookings import amount_of
 from services.command.domain.commands import (
     AmendBooking,
     Command,
@@ -16,6 +18,7 @@ from services.command.domain.commands import (
     CreateCluster,
     CreateExclusive,
 )
+from services.command.domain.decide import decide
 from services.command.domain.room import horizon_of
 from services.command.domain.state import Booking, Pool, ProjectState
 from services.command.domain.templates import lay_out, resolve
@@ -35,7 +38,7 @@ class _Wanted(NamedTuple):
     given_up: Booking | None = None
 
 
-def nearest(state: ProjectState, command: Command, context: Context) -> Period | None:
+def nearest(state: ProjectState, project: str, command: Command, context: Context) -> Period | None:
     """The period nearest to the one asked for, not before the next whole hour; None when there is none, or when the
     command asks for no period that could be moved."""
     try:
@@ -50,7 +53,20 @@ def nearest(state: ProjectState, command: Command, context: Context) -> Period |
     last = max(pool.free.end, first) if horizon is None else max(pool.free.end, horizon, wanted.period.start)
     fits = _fits(pool, wanted, Period(first, last + wanted.period.hours), context.at)
     start = nearest_start(fits, first, wanted.period.start, wanted.period.hours, first)
-    return None if start is None else Period(start, start + wanted.period.hours)
+    if start is None:
+        return None
+    period = Period(start, start + wanted.period.hours)
+    return period if _accepted(state, project, command, period, context) else None
+
+
+def _accepted(state: ProjectState, project: str, command: Command, period: Period, context: Context) -> bool:
+    """Whether the command is not refused there for another reason, such as a limit of the account."""
+    moved = {"start": period.start, "end": period.end} if isinstance(command, AmendBooking) else {"period": period}
+    try:
+        decide(state, project, msgspec.structs.replace(command, **moved), context)
+    except HourbookError:
+        return False
+    return True
 
 
 def _wanted(state: ProjectState, command: Command, context: Context) -> _Wanted | None:
@@ -77,13 +93,7 @@ def _amended(state: ProjectState, command: AmendBooking, context: Context) -> _W
     period = Period(start, booking.end if command.end is None else command.end)
     if period.end <= period.start:
         return None
-    capacity, share = booking.capacity, booking.share
-    if command.template is not None:
-        capacity, share = resolve(state, command.template)[0], 0
-    elif command.capacity is not None:
-        capacity, share = command.capacity, 0
-    elif command.share is not None:
-        capacity, share = Capacity(), command.share
+    capacity, share, _ = amount_of(state, booking, command)
     return _Wanted(booking.pool, period, capacity, share, booking)
 
 

@@ -67,10 +67,12 @@ def admit(pool: Pool, pool_id: str, period: Period, asked: Vector, context: Cont
     if not np.count_nonzero(more) or not (short := more & (asked > 0)).any():
         return False
     if (horizon := horizon_of(pool, context.at)) is not None:
-        near = short[: max(0, horizon - period.start)]
-        if not near.any():
+        first, last = horizon, period.end
+        if pool.period is not None:  # a cluster has nothing outside its own, and never will
+            first, last = max(first, pool.period.start), min(last, pool.period.end)
+        short[max(0, first - period.start) : max(0, last - period.start)] = False
+        if not short.any():
             return True
-        short = np.concatenate((near, np.zeros_like(short[len(near) :])))
     raise shortage(pool_id, period, np.broadcast_to(asked, free.shape), free, short, what)
 
 

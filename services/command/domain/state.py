@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Iterable, MutableMapping
 from sys import intern
-from typing import assert_never
+from typing import Any, assert_never
 from uuid import UUID
 
 import msgspec
@@ -72,8 +72,8 @@ class Pool(msgspec.Struct):
     """A project or a cluster. `size` is what it has an hour (granted, or the cluster's size), `free` what is left of it
     when bookings, clusters and `shares` (basis points, width 1) are taken off.
 
-    `beyond_hours` is the over-commit policy, None for never. `growth` is what it took of its parent tentatively, and
-    `growth_order` the version that this claim dates from.
+    `beyond_hours` is the over-commit policy, None for never. `growth` is what it took of its parent tentatively.
+    `order` is the version that its claim on the parent dates from: when it was created, or grew last.
     """
 
     parent: str | None
@@ -84,7 +84,7 @@ class Pool(msgspec.Struct):
     beyond_hours: int | None = None
     layout: Layout | None = None
     growth: Timeline | None = None
-    growth_order: int = 0
+    order: int = 0
 
     def copy(self) -> Pool:
         return msgspec.structs.replace(
@@ -207,8 +207,25 @@ def sketch(state: ProjectState, pools: Iterable[str]) -> ProjectState:
         state,
         pools={pool_id: pool.copy() if pool_id in touched else pool for pool_id, pool in state.pools.items()},
         grants=ChainMap({}, state.grants), bookings=ChainMap({}, state.bookings), requests=dict(state.requests),
-        accounts={name: account.copy() for name, account in state.accounts.items()}, tentative=dict(state.tentative),
+        accounts=Copies(state.accounts), tentative=dict(state.tentative),
     )  # fmt: skip
+
+
+class Copies(dict[str, Account]):
+    """The same accounts, each copied when it is first looked at: of thousands, an event is about one."""
+
+    def __init__(self, accounts: dict[str, Account]) -> None:
+        super().__init__(accounts)
+        self._copied: set[str] = set()
+
+    def __getitem__(self, name: str) -> Account:
+        if name not in self._copied:
+            self[name] = super().__getitem__(name).copy()
+            self._copied.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self else default  # noqa: SIM401  (which would call itself)
 
 
 def beyond_hours(policy: Policy) -> int | None:
@@ -289,13 +306,14 @@ def _create_cluster(state: ProjectState, event: ClusterCreated) -> None:
     parent = state.pools[event.parent]
     beyond = parent.beyond_hours if event.overcommit is None else beyond_hours(event.overcommit)
     pool = Pool(
-        event.parent, Period(start, end), Timeline(), Timeline(), beyond_hours=beyond, layout=event.layout
+        event.parent, Period(start, end), Timeline(), Timeline(), beyond_hours=beyond, layout=event.layout,
+        order=state.version,
     )  # fmt: skip
     state.pools[event.cluster] = pool
     _offer(pool, start, end, size)
     parent.free.add(start, end, -size)
     if event.tentative:
-        pool.growth, pool.growth_order = Timeline(), state.version
+        pool.growth = Timeline()
         pool.growth.add(start, end, size)
 
 
@@ -309,16 +327,18 @@ def _resize_cluster(state: ProjectState, event: ClusterResized) -> None:
     pool.layout = event.layout or pool.layout
     if event.request is not None:
         state.requests.pop(event.request, None)
-    _grow(pool, start, end, growth, state.version if event.tentative else 0)
+    if (growth > 0).any():
+        pool.order = state.version
+    _grow(pool, start, end, growth, tentative=event.tentative)
 
 
-def _grow(pool: Pool, start: int, end: int, growth: Vector, order: int) -> None:
-    """What the pool holds tentatively of its parent: more by a growth with an `order`, less by what it gives back."""
-    if order:
-        pool.growth, pool.growth_order = pool.growth or Timeline(), order
+def _grow(pool: Pool, start: int, end: int, growth: Vector, *, tentative: bool) -> None:
+    """What the pool holds tentatively of its parent: more by a tentative growth, less by what it gives back."""
+    if tentative:
+        pool.growth = pool.growth or Timeline()
     if pool.growth is None:
         return
     held = pool.growth.read(start, end)
-    pool.growth.write(start, end, np.maximum(held + (growth if order else np.minimum(growth, 0)), 0))
+    pool.growth.write(start, end, np.maximum(held + (growth if tentative else np.minimum(growth, 0)), 0))
     if not pool.growth.cells.any():
         pool.growth = None

@@ -36,11 +36,9 @@ class Bookings(Commands):
         self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[AmendRequest]
     ) -> Encoded[Decided]:
         """Extends, shortens, moves or resizes what has not begun of a booking."""
-        zone, template, capacity = parse_zone(data.tz), data.wanted(), data.capacity()
-        if data.share is not None and capacity:
-            raise InvalidField("share", "give one of counts, a template and a share, not two of them")
+        zone = parse_zone(data.tz)
         command = AmendBooking(
-            booking=booking, template=template, capacity=capacity or None,
+            booking=booking, template=data.wanted(), counts=data.counts() or None,
             start=None if data.startdate is None else parse_instant(data.startdate, "startdate", zone),
             end=None if data.enddate is None else parse_instant(data.enddate, "enddate", zone, is_end=True),
             share=None if data.share is None else basis_points(data.share),

@@ -20,6 +20,7 @@ from services.command.routes.submit import (
     AnyRequest,
     Commands,
     Decided,
+    checked_cluster,
     command_delete,
     command_post,
     new_id,
@@ -69,10 +70,10 @@ class OpenStack(Commands):
             end=None if data.enddate is None else parse_instant(data.enddate, "enddate", zone, is_end=True),
         )  # fmt: skip
         if data.status == "applied":
-            return await self.do(request, data, project_in(cluster), resize, cluster)
+            return await self.do(request, data, project_in(checked_cluster(cluster)), resize, cluster)
         wish = new_id()
         command = RequestResize(request=wish, resize=resize)
-        return await self.do(request, data, project_in(cluster), command, str(wish), wish)
+        return await self.do(request, data, project_in(checked_cluster(cluster)), command, str(wish), wish)
 
     @command_post("/magcluster/{cluster:str}/resizes/{wish:uuid}/apply")
     async def apply_resize(
@@ -84,7 +85,7 @@ class OpenStack(Commands):
     ) -> Encoded[Decided]:
         """The size that was requested is the cluster's, from the next whole hour on at the earliest."""
         command = ApplyResize(cluster=cluster, request=wish)
-        return await self.do(request, data or ReasonRequest(), project_in(cluster), command, cluster)
+        return await self.do(request, data or ReasonRequest(), project_in(checked_cluster(cluster)), command, cluster)
 
     @command_post("/magcluster/{cluster:str}/resizes/{wish:uuid}/fail")
     async def fail_resize(
@@ -92,4 +93,4 @@ class OpenStack(Commands):
     ) -> Encoded[Decided]:
         """The resize came to nothing."""
         command = FailResize(cluster=cluster, request=wish, error=data.error)
-        return await self.do(request, data, project_in(cluster), command, str(wish))
+        return await self.do(request, data, project_in(checked_cluster(cluster)), command, str(wish))

@@ -8,7 +8,16 @@ from litestar.params import FromPath, JSONBody
 
 from services.command.domain import CreateCluster, CreateGrant, CreateProject, ResizeCluster, WithdrawGrant
 from services.command.requests import ClusterRequest, GrantRequest, ProjectRequest, ReasonRequest, ResizeRequest
-from services.command.routes.submit import AnyRequest, Commands, Decided, command_post, new_id, new_name, project_in
+from services.command.routes.submit import (
+    AnyRequest,
+    Commands,
+    Decided,
+    checked_cluster,
+    command_post,
+    new_id,
+    new_name,
+    project_in,
+)
 from shared.answer import Encoded
 from shared.hours import parse_instant, parse_period, parse_zone
 
@@ -51,4 +60,4 @@ class Pools(Commands):
         start = None if data.startdate is None else parse_instant(data.startdate, "startdate", zone)
         end = None if data.enddate is None else parse_instant(data.enddate, "enddate", zone, is_end=True)
         command = ResizeCluster(cluster=cluster, capacity=data.capacity(), start=start, end=end)
-        return await self.do(request, data, project_in(cluster), command, cluster)
+        return await self.do(request, data, project_in(checked_cluster(cluster)), command, cluster)

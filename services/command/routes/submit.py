@@ -19,9 +19,9 @@ from litestar.openapi.spec.enums import OpenAPIType
 from services.command.domain import Command
 from services.command.domain.commands import Context
 from services.command.handler import Answer, CommandHandler
-from services.command.requests import PLAIN
+from services.command.requests import PLAIN, POOL_ID
 from shared.answer import Encoded
-from shared.errors import InvalidField
+from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, iso
 from shared.problems import problem_body
 
@@ -188,6 +188,13 @@ def new_id() -> UUID:
 def new_name(command_id: UUID) -> str:
     """A cluster's name where none is given."""
     return f"cluster-{command_id.hex[-12:]}"
+
+
+def checked_cluster(cluster: str) -> str:
+    """The id itself. Raises UnknownId for one that no cluster can have."""
+    if not re.fullmatch(POOL_ID, cluster):
+        raise UnknownId("id", "cluster", cluster)
+    return cluster
 
 
 def project_in(pool: str) -> str:

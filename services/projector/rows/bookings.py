@@ -114,6 +114,6 @@ def _pack_people(actor: str, account: str) -> bytes:
 def _pack_origin(template: FromTemplate | None, series: UUID | None) -> bytes:
     origin = NULL * 3
     if template is not None:
-        numbers = struct.pack(">iiii", 4, template.version, 4, template.count)
+        numbers = struct.pack(">iiiq", 4, template.version, 8, template.count)
         origin = packed_text(template.name) + numbers
     return origin + (NULL if series is None else b"\0\0\0\x10" + series.bytes)

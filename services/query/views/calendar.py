@@ -17,7 +17,6 @@ from services.query.views.hours import Hours, by_value, columns_of, read_hours
 from services.query.views.items import ITEMS, read_items
 from services.query.views.templates import Template, read_template
 from shared.capacity import DIMENSIONS
-from shared.errors import InvalidField
 
 # An answer with more figures than this is made beside the event loop, so that others need not wait for it.
 FIGURES_INLINE_MAX = 50_000
@@ -30,7 +29,8 @@ async def read_calendar(database: Database, selection: Selection) -> Read:
     following, template = None, None
     if selection.view in ITEMS or selection.template is not None:
         async with database.snapshot() as snapshot:
-            template = await wanted_template(snapshot, selection)
+            if selection.template is not None:
+                template = await read_template(snapshot, selection.pool, selection.template, selection.unknown())
             hours = await read_for_selection(snapshot, selection, template)
             if selection.view in ITEMS:
                 items, following = await read_items(snapshot, selection, hours)
@@ -41,17 +41,6 @@ async def read_calendar(database: Database, selection: Selection) -> Read:
     else:
         body = encode(selection, starts, hours, template, items, following)
     return Read(hours.position, body)
-
-
-async def wanted_template(reader: Reader, selection: Selection) -> Template | None:
-    """Raises UnknownId for a pool that is not there before it says that there is no such template."""
-    if selection.template is None:
-        return None
-    try:
-        return await read_template(reader, selection.pool.partition(".")[0], selection.template)
-    except InvalidField:
-        await read_hours(reader, selection.pool, selection.period, (), selection.unknown())
-        raise
 
 
 async def read_for_selection(reader: Reader, selection: Selection, template: Template | None) -> Hours:

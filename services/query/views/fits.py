@@ -19,7 +19,9 @@ from shared.slots import Fits, earliest_starts
 
 
 async def read_now(database: Database, question: NowQuestion) -> Read:
-    """`{pool, position, hour, available: {<dimension>: n}, templates: [{name, version, capacity, fits}]}`."""
+    """`{pool, position, hour, available: {<dimension>: n}, templates: [{name, version, capacity, fits}]}`.
+
+    As a table the first row, which has no name, is what is available; a row a template follows."""
     hour, columns = question.hour, columns_of(("available",), DIMENSIONS)
     async with database.snapshot() as snapshot:
         hours = await read_hours(snapshot, question.pool, Period(hour, hour + 1), columns, question.unknown())
@@ -28,10 +30,12 @@ async def read_now(database: Database, question: NowQuestion) -> Read:
         {"name": one.name, "version": one.version, "capacity": one.capacity, "fits": int(how_many(hours.cells, one)[0])}
         for one in templates
     ]
-    if question.csv:
-        flat = [{**row, **one.capacity} for row, one in zip(rows, templates, strict=True)]
-        return Read(hours.position, Body(hours.version, render_table(flat, ["name", "version", *DIMENSIONS, "fits"])))
     available = dict(zip(DIMENSIONS, hours.cells[:, 0].tolist(), strict=True))
+    if question.csv:
+        pool = {"hour": iso(hour), "name": "", "version": "", "fits": "", **available}
+        flat = [pool, *({**pool, **row, **one.capacity} for row, one in zip(rows, templates, strict=True))]
+        names = ["hour", "name", "version", *DIMENSIONS, "fits"]
+        return Read(hours.position, Body(hours.version, render_table(flat, names)))
     rest = {"hour": iso(hour), "available": available, "templates": rows}
     return Read(hours.position, Body(hours.version, *render_object({"pool": question.pool}, rest)))
 
@@ -72,7 +76,7 @@ async def _counts_fit(reader: Reader, question: SlotsQuestion) -> tuple[Hours, F
 async def _times(reader: Reader, question: SlotsQuestion) -> Counts:
     """`count` times the template."""
     assert question.template is not None
-    template = await read_template(reader, question.pool.partition(".")[0], question.template)
+    template = await read_template(reader, question.pool, question.template, question.unknown())
     a, b, c, d, e, f = (question.count * count for count in template.counts)
     if max(a, b, c, d, e, f) > COUNT_MAX:
         raise InvalidField("count", f"{question.count} times {template.name!r} is more than {COUNT_MAX}")
@@ -95,9 +99,8 @@ async def _share_fits(reader: Reader, question: SlotsQuestion) -> tuple[Hours, F
 
 async def read_most(database: Database, question: MostQuestion) -> Read:
     """`{pool, range, position, most: {template, version, count}}`: so many fit in every hour of the range."""
-    project = question.pool.partition(".")[0]
     async with database.snapshot() as snapshot:
-        template = await read_template(snapshot, project, question.template, "most")
+        template = await read_template(snapshot, question.pool, question.template, question.unknown(), "most")
         columns = columns_of(("available",), DIMENSIONS)
         hours = await read_hours(snapshot, question.pool, question.period, columns, question.unknown())
     count = int(how_many(hours.cells, template).min())

@@ -12,7 +12,7 @@ from services.query.params import TemplateName
 from services.query.questions import TemplatesQuestion
 from services.query.render import render_object, render_table
 from shared.capacity import DIMENSIONS
-from shared.errors import InvalidField
+from shared.errors import InvalidField, UnknownId
 
 
 class Template(NamedTuple):
@@ -42,10 +42,19 @@ WHERE g.live AND ($3::int IS NULL OR t.version = $3) ORDER BY t.version DESC LIM
 """
 
 
-async def read_template(reader: Reader, project: str, wanted: TemplateName, field: str = "template") -> Template:
-    """The version asked for, or the newest. Raises InvalidField when there is none."""
+POOL = "SELECT p.pool FROM generation g JOIN pool p ON p.generation = g.generation AND p.id = $1 WHERE g.live"
+
+
+async def read_template(
+    reader: Reader, pool: str, wanted: TemplateName, unknown: UnknownId, field: str = "template"
+) -> Template:
+    """The version asked for, or the newest, of the pool's project. Raises InvalidField when there is none, and
+    `unknown` when there is no such pool."""
+    project = pool.partition(".")[0]
     record = await reader.fetchrow(ONE, project, wanted.name, wanted.version)
     if record is None:
+        if await reader.fetchrow(POOL, pool) is None:
+            raise unknown
         version = "" if wanted.version is None else f"version {wanted.version} of "
         raise InvalidField(field, f"there is no {version}template {wanted.name!r} in {project!r}; see /templates")
     version, *counts = record

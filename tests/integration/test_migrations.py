@@ -1,0 +1,88 @@
+"""A database with data in it is right after a migration: what it then holds is what the history gives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+
+from services.command.domain import CancelBooking, ResizeCluster
+from services.projector.rebuild import rebuild
+from services.projector.tables import load_generation, prepare, write_batch
+from shared.capacity import Capacity
+from shared.event_store import EventStore, Pending
+from shared.events import BookingCreated, Event, GrantCreated, encode_event
+from shared.migrate import MIGRATIONS, migrate
+from tests.project import T0, Project
+
+WHOLE_DOMAIN = 20261124000120
+CHECKSUMS = "SELECT * FROM checksum_generation((SELECT generation FROM generation WHERE live)) ORDER BY model"
+
+
+def before() -> list[Event]:
+    """A history of the kinds of event that there were before the migration."""
+    project = Project()
+    project.grant(0, 400, 100)
+    project.cluster("gaia.k", 0, 100, 10)
+    project.cluster("gaia.k.s", 10, 90, 5, parent="gaia.k")
+    cut = project.book(0, 30, 3)
+    project.book(20, 50, 2, pool="gaia.k.s")
+    project.do(ResizeCluster(cluster="gaia.k", start=T0 + 30, end=T0 + 40, capacity=Capacity(cores=12)))
+    project.at(10)
+    project.do(CancelBooking(booking=cut))
+    project.do(ResizeCluster(cluster="gaia.k.s", start=T0 + 60, capacity=Capacity(cores=1)))
+    return project.history
+
+
+async def store_and_project(connection: asyncpg.Connection[asyncpg.Record], events: Sequence[Event]) -> None:
+    pending = [
+        Pending("gaia", version, command_of(event), 0, b"", type(event).__name__, encode_event(event))
+        for version, event in enumerate(events, 1)
+    ]
+    assert (await EventStore(connection).append({"gaia": 0}, pending)).outcome == "stored"
+    await prepare(connection)
+    await write_batch(connection, await load_generation(connection), [one.data for one in pending])
+
+
+def command_of(event: Event) -> UUID:
+    """A booking's and a grant's id is the id of the command that made it."""
+    match event:
+        case BookingCreated():
+            return event.booking
+        case GrantCreated():
+            return event.grant
+    return event.command
+
+
+def migrate_down(database_url: str, version: int) -> None:
+    """Undoes the migrations from the newest one to `version`."""
+    newer = sorted((int(one.name[:14]) for one in MIGRATIONS.glob("*.sql")), reverse=True)
+    for _ in range(newer.index(version) + 1):
+        subprocess.run(
+            [
+                str(Path(sys.executable).parent / "dbmate"), "--url", database_url, "--migrations-dir", str(MIGRATIONS),
+                "--no-dump-schema", "down",
+            ],
+            check=True, capture_output=True,
+        )  # fmt: skip
+
+
+async def test_the_live_read_models_are_right_after_the_migration(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await store_and_project(connection, before())
+    expected = await connection.fetch(CHECKSUMS)
+    assert {row["model"]: row["rows"] for row in expected}["cluster_resize"] == 2
+    await connection.close()
+    migrate_down(database_url, WHOLE_DOMAIN)
+    connection = await asyncpg.connect(database_url)
+    assert len(await connection.fetch(CHECKSUMS)) == 4
+    await connection.close()
+    migrate(database_url)
+    connection = await asyncpg.connect(database_url)
+    assert await connection.fetch(CHECKSUMS) == expected
+    await connection.close()
+    assert (await rebuild(database_url)).differences == []
