@@ -70,7 +70,8 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     up.stop()
 
 
-@pytest.fixture(scope="session")
+# Playwright's own event loop counts as running until it ends: nothing that needs one could run after these tests.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
