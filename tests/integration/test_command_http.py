@@ -92,7 +92,7 @@ GRANT = {"project": "gaia", "cores": 1, **MONTH}
         (GRANT | {"startdate": "2030-01-01T00:30Z"}, "startdate"),
         (GRANT | {"enddate": "2029-01-01"}, "enddate"),
         (GRANT | {"startdate": "2001-01-01", "enddate": "2099-12-01"}, "enddate"),
-        (GRANT | {"tz": "Asia/Kolkata"}, "startdate"),
+        (GRANT | {"tz": "Asia/Kolkata"}, "tz"),
         (GRANT | {"tz": "Nowhere"}, "tz"),
         (GRANT | {"project": "No Slug"}, "project"),
         (GRANT | {"cores": 0}, "capacity"),

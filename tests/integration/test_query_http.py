@@ -554,7 +554,7 @@ AVAILABLE = "/available/select?project=gaia&range=2030-01-01,2030-01-02"
         (AVAILABLE + "&grain=year", "grain"),
         (AVAILABLE + "&grain=0h", "grain"),
         (AVAILABLE + "&tz=Mars/Olympus", "tz"),
-        (AVAILABLE + "&tz=Asia/Kolkata", "range"),
+        (AVAILABLE + "&tz=Asia/Kolkata", "tz"),
         (AVAILABLE + "&dimensions=cpus", "dimensions"),
         (AVAILABLE + "&dimensions=", "dimensions"),
         (AVAILABLE + "&values=free", "values"),
