@@ -638,5 +638,6 @@ async def test_the_interface_is_described(client: Client) -> None:
     parameters = {one["name"] for one in schema["paths"]["/available/select"]["get"]["parameters"]}
     assert parameters == {
         "project", "clusterid", "range", "grain", "tz", "dimensions", "values", "shape", "min_position", "template",
+        "as_of",
     }  # fmt: skip
     assert "step_hours" in json.dumps(schema)
