@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -24,6 +25,8 @@ from shared.errors import CapacityExceeded, HourbookError, OutsidePeriod, Refuse
 from shared.event_store import EventStore, Pending, Stored
 from shared.events import decode_event, encode_event
 from shared.hours import Period
+
+log = logging.getLogger(__name__)
 
 LOST = (
     asyncpg.InterfaceError,
@@ -137,6 +140,7 @@ class CommandHandler:
         self._store: EventStore | None = None
         self._on_append, self._on_batch = on_append or (lambda: None), on_batch
         self._on_refusal = on_refusal or (lambda *_: None)
+        self._unsaved: set[str] = set()
         self._lookups = asyncio.Semaphore(LOOKUPS_MAX)
         self.head = 0
 
@@ -198,9 +202,24 @@ class CommandHandler:
                     self._arrived.clear()
                     continue
                 await self._settle(batch)
+                await self._save_snapshots()
         finally:
             if self._store is not None:
                 self._store.connection.terminate()
+
+    async def _save_snapshots(self) -> None:
+        """Of the states that took long to read, now that those who waited for them have their answers: the saving of a
+        large one may take longer than anybody's patience, and must not cost the state."""
+        while self._unsaved:
+            project = self._unsaved.pop()
+            state = self._states.get(project)
+            if state is None or self._store is None:
+                continue
+            try:
+                await save_snapshot(self._store.connection, project, state, self.head)
+            except (*LOST, asyncpg.PostgresError) as lost:
+                log.info("the snapshot of %s was not saved: %s", project, lost)
+                self._forget_connection()
 
     def _next_batch(self) -> list[Submitted]:
         """What waits, in order. A request id that stands in the batch already waits for the next one."""
@@ -376,7 +395,7 @@ class CommandHandler:
         self.head = max(self.head, loading.position)
         self._states[project] = self._loading.pop(project).state
         if loading.cold and worth_saving(state.version - loading.saved_version, state.version):
-            await save_snapshot(store.connection, project, state, loading.position)
+            self._unsaved.add(project)
         return state.version > loading.saved_version
 
     _outcome_unknown = False

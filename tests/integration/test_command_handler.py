@@ -140,11 +140,11 @@ async def test_a_cold_start_uses_the_snapshot_and_the_tail(database_url: str) ->
         await project_of(handler, 3000)
         await asyncio.gather(*(send(handler, booking()) for _ in range(1500)))
     connection = await asyncpg.connect(database_url)
-    async with running(database_url) as handler:
+    async with running(database_url) as handler, asyncio.timeout(30):
         await send(handler, booking())
-    saved = await connection.fetchrow("SELECT version, position FROM snapshot")
-    assert saved is not None
-    assert tuple(saved) == (1502, 1502)
+        while (saved := await connection.fetchrow("SELECT version, position FROM snapshot")) is None:
+            await asyncio.sleep(0.01)
+    assert tuple(saved) == (1503, 1503)
     async with running(database_url) as handler:
         await asyncio.gather(*(send(handler, booking()) for _ in range(1499)))
         with pytest.raises(CapacityExceeded):
