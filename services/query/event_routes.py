@@ -22,7 +22,7 @@ from services.query.params import (
     parse_moment,
     parse_position,
 )
-from services.query.routes import CSV, POSITION_MAX, AnyRequest, preferred, refuse_unknown, respond
+from services.query.routes import CSV, POSITION_MAX, AnyRequest, past_of, preferred, refuse_unknown, respond
 from services.query.search import Sought, read_found
 from services.query.tail import Tail, Wanted
 from services.query.views import Answer
@@ -47,8 +47,16 @@ PoolName = Annotated[
 ]
 Entity = Annotated[str | None, QueryParameter(description="Only events about this booking, grant, cluster or project.")]
 
+AsOfText = Annotated[
+    str | None,
+    QueryParameter(
+        name="as_of",
+        description="What would have been answered then: after the event at this position, or at this instant.",
+    ),
+]
+
 SOUGHT = frozenset({
-    "after", "before", "project", "type", "actor", "account", "pool", "entity", "since", "until",
+    "as_of", "after", "before", "project", "type", "actor", "account", "pool", "entity", "since", "until",
 })  # fmt: skip
 
 
@@ -95,7 +103,7 @@ class Events(Controller):
 
     @get("/events")
     async def events(
-        self, request: AnyRequest, sought: NamedDependency[Sought], limit: Limit = None
+        self, request: AnyRequest, sought: NamedDependency[Sought], limit: Limit = None, as_of: AsOfText = None
     ) -> Encoded[bytes] | Streamed[bytes]:
         """`{position, events: [{position, version, event}], next}`: the events that are as all parameters say.
         `position` is the store's last one, `event` what is stored, byte for byte; `next` is the `after` of what
@@ -104,16 +112,25 @@ class Events(Controller):
         refuse_unknown(request, SOUGHT | {"limit"})
         form = form_of(request)
         if form is not None and limit is None:
-            return await self._whole(sought, form)
-        history = await read_found(self.database, sought, limit or PAGE_LIMIT)
+            return await self._whole(request, sought, form, as_of)
+        history = await self._found(request, sought, limit or PAGE_LIMIT, as_of)
         if form is not None:
             return respond(lines_answer(history, form), form.media_type)
         body = {"position": history.head, "events": history.events, "next": history.following}
         return respond(answer_of(history, body))
 
-    async def _whole(self, sought: Sought, form: Form) -> Streamed[bytes]:
-        """All that is there now. What is wrong is said before the first byte."""
-        first = await read_found(self.database, sought, BATCH)
+    async def _found(self, request: AnyRequest, sought: Sought, limit: int, as_of: str | None) -> History:
+        """What is sought of the history, or of the history as it was."""
+        if as_of is None:
+            return await read_found(self.database, sought, limit)
+        last = (await past_of(request).moment(as_of)).position
+        then = msgspec.structs.replace(sought, before=min(sought.before, last + 1))
+        history = await read_found(self.database, then, limit)
+        return history._replace(head=min(history.head, last))
+
+    async def _whole(self, request: AnyRequest, sought: Sought, form: Form, as_of: str | None) -> Streamed[bytes]:
+        """All that is there now, or was then. What is wrong is said before the first byte."""
+        first = await self._found(request, sought, BATCH, as_of)
         sought = msgspec.structs.replace(sought, before=min(sought.before, first.head + 1))
         headers = {"Hourbook-Position": str(first.head), "Cache-Control": "private, no-cache", "Vary": "Accept"}
         return Streamed(batches(self.database, sought, form, first), media_type=form.media_type, headers=headers)
@@ -158,31 +175,46 @@ class Events(Controller):
 
     @get("/bookings/{booking:uuid}/history")
     async def booking(
-        self, request: AnyRequest, booking: FromPath[UUID], after: After = 0, limit: Limit = None
+        self,
+        request: AnyRequest,
+        booking: FromPath[UUID],
+        after: After = 0,
+        limit: Limit = None,
+        as_of: AsOfText = None,
     ) -> Encoded[bytes]:
         """`{id, position, history: [{position, version, at, actor, type, reason, event}], next}`: who did what, when
         and why."""
-        return await self._history(request, "booking", str(booking), after, limit)
+        return await self._history(request, "booking", str(booking), after, limit, as_of)
 
     @get("/resources/{grant:uuid}/history")
     async def grant(
-        self, request: AnyRequest, grant: FromPath[UUID], after: After = 0, limit: Limit = None
+        self,
+        request: AnyRequest,
+        grant: FromPath[UUID],
+        after: After = 0,
+        limit: Limit = None,
+        as_of: AsOfText = None,
     ) -> Encoded[bytes]:
         """As of a booking."""
-        return await self._history(request, "grant", str(grant), after, limit)
+        return await self._history(request, "grant", str(grant), after, limit, as_of)
 
     @get("/clusters/{cluster:str}/history")
     async def cluster(
-        self, request: AnyRequest, cluster: FromPath[str], after: After = 0, limit: Limit = None
+        self,
+        request: AnyRequest,
+        cluster: FromPath[str],
+        after: After = 0,
+        limit: Limit = None,
+        as_of: AsOfText = None,
     ) -> Encoded[bytes]:
         """As of a booking."""
-        return await self._history(request, "cluster", checked_cluster(cluster, "id"), after, limit)
+        return await self._history(request, "cluster", checked_cluster(cluster, "id"), after, limit, as_of)
 
     async def _history(
-        self, request: AnyRequest, kind: str, entity: str, after: int, limit: int | None
+        self, request: AnyRequest, kind: str, entity: str, after: int, limit: int | None, as_of: str | None
     ) -> Encoded[bytes]:
-        refuse_unknown(request, frozenset({"after", "limit"}))
-        history = await read_found(self.database, Sought(entity=entity, after=after), limit or PAGE_LIMIT)
+        refuse_unknown(request, frozenset({"after", "limit", "as_of"}))
+        history = await self._found(request, Sought(entity=entity, after=after), limit or PAGE_LIMIT, as_of)
         if not history.events and not after:
             raise UnknownId("id", kind, entity)
         if (form := form_of(request)) is not None:

@@ -96,6 +96,12 @@ class Past:
 
     async def parse(self, text: str, field: str = "as_of") -> AsOf:
         """A position, or an instant: what had been decided then. Raises InvalidField, NotYetVisible."""
+        as_of = await self.moment(text, field)
+        await self._kept(as_of.position)
+        return as_of
+
+    async def moment(self, text: str, field: str = "as_of") -> AsOf:
+        """As `parse`, for what is read from the events themselves, which need no past to be kept."""
         now = datetime.now(UTC)
         if POSITION.fullmatch(text):
             position = int(text)
@@ -105,7 +111,6 @@ class Past:
             if moment > now:
                 raise InvalidField(field, f"{text!r} lies in the future; nobody knows what is true then")
             position, now = await position_before(self._database, moment + timedelta(microseconds=1)), moment
-        await self._kept(position)
         return AsOf(position, now)
 
     async def answer(self, question: Question, read: Reading, as_of: AsOf, etags: str | None) -> Answer:

@@ -282,3 +282,26 @@ async def test_a_search_far_behind_says_so(store: EventStore, client: httpx.Asyn
     assert (await client.get("/events?project=gaia")).status_code == 200
     assert await index_batch(store.connection) == BATCH_MAX
     assert (await client.get("/events?actor=ada")).status_code == 200
+
+
+async def test_the_history_as_of_a_position_ends_there(store: EventStore, client: httpx.AsyncClient) -> None:
+    events = told(11, 60)
+    await append_history(store, events)
+    page = (await client.get("/events", params={"as_of": 40, "after": 30, "limit": 100})).json()
+    assert (page["position"], [event["position"] for event in page["events"]], page["next"]) == (
+        40,
+        [*range(31, 41)],
+        None,
+    )
+    whole = await client.get("/events", params={"as_of": 40}, headers={"Accept": "application/x-ndjson"})
+    assert (whole.headers["Hourbook-Position"], len(whole.text.splitlines())) == ("40", 40)
+    nothing = (await client.get("/events", params={"as_of": "2020-01-01T00:00:00Z"})).json()
+    assert (nothing["position"], nothing["events"]) == (0, [])
+    first = next(event for event in events if isinstance(event, BookingCreated))
+    position = events.index(first) + 1
+    then = await client.get(f"/bookings/{first.booking}/history", params={"as_of": position})
+    assert [deed["position"] for deed in then.json()["history"]] == [position]
+    before = await client.get(f"/bookings/{first.booking}/history", params={"as_of": position - 1})
+    assert before.status_code == 404
+    beyond = await client.get("/events", params={"as_of": 61})
+    assert (beyond.status_code, beyond.json()["errors"][0]["field"]) == (400, "as_of")
