@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,6 +37,13 @@ class Run(NamedTuple):
     beyond_hours: int
 
 
+class Claims(NamedTuple):
+    """Some of the claims on a run, among them the oldest, and how many there are."""
+
+    oldest: list[dict[str, Any]]
+    total: int
+
+
 async def read_conflicts(database: Database, question: ConflictsQuestion) -> Read:
     """`{pool, range, position, conflicts: [{pool, start, end, dimension, deficit, deadline, claims, claims_total}],
     conflicts_total}`, in the order of the deadlines."""
@@ -53,13 +61,14 @@ async def read_conflicts(database: Database, question: ConflictsQuestion) -> Rea
     return Read(position, Body(version, *render_object({"pool": question.pool, "range": period}, rest)))
 
 
-def conflict_of(run: Run, claims: list[dict[str, Any]]) -> dict[str, Any]:
-    """The oldest claims first: they are the last to give way."""
-    claims.sort(key=lambda claim: claim["position"])
+def conflict_of(run: Run, claims: Claims) -> dict[str, Any]:
+    """The oldest claims first. The deadline is that of the first hour that is shown: ask from an earlier one to have
+    that of a run that begins before the range."""
+    oldest = sorted(claims.oldest, key=lambda claim: int(claim["position"]))
     return {
         "pool": run.pool, "start": iso(run.start), "end": iso(run.end), "dimension": run.dimension,
         "deficit": run.deficit, "deadline": iso(run.start - run.beyond_hours),
-        "claims": claims[:CLAIMS_MAX], "claims_total": len(claims),
+        "claims": oldest[:CLAIMS_MAX], "claims_total": claims.total,
     }  # fmt: skip
 
 
@@ -124,17 +133,15 @@ def runs_of(records: Sequence[Record]) -> list[Run]:
     return sorted(runs, key=lambda run: (run.start - run.beyond_hours, run))
 
 
-# `{0}` is one of DIMENSIONS, this module's own words.
+# `{0}` is one of DIMENSIONS, this module's own words. Each pool is read once, over the hours from its first conflict to
+# its last, whatever their number.
 BOOKINGS = """
-SELECT r.place, c.id, c.account, c.starts, c.ends, c.tentative, c.claimed, c.amount, c.share
-FROM unnest($2::int[], $3::int[], $4::timestamptz[], $5::timestamptz[]) AS r (place, pool, starts, ends)
-CROSS JOIN LATERAL (
-    SELECT b.id, b.account, b.starts, b.ends, b.tentative, b.claimed, b.{0} AS amount, b.share
-    FROM live_booking b
-    WHERE b.generation = $1 AND b.pool = r.pool AND b.ends > r.starts AND b.starts < r.ends
-        AND (b.{0} > 0 OR b.share > 0)
-    ORDER BY b.claimed LIMIT 1000
-) c
+SELECT b.pool, (extract(epoch FROM b.starts) / 3600)::bigint, (extract(epoch FROM b.ends) / 3600)::bigint, b.{0},
+    b.share, b.id, b.account, b.tentative, b.claimed
+FROM unnest($2::int[], $3::timestamptz[], $4::timestamptz[]) AS h (pool, starts, ends)
+JOIN live_booking b ON b.generation = $1 AND b.pool = h.pool AND b.ends > h.starts AND b.starts < h.ends
+WHERE b.{0} > 0 OR b.share > 0
+ORDER BY b.claimed
 """
 CLUSTERS = """
 SELECT r.place, p.id, p.starts, p.ends, p.tentative, p.claimed, max(a.granted_{0}) AS amount
@@ -145,34 +152,53 @@ GROUP BY r.place, p.id, p.starts, p.ends, p.tentative, p.claimed HAVING max(a.gr
 """
 
 
-async def _claims(reader: Reader, generation: int, runs: Sequence[Run]) -> list[list[dict[str, Any]]]:
+async def _claims(reader: Reader, generation: int, runs: Sequence[Run]) -> list[Claims]:
     """Of each run the bookings and clusters that take of what it lacks."""
-    found: list[list[dict[str, Any]]] = [[] for _ in runs]
+    found = [Claims([], 0) for _ in runs]
     for dimension in {run.dimension for run in runs}:
         places = [place for place, run in enumerate(runs) if run.dimension == dimension]
+        mine = [runs[place] for place in places]
+        pools = sorted({run.number for run in mine})
+        starts = [instant_of(min(run.start for run in mine if run.number == pool)) for pool in pools]
+        ends = [instant_of(max(run.end for run in mine if run.number == pool)) for pool in pools]
+        bookings = await reader.fetch(BOOKINGS.format(dimension), generation, pools, starts, ends)
         within = (
-            generation, places, [runs[place].number for place in places],
-            [instant_of(runs[place].start) for place in places], [instant_of(runs[place].end) for place in places],
+            generation, places, [run.number for run in mine],
+            [instant_of(run.start) for run in mine], [instant_of(run.end) for run in mine],
         )  # fmt: skip
-        for place, booking, account, *period, tentative, claimed, counted, share in await reader.fetch(
-            BOOKINGS.format(dimension), *within
-        ):
-            amount = counted or -((-runs[place].size * share) // WHOLE)
-            if amount:
-                found[place].append(claim_of("booking", str(booking), account, period, tentative, claimed, amount))
-        for place, cluster, *period, tentative, claimed, amount in await reader.fetch(
-            CLUSTERS.format(dimension), *within
-        ):
-            found[place].append(claim_of("cluster", cluster, None, period, tentative, claimed, amount))
+        clusters = await reader.fetch(CLUSTERS.format(dimension), *within)
+        for place, claims in zip(places, await asyncio.to_thread(bookings_of, mine, bookings), strict=True):
+            found[place] = claims
+        for place, cluster, *period, tentative, claimed, amount in clusters:
+            start, end = (hour_of(edge) for edge in period)
+            claim = claim_of("cluster", cluster, None, start, end, tentative, claimed, amount)
+            found[place] = Claims([*found[place].oldest, claim], found[place].total + 1)
+    return found
+
+
+def bookings_of(runs: Sequence[Run], records: Sequence[Record]) -> list[Claims]:
+    """Of each run the oldest of the bookings that take of it, and how many there are. `records` are those of BOOKINGS,
+    oldest first."""
+    figures = np.array([record[:5] for record in records], dtype=np.int64).reshape(-1, 5)
+    pools, starts, ends, counts, shares = figures.T
+    found = []
+    for run in runs:
+        amounts = np.where(shares > 0, -((-run.size * shares) // WHOLE), counts)
+        touch = np.flatnonzero((pools == run.number) & (starts < run.end) & (ends > run.start) & (amounts > 0))
+        oldest = []
+        for place in touch[:CLAIMS_MAX]:
+            _, start, end, _, _, booking, account, tentative, claimed = records[place]
+            amount = int(amounts[place])
+            oldest.append(claim_of("booking", str(booking), account, start, end, tentative, claimed, amount))
+        found.append(Claims(oldest, len(touch)))
     return found
 
 
 def claim_of(
-    kind: str, claim_id: str, account: str | None, period: Sequence[Any], tentative: bool, position: int, amount: int
+    kind: str, claim_id: str, account: str | None, start: int, end: int, tentative: bool, position: int, amount: int
 ) -> dict[str, Any]:
     """`amount` of a share, and of a cluster that changes its size, is the most that it is in these hours."""
-    start, end = (iso(hour_of(edge)) for edge in period)
     return {
-        kind: claim_id, "account": account, "start": start, "end": end,
+        kind: claim_id, "account": account, "start": iso(start), "end": iso(end),
         "state": "tentative" if tentative else "confirmed", "position": position, "amount": amount,
     }  # fmt: skip
