@@ -192,7 +192,7 @@ async def test_what_cannot_be_known_is_said(now: Ledger) -> None:
     for path, status, code in (
         ("/projects?as_of=1", 503, "not_yet_visible"), ("/projects?as_of=2", 400, "invalid_field"),
         ("/projects?as_of=2999-01-01T00:00:00Z", 400, "invalid_field"), ("/projects?as_of=now", 400, "invalid_field"),
-        ("/projects?as_of=1&min_position=1", 400, "invalid_field"), ("/events?as_of=1", 400, "invalid_field"),
+        ("/projects?as_of=1&min_position=1", 400, "invalid_field"), ("/refusals?as_of=1", 400, "invalid_field"),
         (f"/available/select?project=a&{RANGE}&as_of=0", 404, "unknown_id"),
     ):  # fmt: skip
         found, body, _ = await now.get(path)
