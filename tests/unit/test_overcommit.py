@@ -191,6 +191,7 @@ def test_a_cluster_that_took_too_much_shrinks_and_its_own_bookings_lapse(gaia: P
     events = gaia.do(SettleConflicts())
     resized = [event for event in events if isinstance(event, ClusterResized)]
     assert [(event.capacity, event.lapsed) for event in resized] == [(cores(2), True)]
+    assert [event.cluster for event in events if isinstance(event, ClusterConfirmed)] == ["gaia.spark"]
     assert about(events, BookingLapsed) == [inside]
     assert not gaia.tentative(other)
     assert gaia.free(200, 202) == [0, 0]

@@ -77,7 +77,7 @@ def consequences(state: ProjectState, project: str, events: list[Event], context
 def settle(state: ProjectState, project: str, context: Context) -> list[Event]:
     """Makes whole what is over-committed within its pool's horizon: the youngest tentative claims give way first, a
     booking by lapsing, a cluster by shrinking to what is there. So many at once at most: send it until nothing comes.
-    """
+    What that gives back to others follows as of any events (`consequences`)."""
     if not state.overcommits():
         return []
     after, meta, events = sketch(state, state.pools), meta_of(context, project), list[Event]()
@@ -91,11 +91,7 @@ def settle(state: ProjectState, project: str, context: Context) -> list[Event]:
             break
         events.append(event)
         evolve(after, event)
-    if events:
-        events += _given_back(state, after, meta)
-        for pool_id in list(after.pools):
-            events += _reviewed(state, after, pool_id, context, meta)
-    return events[:EVENTS_MAX]
+    return events
 
 
 def _given_back(before: ProjectState, after: ProjectState, meta: dict[str, Any]) -> list[Event]:
