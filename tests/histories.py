@@ -67,7 +67,7 @@ def history(seed: int | random.Random, length: int, projects: int = 2) -> list[E
             now += 1
             for name in names:
                 events += _do(chance, states[name], name, SettleConflicts(), now)
-        command = _command(chance, states[project], project, now)
+        command = random_command(chance, states[project], project, now)
         if command is not None:
             events += _do(chance, states[project], project, command, now)
     return events[:length]
@@ -90,7 +90,8 @@ KINDS = ["resize", "book", "amend", "cancel"] * 2 + [
 ]  # fmt: skip
 
 
-def _command(chance: random.Random, state: ProjectState, project: str, now: int) -> Command | None:
+def random_command(chance: random.Random, state: ProjectState, project: str, now: int) -> Command | None:
+    """A command of any kind on what there is; None where there is nothing for the kind that was drawn."""
     start = max(T0 - 20, now - 30) + chance.randrange(200)
     period = Period(start, start + chance.choice([1, 2, 5, 24, 72, 150]))
     small = Capacity(

@@ -11,6 +11,7 @@ from services.command.domain import LayoutChange, TemplateCount
 from shared.capacity import COUNT_MAX, DIMENSIONS, WHOLE, Capacity, Count
 from shared.errors import InvalidField
 from shared.events import Limits, Policy
+from shared.hours import parse_instant, parse_zone
 
 # Python's $ matches before a last newline too; (?!\n) sees to it that there is none.
 SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)"
@@ -190,12 +191,6 @@ class MagnumRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     tz: str = "UTC"
     reason: Text | None = None
 
-    def layout(self) -> LayoutChange:
-        return LayoutChange(
-            masterflavor=self.masterflavor, mastercount=self.mastercount,
-            workerflavor=self.workerflavor, workercount=self.workercount,
-        )  # fmt: skip
-
 
 class MagnumResizeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is left out of the layout stays. `status` "requested" notes the wish, and changes nothing yet."""
@@ -210,16 +205,17 @@ class MagnumResizeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     tz: str = "UTC"
     reason: Text | None = None
 
-    def layout(self) -> LayoutChange:
-        return LayoutChange(
-            masterflavor=self.masterflavor, mastercount=self.mastercount,
-            workerflavor=self.workerflavor, workercount=self.workercount,
-        )  # fmt: skip
-
 
 class FailedRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     error: Annotated[str, msgspec.Meta(min_length=1, max_length=2000, pattern=PLAIN)]
     reason: Text | None = None
+
+
+def layout_of(data: MagnumRequest | MagnumResizeRequest) -> LayoutChange:
+    return LayoutChange(
+        masterflavor=data.masterflavor, mastercount=data.mastercount,
+        workerflavor=data.workerflavor, workercount=data.workercount,
+    )  # fmt: skip
 
 
 def template_count(data: AmountRequest | AmendRequest) -> TemplateCount | None:
@@ -230,6 +226,13 @@ def template_count(data: AmountRequest | AmendRequest) -> TemplateCount | None:
             raise InvalidField(field, "it belongs to a template; name one")
         return None
     return TemplateCount(name=data.template, count=data.count, version=data.template_version)
+
+
+def hours_of(data: ResizeRequest | MagnumResizeRequest | AmendRequest) -> tuple[int | None, int | None]:
+    """The hours of `startdate` and `enddate`, each None where it is left out. Raises InvalidField."""
+    zone = parse_zone(data.tz)
+    start = None if data.startdate is None else parse_instant(data.startdate, "startdate", zone)
+    return start, None if data.enddate is None else parse_instant(data.enddate, "enddate", zone, is_end=True)
 
 
 def basis_points(share: str | int) -> int:

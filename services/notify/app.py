@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from services.notify.publisher import publish
 from services.notify.schedule import Leads, Schedule
 from services.notify.settings import Settings
 from services.notify.webhooks import Retries, Webhooks
+from shared.stopping import until_stopped
 from shared.webhooks import allowed_hosts
 
 if TYPE_CHECKING:
@@ -38,16 +38,7 @@ def utc_now() -> datetime:
 
 async def serve(settings: Settings) -> None:
     """Notifies until SIGTERM or SIGINT."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    notifying = asyncio.create_task(Notifier(settings, utc_now).run())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((notifying, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    notifying.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await notifying
+    await until_stopped(Notifier(settings, utc_now).run())
 
 
 class Notifier:

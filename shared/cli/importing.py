@@ -96,6 +96,33 @@ class When:
             raise Failure(f"--{error}") from None
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """What one host has, of a reservation of physical hosts.
+
+    Parameters
+    ----------
+    host_cores
+        What one host has, of a reservation of physical hosts.
+    host_memory
+        As host_cores, in MiB.
+    host_tempdisc
+        As host_cores, in GiB.
+    """
+
+    host_cores: int = 0
+    host_memory: int = 0
+    host_tempdisc: int = 0
+
+    def capacity(self) -> Capacity:
+        """Raises Failure for what is no count."""
+        return Capacity(
+            cores=checked("host-cores", self.host_cores), memory=checked("host-memory", self.host_memory),
+            tempdisc=checked("host-tempdisc", self.host_tempdisc),
+        )  # fmt: skip
+
+
 def nova(
     *files: File,
     into: Into,
@@ -142,9 +169,7 @@ def nova(
 def blazar(
     *files: File,
     into: Into,
-    host_cores: int = 0,
-    host_memory: int = 0,
-    host_tempdisc: int = 0,
+    host: Host = Host(),
 ) -> None:
     """Leases become grants, with the source `blazar:<lease id>`.
 
@@ -153,18 +178,8 @@ def blazar(
     files
         JSON as Blazar answers it: a lease, a list of leases. Flavors as Nova answers them may go with it. - is standard
         input.
-    host_cores
-        What one host has, of a reservation of physical hosts.
-    host_memory
-        As host_cores, in MiB.
-    host_tempdisc
-        As host_cores, in GiB.
     """
-    host = Capacity(
-        cores=checked("host-cores", host_cores), memory=checked("host-memory", host_memory),
-        tempdisc=checked("host-tempdisc", host_tempdisc),
-    )  # fmt: skip
-    run("blazar", files, into, msgspec.structs.replace(into.given(), host=host))
+    run("blazar", files, into, msgspec.structs.replace(into.given(), host=host.capacity()))
 
 
 def magnum(

@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from shared.capacity import Capacity
 from shared.cli.carry_out import Row, carry_out, noted, perform, read_present
 from shared.cli.client import Client
 from shared.cli.cloud import Cloud, NoAnswer, connect
-from shared.cli.importing import Into, When, checked, finish, present_at, quota_hours
+from shared.cli.importing import Host, Into, When, checked, finish, present_at, quota_hours
 from shared.openstack.document import Item, sorted_out
 from shared.openstack.plan import missing_clusters, missing_leases, plan
 from shared.openstack.present import Present
@@ -34,9 +33,7 @@ def openstack(
     memory: int | None = None,
     tempdisc: int | None = None,
     disc: Literal["tempdisc", "userdisc", "datadisc", "none"] = "tempdisc",
-    host_cores: int = 0,
-    host_memory: int = 0,
-    host_tempdisc: int = 0,
+    host: Host = Host(),  # noqa: B008  (a frozen value)
 ) -> None:
     """Take over an OpenStack project.
 
@@ -58,22 +55,13 @@ def openstack(
         What is granted of it beside the quota, in GiB.
     disc
         What a flavor's disc is counted as.
-    host_cores
-        What one host has, of a reservation of physical hosts.
-    host_memory
-        As host_cores, in MiB.
-    host_tempdisc
-        As host_cores, in GiB.
     """
     amounts = {"servers": servers, "cores": cores, "memory": memory, "tempdisc": tempdisc}
     start, end = quota_hours(when)
     given = msgspec.structs.replace(
         into.given(), start=start, end=end, disc=None if disc == "none" else disc,
         amounts={name: checked(name, amount) for name, amount in amounts.items() if amount is not None},
-        host=Capacity(
-            cores=checked("host-cores", host_cores), memory=checked("host-memory", host_memory),
-            tempdisc=checked("host-tempdisc", host_tempdisc),
-        ),
+        host=host.capacity(),
     )  # fmt: skip
     asked = [name for name in SERVICES if services is None or name in services]
     finish(sync(connect(cloud), asked, into, given, parent or into.project), into)

@@ -4,65 +4,28 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from uuid import UUID
 
 import numpy as np
 import pytest
 
 from services.command.domain import (
-    AmendBooking,
-    ApplyResize,
-    CancelBooking,
-    CloseAccount,
     Command,
-    CreateAccount,
     CreateBooking,
-    CreateCluster,
-    CreateExclusive,
-    CreateGrant,
-    CreateSeries,
-    CreateTemplate,
-    FailResize,
-    RequestResize,
-    ResizeCluster,
-    SetLimits,
     SettleConflicts,
-    TemplateCount,
-    WithdrawGrant,
     nearest,
 )
 from services.command.domain.room import horizon_of
 from services.command.domain.state import Booking, ProjectState
 from services.command.snapshots import decode_state, encode_state
-from shared.capacity import NOTHING, Capacity, Vector, reserved
+from shared.capacity import Vector, reserved
 from shared.errors import CapacityExceeded, HourbookError
-from shared.events import EVENT_TYPES, Event, Limits, Overcommit
-from shared.hours import Period, next_hour
+from shared.events import EVENT_TYPES, Event
+from shared.hours import next_hour
+from tests.histories import random_command
 from tests.project import T0, Project, frozen
 
 LAST = 500
 STEPS = 400
-KINDS = [
-    "grant",
-    "withdraw",
-    "cluster",
-    "resize",
-    "request",
-    "apply",
-    "fail",
-    "book",
-    "book",
-    "book",
-    "amend",
-    "amend",
-    "cancel",
-    "series",
-    "exclusive",
-    "template",
-    "account",
-    "limits",
-    "close",
-]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -98,7 +61,7 @@ def history(seed: int) -> Iterator[tuple[Project, Command, HourbookError | None]
             now += chance.choice([1, 1, 5, 20])
             project.at(now)
             project.do(SettleConflicts())
-        command = random_command(chance, project.state)
+        command = random_command(chance, project.state, "gaia", T0 + now)
         if command is None:
             continue
         refusal = None
@@ -107,78 +70,6 @@ def history(seed: int) -> Iterator[tuple[Project, Command, HourbookError | None]
         except HourbookError as refused:
             refusal = refused
         yield project, command, refusal
-
-
-def random_command(chance: random.Random, state: ProjectState) -> Command | None:
-    start = T0 + chance.randrange(-10, LAST - 160)
-    period = Period(start, start + chance.choice([1, 2, 5, 24, 72, 150]))
-    some = Capacity(cores=chance.randrange(6), memory=chance.randrange(5), datadisc=chance.randrange(2))
-    pools, new = list(state.pools), UUID(int=chance.getrandbits(128), version=4)
-    clusters = pools[1:]
-    share = chance.choice([100, 1000, 3333, 5000, 10_000])
-    book = CreateBooking(
-        booking=new, pool=chance.choice(pools), account=chance.choice("abc"), period=period, capacity=some
-    )
-    if chance.random() < 0.3 and clusters:
-        book = CreateBooking(
-            booking=new, pool=chance.choice(clusters), account="a", period=Period(start, start + 3), share=share
-        )
-    amount = chance.choice([{}, {"capacity": some}, {"share": share}, {"template": TemplateCount(name="t", count=2)}])
-    bookings, grants, requests = list(state.bookings), list(state.grants), list(state.requests)
-    resize = ResizeCluster(
-        cluster=chance.choice(clusters) if clusters else "", start=start, end=chance.choice([None, start + 20]),
-        capacity=chance.choice([NOTHING, some, Capacity(cores=9, memory=8, datadisc=3)]),
-    )  # fmt: skip
-    match chance.choice(KINDS):
-        case "grant":
-            large = Capacity(cores=chance.randrange(20, 40), memory=20, datadisc=9)
-            return CreateGrant(grant=new, period=period, capacity=large)
-        case "withdraw" if grants:
-            return WithdrawGrant(grant=chance.choice(grants))
-        case "cluster" if len(pools) < 8:
-            policy = chance.choice([None, None, "never", Overcommit(beyond_hours=30)])
-            parent = chance.choice(pools)
-            return CreateCluster(
-                cluster=f"{parent}.c{len(pools)}", parent=parent, kind="x", period=period, capacity=some,
-                overcommit=policy,
-            )  # fmt: skip
-        case "resize" if clusters:
-            return resize
-        case "request" if clusters:
-            return RequestResize(request=new, resize=resize)
-        case "apply" if requests:
-            return ApplyResize(cluster=state.requests[requests[0]].cluster, request=requests[0])
-        case "fail" if requests:
-            return FailResize(cluster=state.requests[requests[-1]].cluster, request=requests[-1], error="no host")
-        case "book":
-            return book
-        case "amend" if bookings:
-            end = chance.choice([None, period.end])
-            return AmendBooking(
-                booking=chance.choice(bookings),
-                start=chance.choice([None, start]),
-                end=end,
-                **amount,  # type: ignore[arg-type]
-            )
-        case "cancel" if bookings:
-            return CancelBooking(booking=chance.choice(bookings))
-        case "series":
-            periods = tuple(Period(period.start + 30 * n, period.start + 30 * n + 3) for n in range(4))
-            first = CreateBooking(booking=new, pool=book.pool, account=book.account, period=periods[0], capacity=some)
-            return CreateSeries(booking=first, periods=periods, rrule="", timezone="UTC", skip=chance.random() < 0.7)
-        case "exclusive" if len(pools) < 8:
-            return CreateExclusive(
-                booking=new, cluster=f"gaia.x{len(pools)}", parent="gaia", account="a", period=period, capacity=some
-            )
-        case "template":
-            return CreateTemplate(template="t", capacity=Capacity(cores=chance.randrange(1, 3), memory=1))
-        case "account" if len(state.accounts) < 3 and chance.random() < 0.2:
-            return CreateAccount(account="abc"[len(state.accounts)], name="x", limits=Limits(capacity={"cores": 25}))
-        case "limits" if state.accounts:
-            return SetLimits(account="a", limits=Limits(monthly_hours={"memory": chance.randrange(500, 2000)}))
-        case "close" if len(state.accounts) == 3 and chance.random() < 0.05:
-            return CloseAccount(account="c")
-    return None
 
 
 def check(project: Project) -> None:

@@ -14,12 +14,12 @@ from services.command.domain import (
     CreateExclusive,
     CreateSeries,
 )
-from services.command.requests import AmendRequest, BookingRequest, ReasonRequest, basis_points
+from services.command.requests import AmendRequest, BookingRequest, ReasonRequest, basis_points, hours_of
 from services.command.routes.submit import AnyRequest, Commands, Decided, command_post, new_id, new_name, project_in
 from shared.answer import Encoded
 from shared.capacity import WHOLE
 from shared.errors import InvalidField
-from shared.hours import Period, parse_instant, parse_period, parse_zone
+from shared.hours import Period, parse_period, parse_zone
 from shared.recurrence import expand
 
 
@@ -36,11 +36,9 @@ class Bookings(Commands):
         self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[AmendRequest]
     ) -> Encoded[Decided]:
         """Extends, shortens, moves or resizes what has not begun of a booking."""
-        zone = parse_zone(data.tz)
+        start, end = hours_of(data)
         command = AmendBooking(
-            booking=booking, template=data.wanted(), counts=data.counts() or None,
-            start=None if data.startdate is None else parse_instant(data.startdate, "startdate", zone),
-            end=None if data.enddate is None else parse_instant(data.enddate, "enddate", zone, is_end=True),
+            booking=booking, template=data.wanted(), counts=data.counts() or None, start=start, end=end,
             share=None if data.share is None else basis_points(data.share),
         )  # fmt: skip
         project = await self.handler.project_of(booking, "id", "booking")

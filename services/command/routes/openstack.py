@@ -15,7 +15,15 @@ from services.command.domain import (
     ResizeCluster,
     WithdrawGrant,
 )
-from services.command.requests import FailedRequest, GrantRequest, MagnumRequest, MagnumResizeRequest, ReasonRequest
+from services.command.requests import (
+    FailedRequest,
+    GrantRequest,
+    MagnumRequest,
+    MagnumResizeRequest,
+    ReasonRequest,
+    hours_of,
+    layout_of,
+)
 from services.command.routes.submit import (
     AnyRequest,
     Commands,
@@ -28,7 +36,7 @@ from services.command.routes.submit import (
     project_in,
 )
 from shared.answer import Encoded
-from shared.hours import parse_instant, parse_period, parse_zone
+from shared.hours import parse_period, parse_zone
 
 
 class OpenStack(Commands):
@@ -53,7 +61,7 @@ class OpenStack(Commands):
         command_id = new_id()
         cluster = f"{data.parent}.{data.name or new_name(command_id)}"
         command = CreateCluster(
-            cluster=cluster, parent=data.parent, kind="magnum", layout=data.layout(), overcommit=data.overcommit,
+            cluster=cluster, parent=data.parent, kind="magnum", layout=layout_of(data), overcommit=data.overcommit,
             period=parse_period(data.startdate, data.enddate, parse_zone(data.tz)),
         )  # fmt: skip
         return await self.do(request, data, project_in(data.parent), command, cluster, command_id)
@@ -63,12 +71,8 @@ class OpenStack(Commands):
         self, request: AnyRequest, cluster: FromPath[str], data: JSONBody[MagnumResizeRequest]
     ) -> Encoded[Decided]:
         """A resize, or with `status` "requested" the wish for one: `id` is then what to apply or to fail."""
-        zone = parse_zone(data.tz)
-        resize = ResizeCluster(
-            cluster=cluster, layout=data.layout(),
-            start=None if data.startdate is None else parse_instant(data.startdate, "startdate", zone),
-            end=None if data.enddate is None else parse_instant(data.enddate, "enddate", zone, is_end=True),
-        )  # fmt: skip
+        start, end = hours_of(data)
+        resize = ResizeCluster(cluster=cluster, layout=layout_of(data), start=start, end=end)
         if data.status == "applied":
             return await self.do(request, data, project_in(checked_cluster(cluster)), resize, cluster)
         wish = new_id()

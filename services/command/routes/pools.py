@@ -7,7 +7,14 @@ from uuid import UUID
 from litestar.params import FromPath, JSONBody
 
 from services.command.domain import CreateCluster, CreateGrant, CreateProject, ResizeCluster, WithdrawGrant
-from services.command.requests import ClusterRequest, GrantRequest, ProjectRequest, ReasonRequest, ResizeRequest
+from services.command.requests import (
+    ClusterRequest,
+    GrantRequest,
+    ProjectRequest,
+    ReasonRequest,
+    ResizeRequest,
+    hours_of,
+)
 from services.command.routes.submit import (
     AnyRequest,
     Commands,
@@ -19,7 +26,7 @@ from services.command.routes.submit import (
     project_in,
 )
 from shared.answer import Encoded
-from shared.hours import parse_instant, parse_period, parse_zone
+from shared.hours import parse_period, parse_zone
 
 
 class Pools(Commands):
@@ -56,8 +63,6 @@ class Pools(Commands):
     async def resize_cluster(
         self, request: AnyRequest, cluster: FromPath[str], data: JSONBody[ResizeRequest]
     ) -> Encoded[Decided]:
-        zone = parse_zone(data.tz)
-        start = None if data.startdate is None else parse_instant(data.startdate, "startdate", zone)
-        end = None if data.enddate is None else parse_instant(data.enddate, "enddate", zone, is_end=True)
+        start, end = hours_of(data)
         command = ResizeCluster(cluster=cluster, capacity=data.capacity(), start=start, end=end)
         return await self.do(request, data, project_in(checked_cluster(cluster)), command, cluster)
