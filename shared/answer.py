@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from litestar import Response
 from litestar.types import Receive, Scope, Send
 
+from shared.stopping import end_tasks
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -71,9 +73,7 @@ class Streamed(Response[T]):
             if sending.done():
                 sending.result()
         finally:
-            for task in (sending, leaving):
-                task.cancel()
-            await asyncio.gather(sending, leaving, return_exceptions=True)
+            await end_tasks(sending, leaving)
             await self._pieces.aclose()
 
     async def _send_pieces(self, start: Any, send: Send) -> None:

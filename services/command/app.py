@@ -22,6 +22,7 @@ from services.command.routes.submit import new_id
 from services.command.settings import Settings
 from services.command.webhooks import Webhooks
 from shared.problems import EXCEPTION_HANDLERS
+from shared.stopping import end_tasks
 from shared.telemetry import CONTENT_TYPE, Telemetry
 from shared.webhooks import allowed_hosts
 
@@ -105,9 +106,7 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(BaseException):
-            await task
+        await end_tasks(task)
 
 
 def _say_why(task: asyncio.Task[None]) -> None:

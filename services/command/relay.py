@@ -27,6 +27,7 @@ from shared.jetstream import (
     PublishRefused,
     cloud_event,
     ensure_stream,
+    leave,
     publish_batch,
 )
 
@@ -94,8 +95,7 @@ class Relay:
                 await self._lead(EventStore(connection), client)
             finally:
                 self._leads, self._client = False, None
-                with contextlib.suppress(Exception):
-                    await asyncio.wait_for(client.close(), 2.0)
+                await leave(client)
         finally:
             connection.terminate()
 
@@ -118,7 +118,8 @@ class Relay:
     async def _wait(self, store: EventStore, client: Client) -> None:
         """Until the doorbell rings; at the slow poll, the stream is looked at too: it may have lost its tail."""
         try:
-            await asyncio.wait_for(self._doorbell.wait(), self._poll_s)
+            async with asyncio.timeout(self._poll_s):
+                await self._doorbell.wait()
         except TimeoutError:
             self.last_sequence = await checked_last_sequence(store, client)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,8 @@ from services.notify.publisher import publish
 from services.notify.schedule import Leads, Schedule
 from services.notify.settings import Settings
 from services.notify.webhooks import Retries, Webhooks
-from shared.stopping import until_stopped
+from shared.jetstream import leave
+from shared.stopping import side_by_side, until_stopped
 from shared.webhooks import allowed_hosts
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class Notifier:
         while True:
             try:
                 await self._serve()
-            except* LOST as lost:
-                log.warning("notifier: %s; it goes on", "; ".join(f"{type(e).__name__}: {e}" for e in lost.exceptions))
+            except LOST as lost:
+                log.warning("notifier: %s: %s; it goes on", type(lost).__name__, lost)
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
@@ -67,14 +67,9 @@ class Notifier:
         try:
             while not await connection.fetchval(TRY_TO_LEAD):
                 await asyncio.sleep(self._poll_s)
-            async with (
-                asyncpg.create_pool(self._settings.database_url, min_size=0, max_size=CONNECTIONS_MAX) as pool,
-                asyncio.TaskGroup() as tasks,
-            ):
+            async with asyncpg.create_pool(self._settings.database_url, min_size=0, max_size=CONNECTIONS_MAX) as pool:
                 webhooks = Webhooks(pool, allowed_hosts(self._settings.webhook_hosts), self._retries)
-                tasks.create_task(self._schedule(connection))
-                tasks.create_task(self._publish(pool))
-                tasks.create_task(webhooks.run())
+                await side_by_side(self._schedule(connection), self._publish(pool), webhooks.run())
         finally:
             connection.terminate()
 
@@ -104,5 +99,4 @@ class Notifier:
                     log.warning("notices: %s: %s; they wait", type(lost).__name__, lost)
                     await asyncio.sleep(RETRY_DELAY_S)
         finally:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(client.close(), 2.0)
+            await leave(client)

@@ -18,6 +18,7 @@ from aiohttp import ClientSession
 
 from services.notify.delivery import Message, Outcome, deliver, event_message, notice_message
 from shared.errors import HourbookError
+from shared.stopping import end_tasks
 from shared.webhooks import check_url
 
 if TYPE_CHECKING:
@@ -72,9 +73,7 @@ class Webhooks:
                     await self._look(session)
                     await asyncio.sleep(self._poll_s)
             finally:
-                for worker in self._workers.values():
-                    worker.cancel()
-                await asyncio.gather(*self._workers.values(), return_exceptions=True)
+                await end_tasks(*self._workers.values())
 
     async def _look(self, session: ClientSession) -> None:
         """Starts the workers of new webhooks and ends those of deleted ones; wakes all when there is something new."""

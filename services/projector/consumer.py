@@ -17,6 +17,7 @@ from services.projector.rows.copying import Connection
 from services.projector.source import Source
 from services.projector.tables import Generation, Moved, load_generation, park, prepare, write_batch
 from shared.event_store import EventStore
+from shared.jetstream import leave
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +74,7 @@ class Projector:
                 await self._follow(connection, source)
         finally:
             connection.terminate()
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(client.close(), 2.0)
+            await leave(client)
 
     async def _follow(self, connection: Connection, source: Source) -> None:
         """Follows the generation that is live now, until it is not, or an event of it is parked."""

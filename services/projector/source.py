@@ -59,7 +59,8 @@ class Source:
             await self._pull()
             self._arrived.clear()
             if not self._messages:
-                await asyncio.wait_for(self._arrived.wait(), self._poll_s)
+                async with asyncio.timeout(self._poll_s):
+                    await self._arrived.wait()
         batch: list[bytes] = []
         while self._messages and len(batch) < limit:
             sequence, data = self._messages[0]

@@ -15,6 +15,7 @@ from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
 from shared.audit.notes import BadNote, checkpoint_of
+from shared.jetstream import leave
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -60,10 +61,10 @@ class Announcer:
                     self._rung.clear()
                     published = await publish_after(connection, context, published)
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._rung.wait(), RETRY_DELAY_S)
+                        async with asyncio.timeout(RETRY_DELAY_S):
+                            await self._rung.wait()
             finally:
-                with contextlib.suppress(Exception):
-                    await asyncio.wait_for(client.close(), 2.0)
+                await leave(client)
         finally:
             connection.terminate()
 

@@ -75,7 +75,8 @@ async def connect_nats(url: str) -> Client:
         raise error
 
     connecting = nats.connect(url, connect_timeout=int(CONNECT_TIMEOUT_S), allow_reconnect=False, error_cb=give_up)
-    return await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
+    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        return await connecting
 
 
 def without_password(url: str) -> str:

@@ -67,7 +67,8 @@ async def read(servers: Servers, url: str) -> list[Line]:
     lines: list[Line] = []
     head: int | None = None
     try:
-        store = await asyncio.wait_for(read_store(servers.database_url), TIMEOUT_S)
+        async with asyncio.timeout(TIMEOUT_S):
+            store = await read_store(servers.database_url)
         head = store.head
         lines += [
             Line("event store", head, None, without_password(servers.database_url).partition("?")[0]),

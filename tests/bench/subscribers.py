@@ -14,6 +14,7 @@ import time
 
 import msgspec
 
+from shared.stopping import end_tasks
 from tests.bench.load import get
 
 ID = re.compile(rb"(?:^|\n)id: (\d+)\ndata: ")
@@ -44,9 +45,7 @@ async def main(port: int, count: int) -> None:
         asyncio.create_task(subscribe(port, came if number % NOTED_EVERY == 0 else None)) for number in range(count)
     ]
     await stop.wait()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await end_tasks(*tasks)
     sys.stdout.buffer.write(msgspec.json.encode(came))
 
 

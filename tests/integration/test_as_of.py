@@ -27,6 +27,7 @@ from shared.events import (
     TemplateCreated,
     encode_event,
 )
+from shared.stopping import end_tasks
 from tests.conftest import TEMPLATE
 from tests.histories import append_history, history
 from tests.listening import listening
@@ -215,9 +216,7 @@ async def test_two_historians_keep_it_once_and_live(now: Ledger, database_url: s
     async with asyncio.timeout(BOUND_S):
         while await now.connection.fetchval("SELECT position FROM past_head") < 300:
             await asyncio.sleep(0.02)
-    for task in historians:
-        task.cancel()
-    await asyncio.gather(*historians, return_exceptions=True)
+    await end_tasks(*historians)
     kept = await everything(now)
     tables = "past_change, past_hours, past_pool, past_grant, past_booking, past_account, past_resize, past_template"
     await now.connection.execute(f"TRUNCATE {tables}; UPDATE past_head SET position = 0")

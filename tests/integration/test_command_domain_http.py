@@ -16,6 +16,7 @@ from services.command.handler import CommandHandler
 from services.command.routes.submit import new_id
 from services.command.settings import Settings
 from shared.events import BookingLapsed, decode_event
+from shared.stopping import end_tasks
 
 MONTH = {"startdate": "2030-01-01", "enddate": "2030-01-31"}
 DAY = {"startdate": "2030-01-02", "enddate": "2030-01-02"}
@@ -262,5 +263,4 @@ async def running_clocks(database_url: str, now: datetime) -> AsyncIterator[list
     handlers = [CommandHandler(database_url) for _ in range(2)]
     tasks = [asyncio.create_task(handler.run()) for handler in handlers]
     yield [Clock(database_url, handler, lambda: now, new_id) for handler in handlers]
-    for task in tasks:
-        task.cancel()
+    await end_tasks(*tasks)

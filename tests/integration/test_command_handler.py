@@ -18,6 +18,7 @@ from shared.errors import CapacityExceeded, HourbookError
 from shared.event_store import EventStore
 from shared.events import BookingCreated, decode_event
 from shared.hours import Period, hour_of
+from shared.stopping import end_tasks
 from tests.histories import history
 
 T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
@@ -33,9 +34,7 @@ async def running(
     try:
         yield handler
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end_tasks(task)
 
 
 async def send(

@@ -33,6 +33,7 @@ from shared.events import (
     ProjectCreated,
 )
 from shared.notices import STREAM
+from shared.stopping import end_tasks
 from tests.histories import append_history
 
 BOUND_S = 20
@@ -304,8 +305,7 @@ async def test_the_notices_are_on_their_stream_once(ledger: Ledger, settings: Se
     for _ in range(2):  # the second one begins where the first was stopped
         notifier = asyncio.create_task(Notifier(settings, lambda: hour(30), poll_s=0.02).run())
         found = await messages(settings.nats_url, 5)
-        notifier.cancel()
-        await asyncio.gather(notifier, return_exceptions=True)
+        await end_tasks(notifier)
     assert [(message.headers["ce-type"], message.headers["ce-subject"][:8]) for message in found] == [
         (kind, booking) for kind, booking, _ in await ledger.told()
     ]
@@ -346,8 +346,7 @@ async def test_without_nats_the_notices_wait(ledger: Ledger, settings: Settings,
             await asyncio.sleep(0.02)
     nats_server.start()
     assert len(await messages(settings.nats_url, 2)) == 2
-    notifier.cancel()
-    await asyncio.gather(notifier, return_exceptions=True)
+    await end_tasks(notifier)
 
 
 async def test_two_notifiers_tell_once_and_the_second_takes_over(ledger: Ledger, settings: Settings) -> None:
@@ -360,8 +359,6 @@ async def test_two_notifiers_tell_once_and_the_second_takes_over(ledger: Ledger,
             while len(await ledger.told()) < number:
                 await asyncio.sleep(0.02)
         if number == 2:
-            tasks[0].cancel()
-            await asyncio.gather(tasks[0], return_exceptions=True)
+            await end_tasks(tasks[0])
     assert await ledger.told() == [("booking.started", name(number), number + 1) for number in range(1, 5)]
-    tasks[1].cancel()
-    await asyncio.gather(tasks[1], return_exceptions=True)
+    await end_tasks(tasks[1])

@@ -20,6 +20,7 @@ from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore
 from shared.events import EVENT_TYPES, BookingCreated, FromTemplate, encode_event
 from shared.jetstream import STREAM
+from shared.stopping import end_tasks
 from tests.histories import append_history, history
 from tests.oracle import held, held_rows, oracle, overcommitting, short_hours, table
 from tests.project import Project, cores
@@ -44,9 +45,7 @@ async def running(database_url: str, nats_url: str, projectors: int = 1) -> Asyn
     try:
         yield made
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*tasks)
 
 
 async def level(store: EventStore) -> None:
@@ -220,9 +219,7 @@ async def test_queries_and_the_projector_go_on_during_a_rebuild(
             await asyncio.sleep(0)
         await rebuilding
         await level(store)
-        reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reading
+        await end_tasks(reading)
     await reader.close()
     assert seen == sorted(seen)
     assert await table(store.connection) == await oracle(store.connection, events)

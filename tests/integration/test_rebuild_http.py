@@ -13,6 +13,7 @@ from services.query.app import create_app
 from services.query.settings import Settings
 from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore
+from shared.stopping import end_tasks
 from tests.histories import append_history, history
 from tests.listening import listening
 from tests.oracle import oracle, table
@@ -58,11 +59,8 @@ async def test_no_query_fails_while_the_read_models_are_built_anew(
             await asked_in("after")
             while await connection.fetchval("SELECT position FROM generation WHERE live") < 1200:
                 await asyncio.sleep(0.01)
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
+        await end_tasks(asking)
+    await end_tasks(*running)
     assert {status for _, status, _ in answers} == {200}
     assert {asked for asked, _, _ in answers} == {"before", "during", "after"}
     positions = [position for _, _, position in answers]

@@ -23,6 +23,7 @@ from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
 from shared.errors import AlreadyExists
+from shared.stopping import end_tasks
 from tests.listening import BOUND_S, listening
 
 MONTH = {"startdate": "2030-01-01", "enddate": "2030-01-31"}
@@ -135,8 +136,7 @@ async def test_a_flood_is_counted_and_not_kept(database_url: str, connection: An
     await kept(connection, WAITING_MAX + 1)
     assert await connection.fetchval("SELECT dropped FROM refusal ORDER BY id DESC LIMIT 1") == 700
     assert log.dropped == 700
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await end_tasks(running)
 
 
 async def test_what_waits_at_the_end_is_written(database_url: str, connection: Any) -> None:
@@ -145,8 +145,7 @@ async def test_what_waits_at_the_end_is_written(database_url: str, connection: A
     await asyncio.sleep(0)
     note(log, BATCH_MAX)
     await asyncio.sleep(0)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await end_tasks(running)
     assert await connection.fetchval(COUNT) == BATCH_MAX
 
 
@@ -162,8 +161,7 @@ async def test_old_ones_and_too_many_are_deleted(database_url: str, connection: 
         async with asyncio.timeout(BOUND_S):
             while await connection.fetchval(COUNT) != left:
                 await asyncio.sleep(0.01)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end_tasks(running)
 
 
 async def test_a_log_that_cannot_be_written_delays_no_answer(

@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from services.command.relay import ForeignHistory, Relay
 from shared.event_store import EventStore, Pending
 from shared.jetstream import STREAM, PublishRefused, ensure_stream, publish_batch
+from shared.stopping import end_tasks
 from tests.backends import Nats
 from tests.proxy import Proxy
 
@@ -57,9 +58,7 @@ async def relaying(relay: Relay) -> AsyncIterator[Relay]:
     try:
         yield relay
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end_tasks(task)
 
 
 async def test_what_is_appended_is_published_in_order(

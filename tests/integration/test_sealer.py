@@ -31,6 +31,7 @@ from shared.audit.store import (
 from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore, Pending
 from shared.merkle import Tree, consistency_path, edge, hash_leaves, inclusion_path, proof, verify_inclusion
+from shared.stopping import end_tasks
 
 BOUND_S = 30
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -85,9 +86,7 @@ async def running(*sealers: Sealer | Announcer) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*tasks)
 
 
 async def test_in_any_batches_the_tree_is_the_one_over_the_stored_bytes(store: EventStore) -> None:

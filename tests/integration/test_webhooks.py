@@ -24,6 +24,7 @@ from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
 from shared.embedded import free_port
 from shared.event_store import EventStore, Pending
+from shared.stopping import end_tasks
 from tests.listening import BOUND_S, listening
 
 FAST = Retries(first_s=0.02, most_s=0.1, attempts_max=4, timeout_s=BOUND_S)
@@ -135,9 +136,7 @@ async def delivering(ledger: Ledger, hosts: str, retries: Retries = FAST) -> Asy
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end_tasks(task)
 
 
 async def until(condition: Callable[[], bool]) -> None:
