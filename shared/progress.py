@@ -1,4 +1,4 @@
-"""How far the store, the seal and the live read models have come, as the database says: for status and Prometheus."""
+"""How far the store and all that follows it have come, as the database says: for status and Prometheus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 class Progress(NamedTuple):
-    """The live generation's part is None when none is live. Ages are in seconds, by the database's clock."""
+    """The live generation's part is None when none is live. Ages are in seconds, by the database's clock.
+
+    Beside the generation: up to where a checkpoint is `sealed`, the `past` is kept for as_of, the history is `indexed`
+    for searching, and notices account for the events (`noticed`); `told_s` ago was the hour up to which they are told,
+    None before the first. `delivered` is where the webhook that is furthest behind stands, None when there is none.
+    """
 
     head: int
     generation: int | None
@@ -23,6 +28,14 @@ class Progress(NamedTuple):
     parked_error: str | None
     oldest_s: float | None
     sealed: int = 0
+    past: int = 0
+    indexed: int = 0
+    noticed: int = 0
+    told_s: float | None = None
+    unpublished: int = 0
+    delivered: int | None = None
+    webhooks_disabled: int = 0
+    dead_letters: int = 0
 
     @property
     def behind(self) -> int | None:
@@ -32,8 +45,13 @@ class Progress(NamedTuple):
 
 PROGRESS = """
 SELECT h.position, g.generation, g.position, extract(epoch FROM now() - g.moved_at)::float8,
-       g.parked_position, g.parked_error, (SELECT coalesce(max(size), 0) FROM audit_checkpoint)
-FROM event_head h LEFT JOIN generation g ON g.live
+       g.parked_position, g.parked_error, (SELECT coalesce(max(size), 0) FROM audit_checkpoint),
+       past.position, indexed.position,
+       n.position, extract(epoch FROM now() - n.told_until)::float8, n.seq - n.published,
+       (SELECT min(position) FROM webhook WHERE disabled IS NULL),
+       (SELECT count(*) FROM webhook WHERE disabled IS NOT NULL), (SELECT count(*) FROM webhook_dead_letter)
+FROM event_head h CROSS JOIN past_head past CROSS JOIN event_index_head indexed CROSS JOIN notice_head n
+LEFT JOIN generation g ON g.live
 """
 EVENT = "SELECT data, now() FROM event WHERE position = $1"
 
@@ -43,14 +61,14 @@ async def read_progress(connection: Connection) -> Progress:
     record = await connection.fetchrow(PROGRESS)
     if record is None:
         raise LookupError("event_head is empty")
-    head, generation, position, moved_s, parked_position, parked_error, sealed = record
+    head, generation, position, moved_s, parked_position, parked_error, *others = record
     oldest_s = None
     if position is not None and position < head:
         waiting = await connection.fetchrow(EVENT, position + 1)
         if waiting is not None:
             data, now = waiting
             oldest_s = (now - msgspec.json.decode(data, type=_Decided).at).total_seconds()
-    return Progress(head, generation, position, moved_s, parked_position, parked_error, oldest_s, sealed)
+    return Progress(head, generation, position, moved_s, parked_position, parked_error, oldest_s, *others)
 
 
 class _Decided(msgspec.Struct):

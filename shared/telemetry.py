@@ -99,6 +99,7 @@ def progress_metrics(progress: Progress | None, now_s: float) -> Iterator[Metric
     ]
     if progress is not None:
         moved = None if progress.moved_s is None else now_s - progress.moved_s
+        told = None if progress.told_s is None else now_s - progress.told_s
         lag_s = 0.0 if progress.behind == 0 else progress.oldest_s
         parked = progress.parked_position or 0
         figures += [
@@ -110,6 +111,14 @@ def progress_metrics(progress: Progress | None, now_s: float) -> Iterator[Metric
             ("lag_seconds", "Age of the oldest event that the live read models have not applied; 0: none", lag_s),
             ("parked_position", "Position of the event that cannot be applied and stops it; 0: none", parked),
             ("generation", "Number of the live generation of the read models", progress.generation),
+            ("past_position", "Position up to which the past is kept for as_of", progress.past),
+            ("index_position", "Position up to which the history can be searched by index", progress.indexed),
+            ("notice_position", "Position up to which notices account for the events", progress.noticed),
+            ("notices_told_timestamp_seconds", "Up to when what time brings has been told, since 1970", told),
+            ("notices_unpublished", "Notices that wait for their stream", progress.unpublished),
+            ("webhook_position", "Where the enabled webhook that is furthest behind stands", progress.delivered),
+            ("webhooks_disabled", "Webhooks whose receiver wants no more", progress.webhooks_disabled),
+            ("webhook_dead_letters", "Messages that webhooks could not be brought", progress.dead_letters),
         ]  # fmt: skip
     for name, meaning, figure in figures:
         if figure is not None:

@@ -24,6 +24,7 @@ from shared.progress import Progress, read_progress
 
 TIMEOUT_S = 5.0
 PIPED_WIDTH = 200
+TOLD_LATE_S = 2 * 3600 + 60
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -74,6 +75,9 @@ async def read(servers: Servers, url: str) -> list[Line]:
             Line("event store", head, None, without_password(servers.database_url).partition("?")[0]),
             read_models(store),
             Line("seal", store.sealed, store.head - store.sealed, "the last signed checkpoint"),
+            Line("past", store.past, store.head - store.past, "kept for as_of"),
+            notices(store),
+            *webhooks(store),
         ]
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
         lines.append(Line("event store", None, None, "", redacted(_words(error), servers.database_url)))
@@ -103,6 +107,30 @@ def read_models(store: Progress) -> Line:
     if store.parked_position is not None or store.parked_error is not None:
         trouble = f"parked at position {store.parked_position}: {store.parked_error}"
     return Line("read models", store.position, store.head - store.position, ", ".join(notes), trouble)
+
+
+def notices(store: Progress) -> Line:
+    """Every hour is told when it has struck; two that are not are a notifier that is not there."""
+    if store.told_s is None:
+        return Line("notices", None, None, "none are told before `hourbook notify` has run")
+    note, behind = f"told up to {ago(store.told_s)}", store.head - store.noticed
+    if store.unpublished:
+        note += f", {store.unpublished:,} wait for the stream"
+    late = f"the last hour told is of {ago(store.told_s)}: does `hourbook notify` run?"
+    return Line("notices", store.noticed, behind, note, late if store.told_s > TOLD_LATE_S else None)
+
+
+def webhooks(store: Progress) -> list[Line]:
+    """Nothing when none was registered."""
+    if store.delivered is None and not store.webhooks_disabled:
+        return []
+    behind = None if store.delivered is None else store.head - store.delivered
+    notes = ["the one furthest behind"]
+    if store.webhooks_disabled:
+        notes.append(f"{store.webhooks_disabled:,} disabled")
+    if store.dead_letters:
+        notes.append(f"{store.dead_letters:,} messages given up (GET /webhooks/{{id}}/dead-letters)")
+    return [Line("webhooks", store.delivered, behind, ", ".join(notes))]
 
 
 async def stream(url: str, head: int | None) -> Line:

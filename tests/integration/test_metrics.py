@@ -12,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from services.command.app import create_app as command_app
 from services.command.settings import Settings as CommandSettings
+from services.projector.historian import load_past
+from services.projector.indexer import index_batch
 from services.projector.monitor import PortTaken, monitored
 from services.projector.tables import load_generation, prepare, write_batch
 from services.query.app import create_app as query_app
@@ -85,6 +87,33 @@ async def test_lag_is_told_in_events_in_seconds_and_as_a_checkpoint_that_stands(
     before, after = (seen["hourbook_checkpoint_moved_timestamp_seconds",] for seen in (behind, level))
     assert before < after <= time.time() + 1
     await connection.close()
+
+
+async def test_what_follows_the_events_is_told_with_how_far_it_is(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await append_history(EventStore(connection), history(1, 30))
+    for _ in range(2):
+        assert await index_batch(connection, 10)
+    past = await load_past(connection)
+    await past.advance(7)
+    first = figures((await Telemetry(database_url).render()).decode())
+    await connection.execute(
+        "UPDATE notice_head SET told_until = date_trunc('hour', now()), position = 12, seq = 5, published = 3"
+    )
+    for position, disabled in ((9, None), (4, "gone"), (11, None)):
+        await connection.execute(
+            "INSERT INTO webhook (id, url, kinds, secret, created_by, position, notice, disabled) "
+            "VALUES (gen_random_uuid(), 'https://example.org', '{}', 'x', 'ada', $1, 0, $2)", position, disabled,
+        )  # fmt: skip
+    seen = figures((await Telemetry(database_url).render()).decode())
+    await connection.close()
+    names = "past_position", "index_position", "notice_position", "notices_unpublished", "webhook_dead_letters"
+    assert [first[f"hourbook_{name}",] for name in names] == [7, 20, 0, 0, 0]
+    assert ("hourbook_webhook_position",) not in first
+    assert ("hourbook_notices_told_timestamp_seconds",) not in first
+    assert [seen[f"hourbook_{name}",] for name in names] == [7, 20, 12, 2, 0]
+    assert (seen["hourbook_webhook_position",], seen["hourbook_webhooks_disabled",]) == (9, 1)
+    assert time.time() - seen["hourbook_notices_told_timestamp_seconds",] == pytest.approx(1800, abs=1830)
 
 
 async def test_without_the_database_it_is_told_that_it_is_not_there() -> None:

@@ -10,7 +10,7 @@ import pytest
 from shared.cli.bench import measuring
 from shared.cli.failure import Failure
 from shared.cli.servers import redacted, without_password
-from shared.cli.status import duration, read_models
+from shared.cli.status import duration, notices, read_models, webhooks
 from shared.cli.up import examples
 from shared.progress import Progress
 
@@ -29,6 +29,23 @@ def test_a_level_generation_is_no_trouble() -> None:
 
 def test_no_live_generation_is_a_trouble() -> None:
     assert read_models(Progress(20, None, None, None, None, None, None)).trouble
+
+
+def test_notices_that_are_two_hours_late_are_a_trouble_and_those_that_nobody_tells_are_none() -> None:
+    level = Progress(20, 3, 20, 1.0, None, None, None)
+    assert notices(level).trouble is None
+    told = notices(level._replace(noticed=18, told_s=3_000.0, unpublished=3))
+    assert (told.position, told.behind, told.trouble) == (18, 2, None)
+    assert told.note == "told up to 50 min ago, 3 wait for the stream"
+    assert "hourbook notify" in (notices(level._replace(told_s=7_300.0)).trouble or "")
+
+
+def test_webhooks_are_shown_when_there_are_any() -> None:
+    level = Progress(20, 3, 20, 1.0, None, None, None)
+    assert webhooks(level) == []
+    (line,) = webhooks(level._replace(delivered=15, dead_letters=2, webhooks_disabled=1))
+    assert (line.position, line.behind) == (15, 5)
+    assert line.note.startswith("the one furthest behind, 1 disabled, 2 messages given up")
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(-0.1, "0.0 s"), (119.9, "119.9 s"), (180, "3 min"), (3e6, "35 d")])
