@@ -9,11 +9,10 @@ from collections.abc import Callable
 import asyncpg
 import msgspec
 
-from services.projector.consumer import apply
+from services.projector.filling import fill, read_events
 from services.projector.rows.copying import Connection
 from services.projector.tables import Generation, load_generation, prepare, write_batch
 
-BATCH_MAX = 50_000
 OLD_QUERIES_S = 1.0
 
 
@@ -32,6 +31,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
 
 CREATE = "SELECT create_generation()"
+COMPLETE = "SELECT complete_generation($1)"
 LOCK_LIVE = "SELECT generation, position FROM generation WHERE live FOR UPDATE"
 CHECKSUM = "SELECT model, rows, checksum FROM checksum_generation($1)"
 TAKE_LIVE = "UPDATE generation SET live = false WHERE live"
@@ -53,6 +53,8 @@ async def rebuild(database_url: str, progress: Callable[[int, int], None] = lamb
         await alone(connection)
         made = int(await connection.fetchval(CREATE))
         generation = await load_generation(connection, made)
+        await _fill(connection, reader, generation, progress)
+        await connection.execute(COMPLETE, made)
         await _fill(connection, reader, generation, progress)
         rebuilt = await _switch(connection, generation, began)
         made = None
@@ -78,34 +80,15 @@ async def alone(connection: Connection) -> None:
         await connection.execute(DROP, record["generation"])
 
 
-BATCH_AFTER = """
-SELECT array_agg(data ORDER BY position) FROM event WHERE position > $1 AND position <= $2
-"""
 HEAD = "SELECT position FROM event_head"
 
 
 async def _fill(
     connection: Connection, reader: Connection, generation: Generation, progress: Callable[[int, int], None]
 ) -> None:
-    """Applies batches until the head is near; the next batch is read while one is written."""
+    """Up to the head as it is now."""
     head = int(await reader.fetchval(HEAD))
-    reading = asyncio.ensure_future(_read(reader, generation.position))
-    while True:
-        stored = await reading
-        if not stored:
-            return
-        reading = asyncio.ensure_future(_read(reader, generation.position + len(stored)))
-        try:
-            await apply(connection, generation, stored, live=False)
-        except BaseException:
-            reading.cancel()
-            raise
-        progress(generation.position, max(head, generation.position))
-
-
-async def _read(reader: Connection, position: int) -> list[bytes]:
-    stored: list[bytes] | None = await reader.fetchval(BATCH_AFTER, position, position + BATCH_MAX)
-    return stored or []
+    await fill(connection, reader, generation, head, lambda position: progress(position, head))
 
 
 async def _switch(connection: Connection, generation: Generation, began: float) -> Rebuilt:
@@ -115,7 +98,8 @@ async def _switch(connection: Connection, generation: Generation, began: float) 
         record = await connection.fetchrow(LOCK_LIVE)
         assert record is not None
         old, position = record
-        if stored := await connection.fetchval(BATCH_AFTER, generation.position, position):
+        if position > generation.position:
+            stored = await read_events(connection, generation.position, position)
             await write_batch(connection, generation, stored, live=False)
         differences = await _differences(connection, old, generation.number) if generation.position == position else []
         await connection.execute(TAKE_LIVE)

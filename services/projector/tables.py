@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.projector.projections import Known, fold, needed_for
+from services.projector.projections import Changes, Known, Needed, fold, needed_for
 from services.projector.projections.pools import Pools
-from services.projector.rows.bookings import read_bookings, write_bookings
+from services.projector.rows.bookings import pack_bookings, read_bookings, write_bookings
 from services.projector.rows.catalogue import write_catalogue
 from services.projector.rows.copying import Connection
 from services.projector.rows.grants import write_grants
 from services.projector.rows.hours import prepare_hours, read_sizes, write_hours
 from services.projector.rows.pools import read_pools, write_pools
 from services.projector.rows.resizes import write_resizes
-from shared.events import Event, decode_events
+from shared.events import decode_events
 
 
 class Moved(Exception):
@@ -64,24 +64,34 @@ async def write_batch(
     position, number = generation.position, generation.number
     events = decode_events(stored)
     async with connection.transaction():
-        await _move_checkpoint(connection, generation, position + len(stored), live=live)
-        known = await _known(connection, generation, events)
+        await move_checkpoint(connection, generation, position + len(stored), live=live)
+        known = await read_known(connection, generation, needed_for(events))
         changes = fold(generation.pools, known, position + 1, events)
-        await write_pools(connection, number, changes.pools)
-        await write_hours(connection, number, changes.availability, changes.pools)
-        await write_grants(connection, number, changes.grants)
-        await write_bookings(connection, number, changes.bookings)
-        await write_catalogue(connection, number, changes.catalogue)
-        await write_resizes(connection, number, changes.resizes)
+        await write_changes(connection, number, changes, pack_bookings(number, changes.bookings))
+        await write_hours(connection, number, changes.availability.rows(), changes.pools.policy)
     generation.position = position + len(stored)
-    for pool, row in changes.pools.created.items():
-        generation.pools.add(row.id, pool, row.parent, row.beyond_hours)
+    adopt(generation, changes)
 
 
-async def _known(connection: Connection, generation: Generation, events: Sequence[Event]) -> Known:
-    needed = needed_for(events)
+async def read_known(connection: Connection, generation: Generation, needed: Needed) -> Known:
+    """What `fold` must know of the rows."""
     sizes = await read_sizes(connection, generation.number, generation.pools, needed.sizes)
     return Known(sizes, await read_bookings(connection, generation.number, needed.bookings))
+
+
+async def write_changes(connection: Connection, generation: int, changes: Changes, bookings: Sequence[bytes]) -> None:
+    """All that a batch changes but the hours; `bookings` are its new rows, packed."""
+    await write_pools(connection, generation, changes.pools)
+    await write_grants(connection, generation, changes.grants)
+    await write_bookings(connection, generation, changes.bookings, bookings)
+    await write_catalogue(connection, generation, changes.catalogue)
+    await write_resizes(connection, generation, changes.resizes)
+
+
+def adopt(generation: Generation, changes: Changes) -> None:
+    """From now on the generation knows the pools that a batch has created."""
+    for pool, row in changes.pools.created.items():
+        generation.pools.add(row.id, pool, row.parent, row.beyond_hours)
 
 
 MOVE = """
@@ -90,7 +100,8 @@ WHERE generation = $1 AND position = $2 AND live = $4
 """
 
 
-async def _move_checkpoint(connection: Connection, generation: Generation, position: int, *, live: bool) -> None:
+async def move_checkpoint(connection: Connection, generation: Generation, position: int, *, live: bool) -> None:
+    """Raises Moved unless the generation stands where it is known to, and is live or not, as it is to be."""
     status = await connection.execute(MOVE, generation.number, generation.position, position, live)
     if status != "UPDATE 1":
         raise Moved(f"generation {generation.number} is not at position {generation.position} any more")

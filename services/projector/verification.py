@@ -13,8 +13,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from services.projector.consumer import UNAPPLICABLE, Parked, apply
-from services.projector.rebuild import CREATE, DROP, alone
+from services.projector.consumer import UNAPPLICABLE, Parked
+from services.projector.filling import fill, read_events
+from services.projector.rebuild import COMPLETE, CREATE, DROP, alone
 from services.projector.rows.copying import Connection
 from services.projector.tables import Generation, load_generation, prepare, write_batch
 from shared.audit.notes import BadNote, Verifier, open_checkpoint, verifier_of
@@ -22,7 +23,6 @@ from shared.audit.store import latest_checkpoint, read_keys
 from shared.merkle import Tree, hash_leaves
 
 BATCH_MAX = 20_000
-REPLAY_MAX = 50_000
 SHOWN_MAX = 5
 
 
@@ -68,14 +68,15 @@ async def verify(
     """`keys` are the verifiers that are trusted; without any, those that the database names. Raises AlreadyRebuilding,
     BadKey and asyncpg's errors."""
     report = Report()
-    connection = await asyncpg.connect(database_url)
+    connection, reader = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
     try:
         trusted = [verifier_of(key) for key in keys or await read_keys(connection)]
         await prove(connection, report, kept, trusted, progress)
-        await replay(connection, report, progress)
+        await replay(connection, reader, report, progress)
         return report
     finally:
         connection.terminate()
+        reader.terminate()
 
 
 HEAD = "SELECT position FROM event_head"
@@ -202,25 +203,32 @@ COMPARE = "SELECT model, cells, different, examples FROM compare_generations($1,
 LIVE = "SELECT generation, position FROM generation WHERE live"
 
 
-async def replay(connection: Connection, report: Report, progress: Progress) -> None:
+async def replay(connection: Connection, reader: Connection, report: Report, progress: Progress) -> None:
     """Folds the history into a fresh generation and compares that with the live one, each at the same position."""
     await prepare(connection)
     await alone(connection)
     number = int(await connection.fetchval(CREATE))
     try:
         fresh = await load_generation(connection, number)
-        while fresh.position + REPLAY_MAX < (position := int(await connection.fetchval(LIVE_POSITION))):
-            await fill(connection, fresh, position, progress)
+        await _draw_near(connection, reader, fresh, progress)
+        await connection.execute(COMPLETE, number)
+        await _draw_near(connection, reader, fresh, progress)
         try:
             report.models = await compare(connection, fresh)
             report.replayed = fresh.position
         except UNAPPLICABLE:
-            await fill(connection, fresh, position, progress)  # which finds out at which event
+            await _draw_near(connection, reader, fresh, progress)  # which finds out at which event
     except Parked as parked:
         _say(report, str(parked))
     finally:
         if not connection.is_closed():
             await connection.execute(DROP, number)
+
+
+async def _draw_near(connection: Connection, reader: Connection, fresh: Generation, progress: Progress) -> None:
+    """Folds the events up to where the live generation is now."""
+    position = int(await reader.fetchval(LIVE_POSITION))
+    await fill(connection, reader, fresh, position, lambda done: progress("replayed", done, position))
 
 
 async def compare(connection: Connection, fresh: Generation) -> list[Model]:
@@ -229,18 +237,7 @@ async def compare(connection: Connection, fresh: Generation) -> list[Model]:
         record = await connection.fetchrow(LIVE)
         assert record is not None
         live, position = record
-        if stored := await connection.fetchval(BATCH, fresh.position, position):  # one: a commit clears what is staged
-            await write_batch(connection, fresh, stored, live=False)
+        if position > fresh.position:  # one batch: a commit clears what is staged
+            await write_batch(connection, fresh, await read_events(connection, fresh.position, position), live=False)
         compared = await connection.fetch(COMPARE, live, fresh.number)
     return [Model(model, cells, different, examples or []) for model, cells, different, examples in compared]
-
-
-BATCH = "SELECT array_agg(data ORDER BY position) FROM event WHERE position > $1 AND position <= $2"
-
-
-async def fill(connection: Connection, fresh: Generation, position: int, progress: Progress) -> None:
-    """Folds the events up to `position`."""
-    while fresh.position < position:
-        end = min(position, fresh.position + REPLAY_MAX)
-        await apply(connection, fresh, await connection.fetchval(BATCH, fresh.position, end), live=False)
-        progress("replayed", fresh.position, position)

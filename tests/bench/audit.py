@@ -48,8 +48,9 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
     await prove(connection, report, [], keys, _silent)
     tree_s = time.perf_counter() - began
     yield Row("events verified: the tree and the columns", f"{report.events / tree_s:,.0f}/s", aim="≥ 100,000/s")
+    reader = await asyncpg.connect(system.postgres.url)
     began = time.perf_counter()
-    await replay(connection, report, _silent)
+    await replay(connection, reader, report, _silent)
     replay_s = time.perf_counter() - began
     cells = sum(model.cells for model in report.models)
     yield Row(
@@ -59,6 +60,7 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
     yield Row("the whole of `hourbook audit verify`", f"{report.events / (tree_s + replay_s):,.0f}/s")
     if not report.holds:
         raise RuntimeError(f"the bench's own history does not hold: {report}")
+    await reader.close()
     await connection.close()
     yield await asyncio.to_thread(_exported, system.postgres.url, system.directory / "export")
 

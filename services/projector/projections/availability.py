@@ -16,6 +16,8 @@ WIDTH = len(DIMENSIONS)
 SHARES = 2 * WIDTH  # the column of the basis points, after what is granted and what is booked
 AMOUNTS_WIDTH = SHARES + 1
 Amount = tuple[int, int, Counts]
+# A pool; its hours, shape (n,), ascending; what to add to each, shape (n, 13).
+HourRows = tuple[int, Vector, Vector]
 ShareAmount = tuple[int, int, int]
 
 
@@ -28,8 +30,8 @@ class AvailabilityChanges:
         self.booked: defaultdict[int, list[Amount]] = defaultdict(list)
         self.shares: defaultdict[int, list[ShareAmount]] = defaultdict(list)
 
-    def rows(self) -> Iterator[tuple[int, Vector, Vector]]:
-        """By pool, in order: the hours touched, ascending, shape (n,), and what to add to each, shape (n, 13)."""
+    def rows(self) -> Iterator[HourRows]:
+        """The hours touched, pool by pool, in order."""
         for pool in sorted(self.granted.keys() | self.booked.keys() | self.shares.keys()):
             granted, booked, shares = self.granted.get(pool, ()), self.booked.get(pool, ()), self.shares.get(pool, ())
             base = min(amount[0] for amount in chain(granted, booked, shares))
@@ -41,6 +43,42 @@ class AvailabilityChanges:
             cells = np.cumsum(steps, axis=0)
             touched = np.flatnonzero(cells[:, AMOUNTS_WIDTH])
             yield pool, touched + base, cells[touched, :AMOUNTS_WIDTH]
+
+
+class HourSums:
+    """What many batches add to the hours: each row can then be written once, however many of them touch it."""
+
+    def __init__(self) -> None:
+        self._pools: dict[int, tuple[int, Vector]] = {}
+        self.hours = 0  # that are held, touched or not
+
+    def add(self, pool: int, hours: Vector, amounts: Vector) -> None:
+        if not len(hours):
+            return
+        cells = self._span(pool, int(hours[0]), int(hours[-1]) + 1)
+        places = hours - self._pools[pool][0]
+        cells[places, :AMOUNTS_WIDTH] += amounts
+        cells[places, AMOUNTS_WIDTH] = 1
+
+    def take(self) -> Iterator[HourRows]:
+        """The hours touched, pool by pool, in order. Nothing is left."""
+        pools, self._pools, self.hours = self._pools, {}, 0
+        for pool in sorted(pools):
+            base, cells = pools.pop(pool)
+            touched = np.flatnonzero(cells[:, AMOUNTS_WIDTH])
+            yield pool, touched + base, cells[touched, :AMOUNTS_WIDTH]
+
+    def _span(self, pool: int, low: int, high: int) -> Vector:
+        """The pool's cells, which reach from `low` to `high` at least."""
+        base, cells = self._pools.get(pool, (low, np.zeros((0, AMOUNTS_WIDTH + 1), dtype=np.int64)))
+        first, after = min(low, base), max(high, base + len(cells))
+        if after - first > len(cells):
+            wider = np.zeros((after - first, AMOUNTS_WIDTH + 1), dtype=np.int64)
+            wider[base - first : base - first + len(cells)] = cells
+            self.hours += len(wider) - len(cells)
+            cells = wider
+        self._pools[pool] = first, cells
+        return cells
 
 
 def _add_steps(steps: Vector, base: int, amounts: Sequence[tuple[int, int, Any]], columns: slice | int) -> None:

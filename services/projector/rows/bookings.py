@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from uuid import UUID
 
@@ -22,8 +23,13 @@ PLAIN = NULL * 4  # of no template and no series
 LAST_SEGMENTS = """
 SELECT DISTINCT ON (id) id, pool, starts, ends, servers, cores, memory, tempdisc, userdisc, datadisc, actor, account,
     share, tentative, created, claimed, segment, template, template_version, template_count, series
-FROM live_booking WHERE generation = $1 AND id = ANY ($2) ORDER BY id, segment DESC
+FROM {table} WHERE generation = $1 AND id = ANY ($2) ORDER BY id, segment DESC
 """
+
+
+def table_of(generation: int) -> str:
+    """The generation's own part of live_booking, which while it is filled is not a part of it yet."""
+    return f"live_booking_{generation}"
 
 
 async def read_bookings(connection: Connection, generation: int, ids: set[UUID]) -> dict[UUID, BookingRow]:
@@ -31,7 +37,7 @@ async def read_bookings(connection: Connection, generation: int, ids: set[UUID])
     if not ids:
         return {}
     known: dict[UUID, BookingRow] = {}
-    for record in await connection.fetch(LAST_SEGMENTS, generation, list(ids)):
+    for record in await connection.fetch(LAST_SEGMENTS.format(table=table_of(generation)), generation, list(ids)):
         name, version, count = record["template"], record["template_version"], record["template_count"]
         a, b, c, d, e, f = (record[dimension] for dimension in DIMENSIONS)
         known[record["id"]] = (
@@ -43,11 +49,18 @@ async def read_bookings(connection: Connection, generation: int, ids: set[UUID])
     return known
 
 
-async def write_bookings(connection: Connection, generation: int, changes: BookingChanges) -> None:
+def pack_bookings(generation: int, changes: BookingChanges) -> list[bytes]:
+    """The rows to write, as COPY's binary format has them."""
+    return [_pack(generation, *row) for row in changes.rows()]
+
+
+async def write_bookings(
+    connection: Connection, generation: int, changes: BookingChanges, packed: Sequence[bytes]
+) -> None:
     if changes.known:
         await _forget(connection, generation, changes)
-    if packed := [_pack(generation, *row) for row in changes.rows()]:
-        await copy_rows(connection, f"live_booking_{generation}", packed, COLUMNS)
+    if packed:
+        await copy_rows(connection, table_of(generation), packed, COLUMNS)
     if changes.ends:
         await _cut(connection, generation, changes.ends)
     if changes.tentative:
@@ -55,42 +68,42 @@ async def write_bookings(connection: Connection, generation: int, changes: Booki
 
 
 FORGET = """
-DELETE FROM live_booking USING unnest($2::uuid[], $3::int[]) AS t (id, segment)
-WHERE live_booking.generation = $1 AND live_booking.id = t.id AND live_booking.segment = t.segment
+DELETE FROM {table} b USING unnest($2::uuid[], $3::int[]) AS t (id, segment)
+WHERE b.generation = $1 AND b.id = t.id AND b.segment = t.segment
 """
 
 
 async def _forget(connection: Connection, generation: int, changes: BookingChanges) -> None:
     """Removes the segments that are written anew."""
     segments = [row[10] for row in changes.known.values()]
-    await connection.execute(FORGET, generation, list(changes.known), segments)
+    await connection.execute(FORGET.format(table=table_of(generation)), generation, list(changes.known), segments)
 
 
 # Only the last segment of a booking ends after the hour at which it is cut.
 CUT = """
-UPDATE live_booking SET ends = t.ends, tentative = false FROM unnest($2::uuid[], $3::timestamptz[]) AS t (id, ends)
-WHERE live_booking.generation = $1 AND live_booking.id = t.id AND live_booking.ends > t.ends
+UPDATE {table} b SET ends = t.ends, tentative = false FROM unnest($2::uuid[], $3::timestamptz[]) AS t (id, ends)
+WHERE b.generation = $1 AND b.id = t.id AND b.ends > t.ends
 """
-DROP = "DELETE FROM live_booking WHERE generation = $1 AND id = ANY ($2) AND ends <= starts"
+DROP = "DELETE FROM {table} WHERE generation = $1 AND id = ANY ($2) AND ends <= starts"
 
 
 async def _cut(connection: Connection, generation: int, ends: dict[UUID, int]) -> None:
-    ids = list(ends)
-    await connection.execute(CUT, generation, ids, [instant_of(end) for end in ends.values()])
-    await connection.execute(DROP, generation, ids)
+    ids, table = list(ends), table_of(generation)
+    await connection.execute(CUT.format(table=table), generation, ids, [instant_of(end) for end in ends.values()])
+    await connection.execute(DROP.format(table=table), generation, ids)
 
 
 MARK = """
-UPDATE live_booking SET tentative = t.tentative FROM unnest($2::uuid[], $3::bool[]) AS t (id, tentative)
-WHERE live_booking.generation = $1 AND live_booking.id = t.id AND NOT EXISTS (
-    SELECT FROM live_booking later
-    WHERE later.generation = $1 AND later.id = live_booking.id AND later.segment > live_booking.segment
+UPDATE {table} b SET tentative = t.tentative FROM unnest($2::uuid[], $3::bool[]) AS t (id, tentative)
+WHERE b.generation = $1 AND b.id = t.id AND NOT EXISTS (
+    SELECT FROM {table} later WHERE later.generation = $1 AND later.id = b.id AND later.segment > b.segment
 )
 """
 
 
 async def _mark(connection: Connection, generation: int, tentative: dict[UUID, bool]) -> None:
-    await connection.execute(MARK, generation, list(tentative), list(tentative.values()))
+    mark = MARK.format(table=table_of(generation))
+    await connection.execute(mark, generation, list(tentative), list(tentative.values()))
 
 
 def _pack(generation: int, booking: UUID, row: BookingRow) -> bytes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 
-from services.projector.projections.availability import AMOUNTS_WIDTH, AvailabilityChanges
-from services.projector.projections.pools import PoolChanges, Pools
+from services.projector.projections.availability import AMOUNTS_WIDTH, HourRows
+from services.projector.projections.pools import Pools
 from services.projector.rows.copying import HOUR_US, Y2000, Connection, copy_rows
 from shared.capacity import DIMENSIONS, Vector
 from shared.hours import hour_of, instant_of
@@ -75,14 +77,14 @@ ON CONFLICT (generation, pool, hour) DO UPDATE SET
 
 
 async def write_hours(
-    connection: Connection, generation: int, changes: AvailabilityChanges, pools: PoolChanges
+    connection: Connection, generation: int, rows: Iterable[HourRows], policy: Callable[[int], int | None]
 ) -> None:
-    """Every row that the batch touches once, in the order of the key."""
-    packed = {pool: _pack_hours(pool, hours, amounts) for pool, hours, amounts in changes.rows()}
+    """Every row once, in the order of the key. `policy` is beyond how many hours a pool may be over-committed."""
+    packed = {pool: _pack_hours(pool, hours, amounts) for pool, hours, amounts in rows}
     if packed:
         await copy_rows(connection, "staged_hour", packed.values())
         await connection.execute(ADD_HOURS, generation)
-        if overcommitting := [pool for pool in packed if pools.policy(pool) is not None]:
+        if overcommitting := [pool for pool in packed if policy(pool) is not None]:
             await _note_short(connection, generation, overcommitting)
 
 
