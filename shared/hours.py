@@ -17,6 +17,7 @@ from shared.errors import InvalidField
 
 HOUR_S = 3600
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH_DAY = EPOCH.toordinal()
 ONE_HOUR = timedelta(hours=1)
 EARLIEST = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) // HOUR_S
 LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) // HOUR_S
@@ -44,6 +45,8 @@ class Period(NamedTuple):
 
 def hour_of(instant: datetime) -> int:
     """The hour that an aware instant lies in."""
+    if instant.tzinfo is UTC:  # as in every event: a third of the time
+        return (instant.toordinal() - EPOCH_DAY) * 24 + instant.hour
     return (instant - EPOCH) // ONE_HOUR
 
 

@@ -54,7 +54,9 @@ async def _rebuild(settings: Settings) -> None:
     rate = rebuilt.position / rebuilt.seconds
     print(f"generation {rebuilt.generation} is live at position {rebuilt.position}: {rebuilt.seconds:.1f} s, "
           f"{rate:,.0f} events/s; the live tables stood still for {rebuilt.switch_seconds:.2f} s")  # fmt: skip
-    if rebuilt.differences:
+    if rebuilt.differences is None:
+        print("the old tables were behind, and were not compared")
+    elif rebuilt.differences:
         print(f"the old tables were not what the history gives: {', '.join(rebuilt.differences)}")
 
 

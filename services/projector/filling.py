@@ -14,7 +14,7 @@ from services.projector.projections import Changes, Known, fold, needed_for
 from services.projector.projections.availability import AvailabilityChanges, HourSums
 from services.projector.rows.bookings import pack_bookings
 from services.projector.rows.copying import Connection
-from services.projector.rows.hours import write_hours
+from services.projector.rows.hours import write_first_hours, write_hours
 from services.projector.tables import (
     Generation,
     adopt,
@@ -67,6 +67,7 @@ class _Filling:
     def __init__(self, connection: Connection, reader: Connection, generation: Generation) -> None:
         self._connection, self._reader, self._generation = connection, reader, generation
         self._sums = HourSums()
+        self._write_hours = write_hours if generation.position else write_first_hours
         self._unsummed: list[AvailabilityChanges] = []  # of batches that are written
         self._writing: asyncio.Task[None] | None = None
 
@@ -94,9 +95,10 @@ class _Filling:
     async def write_hours(self) -> None:
         """All that the batches which are written add to the hours."""
         await asyncio.to_thread(self._sum)
+        write, self._write_hours = self._write_hours, write_hours
         async with self._connection.transaction():
             policies = self._generation.pools.policies
-            await write_hours(self._connection, self._generation.number, self._sums.take(), policies.__getitem__)
+            await write(self._connection, self._generation.number, self._sums.take(), policies.__getitem__)
 
     def _read(self, after: int, position: int) -> asyncio.Task[list[bytes]]:
         return asyncio.create_task(read_events(self._reader, after, min(position, after + BATCH_MAX)))

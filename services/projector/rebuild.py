@@ -14,6 +14,7 @@ from services.projector.rows.copying import Connection
 from services.projector.tables import Generation, load_generation, prepare, write_batch
 
 OLD_QUERIES_S = 1.0
+LEVEL_S = 1.0
 
 
 class AlreadyRebuilding(Exception):
@@ -21,13 +22,14 @@ class AlreadyRebuilding(Exception):
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """What a rebuild did. `differences` names the read models whose rows were not those that the history gives."""
+    """What a rebuild did. `differences` names the read models whose rows were not those that the history gives; it is
+    None when the live ones were behind and could not be compared."""
 
     generation: int
     position: int
     seconds: float
     switch_seconds: float
-    differences: list[str]
+    differences: list[str] | None
 
 
 CREATE = "SELECT create_generation()"
@@ -56,7 +58,8 @@ async def rebuild(database_url: str, progress: Callable[[int, int], None] = lamb
         await _fill(connection, reader, generation, progress)
         await connection.execute(COMPLETE, made)
         await _fill(connection, reader, generation, progress)
-        rebuilt = await _switch(connection, generation, began)
+        differences = await _compare(connection, reader, generation)
+        rebuilt = await _switch(connection, generation, differences, began)
         made = None
         await connection.execute(RELEASE)  # so that the next need not wait until the server sees that we have gone
         return rebuilt
@@ -91,8 +94,36 @@ async def _fill(
     await fill(connection, reader, generation, head, lambda position: progress(position, head))
 
 
-async def _switch(connection: Connection, generation: Generation, began: float) -> Rebuilt:
-    """Holds the live generation still, draws level with it, compares, and takes its place."""
+LIVE = "SELECT generation, position FROM generation WHERE live"
+
+
+async def _compare(connection: Connection, reader: Connection, generation: Generation) -> list[str] | None:
+    """The read models whose rows are not those of the live generation, at the same position: in a snapshot, so that
+    nobody waits. None when the live one does not get as far as this in time."""
+    deadline = time.monotonic() + LEVEL_S
+    while time.monotonic() < deadline:
+        async with reader.transaction(isolation="repeatable_read", readonly=True):
+            record = await reader.fetchrow(LIVE)
+            assert record is not None
+            live, position = record
+            if position >= generation.position:
+                await fill(connection, reader, generation, position, lambda _: None)
+                return await _differences((reader, live), (connection, generation.number))
+        await asyncio.sleep(LEVEL_S / 20)
+    return None
+
+
+async def _differences(*generations: tuple[Connection, int]) -> list[str]:
+    """The read models that two generations do not have alike, each seen by its connection."""
+    read = [connection.fetch(CHECKSUM, number) for connection, number in generations]
+    one, other = [{row["model"]: tuple(row) for row in rows} for rows in await asyncio.gather(*read)]
+    return [model for model in one if one[model] != other[model]]
+
+
+async def _switch(
+    connection: Connection, generation: Generation, differences: list[str] | None, began: float
+) -> Rebuilt:
+    """Holds the live generation still, draws level with it, and takes its place."""
     paused = time.monotonic()
     async with connection.transaction():
         record = await connection.fetchrow(LOCK_LIVE)
@@ -101,17 +132,11 @@ async def _switch(connection: Connection, generation: Generation, began: float) 
         if position > generation.position:
             stored = await read_events(connection, generation.position, position)
             await write_batch(connection, generation, stored, live=False)
-        differences = await _differences(connection, old, generation.number) if generation.position == position else []
         await connection.execute(TAKE_LIVE)
         await connection.execute(MAKE_LIVE, generation.number)
     ended = time.monotonic()
     await _drop(connection, old)
     return Rebuilt(generation.number, generation.position, ended - began, ended - paused, differences)
-
-
-async def _differences(connection: Connection, old: int, new: int) -> list[str]:
-    sums = [{row["model"]: tuple(row) for row in await connection.fetch(CHECKSUM, number)} for number in (old, new)]
-    return [model for model in sums[0] if sums[0][model] != sums[1][model]]
 
 
 async def _drop(connection: Connection, old: int) -> None:

@@ -18,8 +18,9 @@ BEGIN
             EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%s)', model || '_' || made, model, made);
         END IF;
     END LOOP;
-    -- An hour's row is updated many times: room in the page keeps its new version beside the old one.
-    EXECUTE format('ALTER TABLE %I SET (fillfactor = 70)', 'availability_hour_' || made);
+    -- An hour's row is updated many times: room in the page keeps its new version beside the old one. Hours that are
+    -- copied into it do not say their generation.
+    EXECUTE format('ALTER TABLE %I SET (fillfactor = 70), ALTER generation SET DEFAULT %s', 'availability_hour_' || made, made);
     RETURN made;
 END $$;
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -33,16 +31,36 @@ class AvailabilityChanges:
     def rows(self) -> Iterator[HourRows]:
         """The hours touched, pool by pool, in order."""
         for pool in sorted(self.granted.keys() | self.booked.keys() | self.shares.keys()):
-            granted, booked, shares = self.granted.get(pool, ()), self.booked.get(pool, ()), self.shares.get(pool, ())
-            base = min(amount[0] for amount in chain(granted, booked, shares))
-            last = max(amount[1] for amount in chain(granted, booked, shares))
-            steps = np.zeros((last - base + 1, AMOUNTS_WIDTH + 1), dtype=np.int64)
-            _add_steps(steps, base, granted, slice(0, WIDTH))
-            _add_steps(steps, base, booked, slice(WIDTH, SHARES))
-            _add_steps(steps, base, shares, SHARES)
-            cells = np.cumsum(steps, axis=0)
-            touched = np.flatnonzero(cells[:, AMOUNTS_WIDTH])
-            yield pool, touched + base, cells[touched, :AMOUNTS_WIDTH]
+            shares = [(start, end, (share,)) for start, end, share in self.shares.get(pool, ())]
+            kinds = (self.granted.get(pool), 0), (self.booked.get(pool), WIDTH), (shares, SHARES)
+            given = [(*_columns(amounts), column) for amounts, column in kinds if amounts]
+            base = min(int(starts.min()) for starts, *_ in given)
+            length = max(int(ends.max()) for _, ends, *_ in given) - base
+            steps = np.zeros((AMOUNTS_WIDTH + 1, length + 1), dtype=np.int64)
+            for starts, ends, counts, column in given:
+                _add_steps(steps, starts - base, ends - base, counts, column)
+            cells = np.cumsum(steps, axis=1)
+            touched = np.flatnonzero(cells[AMOUNTS_WIDTH])
+            yield pool, touched + base, cells[:AMOUNTS_WIDTH, touched].T
+
+
+def _columns(amounts: Sequence[tuple[int, int, tuple[int, ...]]]) -> tuple[Vector, Vector, Iterator[tuple[int, ...]]]:
+    """The starts, the ends, and one dimension's amounts after the other."""
+    starts, ends, counts = zip(*amounts, strict=True)
+    return np.array(starts), np.array(ends), zip(*counts, strict=True)
+
+
+def _add_steps(steps: Vector, starts: Vector, ends: Vector, counts: Iterable[tuple[int, ...]], column: int) -> None:
+    """Where each amount begins and where it ends; the last row counts how many cover an hour."""
+    _step(steps[AMOUNTS_WIDTH], starts, ends, 1)
+    for row, figures in enumerate(counts, column):
+        if any(figures):  # mostly two of six are
+            _step(steps[row], starts, ends, np.array(figures))
+
+
+def _step(steps: Vector, starts: Vector, ends: Vector, amounts: Vector | int) -> None:
+    np.add.at(steps, starts, amounts)
+    np.subtract.at(steps, ends, amounts)
 
 
 class HourSums:
@@ -79,16 +97,3 @@ class HourSums:
             cells = wider
         self._pools[pool] = first, cells
         return cells
-
-
-def _add_steps(steps: Vector, base: int, amounts: Sequence[tuple[int, int, Any]], columns: slice | int) -> None:
-    """Where each amount begins and where it ends; the last column counts how many cover an hour."""
-    if not amounts:
-        return
-    starts, ends, counts = zip(*amounts, strict=True)
-    first, after = np.array(starts) - base, np.array(ends) - base
-    each = np.array(counts, dtype=np.int64)
-    np.add.at(steps[:, columns], first, each)
-    np.subtract.at(steps[:, columns], after, each)
-    np.add.at(steps[:, AMOUNTS_WIDTH], first, 1)
-    np.subtract.at(steps[:, AMOUNTS_WIDTH], after, 1)

@@ -88,8 +88,19 @@ async def write_hours(
             await _note_short(connection, generation, overcommitting)
 
 
+async def write_first_hours(
+    connection: Connection, generation: int, rows: Iterable[HourRows], policy: Callable[[int], int | None]
+) -> None:
+    """As `write_hours`, into a generation that has none yet: there is nothing to add to."""
+    packed = {pool: _pack_hours(pool, hours, amounts) for pool, hours, amounts in rows}
+    if packed:
+        await copy_rows(connection, f"availability_hour_{generation}", packed.values(), ["pool", "hour", *AMOUNTS])
+        if overcommitting := [pool for pool in packed if policy(pool) is not None]:
+            await connection.execute(NOTE_FIRST_SHORT, generation, overcommitting)
+
+
 def _pack_hours(pool: int, hours: Vector, amounts: Vector) -> bytes:
-    """Rows of staged_hour as COPY's binary format has them."""
+    """Rows without their generation, as COPY's binary format has them."""
     rows = np.empty(len(hours), dtype=HOUR_ROW)
     rows["fields"], rows["pool_size"], rows["pool"] = 2 + AMOUNTS_WIDTH, 4, pool
     rows["hour_size"], rows["hour"] = 8, (hours - Y2000) * HOUR_US
@@ -102,18 +113,23 @@ FORGET_SHORT = """
 DELETE FROM short_hour s USING staged_hour t
 WHERE s.generation = $1 AND s.pool = ANY ($2) AND s.pool = t.pool AND s.hour = t.hour
 """
-NOTE_SHORT = """
-INSERT INTO short_hour
-SELECT a.generation, a.pool, a.hour
-FROM staged_hour t JOIN availability_hour a ON a.generation = $1 AND a.pool = t.pool AND a.hour = t.hour
-WHERE t.pool = ANY ($2) AND (
+SHORT = """(
     a.granted_servers - a.booked_servers < (a.granted_servers * a.shares + 9999) / 10000
     OR a.granted_cores - a.booked_cores < (a.granted_cores * a.shares + 9999) / 10000
     OR a.granted_memory - a.booked_memory < (a.granted_memory * a.shares + 9999) / 10000
     OR a.granted_tempdisc - a.booked_tempdisc < (a.granted_tempdisc * a.shares + 9999) / 10000
     OR a.granted_userdisc - a.booked_userdisc < (a.granted_userdisc * a.shares + 9999) / 10000
     OR a.granted_datadisc - a.booked_datadisc < (a.granted_datadisc * a.shares + 9999) / 10000
-)
+)"""
+NOTE_SHORT = f"""
+INSERT INTO short_hour
+SELECT a.generation, a.pool, a.hour
+FROM staged_hour t JOIN availability_hour a ON a.generation = $1 AND a.pool = t.pool AND a.hour = t.hour
+WHERE t.pool = ANY ($2) AND {SHORT}
+"""
+NOTE_FIRST_SHORT = f"""
+INSERT INTO short_hour
+SELECT a.generation, a.pool, a.hour FROM availability_hour a WHERE a.generation = $1 AND a.pool = ANY ($2) AND {SHORT}
 """
 
 
