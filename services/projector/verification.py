@@ -234,6 +234,7 @@ async def _draw_near(connection: Connection, reader: Connection, fresh: Generati
 async def compare(connection: Connection, fresh: Generation) -> list[Model]:
     """Draws level with the live generation and compares, in one snapshot and one batch."""
     async with connection.transaction(isolation="repeatable_read"):
+        await connection.execute("SET LOCAL work_mem = '256MB'")  # of one generation a hash table is made
         record = await connection.fetchrow(LIVE)
         assert record is not None
         live, position = record
