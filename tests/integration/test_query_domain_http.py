@@ -363,6 +363,20 @@ async def test_conflicts_are_runs_of_equal_deficit_with_their_claims(overcommitt
     assert inside["conflicts"] == []
 
 
+async def test_the_deadline_of_a_conflict_is_that_of_its_first_hour_also_before_the_range(shown: Shown) -> None:
+    shown.project = Project(beyond_hours=48)
+    shown.project.grant(0, 4000, 4)
+    shown.project.book(100, 3200, 3, account="first")
+    shown.project.book(100, 3200, 3, account="second")
+    query = {"project": "gaia"}
+    (found,) = (await shown.get("/conflicts/select", range=f"{at(3000)},{at(3600)}", **query))["conflicts"]
+    assert (found["start"], found["end"], found["deadline"]) == (at(3000), at(3200), at(100 - 48))
+    whole = await shown.get("/conflicts/select", range=f"{at(0)},{at(3600)}", **query)
+    assert whole["conflicts"] == [found | {"start": at(100)}]
+    after = await shown.get("/conflicts/select", range=f"{at(3200)},{at(3600)}", **query)
+    assert after["conflicts"] == []
+
+
 async def test_conflicts_in_a_cluster_are_the_projects_too_and_go_when_they_are_resolved(overcommitted: Shown) -> None:
     booking = overcommitted.project.book(105, 107, 5, pool="gaia.k")
     query = {"project": "gaia", "range": "2030-01-05,2030-01-05"}

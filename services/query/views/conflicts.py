@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 CONFLICTS_MAX = 500
 CLAIMS_MAX = 100
+BACK_HOURS = 31 * 24  # looked back at first for where a run began that is cut by the range
 
 
 class Run(NamedTuple):
-    """Hours in a row in which a pool lacks the same amount of one dimension. `size` is the most that it is made of."""
+    """Hours in a row in which a pool lacks the same amount of one dimension. `size` is the most that it is made of;
+    `began` is its first hour, which may be before those that were asked for."""
 
+    began: int
     start: int
     end: int
     pool: str
@@ -49,7 +52,7 @@ async def read_conflicts(database: Database, question: ConflictsQuestion) -> Rea
     conflicts_total}`, in the order of the deadlines."""
     async with database.snapshot() as snapshot:
         position, version = await _version(snapshot, question)
-        runs = runs_of(await _short_hours(snapshot, version.generation, question))
+        runs = runs_of(await _short_hours(snapshot, version.generation, question), question.period.start)
         shown = runs[:CONFLICTS_MAX]
         claims = await _claims(snapshot, version.generation, shown)
     conflicts = [conflict_of(run, claims[place]) for place, run in enumerate(shown)]
@@ -62,12 +65,11 @@ async def read_conflicts(database: Database, question: ConflictsQuestion) -> Rea
 
 
 def conflict_of(run: Run, claims: Claims) -> dict[str, Any]:
-    """The oldest claims first. The deadline is that of the first hour that is shown: ask from an earlier one to have
-    that of a run that begins before the range."""
+    """The oldest claims first. The deadline is that of the first hour, also when that is before the range."""
     oldest = sorted(claims.oldest, key=lambda claim: int(claim["position"]))
     return {
         "pool": run.pool, "start": iso(run.start), "end": iso(run.end), "dimension": run.dimension,
-        "deficit": run.deficit, "deadline": iso(run.start - run.beyond_hours),
+        "deficit": run.deficit, "deadline": iso(run.began - run.beyond_hours),
         "claims": oldest[:CLAIMS_MAX], "claims_total": claims.total,
     }  # fmt: skip
 
@@ -103,13 +105,19 @@ ORDER BY p.pool, s.hour
 
 
 async def _short_hours(reader: Reader, generation: int, question: ConflictsQuestion) -> Sequence[Record]:
-    start, end = (instant_of(hour) for hour in question.period)
-    return await reader.fetch(SHORT_HOURS, generation, question.pool, start, end)
+    """Those of the range, and before it as far back as any pool is short in every hour."""
+    first, end = question.period
+    back = BACK_HOURS
+    while True:
+        records = await reader.fetch(SHORT_HOURS, generation, question.pool, instant_of(first), instant_of(end))
+        if not any(hour_of(record[3]) == first for record in records):
+            return records
+        first, back = first - back, 2 * back
 
 
-def runs_of(records: Sequence[Record]) -> list[Run]:
-    """Per pool and dimension the runs of hours that lack the same, in the order of their deadlines. `records` are those
-    of SHORT_HOURS."""
+def runs_of(records: Sequence[Record], start: int) -> list[Run]:
+    """Per pool and dimension the runs of hours that lack the same and that do not end before the hour `start`, in the
+    order of their deadlines. `records` are those of SHORT_HOURS."""
     if not records:
         return []
     figures = np.array([record[4:] for record in records], dtype=np.int64)
@@ -122,15 +130,12 @@ def runs_of(records: Sequence[Record]) -> list[Run]:
         short = np.flatnonzero(missing[:, place] > 0)
         keys = np.stack([numbers[short], missing[short, place], hours[short] - np.arange(len(short))])
         for part in np.split(short, np.flatnonzero((np.diff(keys) != 0).any(axis=0)) + 1):
-            if len(part):
+            if len(part) and hours[part[-1]] >= start:
                 pool, number, beyond, *_ = records[part[0]]
-                runs.append(
-                    Run(
-                        int(hours[part[0]]), int(hours[part[-1]]) + 1, pool, number, dimension,
-                        int(missing[part[0], place]), int(granted[part, place].max()), beyond,
-                    )
-                )  # fmt: skip
-    return sorted(runs, key=lambda run: (run.start - run.beyond_hours, run))
+                began, end = int(hours[part[0]]), int(hours[part[-1]]) + 1
+                deficit, size = int(missing[part[0], place]), int(granted[part, place].max())
+                runs.append(Run(began, max(start, began), end, pool, number, dimension, deficit, size, beyond))
+    return sorted(runs, key=lambda run: (run.began - run.beyond_hours, run))
 
 
 # `{0}` is one of DIMENSIONS, this module's own words. Each pool is read once, over the hours from its first conflict to
