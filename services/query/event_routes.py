@@ -22,7 +22,7 @@ from services.query.params import (
     parse_moment,
     parse_position,
 )
-from services.query.routes import CSV, POSITION_MAX, AnyRequest, past_of, preferred, refuse_unknown, respond
+from services.query.routes import CSV, POSITION_MAX, AnyRequest, AsOfText, past_of, preferred, refuse_unknown, respond
 from services.query.search import Sought, read_found
 from services.query.tail import Tail, Wanted
 from services.query.views import Answer
@@ -46,14 +46,6 @@ PoolName = Annotated[
     str | None, QueryParameter(name="pool", description="Only events that name this project or cluster.")
 ]
 Entity = Annotated[str | None, QueryParameter(description="Only events about this booking, grant, cluster or project.")]
-
-AsOfText = Annotated[
-    str | None,
-    QueryParameter(
-        name="as_of",
-        description="What would have been answered then: after the event at this position, or at this instant.",
-    ),
-]
 
 SOUGHT = frozenset({
     "as_of", "after", "before", "project", "type", "actor", "account", "pool", "entity", "since", "until",

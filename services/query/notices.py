@@ -10,7 +10,7 @@ from litestar.params import FromQuery, QueryParameter
 
 from services.query.database import Database
 from services.query.params import checked_project, parse_names, parse_position
-from services.query.routes import POSITION_MAX, AnyRequest, refuse_unknown
+from services.query.routes import POSITION_MAX, AnyRequest, AsOfText, past_of, refuse_unknown
 from services.query.tail import Tail, Wanted
 from shared.answer import Encoded, Streamed
 from shared.notices import KINDS
@@ -32,14 +32,16 @@ class Notices(Controller):
         project: FromQuery[str | None] = None,
         kinds: Kinds = None,
         after: After = None,
+        as_of: AsOfText = None,
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
     ) -> Encoded[bytes]:
         """`{notices: [{seq, notice}], next}`: notices in the order in which they were made; `next` is the `after` of
-        what follows, if anything."""
-        refuse_unknown(request, frozenset({"project", "type", "after", "limit"}))
+        what follows, if anything. `as_of`: those that were due then."""
+        refuse_unknown(request, frozenset({"project", "type", "after", "as_of", "limit"}))
+        then = None if as_of is None else (await past_of(request).moment(as_of)).now
         wanted = None if project is None else checked_project(project)
         types = None if kinds is None else parse_names(kinds, "type", tuple(KINDS), ())
-        records = await self.database.fetch(NOTICES, after or 0, limit + 1, wanted, types)
+        records = await self.database.fetch(NOTICES, after or 0, limit + 1, wanted, types, then)
         page = [{"seq": record["seq"], "notice": msgspec.Raw(record["data"].encode())} for record in records[:limit]]
         following = page[-1]["seq"] if len(records) > limit else None
         body = msgspec.json.encode({"notices": page, "next": following})
@@ -63,5 +65,7 @@ class Notices(Controller):
 
 NOTICES = """
 SELECT seq, data FROM notice
-WHERE seq > $1 AND ($3::text IS NULL OR project = $3) AND ($4::text[] IS NULL OR kind = ANY ($4)) ORDER BY seq LIMIT $2
+WHERE seq > $1 AND ($3::text IS NULL OR project = $3) AND ($4::text[] IS NULL OR kind = ANY ($4))
+    AND ($5::timestamptz IS NULL OR due <= $5)
+ORDER BY seq LIMIT $2
 """

@@ -14,7 +14,7 @@ from litestar.params import FromQuery, QueryParameter
 
 from services.query.database import Database
 from services.query.params import checked_text, parse_moment
-from services.query.routes import CSV, POSITION_MAX, AnyRequest, preferred, refuse_unknown
+from services.query.routes import CSV, POSITION_MAX, AnyRequest, AsOfText, past_of, preferred, refuse_unknown
 from shared.answer import JSON, Encoded
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Refusals(Controller):
         code: FromQuery[str | None] = None,
         since: FromQuery[str | None] = None,
         until: FromQuery[str | None] = None,
+        as_of: AsOfText = None,
         after: Annotated[int, QueryParameter(ge=0, le=POSITION_MAX)] = 0,
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
     ) -> Encoded[bytes]:
@@ -44,11 +45,12 @@ class Refusals(Controller):
         was refused, oldest first; `next` is the `after` of what follows, if anything. `code` is the problem's, and
         `dropped` how many before this one could not be kept. As text/csv: the same, and `Hourbook-Next`. It shows about
         a second after the answer, and is deleted after a time."""
-        refuse_unknown(request, frozenset({"project", "actor", "code", "since", "until", "after", "limit"}))
+        refuse_unknown(request, frozenset({"project", "actor", "code", "since", "until", "as_of", "after", "limit"}))
+        then = None if as_of is None else (await past_of(request).moment(as_of)).now
         records = await read_refusals(
             self.database, after, limit + 1, checked_text(project, "project"), checked_text(actor, "actor"),
             checked_text(code, "code"), None if since is None else parse_moment(since, "since"),
-            None if until is None else parse_moment(until, "until"),
+            None if until is None else parse_moment(until, "until"), then,
         )  # fmt: skip
         page = [refusal_of(record) for record in records[:limit]]
         following = page[-1]["id"] if len(records) > limit else None
@@ -64,17 +66,17 @@ REFUSALS = """
 SELECT id, at, project, actor, command, asked, reason, code, detail, facts, dropped FROM refusal
 WHERE id > $1 AND ($3::text IS NULL OR project = $3) AND ($4::text IS NULL OR actor = $4)
     AND ($5::text IS NULL OR code = $5) AND ($6::timestamptz IS NULL OR at >= $6)
-    AND ($7::timestamptz IS NULL OR at < $7)
+    AND ($7::timestamptz IS NULL OR at < $7) AND ($8::timestamptz IS NULL OR at <= $8)
 ORDER BY id LIMIT $2
 """
 
 
 async def read_refusals(
     database: Database, after: int, limit: int, project: str | None, actor: str | None, code: str | None,
-    since: datetime | None, until: datetime | None,
+    since: datetime | None, until: datetime | None, then: datetime | None,
 ) -> Sequence[Record]:  # fmt: skip
     """A walk over the log, which is bounded; no index is kept for it, so that it costs little to write."""
-    return await database.fetch(REFUSALS, after, limit, project, actor, code, since, until)
+    return await database.fetch(REFUSALS, after, limit, project, actor, code, since, until, then)
 
 
 def refusal_of(record: Record) -> dict[str, object]:

@@ -76,12 +76,15 @@ PageLimit = Annotated[int, QueryParameter(ge=1, le=10_000, description="How many
 PageAfter = Annotated[str | None, QueryParameter(description="What the page before named as `next`.")]
 
 AS_OF = "as_of"
+AS_OF_SAYS = "What would have been answered then: after the event at this position, or at this instant."
+AsOfText = Annotated[str | None, QueryParameter(name=AS_OF, description=AS_OF_SAYS)]
+
 # What a controller says whose reads all take as_of.
 TAKES_AS_OF: dict[str, Any] = {AS_OF: True}
 AS_OF_PARAMETERS: dict[str, Any] = {
     AS_OF: QueryParameter(
         name=AS_OF, annotation=str | None, default=None, required=False,
-        description="What would have been answered then: after the event at this position, or at this instant.",
+        description=AS_OF_SAYS,
     )
 }  # fmt: skip
 

@@ -193,11 +193,28 @@ async def test_what_cannot_be_known_is_said(now: Ledger) -> None:
     for path, status, code in (
         ("/projects?as_of=1", 503, "not_yet_visible"), ("/projects?as_of=2", 400, "invalid_field"),
         ("/projects?as_of=2999-01-01T00:00:00Z", 400, "invalid_field"), ("/projects?as_of=now", 400, "invalid_field"),
-        ("/projects?as_of=1&min_position=1", 400, "invalid_field"), ("/refusals?as_of=1", 400, "invalid_field"),
+        ("/projects?as_of=1&min_position=1", 400, "invalid_field"), ("/refusals?as_of=2", 400, "invalid_field"),
         (f"/available/select?project=a&{RANGE}&as_of=0", 404, "unknown_id"),
     ):  # fmt: skip
         found, body, _ = await now.get(path)
         assert (found, body["code"]) == (status, code), path
+
+
+async def test_what_was_refused_and_what_time_brought_by_then(now: Ledger) -> None:
+    await now.append([project(datetime(2026, 1, day, tzinfo=UTC), f"p{day}") for day in (2, 4)])
+    for number, day in enumerate((1, 3, 5), 1):
+        at = datetime(2026, 1, day, tzinfo=UTC)
+        await now.connection.execute(
+            "INSERT INTO refusal (at, project, actor, command, asked, code, detail, facts)"
+            " VALUES ($1, 'p', 'ada', 'c', '{}', 'refused', '', '{}')", at,
+        )  # fmt: skip
+        await now.connection.execute(
+            "INSERT INTO notice VALUES ($1, $2, 'booking.ended', 'p', 's', $3, '{}')", number, f"n{number}", at
+        )
+    for as_of, count in (("1", 1), ("2", 2), ("2026-01-03T00:00:00Z", 2), ("2026-01-02T23:59:59Z", 1)):
+        for path in ("refusals", "notices"):
+            assert len((await now.get(f"/{path}?as_of={as_of}"))[1][path]) == count, (path, as_of)
+    assert len((await now.get("/refusals"))[1]["refusals"]) == 3
 
 
 async def test_an_answer_about_the_past_is_good_for_ever(now: Ledger) -> None:
