@@ -1,0 +1,87 @@
+"""A generation that is filled at once is the one that the projector would have made, batch by batch."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from services.projector import filling
+from services.projector.consumer import Parked, apply
+from services.projector.filling import fill
+from services.projector.rebuild import rebuild
+from services.projector.tables import Generation, load_generation, prepare
+from shared.event_store import EventStore
+from shared.events import encode_event
+from tests.histories import append_history, history
+
+Connections = tuple[asyncpg.Connection, asyncpg.Connection]
+
+
+@pytest.fixture
+async def connections(database_url: str) -> AsyncIterator[Connections]:
+    """To write and to read."""
+    connection, reader = [await asyncpg.connect(database_url) for _ in range(2)]
+    await prepare(connection)
+    yield connection, reader
+    await reader.close()
+    await connection.close()
+
+
+async def new_generation(connection: asyncpg.Connection) -> Generation:
+    return await load_generation(connection, await connection.fetchval("SELECT create_generation()"))
+
+
+async def checksums(connection: asyncpg.Connection, generation: Generation) -> list[tuple[object, ...]]:
+    await connection.execute("SELECT complete_generation($1)", generation.number)
+    return [tuple(row) for row in await connection.fetch("SELECT * FROM checksum_generation($1)", generation.number)]
+
+
+@pytest.mark.parametrize(("batch", "hours"), [(1500, 500_000), (97, 500_000), (40, 300), (1, 500_000)])
+async def test_filled_at_once_it_is_as_if_it_had_been_followed(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch, batch: int, hours: int
+) -> None:
+    monkeypatch.setattr(filling, "BATCH_MAX", batch)
+    monkeypatch.setattr(filling, "HOURS_MAX", hours)
+    connection, reader = connections
+    events = history(11, 700, projects=3)
+    await append_history(EventStore(connection), events)
+    followed, filled = await new_generation(connection), await new_generation(connection)
+    for start in range(0, len(events), 100):
+        stored = [encode_event(event) for event in events[start : start + 100]]
+        await apply(connection, followed, stored, live=False)
+    reached: list[int] = []
+    for position in (400, 400, len(events)):  # it goes on where it was
+        await fill(connection, reader, filled, position, reached.append)
+    assert (filled.position, reached[-1], reached) == (len(events), len(events), sorted(reached))
+    assert await checksums(connection, filled) == await checksums(connection, followed)
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 41, 79, 80, 149])
+async def test_it_stands_before_the_event_that_cannot_be_applied(
+    connections: Connections, database_url: str, monkeypatch: pytest.MonkeyPatch, wrong: int
+) -> None:
+    monkeypatch.setattr(filling, "BATCH_MAX", 40)
+    connection, reader = connections
+    events = history(4, 150)
+    await append_history(EventStore(connection), events)
+    await connection.execute("ALTER TABLE event DISABLE TRIGGER ALL")
+    await connection.execute("""UPDATE event SET data = '{"type":"NobodyKnows"}' WHERE position = $1""", wrong + 1)
+    followed, filled = await new_generation(connection), await new_generation(connection)
+    await apply(connection, followed, [encode_event(event) for event in events[:wrong]], live=False)
+    with pytest.raises(Parked, match=f"position {wrong + 1} "):
+        await fill(connection, reader, filled, len(events), lambda _: None)
+    assert filled.position == wrong
+    assert await checksums(connection, filled) == await checksums(connection, followed)
+    with pytest.raises(Parked, match=f"position {wrong + 1} "):
+        await rebuild(database_url)
+
+
+async def test_a_rebuild_clears_away_what_others_left(connections: Connections, database_url: str) -> None:
+    connection, _ = connections
+    await append_history(EventStore(connection), history(3, 60))
+    await new_generation(connection)  # as one leaves it that is killed while it fills, and one that is killed later
+    await connection.execute("SELECT complete_generation(create_generation())")
+    number = (await rebuild(database_url)).generation
+    tables = await connection.fetch("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '_booking_[0-9]+$'")
+    assert [row["relname"] for row in tables] == [f"live_booking_{number}"]
+    assert await connection.fetchval("SELECT count(*) FROM generation") == 1
