@@ -69,7 +69,7 @@ class Embedded:
             server.start()
             yield server
         finally:
-            server.stop()
+            server.stop(signal.SIGQUIT)  # at once: nobody will ask for what is in it
 
     @contextlib.contextmanager
     def nats(self, directory: Path) -> Iterator[Nats]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from datetime import UTC, datetime
+from functools import cache
 from uuid import UUID, uuid4
 
 import msgspec
@@ -53,7 +54,15 @@ T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
 def history(seed: int | random.Random, length: int, projects: int = 2) -> list[Event]:
     """`length` events of random commands of every kind on a few projects, clusters in clusters among them. All projects
     but the first over-commit."""
-    chance = seed if isinstance(seed, random.Random) else random.Random(seed)
+    return made(seed, length, projects) if isinstance(seed, random.Random) else [*made_once(seed, length, projects)]
+
+
+@cache
+def made_once(seed: int, length: int, projects: int) -> list[Event]:
+    return made(random.Random(seed), length, projects)
+
+
+def made(chance: random.Random, length: int, projects: int) -> list[Event]:
     names = [f"project-{number}" for number in range(projects)]
     states = {name: ProjectState() for name in names}
     events: list[Event] = []

@@ -29,6 +29,11 @@ from shared.stopping import end_tasks
 BATCH_MAX = 20_000
 HOURS_MAX = 500_000  # of which the sums are held; one takes 112 bytes
 
+
+class HoursLost(Exception):
+    """A defect: what the events add up to is not what a row of an hour holds. The generation is of no use."""
+
+
 Progress = Callable[[int], None]
 
 
@@ -39,7 +44,7 @@ async def fill(
     connection to the same database.
 
     Raises Parked on an event that cannot be applied, and the generation stands before it; LookupError on one that is
-    missing, and asyncpg's errors, after which the generation is of no use.
+    missing, HoursLost and asyncpg's errors, after which the generation is of no use.
     """
     while generation.position < position:
         filling = _Filling(connection, reader, generation)
@@ -96,9 +101,12 @@ class _Filling:
         """All that the batches which are written add to the hours."""
         await asyncio.to_thread(self._sum)
         write, self._write_hours = self._write_hours, write_hours
-        async with self._connection.transaction():
-            policies = self._generation.pools.policies
-            await write(self._connection, self._generation.number, self._sums.take(), policies.__getitem__)
+        policies = self._generation.pools.policies
+        try:
+            async with self._connection.transaction():
+                await write(self._connection, self._generation.number, self._sums.take(), policies.__getitem__)
+        except UNAPPLICABLE as error:  # no one event's fault, and the sums are gone
+            raise HoursLost("the sums of the hours cannot be written") from error
 
     def _read(self, after: int, position: int) -> asyncio.Task[list[bytes]]:
         return asyncio.create_task(read_events(self._reader, after, min(position, after + BATCH_MAX)))
