@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import msgspec
 from litestar import Controller, get
@@ -20,6 +20,7 @@ from shared.answer import JSON, Encoded
 if TYPE_CHECKING:
     from asyncpg import Record
 
+Order = Annotated[Literal["oldest", "newest"], QueryParameter(description="Which come first.")]
 NAMES = ("id", "at", "project", "actor", "command", "asked", "reason", "code", "detail", "facts", "dropped")
 
 
@@ -38,17 +39,23 @@ class Refusals(Controller):
         since: FromQuery[str | None] = None,
         until: FromQuery[str | None] = None,
         as_of: AsOfText = None,
-        after: Annotated[int, QueryParameter(ge=0, le=POSITION_MAX)] = 0,
+        order: Order = "oldest",
+        after: Annotated[int | None, QueryParameter(ge=0, le=POSITION_MAX)] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
     ) -> Encoded[bytes]:
         """`{refusals: [{id, at, project, actor, command, asked, reason, code, detail, facts, dropped}], next}`: what
-        was refused, oldest first; `next` is the `after` of what follows, if anything. `code` is the problem's, and
-        `dropped` how many before this one could not be kept. As text/csv: the same, and `Hourbook-Next`. It shows about
-        a second after the answer, and is deleted after a time."""
-        refuse_unknown(request, frozenset({"project", "actor", "code", "since", "until", "as_of", "after", "limit"}))
+        was refused, the `oldest` or the `newest` first; `next` is the `after` of what follows, if anything. `code` is
+        the problem's, and `dropped` how many before this one could not be kept. As text/csv: the same, and
+        `Hourbook-Next`. It shows about a second after the answer, and is deleted after a time."""
+        refuse_unknown(
+            request, frozenset({"project", "actor", "code", "since", "until", "as_of", "order", "after", "limit"})
+        )
+        newest = order == "newest"
         then = None if as_of is None else (await past_of(request).moment(as_of)).now
+        if after is None:
+            after = POSITION_MAX if newest else 0
         records = await read_refusals(
-            self.database, after, limit + 1, checked_text(project, "project"), checked_text(actor, "actor"),
+            self.database, newest, after, limit + 1, checked_text(project, "project"), checked_text(actor, "actor"),
             checked_text(code, "code"), None if since is None else parse_moment(since, "since"),
             None if until is None else parse_moment(until, "until"), then,
         )  # fmt: skip
@@ -62,21 +69,23 @@ class Refusals(Controller):
         return Encoded(msgspec.json.encode({"refusals": page, "next": following}), headers=headers, media_type=JSON)
 
 
+# {0} is > or <, {1} ASC or DESC.
 REFUSALS = """
 SELECT id, at, project, actor, command, asked, reason, code, detail, facts, dropped FROM refusal
-WHERE id > $1 AND ($3::text IS NULL OR project = $3) AND ($4::text IS NULL OR actor = $4)
+WHERE id {0} $1 AND ($3::text IS NULL OR project = $3) AND ($4::text IS NULL OR actor = $4)
     AND ($5::text IS NULL OR code = $5) AND ($6::timestamptz IS NULL OR at >= $6)
     AND ($7::timestamptz IS NULL OR at < $7) AND ($8::timestamptz IS NULL OR at <= $8)
-ORDER BY id LIMIT $2
+ORDER BY id {1} LIMIT $2
 """
 
 
 async def read_refusals(
-    database: Database, after: int, limit: int, project: str | None, actor: str | None, code: str | None,
+    database: Database, newest: bool, after: int, limit: int, project: str | None, actor: str | None, code: str | None,
     since: datetime | None, until: datetime | None, then: datetime | None,
 ) -> Sequence[Record]:  # fmt: skip
     """A walk over the log, which is bounded; no index is kept for it, so that it costs little to write."""
-    return await database.fetch(REFUSALS, after, limit, project, actor, code, since, until, then)
+    found = REFUSALS.format(*(("<", "DESC") if newest else (">", "ASC")))
+    return await database.fetch(found, after, limit, project, actor, code, since, until, then)
 
 
 def refusal_of(record: Record) -> dict[str, object]:

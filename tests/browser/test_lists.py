@@ -1,8 +1,10 @@
 """Bookings over time and as a list, conflicts and what resolves them, history as sentences, and the past."""
 
 import csv
+import time
 from pathlib import Path
 
+import httpx
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Project, Visitor, iso, midnight
@@ -87,6 +89,26 @@ def test_history_is_sentences_that_can_be_filtered(project: Project, visitor: Vi
     page.get_by_label("Who").fill("Nobody")
     page.get_by_label("Who").press("Enter")
     expect(page.get_by_text("Nothing that fits has happened.")).to_be_visible()
+
+
+def test_history_tells_what_was_refused_and_why(project: Project, visitor: Visitor) -> None:
+    body = {"project": project.id, "startdate": iso(midnight(3)), "enddate": iso(midnight(4)), "cores": 700}
+    with httpx.Client(base_url=visitor.url, headers={"X-Hourbook-Actor": "Henrietta"}) as client:
+        assert client.post("/bookings/create", json={**body, "account": "spark"}).status_code == 409
+        deadline = time.monotonic() + 15
+        while not client.get("/refusals", params={"project": project.id}).json()["refusals"]:
+            assert time.monotonic() < deadline  # it is written beside the answer
+            time.sleep(0.05)
+    page = visitor.open(**address(project, view="history"))
+    page.get_by_label("Where").select_option(f"in {project.id}")
+    page.get_by_label("What").select_option("What was refused")
+    told = page.locator(".events li")
+    expect(told).to_have_count(1)
+    expect(told).to_contain_text(f"Henrietta tried to book {project.id}: the booking asks 700 cores")
+    assert "kind=refused" in page.url
+    page.get_by_label("Who").fill("Nobody")
+    page.get_by_label("Who").press("Enter")
+    expect(page.get_by_text("Nothing that fits was refused.")).to_be_visible()
 
 
 def test_the_calendar_as_it_stood_at_any_moment(project: Project, visitor: Visitor) -> None:

@@ -110,6 +110,12 @@ async def test_by_project_actor_code_and_time_in_pages_and_as_csv(query: httpx.A
     page = (await query.get("/refusals?limit=4&after=2")).json()
     assert ([row["id"] for row in page["refusals"]], page["next"]) == ([3, 4, 5, 6], 6)
     assert (await query.get("/refusals?after=26&limit=4")).json()["next"] is None
+    newest = (await query.get("/refusals?order=newest&limit=3")).json()
+    assert ([row["id"] for row in newest["refusals"]], newest["next"]) == ([30, 29, 28], 28)
+    rest = (await query.get("/refusals?order=newest&after=3&project=p1&limit=3")).json()
+    assert ([row["id"] for row in rest["refusals"]], rest["next"]) == ([1], None)
+    bad = await query.get("/refusals?order=alphabetical")
+    assert (bad.status_code, bad.json()["errors"][0]["field"]) == (400, "order")
     table = await query.get("/refusals?limit=3", headers={"Accept": "text/csv"})
     rows = list(csv.DictReader(io.StringIO(table.text, newline="")))
     assert ([row["id"] for row in rows], table.headers["Hourbook-Next"]) == (["1", "2", "3"], "3")

@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from "./lib.js";
 const SETTLE_MS = 60; // a burst of events is read once
 const KEPT = 120;
 
-const OF_THE_STORE = /^\/(events|health)/; // these show what is stored, and wait for nothing
+const OF_THE_STORE = /^\/(events|health|refusals)/; // these show what is stored, and wait for nothing
 
 let moved = 0; // counts what makes answers old
 let written = 0; // the position of our own last command

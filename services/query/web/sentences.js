@@ -49,6 +49,20 @@ export function sentence(event, zone, { withActor = true } = {}) {
   return `${withActor ? `${named(event.actor)} ` : ""}${said}${event.reason ? `: “${event.reason}”` : ""}.`;
 }
 
+const COMMANDS = {
+  CreateProject: "open the project", CreateGrant: "grant capacity to", WithdrawGrant: "withdraw a grant of",
+  CreateCluster: "make a cluster in", ResizeCluster: "resize a cluster of", RequestResize: "ask for a resize in",
+  ApplyResize: "apply a resize in", FailResize: "note a failed resize in", CreateTemplate: "define a template of",
+  CreateAccount: "open an account in", SetLimits: "set an account’s limits in", CloseAccount: "close an account of",
+  CreateBooking: "book", CreateExclusive: "book a cluster of its own in", CreateSeries: "book again and again in",
+  AmendBooking: "change a booking in", CancelBooking: "cancel a booking in",
+};
+
+/** "Ada tried to change a booking in gaia: …", of what was refused. */
+export function refusalSentence({ command, project, detail, reason }) {
+  return `tried to ${COMMANDS[command] ?? `do ${command} in`} ${project}${reason ? ` (“${reason}”)` : ""}: ${detail.replace(/\.$/, "")}.`;
+}
+
 export const named = (actor) => (actor === "anonymous" ? "Somebody" : decoded(actor));
 
 function decoded(name) {

@@ -7,12 +7,14 @@ import { EVENT_TYPES, named, sayType, sentence } from "../sentences.js";
 import { dateIn, sayDate, sayMoment, sayClock } from "../time.js";
 import { AsOfSlider } from "./as-of.js";
 import { Empty, Said } from "./parts.js";
+import { Refusals } from "./refusals.js";
 
 const PAGE = 60;
 const WINDOW = 500; // positions looked at at once; it doubles while little is found
+const REFUSED = "refused";
 const GROUPS = [
   ["", "Everything"], ["Booking,Series", "Bookings"], ["Grant,Project", "Projects and grants"],
-  ["Cluster", "Clusters"], ["Template,Account", "Templates and accounts"],
+  ["Cluster", "Clusters"], ["Template,Account", "Templates and accounts"], [REFUSED, "What was refused"],
 ];
 
 const typesOf = (kind) => EVENT_TYPES.filter((type) => kind.split(",").some((start) => type.startsWith(start)));
@@ -20,13 +22,14 @@ const typesOf = (kind) => EVENT_TYPES.filter((type) => kind.split(",").some((sta
 export function History({ address }) {
   const zone = zoneOf(address);
   const [filter, setFilter] = useState({ actor: "", account: "", pool: "" });
-  const { events, more, problem, older } = useHistory(address, filter);
+  const refused = address.kind === REFUSED;
+  const { events, more, problem, older } = useHistory(address, filter, refused);
   const set = (name) => (event) => setFilter({ ...filter, [name]: event.target.value.trim() });
   const days = grouped(events ?? [], ({ event }) => dateIn(Date.parse(event.at), zone));
   return html`
     <section class="stack narrow" aria-label="History">
       <header class="bar"><h1>History</h1>
-        <span class="links">${address.pool && html`<a href=${`events?project=${projectOf(address.pool)}`}>As data</a>`}</span></header>
+        <span class="links">${address.pool && html`<a href=${`${refused ? "refusals" : "events"}?project=${projectOf(address.pool)}`}>As data</a>`}</span></header>
       <${AsOfSlider} address=${address} />
       <form class="filters" role="search" aria-label="Filter the history" onSubmit=${(event) => event.preventDefault()}>
         <label>What <select value=${address.kind} onChange=${(event) => go({ kind: event.target.value }, { replace: true })}>
@@ -35,9 +38,10 @@ export function History({ address }) {
           ${address.pool && html`<option value=${`in ${projectOf(address.pool)}`}>In ${projectOf(address.pool)}</option>`}
           ${address.pool.includes(".") && html`<option value=${address.pool}>${address.pool} alone</option>`}</select></label>
         <label>Who <input type="search" placeholder="Anybody" onChange=${set("actor")} /></label>
-        <label>Account <input type="search" placeholder="Any" onChange=${set("account")} /></label>
+        ${!refused && html`<label>Account <input type="search" placeholder="Any" onChange=${set("account")} /></label>`}
       </form>
-      ${problem ? html`<${Said} problem=${problem} />` : !events ? html`<div class="waiting" aria-busy="true"></div>`
+      ${refused ? html`<${Refusals} address=${address} project=${filter.pool && projectOf(filter.pool.replace(/^in /, ""))} actor=${filter.actor} />`
+        : problem ? html`<${Said} problem=${problem} />` : !events ? html`<div class="waiting" aria-busy="true"></div>`
         : !events.length ? html`<${Empty} title="Nothing that fits has happened."><p>Whatever is decided is written here, and stays.</p><//>`
         : html`<div class="card">${[...days].map(([date, told]) => html`
             <section key=${date} class="day"><h2>${sayDate(date)}</h2>
@@ -57,7 +61,7 @@ function Position({ position, event }) {
 const poolOf = (event) => event.pool ?? event.cluster ?? event.project;
 
 /** The newest events that fit, newest first; `older()` reads on. */
-function useHistory(address, filter) {
+function useHistory(address, filter, idle) {
   const { moved } = useMoved();
   const project = filter.pool.startsWith("in ") ? filter.pool.slice(3) : null;
   const sought = {
@@ -66,9 +70,10 @@ function useHistory(address, filter) {
   };
   const [pages, setPages] = useState(1);
   const [state, setState] = useState({ events: null, more: false, problem: null });
-  const key = JSON.stringify([sought, address.as_of, pages, moved]);
+  const key = JSON.stringify([sought, address.as_of, pages, moved, idle]);
   useEffect(() => { setPages(1); }, [JSON.stringify(sought), address.as_of]);
   useEffect(() => {
+    if (idle) return undefined;
     const abort = new AbortController();
     newest(sought, address.as_of, pages * PAGE, abort.signal).then(
       (found) => setState({ ...found, problem: null }),
