@@ -105,6 +105,7 @@ def test_history_tells_what_was_refused_and_why(project: Project, visitor: Visit
     told = page.locator(".events li")
     expect(told).to_have_count(1)
     expect(told).to_contain_text(f"Henrietta tried to book {project.id}: the booking asks 700 cores")
+    expect(told).to_contain_text(f"from {day(3)}, 00:00 to ")
     assert "kind=refused" in page.url
     page.get_by_label("Who").fill("Nobody")
     page.get_by_label("Who").press("Enter")

@@ -1,7 +1,7 @@
 // Events as sentences that a person reads.
 import { sayAmount, sayCapacity, DIMENSIONS } from "./capacity.js";
 import { many } from "./lib.js";
-import { sayPeriod } from "./time.js";
+import { sayInstant, sayPeriod } from "./time.js";
 
 const percent = (points) => `${points / 100}%`;
 const held = (event, capacity = event.capacity, share = event.share) =>
@@ -49,6 +49,7 @@ export function sentence(event, zone, { withActor = true } = {}) {
   return `${withActor ? `${named(event.actor)} ` : ""}${said}${event.reason ? `: “${event.reason}”` : ""}.`;
 }
 
+const INSTANT = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g;
 const COMMANDS = {
   CreateProject: "open the project", CreateGrant: "grant capacity to", WithdrawGrant: "withdraw a grant of",
   CreateCluster: "make a cluster in", ResizeCluster: "resize a cluster of", RequestResize: "ask for a resize in",
@@ -59,8 +60,9 @@ const COMMANDS = {
 };
 
 /** "Ada tried to change a booking in gaia: …", of what was refused. */
-export function refusalSentence({ command, project, detail, reason }) {
-  return `tried to ${COMMANDS[command] ?? `do ${command} in`} ${project}${reason ? ` (“${reason}”)` : ""}: ${detail.replace(/\.$/, "")}.`;
+export function refusalSentence({ command, project, detail, reason }, zone) {
+  const why = detail.replace(/\.$/, "").replace(INSTANT, (instant) => sayInstant(Date.parse(instant), zone));
+  return `tried to ${COMMANDS[command] ?? `do ${command} in`} ${project}${reason ? ` (“${reason}”)` : ""}: ${why}.`;
 }
 
 export const named = (actor) => (actor === "anonymous" ? "Somebody" : decoded(actor));

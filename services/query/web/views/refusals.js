@@ -23,6 +23,6 @@ export function Refusals({ address, project, actor }) {
     <section key=${date} class="day"><h2>${sayDate(date)}</h2>
       <ol class="events">${told.map((refusal) => html`
         <li key=${refusal.id}><span class="at" title=${sayMoment(refusal.at, zone)}>${sayClock(Date.parse(refusal.at), zone)}</span>
-          <span class="what"><b>${named(refusal.actor)}</b> ${refusalSentence(refusal)}</span></li>`)}</ol></section>`)}
+          <span class="what"><b>${named(refusal.actor)}</b> ${refusalSentence(refusal, zone)}</span></li>`)}</ol></section>`)}
     ${answer.next != null && html`<button type="button" onClick=${() => setPages(pages + 1)}>Earlier</button>`}</div>`;
 }
