@@ -17,7 +17,8 @@ class Progress(NamedTuple):
 
     Beside the generation: up to where a checkpoint is `sealed`, the `past` is kept for as_of, the history is `indexed`
     for searching, and notices account for the events (`noticed`); `told_s` ago was the hour up to which they are told,
-    None before the first. `delivered` is where the webhook that is furthest behind stands, None when there is none.
+    None before the first. `delivered` is where the webhook of events that is furthest behind stands, None when there is
+    none; `notices_undelivered` how many notices one of notices is behind at most.
     """
 
     head: int
@@ -34,6 +35,7 @@ class Progress(NamedTuple):
     told_s: float | None = None
     unpublished: int = 0
     delivered: int | None = None
+    notices_undelivered: int | None = None
     webhooks_disabled: int = 0
     dead_letters: int = 0
 
@@ -48,7 +50,8 @@ SELECT h.position, g.generation, g.position, extract(epoch FROM now() - g.moved_
        g.parked_position, g.parked_error, (SELECT coalesce(max(size), 0) FROM audit_checkpoint),
        past.position, indexed.position,
        n.position, extract(epoch FROM now() - n.told_until)::float8, n.seq - n.published,
-       (SELECT min(position) FROM webhook WHERE disabled IS NULL),
+       (SELECT min(position) FROM webhook WHERE disabled IS NULL AND (types IS NULL OR types <> '{}')),
+       (SELECT n.seq - min(notice) FROM webhook WHERE disabled IS NULL AND kinds <> '{}'),
        (SELECT count(*) FROM webhook WHERE disabled IS NOT NULL), (SELECT count(*) FROM webhook_dead_letter)
 FROM event_head h CROSS JOIN past_head past CROSS JOIN event_index_head indexed CROSS JOIN notice_head n
 LEFT JOIN generation g ON g.live

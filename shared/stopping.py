@@ -7,7 +7,7 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
-AGAIN_S = 3.0  # longer than what a work does at its end takes
+AGAIN_S = 3.0
 
 
 async def until_stopped(*works: Coroutine[Any, Any, None]) -> None:
@@ -29,18 +29,19 @@ async def side_by_side(*works: Coroutine[Any, Any, Any]) -> None:
         await end_tasks(*tasks)
 
 
-async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
+async def end_tasks(*tasks: asyncio.Task[Any], again_s: float | None = None) -> None:
     """Cancels tasks and waits until they have ended; what they raise is theirs to say.
 
-    A task is asked again when it goes on: before Python 3.12 `asyncio.wait_for`, which the NATS client waits with,
-    loses a cancellation that comes in the moment in which what it waits for is there (python/cpython#86296). For the
-    same reason nothing of ours calls it, and a TaskGroup, which asks once, is not for works that do.
+    A task is asked again when it goes on for `again_s`, by default AGAIN_S, which is more than its last deeds may take.
+    For before Python 3.12 `asyncio.wait_for`, which the NATS client waits with, loses a cancellation that comes in the
+    moment in which what it waits for is there (python/cpython#86296). For the same reason nothing of ours calls it, and
+    a TaskGroup, which asks once, is not for works that do.
     """
     going = {task for task in tasks if not task.done()}
     while going:
         for task in going:
             task.cancel()
-        _, going = await asyncio.wait(going, timeout=AGAIN_S)
+        _, going = await asyncio.wait(going, timeout=AGAIN_S if again_s is None else again_s)
     for task in tasks:
         if not task.cancelled():
             task.exception()  # it is looked at, so that nobody says it was not

@@ -116,7 +116,8 @@ def progress_metrics(progress: Progress | None, now_s: float) -> Iterator[Metric
             ("notice_position", "Position up to which notices account for the events", progress.noticed),
             ("notices_told_timestamp_seconds", "Up to when what time brings has been told, since 1970", told),
             ("notices_unpublished", "Notices that wait for their stream", progress.unpublished),
-            ("webhook_position", "Where the enabled webhook that is furthest behind stands", progress.delivered),
+            ("webhook_position", "Where the webhook of events that is furthest behind stands", progress.delivered),
+            ("webhook_notices", "Notices that the webhook furthest behind has not got", progress.notices_undelivered),
             ("webhooks_disabled", "Webhooks whose receiver wants no more", progress.webhooks_disabled),
             ("webhook_dead_letters", "Messages that webhooks could not be brought", progress.dead_letters),
         ]  # fmt: skip

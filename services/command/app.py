@@ -15,7 +15,7 @@ from litestar.openapi import OpenAPIConfig
 
 from services.command.clock import Clock
 from services.command.handler import CommandHandler
-from services.command.refusals import Refusals
+from services.command.refusals import LAST_WRITE_S, Refusals
 from services.command.relay import Relay
 from services.command.routes import CONTROLLERS
 from services.command.routes.submit import new_id
@@ -75,7 +75,7 @@ def create_app(settings: Settings) -> Litestar:
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(running(refusals.run()))
+            await stack.enter_async_context(running(refusals.run(), end_s=LAST_WRITE_S))
             await stack.enter_async_context(running(handler.run()))
             await stack.enter_async_context(running(clock.run()))
             if relay is not None:
@@ -99,14 +99,15 @@ def create_app(settings: Settings) -> Litestar:
 
 
 @contextlib.asynccontextmanager
-async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs `work` beside the block. Should it end before, that is said aloud: it was meant to go on for ever."""
+async def running(work: Coroutine[Any, Any, None], end_s: float | None = None) -> AsyncIterator[None]:
+    """Runs `work` beside the block. Should it end before, that is said aloud: it was meant to go on for ever. What it
+    does at its end takes less than `end_s`."""
     task = asyncio.create_task(work)
     task.add_done_callback(_say_why)
     try:
         yield
     finally:
-        await end_tasks(task)
+        await end_tasks(task, again_s=end_s)
 
 
 def _say_why(task: asyncio.Task[None]) -> None:

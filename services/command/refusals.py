@@ -29,6 +29,7 @@ WAITING_MAX = 2000
 BATCH_MAX = 500  # and a batch a second: a flood writes no more than that
 INTERVAL_S = 1.0
 WRITE_TIMEOUT_S = 5.0
+LAST_WRITE_S = 2 * WRITE_TIMEOUT_S + 1  # what waits at the end has been written by then, or is lost and counted
 SWEEP_S = 600.0
 JSON_MAX = 20_000
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from services.projector.consumer import UNAPPLICABLE, apply
 from services.projector.projections import Changes, Known, fold, needed_for
-from services.projector.projections.availability import AvailabilityChanges, HourSums
+from services.projector.projections.availability import HourRows, HourSums
 from services.projector.rows.bookings import pack_bookings
 from services.projector.rows.copying import Connection
 from services.projector.rows.hours import write_first_hours, write_hours
@@ -68,12 +69,20 @@ async def read_events(connection: Connection, after: int, end: int) -> list[byte
     return stored
 
 
+class _Batch(NamedTuple):
+    """What a batch changes, its bookings' new rows, packed, and what it adds to the hours."""
+
+    changes: Changes
+    bookings: list[bytes]
+    hours: list[HourRows]
+
+
 class _Filling:
     def __init__(self, connection: Connection, reader: Connection, generation: Generation) -> None:
         self._connection, self._reader, self._generation = connection, reader, generation
         self._sums = HourSums()
         self._write_hours = write_hours if generation.position else write_first_hours
-        self._unsummed: list[AvailabilityChanges] = []  # of batches that are written
+        self._unsummed: list[list[HourRows]] = []  # of batches that are written
         self._writing: asyncio.Task[None] | None = None
 
     async def run(self, position: int, progress: Progress) -> None:
@@ -82,13 +91,14 @@ class _Filling:
         try:
             while folded < position:
                 stored = await reading
-                reading = self._read(folded + len(stored), position)
+                if folded + len(stored) < position:
+                    reading = self._read(folded + len(stored), position)
                 events = await asyncio.to_thread(self._decode, stored)
-                changes, bookings = await asyncio.to_thread(self._fold, await self._known(events), folded + 1, events)
+                batch = await asyncio.to_thread(self._fold, await self._known(events), folded + 1, events)
                 folded += len(stored)
                 await self._written()
                 progress(self._generation.position)
-                self._writing = asyncio.create_task(self._write(changes, bookings, folded))
+                self._writing = asyncio.create_task(self._write(batch, folded))
             await self._written()
         finally:
             await end_tasks(reading)
@@ -126,21 +136,28 @@ class _Filling:
         return decode_events(stored)
 
     def _sum(self) -> None:
-        while self._unsummed:
-            for rows in self._unsummed.pop().rows():
-                self._sums.add(*rows)
+        try:
+            while self._unsummed:
+                for rows in self._unsummed.pop():
+                    self._sums.add(*rows)
+        except UNAPPLICABLE as error:
+            raise HoursLost("the hours cannot be summed") from error
 
-    def _fold(self, known: Known, first_position: int, events: Sequence[Event]) -> tuple[Changes, list[bytes]]:
+    def _fold(self, known: Known, first_position: int, events: Sequence[Event]) -> _Batch:
+        """All that may fail because of an event, before anything of its batch is written."""
         changes = fold(self._generation.pools, known, first_position, events)
+        batch = _Batch(
+            changes, pack_bookings(self._generation.number, changes.bookings), list(changes.availability.rows())
+        )
         adopt(self._generation, changes)
-        return changes, pack_bookings(self._generation.number, changes.bookings)
+        return batch
 
-    async def _write(self, changes: Changes, bookings: Sequence[bytes], position: int) -> None:
+    async def _write(self, batch: _Batch, position: int) -> None:
         async with self._connection.transaction():
             await move_checkpoint(self._connection, self._generation, position, live=False)
-            await write_changes(self._connection, self._generation.number, changes, bookings)
+            await write_changes(self._connection, self._generation.number, batch.changes, batch.bookings)
         self._generation.position = position
-        self._unsummed.append(changes.availability)
+        self._unsummed.append(batch.hours)
 
     async def _written(self) -> None:
         if self._writing is not None:

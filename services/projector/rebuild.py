@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -32,7 +33,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
     differences: list[str] | None
 
 
-CREATE = "SELECT create_generation()"
+CREATE = "SELECT create_bare_generation()"
 COMPLETE = "SELECT complete_generation($1)"
 LOCK_LIVE = "SELECT generation, position FROM generation WHERE live FOR UPDATE"
 CHECKSUM = "SELECT model, rows, checksum FROM checksum_generation($1)"
@@ -59,15 +60,17 @@ async def rebuild(database_url: str, progress: Callable[[int, int], None] = lamb
         await connection.execute(COMPLETE, made)
         await _fill(connection, reader, generation, progress)
         differences = await _compare(connection, reader, generation)
+        await _fill(connection, reader, generation, progress)
         rebuilt = await _switch(connection, generation, differences, began)
         made = None
         await connection.execute(RELEASE)  # so that the next need not wait until the server sees that we have gone
         return rebuilt
     finally:
-        if made is not None and not connection.is_closed():
-            await connection.execute(DROP, made)
-        connection.terminate()
         reader.terminate()
+        if made is not None:  # what cannot be dropped now the next rebuild drops
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await drop(connection, made)
+        connection.terminate()
 
 
 ALONE = "SELECT pg_try_advisory_lock(7310579630513578617)"
@@ -80,7 +83,7 @@ async def alone(connection: Connection) -> None:
     if not await connection.fetchval(ALONE):
         raise AlreadyRebuilding("another rebuild is under way on this database")
     for record in await connection.fetch(LEFT_OVER):
-        await connection.execute(DROP, record["generation"])
+        await drop(connection, record["generation"])
 
 
 HEAD = "SELECT position FROM event_head"
@@ -116,7 +119,11 @@ async def _compare(connection: Connection, reader: Connection, generation: Gener
 async def _differences(*generations: tuple[Connection, int]) -> list[str]:
     """The read models that two generations do not have alike, each seen by its connection."""
     read = [connection.fetch(CHECKSUM, number) for connection, number in generations]
-    one, other = [{row["model"]: tuple(row) for row in rows} for rows in await asyncio.gather(*read)]
+    answers = await asyncio.gather(*read, return_exceptions=True)  # each has ended before anything else is asked
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    one, other = [{row["model"]: tuple(row) for row in rows} for rows in answers if not isinstance(rows, BaseException)]
     return [model for model in one if one[model] != other[model]]
 
 
@@ -135,17 +142,17 @@ async def _switch(
         await connection.execute(TAKE_LIVE)
         await connection.execute(MAKE_LIVE, generation.number)
     ended = time.monotonic()
-    await _drop(connection, old)
+    await drop(connection, old)
     return Rebuilt(generation.number, generation.position, ended - began, ended - paused, differences)
 
 
-async def _drop(connection: Connection, old: int) -> None:
-    """Waits for queries of the old generation without holding up new ones for long."""
+async def drop(connection: Connection, number: int) -> None:
+    """Drops a generation that is not live. Waits for queries of it without holding up new ones for long."""
     while True:
         try:
             async with connection.transaction():
                 await connection.execute("SET LOCAL lock_timeout = '200ms'")
-                await connection.execute(DROP, old)
+                await connection.execute(DROP, number)
             return
         except asyncpg.LockNotAvailableError:
             await asyncio.sleep(OLD_QUERIES_S)

@@ -15,7 +15,7 @@ import msgspec
 
 from services.projector.consumer import UNAPPLICABLE, Parked
 from services.projector.filling import fill, read_events
-from services.projector.rebuild import COMPLETE, CREATE, DROP, alone
+from services.projector.rebuild import COMPLETE, CREATE, alone, drop
 from services.projector.rows.copying import Connection
 from services.projector.tables import Generation, load_generation, prepare, write_batch
 from shared.audit.notes import BadNote, Verifier, open_checkpoint, verifier_of
@@ -222,7 +222,7 @@ async def replay(connection: Connection, reader: Connection, report: Report, pro
         _say(report, str(parked))
     finally:
         if not connection.is_closed():
-            await connection.execute(DROP, number)
+            await drop(connection, number)
 
 
 async def _draw_near(connection: Connection, reader: Connection, fresh: Generation, progress: Progress) -> None:

@@ -36,7 +36,7 @@ class Notices(Controller):
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
     ) -> Encoded[bytes]:
         """`{notices: [{seq, notice}], next}`: notices in the order in which they were made; `next` is the `after` of
-        what follows, if anything. `as_of`: those that were due then."""
+        what follows, if anything. `as_of`: those that had been made then."""
         refuse_unknown(request, frozenset({"project", "type", "after", "as_of", "limit"}))
         then = None if as_of is None else (await past_of(request).moment(as_of)).now
         wanted = None if project is None else checked_project(project)
@@ -66,6 +66,6 @@ class Notices(Controller):
 NOTICES = """
 SELECT seq, data FROM notice
 WHERE seq > $1 AND ($3::text IS NULL OR project = $3) AND ($4::text[] IS NULL OR kind = ANY ($4))
-    AND ($5::timestamptz IS NULL OR due <= $5)
+    AND ($5::timestamptz IS NULL OR greatest(due, made_at) <= $5)
 ORDER BY seq LIMIT $2
 """

@@ -22,10 +22,10 @@ from services.query.database import SERVER_SETTINGS, STATEMENT_TIMEOUT_S, Databa
 from services.query.freshness import NotYetVisible
 from services.query.history import position_before
 from services.query.params import POSITION, parse_moment
-from shared.capacity import DIMENSIONS
+from shared.capacity import DIMENSIONS, Vector
 from shared.errors import InvalidField
-from shared.hours import Period, instant_of
-from shared.past import AMOUNTS, read_hours_at
+from shared.hours import EPOCH, Period, instant_of
+from shared.past import AMOUNTS, Snapshot, read_all_hours, read_hours_at
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -105,7 +105,7 @@ class Past:
         now = datetime.now(UTC)
         if POSITION.fullmatch(text):
             position = int(text)
-            now = await self._decided_at(position, field) if position else now
+            now = await self._decided_at(position, field) if position else EPOCH  # before anything was
         else:
             moment = parse_moment(text, field)
             if moment > now:
@@ -205,8 +205,26 @@ async def fill_hours(reader: PastDatabase, question: Question, period: Period, p
     else:
         pools = await reader.fetch(POOL if kind == "pool" else TREE, name)
     for pool, beyond_hours in pools:
-        cells = await read_hours_at(reader, pool, position, *period)
-        await _put(reader, pool, period.start, cells, may_be_short=beyond_hours is not None)
+        start = period.start
+        if beyond_hours is not None and getattr(question, "looks_back", False):
+            start = first_short(await read_all_hours(reader, pool, position), start)
+        cells = await read_hours_at(reader, pool, position, start, period.end)
+        await _put(reader, pool, start, cells, may_be_short=beyond_hours is not None)
+
+
+def first_short(snapshot: Snapshot, start: int) -> int:
+    """The first of the hours before `start` that are short, one after the other; `start` itself when there is none."""
+    before = short_hours(snapshot.cells[: max(0, start - snapshot.base)])
+    if start > snapshot.base + len(before) or not len(before):
+        return start
+    whole = np.flatnonzero(~before)
+    return snapshot.base + (int(whole[-1]) + 1 if len(whole) else 0)
+
+
+def short_hours(cells: Vector) -> Any:
+    """Which hours have less than nothing of something: an array of bool, shape (n,)."""
+    granted, booked, shares = cells[:, :WIDTH], cells[:, WIDTH : 2 * WIDTH], cells[:, 2 * WIDTH :]
+    return (granted - booked < (granted * shares + 9999) // 10000).any(axis=1)
 
 
 PUT_HOURS = f"""
@@ -224,7 +242,6 @@ async def _put(reader: PastDatabase, pool: int, start: int, cells: Any, *, may_b
         columns = cells[named].T.tolist()
         await reader.fetch(PUT_HOURS, pool, (named + start).tolist(), *columns)
     if may_be_short:
-        granted, booked, shares = cells[:, :WIDTH], cells[:, WIDTH : 2 * WIDTH], cells[:, 2 * WIDTH :]
-        short = np.flatnonzero((granted - booked < (granted * shares + 9999) // 10000).any(axis=1))
+        short = np.flatnonzero(short_hours(cells))
         if len(short):
             await reader.fetch(PUT_SHORT, pool, [instant_of(start + int(hour)) for hour in short])

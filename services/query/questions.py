@@ -3,6 +3,7 @@ same question. `csv` is the form of the answer."""
 
 from __future__ import annotations
 
+from typing import ClassVar
 from uuid import UUID
 
 import msgspec
@@ -57,6 +58,8 @@ class MostQuestion(PoolQuestion, frozen=True, kw_only=True):
 
 class ConflictsQuestion(PoolQuestion, frozen=True, kw_only=True):
     """Where the pool, or what is in it, is promised more than it has."""
+
+    looks_back: ClassVar[bool] = True  # to where that began
 
     period: Period
 

@@ -122,10 +122,12 @@ def notices(store: Progress) -> Line:
 
 def webhooks(store: Progress) -> list[Line]:
     """Nothing when none was registered."""
-    if store.delivered is None and not store.webhooks_disabled:
+    if store.delivered is None and store.notices_undelivered is None and not store.webhooks_disabled:
         return []
     behind = None if store.delivered is None else store.head - store.delivered
     notes = ["the one furthest behind"]
+    if store.notices_undelivered:
+        notes.append(f"{store.notices_undelivered:,} notices wait")
     if store.webhooks_disabled:
         notes.append(f"{store.webhooks_disabled:,} disabled")
     if store.dead_letters:

@@ -1,8 +1,8 @@
 -- migrate:up
 
--- A generation that is being filled has its bookings in a table of their own with nothing but the primary key: every
--- other index would cost the fill more than the row does, and is built in one go when the rows are there.
-CREATE OR REPLACE FUNCTION create_generation() RETURNS integer LANGUAGE plpgsql AS $$
+-- As create_generation, for who fills it before it is used. Its bookings are in a table of their own with nothing but the
+-- primary key: every other index would cost the fill more than the row does, and is built in one go at the end.
+CREATE FUNCTION create_bare_generation() RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     made  integer;
     model text;
@@ -24,7 +24,7 @@ BEGIN
     RETURN made;
 END $$;
 
--- Makes what create_generation has made a part of the read models. Queries of other generations go on meanwhile.
+-- Makes what create_bare_generation has made a part of the read models. Queries of other generations go on meanwhile.
 CREATE FUNCTION complete_generation(completed integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('ALTER TABLE live_booking ATTACH PARTITION %I FOR VALUES IN (%s)',
@@ -33,19 +33,4 @@ END $$;
 
 -- migrate:down
 
-DROP FUNCTION complete_generation;
-
-CREATE OR REPLACE FUNCTION create_generation() RETURNS integer LANGUAGE plpgsql AS $$
-DECLARE
-    made  integer;
-    model text;
-BEGIN
-    LOCK TABLE generation IN SHARE ROW EXCLUSIVE MODE;
-    SELECT coalesce(max(generation), 0) + 1 INTO made FROM generation;
-    INSERT INTO generation (generation) VALUES (made);
-    FOREACH model IN ARRAY read_models() LOOP
-        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%s)', model || '_' || made, model, made);
-    END LOOP;
-    EXECUTE format('ALTER TABLE %I SET (fillfactor = 70)', 'availability_hour_' || made);
-    RETURN made;
-END $$;
+DROP FUNCTION create_bare_generation, complete_generation;

@@ -98,6 +98,7 @@ def questions(events: list[Event]) -> list[str]:
             f"/accounts/a/usage?project={project}&{RANGE}&grain=day", f"/projects/{project}.ics?{RANGE}",
             f"/novaquota/allocated?project={project}&{RANGE}", f"/novaquota/available?project={project}&{RANGE}",
             f"/magcluster/sizes?project={project}&{RANGE}", f"/conflicts/select?project={project}&{RANGE}",
+            *(f"/conflicts/select?project={project}&range=2030-01-{day:02}T07:00Z,2030-01-12" for day in (2, 4, 6)),
         ]  # fmt: skip
         for pool in (f"project={project}", *(f"clusterid={cluster}" for cluster in sorted(clusters)[:4])):
             paths += [
@@ -209,9 +210,10 @@ async def test_what_was_refused_and_what_time_brought_by_then(now: Ledger) -> No
             " VALUES ($1, 'p', 'ada', 'c', '{}', 'refused', '', '{}')", at,
         )  # fmt: skip
         await now.connection.execute(
-            "INSERT INTO notice VALUES ($1, $2, 'booking.ended', 'p', 's', $3, '{}')", number, f"n{number}", at
-        )
-    for as_of, count in (("1", 1), ("2", 2), ("2026-01-03T00:00:00Z", 2), ("2026-01-02T23:59:59Z", 1)):
+            "INSERT INTO notice VALUES ($1, $2, 'booking.ended', 'p', 's', $3, '{}', $4)",
+            number, f"n{number}", datetime(2026, 1, 1, tzinfo=UTC), at,
+        )  # fmt: skip
+    for as_of, count in (("0", 0), ("1", 1), ("2", 2), ("2026-01-03T00:00:00Z", 2), ("2026-01-02T23:59:59Z", 1)):
         for path in ("refusals", "notices"):
             assert len((await now.get(f"/{path}?as_of={as_of}"))[1][path]) == count, (path, as_of)
     assert len((await now.get("/refusals"))[1]["refusals"]) == 3

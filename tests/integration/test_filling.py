@@ -1,17 +1,22 @@
 """A generation that is filled at once is the one that the projector would have made, batch by batch."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from services.projector import filling
+from services.projector import rebuild as rebuilding
 from services.projector.consumer import Parked, apply
 from services.projector.filling import fill
 from services.projector.rebuild import rebuild
 from services.projector.tables import Generation, load_generation, prepare
+from shared.capacity import Capacity
 from shared.event_store import EventStore
-from shared.events import encode_event
+from shared.events import GrantCreated, ProjectCreated, encode_event
+from shared.hours import instant_of
 from tests.histories import append_history, history
 
 Connections = tuple[asyncpg.Connection, asyncpg.Connection]
@@ -28,7 +33,7 @@ async def connections(database_url: str) -> AsyncIterator[Connections]:
 
 
 async def new_generation(connection: asyncpg.Connection) -> Generation:
-    return await load_generation(connection, await connection.fetchval("SELECT create_generation()"))
+    return await load_generation(connection, await connection.fetchval("SELECT create_bare_generation()"))
 
 
 async def checksums(connection: asyncpg.Connection, generation: Generation) -> list[tuple[object, ...]]:
@@ -56,16 +61,27 @@ async def test_filled_at_once_it_is_as_if_it_had_been_followed(
     assert await checksums(connection, filled) == await checksums(connection, followed)
 
 
-@pytest.mark.parametrize("wrong", [0, 1, 41, 79, 80, 149])
+NOBODY_KNOWS = b'{"type":"NobodyKnows"}'
+ENDS_BEFORE_IT_STARTS = encode_event(
+    GrantCreated(
+        at=instant_of(0), actor="ada", command=UUID(int=1), project="lonely", grant=UUID(int=1),
+        start=instant_of(526_020), end=instant_of(526_010), capacity=Capacity(cores=1),
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("bytes_", [NOBODY_KNOWS, ENDS_BEFORE_IT_STARTS])
+@pytest.mark.parametrize("wrong", [1, 41, 79, 80, 149])
 async def test_it_stands_before_the_event_that_cannot_be_applied(
-    connections: Connections, database_url: str, monkeypatch: pytest.MonkeyPatch, wrong: int
+    connections: Connections, database_url: str, monkeypatch: pytest.MonkeyPatch, wrong: int, bytes_: bytes
 ) -> None:
     monkeypatch.setattr(filling, "BATCH_MAX", 40)
     connection, reader = connections
-    events = history(4, 150)
+    lonely = ProjectCreated(at=instant_of(0), actor="ada", command=UUID(int=2), project="lonely", name="Lonely")
+    events = [lonely, *history(4, 149)]
     await append_history(EventStore(connection), events)
     await connection.execute("ALTER TABLE event DISABLE TRIGGER ALL")
-    await connection.execute("""UPDATE event SET data = '{"type":"NobodyKnows"}' WHERE position = $1""", wrong + 1)
+    await connection.execute("UPDATE event SET data = $2 WHERE position = $1", wrong + 1, bytes_)
     followed, filled = await new_generation(connection), await new_generation(connection)
     await apply(connection, followed, [encode_event(event) for event in events[:wrong]], live=False)
     with pytest.raises(Parked, match=f"position {wrong + 1} "):
@@ -76,11 +92,29 @@ async def test_it_stands_before_the_event_that_cannot_be_applied(
         await rebuild(database_url)
 
 
+async def test_a_rebuild_whose_comparison_fails_ends_and_leaves_nothing(
+    connections: Connections, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, _ = connections
+    await append_history(EventStore(connection), history(3, 60))
+    live = await load_generation(connection)
+    await apply(connection, live, await filling.read_events(connection, 0, 60))
+    one_of_two = (
+        "SELECT *, CASE WHEN $1 = 1 THEN pg_sleep(1)::text ELSE (1 / ($1 - $1))::text END FROM checksum_generation($1)"
+    )
+    monkeypatch.setattr(rebuilding, "CHECKSUM", one_of_two)
+    async with asyncio.timeout(20):
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await rebuild(database_url)
+        assert await connection.fetchval("SELECT count(*) FROM live_booking JOIN generation USING (generation)") >= 0
+    assert [row[0] for row in await connection.fetch("SELECT generation FROM generation")] == [live.number]
+
+
 async def test_a_rebuild_clears_away_what_others_left(connections: Connections, database_url: str) -> None:
     connection, _ = connections
     await append_history(EventStore(connection), history(3, 60))
     await new_generation(connection)  # as one leaves it that is killed while it fills, and one that is killed later
-    await connection.execute("SELECT complete_generation(create_generation())")
+    await connection.execute("SELECT create_generation()")
     number = (await rebuild(database_url)).generation
     tables = await connection.fetch("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '_booking_[0-9]+$'")
     assert [row["relname"] for row in tables] == [f"live_booking_{number}"]

@@ -100,10 +100,13 @@ async def test_what_follows_the_events_is_told_with_how_far_it_is(database_url: 
     await connection.execute(
         "UPDATE notice_head SET told_until = date_trunc('hour', now()), position = 12, seq = 5, published = 3"
     )
-    for position, disabled in ((9, None), (4, "gone"), (11, None)):
+    for position, disabled, types, kinds in (
+        (9, None, None, []), (4, "gone", None, []), (11, None, None, []), (2, None, [], ["booking.ended"]),
+    ):  # fmt: skip
         await connection.execute(
-            "INSERT INTO webhook (id, url, kinds, secret, created_by, position, notice, disabled) "
-            "VALUES (gen_random_uuid(), 'https://example.org', '{}', 'x', 'ada', $1, 0, $2)", position, disabled,
+            "INSERT INTO webhook (id, url, types, kinds, secret, created_by, position, notice, disabled) "
+            "VALUES (gen_random_uuid(), 'https://example.org', $3, $4, 'x', 'ada', $1, 1, $2)",
+            position, disabled, types, kinds,
         )  # fmt: skip
     seen = figures((await Telemetry(database_url).render()).decode())
     await connection.close()
@@ -113,6 +116,7 @@ async def test_what_follows_the_events_is_told_with_how_far_it_is(database_url: 
     assert ("hourbook_notices_told_timestamp_seconds",) not in first
     assert [seen[f"hourbook_{name}",] for name in names] == [7, 20, 12, 2, 0]
     assert (seen["hourbook_webhook_position",], seen["hourbook_webhooks_disabled",]) == (9, 1)
+    assert seen["hourbook_webhook_notices",] == 4
     assert time.time() - seen["hourbook_notices_told_timestamp_seconds",] == pytest.approx(1800, abs=1830)
 
 

@@ -133,7 +133,8 @@ def runs_of(records: Sequence[Record], start: int) -> list[Run]:
             if len(part) and hours[part[-1]] >= start:
                 pool, number, beyond, *_ = records[part[0]]
                 began, end = int(hours[part[0]]), int(hours[part[-1]]) + 1
-                deficit, size = int(missing[part[0], place]), int(granted[part, place].max())
+                shown = part[hours[part] >= start]
+                deficit, size = int(missing[part[0], place]), int(granted[shown, place].max())
                 runs.append(Run(began, max(start, began), end, pool, number, dimension, deficit, size, beyond))
     return sorted(runs, key=lambda run: (run.began - run.beyond_hours, run))
 
