@@ -15,7 +15,7 @@ import msgspec
 
 from services.projector.consumer import UNAPPLICABLE, Parked
 from services.projector.filling import fill, read_events
-from services.projector.rebuild import COMPLETE, CREATE, alone, drop
+from services.projector.rebuild import CREATE, alone, drop
 from services.projector.rows.copying import Connection
 from services.projector.tables import Generation, load_generation, prepare, write_batch
 from shared.audit.notes import BadNote, Verifier, open_checkpoint, verifier_of
@@ -210,9 +210,8 @@ async def replay(connection: Connection, reader: Connection, report: Report, pro
     number = int(await connection.fetchval(CREATE))
     try:
         fresh = await load_generation(connection, number)
-        await _draw_near(connection, reader, fresh, progress)
-        await connection.execute(COMPLETE, number)
-        await _draw_near(connection, reader, fresh, progress)
+        for _ in range(2):  # the second time it is a short way
+            await _draw_near(connection, reader, fresh, progress)
         try:
             report.models = await compare(connection, fresh)
             report.replayed = fresh.position
