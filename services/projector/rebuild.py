@@ -120,10 +120,12 @@ async def _differences(*generations: tuple[Connection, int]) -> list[str]:
     """The read models that two generations do not have alike, each seen by its connection."""
     read = [connection.fetch(CHECKSUM, number) for connection, number in generations]
     answers = await asyncio.gather(*read, return_exceptions=True)  # each has ended before anything else is asked
+    sums: list[dict[str, tuple[object, ...]]] = []
     for answer in answers:
         if isinstance(answer, BaseException):
             raise answer
-    one, other = [{row["model"]: tuple(row) for row in rows} for rows in answers if not isinstance(rows, BaseException)]
+        sums.append({row["model"]: tuple(row) for row in answer})
+    one, other = sums
     return [model for model in one if one[model] != other[model]]
 
 

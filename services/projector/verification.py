@@ -15,7 +15,7 @@ import msgspec
 
 from services.projector.consumer import UNAPPLICABLE, Parked
 from services.projector.filling import fill, read_events
-from services.projector.rebuild import CREATE, alone, drop
+from services.projector.rebuild import CREATE, LIVE, alone, drop
 from services.projector.rows.copying import Connection
 from services.projector.tables import Generation, load_generation, prepare, write_batch
 from shared.audit.notes import BadNote, Verifier, open_checkpoint, verifier_of
@@ -200,7 +200,6 @@ def _say(report: Report, problem: str) -> None:
 
 LIVE_POSITION = "SELECT position FROM generation WHERE live"
 COMPARE = "SELECT model, cells, different, examples FROM compare_generations($1, $2)"
-LIVE = "SELECT generation, position FROM generation WHERE live"
 
 
 async def replay(connection: Connection, reader: Connection, report: Report, progress: Progress) -> None:

@@ -1,12 +1,11 @@
 // Every event, as a sentence: who decided what, when, and in which place of the one order.
 import { follow, go, zoneOf } from "../address.js";
-import { classes, grouped, html, useEffect, useState } from "../lib.js";
+import { classes, html, useEffect, useState } from "../lib.js";
 import { get, projectOf } from "../api.js";
 import { useMoved } from "../live.js";
 import { EVENT_TYPES, named, sayType, sentence } from "../sentences.js";
-import { dateIn, sayDate, sayMoment, sayClock } from "../time.js";
 import { AsOfSlider } from "./as-of.js";
-import { Empty, Said } from "./parts.js";
+import { Days, Empty, Said } from "./parts.js";
 import { Refusals } from "./refusals.js";
 
 const PAGE = 60;
@@ -25,7 +24,6 @@ export function History({ address }) {
   const refused = address.kind === REFUSED;
   const { events, more, problem, older } = useHistory(address, filter, refused);
   const set = (name) => (event) => setFilter({ ...filter, [name]: event.target.value.trim() });
-  const days = grouped(events ?? [], ({ event }) => dateIn(Date.parse(event.at), zone));
   return html`
     <section class="stack narrow" aria-label="History">
       <header class="bar"><h1>History</h1>
@@ -43,13 +41,11 @@ export function History({ address }) {
       ${refused ? html`<${Refusals} address=${address} project=${filter.pool && projectOf(filter.pool.replace(/^in /, ""))} actor=${filter.actor} />`
         : problem ? html`<${Said} problem=${problem} />` : !events ? html`<div class="waiting" aria-busy="true"></div>`
         : !events.length ? html`<${Empty} title="Nothing that fits has happened."><p>Whatever is decided is written here, and stays.</p><//>`
-        : html`<div class="card">${[...days].map(([date, told]) => html`
-            <section key=${date} class="day"><h2>${sayDate(date)}</h2>
-              <ol class="events">${told.map(({ position, event }) => html`
-                <li key=${position}><span class="at" title=${sayMoment(event.at, zone)}>${sayClock(Date.parse(event.at), zone)}</span>
-                  <span class=${classes("what", event.lapsed && "bad")}><b>${named(event.actor)}</b> ${sentence(event, zone, { withActor: false })}</span>
-                  <${Position} position=${position} event=${event} /></li>`)}</ol></section>`)}
-            ${more && html`<button type="button" onClick=${older}>Earlier</button>`}</div>`}
+        : html`<${Days} told=${events.map(({ position, event }) => ({ key: position, at: event.at, event }))} zone=${zone}
+            say=${({ key, event }) => html`
+              <span class=${classes("what", event.lapsed && "bad")}><b>${named(event.actor)}</b> ${sentence(event, zone, { withActor: false })}</span>
+              <${Position} position=${key} event=${event} />`}>
+            ${more && html`<button type="button" onClick=${older}>Earlier</button>`}<//>`}
     </section>`;
 }
 

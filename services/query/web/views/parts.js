@@ -1,5 +1,6 @@
 // Small parts that several views are made of.
-import { classes, html, useId } from "../lib.js";
+import { classes, grouped, html, useId } from "../lib.js";
+import { dateIn, sayClock, sayDate, sayMoment } from "../time.js";
 
 /** One of a few. */
 export function Segmented({ label, value, options, onPick }) {
@@ -27,6 +28,17 @@ export function Field({ label, hint, wrong, children, class: name }) {
       ${children({ id, "aria-describedby": hint || wrong ? `${id}-hint` : undefined, "aria-invalid": wrong ? "true" : undefined })}
       ${(hint || wrong) && html`<p class="hint" id=${`${id}-hint`}>${wrong || hint}</p>`}
     </div>`;
+}
+
+/** What was told, [{key, at, ...}], by days; `say` makes the rest of a line. */
+export function Days({ told, zone, say, children }) {
+  const days = grouped(told, ({ at }) => dateIn(Date.parse(at), zone));
+  return html`<div class="card">${[...days].map(([date, lines]) => html`
+    <section key=${date} class="day"><h2>${sayDate(date)}</h2>
+      <ol class="events">${lines.map((line) => html`
+        <li key=${line.key}><span class="at" title=${sayMoment(line.at, zone)}>${sayClock(Date.parse(line.at), zone)}</span>
+          ${say(line)}</li>`)}</ol></section>`)}
+    ${children}</div>`;
 }
 
 export function Empty({ title, children }) {

@@ -1,10 +1,9 @@
 // What was refused, in words: who tried what, and why not.
 import { zoneOf } from "../address.js";
-import { grouped, html, useState } from "../lib.js";
+import { html, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
 import { named, refusalSentence } from "../sentences.js";
-import { dateIn, sayClock, sayDate, sayMoment } from "../time.js";
-import { Empty, Said } from "./parts.js";
+import { Days, Empty, Said } from "./parts.js";
 
 const PAGE = 60;
 
@@ -18,11 +17,8 @@ export function Refusals({ address, project, actor }) {
   if (problem) return html`<${Said} problem=${problem} />`;
   if (!answer) return html`<div class="waiting" aria-busy="true"></div>`;
   if (!answer.refusals.length) return html`<${Empty} title="Nothing that fits was refused."><p>Whoever asks for more than there is finds it here, with the reason.</p><//>`;
-  const days = grouped(answer.refusals, ({ at }) => dateIn(Date.parse(at), zone));
-  return html`<div class="card">${[...days].map(([date, told]) => html`
-    <section key=${date} class="day"><h2>${sayDate(date)}</h2>
-      <ol class="events">${told.map((refusal) => html`
-        <li key=${refusal.id}><span class="at" title=${sayMoment(refusal.at, zone)}>${sayClock(Date.parse(refusal.at), zone)}</span>
-          <span class="what"><b>${named(refusal.actor)}</b> ${refusalSentence(refusal, zone)}</span></li>`)}</ol></section>`)}
-    ${answer.next != null && html`<button type="button" onClick=${() => setPages(pages + 1)}>Earlier</button>`}</div>`;
+  const told = answer.refusals.map((refusal) => ({ ...refusal, key: refusal.id }));
+  return html`<${Days} told=${told} zone=${zone}
+    say=${(refusal) => html`<span class="what"><b>${named(refusal.actor)}</b> ${refusalSentence(refusal, zone)}</span>`}>
+    ${answer.next != null && html`<button type="button" onClick=${() => setPages(pages + 1)}>Earlier</button>`}<//>`;
 }
