@@ -63,27 +63,34 @@ def made_once(seed: int, length: int, projects: int) -> list[Event]:
 
 
 def made(chance: random.Random, length: int, projects: int) -> list[Event]:
+    # Ids of their own source: what is random here may be hypothesis' choice, and that likes to draw a value twice. The
+    # store never holds two commands of one id.
+    ids = random.Random(chance.getrandbits(64))
     names = [f"project-{number}" for number in range(projects)]
     states = {name: ProjectState() for name in names}
     events: list[Event] = []
     for number, name in enumerate(names):
         policy = Overcommit(beyond_hours=30 * number) if number else "never"
-        events += _do(chance, states[name], name, CreateProject(project=name, name=name, overcommit=policy), T0 - 10)
+        events += _do(
+            chance, ids, states[name], name, CreateProject(project=name, name=name, overcommit=policy), T0 - 10
+        )
     now = T0 - 10
     while len(events) < length:
         project = chance.choice(names)
         if chance.random() < 0.02:
             now += 1
             for name in names:
-                events += _do(chance, states[name], name, SettleConflicts(), now)
-        command = random_command(chance, states[project], project, now)
+                events += _do(chance, ids, states[name], name, SettleConflicts(), now)
+        command = random_command(chance, ids, states[project], project, now)
         if command is not None:
-            events += _do(chance, states[project], project, command, now)
+            events += _do(chance, ids, states[project], project, command, now)
     return events[:length]
 
 
-def _do(chance: random.Random, state: ProjectState, project: str, command: Command, hour: int) -> list[Event]:
-    context = Context(command=_uuid(chance), actor=chance.choice(["ada", "grace"]), at=instant_of(hour))
+def _do(
+    chance: random.Random, ids: random.Random, state: ProjectState, project: str, command: Command, hour: int
+) -> list[Event]:
+    context = Context(command=_uuid(ids), actor=chance.choice(["ada", "grace"]), at=instant_of(hour))
     try:
         events = decide(state, project, command, context)
     except HourbookError:
@@ -99,8 +106,11 @@ KINDS = ["resize", "book", "amend", "cancel"] * 2 + [
 ]  # fmt: skip
 
 
-def random_command(chance: random.Random, state: ProjectState, project: str, now: int) -> Command | None:
-    """A command of any kind on what there is; None where there is nothing for the kind that was drawn."""
+def random_command(
+    chance: random.Random, ids: random.Random, state: ProjectState, project: str, now: int
+) -> Command | None:
+    """A command of any kind on what there is; None where there is nothing for the kind that was drawn. `ids` draws
+    those of what it makes."""
     start = max(T0 - 20, now - 30) + chance.randrange(200)
     period = Period(start, start + chance.choice([1, 2, 5, 24, 72, 150]))
     small = Capacity(
@@ -110,7 +120,7 @@ def random_command(chance: random.Random, state: ProjectState, project: str, now
     clusters = [pool for pool in pools if pool != project]
     within = [pool for pool in clusters if (own := state.pools[pool].period) and own.end > now]
     book = CreateBooking(
-        booking=_uuid(chance), pool=chance.choice(pools), account=chance.choice("ab"), period=period, capacity=small
+        booking=_uuid(ids), pool=chance.choice(pools), account=chance.choice("ab"), period=period, capacity=small
     )
     resize = ResizeCluster(
         cluster=chance.choice(within or [""]),
@@ -122,7 +132,7 @@ def random_command(chance: random.Random, state: ProjectState, project: str, now
     match kind:
         case "grant":
             large = Capacity(servers=20, cores=chance.randrange(40, 90), memory=30, datadisc=9)
-            return CreateGrant(grant=_uuid(chance), period=period, capacity=large, source="nova")
+            return CreateGrant(grant=_uuid(ids), period=period, capacity=large, source="nova")
         case "withdraw" if state.grants:
             return WithdrawGrant(grant=chance.choice(list(state.grants)))
         case "cluster" | "magnum" if len(pools) < 40:
@@ -135,7 +145,7 @@ def random_command(chance: random.Random, state: ProjectState, project: str, now
         case "resize" if within:
             return resize
         case "request" if within:
-            return RequestResize(request=_uuid(chance), resize=resize)
+            return RequestResize(request=_uuid(ids), resize=resize)
         case "apply" if state.requests:
             request = chance.choice(list(state.requests))
             return ApplyResize(cluster=state.requests[request].cluster, request=request)
@@ -157,7 +167,7 @@ def random_command(chance: random.Random, state: ProjectState, project: str, now
             return CreateSeries(booking=first, periods=periods, rrule="FREQ=DAILY", timezone="UTC", skip=True)
         case "exclusive" if len(pools) < 40:
             return CreateExclusive(
-                booking=_uuid(chance), cluster=f"{project}.x{len(pools)}", parent=project, account="a", period=period,
+                booking=_uuid(ids), cluster=f"{project}.x{len(pools)}", parent=project, account="a", period=period,
                 capacity=small,
             )  # fmt: skip
         case "amend" if state.bookings:
@@ -179,8 +189,8 @@ def random_command(chance: random.Random, state: ProjectState, project: str, now
     return None
 
 
-def _uuid(chance: random.Random) -> UUID:
-    return UUID(int=chance.getrandbits(128), version=4)
+def _uuid(ids: random.Random) -> UUID:
+    return UUID(int=ids.getrandbits(128), version=4)
 
 
 async def append_history(store: EventStore, events: list[Event]) -> None:

@@ -61,7 +61,7 @@ def history(seed: int) -> Iterator[tuple[Project, Command, HourbookError | None]
             now += chance.choice([1, 1, 5, 20])
             project.at(now)
             project.do(SettleConflicts())
-        command = random_command(chance, project.state, "gaia", T0 + now)
+        command = random_command(chance, chance, project.state, "gaia", T0 + now)
         if command is None:
             continue
         refusal = None
