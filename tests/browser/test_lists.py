@@ -2,7 +2,9 @@
 
 import csv
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 from playwright.sync_api import expect
@@ -128,6 +130,35 @@ def test_the_calendar_as_it_stood_at_any_moment(project: Project, visitor: Visit
     expect(page.get_by_text("The past can be looked at, not booked.")).to_be_visible()
     page.get_by_role("button", name="Back to now").click()
     expect(figure).to_have_text("10")
+
+
+def test_the_past_is_chosen_by_the_clock_too(project: Project, visitor: Visitor) -> None:
+    position = project.book("spark", midnight(3), midnight(4), cores=70)["position"]
+    decided = _decided(visitor, position)
+    deadline = time.monotonic() + 10
+    while datetime.now(UTC) < decided + timedelta(seconds=1):  # the next booking is of a later second
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    project.book("gaia", midnight(3), midnight(4), cores=20)
+    between = (decided + timedelta(seconds=1)).replace(microsecond=0)
+    page = visitor.open(**address(project, 3, as_of=str(position - 1)))
+    figure = cell_of(page, day(3)).locator(".figure")
+    expect(figure).to_have_text("100")
+    moment = page.get_by_label("At a moment")
+    expect(moment).to_have_value(f"{_decided(visitor, position - 1):%Y-%m-%dT%H:%M:%S}")
+    moment.fill(f"{between:%Y-%m-%dT%H:%M:%S}")
+    expect(figure).to_have_text("30")
+    expect(page.get_by_role("region", name="The past is shown")).to_contain_text("Henrietta booked 70 cores")
+    assert f"as_of={between:%Y-%m-%dT%H}" in unquote(page.url)
+    moment.fill("2100-01-01T00:00:00")  # nobody knows; as it was
+    expect(page.locator(".moment input:invalid")).to_have_count(1)
+    expect(figure).to_have_text("30")
+
+
+def _decided(visitor: Visitor, position: int) -> datetime:
+    """When the event of that position was decided."""
+    answer = httpx.get(f"{visitor.url}/events/{position}").json()
+    return datetime.fromisoformat(answer["event"]["at"])
 
 
 def test_the_chain_says_how_far_it_is_verified(project: Project, visitor: Visitor) -> None:

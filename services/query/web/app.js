@@ -39,7 +39,7 @@ function Page() {
   return html`
     <a class="skip" href="#main">To the content</a>
     <${Top} address=${shown} />
-    ${address.as_of && html`<${AsOf} address=${shown} />`}
+    ${address.as_of && address.view !== "history" && html`<${AsOf} address=${shown} />`}
     <div class="body">
       ${pools.length > 0 && html`<${Tree} pools=${pools} address=${shown} />`}
       <main id="main" tabindex="-1">

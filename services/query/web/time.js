@@ -76,6 +76,17 @@ export function instant(date, hour, zone) {
   return candidates.find((at) => at + offset(at, zone) === wall) ?? candidates[0];
 }
 
+/** "2026-11-24T18:17:47" by the zone's clocks, and back. */
+export const wallClock = (at, zone) => new Date(Math.floor(at / 1000) * 1000 + offset(at, zone)).toISOString().slice(0, 19);
+export function momentOf(wall, zone) {
+  const [date, clock] = wall.split("T");
+  const [hour, minute, second = 0] = clock.split(":").map(Number);
+  return instant(date, hour, zone) + minute * 60_000 + second * 1000;
+}
+
+/** Whether what the past is asked as of is a position, and not an instant. */
+export const isPosition = (asOf) => /^\d+$/.test(asOf);
+
 /** Whether the zone's hours are UTC's hours, this year at least: only then can its days be read. */
 export const isWholeHours = (zone) =>
   [0, 3, 6, 9].every((month) => offset(Date.UTC(new Date().getUTCFullYear(), month, 1), zone) % HOUR === 0);

@@ -1,22 +1,26 @@
-// Time travel: a slider over the positions, and the calendar as it stood at any of them.
+// Time travel: a slider over the positions and a moment to choose, and the calendar as it stood then.
 import { go, zoneOf } from "../address.js";
-import { html, useEffect, useState } from "../lib.js";
+import { classes, html, useEffect, useRef, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
 import { sentence } from "../sentences.js";
-import { sayMoment } from "../time.js";
+import { isPosition, iso, momentOf, sayMoment, wallClock } from "../time.js";
 
 const SETTLE_MS = 120;
 
-/** Above every view while the past is looked at. */
+/** Above the view while the past is looked at, and always in the history. */
 export function AsOf({ address }) {
-  return html`<section class="as-of" aria-label="The past is shown"><${AsOfSlider} address=${address} />
-    <button type="button" onClick=${() => go({ as_of: "" })}>Back to now</button></section>`;
+  const past = Boolean(address.as_of);
+  return html`<section class=${classes("as-of", past && "past")} aria-label=${past ? "The past is shown" : "Look back in time"}>
+    <${AsOfSlider} address=${address} />
+    ${past && html`<button type="button" onClick=${() => go({ as_of: "" })}>Back to now</button>`}</section>`;
 }
 
-export function AsOfSlider({ address }) {
+function AsOfSlider({ address }) {
   const zone = zoneOf(address);
+  const asOf = address.as_of;
   const head = useAnswer("/health").data?.head ?? 0;
-  const at = /^\d+$/.test(address.as_of) ? Number(address.as_of) : head;
+  const then = useAnswer(asOf && !isPosition(asOf) && "/events", { as_of: asOf, limit: 1 });
+  const at = isPosition(asOf) ? Number(asOf) : asOf ? then.data?.position : head;
   const [dragged, setDragged] = useState(null);
   const position = dragged ?? at;
   const { data } = useAnswer(position > 0 && `/events/${position}`);
@@ -28,12 +32,27 @@ export function AsOfSlider({ address }) {
     }, SETTLE_MS);
     return () => clearTimeout(timer);
   }, [dragged]);
-  if (!head) return null;
-  const words = data ? `${sayMoment(data.event.at, zone)}: ${sentence(data.event, zone)}` : `Position ${position}`;
+  const moment = dragged == null && asOf && !isPosition(asOf) ? asOf : data?.event.at;
+  if (!head || position == null) return null;
+  const said = data && `${sayMoment(data.event.at, zone)}: ${sentence(data.event, zone)}`;
+  const words = said ?? (position ? `Position ${position}` : "Before the first event");
   return html`
     <div class="slider">
-      <label><span>${address.as_of ? "As it stood at" : "Now, at"} position <b>${position.toLocaleString("en")}</b> of ${head.toLocaleString("en")}</span>
-        <input type="range" min="1" max=${head} value=${position} aria-valuetext=${words} onInput=${(event) => setDragged(Number(event.target.value))} /></label>
+      <label><span>${asOf ? "As it stood at" : "Now, at"} position <b>${position.toLocaleString("en")}</b> of ${head.toLocaleString("en")}</span>
+        <input type="range" min="0" max=${head} value=${position} aria-valuetext=${words} onInput=${(event) => setDragged(Number(event.target.value))} /></label>
       <p class="hint" aria-live="polite">${words}</p>
-    </div>`;
+    </div>
+    <${Moment} moment=${moment} zone=${zone} />`;
+}
+
+/** A moment of the wall clock, to the second, until now. What is being typed is left alone, and followed once it is one. */
+function Moment({ moment, zone }) {
+  const input = useRef(null);
+  useEffect(() => {
+    if (moment && input.current !== document.activeElement) input.current.value = wallClock(Date.parse(moment), zone);
+  }, [moment, zone]);
+  const choose = ({ target }) =>
+    target.value && target.validity.valid && go({ as_of: iso(momentOf(target.value, zone)) }, { replace: true });
+  return html`<label class="moment"><span>At a moment</span>
+    <input ref=${input} type="datetime-local" step="1" min="1970-01-02T00:00:00" max=${wallClock(Date.now(), zone)} onChange=${choose} /></label>`;
 }

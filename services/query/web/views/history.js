@@ -4,7 +4,8 @@ import { classes, html, useEffect, useState } from "../lib.js";
 import { get, projectOf } from "../api.js";
 import { useMoved } from "../live.js";
 import { EVENT_TYPES, named, sayType, sentence } from "../sentences.js";
-import { AsOfSlider } from "./as-of.js";
+import { isPosition } from "../time.js";
+import { AsOf } from "./as-of.js";
 import { Days, Empty, Said } from "./parts.js";
 import { Refusals } from "./refusals.js";
 
@@ -28,7 +29,7 @@ export function History({ address }) {
     <section class="stack narrow" aria-label="History">
       <header class="bar"><h1>History</h1>
         <span class="links">${address.pool && html`<a href=${`${refused ? "refusals" : "events"}?project=${projectOf(address.pool)}`}>As data</a>`}</span></header>
-      <${AsOfSlider} address=${address} />
+      <${AsOf} address=${address} />
       <form class="filters" role="search" aria-label="Filter the history" onSubmit=${(event) => event.preventDefault()}>
         <label>What <select value=${address.kind} onChange=${(event) => go({ kind: event.target.value }, { replace: true })}>
           ${GROUPS.map(([kind, label]) => html`<option key=${kind} value=${kind}>${label}</option>`)}</select></label>
@@ -82,8 +83,7 @@ function useHistory(address, filter, idle) {
 
 /** The interface reads forwards; so look at ever more of the newest positions until there are enough. */
 async function newest(sought, asOf, wanted, signal) {
-  const { head } = await get("/health", {}, signal);
-  const last = /^\d+$/.test(asOf) ? Number(asOf) : head;
+  const last = isPosition(asOf) ? Number(asOf) : (await get("/events", { as_of: asOf, limit: 1 }, signal)).position;
   for (let window = Math.max(WINDOW, 2 * wanted); ; window *= 4) {
     const after = Math.max(0, last - window);
     const found = await all(sought, after, last + 1, signal);
