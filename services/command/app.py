@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Litestar, Response, get
-from litestar.openapi import OpenAPIConfig
 
 from services.command.clock import Clock
 from services.command.handler import CommandHandler
@@ -21,6 +20,7 @@ from services.command.routes import CONTROLLERS
 from services.command.routes.submit import new_id
 from services.command.settings import Settings
 from services.command.webhooks import Webhooks
+from shared.openapi import Errors, openapi_assets, openapi_config
 from shared.problems import EXCEPTION_HANDLERS
 from shared.stopping import end_tasks
 from shared.telemetry import CONTENT_TYPE, Telemetry
@@ -88,12 +88,15 @@ def create_app(settings: Settings) -> Litestar:
     hosts = allowed_hosts(settings.webhook_hosts)
     webhooks = type("BoundWebhooks", (Webhooks,), {"database_url": settings.database_url, "hosts": hosts})
     return Litestar(
-        [*controllers, webhooks, health, metrics],
+        [*controllers, webhooks, health, metrics, openapi_assets],
+        plugins=[Errors()],
         lifespan=[lifespan],
         before_send=[telemetry.count],
         logging_config=None,
         exception_handlers=EXCEPTION_HANDLERS,
-        openapi_config=OpenAPIConfig(title="Hourbook", version="0.1.0"),
+        openapi_config=openapi_config(
+            "What writes: commands, and webhooks. What can be read is [the query service](/schema)."
+        ),
         request_max_body_size=BODY_BYTES_MAX,
     )
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from litestar import Litestar, Response, get
 from litestar.datastructures import State
-from litestar.openapi import OpenAPIConfig
 
 from services.query.answers import Answers
 from services.query.audit_routes import Audit
@@ -31,6 +30,7 @@ from services.query.routes import Calendars, Health, Pools
 from services.query.settings import Settings
 from services.query.tail import Tail
 from services.query.webhooks import Webhooks
+from shared.openapi import Errors, openapi_assets, openapi_config
 from shared.problems import EXCEPTION_HANDLERS, problem
 from shared.telemetry import CONTENT_TYPE, Telemetry
 
@@ -85,13 +85,15 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundPages", (Pages,), {"page": load_page()}),
             Documents,
             metrics,
+            openapi_assets,
         ],
+        plugins=[Errors()],
         lifespan=[lifespan],
         before_send=[telemetry.count],
         state=State({"end_streams": end_streams, "tail": tail, "past": past}),
         logging_config=None,
         exception_handlers=EXCEPTION_HANDLERS | dict.fromkeys(UNREACHABLE, unreachable),
-        openapi_config=OpenAPIConfig(title="Hourbook", version="0.1.0", use_handler_docstrings=True),
+        openapi_config=openapi_config("What can be read. What writes is [the command service](/schema/command)."),
     )
 
 

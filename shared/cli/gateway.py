@@ -87,7 +87,7 @@ class Gateway:
     async def start(self, listening: socket.socket) -> None:
         self._sessions = {COMMAND: client(send_once), PROJECTOR: client(), QUERY: client()}
         application = web.Application(handler_args={"access_log": None})
-        application.router.add_route("*", "/{path:.*}", self.handle)
+        application.router.add_route("*", "/{path:(?s:.*)}", self.handle)
         self._runner = web.AppRunner(
             application, access_log=None, handler_cancellation=True, shutdown_timeout=STOP_TIMEOUT_S
         )

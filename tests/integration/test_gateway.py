@@ -18,7 +18,7 @@ BIG = bytes(range(256)) * 8192
 @asynccontextmanager
 async def backend(handler: Handler) -> AsyncIterator[int]:
     application = web.Application(client_max_size=2 * len(BIG))
-    application.router.add_route("*", "/{path:.*}", handler)
+    application.router.add_route("*", "/{path:(?s:.*)}", handler)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     listening = bound()
@@ -90,6 +90,8 @@ async def test_a_request_and_its_answer_pass_unchanged() -> None:
         async with ask.get("/a%20b/c%2Fd?x=%C3%BC&x=2", headers={"X-Asked": "de"}) as answer:
             assert await answer.json() == {"name": "q", "method": "GET", "path": "/a%20b/c%2Fd?x=%C3%BC&x=2", "size": 0}
             assert (answer.headers["Hourbook-Position"], answer.headers["Content-Language"]) == ("7", "de")
+        async with ask.get("/a%0Ab") as answer:
+            assert (await answer.json())["path"] == "/a%0Ab"
         async with ask.head("/events") as answer:
             assert (answer.status, await answer.read()) == (200, b"")
             assert int(answer.headers["Content-Length"]) > 0

@@ -23,6 +23,7 @@ from services.command.requests import PLAIN, POOL_ID
 from shared.answer import Encoded
 from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, iso
+from shared.openapi import Problem, response
 from shared.problems import problem_body
 
 # Idempotency keys belong to an actor, so that two people may both count from 1.
@@ -48,10 +49,6 @@ class CommandOperation(Operation):
         return own | {"parameters": own.get("parameters", []) + [parameter.to_schema() for parameter in shared]}
 
 
-command_post = partial(post, operation_class=CommandOperation)
-command_delete = partial(delete, operation_class=CommandOperation, status_code=200)
-
-
 class Decided(msgspec.Struct, frozen=True):
     """What a command answers. `occurrences` only where the command recurs."""
 
@@ -60,6 +57,31 @@ class Decided(msgspec.Struct, frozen=True):
     version: int
     decided: list[dict[str, Any]]
     occurrences: list[dict[str, Any]] | None = None
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Two UTC instants, the end excluded."""
+
+    start: str
+    end: str
+
+
+class Previewed(msgspec.Struct, frozen=True):
+    """What a dry run answers: what would be `decided`, or the `problem` with the `nearest` period that would do."""
+
+    dry_run: bool
+    accepted: bool
+    position: int
+    version: int
+    decided: list[dict[str, Any]]
+    problem: Problem | None
+    nearest: Span | None
+
+
+ANSWERED = response(Decided | Previewed, "A repeat, what was so already, or a dry run: nothing new is stored.")
+DECIDED = response(Decided | Previewed, "What was decided, now or before, or what a dry run would decide.")
+command_post = partial(post, operation_class=CommandOperation, responses={200: ANSWERED})
+command_delete = partial(delete, operation_class=CommandOperation, status_code=200, responses={200: DECIDED})
 
 
 class Commands(Controller):

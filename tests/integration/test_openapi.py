@@ -1,0 +1,81 @@
+"""The OpenAPI documents of both services: which answers there are, in which shape; and the page needs no network."""
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+
+from services.command import app as command
+from services.command.settings import Settings as CommandSettings
+from services.query import app as query
+from services.query.settings import Settings as QuerySettings
+from shared.openapi import Problem
+
+
+def command_app(database_url: str) -> Litestar:
+    return command.create_app(CommandSettings(database_url=database_url))
+
+
+def query_app(database_url: str) -> Litestar:
+    return query.create_app(QuerySettings(database_url=database_url))
+
+
+async def document_of(app: Litestar) -> Any:
+    async with AsyncTestClient(app) as client:
+        return (await client.get("/schema/openapi.json")).json()
+
+
+def operations(document: Any) -> list[tuple[str, str, Any]]:
+    return [(path, method, one) for path, item in document["paths"].items() for method, one in item.items()]
+
+
+@pytest.mark.parametrize("app", [command_app, query_app])
+async def test_every_operation_says_which_errors_it_answers(app: Any, database_url: str) -> None:
+    document = await document_of(app(database_url))
+    told = operations(document)
+    assert len(told) > 20
+    for path, method, operation in told:
+        wanted = {"400", "404", "503"} | ({"409", "413"} if method != "get" else set())
+        assert wanted <= operation["responses"].keys(), path
+        for status in wanted:
+            content = operation["responses"][status]["content"]
+            assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}, path
+        assert operation["tags"] != ["default"], path
+
+
+async def test_a_command_says_what_a_repeat_and_a_dry_run_answer_and_each_code_of_a_refusal(database_url: str) -> None:
+    document = await document_of(command_app(database_url))
+    responses = document["paths"]["/bookings/create"]["post"]["responses"]
+    assert set(responses) == {"200", "201", "400", "404", "409", "413", "503"}
+    kinds = responses["200"]["content"]["application/json"]["schema"]["oneOf"]
+    assert [kind["$ref"].rpartition("/")[2] for kind in kinds] == ["Decided", "Previewed"]
+    assert {"capacity_exceeded", "already_exists", "past_is_immutable", "idempotency_key_reused"} <= set(
+        re.findall(r"`(\w+)`:", responses["409"]["description"])
+    )
+    assert responses["503"]["description"].count("`store_unavailable`") == 1
+
+
+async def test_an_error_is_as_the_document_says(database_url: str) -> None:
+    async with AsyncTestClient(command_app(database_url)) as client:
+        answer = await client.post("/projects/create", json={"id": 3, "nome": "Gaia"})
+    problem = msgspec.json.decode(answer.content, type=Problem)
+    assert (problem.status, problem.code) == (answer.status_code, "invalid_field")
+    assert problem.errors is not None
+    assert {error.field for error in problem.errors} == {"id", "name", "nome"}
+
+
+@pytest.mark.parametrize("app", [command_app, query_app])
+async def test_the_interface_is_shown_without_another_network(app: Any, database_url: str) -> None:
+    async with AsyncTestClient(app(database_url)) as client:
+        page = (await client.get("/schema")).text
+        named = re.findall(r'(?:src|href)="([^"]*)"', page)
+        assert len(named) == 4
+        for url in named:
+            if not url.startswith("data:"):
+                assert url.startswith("/schema/")
+                answer = await client.get(url)
+                assert answer.status_code == 200, url
+                assert answer.headers["content-type"].startswith(("text/javascript", "text/css")), url
