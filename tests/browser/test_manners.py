@@ -137,9 +137,10 @@ def test_light_and_dark_are_chosen_and_kept(project: Project, visitor: Visitor) 
 def test_the_interface_is_shown_by_the_same_address(visitor: Visitor) -> None:
     page = visitor.open()
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.context.on("request", lambda request: asked.append(request.url))
     page.get_by_role("link", name="HTTP interface").click()
     expect(page.locator("[data-path='/available/select']")).to_be_visible()
-    page.get_by_role("link", name="the command service").click()
-    expect(page.locator("[data-path='/bookings/create']")).to_be_visible()
+    with page.expect_popup() as popup:
+        page.get_by_role("link", name="the command service").click()
+    expect(popup.value.locator("[data-path='/bookings/create']")).to_be_visible()
     assert [url for url in asked if not url.startswith((visitor.url, "data:"))] == []
