@@ -30,6 +30,7 @@ READ = (400, 404, 503)
 WRITTEN = (400, 404, 409, 413, 503)
 # Codes without a class of their own: by status, and what each means.
 OTHERS = {
+    400: {"http_400": "The body is not JSON."},
     404: {"http_404": "No such path."},
     413: {"http_413": "The body is larger than 1 MB."},
     503: {"store_unavailable": "The database cannot be reached. Retry-After says when to ask again."},
@@ -82,6 +83,7 @@ def answers_of(handler: HTTPRouteHandler) -> dict[int, ResponseSpec]:
     answers = {status: response(Problem, says(status), MEDIA_TYPE) for status in (READ if reads else WRITTEN)}
     if any(inner.annotation is bytes for inner in handler.parsed_fn_signature.return_type.inner_types):
         answers[handler.status_code] = response(Any, "As the operation's description says.", "*/*")
+        answers[304] = response(None, "Where answers have an ETag: that of If-None-Match still holds.")
     return answers
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
@@ -14,16 +15,20 @@ import uuid_utils
 from litestar import Controller, Request, delete, post
 from litestar.params import FromPath, JSONBody
 
+from services.command.handler import LOST, StoreUnavailable
 from shared.answer import Encoded
 from shared.errors import HourbookError, InvalidField, UnknownId
 from shared.events import EVENT_TYPES
 from shared.notices import KINDS
-from shared.webhooks import check_url
+from shared.openapi import Problem, response
+from shared.problems import MEDIA_TYPE
+from shared.webhooks import HostNotAllowed, check_url
 
 AnyRequest = Request[Any, Any, Any]
 
 WEBHOOKS_MAX = 1000
 TEXT_MAX = 200
+CONNECT_TIMEOUT_S = 5.0
 NAMES = frozenset(kind.__name__ for kind in EVENT_TYPES)
 
 
@@ -63,7 +68,10 @@ class Webhooks(Controller):
     database_url: ClassVar[str]
     hosts: ClassVar[Sequence[str]]
 
-    @post("/webhooks")
+    @post(
+        "/webhooks",
+        responses={403: response(Problem, f"`{HostNotAllowed.code}`: {HostNotAllowed.__doc__}", MEDIA_TYPE)},
+    )
     async def register(self, request: AnyRequest, data: JSONBody[WebhookRequest]) -> Encoded[Webhook]:
         """201 with the webhook and its secret (`whsec_…`, for the signature as Standard Webhooks has it)."""
         url = check_url(data.url, self.hosts)
@@ -98,21 +106,26 @@ class Webhooks(Controller):
         return Encoded(msgspec.json.encode({"redelivered": 1}), status_code=202)
 
     async def _changed(self, webhook: UUID, statement: str, *arguments: Any) -> int:
-        """How many rows a statement changed. Raises UnknownId for a webhook that is not there."""
-        connection = await asyncpg.connect(self.database_url)
-        try:
+        """How many rows a statement changed. Raises UnknownId for a webhook that is not there, StoreUnavailable."""
+        async with self._connected() as connection:
             if not await connection.fetchval(EXISTS, webhook):
                 raise UnknownId("id", "webhook", str(webhook))
             return int((await connection.execute(statement, *arguments)).rpartition(" ")[2])
-        finally:
-            await connection.close()
 
     async def _run(self, work: Any, *arguments: Any) -> None:
-        connection = await asyncpg.connect(self.database_url)
-        try:
+        async with self._connected() as connection:
             await work(connection, *arguments)
-        finally:
-            await connection.close()
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Any]:
+        try:
+            connection = await asyncpg.connect(self.database_url, timeout=CONNECT_TIMEOUT_S)
+            try:
+                yield connection
+            finally:
+                await connection.close()
+        except (*LOST, TimeoutError) as lost:
+            raise StoreUnavailable(f"the database did not answer: {lost or type(lost).__name__}") from None
 
 
 EXISTS = "SELECT EXISTS (SELECT FROM webhook WHERE id = $1)"

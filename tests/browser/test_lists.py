@@ -1,8 +1,9 @@
 """Bookings over time and as a list, conflicts and what resolves them, history as sentences, and the past."""
 
 import csv
+import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -136,23 +137,41 @@ def test_the_past_is_chosen_by_the_clock_too(project: Project, visitor: Visitor)
     position = project.book("spark", midnight(3), midnight(4), cores=70)["position"]
     decided = _decided(visitor, position)
     deadline = time.monotonic() + 10
-    while datetime.now(UTC) < decided + timedelta(seconds=1):  # the next booking is of a later second
+    while datetime.now(UTC).replace(microsecond=0) <= decided:  # the next booking is of a later second
         assert time.monotonic() < deadline
         time.sleep(0.05)
     project.book("gaia", midnight(3), midnight(4), cores=20)
-    between = (decided + timedelta(seconds=1)).replace(microsecond=0)
     page = visitor.open(**address(project, 3, as_of=str(position - 1)))
     figure = cell_of(page, day(3)).locator(".figure")
     expect(figure).to_have_text("100")
     moment = page.get_by_label("At a moment")
-    expect(moment).to_have_value(f"{_decided(visitor, position - 1):%Y-%m-%dT%H:%M:%S}")
-    moment.fill(f"{between:%Y-%m-%dT%H:%M:%S}")
+    expect(moment).to_have_value(re.compile(f"^{_decided(visitor, position - 1):%Y-%m-%dT%H:%M}"))
+    moment.fill(f"{decided:%Y-%m-%dT%H:%M:%S}")  # all of that second
     expect(figure).to_have_text("30")
     expect(page.get_by_role("region", name="The past is shown")).to_contain_text("Henrietta booked 70 cores")
-    assert f"as_of={between:%Y-%m-%dT%H}" in unquote(page.url)
+    assert f"as_of={decided:%Y-%m-%dT%H}" in unquote(page.url)
     moment.fill("2100-01-01T00:00:00")  # nobody knows; as it was
     expect(page.locator(".moment input:invalid")).to_have_count(1)
     expect(figure).to_have_text("30")
+
+
+def test_a_moment_is_typed_segment_by_segment_and_the_field_stays(project: Project, visitor: Visitor) -> None:
+    decided = _decided(visitor, project.book("spark", midnight(3), midnight(4), cores=70)["position"])
+    page = visitor.open(**address(project, 3, view="history"))
+    past = page.get_by_role("region", name="The past is shown")
+    moment = page.get_by_label("At a moment")
+    page.get_by_role("slider").fill("0")
+    expect(past).to_contain_text("Before the first event")
+    expect(moment).to_have_value("")
+    moment.focus()
+    page.keyboard.type(f"{decided:%m%d%Y}")
+    page.keyboard.press("Tab")
+    page.keyboard.type(f"{decided:%I%M%S%p}")
+    page.keyboard.press("ArrowUp")  # the half of the day, to and fro: each is followed while the field is held
+    page.keyboard.press("ArrowDown")
+    expect(moment).to_be_focused()
+    expect(past).to_contain_text("Henrietta booked 70 cores")
+    assert f"as_of={decided:%Y-%m-%dT%H}" in unquote(page.url)
 
 
 def _decided(visitor: Visitor, position: int) -> datetime:

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -10,9 +11,11 @@ from litestar.testing import AsyncTestClient
 
 from services.command import app as command
 from services.command.settings import Settings as CommandSettings
+from services.command.webhooks import Webhooks
 from services.query import app as query
 from services.query.settings import Settings as QuerySettings
 from shared.openapi import Problem
+from shared.problems import EXCEPTION_HANDLERS
 
 
 def command_app(database_url: str) -> Litestar:
@@ -56,6 +59,27 @@ async def test_a_command_says_what_a_repeat_and_a_dry_run_answer_and_each_code_o
         re.findall(r"`(\w+)`:", responses["409"]["description"])
     )
     assert responses["503"]["description"].count("`store_unavailable`") == 1
+
+
+async def test_what_only_some_operations_answer_is_told_there(database_url: str) -> None:
+    written = (await document_of(command_app(database_url)))["paths"]
+    assert "`host_not_allowed`" in written["/webhooks"]["post"]["responses"]["403"]["description"]
+    read = (await document_of(query_app(database_url)))["paths"]
+    assert "content" not in read["/available/select"]["get"]["responses"]["304"]
+
+
+async def test_a_webhook_while_the_database_is_away_is_a_503_and_a_body_that_is_no_json_a_400() -> None:
+    bound = type(
+        "BoundWebhooks", (Webhooks,), {"database_url": "postgresql://127.0.0.1:1/none", "hosts": ("localhost",)}
+    )
+    async with AsyncTestClient(Litestar([bound], exception_handlers=EXCEPTION_HANDLERS)) as client:
+        for answer in (
+            await client.delete(f"/webhooks/{uuid4()}"),
+            await client.post("/webhooks", json={"url": "https://localhost/x"}),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+        answer = await client.post("/webhooks", content=b"{", headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "http_400")
 
 
 async def test_an_error_is_as_the_document_says(database_url: str) -> None:

@@ -76,7 +76,7 @@ export function instant(date, hour, zone) {
   return candidates.find((at) => at + offset(at, zone) === wall) ?? candidates[0];
 }
 
-/** "2026-11-24T18:17:47" by the zone's clocks, and back. */
+/** "2026-11-24T18:17:47" by the zone's clocks, and back: to the first, where they show it twice. */
 export const wallClock = (at, zone) => new Date(Math.floor(at / 1000) * 1000 + offset(at, zone)).toISOString().slice(0, 19);
 export function momentOf(wall, zone) {
   const [date, clock] = wall.split("T");

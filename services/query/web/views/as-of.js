@@ -18,11 +18,14 @@ export function AsOf({ address }) {
 function AsOfSlider({ address }) {
   const zone = zoneOf(address);
   const asOf = address.as_of;
+  const instant = asOf && !isPosition(asOf) ? asOf : "";
   const head = useAnswer("/health").data?.head ?? 0;
-  const then = useAnswer(asOf && !isPosition(asOf) && "/events", { as_of: asOf, limit: 1 });
-  const at = isPosition(asOf) ? Number(asOf) : asOf ? then.data?.position : head;
+  const then = useAnswer(instant && "/events", { as_of: instant, limit: 1 });
+  const asked = instant ? then.data?.position : asOf ? Number(asOf) : head;
+  const known = useRef(null); // stays while another is asked for, so that nobody loses what they hold
+  known.current = asked ?? known.current;
   const [dragged, setDragged] = useState(null);
-  const position = dragged ?? at;
+  const position = dragged ?? known.current ?? head;
   const { data } = useAnswer(position > 0 && `/events/${position}`);
   useEffect(() => {
     if (dragged == null) return undefined;
@@ -32,10 +35,10 @@ function AsOfSlider({ address }) {
     }, SETTLE_MS);
     return () => clearTimeout(timer);
   }, [dragged]);
-  const moment = dragged == null && asOf && !isPosition(asOf) ? asOf : data?.event.at;
-  if (!head || position == null) return null;
+  if (!head) return null;
   const said = data && `${sayMoment(data.event.at, zone)}: ${sentence(data.event, zone)}`;
-  const words = said ?? (position ? `Position ${position}` : "Before the first event");
+  const words = then.problem?.message ?? said ?? (position ? `Position ${position}` : "Before the first event");
+  const moment = (dragged == null && instant) || (position ? data?.event.at : "");
   return html`
     <div class="slider">
       <label><span>${asOf ? "As it stood at" : "Now, at"} position <b>${position.toLocaleString("en")}</b> of ${head.toLocaleString("en")}</span>
@@ -45,14 +48,22 @@ function AsOfSlider({ address }) {
     <${Moment} moment=${moment} zone=${zone} />`;
 }
 
-/** A moment of the wall clock, to the second, until now. What is being typed is left alone, and followed once it is one. */
+/**
+ * A second of the wall clock, all of it, until now; `moment` null is not known yet, "" is none. What is being typed is
+ * left alone, and followed as soon as it is a moment.
+ */
 function Moment({ moment, zone }) {
   const input = useRef(null);
   useEffect(() => {
-    if (moment && input.current !== document.activeElement) input.current.value = wallClock(Date.parse(moment), zone);
+    if (moment == null || input.current === document.activeElement) return;
+    input.current.setCustomValidity("");
+    input.current.value = moment && wallClock(Date.parse(moment), zone);
   }, [moment, zone]);
-  const choose = ({ target }) =>
-    target.value && target.validity.valid && go({ as_of: iso(momentOf(target.value, zone)) }, { replace: true });
+  const choose = ({ target }) => {
+    const at = target.value ? momentOf(target.value, zone) : 0;
+    target.setCustomValidity(at > Date.now() ? "That is yet to come." : "");
+    if (target.value && target.validity.valid) go({ as_of: iso(Math.min(at + 999, Date.now())) }, { replace: true });
+  };
   return html`<label class="moment"><span>At a moment</span>
-    <input ref=${input} type="datetime-local" step="1" min="1970-01-02T00:00:00" max=${wallClock(Date.now(), zone)} onChange=${choose} /></label>`;
+    <input ref=${input} type="datetime-local" step="1" min="1970-01-02T00:00:00" onChange=${choose} /></label>`;
 }
