@@ -21,7 +21,8 @@ from shared.embedded import free_port
 CHROMIUM = Path(os.environ.get("HOURBOOK_TEST_CHROMIUM", "/usr/bin/chromium"))
 # A browser that speaks to nobody but the page's address; as root it has no sandbox.
 FLAGS = [
-    "--no-sandbox", "--lang=en-US", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--no-sandbox", "--lang=en-US", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
 ]  # fmt: skip
 WAIT_S = 60.0
