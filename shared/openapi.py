@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig, ResponseSpec
@@ -20,7 +19,7 @@ from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
 
 from shared.errors import HourbookError
-from shared.problems import MEDIA_TYPE
+from shared.problems import MEDIA_TYPE, Problem
 
 PAGE = Path(__file__).parent / "openapi_page"
 TYPES = {"swagger-ui.js": "text/javascript", "show.js": "text/javascript", "swagger-ui.css": "text/css"}
@@ -35,24 +34,6 @@ OTHERS = {
     413: {"http_413": "The body is larger than 1 MB."},
     503: {"store_unavailable": "The database cannot be reached. Retry-After says when to ask again."},
 }
-
-
-class BadField(msgspec.Struct, frozen=True):
-    """A field, and what is wrong with it."""
-
-    field: str
-    detail: str
-
-
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """RFC 9457. `code` is stable; `errors` names each bad field. An error may have more members: its own facts."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    errors: list[BadField] | None = None
 
 
 class Reference(OpenAPIRenderPlugin):
@@ -70,21 +51,31 @@ class Errors(ReceiveRoutePlugin):
     """Says of every operation which errors it answers, and sorts the operations by what they are about. A body that is
     made as bytes has no type: the operation's own text says what is in it."""
 
+    def __init__(self) -> None:
+        self._read = {status: refusal(status) for status in READ}
+        self._written = {status: refusal(status) for status in WRITTEN}
+
     def receive_route(self, route: BaseRoute) -> None:
         if isinstance(route, HTTPRoute):
             for handler, _ in route.route_handler_map.values():
                 if handler.resolve_include_in_schema():
-                    handler.responses = answers_of(handler) | dict(handler.responses or {})
+                    errors = self._read if handler.http_methods <= {"GET", "HEAD"} else self._written
+                    handler.responses = errors | untyped(handler) | dict(handler.responses or {})
                     handler.tags = handler.tags or [route.path.split("/")[1].partition(".")[0]]
 
 
-def answers_of(handler: HTTPRouteHandler) -> dict[int, ResponseSpec]:
-    reads = handler.http_methods <= {"GET", "HEAD"}
-    answers = {status: response(Problem, says(status), MEDIA_TYPE) for status in (READ if reads else WRITTEN)}
-    if any(inner.annotation is bytes for inner in handler.parsed_fn_signature.return_type.inner_types):
-        answers[handler.status_code] = response(Any, "As the operation's description says.", "*/*")
-        answers[304] = response(None, "Where answers have an ETag: that of If-None-Match still holds.")
-    return answers
+def untyped(handler: HTTPRouteHandler) -> dict[int, ResponseSpec]:
+    if not any(inner.annotation is bytes for inner in handler.parsed_fn_signature.return_type.inner_types):
+        return {}
+    return {
+        handler.status_code: response(Any, "As the operation's description says.", "*/*"),
+        304: response(None, "Where answers have an ETag: that of If-None-Match still holds."),
+    }
+
+
+def refusal(status: int) -> ResponseSpec:
+    """A problem document, with each code that comes with the status."""
+    return response(Problem, says(status), MEDIA_TYPE)
 
 
 def response(body: Any, description: str, media_type: str = "application/json") -> ResponseSpec:

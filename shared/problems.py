@@ -18,6 +18,24 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 
 
+class BadField(msgspec.Struct, frozen=True):
+    """A field, and what is wrong with it."""
+
+    field: str
+    detail: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """RFC 9457. `code` is stable; `errors` names each bad field. An error may have more members: its own facts."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[BadField] | None = None
+
+
 def problem(status: int, code: str, title: str, detail: str, facts: dict[str, Any] | None = None) -> Response[bytes]:
     """A response whose body has `type`, `title`, `status`, `detail`, `code` and the facts of the error."""
     headers = {"Retry-After": "1"} if status == 503 else None

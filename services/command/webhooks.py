@@ -20,9 +20,8 @@ from shared.answer import Encoded
 from shared.errors import HourbookError, InvalidField, UnknownId
 from shared.events import EVENT_TYPES
 from shared.notices import KINDS
-from shared.openapi import Problem, response
-from shared.problems import MEDIA_TYPE
-from shared.webhooks import HostNotAllowed, check_url
+from shared.openapi import refusal
+from shared.webhooks import check_url
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -68,10 +67,7 @@ class Webhooks(Controller):
     database_url: ClassVar[str]
     hosts: ClassVar[Sequence[str]]
 
-    @post(
-        "/webhooks",
-        responses={403: response(Problem, f"`{HostNotAllowed.code}`: {HostNotAllowed.__doc__}", MEDIA_TYPE)},
-    )
+    @post("/webhooks", responses={403: refusal(403)})
     async def register(self, request: AnyRequest, data: JSONBody[WebhookRequest]) -> Encoded[Webhook]:
         """201 with the webhook and its secret (`whsec_…`, for the signature as Standard Webhooks has it)."""
         url = check_url(data.url, self.hosts)
@@ -81,7 +77,8 @@ class Webhooks(Controller):
             UUID(int=uuid_utils.uuid7().int), url, data.project, types, kinds,
             "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
         )  # fmt: skip
-        await self._run(register, webhook, actor, data.after)
+        async with self._connected() as connection:
+            await register(connection, webhook, actor, data.after)
         return Encoded(msgspec.json.encode(webhook), status_code=201)
 
     @delete("/webhooks/{webhook:uuid}", status_code=200)
@@ -111,10 +108,6 @@ class Webhooks(Controller):
             if not await connection.fetchval(EXISTS, webhook):
                 raise UnknownId("id", "webhook", str(webhook))
             return int((await connection.execute(statement, *arguments)).rpartition(" ")[2])
-
-    async def _run(self, work: Any, *arguments: Any) -> None:
-        async with self._connected() as connection:
-            await work(connection, *arguments)
 
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[Any]:

@@ -14,8 +14,7 @@ from services.command.settings import Settings as CommandSettings
 from services.command.webhooks import Webhooks
 from services.query import app as query
 from services.query.settings import Settings as QuerySettings
-from shared.openapi import Problem
-from shared.problems import EXCEPTION_HANDLERS
+from shared.problems import EXCEPTION_HANDLERS, Problem
 
 
 def command_app(database_url: str) -> Litestar:

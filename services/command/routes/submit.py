@@ -23,8 +23,8 @@ from services.command.requests import PLAIN, POOL_ID
 from shared.answer import Encoded
 from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, iso
-from shared.openapi import Problem, response
-from shared.problems import problem_body
+from shared.openapi import response
+from shared.problems import Problem, problem_body
 
 # Idempotency keys belong to an actor, so that two people may both count from 1.
 KEYS = UUID("6f0f7ee0-7c1e-5b52-9b2e-6a4f1b7f0c11")
