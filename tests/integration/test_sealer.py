@@ -227,7 +227,8 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(
     ensure_key(key)
     environment = {**os.environ, "HOURBOOK_DATABASE_URL": database_url, "HOURBOOK_AUDIT_KEY_FILE": str(key)}
     environment.pop("HOURBOOK_NATS_URL", None)
-    writing = asyncio.create_task(write(database_url, 4_000))
+    enough = asyncio.Event()
+    writing = asyncio.create_task(write(database_url, enough))
     verifier = Signer("hourbook", load_key(key)).verifier
     for round_ in range(5):
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.sealer", env=environment)
@@ -236,6 +237,7 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(
             while await latest_checkpoint(store.connection) == before:
                 await asyncio.sleep(0.005)
         if round_ == 4:
+            enough.set()
             await writing
             await until_sealed(store)
         await asyncio.sleep(chance.random() / 10)
@@ -244,11 +246,11 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(
     await assert_proven(store, verifier)
 
 
-async def write(database_url: str, count: int) -> None:
-    """A few events at a time, for longer than the kills take."""
+async def write(database_url: str, enough: asyncio.Event) -> None:
+    """A few events at a time, for as long as the kills take."""
     connection = await asyncpg.connect(database_url)
     store = EventStore(connection)
-    while await store.head() < count:
+    while not enough.is_set():
         await append(store, 20)
         await asyncio.sleep(0.01)
     await connection.close()
