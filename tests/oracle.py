@@ -161,15 +161,19 @@ def held(events: list[Event]) -> tuple[Held, set[UUID]]:
             case BookingCancelled() | BookingLapsed():
                 for hour in range(hour_of(event.start), hour_of(event.end)):
                     del hours[event.booking, hour]
-                tentative.discard(event.booking)
-        match event:
-            case BookingConfirmed():
-                tentative.discard(event.booking)
-            case BookingContested():
-                tentative.add(event.booking)
-            case BookingCreated() | BookingAmended():
-                (tentative.add if event.tentative else tentative.discard)(event.booking)
+        mark(tentative, event)
     return hours, tentative
+
+
+def mark(tentative: set[UUID], event: Event) -> None:
+    """Keeps which bookings are tentative."""
+    match event:
+        case BookingConfirmed() | BookingCancelled() | BookingLapsed():
+            tentative.discard(event.booking)
+        case BookingContested():
+            tentative.add(event.booking)
+        case BookingCreated() | BookingAmended():
+            (tentative.add if event.tentative else tentative.discard)(event.booking)
 
 
 SEGMENTS = """
@@ -191,6 +195,51 @@ async def held_rows(connection: asyncpg.Connection[asyncpg.Record]) -> tuple[Hel
         if is_tentative:
             tentative.add(booking)
     return hours, tentative
+
+
+Claim = tuple[UUID, int]
+
+
+def revised(events: list[Event]) -> dict[Claim, int]:
+    """Where each segment, named by its booking and the position of its claim, was made or changed last: after each of
+    the booking's events it is looked whether the segment is what it was before."""
+    claims: dict[UUID, dict[int, int]] = defaultdict(dict)  # of each hour
+    tentative: set[UUID] = set()
+    found: dict[Claim, tuple[object, int]] = {}
+    for position, event in enumerate(events, 1):
+        match event:
+            case BookingCreated():
+                claims[event.booking] |= dict.fromkeys(range(hour_of(event.start), hour_of(event.end)), position)
+            case BookingAmended():
+                for hour in range(hour_of(event.from_start), hour_of(event.from_end)):
+                    del claims[event.booking][hour]
+                claims[event.booking] |= dict.fromkeys(range(hour_of(event.start), hour_of(event.end)), position)
+            case BookingCancelled() | BookingLapsed():
+                for hour in range(hour_of(event.start), hour_of(event.end)):
+                    del claims[event.booking][hour]
+        mark(tentative, event)
+        if (booking := getattr(event, "booking", None)) is not None:
+            hours = claims[booking]
+            for claim in set(hours.values()):
+                mine = [hour for hour, claimed in hours.items() if claimed == claim]
+                segment = (min(mine), max(mine), booking in tentative and claim == max(hours.values()))
+                if found.get((booking, claim), (None, 0))[0] != segment:
+                    found[booking, claim] = segment, position
+    return {
+        (booking, claim): found[booking, claim][1] for booking, hours in claims.items() for claim in set(hours.values())
+    }
+
+
+REVISED = """
+SELECT b.id, b.claimed, coalesce(b.changed, b.claimed) AS changed
+FROM generation g JOIN live_booking b USING (generation)
+WHERE g.live
+"""
+
+
+async def revised_rows(connection: asyncpg.Connection[asyncpg.Record]) -> dict[Claim, int]:
+    """What live_booking holds, as `revised` says it."""
+    return {(row["id"], row["claimed"]): row["changed"] for row in await connection.fetch(REVISED)}
 
 
 SHORT_HOURS = """

@@ -10,12 +10,15 @@ import numpy as np
 
 from services.command.domain import (
     AmendBooking,
+    CancelBooking,
     Command,
     CreateBooking,
     CreateCluster,
     CreateGrant,
     CreateProject,
     ProjectState,
+    SettleConflicts,
+    WithdrawGrant,
     decide,
     evolve,
 )
@@ -89,6 +92,37 @@ class Project:
 
     def tentative(self, booking: UUID) -> bool:
         return self.state.bookings[booking].tentative
+
+
+def changed_bookings() -> list[Event]:
+    """A history in which bookings change in every way that there is, those that run among them."""
+    project = Project(beyond_hours=24)
+    project.grant(0, 400, 20)
+    second = project.grant(0, 400, 8)
+    project.book(50, 60, 1)
+    cut, twice, given_up = (project.book(0, end, 1) for end in (30, 40, 60))
+    moved, shared = project.book(40, 48, 1), project.book(90, 95, 1)
+    project.book(100, 110, 22)
+    project.book(100, 105, 7)  # tentative at once
+    project.do(WithdrawGrant(grant=second))  # what relied on it is contested
+    project.at(5)
+    project.do(CancelBooking(booking=cut))
+    project.amend(twice, capacity=cores(2))
+    project.amend(twice, end=50)
+    project.amend(given_up, end=70)
+    project.do(CancelBooking(booking=given_up))  # all but what it held before
+    project.amend(moved, start=30, end=44)
+    project.amend(shared, capacity=cores(3))
+    project.at(8)
+    project.amend(twice, end=45)
+    project.grant(0, 103, 8)
+    third = project.grant(103, 400, 8)  # all are confirmed
+    project.do(WithdrawGrant(grant=third))
+    project.book(120, 130, 28)
+    project.book(110, 125, 1)
+    project.at(101)
+    project.do(SettleConflicts())  # and lapse, those that have begun from the first short hour on
+    return project.history
 
 
 def frozen(state: ProjectState) -> Any:

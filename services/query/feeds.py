@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 from litestar import Controller, get
@@ -15,7 +16,7 @@ from litestar.params import FromPath
 from services.query.answers import Answer, matches, visible
 from services.query.database import Database, Reader
 from services.query.freshness import NoGeneration, Positions
-from services.query.ics import Booked, render
+from services.query.ics import Booked, Note, render
 from services.query.params import POOL_ID, checked_text
 from services.query.routes import (
     AS_OF_PARAMETERS,
@@ -30,7 +31,7 @@ from services.query.routes import (
     respond,
 )
 from shared.answer import Encoded
-from shared.errors import InvalidField, UnknownId
+from shared.errors import UnknownId
 from shared.hours import Period, hour_of, instant_of, parse_range, parse_zone
 
 if TYPE_CHECKING:
@@ -44,11 +45,12 @@ INLINE_MAX = 100  # more are rendered beside the event loop
 
 
 class Feed(NamedTuple):
-    """What a feed is of: `kind` is project, cluster or account."""
+    """What a feed is of: `kind` is project, cluster or account. What is nearest to `today` stays when it is cut."""
 
     kind: str
     name: str
     period: Period
+    today: datetime
 
 
 class Feeds(Controller):
@@ -116,57 +118,85 @@ def parse_feed(kind: str, file: str, period: str | None, tz: str, now: datetime)
     if kind != "account" and (not POOL_ID.fullmatch(name) or ("." in name) != (kind == "cluster")):
         raise UnknownId("id", kind, name)
     zone = parse_zone(tz)
-    if period is not None:
-        return Feed(kind, name, parse_range(period, zone))
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)  # so that it is the same all day
-    return Feed(kind, name, Period(hour_of(today - BEFORE), hour_of(today + AFTER)))
+    if period is not None:
+        return Feed(kind, name, parse_range(period, zone), today)
+    return Feed(kind, name, Period(hour_of(today - BEFORE), hour_of(today + AFTER)), today)
 
 
 STATE = """
 SELECT g.generation, g.position, p.pool FROM generation g
 LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1 WHERE g.live
 """
+# The bookings are chosen first, and no more than that many of the events are looked at.
 SELECT = """
-SELECT b.id, b.segment, p.id AS pool, b.starts, b.ends, b.servers, b.cores, b.memory, b.tempdisc, b.userdisc,
-       b.datadisc, b.share, b.template, b.template_version, b.template_count, b.account, b.actor, b.tentative, b.series,
-       b.created, b.claimed, created.data AS created_data, claimed.data AS claimed_data
-FROM live_booking b JOIN pool p ON p.generation = b.generation AND p.pool = b.pool
+SELECT b.id, b.segment, b.pool_id, b.starts, b.ends, b.servers, b.cores, b.memory, b.tempdisc, b.userdisc, b.datadisc,
+    b.share, b.template, b.template_version, b.template_count, b.account, b.actor, b.tentative, b.series, b.created,
+    b.last, created.data AS created_data, changed.data AS changed_data
+FROM (
+    SELECT b.*, p.id AS pool_id, coalesce(b.changed, b.claimed) AS last
+    FROM live_booking b JOIN pool p ON p.generation = b.generation AND p.pool = b.pool
+    WHERE {whose} AND b.starts < $4 AND {when} ORDER BY {order} LIMIT {limit}
+) b
 JOIN event created ON created.position = b.created
-JOIN event claimed ON claimed.position = b.claimed
+JOIN event changed ON changed.position = b.last
+ORDER BY {order}
 """
-LIMITED = " AND b.ends > $3 AND b.starts < $4 ORDER BY b.starts, b.id, b.segment LIMIT $5"
-STATEMENTS = {
-    "project": SELECT + "WHERE p.generation = $1 AND p.project = $2" + LIMITED,
-    "cluster": SELECT + "WHERE p.generation = $1 AND (p.id = $2 OR starts_with(p.id, $2 || '.'))" + LIMITED,
-    "account": SELECT + "WHERE b.generation = $1 AND b.account = $2" + LIMITED,
+WHOSE = {
+    "project": "p.generation = $1 AND p.project = $2",
+    "cluster": "p.generation = $1 AND (p.id = $2 OR starts_with(p.id, $2 || '.'))",
+    "account": "b.generation = $1 AND b.account = $2",
 }
+# What runs or comes, the earliest first, and what is over, the latest first.
+COMING = {"when": "b.ends > greatest($3, $5::timestamptz)", "order": "b.starts, b.id, b.segment"}
+OVER = {"when": "b.ends > $3 AND b.ends <= $5::timestamptz", "order": "b.ends DESC, b.id DESC, b.segment DESC"}
 
 
-async def read_feed(database: Database, feed: Feed, etags: str | None) -> Answer:
-    """The calendar, or no body where `etags` names it. Raises UnknownId, and InvalidField for too many bookings."""
+async def read_feed(database: Database, feed: Feed, etags: str | None, events_max: int = EVENTS_MAX) -> Answer:
+    """The calendar, or no body where `etags` names it. Raises UnknownId."""
     async with database.snapshot() as snapshot:
-        position, booked = await read_booked(snapshot, feed)
-    etag = f'"{blake2b(msgspec.json.encode([feed.kind, feed.name, booked]), digest_size=16).hexdigest()}"'
+        position, booked, notes = await read_booked(snapshot, feed, events_max)
+    facts = msgspec.json.encode([feed.kind, feed.name, booked, notes])
+    etag = f'"{blake2b(facts, digest_size=16).hexdigest()}"'
     if etags is not None and matches(etags, etag):
         return Answer(position, None, etag)
     name = f"{feed.name} at Hourbook"
     if len(booked) <= INLINE_MAX:
-        return Answer(position, render(name, booked), etag)
-    return Answer(position, await asyncio.to_thread(render, name, booked), etag)
+        return Answer(position, render(name, booked, notes), etag)
+    return Answer(position, await asyncio.to_thread(render, name, booked, notes), etag)
 
 
-async def read_booked(reader: Reader, feed: Feed) -> tuple[int, list[Booked]]:
+async def read_booked(reader: Reader, feed: Feed, events_max: int) -> tuple[int, list[Booked], list[Note]]:
+    """Those nearest to today, in the order of their starts: all that run or come before any that is over. The notes say
+    where something is missing. Raises UnknownId."""
     state = await reader.fetchrow(STATE, feed.name)
     if state is None:
         raise NoGeneration("no generation of the read models is live")
     if state["pool"] is None and feed.kind != "account":
         raise UnknownId("id", feed.kind, feed.name)
-    start, end = (instant_of(hour) for hour in feed.period)
-    statement = STATEMENTS[feed.kind]
-    records = await reader.fetch(statement, state["generation"], feed.name, start, end, EVENTS_MAX + 1)
-    if len(records) > EVENTS_MAX:
-        raise InvalidField("range", f"more than {EVENTS_MAX} bookings are in it; give a shorter range")
-    return state["position"], booked_in(records)
+    arguments = (state["generation"], feed.name, *(instant_of(hour) for hour in feed.period), feed.today)
+    coming, over = [
+        booked_in(await reader.fetch(SELECT.format(whose=WHOSE[feed.kind], limit=events_max + 1, **which), *arguments))
+        for which in (COMING, OVER)
+    ]
+    room = events_max - min(len(coming), events_max)
+    notes = []
+    if over[room:]:
+        notes.append(note_of(feed, over[room].ends, "Earlier bookings are missing", "that ended until then"))
+    if coming[events_max:]:
+        notes.append(note_of(feed, coming[events_max].starts, "Later bookings are missing", "that begin from then on"))
+    booked = sorted([*over[:room], *coming[:events_max]], key=lambda one: (one.starts, one.id, one.segment))
+    return state["position"], booked, notes
+
+
+def note_of(feed: Feed, moment: datetime, summary: str, which: str) -> Note:
+    """Known by the feed, the day and what is missing, which is all that it says."""
+    day = moment.astimezone(UTC).date()
+    says = (
+        f"The bookings {which} ({day}, UTC) are not all in this calendar, which has room for those nearest to today. "
+        "The calendar of a cluster has fewer, and so has this one of a range: its address with ?range=A,B, two dates."
+    )
+    return Note(str(uuid5(NAMESPACE_URL, f"hourbook:{feed.kind}:{feed.name}:{summary}:{day}")), day, summary, says)
 
 
 class _Decided(msgspec.Struct):
@@ -178,9 +208,9 @@ def booked_in(records: Sequence[Record]) -> list[Booked]:
     return [
         Booked(
             str(id_), segment, pool, starts, ends, tuple(counts), share, template, version, count, account, actor,
-            tentative, None if series is None else str(series), created, claimed, decoder.decode(created_data).at,
-            decoder.decode(claimed_data).at,
+            tentative, None if series is None else str(series), created, changed, decoder.decode(created_data).at,
+            decoder.decode(changed_data).at,
         )
         for id_, segment, pool, starts, ends, *counts, share, template, version, count, account, actor, tentative,
-        series, created, claimed, created_data, claimed_data in records
+        series, created, changed, created_data, changed_data in records
     ]  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,8 +21,8 @@ UNITS = {"memory": "MiB memory", "tempdisc": "GiB tempdisc", "userdisc": "GiB us
 
 
 class Booked(NamedTuple):
-    """A segment of a booking. `share` is in basis points; `created` and `claimed` are the positions of the booking and
-    of the decision on this segment, `created_at` and `claimed_at` when those were."""
+    """A segment of a booking. `share` is in basis points; `created` and `changed` are the positions of the booking and
+    of the last event that made this segment what it is, `created_at` and `changed_at` when those were."""
 
     id: str
     segment: int
@@ -39,22 +39,37 @@ class Booked(NamedTuple):
     tentative: bool
     series: str | None
     created: int
-    claimed: int
+    changed: int
     created_at: datetime
-    claimed_at: datetime
+    changed_at: datetime
 
 
-def render(name: str, booked: Iterable[Booked]) -> bytes:
-    """A calendar of this name. The same bookings are the same bytes."""
+class Note(NamedTuple):
+    """What a calendar says of itself, on a day. The same `id` always says the same."""
+
+    id: str
+    day: date
+    summary: str
+    says: str
+
+
+def render(name: str, booked: Sequence[Booked], notes: Sequence[Note] = ()) -> bytes:
+    """A calendar of this name. The same bookings and notes are the same bytes."""
     calendar = Calendar()
     calendar.add("PRODID", PRODID)
     calendar.add("VERSION", "2.0")
     calendar.add("METHOD", "PUBLISH")
     for calendar_name in ("NAME", "X-WR-CALNAME"):  # RFC 7986's, and what programs knew before
         calendar.add(calendar_name, name)
+    for description_name in ("DESCRIPTION", "X-WR-CALDESC") if notes else ():
+        calendar.add(description_name, " ".join(note.says for note in notes))
     calendar.add("REFRESH-INTERVAL", REFRESH, parameters={"VALUE": "DURATION"})
     head, end = bytes(calendar.to_ical()).split(b"END:VCALENDAR")
-    return b"".join([head, *(rendered(one) for one in booked), b"END:VCALENDAR", end])
+    events = [rendered(one) for one in booked]
+    if notes:
+        newest = max(one.changed_at for one in booked)
+        events += [bytes(event_of_note(note, newest).to_ical()) for note in notes]
+    return b"".join([head, *events, b"END:VCALENDAR", end])
 
 
 @lru_cache(maxsize=KEPT)
@@ -64,13 +79,14 @@ def rendered(booked: Booked) -> bytes:
 
 
 def event_of(booked: Booked) -> Event:
-    """Its UID is the booking's for ever. SEQUENCE grows with each decision on it, which are as many as positions."""
+    """Its UID is the booking's for ever. SEQUENCE grows with each event that changes it, by as many positions as lie
+    between; LAST-MODIFIED and DTSTAMP are that event's time. A calendar program keeps what it has when they stand."""
     event = Event()
     event.add("UID", f"{booked.id}{f'-{booked.segment}' if booked.segment else ''}@{HOST}")
-    event.add("DTSTAMP", utc(booked.claimed_at))
+    event.add("DTSTAMP", utc(booked.changed_at))
     event.add("CREATED", utc(booked.created_at))
-    event.add("LAST-MODIFIED", utc(booked.claimed_at))
-    event.add("SEQUENCE", min(booked.claimed - booked.created, SEQUENCE_MAX))
+    event.add("LAST-MODIFIED", utc(booked.changed_at))
+    event.add("SEQUENCE", min(booked.changed - booked.created, SEQUENCE_MAX))
     event.add("DTSTART", utc(booked.starts))
     event.add("DTEND", utc(booked.ends))
     event.add("SUMMARY", f"{booked.account}: {amount(booked)}")
@@ -79,6 +95,18 @@ def event_of(booked: Booked) -> Event:
     event.add("STATUS", "TENTATIVE" if booked.tentative else "CONFIRMED")
     if booked.series is not None and booked.series != booked.id:
         event.add("RELATED-TO", f"{booked.series}@{HOST}")
+    return event
+
+
+def event_of_note(note: Note, stamp: datetime) -> Event:
+    """Of the whole day, in which it leaves whoever reads it free."""
+    event = Event()
+    event.add("UID", f"{note.id}@{HOST}")
+    event.add("DTSTAMP", utc(stamp))
+    event.add("DTSTART", note.day)
+    event.add("SUMMARY", note.summary)
+    event.add("DESCRIPTION", note.says)
+    event.add("TRANSP", "TRANSPARENT")
     return event
 
 

@@ -51,7 +51,7 @@ CREATE TEMPORARY VIEW live_grant AS
 SELECT 0 AS generation, id, pool, starts, ends, {COUNTS}, actor, source FROM public.past_grant {THEN};
 CREATE TEMPORARY VIEW live_booking AS
 SELECT 0 AS generation, id, segment, pool, starts, ends, {COUNTS}, actor, account, share, tentative, created, claimed,
-    template, template_version, template_count, series
+    template, template_version, template_count, series, CASE WHEN since > claimed THEN since END AS changed
 FROM public.past_booking {THEN};
 CREATE TEMPORARY VIEW template AS
 SELECT 0 AS generation, project, name, version, {COUNTS}, actor, created FROM public.past_template {THEN};

@@ -17,9 +17,12 @@ from shared.capacity import Capacity
 from shared.event_store import EventStore, Pending
 from shared.events import BookingCreated, Event, GrantCreated, encode_event
 from shared.migrate import MIGRATIONS, migrate
-from tests.project import T0, Project
+from tests.histories import append_history
+from tests.project import T0, Project, changed_bookings
 
 WHOLE_DOMAIN = 20261124000120
+BOOKING_CHANGED = 20261126080001
+CHANGED = "SELECT id, segment, changed FROM live_booking ORDER BY id, segment"
 CHECKSUMS = "SELECT * FROM checksum_generation((SELECT generation FROM generation WHERE live)) ORDER BY model"
 
 
@@ -84,5 +87,23 @@ async def test_the_live_read_models_are_right_after_the_migration(database_url: 
     migrate(database_url)
     connection = await asyncpg.connect(database_url)
     assert await connection.fetch(CHECKSUMS) == expected
+    await connection.close()
+    assert (await rebuild(database_url)).differences == []
+
+
+async def test_where_a_booking_was_changed_last_is_found_in_the_history(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    events = changed_bookings()
+    await append_history(EventStore(connection), events)
+    await prepare(connection)
+    await write_batch(connection, await load_generation(connection), [encode_event(event) for event in events])
+    expected = await connection.fetch(CHANGED)
+    assert {row["segment"] for row in expected} == {0, 1, 2}
+    assert len({row["changed"] for row in expected}) > 5
+    await connection.close()
+    migrate_down(database_url, BOOKING_CHANGED)
+    migrate(database_url)
+    connection = await asyncpg.connect(database_url)
+    assert await connection.fetch(CHANGED) == expected
     await connection.close()
     assert (await rebuild(database_url)).differences == []

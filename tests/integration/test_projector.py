@@ -18,12 +18,20 @@ from services.projector.tables import Moved, load_generation, prepare, write_bat
 from shared.capacity import COUNT_MAX
 from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore
-from shared.events import EVENT_TYPES, BookingCreated, FromTemplate, encode_event
+from shared.events import (
+    EVENT_TYPES,
+    BookingConfirmed,
+    BookingContested,
+    BookingCreated,
+    BookingLapsed,
+    FromTemplate,
+    encode_event,
+)
 from shared.jetstream import STREAM
 from shared.stopping import end_tasks
 from tests.histories import append_history, history
-from tests.oracle import held, held_rows, oracle, overcommitting, short_hours, table
-from tests.project import Project, cores
+from tests.oracle import held, held_rows, oracle, overcommitting, revised, revised_rows, short_hours, table
+from tests.project import Project, changed_bookings, cores
 
 BOUND_S = 30
 
@@ -67,6 +75,19 @@ async def test_in_any_batches_the_table_is_what_the_notes_query_gives(store: Eve
     pools = overcommitting(events)
     short = [(row[0], row[1]) for row in hours if row[0] in pools and min(row[-6:]) < 0]
     assert await short_hours(store.connection) == short
+    assert await held_rows(store.connection) == held(events)
+    assert await revised_rows(store.connection) == revised(events)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 100])
+async def test_in_any_batches_it_is_known_where_a_booking_was_changed_last(store: EventStore, batch: int) -> None:
+    events = changed_bookings()
+    stored = [encode_event(event) for event in events]
+    generation = await load_generation(store.connection)
+    while generation.position < len(stored):
+        await write_batch(store.connection, generation, stored[generation.position :][:batch])
+    assert {BookingConfirmed, BookingContested, BookingLapsed} < set(map(type, events))
+    assert await revised_rows(store.connection) == revised(events)
     assert await held_rows(store.connection) == held(events)
 
 

@@ -20,8 +20,8 @@ def booked(**members: Any) -> Booked:
         "id": ID, "segment": 0, "pool": "sky.spark", "starts": NOW.replace(minute=0),
         "ends": NOW.replace(hour=17, minute=0),
         "counts": (2, 8, 4096, 0, 0, 5), "share": 0, "template": None, "template_version": None, "template_count": None,
-        "account": "ada", "actor": "ada lovelace", "tentative": False, "series": None, "created": 10, "claimed": 10,
-        "created_at": NOW - timedelta(days=1), "claimed_at": NOW - timedelta(days=1),
+        "account": "ada", "actor": "ada lovelace", "tentative": False, "series": None, "created": 10, "changed": 10,
+        "created_at": NOW - timedelta(days=1), "changed_at": NOW - timedelta(days=1),
     }  # fmt: skip
     return Booked(**facts | members)
 
@@ -46,13 +46,13 @@ def test_a_booking_is_an_event() -> None:
 
 
 def test_an_amended_booking_keeps_its_uid_and_its_sequence_grows() -> None:
-    (event,) = read_back(booked(claimed=25, claimed_at=NOW))
+    (event,) = read_back(booked(changed=25, changed_at=NOW))
     assert (event["UID"], event["SEQUENCE"], event["DTSTAMP"].dt) == (f"{ID}@hourbook", 15, NOW)
     assert event["CREATED"].dt == NOW - timedelta(days=1)
 
 
 def test_the_segments_of_a_booking_are_events_of_their_own() -> None:
-    uids = [event["UID"] for event in read_back(booked(), booked(segment=1, claimed=25))]
+    uids = [event["UID"] for event in read_back(booked(), booked(segment=1, changed=25))]
     assert uids == [f"{ID}@hourbook", f"{ID}-1@hourbook"]
 
 

@@ -108,12 +108,12 @@ def apply(changes: Changes, position: int, event: Event) -> None:
                 changes.availability.booked[pool].append((start, end, counts))
             changes.bookings.current[event.booking] = (
                 pool, start, end, counts, event.actor, event.account, event.share, event.tentative, position, position,
-                0, event.template, event.series,
+                0, event.template, event.series, None,
             )  # fmt: skip
         case BookingCancelled() | BookingLapsed():
             pool = pools.touch(event.pool, position)
             _book(changes, pool, event.start, event.end, event.capacity, event.share, -1)
-            changes.bookings.cut(event.booking, hour_of(event.start))
+            changes.bookings.cut(event.booking, hour_of(event.start), position)
         case BookingAmended():
             pool = pools.touch(event.pool, position)
             _book(changes, pool, event.from_start, event.from_end, event.from_capacity, event.from_share, -1)
@@ -121,7 +121,7 @@ def apply(changes: Changes, position: int, event: Event) -> None:
             changes.bookings.amend(event, position)
         case BookingConfirmed() | BookingContested():
             pools.touch(event.pool, position)
-            changes.bookings.mark(event.booking, tentative=isinstance(event, BookingContested))
+            changes.bookings.mark(event.booking, position, tentative=isinstance(event, BookingContested))
         case SeriesCreated():
             pools.touch(event.pool, position)  # its occurrences follow
         case ProjectCreated():

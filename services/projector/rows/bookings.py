@@ -15,14 +15,14 @@ from shared.hours import hour_of, instant_of
 
 COLUMNS = [
     "generation", "id", "segment", "pool", "starts", "ends", *DIMENSIONS, "share", "tentative", "created", "claimed",
-    "actor", "account", "template", "template_version", "template_count", "series",
+    "actor", "account", "template", "template_version", "template_count", "series", "changed",
 ]  # fmt: skip
 FIXED = struct.Struct(">h ii i16s ii ii iq iq" + "iq" * len(DIMENSIONS) + "ii ib iq iq")
-PLAIN = NULL * 4  # of no template and no series
+PLAIN = NULL * 5  # of no template and no series, and nothing has changed since it was claimed
 
 LAST_SEGMENTS = """
 SELECT DISTINCT ON (id) id, pool, starts, ends, servers, cores, memory, tempdisc, userdisc, datadisc, actor, account,
-    share, tentative, created, claimed, segment, template, template_version, template_count, series
+    share, tentative, created, claimed, segment, template, template_version, template_count, series, changed
 FROM {table} WHERE generation = $1 AND id = ANY ($2) ORDER BY id, segment DESC
 """
 
@@ -44,7 +44,7 @@ async def read_bookings(connection: Connection, generation: int, ids: set[UUID])
             record["pool"], hour_of(record["starts"]), hour_of(record["ends"]), (a, b, c, d, e, f), record["actor"],
             record["account"], record["share"], record["tentative"], record["created"], record["claimed"],
             record["segment"], None if name is None else FromTemplate(name=name, version=version, count=count),
-            record["series"],
+            record["series"], record["changed"],
         )  # fmt: skip
     return known
 
@@ -81,42 +81,46 @@ async def _forget(connection: Connection, generation: int, changes: BookingChang
 
 # Only the last segment of a booking ends after the hour at which it is cut.
 CUT = """
-UPDATE {table} b SET ends = t.ends, tentative = false FROM unnest($2::uuid[], $3::timestamptz[]) AS t (id, ends)
+UPDATE {table} b SET ends = t.ends, tentative = false, changed = t.changed
+FROM unnest($2::uuid[], $3::timestamptz[], $4::bigint[]) AS t (id, ends, changed)
 WHERE b.generation = $1 AND b.id = t.id AND b.ends > t.ends
 """
 DROP = "DELETE FROM {table} WHERE generation = $1 AND id = ANY ($2) AND ends <= starts"
 
 
-async def _cut(connection: Connection, generation: int, ends: dict[UUID, int]) -> None:
+async def _cut(connection: Connection, generation: int, ends: dict[UUID, tuple[int, int]]) -> None:
     ids, table = list(ends), table_of(generation)
-    await connection.execute(CUT.format(table=table), generation, ids, [instant_of(end) for end in ends.values()])
+    instants, positions = [instant_of(end) for end, _ in ends.values()], [position for _, position in ends.values()]
+    await connection.execute(CUT.format(table=table), generation, ids, instants, positions)
     await connection.execute(DROP.format(table=table), generation, ids)
 
 
 MARK = """
-UPDATE {table} b SET tentative = t.tentative FROM unnest($2::uuid[], $3::bool[]) AS t (id, tentative)
+UPDATE {table} b SET tentative = t.tentative, changed = t.changed
+FROM unnest($2::uuid[], $3::bool[], $4::bigint[]) AS t (id, tentative, changed)
 WHERE b.generation = $1 AND b.id = t.id AND NOT EXISTS (
     SELECT FROM {table} later WHERE later.generation = $1 AND later.id = b.id AND later.segment > b.segment
 )
 """
 
 
-async def _mark(connection: Connection, generation: int, tentative: dict[UUID, bool]) -> None:
+async def _mark(connection: Connection, generation: int, tentative: dict[UUID, tuple[bool, int]]) -> None:
     mark = MARK.format(table=table_of(generation))
-    await connection.execute(mark, generation, list(tentative), list(tentative.values()))
+    marks, positions = zip(*tentative.values(), strict=True)
+    await connection.execute(mark, generation, list(tentative), marks, positions)
 
 
 def _pack(generation: int, booking: UUID, row: BookingRow) -> bytes:
     """A row as COPY's binary format has it."""
     (pool, start, end, (a, b, c, d, e, f), actor, account, share, tentative, created, claimed, segment, template,
-     series) = row  # fmt: skip
+     series, changed) = row  # fmt: skip
     fixed = FIXED.pack(
         len(COLUMNS), 4, generation, 16, booking.bytes, 4, segment, 4, pool, 8, (start - Y2000) * HOUR_US,
         8, (end - Y2000) * HOUR_US, 8, a, 8, b, 8, c, 8, d, 8, e, 8, f, 4, share, 1, tentative, 8, created, 8, claimed,
     )  # fmt: skip
-    if template is None and series is None:
+    if template is None and series is None and changed is None:
         return fixed + _pack_people(actor, account) + PLAIN
-    return fixed + _pack_people(actor, account) + _pack_origin(template, series)
+    return fixed + _pack_people(actor, account) + _pack_origin(template, series) + _pack_number(changed)
 
 
 @lru_cache(maxsize=4096)  # a few people make most of the bookings
@@ -130,3 +134,7 @@ def _pack_origin(template: FromTemplate | None, series: UUID | None) -> bytes:
         numbers = struct.pack(">iiiq", 4, template.version, 8, template.count)
         origin = packed_text(template.name) + numbers
     return origin + (NULL if series is None else b"\0\0\0\x10" + series.bytes)
+
+
+def _pack_number(number: int | None) -> bytes:
+    return NULL if number is None else struct.pack(">iq", 8, number)

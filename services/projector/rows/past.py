@@ -122,7 +122,7 @@ def _grant_values(key: Key, row: GrantRow) -> tuple[Any, ...]:
 
 
 def _booking_values(key: Key, row: BookingRow) -> tuple[Any, ...]:
-    pool, start, end, counts, actor, account, share, tentative, created, claimed, _, template, series = row
+    pool, start, end, counts, actor, account, share, tentative, created, claimed, _, template, series, _ = row
     origin = (None, None, None) if template is None else (template.name, template.version, template.count)
     return (*key, pool, instant_of(start), instant_of(end), *counts, actor, account, share, tentative, created, claimed,
             *origin, series)  # fmt: skip
@@ -214,10 +214,12 @@ def _grant(record: asyncpg.Record) -> GrantRow:
 def _booking(record: asyncpg.Record) -> BookingRow:
     name, version, count = record["template"], record["template_version"], record["template_count"]
     series: UUID | None = record["series"]
+    changed = record["since"] if record["since"] > record["claimed"] else None  # a version begins with what changed it
     return (
         record["pool"], hour_of(record["starts"]), hour_of(record["ends"]), _counts(record), record["actor"],
         record["account"], record["share"], record["tentative"], record["created"], record["claimed"],
         record["segment"], None if name is None else FromTemplate(name=name, version=version, count=count), series,
+        changed,
     )  # fmt: skip
 
 
