@@ -20,6 +20,8 @@ KINDS = {
     "booking.ended": "A booking has ended.",
     "conflict.approaching": "Hours that are promised more than they have will soon be settled by the ledger.",
 }
+# At one instant: what is over makes room before what begins takes it, and nothing is about to end that has not begun.
+ORDER = ("booking.ended", "booking.started", "booking.ending", "conflict.approaching")
 
 
 class BookingNotice(msgspec.Struct, frozen=True, kw_only=True):

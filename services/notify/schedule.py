@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 
 from shared.hours import hour_of, instant_of
-from shared.notices import BookingNotice, ConflictNotice, Notice
+from shared.notices import ORDER, BookingNotice, ConflictNotice, Notice
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -82,7 +82,7 @@ class Schedule:
         ]
         conflicts = await connection.fetch(CONFLICTS, until, self._leads.conflict)
         notices += [conflict_notice(conflict, self._leads.conflict) for conflict in conflicts]
-        return sorted(notices, key=lambda notice: (notice.due, notice.id))
+        return sorted(notices, key=lambda notice: (notice.due, ORDER.index(notice.kind), notice.id))
 
 
 # The bookings that these events made or moved.

@@ -84,7 +84,8 @@ class Fits(Controller):
     ) -> Encoded[bytes]:
         """The earliest whole hours of the range from which counts, a template (times `count`), or a share of a cluster
         fit for `duration` without over-committing anything: `slots: [{start, end}]`. Every such hour is one; they
-        overlap. A slot lies in the range from start to end, which is a year from the next hour on if none is given.
+        overlap. A slot lies in the range from start to end, which is a year from the next hour on if none is given, and
+        does not begin before the next whole hour (of the moment that `as_of` names): what has begun is no offer.
 
         With `most=TEMPLATE` and a range instead: `most: {template, version, count}`, how many fit in all of it."""
         asked = {"servers": servers, "cores": cores, "memory": memory,
@@ -104,9 +105,10 @@ class Fits(Controller):
             raise InvalidField("template", "give one of counts, a template and a share")
         if share is not None and field == "project":
             raise InvalidField("share", "a share is of a cluster; give a clusterid")
+        now = await now_or_then(request)
+        within = parse_range(period, zone) if period is not None else year_ahead(now)
         question = SlotsQuestion(
-            field=field, pool=pool, csv=csv,
-            period=parse_range(period, zone) if period is not None else year_ahead(await now_or_then(request)),
+            field=field, pool=pool, csv=csv, period=within, earliest=earliest_of(within, now),
             duration=parse_duration(required(duration, "duration", "a number of hours, as 72h")),
             counts=counts_of(asked) if amounts[2] else None,
             template=None if template is None else parse_template(template), count=count,
@@ -137,6 +139,11 @@ class Fits(Controller):
 def year_ahead(now: datetime) -> Period:
     start = next_hour(now)
     return Period(start, start + AHEAD_HOURS)
+
+
+def earliest_of(period: Period, now: datetime) -> int:
+    """The first hour of the period that has not begun; its end when all have."""
+    return min(max(period.start, next_hour(now)), period.end)
 
 
 def counts_of(asked: dict[str, str | None]) -> Counts:

@@ -38,9 +38,11 @@ class NowQuestion(PoolQuestion, frozen=True, kw_only=True):
 
 
 class SlotsQuestion(PoolQuestion, frozen=True, kw_only=True):
-    """Where `duration` hours of counts, of a template, or of a share (in basis points) fit."""
+    """Where `duration` hours of counts, of a template, or of a share (in basis points) fit; from `earliest` on, which
+    is in the period."""
 
     period: Period
+    earliest: int
     duration: int
     counts: Counts | None = None
     template: TemplateName | None = None

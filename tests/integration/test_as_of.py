@@ -34,6 +34,7 @@ from tests.listening import listening
 
 BOUND_S = 30
 RANGE = "range=2029-12-30,2030-01-12"
+LATER = "range=2030-01-03,2030-01-12"  # than any of the events was decided: what is offered begins after that
 
 
 class Ledger:
@@ -104,7 +105,7 @@ def questions(events: list[Event]) -> list[str]:
             paths += [
                 f"/available/select?{pool}&{RANGE}&grain=hour", f"/available/select?{pool}&{RANGE}&grain=day",
                 f"/resources/select?{pool}&{RANGE}", f"/bookings/select?{pool}&{RANGE}",
-                f"/bookings/select?{pool}&{RANGE}&limit=2", f"/available/slots?{pool}&{RANGE}&duration=3h&cores=2",
+                f"/bookings/select?{pool}&{RANGE}&limit=2", f"/available/slots?{pool}&{LATER}&duration=3h&cores=2",
                 *(f"/available/select?{pool}&{RANGE}&template={name}" for name in sorted(templates)[:1]),
                 *(f"/available/slots?{pool}&{RANGE}&most={name}" for name in sorted(templates)[:1]),
             ]  # fmt: skip
@@ -186,6 +187,24 @@ async def test_now_is_the_hour_that_it_was_then(now: Ledger) -> None:
         assert body["hour"] == f"2026-01-05T{'10' if as_of == '2' else '12'}:00:00Z"
         assert body["available"]["cores"] == 7
     _, body, _ = await now.get("/available/slots?project=a&duration=2h&cores=7&as_of=2")
+    assert body["slots"][0]["start"] == "2026-01-05T11:00:00Z"
+
+
+async def test_no_slot_that_is_offered_has_begun(now: Ledger) -> None:
+    at = datetime(2026, 1, 5, 10, 20, tzinfo=UTC)
+    start = datetime(2026, 1, 5, tzinfo=UTC)
+    grant = GrantCreated(
+        at=at, actor="ada", command=uuid4(), project="a", grant=uuid4(), start=start, end=start + timedelta(days=1),
+        capacity=Capacity(cores=7),
+    )  # fmt: skip
+    await now.append([project(at, "a"), grant])
+    await now.keep()
+    slots = "/available/slots?project=a&duration=2h&cores=7&limit=50&range=2026-01-05,2026-01-05"
+    for as_of, first in (("2026-01-05T11:00:00Z", 11), ("2026-01-05T11:00:01Z", 12), ("2", 11)):
+        _, body, _ = await now.get(f"{slots}&as_of={as_of}")
+        assert [slot["start"][11:13] for slot in body["slots"]] == [f"{hour:02}" for hour in range(first, 23)]
+    assert (await now.get(f"{slots}&as_of=2026-01-06T00:00:00Z"))[1]["slots"] == []
+    _, body, _ = await now.get("/available/slots?project=a&duration=2h&cores=7&range=2026-01-04,2026-01-06&as_of=2")
     assert body["slots"][0]["start"] == "2026-01-05T11:00:00Z"
 
 

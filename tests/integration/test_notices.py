@@ -115,7 +115,7 @@ async def test_a_booking_starts_is_ending_and_ends(ledger: Ledger) -> None:
     await run(ledger, 2)
     assert await ledger.told() == [("booking.started", name(1), 2)]
     await run(ledger, 3.5)
-    short = [("booking.ending", name(2), 3), ("booking.started", name(2), 3)]  # shorter than the lead: both at once
+    short = [("booking.started", name(2), 3), ("booking.ending", name(2), 3)]  # shorter than the lead: both at once
     assert (await ledger.told())[1:] == short
     await run(ledger, 25.9)
     assert (await ledger.told())[3:] == [("booking.ended", name(2), 5)]
@@ -130,6 +130,23 @@ async def test_a_booking_starts_is_ending_and_ends(ledger: Ledger) -> None:
         "booking": str(UUID(int=1 << 96)), "pool": "gaia", "account": "ada", "start": "2030-01-10T02:00:00Z",
         "end": "2030-01-12T02:00:00Z",
     }  # fmt: skip
+
+
+async def test_at_one_instant_what_is_over_is_told_first_then_what_begins_then_what_comes_near(ledger: Ledger) -> None:
+    await ledger.do(
+        ClusterCreated(
+            **recorded(-100), cluster="gaia.soft", parent="gaia", kind="cluster", start=hour(0), end=hour(200),
+            capacity=ONE, overcommit=Overcommit(beyond_hours=10),
+        )
+    )  # fmt: skip
+    await ledger.do(booked(5, 1, 10), booked(2, 10, 12), booked(4, 10, 90), booked(3, 1, 34), booked(1, 5, 10))
+    await ledger.do(*[msgspec.structs.replace(booked(number, 44, 50), pool="gaia.soft") for number in (6, 7)])
+    await run(ledger, 10)
+    assert [(kind, subject) for kind, subject, due in await ledger.told() if due == 10] == [
+        ("booking.ended", name(1)), ("booking.ended", name(5)), ("booking.started", name(2)),
+        ("booking.started", name(4)), ("booking.ending", name(2)), ("booking.ending", name(3)),
+        ("conflict.approaching", "gaia.sof"),
+    ]  # fmt: skip
 
 
 async def test_whoever_starts_late_tells_what_was_due_meanwhile_and_once(ledger: Ledger) -> None:
@@ -267,7 +284,7 @@ async def test_a_booking_of_the_hour_that_runs_is_told_at_once_and_one_of_the_pa
     await run(ledger, 10)
     await ledger.do(booked(1, 8, 40, at=10.2), booked(2, 2, 9, at=10.2), booked(3, 2, 12, at=10.2))
     await run(ledger, 10.5)
-    late = [("booking.ending", name(3), 2), ("booking.started", name(3), 2), ("booking.started", name(1), 8)]
+    late = [("booking.started", name(3), 2), ("booking.ending", name(3), 2), ("booking.started", name(1), 8)]
     assert await ledger.told() == late
     await run(ledger, 16)
     assert (await ledger.told())[3:] == [("booking.ended", name(3), 12), ("booking.ending", name(1), 16)]

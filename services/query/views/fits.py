@@ -52,7 +52,8 @@ async def read_slots(database: Database, question: SlotsQuestion) -> Read:
             hours, fitting = await _share_fits(snapshot, question)
         else:
             hours, fitting = await _counts_fit(snapshot, question)
-    starts = earliest_starts(fitting, question.period.start, question.duration, question.limit)
+    over = question.earliest - question.period.start
+    starts = earliest_starts(fitting[over:], question.earliest, question.duration, question.limit)
     slots = [{"start": iso(start), "end": iso(start + question.duration)} for start in starts]
     if question.csv:
         return Read(hours.position, Body(hours.version, render_table(slots, ["start", "end"])))
