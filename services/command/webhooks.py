@@ -131,18 +131,22 @@ INSERT INTO webhook (id, url, project, types, kinds, secret, created_by, positio
 SELECT $1, $2, $3, $4, $5, $6, $7, coalesce($8, g.position), n.seq
 FROM generation g, notice_head n, event_head h
 WHERE g.live AND (SELECT count(*) FROM webhook) < $9 AND coalesce($8, 0) <= h.position
+    AND ($3::text IS NULL OR EXISTS (SELECT FROM stream_head WHERE stream = $3))
 """
 HEAD = "SELECT position FROM event_head"
+KNOWN = "SELECT EXISTS (SELECT FROM stream_head WHERE stream = $1)"
 
 
 async def register(connection: Any, webhook: Webhook, actor: str, after: int | None) -> None:
-    """Raises TooManyWebhooks, and InvalidField when there is no event at `after`."""
+    """Raises TooManyWebhooks, UnknownId for a project that is not there, InvalidField when no event is at `after`."""
     status = await connection.execute(
         REGISTER, webhook.id, webhook.url, webhook.project, webhook.types, webhook.notices, webhook.secret, actor,
         after, WEBHOOKS_MAX,
     )  # fmt: skip
     if status == "INSERT 0 1":
         return
+    if webhook.project is not None and not await connection.fetchval(KNOWN, webhook.project):
+        raise UnknownId("project", "project", webhook.project)
     if after is not None and after > (head := await connection.fetchval(HEAD)):
         raise InvalidField("after", f"{after} is beyond the last event, {head}")
     raise TooManyWebhooks(f"there are {WEBHOOKS_MAX} webhooks already")

@@ -13,7 +13,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from services.query import lines
 from services.query.database import Database
-from services.query.history import HistoricEvent, History, position_before, read_event
+from services.query.history import HistoricEvent, History, check_project, position_before, read_event
 from services.query.params import (
     checked_cluster,
     checked_project,
@@ -24,7 +24,7 @@ from services.query.params import (
 )
 from services.query.routes import CSV, POSITION_MAX, AnyRequest, AsOfText, past_of, preferred, refuse_unknown, respond
 from services.query.search import Sought, read_found
-from services.query.tail import Tail, Wanted
+from services.query.tail import LAST_EVENT_ID, Tail, Wanted
 from services.query.views import Answer
 from shared.answer import Encoded, Streamed
 from shared.errors import InvalidField, UnknownId
@@ -113,12 +113,8 @@ class Events(Controller):
 
     async def _found(self, request: AnyRequest, sought: Sought, limit: int, as_of: str | None) -> History:
         """What is sought of the history, or of the history as it was."""
-        if as_of is None:
-            return await read_found(self.database, sought, limit)
-        last = (await past_of(request).moment(as_of)).position
-        then = msgspec.structs.replace(sought, before=min(sought.before, last + 1))
-        history = await read_found(self.database, then, limit)
-        return history._replace(head=min(history.head, last))
+        last = POSITION_MAX if as_of is None else (await past_of(request).moment(as_of)).position
+        return await read_found(self.database, sought, limit, last)
 
     async def _whole(self, request: AnyRequest, sought: Sought, form: Form, as_of: str | None) -> Streamed[bytes]:
         """All that is there now, or was then. What is wrong is said before the first byte."""
@@ -157,11 +153,13 @@ class Events(Controller):
         if after is not None and since is not None:
             raise InvalidField("since", "give either after or since, not both")
         wanted = Wanted(None if project is None else checked_project(project), parse_event_types(kinds))
+        await check_project(self.database, wanted.project)
+        field = "after"
         if (last := request.headers.get("Last-Event-ID")) is not None:
-            after = parse_position(last, "Last-Event-ID")
+            field, after = LAST_EVENT_ID, parse_position(last, LAST_EVENT_ID)
         elif since is not None:
             after = await position_before(self.database, parse_moment(since, "since"))
-        begin = await self.tail.begin(after)
+        begin = await self.tail.begin(after, field)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Hourbook-Position": str(begin)}
         return Streamed(self.tail.follow(begin, wanted), media_type=SERVER_SENT, headers=headers)
 
@@ -206,9 +204,10 @@ class Events(Controller):
         self, request: AnyRequest, kind: str, entity: str, after: int, limit: int | None, as_of: str | None
     ) -> Encoded[bytes]:
         refuse_unknown(request, frozenset({"after", "limit", "as_of"}))
-        history = await self._found(request, Sought(entity=entity, after=after), limit or PAGE_LIMIT, as_of)
-        if not history.events and not after:
-            raise UnknownId("id", kind, entity)
+        try:
+            history = await self._found(request, Sought(entity=entity, after=after), limit or PAGE_LIMIT, as_of)
+        except UnknownId:
+            raise UnknownId("id", kind, entity) from None
         if (form := form_of(request)) is not None:
             return respond(lines_answer(history, form), form.media_type)
         deeds = [lines.deed(event) for event in history.events]

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from services.query.database import Database
-from shared.errors import UnknownId
+from shared.errors import InvalidField, UnknownId
 
 if TYPE_CHECKING:
     from asyncpg import Record
+
+POSITION_MAX = 2**63 - 1
 
 
 class HistoricEvent(msgspec.Struct, frozen=True, gc=False):
@@ -66,20 +68,24 @@ ORDER BY e.version
 
 
 async def read_project_events(database: Database, project: str, after: int, before: int, limit: int) -> History:
-    """One project's events between two positions, `limit` at most. Raises UnknownId for a project without any."""
-    history = history_of(await database.fetch(PROJECT_EVENTS, after, limit + 1, project, before), limit)
-    if not history.events:
-        await check_project(database, project)
-    return history
+    """One project's events between two positions, `limit` at most."""
+    return history_of(await database.fetch(PROJECT_EVENTS, after, limit + 1, project, before), limit)
 
 
-HAS_EVENTS = "SELECT version FROM stream_head WHERE stream = $1"
+FIRST = "SELECT position FROM event WHERE stream = $1 AND version = 1 AND position <= $2"
 
 
-async def check_project(database: Database, project: str) -> None:
-    """Raises UnknownId for a project without events."""
-    if await database.fetchrow(HAS_EVENTS, project) is None:
+async def check_project(database: Database, project: str | None, last: int = POSITION_MAX) -> None:
+    """Raises UnknownId for a project without events up to the last one that counts."""
+    if project is not None and await database.fetchrow(FIRST, project, last) is None:
         raise UnknownId("project", "project", project)
+
+
+def check_after(after: int, last: int, what: str, field: str = "after") -> None:
+    """Raises InvalidField for a place beyond the last one: it is of another ledger, or of this one before it was
+    restored, and whoever waits there would wait for ever."""
+    if after > last:
+        raise InvalidField(field, f"{after} is beyond the last {what}, {last}; it is not from this ledger as it is now")
 
 
 def history_of(records: Sequence[Record], limit: int) -> History:

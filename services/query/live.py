@@ -143,12 +143,13 @@ async def last_notice(database: Database) -> int:
 
 class Feed(NamedTuple):
     """`read` answers how far it can be told now, and what comes after a number, so many at most; `find` up to where it
-    looked, and what it found there of a project and some types; `last` how far it is at all."""
+    looked, and what it found there of a project and some types; `last` how far it is at all; `what` it is of."""
 
     read: Callable[[Database, int, int], Awaitable[tuple[int, list[Told]]]]
     find: Callable[[Database, int, str | None, Sequence[str] | None, int], Awaitable[tuple[int, list[Told]]]]
     last: Callable[[Database], Awaitable[int]]
+    what: str
 
 
-EVENTS = Feed(read_visible, find_events, last_event)
-NOTICES = Feed(read_notices, find_notices, last_notice)
+EVENTS = Feed(read_visible, find_events, last_event, "event")
+NOTICES = Feed(read_notices, find_notices, last_notice, "notice")

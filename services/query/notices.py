@@ -9,9 +9,11 @@ from litestar import Controller, get
 from litestar.params import FromQuery, QueryParameter
 
 from services.query.database import Database
+from services.query.history import check_after, check_project
+from services.query.live import last_notice
 from services.query.params import checked_project, parse_names, parse_position
 from services.query.routes import POSITION_MAX, AnyRequest, AsOfText, past_of, refuse_unknown
-from services.query.tail import Tail, Wanted
+from services.query.tail import LAST_EVENT_ID, Tail, Wanted
 from shared.answer import Encoded, Streamed
 from shared.notices import KINDS
 
@@ -42,6 +44,9 @@ class Notices(Controller):
         wanted = None if project is None else checked_project(project)
         types = None if kinds is None else parse_names(kinds, "type", tuple(KINDS), ())
         records = await self.database.fetch(NOTICES, after or 0, limit + 1, wanted, types, then)
+        if not records:
+            check_after(after or 0, await last_notice(self.database), "notice")
+            await check_project(self.database, wanted)
         page = [{"seq": record["seq"], "notice": msgspec.Raw(record["data"].encode())} for record in records[:limit]]
         following = page[-1]["seq"] if len(records) > limit else None
         body = msgspec.json.encode({"notices": page, "next": following})
@@ -56,9 +61,11 @@ class Notices(Controller):
         refuse_unknown(request, frozenset({"project", "type", "after"}))
         types = None if kinds is None else frozenset(parse_names(kinds, "type", tuple(KINDS), ()))
         wanted = Wanted(None if project is None else checked_project(project), types)
+        await check_project(self.database, wanted.project)
+        field = "after"
         if (last := request.headers.get("Last-Event-ID")) is not None:
-            after = parse_position(last, "Last-Event-ID")
-        begin = await self.tail.begin(after)
+            field, after = LAST_EVENT_ID, parse_position(last, LAST_EVENT_ID)
+        begin = await self.tail.begin(after, field)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return Streamed(self.tail.follow(begin, wanted), media_type="text/event-stream", headers=headers)
 

@@ -13,6 +13,7 @@ from litestar import Controller, get
 from litestar.params import FromQuery, QueryParameter
 
 from services.query.database import Database
+from services.query.history import check_after
 from services.query.params import checked_text, parse_moment
 from services.query.routes import CSV, POSITION_MAX, AnyRequest, AsOfText, past_of, preferred, refuse_unknown
 from shared.answer import JSON, Encoded
@@ -59,6 +60,8 @@ class Refusals(Controller):
             checked_text(code, "code"), None if since is None else parse_moment(since, "since"),
             None if until is None else parse_moment(until, "until"), then,
         )  # fmt: skip
+        if not records and not newest:
+            check_after(after, await last_refusal(self.database), "refusal")
         page = [refusal_of(record) for record in records[:limit]]
         following = page[-1]["id"] if len(records) > limit else None
         headers = {"Cache-Control": "private, no-cache", "Vary": "Accept"}
@@ -86,6 +89,17 @@ async def read_refusals(
     """A walk over the log, which is bounded; no index is kept for it, so that it costs little to write."""
     found = REFUSALS.format(*(("<", "DESC") if newest else (">", "ASC")))
     return await database.fetch(found, after, limit, project, actor, code, since, until, then)
+
+
+LAST = "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('refusal', 'id')::regclass), 0) AS id"
+
+
+async def last_refusal(database: Database) -> int:
+    """The id of the last one that was logged, whether it is still there or not."""
+    record = await database.fetchrow(LAST)
+    assert record is not None
+    last: int = record["id"]
+    return last
 
 
 def refusal_of(record: Record) -> dict[str, object]:

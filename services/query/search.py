@@ -11,18 +11,19 @@ import msgspec
 
 from services.query.database import Database
 from services.query.history import (
+    POSITION_MAX,
     History,
+    check_after,
     check_project,
     history_of,
     position_before,
     read_events,
     read_project_events,
 )
-from shared.errors import HourbookError
+from shared.errors import HourbookError, UnknownId
 
 NOT_INDEXED_MAX = 20_000  # events looked for one by one
 COUNTED_MAX = 1000
-POSITION_MAX = 2**63 - 1
 
 
 class IndexBehind(HourbookError):
@@ -86,8 +87,29 @@ BY_COLUMN = {column: found_statement(BETWEEN.format(column), f"i.{column}, i.pos
 BY_POSITION = found_statement("i.position > $1 AND i.position < $2", "i.position")
 
 
-async def read_found(database: Database, sought: Sought, limit: int) -> History:
-    """The events sought, in order, `limit` at most. Raises IndexBehind, and UnknownId for a project without any."""
+async def read_found(database: Database, sought: Sought, limit: int, last: int = POSITION_MAX) -> History:
+    """The events sought, in order, `limit` at most, of the history up to the position `last`. Raises IndexBehind, and
+    UnknownId and InvalidField as `_check` does."""
+    found = await _find(database, msgspec.structs.replace(sought, before=min(sought.before - 1, last) + 1), limit)
+    found = found._replace(head=min(found.head, last))
+    if not found.events:
+        await _check(database, sought, found.head)
+    return found
+
+
+async def _check(database: Database, sought: Sought, last: int) -> None:
+    """Why nothing is found: raises InvalidField for an `after` beyond the last event, UnknownId for a project, a pool
+    or an entity of which no event is."""
+    check_after(sought.after, last, "event")
+    await check_project(database, sought.project, last)
+    for field, what, name in (("pool", "project or cluster", sought.pool), ("entity", "entity", sought.entity)):
+        if name is not None:
+            of_it = msgspec.structs.replace(Sought(before=last + 1), **{field: name})
+            if not (await _find(database, of_it, 1)).events:
+                raise UnknownId(field, what, name)
+
+
+async def _find(database: Database, sought: Sought, limit: int) -> History:
     if sought == Sought(after=sought.after, before=sought.before):
         return await read_events(database, sought.after, sought.before, limit)
     if (
@@ -111,10 +133,7 @@ async def read_found(database: Database, sought: Sought, limit: int) -> History:
         records = await database.fetch(BY_COLUMN[column], *arguments, keys[column])
     if records[0]["behind"] > NOT_INDEXED_MAX:
         raise IndexBehind(f"{records[0]['behind']} events are not indexed yet; try again in a second")
-    history = history_of(records, limit)
-    if not history.events and sought.project is not None:
-        await check_project(database, sought.project)
-    return history
+    return history_of(records, limit)
 
 
 COUNT = """

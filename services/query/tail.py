@@ -16,8 +16,9 @@ import msgspec
 
 from services.query.database import UNREACHABLE, Database
 from services.query.freshness import NoGeneration
+from services.query.history import check_after
 from services.query.live import Feed, Told
-from shared.errors import HourbookError, InvalidField
+from shared.errors import HourbookError
 from shared.event_store.store import PositionGap
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ HEARTBEAT_S = 15.0
 WAKE_S = 1.0
 RECONNECT_S = 0.5
 CATCHING_UP_MAX = 2
+LAST_EVENT_ID = "Last-Event-ID"
 
 
 class TooManySubscribers(HourbookError):
@@ -70,15 +72,14 @@ class Tail:
         self._woken = 0.0
         self.subscribers = 0
 
-    async def begin(self, after: int | None) -> int:
-        """The position to `follow` from: the one given, or what is visible now. Raises InvalidField for one that is
-        beyond the last one, TooManySubscribers, and asyncpg's errors."""
+    async def begin(self, after: int | None, field: str = "after") -> int:
+        """The position to `follow` from: the one given, in `field`, or what is visible now. Raises InvalidField for one
+        that is beyond the last one, TooManySubscribers, and asyncpg's errors."""
         if self._closed or self.subscribers >= self._subscribers_max:
             raise TooManySubscribers(f"{self.subscribers} subscribers are told already; try again in a second")
         if after is None:
             return (await self._feed.read(self._database, 0, 0))[0]
-        if after > await self._feed.last(self._database):
-            raise InvalidField("after", f"{after} is beyond the last one")
+        check_after(after, await self._feed.last(self._database), self._feed.what, field)
         return after
 
     async def follow(self, after: int, wanted: Wanted) -> AsyncGenerator[bytes]:

@@ -10,6 +10,7 @@ from litestar import Controller, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from services.query.database import Database
+from services.query.history import check_project
 from services.query.params import checked_project
 from services.query.routes import AnyRequest, refuse_unknown
 from shared.answer import Encoded
@@ -31,6 +32,8 @@ class Webhooks(Controller):
         refuse_unknown(request, frozenset({"project"}))
         wanted = None if project is None else checked_project(project)
         records = await self.database.fetch(WEBHOOKS, None, wanted)
+        if not records:
+            await check_project(self.database, wanted)
         return Encoded(msgspec.json.encode({"webhooks": [dict(record) for record in records]}), headers=FRESH)
 
     @get("/webhooks/{webhook:uuid}")

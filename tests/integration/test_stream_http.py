@@ -169,9 +169,10 @@ async def test_only_what_is_wanted(ledger: Ledger, url: str) -> None:
 async def test_a_heartbeat_moves_the_last_id_past_what_is_not_wanted(
     ledger: Ledger, url: str, app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await ledger.append(500, "other")
+    await ledger.append(1)
+    await ledger.append(499, "other")
     await ledger.show()
-    async with subscribed(url, after=0, project="gaia") as subscriber:
+    async with subscribed(url, after=1, project="gaia") as subscriber:
         monkeypatch.setattr(app.state.tail, "_heartbeat_s", 0.01)
         await subscriber.read_until(lambda: subscriber.last_id == "500")
         assert subscriber.data == []
@@ -275,6 +276,7 @@ async def test_notices_are_followed_likewise(ledger: Ledger, url: str) -> None:
         )  # fmt: skip
         await ledger.connection.execute("UPDATE notice_head SET seq = $1", seq)
 
+    await ledger.append(1)
     await told(1, "booking.started", "gaia")
     await told(2, "booking.ended", "other")
     async with httpx.AsyncClient(timeout=BOUND_S) as client:

@@ -338,8 +338,9 @@ async def test_what_cannot_be_registered_is_named(
 
 
 async def test_the_list_shows_no_secret(
-    command: AsyncTestClient[Any], query: httpx.AsyncClient, receiver: Receiver
+    command: AsyncTestClient[Any], query: httpx.AsyncClient, ledger: Ledger, receiver: Receiver
 ) -> None:
+    await ledger.append(1)
     one = await register(command, receiver, project="gaia", types=["GrantCreated", "booking.ending"])
     two = await register(command, receiver)
     assert (one["types"], one["notices"], two["types"], two["notices"]) == (

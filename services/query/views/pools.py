@@ -58,12 +58,13 @@ FROM generation g LEFT JOIN LATERAL (
 ) p ON true
 WHERE g.live ORDER BY p.id
 """
+KNOWN = "SELECT FROM generation g JOIN pool p ON p.generation = g.generation AND p.id = $1 WHERE g.live"
 
 
 async def read_pools(database: Database, project: str | None, after: str, limit: int) -> Answer:
     """The pools, of one project or of all, in the order of their ids. Raises UnknownId."""
     records = await database.fetch(POOLS, after, limit + 1, project)
-    if project is not None and not after and records and records[0]["id"] is None:
+    if project is not None and records and records[0]["id"] is None and not await database.fetchrow(KNOWN, project):
         raise UnknownId("project", "project", project)
     return listed(records, "pools", limit)
 
