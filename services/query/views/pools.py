@@ -64,7 +64,7 @@ KNOWN = "SELECT FROM generation g JOIN pool p ON p.generation = g.generation AND
 async def read_pools(database: Database, project: str | None, after: str, limit: int) -> Answer:
     """The pools, of one project or of all, in the order of their ids. Raises UnknownId."""
     records = await database.fetch(POOLS, after, limit + 1, project)
-    if project is not None and records and records[0]["id"] is None and not await database.fetchrow(KNOWN, project):
+    if project is not None and records and records[0]["id"] is None and await database.fetchrow(KNOWN, project) is None:
         raise UnknownId("project", "project", project)
     return listed(records, "pools", limit)
 
