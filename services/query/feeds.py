@@ -71,7 +71,8 @@ class Feeds(Controller):
         min_position: MinPosition = 0,
     ) -> Encoded[bytes]:
         """`/projects/{id}.ics`: the bookings in the project and in all its clusters, as an iCalendar; without a range
-        from 90 days ago to a year ahead. An event a booking, with the same UID for ever."""
+        from 90 days ago to a year ahead. An event a booking, with the same UID for ever. It has room for 5,000, those
+        nearest to today, and says where some are missing."""
         return await self._answer(request, "project", feed, period, tz, min_position)
 
     @get("/clusters/{feed:str}")
