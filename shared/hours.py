@@ -1,7 +1,8 @@
 """Time: whole UTC hours, counted from 1970-01-01T00:00Z, and half-open periods of them.
 
-An instant that comes in carries an offset or Z and falls on a whole UTC hour. A bare date is allowed: as a start
-it is that day's 00:00 in the reader's zone, as an end it includes that day.
+An instant that comes in carries an offset or Z and falls on a whole UTC hour. A bare date is allowed and is a day of
+the reader's zone: as a start it is that day's first instant, which is its 00:00 unless the clocks skip that; as an end
+it includes that day.
 """
 
 from __future__ import annotations
@@ -75,8 +76,7 @@ def parse_zone(name: str, field: str = "tz") -> ZoneInfo:
 
 def parse_instant(text: str, field: str, zone: ZoneInfo, *, is_end: bool = False) -> int:
     """The hour that `text` names. Raises InvalidField, which says what would be right."""
-    if DATE.fullmatch(text):
-        day = _read_date(text, field)
+    if (day := bare_date(text, field)) is not None:
         hour = _midnight(day, zone) if not is_end else _midnight(_day_after(day, field), zone)
     elif match := INSTANT.fullmatch(text):
         if match.group(3) is None:
@@ -90,6 +90,11 @@ def parse_instant(text: str, field: str, zone: ZoneInfo, *, is_end: bool = False
     if not EARLIEST <= hour <= LATEST:
         raise InvalidField(field, f"{text!r} lies outside 2000-01-01 .. 2100-01-01")
     return hour
+
+
+def bare_date(text: str, field: str) -> date | None:
+    """The day that `text` names; None for an instant. Raises InvalidField for a day that is not in the calendar."""
+    return _read_date(text, field) if DATE.fullmatch(text) else None
 
 
 def parse_period(start: str, end: str, zone: ZoneInfo, *, fields: tuple[str, str] = ("startdate", "enddate")) -> Period:
@@ -176,7 +181,8 @@ def _boundaries(period: Period, grain: str, zone: ZoneInfo) -> Iterator[date]:
 
 
 def _midnight(day: date, zone: ZoneInfo) -> int:
-    """The first hour of a local day, also where the clocks skip midnight."""
+    """The first hour of a local day. A midnight that the clocks skip is read with the offset before they do, and that
+    is the instant at which they skip it: no zone skips a midnight and some time before it."""
     local = datetime(day.year, day.month, day.day, tzinfo=zone)
     _check_offset(local)
     return hour_of(local)

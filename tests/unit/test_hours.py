@@ -1,6 +1,6 @@
 """The rules of time: whole UTC hours, half-open periods, inclusive dates, blocks in the reader's zone."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -69,6 +69,38 @@ def test_days_of_a_zone_have_23_and_25_hours() -> None:
         period = parse_range(days, LONDON)
         starts = [*block_starts(period, "day", LONDON), period.end]
         assert [b - a for a, b in pairwise(starts)] == lengths
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "begins", "hours"),
+    [
+        ("Africa/Cairo", "2027-04-30", "2027-04-29T22:00:00Z", 23),
+        ("Asia/Beirut", "2027-03-28", "2027-03-27T22:00:00Z", 23),
+        ("America/Santiago", "2027-09-05", "2027-09-05T04:00:00Z", 23),
+        ("America/Havana", "2027-03-14", "2027-03-14T05:00:00Z", 23),
+        ("Atlantic/Azores", "2027-03-28", "2027-03-28T01:00:00Z", 23),
+        ("Atlantic/Azores", "2027-10-31", "2027-10-31T00:00:00Z", 25),  # 00:00 comes twice
+        ("America/Havana", "2027-11-07", "2027-11-07T04:00:00Z", 25),
+        ("Asia/Beirut", "2027-10-30", "2027-10-29T21:00:00Z", 25),  # at 24:00 the clocks go back into the day
+        ("Antarctica/Casey", "2016-10-22", "2016-10-21T16:00:00Z", 21),
+    ],
+)
+def test_a_day_begins_at_its_first_instant_also_where_the_clocks_skip_midnight(
+    zone: str, day: str, begins: str, hours: int
+) -> None:
+    clocks, before = parse_zone(zone), str(date.fromisoformat(day) - timedelta(days=1))
+    period = parse_range(f"{day},{day}", clocks)
+    assert (iso(period.start), period.hours) == (begins, hours)
+    assert parse_range(f"{before},{before}", clocks).end == period.start
+    assert block_starts(parse_range(f"{before},{day}", clocks), "day", clocks)[1] == period.start
+
+
+def test_a_day_that_the_zone_skipped_altogether_has_no_hour() -> None:
+    apia = parse_zone("Pacific/Apia")
+    with pytest.raises(InvalidField, match="not after the start"):
+        parse_range("2011-12-30,2011-12-30", apia)
+    period = parse_range("2011-12-29,2011-12-31", apia)
+    assert [b - a for a, b in pairwise([*block_starts(period, "day", apia), period.end])] == [24, 24]
 
 
 def test_a_zone_of_half_hours_is_refused() -> None:

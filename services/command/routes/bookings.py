@@ -19,7 +19,7 @@ from services.command.routes.submit import AnyRequest, Commands, Decided, comman
 from shared.answer import Encoded
 from shared.capacity import WHOLE
 from shared.errors import InvalidField
-from shared.hours import Period, parse_period, parse_zone
+from shared.hours import Period, bare_date, parse_period, parse_zone
 from shared.recurrence import expand
 
 
@@ -68,7 +68,8 @@ def command_of(data: BookingRequest, booking: UUID) -> Command:
         if data.skip:
             raise InvalidField("skip", "it belongs to an rrule; give one")
         return command
-    periods = tuple(expand(data.rrule, period.start, period.end, zone))
+    days = {"start_day": bare_date(data.startdate, "startdate"), "end_day": bare_date(data.enddate, "enddate")}
+    periods = tuple(expand(data.rrule, period.start, period.end, zone, **days))
     return CreateSeries(booking=command, periods=periods, rrule=data.rrule, timezone=data.tz, skip=data.skip)
 
 

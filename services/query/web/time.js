@@ -59,6 +59,9 @@ export function dateIn(at, zone) {
   return `${year.padStart(4, "0")}-${month}-${day}`;
 }
 
+/** Whether a day begins then: at 00:00, or later where the clocks skip that; only at the first 00:00 of two. */
+export const opensDay = (at, zone) => dateIn(at - HOUR, zone) !== dateIn(at, zone);
+
 export const hourIn = (at, zone) => Number(parts(at, zone).hour);
 export const today = (zone) => dateIn(Date.now(), zone);
 export const nextHour = () => Math.ceil(Date.now() / HOUR) * HOUR;
@@ -105,13 +108,12 @@ export const sayMoment = (text, zone) =>
 
 /** "Tue 24 Nov", "Mon 2 – Fri 6 Nov", "Tue 24 Nov, 09:00 – 17:00": whole days as days, the last one named. */
 export function sayPeriod(start, end, zone) {
-  const midnight = (at) => hourIn(at, zone) === 0;
-  if (midnight(start) && midnight(end)) {
+  if (opensDay(start, zone) && opensDay(end, zone)) {
     const last = end - HOUR;
     return dateIn(start, zone) === dateIn(last, zone) ? sayDay(start, zone) : `${sayDay(start, zone)} – ${sayDay(last, zone)}`;
   }
   const sameDay = dateIn(start, zone) === dateIn(end - 1, zone);
-  const ending = midnight(end) ? `${sameDay ? "" : `${sayDay(end - 1, zone)}, `}24:00` : sameDay ? sayClock(end, zone) : sayInstant(end, zone);
+  const ending = opensDay(end, zone) ? `${sameDay ? "" : `${sayDay(end - 1, zone)}, `}24:00` : sameDay ? sayClock(end, zone) : sayInstant(end, zone);
   return `${sayInstant(start, zone)} – ${ending}`;
 }
 

@@ -9,7 +9,7 @@ import { HOUR, iso, nextHour, sayPeriod } from "../time.js";
 import { AmountFields, bodyOf, emptyAmount, newestOf, wrongFields } from "./amount.js";
 import { BookingCard } from "./booking-card.js";
 import { Field, Said } from "./parts.js";
-import { PeriodFields, datesOf, periodOf } from "./period.js";
+import { PeriodFields, datesOf, datesToRepeat, periodOf } from "./period.js";
 import { Slots } from "./slots.js";
 import { Verdict, heldBy } from "./verdict.js";
 
@@ -65,7 +65,7 @@ function BookingForm({ pool, zone, period, chosen, templates }) {
 
   const asked = periodOf(dates, zone);
   const held = bodyOf(amount);
-  const rrule = repeats.freq && { rrule: `FREQ=${repeats.freq};COUNT=${Math.max(2, Number(repeats.times) || 2)}`, tz: zone, skip: repeats.skip };
+  const rrule = repeats.freq && asked && { ...datesToRepeat(asked, zone), rrule: `FREQ=${repeats.freq};COUNT=${Math.max(2, Number(repeats.times) || 2)}`, tz: zone, skip: repeats.skip };
   const body = held && asked && account.trim()
     ? { ...poolParams(pool), account: account.trim(), startdate: iso(asked.start), enddate: iso(asked.end), ...held, ...rrule } : null;
   const { verdict, checking } = useDryRun("/bookings/create", body);
@@ -113,7 +113,7 @@ function Repeats({ repeats, onChange, wrong }) {
         ${(field) => html`<select ...${field} value=${repeats.freq} onChange=${(event) => set({ freq: event.target.value })}>
           <option value="">once</option><option value="DAILY">every day</option><option value="WEEKLY">every week</option><option value="MONTHLY">every month</option></select>`}<//>
       ${repeats.freq && html`
-        <${Field} label="Times">${(field) => html`<input ...${field} type="number" min="2" max="1000" value=${repeats.times} onInput=${(event) => set({ times: event.target.value })} />`}<//>
+        <${Field} label="Times">${(field) => html`<input ...${field} type="number" min="2" max="500" value=${repeats.times} onInput=${(event) => set({ times: event.target.value })} />`}<//>
         <label class="check"><input type="checkbox" checked=${repeats.skip} onChange=${(event) => set({ skip: event.target.checked })} /> leave out the times that do not fit</label>`}
     </div>`;
 }

@@ -1,6 +1,6 @@
 // From and until, as dates and hours of the zone that is shown.
 import { html } from "../lib.js";
-import { HOUR, dateIn, hourIn, instant, sayDuration, sayZone } from "../time.js";
+import { HOUR, dateIn, hourIn, instant, iso, opensDay, sayDuration, sayZone } from "../time.js";
 import { DateHour, Field } from "./parts.js";
 
 /** What the fields hold, of instants. */
@@ -13,6 +13,10 @@ export function periodOf(dates, zone) {
   const [start, end] = [instant(dates.from, dates.fromHour, zone), instant(dates.to, dates.toHour, zone)];
   return end > start ? { start, end } : null;
 }
+
+/** The same for a booking that repeats: whole days as days, which the zone's clocks may make longer or shorter. */
+export const datesToRepeat = ({ start, end }, zone) => (opensDay(start, zone) && opensDay(end, zone)
+  ? { startdate: dateIn(start, zone), enddate: dateIn(end - HOUR, zone) } : { startdate: iso(start), enddate: iso(end) });
 
 export function PeriodFields({ dates, zone, onChange, wrong = {}, fixedStart = false }) {
   const period = periodOf(dates, zone);

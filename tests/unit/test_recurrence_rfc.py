@@ -1,0 +1,277 @@
+"""Random rules against RFC 5545 read word for word: every day of every period is looked at, in plain Python."""
+
+from calendar import monthrange
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache, lru_cache
+from itertools import groupby
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+
+from shared.hours import Period, hour_of, instant_of, parse_zone
+from shared.recurrence import expand
+from shared.recurrence.rule import Rule, parse
+
+ONE_DAY, ONE_HOUR = timedelta(days=1), timedelta(hours=1)
+MANY = 100
+SEARCHED = timedelta(days=700)
+ZONES = (
+    "UTC", "Europe/London", "Africa/Cairo", "America/Havana", "Asia/Beirut", "America/Santiago", "Atlantic/Azores",
+    "Pacific/Apia", "America/New_York", "Africa/Casablanca",
+)  # fmt: skip
+
+
+def days_between(first: date, last: date) -> list[date]:
+    return [first + number * ONE_DAY for number in range((last - first).days + 1)]
+
+
+def places(day: date, among: list[date]) -> set[int]:
+    """The how manieth a day is, from the first and from the last."""
+    return {among.index(day) + 1, among.index(day) - len(among)}
+
+
+@lru_cache
+def month_of(month: date) -> list[date]:
+    return days_between(month, month.replace(day=monthrange(month.year, month.month)[1]))
+
+
+@lru_cache
+def year_of(year: int) -> list[date]:
+    return days_between(date(year, 1, 1), date(year, 12, 31))
+
+
+@lru_cache
+def week_begin(day: date, week_start: int) -> date:
+    while day.weekday() != week_start:
+        day -= ONE_DAY
+    return day
+
+
+class Day(NamedTuple):
+    """What the parts of a rule ask about a day: the how manieth it is, each from both ends."""
+
+    in_month: set[int]
+    in_year: set[int]
+    nth_in_month: set[int]
+    nth_in_year: set[int]
+    week: set[int]
+
+
+@cache
+def looked_at(day: date, week_start: int) -> Day:
+    month, year = month_of(day.replace(day=1)), year_of(day.year)
+    alike = [[one for one in among if one.weekday() == day.weekday()] for among in (month, year)]
+    for number in (day.year - 1, day.year, day.year + 1):  # week 1 is the first with four days in the year
+        ones, after = (week_begin(date(one, 1, 4), week_start) for one in (number, number + 1))
+        if ones <= day < after:
+            weeks = [ones + week * 7 * ONE_DAY for week in range((after - ones).days // 7)]
+            week = places(week_begin(day, week_start), weeks)
+    return Day(places(day, month), places(day, year), places(day, alike[0]), places(day, alike[1]), week)
+
+
+def is_named_day(rule: Rule, day: date, first: date) -> bool:
+    """BYMONTH … BYDAY of section 3.3.10, and what DTSTART gives where they are left out."""
+    about = looked_at(day, rule.week_start)
+    nth = about.nth_in_year if rule.frequency == "YEARLY" and not rule.months else about.nth_in_month
+    asked = [
+        not rule.months or day.month in rule.months,
+        not rule.weeks or about.week & set(rule.weeks),
+        not rule.year_days or about.in_year & set(rule.year_days),
+        not rule.month_days or about.in_month & set(rule.month_days),
+        not rule.weekdays or any(day.weekday() == one.day and (not one.nth or one.nth in nth) for one in rule.weekdays),
+    ]
+    if not (rule.weekdays or rule.month_days or rule.year_days):
+        if rule.weeks or rule.frequency == "WEEKLY":
+            asked.append(day.weekday() == first.weekday())
+        elif rule.frequency in ("MONTHLY", "YEARLY"):
+            asked.append(day.day == first.day)
+            asked.append(rule.frequency == "MONTHLY" or bool(rule.months) or day.month == first.month)
+    return all(asked)
+
+
+def period_of(rule: Rule, day: date) -> date:
+    """The first day of the period of the frequency that a day lies in."""
+    if rule.frequency == "WEEKLY":
+        return week_begin(day, rule.week_start)
+    return (
+        day if rule.frequency == "DAILY" else day.replace(day=1, month=day.month if rule.frequency == "MONTHLY" else 1)
+    )
+
+
+def periods_after(rule: Rule, first: date, other: date) -> int:
+    """How many periods of the frequency lie between."""
+    one, two = period_of(rule, first), period_of(rule, other)
+    if rule.frequency in ("DAILY", "WEEKLY"):
+        return (two - one).days // (1 if rule.frequency == "DAILY" else 7)
+    months = (two.year - one.year) * 12 + two.month - one.month
+    return months if rule.frequency == "MONTHLY" else months // 12
+
+
+def local_times(rule: Rule, first: datetime, last: date) -> list[datetime]:
+    """What a rule of days, weeks, months or years names from `first` to `last`, before the zone is looked at."""
+    days = days_between(period_of(rule, first.date()), last + (380 if rule.frequency == "YEARLY" else 40) * ONE_DAY)
+    found = []
+    for begins, period in groupby(days, lambda day: period_of(rule, day)):
+        if periods_after(rule, first.date(), begins) % rule.interval:
+            continue
+        named = [
+            datetime.combine(day, time(hour, first.minute))
+            for day in period
+            if is_named_day(rule, day, first.date())
+            for hour in rule.hours or (first.hour,)
+        ]
+        if rule.positions:
+            chosen = {position - 1 if position > 0 else len(named) + position for position in rule.positions}
+            named = [local for place, local in enumerate(named) if place in chosen]
+        found += [local for local in named if local >= first and local.date() <= last]
+    return found
+
+
+@lru_cache
+def clocks(zone: ZoneInfo) -> tuple[dict[datetime, int], dict[date, int]]:
+    """The first hour at which the clocks show each local time, and each date, found by looking at every hour."""
+    times: dict[datetime, int] = {}
+    dates: dict[date, int] = {}
+    for hour in range(hour_of(datetime(2009, 12, 1, tzinfo=UTC)), hour_of(datetime(2016, 2, 1, tzinfo=UTC))):
+        shown = instant_of(hour).astimezone(zone).replace(tzinfo=None)
+        times.setdefault(shown, hour)
+        dates.setdefault(shown.date(), hour)
+    return times, dates
+
+
+def end_of(local: datetime, zone: ZoneInfo) -> int:
+    times, _ = clocks(zone)
+    skipped = 0
+    while local - skipped * ONE_HOUR not in times:
+        skipped += 1
+    return times[local - skipped * ONE_HOUR] + skipped
+
+
+def by_definition(rule: Rule, first: datetime, last: date, length: int, zone: ZoneInfo, *, days: bool) -> list[Period]:
+    """`length` is of hours of the clock, or of days."""
+    times, dates = clocks(zone)
+    found = []
+    for local in local_times(rule, first, last):
+        starts = dates.get(local.date()) if days else times.get(local)
+        if starts is not None:
+            found.append(Period(starts, end_of(local + length * (ONE_DAY if days else ONE_HOUR), zone)))
+    return found
+
+
+def hours_by_definition(rule: Rule, start: int, last: int, length: int, zone: ZoneInfo) -> list[Period]:
+    """FREQ=HOURLY: every hour, one after the other, each looked at in local time."""
+    first, named = instant_of(start).astimezone(zone).date(), dict[date, bool]()
+    found = []
+    for hour in range(start, last + 1, rule.interval):
+        local = instant_of(hour).astimezone(zone)
+        if local.date() not in named:
+            named[local.date()] = is_named_day(rule, local.date(), first)
+        if named[local.date()] and (not rule.hours or local.hour in rule.hours):
+            found.append(Period(hour, hour + length))
+    return found
+
+
+def some(least: int, most: int, *, from_end: bool = False, at_most: int = 3) -> st.SearchStrategy[str]:
+    numbers = st.integers(least, most)
+    signed = st.one_of(numbers, numbers.map(lambda number: -number)) if from_end else numbers
+    return st.lists(signed, min_size=1, max_size=at_most).map(lambda values: ",".join(map(str, values)))
+
+
+DAY_NAMES = st.sampled_from(["MO", "TU", "WE", "TH", "FR", "SA", "SU"])
+PLAIN_DAYS = st.lists(DAY_NAMES, min_size=1, max_size=4).map(",".join)
+NUMBERED = st.tuples(st.sampled_from(["", "", "1", "+2", "3", "-1", "-2", "5", "-5"]), DAY_NAMES).map("".join)
+NUMBERED_DAYS = st.lists(NUMBERED, min_size=1, max_size=4).map(",".join)
+
+
+@st.composite
+def rules(draw: st.DrawFn, frequency: st.SearchStrategy[str], *, hours: bool) -> str:
+    """Any mix of parts that RFC 5545 gives a meaning to."""
+    name = draw(frequency)
+    parts = [f"FREQ={name}", f"INTERVAL={draw(st.integers(1, 4))}"]
+    values = {"BYMONTH": some(1, 12, at_most=6)}
+    if name == "YEARLY":
+        values["BYWEEKNO"] = some(1, 53, from_end=True)
+    if name in ("YEARLY", "HOURLY"):
+        values["BYYEARDAY"] = some(1, 366, from_end=True, at_most=40)
+    if name != "WEEKLY":
+        values["BYMONTHDAY"] = some(1, 31, from_end=True, at_most=8)
+    if hours:
+        values["BYHOUR"] = some(0, 23)
+    for part, value in values.items():
+        if draw(st.integers(0, 3)) == 0:
+            parts.append(f"{part}={draw(value)}")
+    if draw(st.booleans()):
+        numbered = name in ("MONTHLY", "YEARLY") and not any(part.startswith("BYWEEKNO") for part in parts)
+        parts.append(f"BYDAY={draw(NUMBERED_DAYS if numbered else PLAIN_DAYS)}")
+    if name != "HOURLY" and any(part.startswith("BY") for part in parts) and draw(st.booleans()):
+        parts.append(f"BYSETPOS={draw(some(1, 5, from_end=True))}")
+    if draw(st.booleans()):
+        parts.append(f"WKST={draw(DAY_NAMES)}")
+    return ";".join(parts)
+
+
+STARTS = st.datetimes(datetime(2010, 1, 1), datetime(2012, 12, 31)).map(  # noqa: DTZ001
+    lambda when: when.replace(minute=0, second=0, microsecond=0)
+)
+SPANS = st.integers(0, 700).map(lambda days: days * ONE_DAY)
+CALENDAR_RULES = st.sampled_from(["DAILY", "WEEKLY", "MONTHLY", "YEARLY"])
+
+
+def expanded(text: str, first: Period, zone: ZoneInfo, day: date | None = None, days: int = 0) -> list[Period]:
+    """None of more than 500, which would be refused."""
+    last_day = None if day is None else day + (days - 1) * ONE_DAY
+    return expand(text, *first, zone, start_day=day, end_day=last_day)
+
+
+def until(text: str, last: date) -> str:
+    return f"{text};UNTIL={last:%Y%m%d}"
+
+
+@settings(max_examples=MANY, deadline=None)
+@given(rules(CALENDAR_RULES, hours=True), STARTS, SPANS, st.integers(1, 40), st.sampled_from(ZONES))
+def test_times_are_as_rfc_5545_defines_them(text: str, when: datetime, span: timedelta, length: int, name: str) -> None:
+    zone, last = parse_zone(name), (when + span).date()
+    rule = parse(text + ";COUNT=1")
+    named = local_times(rule, when, (when + SEARCHED).date())
+    assume(named)
+    first = named[0]
+    last = max(last, first.date())
+    periods = by_definition(rule, first, last, length, zone, days=False)
+    assume(periods and first in clocks(zone)[0] and len(periods) <= 500)
+    event(f"{rule.frequency}, {min(len(periods), 3)} or more")
+    assert expanded(until(text, last), periods[0], zone) == periods
+
+
+@settings(max_examples=MANY, deadline=None)
+@given(rules(CALENDAR_RULES, hours=False), STARTS, SPANS, st.integers(1, 9), st.sampled_from(ZONES))
+def test_days_are_as_rfc_5545_defines_them_and_none_is_left_out(
+    text: str, when: datetime, span: timedelta, length: int, name: str
+) -> None:
+    zone, when = parse_zone(name), when.replace(hour=0)
+    rule = parse(text + ";COUNT=1")
+    named = local_times(rule, when, (when + SEARCHED).date())
+    assume(named)
+    first = named[0]
+    last = max((when + span).date(), first.date())
+    periods = by_definition(rule, first, last, length, zone, days=True)
+    assume(periods and first.date() in clocks(zone)[1] and len(periods) <= 500)
+    event(f"{rule.frequency}, {min(len(periods), 3)} or more")
+    assert expanded(until(text, last), periods[0], zone, first.date(), length) == periods
+
+
+@settings(max_examples=MANY, deadline=None)
+@given(
+    rules(st.just("HOURLY"), hours=True), STARTS, SPANS, st.integers(1, 4),
+    st.sampled_from([*ZONES, "Australia/Lord_Howe", "Asia/Kolkata"]),
+)  # fmt: skip
+def test_hours_pass_one_after_the_other(text: str, when: datetime, span: timedelta, length: int, name: str) -> None:
+    zone, start = parse_zone(name), hour_of(when.replace(tzinfo=UTC))
+    rule = parse(text + ";COUNT=1")
+    named = hours_by_definition(rule, start, start + 2000, length, zone)
+    assume(named)
+    last = max(start + span // ONE_HOUR, named[0].start)
+    periods = hours_by_definition(rule, named[0].start, last, length, zone)[:501]
+    ending = f"UNTIL={instant_of(last):%Y%m%dT%H%M%SZ}" if len(periods) <= 500 else "COUNT=500"
+    assert expanded(f"{text};{ending}", periods[0], zone) == periods[:500]
