@@ -12,8 +12,10 @@ import msgspec
 
 from services.command.domain import (
     AmendBooking,
+    AmendSeries,
     ApplyResize,
     CancelBooking,
+    CancelSeries,
     CloseAccount,
     Command,
     CreateAccount,
@@ -102,7 +104,7 @@ def _do(
 
 KINDS = ["resize", "book", "amend", "cancel"] * 2 + [
     "grant", "withdraw", "cluster", "magnum", "request", "apply", "fail", "share", "template", "use", "series",
-    "exclusive", "account", "limits", "close",
+    "exclusive", "account", "limits", "close", "cancel series", "amend series",
 ]  # fmt: skip
 
 
@@ -178,6 +180,13 @@ def random_command(
             )
         case "cancel" if state.bookings:
             return CancelBooking(booking=chance.choice(list(state.bookings)))
+        case "cancel series" if state.series:
+            return CancelSeries(series=chance.choice(list(state.series)), since=chance.choice([None, start]))
+        case "amend series" if state.series:
+            counts = {"cores": chance.randrange(1, 5)}
+            return AmendSeries(
+                series=chance.choice(list(state.series)), since=chance.choice([None, start]), counts=counts
+            )
         case "template":
             return CreateTemplate(template="t", capacity=Capacity(cores=chance.randrange(1, 3), memory=1))
         case "account" if chance.random() < 0.1 and len(state.accounts) < 3:

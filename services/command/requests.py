@@ -120,7 +120,7 @@ class BookingRequest(AmountRequest, frozen=True, kw_only=True, forbid_unknown_fi
     skip: bool = False
 
 
-class AmendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is left out stays as it is. At most one of counts, a `template` and a `share`."""
 
     servers: Count | None = None
@@ -133,10 +133,6 @@ class AmendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     count: Annotated[int, msgspec.Meta(ge=1, le=COUNT_MAX)] = 1
     template_version: Annotated[int, msgspec.Meta(ge=1)] | None = None
     share: str | int | None = None
-    startdate: str | None = None
-    enddate: str | None = None
-    tz: str = "UTC"
-    reason: Text | None = None
 
     def counts(self) -> dict[str, int]:
         """The counts that are given, zeros among them."""
@@ -149,6 +145,31 @@ class AmendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             field = "template" if self.template is not None else "share"
             raise InvalidField(field, "give one of counts, a template and a share, not two of them")
         return template_count(self)
+
+
+class AmendRequest(ChangeRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is left out stays as it is. At most one of counts, a `template` and a `share`."""
+
+    startdate: str | None = None
+    enddate: str | None = None
+    tz: str = "UTC"
+    reason: Text | None = None
+
+
+class AmendSeriesRequest(ChangeRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of the occurrences that begin at `from` or later: all, where it is left out. Their times stay."""
+
+    since: str | None = msgspec.field(default=None, name="from")
+    tz: str = "UTC"
+    reason: Text | None = None
+
+
+class CancelSeriesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The occurrences that begin at `from` or later: all, where it is left out."""
+
+    since: str | None = msgspec.field(default=None, name="from")
+    tz: str = "UTC"
+    reason: Text | None = None
 
 
 class AccountRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -218,7 +239,7 @@ def layout_of(data: MagnumRequest | MagnumResizeRequest) -> LayoutChange:
     )  # fmt: skip
 
 
-def template_count(data: AmountRequest | AmendRequest) -> TemplateCount | None:
+def template_count(data: AmountRequest | ChangeRequest) -> TemplateCount | None:
     """The template of a request, if there is one. Raises InvalidField for a count of none."""
     if data.template is None:
         if data.count != 1 or data.template_version is not None:
@@ -226,6 +247,12 @@ def template_count(data: AmountRequest | AmendRequest) -> TemplateCount | None:
             raise InvalidField(field, "it belongs to a template; name one")
         return None
     return TemplateCount(name=data.template, count=data.count, version=data.template_version)
+
+
+def since_of(data: AmendSeriesRequest | CancelSeriesRequest) -> int | None:
+    """The hour of `from`; None where it is left out. Raises InvalidField."""
+    zone = parse_zone(data.tz)
+    return None if data.since is None else parse_instant(data.since, "from", zone)
 
 
 def hours_of(data: ResizeRequest | MagnumResizeRequest | AmendRequest) -> tuple[int | None, int | None]:

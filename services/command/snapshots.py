@@ -24,7 +24,7 @@ from shared.timeline import Timeline
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
-FORMAT = 3
+FORMAT = 4
 TAIL_MIN = 1000  # a shorter replay is not worth a snapshot
 TAIL_SHARE = 0.1
 
@@ -69,6 +69,7 @@ class Saved(msgspec.Struct, array_like=True, frozen=True):
     templates: dict[str, list[Capacity]]
     accounts: dict[str, SavedAccount]
     requests: dict[UUID, Resize]
+    series: dict[UUID, int]
 
 
 class _Format(msgspec.Struct, array_like=True):
@@ -99,9 +100,10 @@ def encode_state(state: ProjectState) -> bytes:
     }  # fmt: skip
     grants = [(key.bytes, *msgspec.structs.astuple(grant)) for key, grant in state.grants.items()]
     bookings = [(key.bytes, *msgspec.structs.astuple(booking)) for key, booking in state.bookings.items()]
-    return _encoder.encode(
-        Saved(FORMAT, state.name, pools, grants, bookings, state.templates, accounts, state.requests)
+    saved = Saved(
+        FORMAT, state.name, pools, grants, bookings, state.templates, accounts, state.requests, dict(state.series)
     )
+    return _encoder.encode(saved)
 
 
 def decode_state(saved: bytes, version: int) -> ProjectState:
@@ -123,6 +125,7 @@ def decode_state(saved: bytes, version: int) -> ProjectState:
         accounts={name: _account(account) for name, account in held.accounts.items()},
         requests=held.requests,
         tentative={key: None for key, booking in bookings.items() if booking.tentative},
+        series=held.series,
     )
 
 

@@ -85,6 +85,18 @@ def test_amended_and_cancelled_in_place(project: Project, visitor: Visitor) -> N
     assert project.bookings(midnight(0), midnight(30)) == []
 
 
+def test_one_of_several_is_cancelled_alone_or_with_all_after_it(project: Project, visitor: Visitor) -> None:
+    project.book("spark", midnight(3), midnight(4), cores=60, rrule="FREQ=DAILY;COUNT=4")
+    page = visitor.open(**address(project, 4, select=f"{iso(midnight(4))},{iso(midnight(5))}"))
+    page.get_by_role("region", name="Booked in these hours").get_by_role("button", name="spark").click()
+    card = page.get_by_role("region", name="Booking", exact=True)
+    card.get_by_role("button", name="Cancel booking").click()
+    card.get_by_label("It is one of several").select_option("this one and all after it")
+    card.get_by_role("button", name="Cancel the bookings").click()
+    expect(cell_of(page, day(4)).locator(".figure")).to_have_text("100")
+    assert [one["start"] for one in project.bookings(midnight(0), midnight(30))] == [iso(midnight(3))]
+
+
 def test_a_template_a_share_and_a_repeat(project: Project, visitor: Visitor) -> None:
     project.post("/templates/create", project=project.id, name="small", servers=1, cores=4, memory=16 * 1024)
     cluster = project.post(

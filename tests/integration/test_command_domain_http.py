@@ -184,6 +184,43 @@ async def test_a_recurring_booking_tells_what_became_of_each_occurrence(gaia: Ho
     assert (await gaia.book(400, cores=1, skip=True))["errors"][0]["field"] == "skip"
 
 
+async def test_three_days_of_cairo_are_booked_whole_also_the_one_without_a_midnight(gaia: Hourbook) -> None:
+    days = {"startdate": "2030-04-25", "enddate": "2030-04-25", "tz": "Africa/Cairo"}
+    await gaia.ask("/resources/create", project="gaia", cores=100, startdate="2030-04-01", enddate="2030-05-31")
+    answer = await gaia.book(rrule="FREQ=DAILY;COUNT=3", cores=100, **days)
+    assert [(one["start"], one["end"]) for one in answer["occurrences"]] == [
+        ("2030-04-24T22:00:00Z", "2030-04-25T22:00:00Z"),
+        ("2030-04-25T22:00:00Z", "2030-04-26T21:00:00Z"),
+        ("2030-04-26T21:00:00Z", "2030-04-27T21:00:00Z"),
+    ]
+    assert (await gaia.book(400, rrule="FREQ=HOURLY;COUNT=3", cores=1, **days))["errors"][0]["field"] == "rrule"
+
+
+async def test_a_series_is_amended_and_cancelled_by_the_paths_that_its_answer_names(gaia: Hourbook) -> None:
+    answer = await gaia.book(rrule="FREQ=DAILY;COUNT=4", cores=2)
+    series = answer["series"]
+    assert series["id"] == answer["id"] == answer["occurrences"][0]["booking"]
+    tried = await gaia.ask(series["amend"] + "?dry_run=true", 200, cores=3)
+    assert (tried["accepted"], len(tried["decided"])) == (True, 4)
+    amended = await gaia.ask(series["amend"], cores=3)
+    assert [event["type"] for event in amended["decided"]] == ["BookingAmended"] * 4
+    assert (await gaia.ask(series["amend"], 200, cores=3))["decided"] == []
+    assert "occurrence" in await gaia.ask(series["amend"], 409, cores=100_000)
+    assert (await gaia.ask(series["amend"], 400, startdate="2030-01-09"))["errors"][0]["field"] == "startdate"
+    assert (await gaia.ask(series["cancel"], 400, **{"from": "soon"}))["errors"][0]["field"] == "from"
+
+    third = {"from": answer["occurrences"][2]["start"], "reason": "enough"}
+    rest = await gaia.ask(series["cancel"], key="rest", **third)
+    assert (rest["id"], len(rest["decided"])) == (series["id"], 2)
+    assert {event["reason"] for event in rest["decided"]} == {"enough"}
+    again = await gaia.ask(series["cancel"], 200, key="rest", **third)
+    assert (again["id"], again["position"], again["decided"]) == (rest["id"], rest["position"], rest["decided"])
+    assert len((await gaia.ask(series["cancel"]))["decided"]) == 2
+    assert (await gaia.ask(series["cancel"], 200))["decided"] == []
+    single = (await gaia.book(cores=1))["id"]
+    assert (await gaia.ask(f"/bookings/series/{single}/cancel", 404))["errors"][0]["field"] == "id"
+
+
 async def test_an_occurrence_is_found_by_a_process_that_has_not_made_it(gaia: Hourbook, database_url: str) -> None:
     answer = await gaia.book(rrule="FREQ=DAILY;COUNT=4", cores=1)
     last = answer["occurrences"][3]["booking"]

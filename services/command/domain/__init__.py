@@ -2,8 +2,10 @@
 
 from services.command.domain.commands import (
     AmendBooking,
+    AmendSeries,
     ApplyResize,
     CancelBooking,
+    CancelSeries,
     CloseAccount,
     Command,
     CreateAccount,
@@ -29,8 +31,10 @@ from services.command.domain.state import ProjectState, evolve
 
 __all__ = [
     "AmendBooking",
+    "AmendSeries",
     "ApplyResize",
     "CancelBooking",
+    "CancelSeries",
     "CloseAccount",
     "Command",
     "CreateAccount",

@@ -1,4 +1,4 @@
-"""Bookings: of counts, of a template, of a share; recurring ones; amended, and cancelled."""
+"""Bookings: of counts, of a template, of a share; amended, and cancelled."""
 
 from __future__ import annotations
 
@@ -16,22 +16,19 @@ from services.command.domain.commands import (
     CreateBooking,
     CreateCluster,
     CreateExclusive,
-    CreateSeries,
     TemplateCount,
 )
 from services.command.domain.room import admit, meta_of, pool_of, rest_of, share_room, share_taken, something, span
 from services.command.domain.state import Booking, Pool, ProjectState, evolve, sketch
 from services.command.domain.templates import resolve
 from shared.capacity import NOTHING, WHOLE, Capacity, Vector
-from shared.errors import InvalidField, OutsidePeriod, PastIsImmutable, Refused, UnknownId
+from shared.errors import InvalidField, OutsidePeriod, PastIsImmutable, UnknownId
 from shared.events import (
     BookingAmended,
     BookingCancelled,
     BookingCreated,
     Event,
     FromTemplate,
-    SeriesCreated,
-    Skipped,
 )
 from shared.hours import Period, checked_period, instant_of, iso, next_hour
 
@@ -76,37 +73,6 @@ def create_exclusive(state: ProjectState, project: str, command: CreateExclusive
         booking=command.booking, pool=command.cluster, account=command.account, period=command.period, share=WHOLE
     )
     return events + create_booking(after, project, booking, context)
-
-
-def create_series(state: ProjectState, project: str, command: CreateSeries, context: Context) -> list[Event]:
-    """An occurrence has the series' id, plus its number. All of them, or with `skip` those that fit, if any does."""
-    first = command.booking
-    pool_of(state, first.pool, "clusterid" if "." in first.pool else "project")
-    after = sketch(state, [first.pool])
-    booked: list[Event] = []
-    skipped: list[Skipped] = []
-    refusal: Refused | None = None
-    for number, period in enumerate(command.periods):
-        occurrence = msgspec.structs.replace(first, booking=UUID(int=first.booking.int + number), period=period)
-        try:
-            events = create_booking(after, project, occurrence, context, series=first.booking)
-        except Refused as refused:
-            if not command.skip:
-                refused.facts["occurrence"] = {"start": iso(period.start), "end": iso(period.end), "number": number + 1}
-                raise
-            refusal = refusal or refused
-            skipped.append(Skipped(why=refused.detail, **span(period)))
-            continue
-        for event in events:
-            evolve(after, event)
-        booked += events
-    if refusal is not None and not booked:
-        raise refusal
-    series = SeriesCreated(
-        series=first.booking, pool=first.pool, account=first.account, rrule=command.rrule, timezone=command.timezone,
-        skipped=tuple(skipped), **meta_of(context, project),
-    )  # fmt: skip
-    return [series, *booked]
 
 
 def amend_booking(state: ProjectState, project: str, command: AmendBooking, context: Context) -> list[Event]:

@@ -164,6 +164,23 @@ class CancelBooking(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     booking: UUID
 
 
+class AmendSeries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Of a recurring booking, every occurrence that begins at `since` or later and has not begun. None stays."""
+
+    series: UUID
+    since: int | None = None
+    counts: dict[str, int] | None = None
+    share: int | None = None
+    template: TemplateCount | None = None
+
+
+class CancelSeries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Of a recurring booking, every occurrence that begins at `since` or later."""
+
+    series: UUID
+    since: int | None = None
+
+
 class SettleConflicts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Makes whole every over-committed hour that is nearer now than its pool's policy allows."""
 
@@ -172,5 +189,6 @@ Command = (
     CreateProject | CreateGrant | WithdrawGrant
     | CreateCluster | ResizeCluster | RequestResize | ApplyResize | FailResize
     | CreateTemplate | CreateAccount | SetLimits | CloseAccount
-    | CreateBooking | CreateExclusive | CreateSeries | AmendBooking | CancelBooking | SettleConflicts
+    | CreateBooking | CreateExclusive | AmendBooking | CancelBooking
+    | CreateSeries | AmendSeries | CancelSeries | SettleConflicts
 )  # fmt: skip

@@ -10,7 +10,6 @@ from services.command.domain.bookings import (
     cancel_booking,
     create_booking,
     create_exclusive,
-    create_series,
 )
 from services.command.domain.clusters import (
     apply_resize,
@@ -21,8 +20,10 @@ from services.command.domain.clusters import (
 )
 from services.command.domain.commands import (
     AmendBooking,
+    AmendSeries,
     ApplyResize,
     CancelBooking,
+    CancelSeries,
     CloseAccount,
     Command,
     Context,
@@ -43,6 +44,7 @@ from services.command.domain.commands import (
 )
 from services.command.domain.grants import create_grant, create_project, withdraw_grant
 from services.command.domain.overcommit import consequences, settle
+from services.command.domain.series import amend_series, cancel_series, create_series
 from services.command.domain.state import ProjectState
 from services.command.domain.templates import create_template
 from shared.errors import UnknownId
@@ -70,6 +72,10 @@ def _decide(state: ProjectState, project: str, command: Command, context: Contex
             return create_exclusive(state, project, command, context)
         case CreateSeries():
             return create_series(state, project, command, context)
+        case AmendSeries():
+            return amend_series(state, project, command, context)
+        case CancelSeries():
+            return cancel_series(state, project, command, context)
         case CreateProject():
             return create_project(state, command, context)
         case CreateGrant():

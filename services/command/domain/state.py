@@ -117,7 +117,10 @@ class Resize(msgspec.Struct, frozen=True):
 
 
 class ProjectState(msgspec.Struct):
-    """All that the decisions of one project look at. `version` counts the events folded into it."""
+    """All that the decisions of one project look at. `version` counts the events folded into it.
+
+    `series` are the recurring bookings, each with how many ids from its own on are those of its occurrences.
+    """
 
     version: int = 0
     name: str | None = None
@@ -128,6 +131,7 @@ class ProjectState(msgspec.Struct):
     accounts: dict[str, Account] = {}
     requests: dict[UUID, Resize] = {}
     tentative: dict[UUID, None] = {}
+    series: MutableMapping[UUID, int] = {}
 
     def overcommits(self) -> bool:
         """Whether any hour of any pool may be promised more than it has."""
@@ -147,6 +151,8 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
                     event.tentative,
                 ),
             )  # fmt: skip
+            if event.series is not None:
+                state.series[event.series] = event.booking.int - event.series.int + 1
         case BookingAmended():
             kept = _release(state, event.booking, hour_of(event.from_start))
             start, end = hour_of(event.start), hour_of(event.end)
@@ -162,7 +168,7 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
         case BookingConfirmed() | BookingContested():
             _mark(state, event.booking, tentative=isinstance(event, BookingContested))
         case SeriesCreated():
-            pass  # its occurrences follow
+            state.series[event.series] = 0  # its occurrences follow
         case ProjectCreated():
             state.name = event.name
             beyond = beyond_hours(event.overcommit)
@@ -207,7 +213,7 @@ def sketch(state: ProjectState, pools: Iterable[str]) -> ProjectState:
         state,
         pools={pool_id: pool.copy() if pool_id in touched else pool for pool_id, pool in state.pools.items()},
         grants=ChainMap({}, state.grants), bookings=ChainMap({}, state.bookings), requests=dict(state.requests),
-        accounts=Copies(state.accounts), tentative=dict(state.tentative),
+        accounts=Copies(state.accounts), tentative=dict(state.tentative), series=ChainMap({}, state.series),
     )  # fmt: skip
 
 

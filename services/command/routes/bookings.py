@@ -1,4 +1,4 @@
-"""Bookings: created, recurring, amended, cancelled."""
+"""Bookings: created, amended, cancelled; recurring ones one by one, and the whole series."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from litestar.params import FromPath, JSONBody
 
 from services.command.domain import (
     AmendBooking,
+    AmendSeries,
     CancelBooking,
+    CancelSeries,
     Command,
     CreateBooking,
     CreateExclusive,
     CreateSeries,
 )
-from services.command.requests import AmendRequest, BookingRequest, ReasonRequest, basis_points, hours_of
+from services.command.requests import (
+    AmendRequest,
+    AmendSeriesRequest,
+    BookingRequest,
+    CancelSeriesRequest,
+    ReasonRequest,
+    basis_points,
+    hours_of,
+    since_of,
+)
 from services.command.routes.submit import AnyRequest, Commands, Decided, command_post, new_id, new_name, project_in
 from shared.answer import Encoded
 from shared.capacity import WHOLE
@@ -26,7 +37,11 @@ from shared.recurrence import expand
 class Bookings(Commands):
     @command_post("/bookings/create")
     async def create_booking(self, request: AnyRequest, data: JSONBody[BookingRequest]) -> Encoded[Decided]:
-        """Books counts, a template, or a share, once or as often as `rrule` says."""
+        """Books counts, a template, or a share, once or as often as `rrule` says.
+
+        A recurring booking answers its occurrences, each with the id by which it alone is amended or cancelled, and in
+        `series` the id of all and the paths that amend and cancel them together.
+        """
         booking = new_id()
         command = command_of(data, booking)
         return await self.do(request, data, project_of(data), command, str(booking), booking)
@@ -35,7 +50,7 @@ class Bookings(Commands):
     async def amend_booking(
         self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[AmendRequest]
     ) -> Encoded[Decided]:
-        """Extends, shortens, moves or resizes what has not begun of a booking."""
+        """Extends, shortens, moves or resizes what has not begun of a booking, or of one of a series."""
         start, end = hours_of(data)
         command = AmendBooking(
             booking=booking, template=data.wanted(), counts=data.counts() or None, start=start, end=end,
@@ -48,8 +63,33 @@ class Bookings(Commands):
     async def cancel_booking(
         self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[ReasonRequest | None] = None
     ) -> Encoded[Decided]:
+        """Gives back what has not begun of a booking, or of one of a series."""
         project = await self.handler.project_of(booking, "id", "booking")
         return await self.do(request, data or ReasonRequest(), project, CancelBooking(booking=booking), str(booking))
+
+    @command_post("/bookings/series/{series:uuid}/amend")
+    async def amend_series(
+        self, request: AnyRequest, series: FromPath[UUID], data: JSONBody[AmendSeriesRequest]
+    ) -> Encoded[Decided]:
+        """Changes the counts, the template or the share of every occurrence of a recurring booking that has not begun:
+        of all, or of those that begin at `from` or later. All of them are changed, or none. Their times stay; amend one
+        occurrence to move it, or cancel the series from a day on and book another."""
+        command = AmendSeries(
+            series=series, since=since_of(data), template=data.wanted(), counts=data.counts() or None,
+            share=None if data.share is None else basis_points(data.share),
+        )  # fmt: skip
+        project = await self.handler.project_of(series, "id", "series")
+        return await self.do(request, data, project, command, str(series))
+
+    @command_post("/bookings/series/{series:uuid}/cancel")
+    async def cancel_series(
+        self, request: AnyRequest, series: FromPath[UUID], data: JSONBody[CancelSeriesRequest | None] = None
+    ) -> Encoded[Decided]:
+        """Cancels a recurring booking: all of it, or the occurrences that begin at `from` or later. Those that are over
+        stay; one that runs ends at the next whole hour. 200 where there is nothing left to cancel."""
+        data = data or CancelSeriesRequest()
+        project = await self.handler.project_of(series, "id", "series")
+        return await self.do(request, data, project, CancelSeries(series=series, since=since_of(data)), str(series))
 
 
 def command_of(data: BookingRequest, booking: UUID) -> Command:

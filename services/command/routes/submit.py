@@ -29,6 +29,8 @@ from shared.problems import Problem, problem_body
 # Idempotency keys belong to an actor, so that two people may both count from 1.
 KEYS = UUID("6f0f7ee0-7c1e-5b52-9b2e-6a4f1b7f0c11")
 TEXT_MAX = 200
+# Events of commands on what their path names, which may be a series: the id is not that of the first event.
+OF_THE_PATH = (b'{"type":"BookingAmended"', b'{"type":"BookingCancelled"')
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -49,14 +51,23 @@ class CommandOperation(Operation):
         return own | {"parameters": own.get("parameters", []) + [parameter.to_schema() for parameter in shared]}
 
 
+class Series(msgspec.Struct, frozen=True):
+    """A recurring booking as a whole: the id of all its occurrences, and what to POST to for all of them."""
+
+    id: str
+    amend: str
+    cancel: str
+
+
 class Decided(msgspec.Struct, frozen=True):
-    """What a command answers. `occurrences` only where the command recurs."""
+    """What a command answers. `occurrences` and `series` only where the command recurs."""
 
     id: str
     position: int
     version: int
     decided: list[dict[str, Any]]
     occurrences: list[dict[str, Any]] | None = None
+    series: Series | None = None
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -128,7 +139,7 @@ def is_dry_run(request: AnyRequest) -> bool:
 
 def respond(entity: str, answer: Answer) -> Encoded[Decided]:
     """201 for what is new, 200 for a repeat (with the id that was given out then) and for what was so already."""
-    if answer.repeated:
+    if answer.repeated and not answer.decided[0].startswith(OF_THE_PATH):
         entity = entity_of(answer.decided)
     body = b'{"id":%b,"position":%d,"version":%d,"decided":[%b]%b}' % (
         msgspec.json.encode(entity), answer.position, answer.version, b",".join(answer.decided),
@@ -187,7 +198,7 @@ class _Occurrence(msgspec.Struct):
 
 
 def occurrences_of(decided: Any) -> bytes:
-    """What became of every occurrence, in order, as one more member of the answer; nothing where none recur."""
+    """What became of every occurrence, in order, and the series, as two more members; nothing where none recur."""
     if not decided or not decided[0].startswith(b'{"type":"SeriesCreated"'):
         return b""
     events = [msgspec.json.decode(stored, type=_Occurrence) for stored in decided]
@@ -199,7 +210,9 @@ def occurrences_of(decided: Any) -> bytes:
         {"start": one["start"], "end": one["end"], "booking": None, "refused": one["why"]} for one in events[0].skipped
     ]
     occurrences.sort(key=lambda one: (one["start"] or "", one["end"] or ""))
-    return b',"occurrences":' + msgspec.json.encode(occurrences)
+    whole = f"/bookings/series/{events[0].series}"
+    series = Series(str(events[0].series), f"{whole}/amend", f"{whole}/cancel")
+    return b',"occurrences":%b,"series":%b' % (msgspec.json.encode(occurrences), msgspec.json.encode(series))
 
 
 def new_id() -> UUID:

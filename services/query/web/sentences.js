@@ -57,6 +57,7 @@ const COMMANDS = {
   CreateAccount: "open an account in", SetLimits: "set an account’s limits in", CloseAccount: "close an account of",
   CreateBooking: "book", CreateExclusive: "book a cluster of its own in", CreateSeries: "book again and again in",
   AmendBooking: "change a booking in", CancelBooking: "cancel a booking in",
+  AmendSeries: "change a recurring booking in", CancelSeries: "cancel a recurring booking in",
 };
 
 /** "Ada tried to change a booking in gaia: …", of what was refused. */

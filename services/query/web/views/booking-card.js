@@ -34,13 +34,19 @@ export function BookingCard({ item, zone, onClose }) {
 
 function Cancel({ item, started, onBack, onDone }) {
   const [reason, setReason] = useState("");
+  const [scope, setScope] = useState("one");
   const { busy, problem, run } = useCommand(onDone);
+  const path = scope === "one" ? `/bookings/${item.id}/cancel` : `/bookings/series/${item.series}/cancel`;
+  const body = { ...(scope === "rest" && { from: item.start }), ...(reason.trim() && { reason: reason.trim() }) };
   return html`
-    <form onSubmit=${(event) => { event.preventDefault(); run(`/bookings/${item.id}/cancel`, reason.trim() ? { reason: reason.trim() } : {}, { tryFirst: true }); }}>
-      <p>${started ? "It has begun: it ends at the next whole hour, and what has been used stays on record." : "All of it is given back."}</p>
+    <form onSubmit=${(event) => { event.preventDefault(); run(path, body, { tryFirst: true }); }}>
+      ${item.series && html`<${Field} label="It is one of several">${(field) => html`
+        <select ...${field} value=${scope} onChange=${(event) => setScope(event.target.value)}>
+          <option value="one">this one</option><option value="rest">this one and all after it</option><option value="all">all that are not over</option></select>`}<//>`}
+      <p>${scope !== "one" ? "All of each is given back; of one that has begun, what comes after the next whole hour." : started ? "It has begun: it ends at the next whole hour, and what has been used stays on record." : "All of it is given back."}</p>
       <${Field} label="Reason, if you like">${(field) => html`<input ...${field} maxlength="200" value=${reason} onInput=${(event) => setReason(event.target.value)} />`}<//>
       ${problem && html`<${Said} problem=${problem} />`}
-      <div class="buttons"><button class="danger" disabled=${busy}>Cancel the booking</button><button type="button" onClick=${onBack}>Keep it</button></div>
+      <div class="buttons"><button class="danger" disabled=${busy}>Cancel the booking${scope === "one" ? "" : "s"}</button><button type="button" onClick=${onBack}>Keep it</button></div>
     </form>`;
 }
 

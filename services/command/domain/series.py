@@ -1,0 +1,113 @@
+"""Recurring bookings. Each occurrence is a booking; the series is booked, amended and cancelled as one command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from services.command.domain.bookings import amend_booking, cancel_booking, create_booking
+from services.command.domain.commands import (
+    AmendBooking,
+    AmendSeries,
+    CancelBooking,
+    CancelSeries,
+    Context,
+    CreateSeries,
+)
+from services.command.domain.room import meta_of, pool_of, span
+from services.command.domain.state import Booking, ProjectState, evolve, sketch
+from shared.errors import PastIsImmutable, Refused, UnknownId
+from shared.events import Event, SeriesCreated, Skipped
+from shared.hours import Period, iso, next_hour
+
+
+class _Occurrence(NamedTuple):
+    """`number` counts from 1, the skipped ones too."""
+
+    number: int
+    id: UUID
+    booking: Booking
+
+
+def create_series(state: ProjectState, project: str, command: CreateSeries, context: Context) -> list[Event]:
+    """An occurrence has the series' id, plus its number. All of them, or with `skip` those that fit, if any does."""
+    first = command.booking
+    pool_of(state, first.pool, "clusterid" if "." in first.pool else "project")
+    after = sketch(state, [first.pool])
+    booked: list[Event] = []
+    skipped: list[Skipped] = []
+    refusal: Refused | None = None
+    for number, period in enumerate(command.periods):
+        occurrence = msgspec.structs.replace(first, booking=UUID(int=first.booking.int + number), period=period)
+        try:
+            events = create_booking(after, project, occurrence, context, series=first.booking)
+        except Refused as refused:
+            if not command.skip:
+                refused.facts["occurrence"] = _said(number + 1, period)
+                raise
+            refusal = refusal or refused
+            skipped.append(Skipped(why=refused.detail, **span(period)))
+            continue
+        for event in events:
+            evolve(after, event)
+        booked += events
+    if refusal is not None and not booked:
+        raise refusal
+    series = SeriesCreated(
+        series=first.booking, pool=first.pool, account=first.account, rrule=command.rrule, timezone=command.timezone,
+        skipped=tuple(skipped), **meta_of(context, project),
+    )  # fmt: skip
+    return [series, *booked]
+
+
+def cancel_series(state: ProjectState, project: str, command: CancelSeries, context: Context) -> list[Event]:
+    """Cancels what has hours left of the series, each occurrence as a booking is cancelled; nothing when none has."""
+    earliest = next_hour(context.at)
+    events: list[Event] = []
+    for _, key, booking in _occurrences(state, command.series, command.since):
+        if max(booking.start, earliest) < booking.end:
+            events += cancel_booking(state, project, CancelBooking(booking=key), context)
+    return events
+
+
+def amend_series(state: ProjectState, project: str, command: AmendSeries, context: Context) -> list[Event]:
+    """Amends every occurrence that has not begun, or none. Raises PastIsImmutable when there is none to amend."""
+    earliest = next_hour(context.at)
+    coming = [
+        one
+        for one in _occurrences(state, command.series, command.since)
+        if earliest <= one.booking.start < one.booking.end
+    ]
+    if not coming:
+        raise PastIsImmutable(f"series {command.series} has no occurrence that is still to begin, so none can change")
+    after = sketch(state, [coming[0].booking.pool])
+    amended: list[Event] = []
+    for number, key, booking in coming:
+        change = AmendBooking(booking=key, counts=command.counts, share=command.share, template=command.template)
+        try:
+            events = amend_booking(after, project, change, context)
+        except Refused as refused:
+            refused.facts["occurrence"] = _said(number, Period(booking.start, booking.end))
+            raise
+        for event in events:
+            evolve(after, event)
+        amended += events
+    return amended
+
+
+def _occurrences(state: ProjectState, series: UUID, since: int | None) -> Iterator[_Occurrence]:
+    """Those that were booked and begin at `since` or later, in the order of their numbers. Raises UnknownId."""
+    if series not in state.series:
+        raise UnknownId("id", "series", str(series))
+    for number in range(state.series[series]):
+        key = UUID(int=series.int + number)
+        booking = state.bookings.get(key)
+        if booking is not None and (since is None or booking.start >= since):
+            yield _Occurrence(number + 1, key, booking)
+
+
+def _said(number: int, period: Period) -> dict[str, str | int]:
+    return {"start": iso(period.start), "end": iso(period.end), "number": number}
