@@ -150,6 +150,11 @@ def checked(periods: list[Period], rule: Rule) -> list[Period]:
         raise wrong(f"the rule has more than {OCCURRENCES_MAX} occurrences until UNTIL; end it earlier")
     if rule.count is not None and len(periods) < rule.count:
         raise wrong(f"only {len(periods)} occurrences lie within ten years; give COUNT={len(periods)} or less")
+    if (hours := sum(period.hours for period in periods)) > PERIOD_HOURS_MAX:
+        raise wrong(
+            f"the occurrences are {hours} hours together; one command books {PERIOD_HOURS_MAX} (ten years) at most, so "
+            "give fewer or shorter ones"
+        )
     if (latest := max(period.end for period in periods)) > LATEST:
         raise wrong(f"the last occurrence ends at {iso(latest)}, outside 2000-01-01 .. 2100-01-01; end it earlier")
     return periods

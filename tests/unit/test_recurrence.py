@@ -219,6 +219,13 @@ def test_hours_of_a_day() -> None:
     assert [p.start - start for p in expand("FREQ=HOURLY;INTERVAL=6;COUNT=3", start, start + 1, UTC_ZONE)] == [0, 6, 12]
 
 
+def test_all_occurrences_together_are_ten_years_at_most() -> None:
+    start = at("2026-01-05")
+    assert len(expand("FREQ=DAILY;COUNT=500", start, start + 175, UTC_ZONE)) == 500
+    with pytest.raises(InvalidField, match="88000 hours together"):
+        expand("FREQ=DAILY;COUNT=500", start, start + 176, UTC_ZONE)
+
+
 def test_occurrences_may_overlap() -> None:
     start = at("2026-01-05T09:00Z")
     assert expand("FREQ=DAILY;COUNT=2", start, start + 48, UTC_ZONE)[1] == Period(start + 24, start + 72)
