@@ -97,6 +97,19 @@ def test_one_of_several_is_cancelled_alone_or_with_all_after_it(project: Project
     assert [one["start"] for one in project.bookings(midnight(0), midnight(30))] == [iso(midnight(3))]
 
 
+def test_whole_days_are_repeated_as_days_and_hours_as_times(project: Project, visitor: Visitor) -> None:
+    for hours, startdate in ((24, midnight(3).date().isoformat()), (2, iso(midnight(3)))):
+        chosen = f"{iso(midnight(3))},{iso(midnight(3) + hours * HOUR)}"
+        page = visitor.open(**address(project, 3, select=chosen))
+        page.get_by_label("Account", exact=True).fill("spark")
+        page.get_by_label("Cores", exact=True).fill("2")
+        expect(page.get_by_text("It fits.")).to_be_visible()
+        with page.expect_request("**/bookings/create?dry_run=true") as asked:
+            page.get_by_label("Repeats", exact=True).select_option("DAILY")
+        assert asked.value.post_data_json["startdate"] == startdate
+        expect(page.get_by_text("Every time fits.")).to_be_visible()
+
+
 def test_a_template_a_share_and_a_repeat(project: Project, visitor: Visitor) -> None:
     project.post("/templates/create", project=project.id, name="small", servers=1, cores=4, memory=16 * 1024)
     cluster = project.post(
