@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, TypeVar
 
 from litestar import Response
 from litestar.types import Receive, Scope, Send
 
 from shared.stopping import end_tasks
+from shared.under_way import UNDER_WAY, Sending
 
 T = TypeVar("T")
 
@@ -19,16 +20,26 @@ log = logging.getLogger(__name__)
 
 JSON = "application/json"
 PATIENCE_S = 60.0
+PIECE_BYTES = 64 * 1024  # of a large body; what is shorter is sent at once
 
 
 class Encoded(Response[T]):
-    """`body` as it goes out. T is what it decodes to, for the OpenAPI document. Sets no cookies, runs no tasks."""
+    """`body` as it goes out. T is what it decodes to, for the OpenAPI document. Sets no cookies, runs no tasks.
+
+    A body that is longer than a piece goes out piece by piece, as of a `Streamed`.
+    """
 
     def __init__(
-        self, body: bytes, *, status_code: int = 200, media_type: str = JSON, headers: Mapping[str, str] | None = None
+        self,
+        body: bytes,
+        *,
+        status_code: int = 200,
+        media_type: str = JSON,
+        headers: Mapping[str, str] | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.content: Any = body
-        self.status_code = status_code
+        self.status_code, self._patience_s = status_code, patience_s
         self._fields = fields_of(media_type, headers)
         if status_code != 304:
             self._fields.append((b"content-length", b"%d" % len(body)))
@@ -36,17 +47,21 @@ class Encoded(Response[T]):
     def to_asgi_response(self, *_: Any, **__: Any) -> Any:
         return self._send
 
-    async def _send(self, _: Scope, __: Receive, send: Send) -> None:
+    async def _send(self, _: Scope, receive: Receive, send: Send) -> None:
         start: Any = {"type": "http.response.start", "status": self.status_code, "headers": self._fields}
+        if len(self.content) > PIECE_BYTES:
+            await send_pieces(start, whole(self.content), len(self.content), self._patience_s, receive, send)
+            return
         await send(start)
         await send({"type": "http.response.body", "body": self.content, "more_body": False})
 
 
-class Streamed(Response[T]):
-    """A body that is sent piece by piece as it is made, of any length, holding one piece at a time.
+class Streamed(Encoded[T]):
+    """A body that is sent piece by piece as it is made, of any length, holding one piece at a time, and `held` bytes of
+    which they are made.
 
     A reader who takes nothing for `patience_s` is left, and so is one who has gone. A body that cannot be finished is
-    broken off, never ended as if it were whole.
+    broken off, never ended as if it were whole. `on_end` is called when it is over, however.
     """
 
     def __init__(
@@ -56,37 +71,58 @@ class Streamed(Response[T]):
         media_type: str,
         headers: Mapping[str, str] | None = None,
         patience_s: float = PATIENCE_S,
+        held: int = 0,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        self._pieces, self._patience_s = pieces, patience_s
+        self.content = b""
+        self.status_code, self._patience_s = 200, patience_s
+        self._pieces, self._held, self._on_end = pieces, held, on_end
         self._fields = fields_of(media_type, headers)
-        self.status_code = 200
-
-    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
-        return self._send
 
     async def _send(self, _: Scope, receive: Receive, send: Send) -> None:
         start: Any = {"type": "http.response.start", "status": 200, "headers": self._fields}
-        sending = asyncio.create_task(self._send_pieces(start, send))
-        leaving = asyncio.create_task(gone(receive))
         try:
-            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                sending.result()
+            await send_pieces(start, self._pieces, self._held, self._patience_s, receive, send)
         finally:
-            await end_tasks(sending, leaving)
-            await self._pieces.aclose()
+            self._on_end()
 
-    async def _send_pieces(self, start: Any, send: Send) -> None:
-        await send(start)
-        async with contextlib.aclosing(self._pieces):
-            async for piece in self._pieces:
-                try:
-                    async with asyncio.timeout(self._patience_s):
-                        await send({"type": "http.response.body", "body": piece, "more_body": True})
-                except TimeoutError:
-                    log.info("a reader took nothing for %.0f s, and is left", self._patience_s)
-                    return
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+async def whole(body: bytes) -> AsyncGenerator[bytes]:
+    for begin in range(0, len(body), PIECE_BYTES):
+        yield body[begin : begin + PIECE_BYTES]
+
+
+async def send_pieces(
+    start: Any, pieces: AsyncGenerator[bytes], held: int, patience_s: float, receive: Receive, send: Send
+) -> None:
+    """Until all is sent, the reader has gone, or it takes nothing. Raises TooMuchUnderWay before the first byte."""
+    async with contextlib.aclosing(pieces):
+        with UNDER_WAY.sending(held) as place:
+            sending = place.task = asyncio.create_task(_send_pieces(start, pieces, place, patience_s, send))
+            leaving = asyncio.create_task(gone(receive))
+            try:
+                await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+                if sending.done() and not sending.cancelled():
+                    sending.result()
+            finally:
+                await end_tasks(sending, leaving)
+
+
+async def _send_pieces(
+    start: Any, pieces: AsyncGenerator[bytes], place: Sending, patience_s: float, send: Send
+) -> None:
+    await send(start)
+    async for piece in pieces:
+        for begin in range(0, len(piece), PIECE_BYTES):  # so that the transport keeps a slice, not all of it
+            body = piece[begin : begin + PIECE_BYTES]
+            try:
+                with place.handing_over(len(piece)):
+                    async with asyncio.timeout(patience_s):
+                        await send({"type": "http.response.body", "body": body, "more_body": True})
+            except TimeoutError:
+                log.info("a reader took nothing for %.0f s, and is left", patience_s)
+                return
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def gone(receive: Receive) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from services.query.app import create_app
 from services.query.settings import Settings
+from shared.memory import give_back_large_buffers
 from shared.serving import serve
 from shared.settings import settings_from
 
@@ -18,6 +19,7 @@ def main() -> None:
         settings = settings_from(os.environ, Settings)
     except msgspec.ValidationError as error:
         sys.exit(f"hourbook: the settings HOURBOOK_… are not right: {error}")
+    give_back_large_buffers()
     app = create_app(settings)
     serve(app, settings.host, settings.query_port, app.state.end_streams)
 

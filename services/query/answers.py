@@ -9,17 +9,20 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from services.query.admission import Admission
 from services.query.cache import Bodies, Body, Scope, Version
 from services.query.database import Database
 from services.query.freshness import Freshness, Positions
+from services.query.long import Long
 from shared.errors import UnknownId
+from shared.hours import PERIOD_HOURS_MAX, Period
 
 
 class Answer(NamedTuple):
     """What goes back, at the position it shows; a `body` of None says that the reader's own copy is still good."""
 
     position: int
-    body: bytes | None
+    body: bytes | Long | None
     etag: str | None = None
     following: str | None = None
 
@@ -46,12 +49,40 @@ class Question(Hashable, Protocol):
         """The error when the scope is not there."""
 
 
+# Reads of no more hours than this are let in at once; a year and a bit is a megabyte of counts.
+HOURS_FREE = 10_000
+HOURS_AT_ONCE = 2 * PERIOD_HOURS_MAX
+WIDE_WAITING_MAX = 32
+WIDE_PATIENCE_S = 10.0
+
+
+def wide_reads() -> Admission:
+    """Who may read many hours: each holds a hundred bytes and more an hour while it is made."""
+    return Admission(HOURS_AT_ONCE, WIDE_WAITING_MAX, WIDE_PATIENCE_S, "reads of many hours")
+
+
+def period_of(question: Any) -> Period | None:
+    """The hours that the question is about, if it is about hours."""
+    question = getattr(question, "selection", question)
+    if (period := getattr(question, "period", None)) is not None:
+        return Period(*period)
+    hour = getattr(question, "hour", None)
+    return None if hour is None else Period(hour, hour + 1)
+
+
+def hours_of(question: Any) -> int:
+    """What a read weighs: nothing, or its hours when they are many."""
+    period = period_of(question)
+    return period.hours if period is not None and period.hours > HOURS_FREE else 0
+
+
 Reading = Callable[[Database, Any], Awaitable[Read]]
 
 
 class Answers:
     def __init__(self, database: Database, freshness: Freshness, positions: Positions, bodies: Bodies) -> None:
         self._database, self._freshness, self.positions, self._bodies = database, freshness, positions, bodies
+        self._wide = wide_reads()
         self._reading: dict[Question, asyncio.Task[Read]] = {}
         self._to_read: dict[Question, asyncio.Task[Read]] = {}
 
@@ -91,7 +122,8 @@ class Answers:
             await asyncio.wait([before])
         self._reading[question] = self._to_read.pop(question)
         try:
-            found = await read(self._database, question)
+            async with self._wide.admitted(hours_of(question)):
+                found = await read(self._database, question)
             self._bodies.put(question, found.body)
             return found
         finally:

@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Literal, NamedTuple
 
+from services.query.long import Long, Window, size_of
+
 ENTRY_BYTES = 500  # what an entry costs beside its body
 
 
@@ -26,15 +28,19 @@ class Version(NamedTuple):
 class Body(NamedTuple):
     """An encoded answer but for the position that it shows, which goes between `head` and `tail`, if it has a tail.
 
-    `following` is the cursor of the next page, if there is one.
+    `following` is the cursor of the next page, if there is one. A long answer has `windows`, which go before the tail.
     """
 
     version: Version
     head: bytes
     tail: bytes | None = None
     following: str | None = None
+    windows: tuple[Window, ...] = ()
 
-    def at(self, position: int) -> bytes:
+    def at(self, position: int) -> bytes | Long:
+        if self.windows:
+            head = self.head if self.tail is None else b"%b%d" % (self.head, position)
+            return Long(head, self.windows, self.tail or b"")
         return self.head if self.tail is None else b"%b%d%b" % (self.head, position, self.tail)
 
 
@@ -65,4 +71,4 @@ class Bodies:
 
 
 def _cost(body: Body) -> int:
-    return len(body.head) + len(body.tail or b"") + ENTRY_BYTES
+    return len(body.head) + len(body.tail or b"") + size_of(body.windows) + ENTRY_BYTES

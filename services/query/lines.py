@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 
 import msgspec
 
 from services.query.history import HistoricEvent
+from services.query.tables import table_lines
 
 COLUMNS = (
     "position",
@@ -64,20 +63,20 @@ def ndjson(events: Sequence[HistoricEvent]) -> bytes:
 
 
 def csv_head() -> bytes:
-    return ",".join(COLUMNS).encode() + b"\r\n"
+    return table_lines([COLUMNS])
 
 
 def csv_lines(events: Sequence[HistoricEvent]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    for event in events:
-        head = head_of(event)
-        writer.writerow([
-            event.position, event.version, head.at, head.project, head.type, head.actor, head.account,
-            head.pool or head.cluster or head.project, head.booking or head.grant or head.cluster or head.project,
-            head.reason, head.command, bytes(event.event).decode(),
-        ])  # fmt: skip
-    return text.getvalue().encode()
+    return table_lines(cells_of(event) for event in events)
+
+
+def cells_of(event: HistoricEvent) -> tuple[object, ...]:
+    head = head_of(event)
+    return (
+        event.position, event.version, head.at, head.project, head.type, head.actor, head.account,
+        head.pool or head.cluster or head.project, head.booking or head.grant or head.cluster or head.project,
+        head.reason, head.command, event.event,
+    )  # fmt: skip
 
 
 def deed(event: HistoricEvent) -> Deed:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 import numpy as np
+from litestar.types import Receive
 
-from services.query.answers import Answer, Question, Reading, etag_of, is_any, matches
+from services.query.admission import Admission
+from services.query.answers import Answer, Question, Reading, etag_of, hours_of, is_any, matches, period_of
 from services.query.cache import Version
 from services.query.database import SERVER_SETTINGS, STATEMENT_TIMEOUT_S, Database, keep_session
 from services.query.freshness import NotYetVisible
@@ -25,13 +27,15 @@ from services.query.params import POSITION, parse_moment
 from shared.capacity import DIMENSIONS, Vector
 from shared.errors import InvalidField
 from shared.hours import EPOCH, Period, instant_of
-from shared.past import AMOUNTS, Snapshot, read_all_hours, read_hours_at
+from shared.past import AMOUNTS, EPOCH_2000_HOUR, HOUR_US, Snapshot, read_all_hours, read_hours_at
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
     Record = asyncpg.Record
 
 SESSIONS_MAX = 2
+WAITING_MAX = 64  # for a session
+PATIENCE_S = 10.0
 POLL_S = 0.02
 WIDTH = len(DIMENSIONS)
 
@@ -79,6 +83,9 @@ class Past:
     def __init__(self, url: str, database: Database, timeout_s: float) -> None:
         self._url, self._database, self._timeout_s = url, database, timeout_s
         self._sessions: asyncpg.Pool[Record]
+        # One read of many hours at a time, so that a session is left for the others.
+        self.wide = Admission(1, WAITING_MAX, PATIENCE_S, "reads of many hours of the past")
+        self.line = Admission(SESSIONS_MAX, WAITING_MAX, PATIENCE_S, "reads of the past")
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -113,21 +120,28 @@ class Past:
             position, now = await position_before(self._database, moment + timedelta(microseconds=1)), moment
         return AsOf(position, now)
 
-    async def answer(self, question: Question, read: Reading, as_of: AsOf, etags: str | None) -> Answer:
-        """What would have been answered then."""
+    async def answer(
+        self, question: Question, read: Reading, as_of: AsOf, etags: str | None, receive: Receive
+    ) -> Answer:
+        """What would have been answered then. Raises TooBusy."""
         etag = etag_of(question, Version(0, as_of.position))
         if etags is not None and matches(etags, etag) and not is_any(etags):
             return Answer(as_of.position, None, etag)
-        async with self.reading(as_of, question) as reader:
+        async with self.reading(as_of, receive, question) as reader:
             body = (await read(reader, question)).body
         if etags is not None and is_any(etags):
             return Answer(as_of.position, None, etag)
         return Answer(as_of.position, body.at(as_of.position), etag, body.following)
 
     @contextlib.asynccontextmanager
-    async def reading(self, as_of: AsOf, question: Question | None = None) -> AsyncIterator[PastDatabase]:
-        """The database as it was, with the hours that the question is about."""
+    async def reading(
+        self, as_of: AsOf, receive: Receive, question: Question | None = None
+    ) -> AsyncIterator[PastDatabase]:
+        """The database as it was, with the hours that the question is about. A session is held while it is read, and
+        not while the answer is sent. Raises TooBusy when too many wait for one."""
         async with (
+            self.wide.admitted(min(hours_of(question), 1), receive),
+            self.line.admitted(receive=receive),
             self._sessions.acquire() as connection,
             connection.transaction(isolation="repeatable_read"),
         ):
@@ -182,14 +196,37 @@ class PastDatabase(Database):
     async def snapshot(self) -> AsyncIterator[PastDatabase]:
         yield self
 
+    async def put_hours(self, pool: int, hours: Vector, cells: Vector) -> None:
+        """`hours`, shape (n,), and their amounts, shape (n, 13), as PostgreSQL's COPY takes them: ten years are ninety
+        thousand rows."""
+        await self._connection.copy_to_table(
+            "availability_hour", schema_name="pg_temp", source=copied(pool, hours, cells), format="binary",
+            columns=["generation", "pool", "hour", *AMOUNTS],
+        )  # fmt: skip
 
-def period_of(question: Any) -> Period | None:
-    """The hours that the question is about, if it is about hours."""
-    question = getattr(question, "selection", question)
-    if (period := getattr(question, "period", None)) is not None:
-        return Period(*period)
-    hour = getattr(question, "hour", None)
-    return None if hour is None else Period(hour, hour + 1)
+
+COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_END = b"\xff\xff"
+COPY_ROW = np.dtype([
+    ("fields", ">i2"), ("generation_bytes", ">i4"), ("generation", ">i4"), ("pool_bytes", ">i4"), ("pool", ">i4"),
+    ("hour_bytes", ">i4"), ("hour", ">i8"), ("amounts", [("bytes", ">i4"), ("amount", ">i8")], len(AMOUNTS)),
+])  # fmt: skip
+COPY_ROWS = 4096  # in a piece
+
+
+async def copied(pool: int, hours: Vector, cells: Vector) -> AsyncIterator[bytes]:
+    yield COPY_HEAD
+    for begin in range(0, len(hours), COPY_ROWS):
+        yield copied_rows(pool, hours[begin : begin + COPY_ROWS], cells[begin : begin + COPY_ROWS])
+    yield COPY_END
+
+
+def copied_rows(pool: int, hours: Vector, cells: Vector) -> bytes:
+    rows = np.zeros(len(hours), dtype=COPY_ROW)
+    rows["fields"], rows["generation_bytes"], rows["pool_bytes"], rows["hour_bytes"] = 3 + len(AMOUNTS), 4, 4, 8
+    rows["pool"], rows["hour"] = pool, (hours - EPOCH_2000_HOUR) * HOUR_US
+    rows["amounts"]["bytes"], rows["amounts"]["amount"] = 8, cells
+    return rows.tobytes()
 
 
 POOL = "SELECT pool, beyond_hours FROM pool WHERE id = $1"
@@ -227,20 +264,13 @@ def short_hours(cells: Vector) -> Any:
     return (granted - booked < (granted * shares + 9999) // 10000).any(axis=1)
 
 
-PUT_HOURS = f"""
-INSERT INTO availability_hour (generation, pool, hour, {", ".join(AMOUNTS)})
-SELECT 0, $1, to_timestamp(h.hour * 3600), {", ".join(f"h.{name}" for name in AMOUNTS)}
-FROM unnest($2::bigint[], {", ".join(f"${place}::bigint[]" for place in range(3, 3 + len(AMOUNTS)))})
-    AS h (hour, {", ".join(AMOUNTS)})
-"""
 PUT_SHORT = "INSERT INTO short_hour SELECT 0, $1, unnest($2::timestamptz[])"
 
 
 async def _put(reader: PastDatabase, pool: int, start: int, cells: Any, *, may_be_short: bool) -> None:
     named = np.flatnonzero(cells.any(axis=1))
     if len(named):
-        columns = cells[named].T.tolist()
-        await reader.fetch(PUT_HOURS, pool, (named + start).tolist(), *columns)
+        await reader.put_hours(pool, named + start, cells[named])
     if may_be_short:
         short = np.flatnonzero(short_hours(cells))
         if len(short):

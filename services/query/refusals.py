@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -16,6 +14,7 @@ from services.query.database import Database
 from services.query.history import check_after
 from services.query.params import checked_text, parse_moment
 from services.query.routes import CSV, POSITION_MAX, AnyRequest, AsOfText, past_of, preferred, refuse_unknown
+from services.query.tables import table
 from shared.answer import JSON, Encoded
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class Refusals(Controller):
         if following is not None:
             headers["Hourbook-Next"] = str(following)
         if preferred(request, CSV):
-            return Encoded(csv_of(page), headers=headers, media_type=CSV)
+            return Encoded(table(page, NAMES), headers=headers, media_type=CSV)
         return Encoded(msgspec.json.encode({"refusals": page, "next": following}), headers=headers, media_type=JSON)
 
 
@@ -105,16 +104,3 @@ async def last_refusal(database: Database) -> int:
 def refusal_of(record: Record) -> dict[str, object]:
     asked, facts = msgspec.Raw(record["asked"].encode()), msgspec.Raw(record["facts"].encode())
     return {**record, "asked": asked, "facts": facts}
-
-
-def csv_of(page: Sequence[dict[str, object]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(NAMES)
-    for row in page:
-        writer.writerow([
-            bytes(value).decode() if isinstance(value, msgspec.Raw) else
-            value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
-            for value in (row[name] for name in NAMES)
-        ])  # fmt: skip
-    return text.getvalue().encode()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 
 from services.query.params import Selection
 from services.query.rollup import Rollup, instants
+from services.query.tables import table_lines
 from shared.capacity import DIMENSIONS
 from shared.hours import instant_of, iso, parse_zone
 
@@ -34,25 +33,38 @@ def render_json(
 
     With items there are `items` and `next`, the cursor of the page that follows, null on the last.
     """
+    figures = columns_json(selection, rollup) if selection.columns else blocks_json(selection, rollup)
+    return opening(selection), b"," + figures + rest_of(items, following)
+
+
+def opening(selection: Selection) -> bytes:
+    """All that stands before the position."""
+    return msgspec.json.encode(_opening(selection))[:-1] + b',"position":'
+
+
+def _opening(selection: Selection) -> dict[str, Any]:
     period = {"start": iso(selection.period.start), "end": iso(selection.period.end)}
     grain = selection.grain if isinstance(selection.grain, str) else f"{selection.grain}h"
-    opening = {"pool": selection.pool, "range": period, "grain": grain, "timezone": selection.zone}
-    head = msgspec.json.encode(opening)[:-1] + b',"position":'
-    figures = columns_json(selection, rollup) if selection.columns else blocks_json(selection, rollup)
-    if items is None:
-        return head, b"," + figures + b"}"
-    return head, b"," + figures + b"," + msgspec.json.encode({"items": items, "next": following})[1:]
+    return {"pool": selection.pool, "range": period, "grain": grain, "timezone": selection.zone}
+
+
+def rest_of(items: Sequence[Item] | None, following: str | None) -> bytes:
+    """All that stands behind the figures."""
+    return b"}" if items is None else b"," + msgspec.json.encode({"items": items, "next": following})[1:]
 
 
 def blocks_json(selection: Selection, rollup: Rollup) -> bytes:
     """`"blocks": [{start, end, hours, <value>: {"min": {<dimension>: n}, "max": {…}}}]`."""
+    return b'"%b":[%b]' % (LISTS.get(selection.view, "blocks").encode(), block_texts(selection, rollup))
+
+
+def block_texts(selection: Selection, rollup: Rollup) -> bytes:
     counts = ",".join(f'"{dimension}":%d' for dimension in selection.dimensions)
     figures = ",".join(f'"{label}":{{"min":{{{counts}}},"max":{{{counts}}}}}' for label in labels(selection))
     if rollup.fits is not None:
         figures += ',"fits":{"min":%d,"max":%d}'
     block = f'{{"start":"%s","end":"%s","hours":%d,{figures}}}'
-    blocks = ",".join([block % row for row in rows(rollup)])
-    return f'"{LISTS.get(selection.view, "blocks")}":[{blocks}]'.encode()
+    return ",".join([block % row for row in rows(rollup)]).encode()
 
 
 def columns_json(selection: Selection, rollup: Rollup) -> bytes:
@@ -80,32 +92,24 @@ def columns_json(selection: Selection, rollup: Rollup) -> bytes:
 
 
 def render_csv(selection: Selection, rollup: Rollup) -> bytes:
-    """A row a block under `start,end,hours,<value>_<dimension>_min,…`. Nothing in it ever needs a quote."""
+    """A row a block under `start,end,hours,<value>_<dimension>_min,…`."""
+    return table_lines([csv_names(selection, rollup)]) + block_lines(selection, rollup)
+
+
+def csv_names(selection: Selection, rollup: Rollup) -> list[str]:
     names = [
         f"{label}_{dimension}_{end}"
         for label in labels(selection)
         for end in ("min", "max")
         for dimension in selection.dimensions
     ]
-    if rollup.fits is not None:
-        names += ["fits_min", "fits_max"]
-    row = ",".join(["%s", "%s", *["%d"] * (1 + len(names))])
-    lines = [",".join(["start", "end", "hours", *names])]
-    lines.extend([row % cells for cells in rows(rollup)])
-    return ("\r\n".join(lines) + "\r\n").encode()
+    return ["start", "end", "hours", *names, *(["fits_min", "fits_max"] if rollup.fits is not None else [])]
 
 
-def render_table(items: Sequence[Item], names: Sequence[str]) -> bytes:
-    """A row an item under `names`, quoted where it must be; truth is told as in JSON."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names)
-    writer.writeheader()
-    writer.writerows([{name: _cell(item[name]) for name in names} for item in items])
-    return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    return ("false", "true")[value] if isinstance(value, bool) else value
+def block_lines(selection: Selection, rollup: Rollup) -> bytes:
+    """Instants and numbers only, of which none ever needs a quote."""
+    row = ",".join(["%s", "%s", *["%d"] * (len(csv_names(selection, rollup)) - 2)]) + "\r\n"
+    return "".join([row % cells for cells in rows(rollup)]).encode()
 
 
 def render_object(opening: Mapping[str, Any], rest: Mapping[str, Any]) -> tuple[bytes, bytes]:
@@ -141,10 +145,7 @@ ROW = ("servers", "memory", "cores")  # of OpenStack's faces, in the order of th
 
 def render_rows(selection: Selection, rollup: Rollup) -> tuple[bytes, bytes]:
     """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the minimum of each block."""
-    period = {"start": iso(selection.period.start), "end": iso(selection.period.end)}
-    grain = selection.grain if isinstance(selection.grain, str) else f"{selection.grain}h"
-    opening = {"pool": selection.pool, "range": period, "grain": grain, "timezone": selection.zone}
-    return render_object(opening, {"rows": dated_rows(selection, rollup)})
+    return render_object(_opening(selection), {"rows": dated_rows(selection, rollup)})
 
 
 def dated_rows(selection: Selection, rollup: Rollup) -> list[dict[str, Any]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
@@ -17,6 +18,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from services.query.answers import Answer, Answers, Question, Reading, visible
 from services.query.database import Database
 from services.query.freshness import Positions
+from services.query.long import Long
 from services.query.params import (
     Selection,
     checked_cluster,
@@ -33,7 +35,7 @@ from services.query.params import (
 from services.query.past import AsOf, Past
 from services.query.views.calendar import read_calendar
 from services.query.views.pools import cluster_period, read_pools, read_projects
-from shared.answer import JSON, Encoded
+from shared.answer import JSON, Encoded, Streamed
 from shared.errors import InvalidField
 from shared.hours import parse_range, parse_zone
 
@@ -273,7 +275,7 @@ async def answered(
     """The answer to a question, in the form that it asks for."""
     etags = request.headers.get("If-None-Match")
     if (as_of := await asked_as_of(request)) is not None:
-        answer = await past_of(request).answer(question, read, as_of, etags)
+        answer = await past_of(request).answer(question, read, as_of, etags, request.receive)
     else:
         answer = await answers.answer(question, read, etags, min_position)
     return respond(answer, CSV if question.csv else JSON)
@@ -306,7 +308,7 @@ async def as_asked(request: AnyRequest, database: Database) -> AsyncIterator[Dat
     if as_of is None:
         yield database
         return
-    async with past_of(request).reading(as_of) as reader:
+    async with past_of(request).reading(as_of, request.receive) as reader:
         yield reader
 
 
@@ -351,4 +353,15 @@ def respond(answer: Answer, media_type: str = JSON) -> Encoded[bytes]:
         headers["Hourbook-Next"] = answer.following
     if answer.body is None:
         return Encoded(b"", status_code=304, headers=headers, media_type=media_type)
+    if isinstance(answer.body, Long):
+        return Streamed(pieces_of(answer.body), headers=headers, media_type=media_type, held=answer.body.size)
     return Encoded(answer.body, headers=headers, media_type=media_type)
+
+
+async def pieces_of(long: Long) -> AsyncGenerator[bytes]:
+    """The text of a long answer, a piece at a time, made beside the event loop."""
+    yield long.head
+    for window in long.windows:
+        yield await asyncio.to_thread(window.made)
+    if long.tail:
+        yield long.tail

@@ -13,8 +13,9 @@ from services.query.database import Database, Reader
 from services.query.freshness import NoGeneration
 from services.query.params import too_many_blocks
 from services.query.questions import AccountsQuestion, UsageQuestion
-from services.query.render import render_object, render_table
+from services.query.render import render_object
 from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, Cells, instants, reserved, scatter
+from services.query.tables import table
 from shared.capacity import DIMENSIONS
 from shared.hours import Period, block_starts, hour_of, instant_of, iso, parse_zone
 
@@ -43,7 +44,7 @@ async def read_accounts(database: Database, question: AccountsQuestion) -> Read:
     version = Version(generation, touched)
     if question.csv:
         flat = [{**row, "limits": bytes(row["limits"]).decode()} for row in rows]
-        return Read(position, Body(version, render_table(flat, ["account", "name", "limits", "closed", "created"])))
+        return Read(position, Body(version, table(flat, ["account", "name", "limits", "closed", "created"])))
     return Read(position, Body(version, *render_object({"project": question.project}, {"accounts": rows})))
 
 
@@ -77,7 +78,7 @@ def _rendered(question: UsageQuestion, blocks: list[dict[str, Any]]) -> tuple[by
     if question.csv:
         names = [f"used_{dimension}" for dimension in question.dimensions]
         flat = [{**block, **dict(zip(names, block["used"].values(), strict=True))} for block in blocks]
-        return render_table(flat, ["start", "end", "hours", *names]), None
+        return table(flat, ["start", "end", "hours", *names]), None
     opening = {
         "account": question.account, "project": question.project,
         "range": {"start": iso(question.period.start), "end": iso(question.period.end)},

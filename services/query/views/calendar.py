@@ -11,15 +11,17 @@ from services.query.answers import Read
 from services.query.cache import Body
 from services.query.database import Database, Reader
 from services.query.params import Selection
-from services.query.render import ROW, Item, dated_rows, item_names, render_csv, render_json, render_rows, render_table
+from services.query.render import ROW, Item, dated_rows, item_names, render_csv, render_json, render_rows
+from services.query.render_long import render_long
 from services.query.rollup import VALUES, Cells, Rollup, figures, fits, read_for, roll_up
+from services.query.tables import table
 from services.query.views.hours import Hours, by_value, columns_of, read_hours
 from services.query.views.items import ITEMS, read_items
 from services.query.views.templates import Template, read_template
 from shared.capacity import DIMENSIONS
 
-# An answer with more figures than this is made beside the event loop, so that others need not wait for it.
-FIGURES_INLINE_MAX = 50_000
+# An answer with more figures than this is packed, beside the event loop, and its text made while it is sent.
+FIGURES_AT_ONCE = 50_000
 
 
 async def read_calendar(database: Database, selection: Selection) -> Read:
@@ -36,11 +38,15 @@ async def read_calendar(database: Database, selection: Selection) -> Read:
                 items, following = await read_items(snapshot, selection, hours)
     else:
         hours = await read_for_selection(database, selection, None)
-    if len(starts) * len(selection.values) * len(selection.dimensions) > FIGURES_INLINE_MAX:
+    if is_long(selection, starts):
         body = await asyncio.to_thread(encode, selection, starts, hours, template, items, following)
     else:
         body = encode(selection, starts, hours, template, items, following)
     return Read(hours.position, body)
+
+
+def is_long(selection: Selection, starts: Sequence[int]) -> bool:
+    return len(starts) * len(selection.values) * len(selection.dimensions) > FIGURES_AT_ONCE
 
 
 async def read_for_selection(reader: Reader, selection: Selection, template: Template | None) -> Hours:
@@ -67,8 +73,11 @@ def encode(
 ) -> Body:  # fmt: skip
     """The answer's bytes, but for the position."""
     if selection.csv and items is not None:
-        return Body(hours.version, render_table(items, item_names(selection)), None, following)
+        return Body(hours.version, table(items, item_names(selection)), None, following)
     rollup = rolled_up(selection, starts, hours.cells, template)
+    if is_long(selection, starts):
+        head, tail, windows = render_long(selection, rollup, items, following)
+        return Body(hours.version, head, tail, following, windows)
     return Body(hours.version, *rendered(selection, rollup, items, following), following)
 
 
@@ -77,7 +86,7 @@ def rendered(
 ) -> tuple[bytes, bytes | None]:
     match (selection.view, selection.csv):
         case ("rows", True):
-            return render_table(dated_rows(selection, rollup), ["date", *ROW]), None
+            return table(dated_rows(selection, rollup), ["date", *ROW]), None
         case ("rows", False):
             return render_rows(selection, rollup)
         case (_, True):

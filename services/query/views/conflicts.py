@@ -13,7 +13,8 @@ from services.query.cache import Body, Version
 from services.query.database import Database, Reader
 from services.query.freshness import NoGeneration
 from services.query.questions import ConflictsQuestion
-from services.query.render import render_object, render_table
+from services.query.render import render_object
+from services.query.tables import table
 from shared.capacity import DIMENSIONS, WHOLE
 from shared.hours import hour_of, instant_of, iso
 
@@ -58,7 +59,7 @@ async def read_conflicts(database: Database, question: ConflictsQuestion) -> Rea
     conflicts = [conflict_of(run, claims[place]) for place, run in enumerate(shown)]
     if question.csv:
         names = ["pool", "start", "end", "dimension", "deficit", "deadline", "claims_total"]
-        return Read(position, Body(version, render_table(conflicts, names)))
+        return Read(position, Body(version, table(conflicts, names)))
     period = {"start": iso(question.period.start), "end": iso(question.period.end)}
     rest = {"conflicts": conflicts, "conflicts_total": len(runs)}
     return Read(position, Body(version, *render_object({"pool": question.pool, "range": period}, rest)))

@@ -8,8 +8,9 @@ from services.query.answers import Read
 from services.query.cache import Body
 from services.query.database import Database, Reader
 from services.query.questions import Counts, MostQuestion, NowQuestion, SlotsQuestion
-from services.query.render import render_object, render_table
+from services.query.render import render_object
 from services.query.rollup import Cells, fits, reserved
+from services.query.tables import table
 from services.query.views.hours import Hours, by_value, columns_of, read_hours, within
 from services.query.views.templates import Template, read_newest, read_template
 from shared.capacity import COUNT_MAX, DIMENSIONS, WHOLE
@@ -35,7 +36,7 @@ async def read_now(database: Database, question: NowQuestion) -> Read:
         pool = {"hour": iso(hour), "name": "", "version": "", "fits": "", **available}
         flat = [pool, *({**pool, **row, **one.capacity} for row, one in zip(rows, templates, strict=True))]
         names = ["hour", "name", "version", *DIMENSIONS, "fits"]
-        return Read(hours.position, Body(hours.version, render_table(flat, names)))
+        return Read(hours.position, Body(hours.version, table(flat, names)))
     rest = {"hour": iso(hour), "available": available, "templates": rows}
     return Read(hours.position, Body(hours.version, *render_object({"pool": question.pool}, rest)))
 
@@ -56,7 +57,7 @@ async def read_slots(database: Database, question: SlotsQuestion) -> Read:
     starts = earliest_starts(fitting[over:], question.earliest, question.duration, question.limit)
     slots = [{"start": iso(start), "end": iso(start + question.duration)} for start in starts]
     if question.csv:
-        return Read(hours.position, Body(hours.version, render_table(slots, ["start", "end"])))
+        return Read(hours.position, Body(hours.version, table(slots, ["start", "end"])))
     rest = {"duration_hours": question.duration, "slots": slots}
     return Read(hours.position, Body(hours.version, *render_object({"pool": question.pool}, rest)))
 
@@ -107,7 +108,7 @@ async def read_most(database: Database, question: MostQuestion) -> Read:
     count = int(how_many(hours.cells, template).min())
     most = {"template": template.name, "version": template.version, "count": count}
     if question.csv:
-        return Read(hours.position, Body(hours.version, render_table([most], list(most))))
+        return Read(hours.position, Body(hours.version, table([most], list(most))))
     period = {"start": iso(question.period.start), "end": iso(question.period.end)}
     opening = {"pool": question.pool, "range": period}
     return Read(hours.position, Body(hours.version, *render_object(opening, {"most": most})))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from services.query.answers import Read
 from services.query.cache import Body, Version
 from services.query.database import Database
 from services.query.freshness import NoGeneration
+from services.query.params import Selection
 from services.query.questions import ClusterQuestion, ProjectSizesQuestion, QuotaQuestion, ResizesQuestion
-from services.query.render import ROW, dated_rows, render_object, render_rows, render_table
-from services.query.rollup import roll_up, scatter
+from services.query.render import ROW, dated_rows, render_object, render_rows
+from services.query.render_long import render_long
+from services.query.rollup import Rollup, roll_up, scatter
+from services.query.tables import table
 from shared.capacity import DIMENSIONS
 from shared.hours import hour_of, instant_of, iso
 
@@ -99,10 +103,11 @@ async def read_resizes(database: Database, question: ResizesQuestion) -> Read:
         if record["position"] is not None
     ]
     if question.csv:
-        return Read(position, Body(version, render_table(rows, RESIZE_NAMES)))
+        return Read(position, Body(version, table(rows, RESIZE_NAMES)))
     return Read(position, Body(version, *render_object({"pool": question.pool}, {"resizes": rows})))
 
 
+ROWS_AT_ONCE = 10_000  # the text of more is made while it is sent
 PROJECT_SIZES = """
 SELECT g.generation, g.position, p.pool, t.touched, h.*
 FROM generation g
@@ -143,15 +148,21 @@ async def read_project_sizes(database: Database, question: ProjectSizesQuestion)
         raise question.unknown()
     cells = scatter(selection.period, hours or b"", [column or b"" for column in packed])
     rollup = roll_up(cells[None], selection.period, starts)
-    version = Version(generation, touched)
+    return Read(position, await asyncio.to_thread(rows_body, selection, rollup, Version(generation, touched)))
+
+
+def rows_body(selection: Selection, rollup: Rollup, version: Version) -> Body:
+    if len(rollup.starts) > ROWS_AT_ONCE:
+        head, tail, windows = render_long(selection, rollup, None, None)
+        return Body(version, head, tail, None, windows)
     if selection.csv:
-        return Read(position, Body(version, render_table(dated_rows(selection, rollup), ["date", *ROW])))
-    return Read(position, Body(version, *render_rows(selection, rollup)))
+        return Body(version, table(dated_rows(selection, rollup), ["date", *ROW]))
+    return Body(version, *render_rows(selection, rollup))
 
 
 def one_row(version: Version, position: int, row: dict[str, Any], names: list[str], csv: bool) -> Read:
     if csv:
-        return Read(position, Body(version, render_table([row], names)))
+        return Read(position, Body(version, table([row], names)))
     return Read(position, Body(version, *render_object({}, {name: row[name] for name in names})))
 
 

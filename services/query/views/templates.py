@@ -10,7 +10,8 @@ from services.query.database import Database, Reader
 from services.query.freshness import NoGeneration
 from services.query.params import TemplateName
 from services.query.questions import TemplatesQuestion
-from services.query.render import render_object, render_table
+from services.query.render import render_object
+from services.query.tables import table
 from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField, UnknownId
 
@@ -100,5 +101,5 @@ async def read_templates(database: Database, question: TemplatesQuestion) -> Rea
     ]  # fmt: skip
     if question.csv:
         flat = [{**row, **row["capacity"]} for row in rows]
-        return Read(position, Body(version, render_table(flat, ["name", "version", *DIMENSIONS, "actor", "created"])))
+        return Read(position, Body(version, table(flat, ["name", "version", *DIMENSIONS, "actor", "created"])))
     return Read(position, Body(version, *render_object({"project": question.project}, {"templates": rows})))
