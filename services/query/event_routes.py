@@ -29,7 +29,7 @@ from services.query.views import Answer
 from shared.answer import Encoded, Streamed
 from shared.errors import InvalidField, UnknownId
 
-NDJSON, SERVER_SENT = "application/x-ndjson", "text/event-stream"
+NDJSON = "application/x-ndjson"
 PAGE_LIMIT = 100
 BATCH = 1000  # events read at a time for an answer of any length
 
@@ -160,8 +160,7 @@ class Events(Controller):
         elif since is not None:
             after = await position_before(self.database, parse_moment(since, "since"))
         begin = await self.tail.begin(after, field)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Hourbook-Position": str(begin)}
-        return Streamed(self.tail.follow(begin, wanted), media_type=SERVER_SENT, headers=headers)
+        return self.tail.streamed(begin, wanted, {"Hourbook-Position": str(begin)})
 
     @get("/bookings/{booking:uuid}/history")
     async def booking(

@@ -66,8 +66,7 @@ class Notices(Controller):
         if (last := request.headers.get("Last-Event-ID")) is not None:
             field, after = LAST_EVENT_ID, parse_position(last, LAST_EVENT_ID)
         begin = await self.tail.begin(after, field)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return Streamed(self.tail.follow(begin, wanted), media_type="text/event-stream", headers=headers)
+        return self.tail.streamed(begin, wanted, {})
 
 
 NOTICES = """

@@ -7,10 +7,9 @@ costs no memory: when it has fallen behind what is kept, it is served from the s
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Mapping
 
 import msgspec
 
@@ -18,11 +17,13 @@ from services.query.database import UNREACHABLE, Database
 from services.query.freshness import NoGeneration
 from services.query.history import check_after
 from services.query.live import Feed, Told
+from shared.answer import Streamed
 from shared.errors import HourbookError
 from shared.event_store.store import PositionGap
 
 log = logging.getLogger(__name__)
 
+SERVER_SENT = "text/event-stream"
 KEPT_MAX = 10_000  # events
 READ_MAX = 500
 PIECE_MAX = 250  # events sent at once: all that a reader who takes nothing can make us hold
@@ -73,53 +74,64 @@ class Tail:
         self.subscribers = 0
 
     async def begin(self, after: int | None, field: str = "after") -> int:
-        """The position to `follow` from: the one given, in `field`, or what is visible now. Raises InvalidField for one
-        that is beyond the last one, TooManySubscribers, and asyncpg's errors."""
+        """The position to `follow` from: the one given, in `field`, or what is visible now. The subscriber counts from
+        now on, until `leave`. Raises InvalidField for one that is beyond the last one, TooManySubscribers, and
+        asyncpg's errors; then nobody is to leave."""
         if self._closed or self.subscribers >= self._subscribers_max:
             raise TooManySubscribers(f"{self.subscribers} subscribers are told already; try again in a second")
+        self.subscribers += 1  # before anything is waited for, or as many as come meanwhile would find room
+        try:
+            return await self._begin(after, field)
+        except BaseException:
+            self.leave()
+            raise
+
+    async def _begin(self, after: int | None, field: str) -> int:
         if after is None:
             return (await self._feed.read(self._database, 0, 0))[0]
         check_after(after, await self._feed.last(self._database), self._feed.what, field)
         return after
 
+    def leave(self) -> None:
+        """Once for each `begin`. When nobody is left, nothing is read or kept."""
+        self.subscribers -= 1
+        if not self.subscribers and self._task is not None:
+            self._task.cancel()
+            self._task = None
+            self._kept, self._position = [], None
+
+    def streamed(self, begin: int, wanted: Wanted, headers: Mapping[str, str]) -> Streamed[bytes]:
+        """The answer to one who has begun, who leaves with it."""
+        return Streamed(
+            self.follow(begin, wanted), media_type=SERVER_SENT, on_end=self.leave,
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers},
+        )  # fmt: skip
+
     async def follow(self, after: int, wanted: Wanted) -> AsyncGenerator[bytes]:
         """The events after a position as server-sent events, for ever. A heartbeat carries the position that was
         looked at, so that a reader whose filter takes little does not begin again far back."""
-        with self._joined():
-            yield b"retry: %d\nid: %d\n\n" % (RECONNECT_S * 1000, after)
-            beaten = time.monotonic()
-            while not self._closed:
-                moved, events, before = self._moved, self._after(after), after
-                if events is None:  # not kept any more, or the tail has only begun
-                    after, events = await self._from_store(after, wanted)
-                elif events:
-                    after = events[-1].position
-                frames = b"".join([event.frame for event in events if wanted.takes(event)])
-                now = time.monotonic()
-                if frames or now - beaten >= self._heartbeat_s:
-                    beaten = now
-                    yield frames or b": still here\nid: %d\n\n" % after
-                if after == before:
-                    await moved.wait()
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        yield b"retry: %d\nid: %d\n\n" % (RECONNECT_S * 1000, after)
+        beaten = time.monotonic()
+        while not self._closed:
+            moved, events, before = self._moved, self._after(after), after
+            if events is None:  # not kept any more, or the tail has only begun
+                after, events = await self._from_store(after, wanted)
+            elif events:
+                after = events[-1].position
+            frames = b"".join([event.frame for event in events if wanted.takes(event)])
+            now = time.monotonic()
+            if frames or now - beaten >= self._heartbeat_s:
+                beaten = now
+                yield frames or b": still here\nid: %d\n\n" % after
+            if after == before:
+                await moved.wait()
 
     def close(self) -> None:
         """Ends what all subscribers are told; they connect again where they left off."""
         self._closed = True
         self._wake()
-
-    @contextlib.contextmanager
-    def _joined(self) -> Iterator[None]:
-        self.subscribers += 1
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            self.subscribers -= 1
-            if not self.subscribers and self._task is not None:
-                self._task.cancel()
-                self._task = None
-                self._kept, self._position = [], None
 
     def _after(self, position: int) -> list[Told] | None:
         """The kept events after a position, as many as are sent at once; None when they are not all kept."""

@@ -295,3 +295,24 @@ async def test_notices_are_followed_likewise(ledger: Ledger, url: str) -> None:
             await now.read_until(lambda: len(now.data) == 1)
     assert [data["seq"] for data in one.data] == [1, 3]
     assert now.data == [{"seq": 3, "notice": {"type": "booking.ended"}}]
+
+
+async def test_of_many_who_come_at_once_exactly_as_many_are_admitted_as_may(ledger: Ledger, url: str, app: Any) -> None:
+    """Also when all have come before the first is told where it begins, and when some of them are refused for else."""
+    await ledger.append(5)
+    await ledger.show()
+    begin = [app.state.tail.begin(5 if n % 4 else 6) for n in range(40)]  # there is no sixth event
+    told = [type(one).__name__ for one in await asyncio.gather(*begin, return_exceptions=True)]
+    assert (told.count("int"), app.state.tail.subscribers) == (2, 2)
+    assert set(told) == {"int", "InvalidField", "TooManySubscribers"}
+    app.state.tail.leave()
+    app.state.tail.leave()
+    async with contextlib.AsyncExitStack() as stack, httpx.AsyncClient(timeout=BOUND_S) as client:
+        asked = [stack.enter_async_context(client.stream("GET", f"{url}/events/stream")) for _ in range(12)]
+        answers = [answer.status_code for answer in await asyncio.gather(*asked)]
+        assert (answers.count(200), answers.count(503)) == (3, 9)
+    async with asyncio.timeout(BOUND_S):
+        while app.state.tail.subscribers:
+            await asyncio.sleep(0.01)
+    async with subscribed(url, after=0) as subscriber:
+        assert await subscriber.read(5) == [1, 2, 3, 4, 5]
