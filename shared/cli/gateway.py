@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ CONNECT_TIMEOUT_S = 5.0
 IDLE_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 3.0
 UNREAD_TIMEOUT_S = 60.0
+LEFT_TIMEOUT_S = 90
 SERVER_SENT = "text/event-stream"
 HOP_BY_HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
@@ -76,10 +78,11 @@ def route(method: str, path: str) -> Target:
 
 
 class Gateway:
-    """`port_of` answers a service's port on the loopback interface; None while it is not there."""
+    """`port_of` answers a service's port on the loopback interface; None while it is not there. A reader that takes
+    nothing of its answer for `unread_timeout_s` is left."""
 
-    def __init__(self, port_of: PortOf) -> None:
-        self._port_of = port_of
+    def __init__(self, port_of: PortOf, *, unread_timeout_s: float = UNREAD_TIMEOUT_S) -> None:
+        self._port_of, self._unread_timeout_s = port_of, unread_timeout_s
         self._runner: web.AppRunner | None = None
         self._sessions: dict[str, ClientSession] = {}
         self._endless: set[asyncio.Transport] = set()
@@ -92,6 +95,10 @@ class Gateway:
             application, access_log=None, handler_cancellation=True, shutdown_timeout=STOP_TIMEOUT_S
         )
         await self._runner.setup()
+        if (
+            sys.platform == "linux"
+        ):  # what is left of an answer when all of it was handed over; a connection inherits it
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LEFT_TIMEOUT_S * 1000)
         await web.SockSite(self._runner, listening, backlog=1024).start()
 
     async def stop(self) -> None:
@@ -123,18 +130,16 @@ class Gateway:
             return answer_lost(target.service, lost)
         async with answer:
             if answer.content_type != SERVER_SENT or request.transport is None:
-                return await relay(request, answer)
+                return await relay(request, answer, self._unread_timeout_s)
             transport: asyncio.Transport = request.transport
             self._endless.add(transport)
             try:
-                return await relay(request, answer, UNREAD_TIMEOUT_S)
+                return await relay(request, answer, self._unread_timeout_s)
             finally:
                 self._endless.discard(transport)
 
 
-async def relay(
-    request: web.Request, answer: ClientResponse, unread_timeout_s: float | None = None
-) -> web.StreamResponse:
+async def relay(request: web.Request, answer: ClientResponse, unread_timeout_s: float) -> web.StreamResponse:
     """Passes an answer on as it comes. One that breaks off is broken off here too, never ended as if it were whole; so
     is one of which the reader takes nothing for `unread_timeout_s`."""
     response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=end_to_end(answer.headers))
@@ -143,7 +148,8 @@ async def relay(
         async for piece in answer.content.iter_any():
             async with asyncio.timeout(unread_timeout_s):
                 await response.write(piece)
-        await response.write_eof()
+        async with asyncio.timeout(unread_timeout_s):
+            await response.write_eof()
     except (ClientPayloadError, ClientOSError, ServerDisconnectedError, TimeoutError):
         if request.transport is not None:
             request.transport.abort()

@@ -30,8 +30,8 @@ async def backend(handler: Handler) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def gateway(**ports: int) -> AsyncIterator[ClientSession]:
-    proxy, listening = Gateway(ports.get), bound()
+async def gateway(unread_timeout_s: float = 60.0, **ports: int) -> AsyncIterator[ClientSession]:
+    proxy, listening = Gateway(ports.get, unread_timeout_s=unread_timeout_s), bound()
     await proxy.start(listening)
     try:
         async with ClientSession(f"http://127.0.0.1:{listening.getsockname()[1]}") as session:
@@ -207,3 +207,32 @@ async def test_an_answer_that_breaks_off_is_not_passed_on_as_if_it_were_whole() 
     async with backend(breaks) as query, gateway(query=query) as ask:
         with pytest.raises(Exception, match=r"(?i)payload|disconnect|reset"):
             await (await ask.get("/events")).read()
+
+
+async def test_a_reader_who_takes_nothing_of_any_answer_is_left_and_holds_up_no_other() -> None:
+    """Behind the gateway the service is not asked for more than the reader takes, and is left with it."""
+    made, left = [0], asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        if request.path == "/small":
+            return web.json_response({"small": True})
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(BIG)
+                made[0] += len(BIG)
+        finally:
+            left.set()
+
+    async with backend(endless) as query, gateway(unread_timeout_s=0.5, query=query) as session:
+        base = session._base_url
+        assert base is not None
+        _, idle = await asyncio.open_connection(base.host, base.port, limit=1)
+        idle.write(b"GET /available/select HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(20), session.get("/small") as other:
+            assert await other.json() == {"small": True}
+        async with asyncio.timeout(20):
+            await left.wait()
+        assert made[0] < 16 * len(BIG)
+        idle.transport.abort()
