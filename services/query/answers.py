@@ -73,16 +73,24 @@ def period_of(question: Any) -> Period | None:
 def hours_of(question: Any) -> int:
     """What a read weighs: nothing, or its hours when they are many."""
     period = period_of(question)
-    return period.hours if period is not None and period.hours > HOURS_FREE else 0
+    return 0 if period is None else weight_of(period.hours)
+
+
+def weight_of(hours: int) -> int:
+    return hours if hours > HOURS_FREE else 0
 
 
 Reading = Callable[[Database, Any], Awaitable[Read]]
 
 
 class Answers:
-    def __init__(self, database: Database, freshness: Freshness, positions: Positions, bodies: Bodies) -> None:
+    """`wide` lets in the reads of many hours."""
+
+    def __init__(
+        self, database: Database, freshness: Freshness, positions: Positions, bodies: Bodies, wide: Admission
+    ) -> None:
         self._database, self._freshness, self.positions, self._bodies = database, freshness, positions, bodies
-        self._wide = wide_reads()
+        self._wide = wide
         self._reading: dict[Question, asyncio.Task[Read]] = {}
         self._to_read: dict[Question, asyncio.Task[Read]] = {}
 

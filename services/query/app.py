@@ -9,7 +9,7 @@ from typing import Any
 from litestar import Litestar, Response, get
 from litestar.datastructures import State
 
-from services.query.answers import Answers
+from services.query.answers import Answers, wide_reads
 from services.query.audit_routes import Audit
 from services.query.cache import Bodies
 from services.query.catalogue_routes import Catalogue
@@ -42,7 +42,8 @@ def create_app(settings: Settings) -> Litestar:
     """
     database = Database(settings.database_url, settings.query_connections)
     positions = Positions(database, settings.visible_timeout_s)
-    answers = Answers(database, Freshness(database), positions, Bodies(settings.query_cache_bytes))
+    wide = wide_reads()
+    answers = Answers(database, Freshness(database), positions, Bodies(settings.query_cache_bytes), wide)
     past = Past(settings.database_url, database, settings.visible_timeout_s)
     tail = Tail(database, EVENTS, settings.subscribers_max)
     notices_tail = Tail(database, NOTICES, settings.subscribers_max)
@@ -71,7 +72,7 @@ def create_app(settings: Settings) -> Litestar:
         [
             type("BoundCalendars", (Calendars,), {"answers": answers, "database": database}),
             type("BoundFits", (Fits,), {"answers": answers}),
-            type("BoundDiffs", (Diffs,), {"database": database}),
+            type("BoundDiffs", (Diffs,), {"database": database, "wide": wide}),
             type("BoundCatalogue", (Catalogue,), {"answers": answers}),
             type("BoundOpenStack", (OpenStack,), {"answers": answers, "database": database}),
             type("BoundPools", (Pools,), {"database": database, "positions": positions}),

@@ -11,9 +11,9 @@ from services.query.answers import Answers
 from services.query.params import checked_project, parse_dimensions, parse_grain_or_day, required
 from services.query.questions import AccountsQuestion, TemplatesQuestion, UsageQuestion
 from services.query.routes import (
-    AS_OF_PARAMETERS,
+    BOTH_PARAMETERS,
     CSV,
-    TAKES_AS_OF,
+    TAKES_BOTH,
     AnyRequest,
     DimensionsText,
     GrainText,
@@ -35,8 +35,8 @@ ACCOUNT_MAX = 200
 
 class Catalogue(Controller):
     answers: ClassVar[Answers]
-    opt = TAKES_AS_OF
-    parameters = AS_OF_PARAMETERS
+    opt = TAKES_BOTH
+    parameters = BOTH_PARAMETERS
 
     @get("/templates")
     async def templates(

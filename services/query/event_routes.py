@@ -22,7 +22,18 @@ from services.query.params import (
     parse_moment,
     parse_position,
 )
-from services.query.routes import CSV, POSITION_MAX, AnyRequest, AsOfText, past_of, preferred, refuse_unknown, respond
+from services.query.routes import (
+    CSV,
+    POSITION_MAX,
+    AnyRequest,
+    AsOfText,
+    BomText,
+    checked_bom,
+    past_of,
+    preferred,
+    refuse_unknown,
+    respond,
+)
 from services.query.search import Sought, read_found
 from services.query.tail import LAST_EVENT_ID, Tail, Wanted
 from services.query.views import Answer
@@ -95,14 +106,19 @@ class Events(Controller):
 
     @get("/events")
     async def events(
-        self, request: AnyRequest, sought: NamedDependency[Sought], limit: Limit = None, as_of: AsOfText = None
+        self,
+        request: AnyRequest,
+        sought: NamedDependency[Sought],
+        limit: Limit = None,
+        as_of: AsOfText = None,
+        bom: BomText = None,
     ) -> Encoded[bytes] | Streamed[bytes]:
         """`{position, events: [{position, version, event}], next}`: the events that are as all parameters say.
         `position` is the store's last one, `event` what is stored, byte for byte; `next` is the `after` of what
         follows, if anything. As application/x-ndjson or text/csv: an event a line, all of them unless there is a
         `limit`, and then `Hourbook-Next`."""
-        refuse_unknown(request, SOUGHT | {"limit"})
-        form = form_of(request)
+        refuse_unknown(request, SOUGHT | {"limit", "bom"})
+        form = form_of(request, bom)
         if form is not None and limit is None:
             return await self._whole(request, sought, form, as_of)
         history = await self._found(request, sought, limit or PAGE_LIMIT, as_of)
@@ -170,10 +186,11 @@ class Events(Controller):
         after: After = 0,
         limit: Limit = None,
         as_of: AsOfText = None,
+        bom: BomText = None,
     ) -> Encoded[bytes]:
         """`{id, position, history: [{position, version, at, actor, type, reason, event}], next}`: who did what, when
         and why."""
-        return await self._history(request, "booking", str(booking), after, limit, as_of)
+        return await self._history(request, "booking", str(booking), after, limit, as_of, bom)
 
     @get("/resources/{grant:uuid}/history")
     async def grant(
@@ -183,9 +200,10 @@ class Events(Controller):
         after: After = 0,
         limit: Limit = None,
         as_of: AsOfText = None,
+        bom: BomText = None,
     ) -> Encoded[bytes]:
         """As of a booking."""
-        return await self._history(request, "grant", str(grant), after, limit, as_of)
+        return await self._history(request, "grant", str(grant), after, limit, as_of, bom)
 
     @get("/clusters/{cluster:str}/history")
     async def cluster(
@@ -195,36 +213,47 @@ class Events(Controller):
         after: After = 0,
         limit: Limit = None,
         as_of: AsOfText = None,
+        bom: BomText = None,
     ) -> Encoded[bytes]:
         """As of a booking."""
-        return await self._history(request, "cluster", checked_cluster(cluster, "id"), after, limit, as_of)
+        return await self._history(request, "cluster", checked_cluster(cluster, "id"), after, limit, as_of, bom)
 
     async def _history(
-        self, request: AnyRequest, kind: str, entity: str, after: int, limit: int | None, as_of: str | None
+        self,
+        request: AnyRequest,
+        kind: str,
+        entity: str,
+        after: int,
+        limit: int | None,
+        as_of: str | None,
+        bom: str | None,
     ) -> Encoded[bytes]:
-        refuse_unknown(request, frozenset({"after", "limit", "as_of"}))
+        refuse_unknown(request, frozenset({"after", "limit", "as_of", "bom"}))
+        form = form_of(request, bom)
         try:
             history = await self._found(request, Sought(entity=entity, after=after), limit or PAGE_LIMIT, as_of)
         except UnknownId:
             raise UnknownId("id", kind, entity) from None
-        if (form := form_of(request)) is not None:
+        if form is not None:
             return respond(lines_answer(history, form), form.media_type)
         deeds = [lines.deed(event) for event in history.events]
         body = {"id": entity, "position": history.head, "history": deeds, "next": history.following}
         return respond(answer_of(history, body))
 
 
-async def batches(database: Database, sought: Sought, form: Form, first: History) -> AsyncGenerator[bytes]:
+async def batches(database: Database, sought: Sought, form: Form, history: History) -> AsyncGenerator[bytes]:
     """The lines of all that is sought, from its first batch on; one batch is held at a time."""
-    history = first
     yield form.head + form.lines(history.events)
     while history.following is not None:
         history = await read_found(database, msgspec.structs.replace(sought, after=history.following), BATCH)
         yield form.lines(history.events)
 
 
-def form_of(request: AnyRequest) -> Form | None:
-    return next((form for form in FORMS if preferred(request, form.media_type)), None)
+def form_of(request: AnyRequest, bom: str | None) -> Form | None:
+    """The form that the reader would rather have than JSON, if any. Raises InvalidField for `bom` without a table."""
+    form = next((form for form in FORMS if preferred(request, form.media_type)), None)
+    mark = checked_bom(bom, form is not None and form.media_type == CSV)
+    return form and form._replace(head=mark + form.head)
 
 
 def answer_of(history: History, body: object) -> Answer:

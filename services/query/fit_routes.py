@@ -13,10 +13,10 @@ from services.query.answers import Answers
 from services.query.params import parse_pool, parse_template, required
 from services.query.questions import ConflictsQuestion, Counts, MostQuestion, NowQuestion, SlotsQuestion
 from services.query.routes import (
-    AS_OF_PARAMETERS,
+    BOTH_PARAMETERS,
     CSV,
     POOL,
-    TAKES_AS_OF,
+    TAKES_BOTH,
     AnyRequest,
     MinPosition,
     RangeText,
@@ -41,8 +41,8 @@ CountText = Annotated[str | None, QueryParameter(description="A count of this di
 
 class Fits(Controller):
     answers: ClassVar[Answers]
-    opt = TAKES_AS_OF
-    parameters = AS_OF_PARAMETERS
+    opt = TAKES_BOTH
+    parameters = BOTH_PARAMETERS
 
     @get("/available/now")
     async def now(

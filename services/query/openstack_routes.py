@@ -15,10 +15,10 @@ from services.query.params import Selection, checked_cluster, parse_grain_or_day
 from services.query.questions import ClusterQuestion, ProjectSizesQuestion, QuotaQuestion, ResizesQuestion
 from services.query.render import ROW
 from services.query.routes import (
-    AS_OF_PARAMETERS,
+    BOTH_PARAMETERS,
     CSV,
     POOL,
-    TAKES_AS_OF,
+    TAKES_BOTH,
     AnyRequest,
     GrainText,
     MinPosition,
@@ -58,8 +58,8 @@ class OpenStack(Controller):
 
     answers: ClassVar[Answers]
     database: ClassVar[Database]
-    opt = TAKES_AS_OF
-    parameters = AS_OF_PARAMETERS
+    opt = TAKES_BOTH
+    parameters = BOTH_PARAMETERS
     dependencies = {"asked": Provide(rows_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
     @get("/novaquota/allocated")

@@ -13,7 +13,17 @@ from litestar.params import FromQuery, QueryParameter
 from services.query.database import Database
 from services.query.history import check_after
 from services.query.params import checked_text, parse_moment
-from services.query.routes import CSV, POSITION_MAX, AnyRequest, AsOfText, past_of, preferred, refuse_unknown
+from services.query.routes import (
+    CSV,
+    POSITION_MAX,
+    AnyRequest,
+    AsOfText,
+    BomText,
+    checked_bom,
+    past_of,
+    preferred,
+    refuse_unknown,
+)
 from services.query.tables import table
 from shared.answer import JSON, Encoded
 
@@ -39,6 +49,7 @@ class Refusals(Controller):
         since: FromQuery[str | None] = None,
         until: FromQuery[str | None] = None,
         as_of: AsOfText = None,
+        bom: BomText = None,
         order: Order = "oldest",
         after: Annotated[int | None, QueryParameter(ge=0, le=POSITION_MAX)] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
@@ -48,8 +59,11 @@ class Refusals(Controller):
         the problem's, and `dropped` how many before this one could not be kept. As text/csv: the same, and
         `Hourbook-Next`. It shows about a second after the answer, and is deleted after a time."""
         refuse_unknown(
-            request, frozenset({"project", "actor", "code", "since", "until", "as_of", "order", "after", "limit"})
+            request,
+            frozenset({"project", "actor", "code", "since", "until", "as_of", "bom", "order", "after", "limit"}),
         )
+        csv = preferred(request, CSV)
+        mark = checked_bom(bom, csv)
         newest = order == "newest"
         then = None if as_of is None else (await past_of(request).moment(as_of)).now
         if after is None:
@@ -66,8 +80,8 @@ class Refusals(Controller):
         headers = {"Cache-Control": "private, no-cache", "Vary": "Accept"}
         if following is not None:
             headers["Hourbook-Next"] = str(following)
-        if preferred(request, CSV):
-            return Encoded(table(page, NAMES), headers=headers, media_type=CSV)
+        if csv:
+            return Encoded(mark + table(page, NAMES), headers=headers, media_type=CSV)
         return Encoded(msgspec.json.encode({"refusals": page, "next": following}), headers=headers, media_type=JSON)
 
 

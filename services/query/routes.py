@@ -33,6 +33,7 @@ from services.query.params import (
     required,
 )
 from services.query.past import AsOf, Past
+from services.query.tables import BOM
 from services.query.views.calendar import read_calendar
 from services.query.views.pools import cluster_period, read_pools, read_projects
 from shared.answer import JSON, Encoded, Streamed
@@ -90,6 +91,22 @@ AS_OF_PARAMETERS: dict[str, Any] = {
     )
 }  # fmt: skip
 
+BOM_NAME = "bom"
+BOM_SAYS = (
+    "true: text/csv begins with a byte order mark, by which some spreadsheets know UTF-8. Without CSV it is refused."
+)
+BomText = Annotated[str | None, QueryParameter(name=BOM_NAME, description=BOM_SAYS)]
+
+# What a controller says whose reads are all text/csv on request, and take as_of.
+TAKES_BOTH: dict[str, Any] = {**TAKES_AS_OF, BOM_NAME: True}
+BOTH_PARAMETERS: dict[str, Any] = {
+    **AS_OF_PARAMETERS,
+    BOM_NAME: QueryParameter(
+        name=BOM_NAME, annotation=str | None, default=None, required=False,
+        description=BOM_SAYS,
+    ),
+}  # fmt: skip
+
 POOL = frozenset({"project", "clusterid"})
 BLOCKS = frozenset({"range", "grain", "tz", "dimensions", "shape", "min_position"})
 PAGE = frozenset({"limit", "after"})
@@ -122,8 +139,8 @@ class Calendars(Controller):
 
     answers: ClassVar[Answers]
     database: ClassVar[Database]
-    opt = TAKES_AS_OF
-    parameters = AS_OF_PARAMETERS
+    opt = TAKES_BOTH
+    parameters = BOTH_PARAMETERS
     dependencies = {"asked": Provide(blocks_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
     @get("/available/select")
@@ -274,11 +291,21 @@ async def answered(
 ) -> Encoded[bytes]:
     """The answer to a question, in the form that it asks for."""
     etags = request.headers.get("If-None-Match")
+    bom = checked_bom(request.query_params.get(BOM_NAME) if len(request.query_params) else None, question.csv)
     if (as_of := await asked_as_of(request)) is not None:
         answer = await past_of(request).answer(question, read, as_of, etags, request.receive)
     else:
         answer = await answers.answer(question, read, etags, min_position)
-    return respond(answer, CSV if question.csv else JSON)
+    return respond(answer, CSV if question.csv else JSON, bom)
+
+
+def checked_bom(text: str | None, csv: bool) -> bytes:
+    """What the answer begins with. Raises InvalidField where a mark is asked for and there is no table."""
+    if text not in (None, "true", "false"):
+        raise InvalidField(BOM_NAME, f"{text!r} is neither true nor false")
+    if text == "true" and not csv:
+        raise InvalidField(BOM_NAME, "only a table has it; ask for one with the header Accept: text/csv")
+    return BOM if text == "true" else b""
 
 
 def past_of(request: AnyRequest) -> Past:
@@ -315,8 +342,7 @@ async def as_asked(request: AnyRequest, database: Database) -> AsyncIterator[Dat
 def refuse_unknown(request: AnyRequest, known: frozenset[str]) -> None:
     """Raises InvalidField for a parameter that this path does not take, and for one that is given twice."""
     given = request.query_params
-    if AS_OF in request.route_handler.opt:
-        known |= {AS_OF}
+    known |= {name for name in (AS_OF, BOM_NAME) if name in request.route_handler.opt}
     if len(given) and (wrong := sorted(set(given) - known)):
         raise InvalidField(wrong[0], f"there is no such parameter here; there are {', '.join(sorted(known)) or 'none'}")
     for name in given:
@@ -344,8 +370,8 @@ def preferred(request: AnyRequest, media_type: str) -> bool:
         return False
 
 
-def respond(answer: Answer, media_type: str = JSON) -> Encoded[bytes]:
-    """200, or 304 without a body."""
+def respond(answer: Answer, media_type: str = JSON, bom: bytes = b"") -> Encoded[bytes]:
+    """200, or 304 without a body. `bom` goes before the body."""
     headers = {"Hourbook-Position": str(answer.position), "Cache-Control": "private, no-cache", "Vary": "Accept"}
     if answer.etag is not None:
         headers["ETag"] = answer.etag
@@ -354,13 +380,13 @@ def respond(answer: Answer, media_type: str = JSON) -> Encoded[bytes]:
     if answer.body is None:
         return Encoded(b"", status_code=304, headers=headers, media_type=media_type)
     if isinstance(answer.body, Long):
-        return Streamed(pieces_of(answer.body), headers=headers, media_type=media_type, held=answer.body.size)
-    return Encoded(answer.body, headers=headers, media_type=media_type)
+        return Streamed(pieces_of(answer.body, bom), headers=headers, media_type=media_type, held=answer.body.size)
+    return Encoded(bom + answer.body if bom else answer.body, headers=headers, media_type=media_type)
 
 
-async def pieces_of(long: Long) -> AsyncGenerator[bytes]:
+async def pieces_of(long: Long, bom: bytes) -> AsyncGenerator[bytes]:
     """The text of a long answer, a piece at a time, made beside the event loop."""
-    yield long.head
+    yield bom + long.head
     for window in long.windows:
         yield await asyncio.to_thread(window.made)
     if long.tail:
