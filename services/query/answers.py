@@ -53,7 +53,7 @@ class Question(Hashable, Protocol):
 HOURS_FREE = 10_000
 HOURS_AT_ONCE = 2 * PERIOD_HOURS_MAX
 WIDE_WAITING_MAX = 32
-WIDE_PATIENCE_S = 10.0
+WIDE_PATIENCE_S = 20.0
 
 
 def wide_reads() -> Admission:

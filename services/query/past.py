@@ -18,7 +18,18 @@ import numpy as np
 from litestar.types import Receive
 
 from services.query.admission import Admission
-from services.query.answers import Answer, Question, Reading, etag_of, hours_of, is_any, matches, period_of
+from services.query.answers import (
+    WIDE_PATIENCE_S,
+    WIDE_WAITING_MAX,
+    Answer,
+    Question,
+    Reading,
+    etag_of,
+    hours_of,
+    is_any,
+    matches,
+    period_of,
+)
 from services.query.cache import Version
 from services.query.database import SERVER_SETTINGS, STATEMENT_TIMEOUT_S, Database, keep_session
 from services.query.freshness import NotYetVisible
@@ -84,7 +95,7 @@ class Past:
         self._url, self._database, self._timeout_s = url, database, timeout_s
         self._sessions: asyncpg.Pool[Record]
         # One read of many hours at a time, so that a session is left for the others.
-        self.wide = Admission(1, WAITING_MAX, PATIENCE_S, "reads of many hours of the past")
+        self.wide = Admission(1, WIDE_WAITING_MAX, WIDE_PATIENCE_S, "reads of many hours of the past")
         self.line = Admission(SESSIONS_MAX, WAITING_MAX, PATIENCE_S, "reads of the past")
 
     @contextlib.asynccontextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.answer import Streamed
+from shared.answer import PIECE_BYTES, Encoded, Streamed
 
 
 class Body:
@@ -72,3 +72,43 @@ async def test_an_error_while_it_is_made_breaks_the_answer_off() -> None:
     with pytest.raises(LookupError):
         await Streamed[bytes](pieces(), media_type="text/plain").to_asgi_response()({}, stays, send)
     assert sent[-1] == {"type": "http.response.body", "body": b"1", "more_body": True}
+
+
+async def test_a_reader_who_takes_nothing_of_a_large_body_is_left() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if len(sent) == 3:
+            await asyncio.Event().wait()
+
+    response = Encoded[bytes](bytes(9 * PIECE_BYTES), patience_s=0.01)
+    await asyncio.wait_for(response.to_asgi_response()({}, stays, send), 5)
+    assert [len(message.get("body", b"")) for message in sent] == [0, PIECE_BYTES, PIECE_BYTES]
+    assert dict(sent[0]["headers"])[b"content-length"] == b"%d" % (9 * PIECE_BYTES)
+
+
+async def test_a_large_body_is_whole() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    body = bytes(range(256)) * 1000
+    await Encoded[bytes](body).to_asgi_response()({}, stays, send)
+    assert b"".join(message.get("body", b"") for message in sent) == body
+    assert [message.get("more_body") for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
+
+
+async def test_whoever_counts_what_is_answered_is_told_of_the_end_also_of_a_reader_who_has_gone() -> None:
+    body, ended = Body(), []
+
+    async def gone_at_once() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None:
+        await asyncio.sleep(0)
+
+    response = Streamed[bytes](body.pieces(), media_type="text/plain", on_end=lambda: ended.append(True))
+    await asyncio.wait_for(response.to_asgi_response()({}, gone_at_once, send), 5)
+    assert ended == [True]
