@@ -20,18 +20,20 @@ log = logging.getLogger(__name__)
 
 JSON = "application/json"
 PATIENCE_S = 60.0
-PIECE_BYTES = 64 * 1024  # of a large body; what is shorter is sent at once
+PIECE_BYTES = 384 * 1024  # of a large body; what is shorter is sent at once
 
 
 class Encoded(Response[T]):
     """`body` as it goes out. T is what it decodes to, for the OpenAPI document. Sets no cookies, runs no tasks.
 
-    A body that is longer than a piece goes out piece by piece, as of a `Streamed`.
+    A body that is longer than a piece goes out piece by piece, and a reader who takes nothing for `patience_s` is left.
+    `rest` is what follows `body`, where putting the two together would only copy what others hold too.
     """
 
     def __init__(
         self,
         body: bytes,
+        rest: bytes = b"",
         *,
         status_code: int = 200,
         media_type: str = JSON,
@@ -39,21 +41,23 @@ class Encoded(Response[T]):
         patience_s: float = PATIENCE_S,
     ) -> None:
         self.content: Any = body
+        self._rest, self._length = rest, len(body) + len(rest)
         self.status_code, self._patience_s = status_code, patience_s
         self._fields = fields_of(media_type, headers)
         if status_code != 304:
-            self._fields.append((b"content-length", b"%d" % len(body)))
+            self._fields.append((b"content-length", b"%d" % self._length))
 
     def to_asgi_response(self, *_: Any, **__: Any) -> Any:
         return self._send
 
-    async def _send(self, _: Scope, receive: Receive, send: Send) -> None:
+    async def _send(self, _: Scope, __: Receive, send: Send) -> None:
         start: Any = {"type": "http.response.start", "status": self.status_code, "headers": self._fields}
-        if len(self.content) > PIECE_BYTES:
-            await send_pieces(start, whole(self.content), len(self.content), self._patience_s, receive, send)
+        if self._length > PIECE_BYTES:
+            await send_large(start, self.content, self._rest, self._patience_s, send)
             return
         await send(start)
-        await send({"type": "http.response.body", "body": self.content, "more_body": False})
+        body = self.content + self._rest if self._rest else self.content
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class Streamed(Encoded[T]):
@@ -87,9 +91,17 @@ class Streamed(Encoded[T]):
             self._on_end()
 
 
-async def whole(body: bytes) -> AsyncGenerator[bytes]:
-    for begin in range(0, len(body), PIECE_BYTES):
-        yield body[begin : begin + PIECE_BYTES]
+async def send_large(start: Any, body: bytes, rest: bytes, patience_s: float, send: Send) -> None:
+    """Until all is sent, or its reader takes nothing. Raises TooMuchUnderWay before the first byte."""
+    with UNDER_WAY.sending(max(len(body), len(rest))) as place:
+        await send(start)
+        if len(body) < PIECE_BYTES:
+            first = PIECE_BYTES - len(body)
+            body, begin = body + rest[:first], first
+        else:
+            begin = 0
+        if await _hand_over(body, 0, place, patience_s, send, last=begin >= len(rest)):
+            await _hand_over(rest, begin, place, patience_s, send, last=True)
 
 
 async def send_pieces(
@@ -98,11 +110,11 @@ async def send_pieces(
     """Until all is sent, the reader has gone, or it takes nothing. Raises TooMuchUnderWay before the first byte."""
     async with contextlib.aclosing(pieces):
         with UNDER_WAY.sending(held) as place:
-            sending = place.task = asyncio.create_task(_send_pieces(start, pieces, place, patience_s, send))
+            sending = asyncio.create_task(_send_pieces(start, pieces, place, patience_s, send))
             leaving = asyncio.create_task(gone(receive))
             try:
                 await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
-                if sending.done() and not sending.cancelled():
+                if sending.done():
                     sending.result()
             finally:
                 await end_tasks(sending, leaving)
@@ -113,16 +125,25 @@ async def _send_pieces(
 ) -> None:
     await send(start)
     async for piece in pieces:
-        for begin in range(0, len(piece), PIECE_BYTES):  # so that the transport keeps a slice, not all of it
-            body = piece[begin : begin + PIECE_BYTES]
-            try:
-                with place.handing_over(len(piece)):
-                    async with asyncio.timeout(patience_s):
-                        await send({"type": "http.response.body", "body": body, "more_body": True})
-            except TimeoutError:
-                log.info("a reader took nothing for %.0f s, and is left", patience_s)
-                return
+        if not await _hand_over(piece, 0, place, patience_s, send, last=False):
+            return
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _hand_over(piece: bytes, begin: int, place: Sending, patience_s: float, send: Send, *, last: bool) -> bool:
+    """By slices, so that the transport keeps no more than one of them. False when the reader takes nothing."""
+    for place_in in range(begin, len(piece), PIECE_BYTES):
+        body = piece[place_in : place_in + PIECE_BYTES]
+        message: Any = {
+            "type": "http.response.body", "body": body, "more_body": not last or place_in + PIECE_BYTES < len(piece),
+        }  # fmt: skip
+        try:
+            async with place.handing_over(len(body) if last else len(piece), patience_s):
+                await send(message)
+        except TimeoutError:
+            log.info("a reader took nothing, and is left")
+            return False
+    return True
 
 
 async def gone(receive: Receive) -> None:

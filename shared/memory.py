@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import sys
 
-M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's malloc.h
 LARGE_BYTES = 1024 * 1024
+KEPT_BYTES = 16 * 1024 * 1024  # at the end of a heap, or small buffers would come and go by system calls
 
 
 def give_back_large_buffers() -> None:
@@ -17,3 +18,4 @@ def give_back_large_buffers() -> None:
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)

@@ -7,8 +7,8 @@ nothing for longest; and where all of them take, the one that comes is told to a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from shared.errors import HourbookError
 
@@ -25,20 +25,27 @@ class TooMuchUnderWay(HourbookError):
 
 
 class Sending:
-    """An answer on its way: the bytes that are held for it, and the task that sends it, once there is one."""
+    """An answer on its way, and the bytes that are held for it."""
 
     def __init__(self, room: UnderWay, held: int) -> None:
         self._room, self.held, self.piece = room, held, 0
-        self.task: asyncio.Task[None] | None = None
+        self._limit: asyncio.Timeout | None = None
 
-    @contextmanager
-    def handing_over(self, size: int) -> Iterator[None]:
-        """While the reader is to take a piece of `size`."""
+    @asynccontextmanager
+    async def handing_over(self, size: int, patience_s: float) -> AsyncIterator[None]:
+        """While the reader is to take a piece of `size`. Raises TimeoutError when that lasts for `patience_s`, or room
+        is needed before."""
         self._room.begin_waiting(self, size)
         try:
-            yield
+            async with asyncio.timeout(patience_s) as self._limit:
+                yield
         finally:
+            self._limit = None
             self._room.end_waiting(self)
+
+    def break_off(self) -> None:
+        if self._limit is not None:
+            self._limit.reschedule(asyncio.get_running_loop().time())
 
 
 class UnderWay:
@@ -63,10 +70,10 @@ class UnderWay:
             self.held -= sending.held
 
     def begin_waiting(self, sending: Sending, size: int) -> None:
+        self._make_room(size)
         sending.piece = size
         self.held += size
         self._waiting[sending] = asyncio.get_running_loop().time()
-        self._make_room(0)
 
     def end_waiting(self, sending: Sending) -> None:
         self.held -= sending.piece
@@ -88,8 +95,7 @@ class UnderWay:
         self.end_waiting(sending)
         self.held -= sending.held
         sending.held = 0
-        if sending.task is not None:
-            sending.task.cancel()
+        sending.break_off()
 
 
 UNDER_WAY = UnderWay()

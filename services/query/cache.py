@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from services.query.long import Long, Window, size_of
 
 ENTRY_BYTES = 500  # what an entry costs beside its body
+COPIED_MAX = 64 * 1024  # the rest of a larger one is the same bytes for all who read it
 
 
 class Scope(NamedTuple):
@@ -38,10 +39,10 @@ class Body(NamedTuple):
     windows: tuple[Window, ...] = ()
 
     def at(self, position: int) -> bytes | Long:
-        if self.windows:
-            head = self.head if self.tail is None else b"%b%d" % (self.head, position)
-            return Long(head, self.windows, self.tail or b"")
-        return self.head if self.tail is None else b"%b%d%b" % (self.head, position, self.tail)
+        tail = self.tail or b""
+        if self.windows or len(tail) > COPIED_MAX:
+            return Long(self.head if self.tail is None else b"%b%d" % (self.head, position), self.windows, tail)
+        return self.head if self.tail is None else b"%b%d%b" % (self.head, position, tail)
 
 
 class Bodies:

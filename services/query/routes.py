@@ -379,8 +379,10 @@ def respond(answer: Answer, media_type: str = JSON, bom: bytes = b"") -> Encoded
         headers["Hourbook-Next"] = answer.following
     if answer.body is None:
         return Encoded(b"", status_code=304, headers=headers, media_type=media_type)
-    if isinstance(answer.body, Long):
+    if isinstance(answer.body, Long) and answer.body.windows:
         return Streamed(pieces_of(answer.body, bom), headers=headers, media_type=media_type, held=answer.body.size)
+    if isinstance(answer.body, Long):
+        return Encoded(bom + answer.body.head, answer.body.tail, headers=headers, media_type=media_type)
     return Encoded(bom + answer.body if bom else answer.body, headers=headers, media_type=media_type)
 
 

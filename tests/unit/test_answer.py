@@ -94,10 +94,13 @@ async def test_a_large_body_is_whole() -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    body = bytes(range(256)) * 1000
-    await Encoded[bytes](body).to_asgi_response()({}, stays, send)
-    assert b"".join(message.get("body", b"") for message in sent) == body
-    assert [message.get("more_body") for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
+    body = bytes(range(256)) * (9 * PIECE_BYTES // 256)
+    for cut in (0, 1, PIECE_BYTES, PIECE_BYTES + 1, len(body) - 1, len(body)):
+        sent.clear()
+        await Encoded[bytes](body[:cut], body[cut:]).to_asgi_response()({}, stays, send)
+        assert b"".join(message.get("body", b"") for message in sent) == body
+        assert [message.get("more_body") for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
+        assert all(len(message.get("body", b"")) <= PIECE_BYTES for message in sent)
 
 
 async def test_whoever_counts_what_is_answered_is_told_of_the_end_also_of_a_reader_who_has_gone() -> None:

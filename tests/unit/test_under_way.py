@@ -18,15 +18,14 @@ class Reader:
 
     async def _read(self, room: UnderWay, held: int) -> None:
         with room.sending(held) as sending:
-            sending.task = asyncio.current_task()
             await self._take(sending)
 
     async def _take(self, sending: Sending) -> None:
         if self._stalled:
-            with sending.handing_over(10):
+            async with sending.handing_over(10, 60):
                 await self.done.wait()
         while not self.done.is_set():
-            with sending.handing_over(10):
+            async with sending.handing_over(10, 60):
                 await asyncio.sleep(0)
 
 
@@ -47,7 +46,8 @@ async def test_the_one_who_has_taken_nothing_for_longest_makes_room(readers: lis
     await asyncio.sleep(0)
     with room.sending(300):
         await asyncio.sleep(0.01)
-        assert [reader.task.cancelled() for reader in readers] == [False, True, False]
+        assert [reader.task.done() for reader in readers] == [False, True, False]
+        assert isinstance(readers[1].task.exception(), TimeoutError)
         assert room.held <= 1000
 
 
