@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
@@ -166,3 +166,12 @@ async def visible(positions: Positions, min_position: int, read: Callable[[], Aw
         positions.seen = answer.position  # another generation went live, and is behind the one before
         if asyncio.get_running_loop().time() > deadline:
             raise positions.not_yet(min_position)
+
+
+async def pieces_of(long: Long, bom: bytes) -> AsyncGenerator[bytes]:
+    """The text of a long answer, a piece at a time, made beside the event loop."""
+    yield bom + long.head
+    for window in long.windows:
+        yield await asyncio.to_thread(window.made)
+    if long.tail:
+        yield long.tail

@@ -18,6 +18,7 @@ from services.query.params import (
     checked_cluster,
     checked_project,
     checked_text,
+    parse_bom,
     parse_event_types,
     parse_moment,
     parse_position,
@@ -28,7 +29,6 @@ from services.query.routes import (
     AnyRequest,
     AsOfText,
     BomText,
-    checked_bom,
     past_of,
     preferred,
     refuse_unknown,
@@ -252,7 +252,7 @@ async def batches(database: Database, sought: Sought, form: Form, history: Histo
 def form_of(request: AnyRequest, bom: str | None) -> Form | None:
     """The form that the reader would rather have than JSON, if any. Raises InvalidField for `bom` without a table."""
     form = next((form for form in FORMS if preferred(request, form.media_type)), None)
-    mark = checked_bom(bom, form is not None and form.media_type == CSV)
+    mark = parse_bom(bom, form is not None and form.media_type == CSV)
     return form and form._replace(head=mark + form.head)
 
 

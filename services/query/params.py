@@ -14,6 +14,7 @@ import msgspec
 
 from services.query.cache import Scope
 from services.query.rollup import VALUES
+from services.query.tables import BOM
 from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField, UnknownId
 from shared.events import EVENT_TYPES
@@ -154,6 +155,15 @@ def parse_shape(text: str | None) -> bool:
     if text not in (None, "blocks", "columns"):
         raise InvalidField("shape", f"{text!r} is neither blocks nor columns")
     return text == "columns"
+
+
+def parse_bom(text: str | None, csv: bool) -> bytes:
+    """What the answer begins with. Raises InvalidField where a mark is asked for and there is no table."""
+    if text not in (None, "true", "false"):
+        raise InvalidField("bom", f"{text!r} is neither true nor false")
+    if text == "true" and not csv:
+        raise InvalidField("bom", "only a table has it; ask for one with the header Accept: text/csv")
+    return BOM if text == "true" else b""
 
 
 def parse_cursor(text: str | None) -> Cursor:

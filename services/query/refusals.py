@@ -12,14 +12,13 @@ from litestar.params import FromQuery, QueryParameter
 
 from services.query.database import Database
 from services.query.history import check_after
-from services.query.params import checked_text, parse_moment
+from services.query.params import checked_text, parse_bom, parse_moment
 from services.query.routes import (
     CSV,
     POSITION_MAX,
     AnyRequest,
     AsOfText,
     BomText,
-    checked_bom,
     past_of,
     preferred,
     refuse_unknown,
@@ -63,7 +62,7 @@ class Refusals(Controller):
             frozenset({"project", "actor", "code", "since", "until", "as_of", "bom", "order", "after", "limit"}),
         )
         csv = preferred(request, CSV)
-        mark = checked_bom(bom, csv)
+        mark = parse_bom(bom, csv)
         newest = order == "newest"
         then = None if as_of is None else (await past_of(request).moment(as_of)).now
         if after is None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
@@ -15,7 +14,7 @@ from litestar.datastructures.headers import Accept
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from services.query.answers import Answer, Answers, Question, Reading, visible
+from services.query.answers import Answer, Answers, Question, Reading, pieces_of, visible
 from services.query.database import Database
 from services.query.freshness import Positions
 from services.query.long import Long
@@ -23,6 +22,7 @@ from services.query.params import (
     Selection,
     checked_cluster,
     checked_project,
+    parse_bom,
     parse_cursor,
     parse_dimensions,
     parse_grain_or_day,
@@ -33,7 +33,6 @@ from services.query.params import (
     required,
 )
 from services.query.past import AsOf, Past
-from services.query.tables import BOM
 from services.query.views.calendar import read_calendar
 from services.query.views.pools import cluster_period, read_pools, read_projects
 from shared.answer import JSON, Encoded, Streamed
@@ -291,21 +290,12 @@ async def answered(
 ) -> Encoded[bytes]:
     """The answer to a question, in the form that it asks for."""
     etags = request.headers.get("If-None-Match")
-    bom = checked_bom(request.query_params.get(BOM_NAME) if len(request.query_params) else None, question.csv)
+    bom = parse_bom(request.query_params.get(BOM_NAME) if len(request.query_params) else None, question.csv)
     if (as_of := await asked_as_of(request)) is not None:
         answer = await past_of(request).answer(question, read, as_of, etags, request.receive)
     else:
         answer = await answers.answer(question, read, etags, min_position)
     return respond(answer, CSV if question.csv else JSON, bom)
-
-
-def checked_bom(text: str | None, csv: bool) -> bytes:
-    """What the answer begins with. Raises InvalidField where a mark is asked for and there is no table."""
-    if text not in (None, "true", "false"):
-        raise InvalidField(BOM_NAME, f"{text!r} is neither true nor false")
-    if text == "true" and not csv:
-        raise InvalidField(BOM_NAME, "only a table has it; ask for one with the header Accept: text/csv")
-    return BOM if text == "true" else b""
 
 
 def past_of(request: AnyRequest) -> Past:
@@ -384,12 +374,3 @@ def respond(answer: Answer, media_type: str = JSON, bom: bytes = b"") -> Encoded
     if isinstance(answer.body, Long):
         return Encoded(bom + answer.body.head, answer.body.tail, headers=headers, media_type=media_type)
     return Encoded(bom + answer.body if bom else answer.body, headers=headers, media_type=media_type)
-
-
-async def pieces_of(long: Long, bom: bytes) -> AsyncGenerator[bytes]:
-    """The text of a long answer, a piece at a time, made beside the event loop."""
-    yield bom + long.head
-    for window in long.windows:
-        yield await asyncio.to_thread(window.made)
-    if long.tail:
-        yield long.tail

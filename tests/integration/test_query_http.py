@@ -251,6 +251,23 @@ async def test_csv_is_a_table_of_the_same_figures(client: Client) -> None:
         assert answer.headers["content-type"] == "application/json"
 
 
+@pytest.mark.usefixtures("example")
+async def test_a_mark_of_utf_8_is_before_a_table_on_request_and_refused_where_there_is_none(client: Client) -> None:
+    table, query = {"Accept": "text/csv"}, {"project": "gaia", **EXAMPLE}
+    for path in ("/available/select", "/bookings/select", "/templates", "/events", "/refusals", "/novaquota/available"):
+        given = query if "select" in path or "quota" in path else {"project": "gaia"} if path == "/templates" else {}
+        plain = await client.get(path, params=given, headers=table)
+        marked = await client.get(path, params={**given, "bom": "true"}, headers=table)
+        assert (plain.status_code, marked.status_code) == (200, 200), path
+        assert marked.content == b"\xef\xbb\xbf" + plain.content
+        without = await client.get(path, params={**given, "bom": "false"}, headers=table)
+        assert without.content == plain.content
+        for headers, mark in (({}, "true"), (table, "yes")):
+            refused = await client.get(path, params={**given, "bom": mark}, headers=headers)
+            assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "bom"), path
+    assert (await client.get("/pools", params={"bom": "true"}, headers=table)).json()["errors"][0]["field"] == "bom"
+
+
 async def test_a_long_answer_is_whole(client: Client, database: Database) -> None:
     await add_hours(database, GAIA, "2030-12-31T23", [6])
     answer = await select(client, range="2030-01-01,2030-12-31", grain="hour")
@@ -638,6 +655,6 @@ async def test_the_interface_is_described(client: Client) -> None:
     parameters = {one["name"] for one in schema["paths"]["/available/select"]["get"]["parameters"]}
     assert parameters == {
         "project", "clusterid", "range", "grain", "tz", "dimensions", "values", "shape", "min_position", "template",
-        "as_of",
+        "as_of", "bom",
     }  # fmt: skip
     assert "step_hours" in json.dumps(schema)
