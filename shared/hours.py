@@ -26,6 +26,7 @@ PERIOD_HOURS_MAX = 3653 * 24  # ten years
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|z|[+-]\d{2}:?\d{2})?", re.ASCII)
+OFFSET_ZONE = re.compile(r"(Etc/)?GMT\+\d{1,2}", re.ASCII)
 HOURS_GRAIN = re.compile(r"([1-9]\d{0,5})h", re.ASCII)
 GRAINS = {
     "hour": "hour", "hourly": "hour", "day": "day", "daily": "day",
@@ -71,7 +72,8 @@ def parse_zone(name: str, field: str = "tz") -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidField(field, f"{name!r} is not an IANA time zone; give one like Europe/London or UTC") from None
+        said = f"{name!r} is not an IANA time zone; give one like Europe/London or UTC"
+        raise InvalidField(field, said + lost_plus(name, OFFSET_ZONE)) from None
 
 
 def parse_instant(text: str, field: str, zone: ZoneInfo, *, is_end: bool = False) -> int:
@@ -86,7 +88,8 @@ def parse_instant(text: str, field: str, zone: ZoneInfo, *, is_end: bool = False
         if rest:
             raise InvalidField(field, f"{text!r} is not on a whole UTC hour; bookings start and end on whole hours")
     else:
-        raise InvalidField(field, f"{text!r} is not a date (2020-06-08) or an instant (2020-06-08T09:00Z)")
+        said = f"{text!r} is not a date (2020-06-08) or an instant (2020-06-08T09:00Z)"
+        raise InvalidField(field, said + lost_plus(text))
     if not EARLIEST <= hour <= LATEST:
         raise InvalidField(field, f"{text!r} lies outside 2000-01-01 .. 2100-01-01")
     return hour
@@ -95,6 +98,13 @@ def parse_instant(text: str, field: str, zone: ZoneInfo, *, is_end: bool = False
 def bare_date(text: str, field: str) -> date | None:
     """The day that `text` names; None for an instant. Raises InvalidField for a day that is not in the calendar."""
     return _read_date(text, field) if DATE.fullmatch(text) else None
+
+
+def lost_plus(text: str, wanted: re.Pattern[str] = INSTANT) -> str:
+    """What to say of a text that would be right with a + for its last blank: so a + comes out of a URL unencoded."""
+    if not wanted.fullmatch("+".join(text.rsplit(" ", 1))):
+        return ""
+    return "; an unencoded + in a URL is a blank: write %2B for it, or, at the end of an instant, Z"
 
 
 def parse_period(start: str, end: str, zone: ZoneInfo, *, fields: tuple[str, str] = ("startdate", "enddate")) -> Period:

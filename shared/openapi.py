@@ -11,19 +11,26 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import Request, Response, Router, get
+from litestar.datastructures import ResponseHeader
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, YamlRenderPlugin
 from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
 
+from shared.document import MEDIA_TYPE, POLICY, page_headers
 from shared.errors import HourbookError
-from shared.problems import MEDIA_TYPE, Problem
+from shared.problems import Problem
 
 PAGE = Path(__file__).parent / "openapi_page"
 TYPES = {"swagger-ui.js": "text/javascript", "show.js": "text/javascript", "swagger-ui.css": "text/css"}
 KEPT = {"Cache-Control": "public, max-age=3600"}
+
+# Its icons are images in its own styles.
+PAGE_HEADERS = [
+    ResponseHeader(name=name, value=value) for name, value in page_headers(f"{POLICY}; img-src 'self' data:").items()
+]
 
 READ = (400, 404, 503)
 WRITTEN = (400, 404, 409, 413, 503)
@@ -103,6 +110,7 @@ def openapi_config(description: str) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Hourbook", version="0.1.0", description=description, use_handler_docstrings=True,
         render_plugins=[Reference(), JsonRenderPlugin(), YamlRenderPlugin()],
+        openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, response_headers=PAGE_HEADERS),
     )  # fmt: skip
 
 

@@ -11,11 +11,13 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.utils.scope.state import ScopeState
 
+from shared.document import MEDIA_TYPE, document
 from shared.errors import HourbookError
+from shared.methods import allowing
 
 log = logging.getLogger(__name__)
 
-MEDIA_TYPE = "application/problem+json"
+LEFT = "client disconnected prematurely"  # the framework's words
 
 
 class BadField(msgspec.Struct, frozen=True):
@@ -39,18 +41,13 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 def problem(status: int, code: str, title: str, detail: str, facts: dict[str, Any] | None = None) -> Response[bytes]:
     """A response whose body has `type`, `title`, `status`, `detail`, `code` and the facts of the error."""
     headers = {"Retry-After": "1"} if status == 503 else None
-    content = _body(status, code, title, detail, facts or {})
+    content = document(status, code, title, detail, facts)
     return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def problem_body(error: HourbookError) -> bytes:
     """The problem document of an error, as it is where the error is not the answer itself."""
-    return _body(error.status, error.code, error.title, error.detail, error.facts)
-
-
-def _body(status: int, code: str, title: str, detail: str, facts: dict[str, Any]) -> bytes:
-    body = {"type": f"urn:hourbook:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
-    return msgspec.json.encode(body | facts)
+    return document(error.status, error.code, error.title, error.detail, error.facts)
 
 
 def hourbook_error(_: Request[Any, Any, Any], error: HourbookError) -> Response[bytes]:
@@ -106,7 +103,14 @@ def _bad_fields(fields: tuple[msgspec.structs.FieldInfo, ...], given: dict[str, 
 
 def http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """What the framework refuses by itself: no such path, a body too large, a method that is not there."""
-    return problem(error.status_code, f"http_{error.status_code}", type(error).__name__, error.detail)
+    if error.detail == LEFT:  # nobody reads this; it is counted, and is no mistake of ours
+        return problem(400, "body_missing", "The body did not come", "the client left before its body was whole")
+    allow = allowing((error.headers or {}).get("allow", "").split(","))
+    detail = f"this path answers {allow}" if allow else error.detail
+    refusal = problem(error.status_code, f"http_{error.status_code}", type(error).__name__, detail)
+    if allow:
+        refusal.headers["Allow"] = allow
+    return refusal
 
 
 def too_deep(_: Request[Any, Any, Any], error: RecursionError) -> Response[bytes]:

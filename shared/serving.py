@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -11,6 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+
+from shared.document import EVERY_ANSWER
+from shared.methods import Methods
+from shared.patience import Bounds, room, watch
+from shared.protocol import bounded, keep_quiet
+from shared.stopping import end_tasks
 
 UNREAD_TIMEOUT_S = 90  # after so long without the peer taking anything, the kernel drops what waits for it
 
@@ -24,26 +31,49 @@ def serve(app: Any, host: str, port: int, on_stop: Callable[[], None] = lambda: 
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    config = uvicorn.Config(app, host=host, port=port, access_log=False, proxy_headers=False, server_header=False)
+    keep_quiet()
+    bounds = Bounds(connections=room())
+    config = configured(app, bounds, host=host, port=port)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=config.backlog)
     except OSError as error:
         why = os.strerror(error.errno or 0)
         sys.exit(f"hourbook: port {port} of {host} cannot be used ({why}): choose another with HOURBOOK_…_PORT")
-    if sys.platform == "linux":  # a connection inherits it
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_S * 1000)
+    leave_who_reads_nothing(listening)
     with contextlib.suppress(KeyboardInterrupt):
-        Server(config, on_stop).run([listening])
+        Server(config, bounds, on_stop).run([listening])
+
+
+def configured(app: Any, bounds: Bounds, **settings: Any) -> uvicorn.Config:
+    """How every service speaks HTTP."""
+    return uvicorn.Config(
+        Methods(app), http=bounded(bounds), ws="none", interface="asgi3", access_log=False, proxy_headers=False,
+        server_header=False, headers=list(EVERY_ANSWER.items()), **settings,
+    )  # fmt: skip
+
+
+def leave_who_reads_nothing(listening: socket.socket) -> None:
+    """Every connection inherits it."""
+    if sys.platform == "linux":
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_S * 1000)
 
 
 class Server(uvicorn.Server):
-    """Calls `on_stop` before it waits for the answers that are under way."""
+    """Watches who owes a request. Calls `on_stop` before it waits for the answers that are under way."""
 
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, bounds: Bounds, on_stop: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
-        self._on_stop = on_stop
+        self._bounds, self._on_stop = bounds, on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._watching = asyncio.create_task(watch(self._connections, self._bounds))
+
+    def _connections(self) -> Any:
+        return self.server_state.connections
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stop()
         await super().shutdown(sockets)
+        await end_tasks(self._watching)

@@ -7,27 +7,25 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import uvicorn
-
 from shared.embedded import free_port
+from shared.patience import Bounds
+from shared.serving import Server, configured
 
 BOUND_S = 20
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:  # they stay pytest's
         yield
 
 
 @contextlib.asynccontextmanager
-async def listening(app: Any) -> AsyncIterator[str]:
+async def listening(app: Any, bounds: Bounds = Bounds()) -> AsyncIterator[str]:  # noqa: B008  (it is frozen)
     """The address; what is being answered at the end of the block is broken off."""
     port = free_port()
-    config = uvicorn.Config(
-        app, port=port, log_level="critical", timeout_graceful_shutdown=1, loop="none", access_log=False
-    )
-    server = _Server(config)
+    config = configured(app, bounds, port=port, log_level="critical", timeout_graceful_shutdown=1, loop="none")
+    server = _Server(config, bounds)
     serving = asyncio.create_task(server.serve())
     async with asyncio.timeout(BOUND_S):
         while not server.started:

@@ -17,6 +17,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from shared.answer import Encoded
+from shared.document import page_headers
 
 WEB = Path(__file__).parent / "web"
 # Nothing is painted before the styles are there, so they are one file, in this order.
@@ -26,14 +27,7 @@ TYPES = {
     ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2", ".html": "text/html",
 }  # fmt: skip
 COMPRESSED_ALREADY = frozenset({".woff2"})
-# The page runs its own files and speaks to its own address; nothing inline, nothing from elsewhere.
-POLICY = "; ".join((
-    "default-src 'self'", "base-uri 'none'", "object-src 'none'", "form-action 'none'", "frame-ancestors 'none'",
-))  # fmt: skip
-HEADERS = {
-    "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
-    "Vary": "Accept-Encoding",
-}  # fmt: skip
+HEADERS = {**page_headers(), "Vary": "Accept-Encoding"}
 
 
 class Asset(NamedTuple):

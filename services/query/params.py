@@ -18,7 +18,7 @@ from services.query.tables import BOM
 from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField, UnknownId
 from shared.events import EVENT_TYPES
-from shared.hours import EARLIEST, INSTANT, LATEST, Period, block_starts, parse_grain, parse_zone
+from shared.hours import EARLIEST, INSTANT, LATEST, Period, block_starts, lost_plus, parse_grain, parse_zone
 
 BLOCKS_MAX = 100_000
 TEXT_MAX = 200
@@ -200,7 +200,8 @@ def parse_moment(text: str, field: str) -> datetime:
     """An instant of any fraction of a second, with its offset. Raises InvalidField."""
     match = INSTANT.fullmatch(text)
     if match is None or match.group(3) is None:
-        raise InvalidField(field, f"{text!r} is not an instant with an offset, as 2020-06-08T09:00:00Z")
+        said = f"{text!r} is not an instant with an offset, as 2020-06-08T09:00:00Z"
+        raise InvalidField(field, said + lost_plus(text))
     try:
         moment = datetime.fromisoformat(text.upper())
     except ValueError as error:

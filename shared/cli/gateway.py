@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import sys
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import NamedTuple
 
-import msgspec
 from aiohttp import (
     ClientConnectorError,
     ClientError,
@@ -32,11 +31,15 @@ from aiohttp import (
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from shared.aiohttp_server import OURS, BodyLate, answer, receive, refused, serving
+from shared.cli.allowed import READS, allowed_at, named
+from shared.document import MEDIA_TYPE, Refusal, document, malformed
+from shared.patience import Bounds, room
+
 log = logging.getLogger(__name__)
 
 COMMAND, PROJECTOR, QUERY = "command", "projector", "query"
 OWN = ("/schema", "/health", "/metrics")
-READS = frozenset({"GET", "HEAD"})
 CONNECT_TIMEOUT_S = 5.0
 # The services close a connection that was idle for 5 s: one that is about to be closed must not be used again.
 IDLE_TIMEOUT_S = 2.0
@@ -81,71 +84,107 @@ class Gateway:
     """`port_of` answers a service's port on the loopback interface; None while it is not there. A reader that takes
     nothing of its answer for `unread_timeout_s` is left."""
 
-    def __init__(self, port_of: PortOf, *, unread_timeout_s: float = UNREAD_TIMEOUT_S) -> None:
-        self._port_of, self._unread_timeout_s = port_of, unread_timeout_s
-        self._runner: web.AppRunner | None = None
+    def __init__(
+        self, port_of: PortOf, bounds: Bounds | None = None, *, unread_timeout_s: float = UNREAD_TIMEOUT_S
+    ) -> None:
+        self._port_of, self._bounds = port_of, bounds or Bounds(connections=room(files_each=2))
+        self._unread_timeout_s = unread_timeout_s
+        self._running = AsyncExitStack()
         self._sessions: dict[str, ClientSession] = {}
         self._endless: set[asyncio.Transport] = set()
 
     async def start(self, listening: socket.socket) -> None:
         self._sessions = {COMMAND: client(send_once), PROJECTOR: client(), QUERY: client()}
-        application = web.Application(handler_args={"access_log": None})
-        application.router.add_route("*", "/{path:(?s:.*)}", self.handle)
-        self._runner = web.AppRunner(
-            application, access_log=None, handler_cancellation=True, shutdown_timeout=STOP_TIMEOUT_S
-        )
-        await self._runner.setup()
-        if (
-            sys.platform == "linux"
-        ):  # what is left of an answer when all of it was handed over; a connection inherits it
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LEFT_TIMEOUT_S * 1000)
-        await web.SockSite(self._runner, listening, backlog=1024).start()
+        runner = await self._running.enter_async_context(serving(self.handle, self._bounds, STOP_TIMEOUT_S))
+        await web.SockSite(runner, listening, backlog=1024).start()
 
     async def stop(self) -> None:
         """Lets what is being answered end, within a bound; what would go on for ever is broken off."""
         for transport in self._endless:
             transport.abort()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._running.aclose()
         for session in self._sessions.values():
             await session.close()
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path
         if not path.startswith("/"):
-            return problem(400, "invalid_path", "The path of the request is not valid", "a path begins with a slash")
+            return refused(Refusal(400, "invalid_path", "The path is not valid", "a path begins with a slash"))
+        if request.method == "OPTIONS":
+            return await self._options(path)
         target = route(request.method, path)
         port = self._port_of(target.service)
         if port is None:
             return unavailable(target.service)
-        url = URL(f"http://127.0.0.1:{port}{target.path}", encoded=True)
+        await receive(request)
         try:
-            answer = await self._sessions[target.service].request(
-                request.method, url, headers=forwarded(request), data=request.content if request.body_exists else None,
+            answered = await self._sessions[target.service].request(
+                request.method, self._url(port, target), headers=forwarded(request),
+                data=request.content if request.body_exists else None,
                 skip_auto_headers=ADDED_BY_CLIENT, allow_redirects=False,
             )  # fmt: skip
         except (ClientConnectorError, ConnectionTimeoutError):
             return unavailable(target.service)
         except (ClientError, ConnectionError, TimeoutError) as lost:
-            return answer_lost(target.service, lost)
-        async with answer:
-            if answer.content_type != SERVER_SENT or request.transport is None:
-                return await relay(request, answer, self._unread_timeout_s)
-            transport: asyncio.Transport = request.transport
-            self._endless.add(transport)
-            try:
-                return await relay(request, answer, self._unread_timeout_s)
-            finally:
-                self._endless.discard(transport)
+            return body_lost(request, self._bounds) or answer_lost(target.service, lost)
+        async with answered:
+            return await self._pass_on(request, answered)
+
+    async def _pass_on(self, request: web.BaseRequest, answered: ClientResponse) -> web.StreamResponse:
+        if answered.status in (404, 405) and (refusal := await self._not_allowed(request)) is not None:
+            return refusal
+        if answered.content_type != SERVER_SENT or request.transport is None:
+            return await relay(request, answered, self._unread_timeout_s)
+        transport: asyncio.Transport = request.transport
+        self._endless.add(transport)
+        try:
+            return await relay(request, answered, self._unread_timeout_s)
+        finally:
+            self._endless.discard(transport)
+
+    async def _not_allowed(self, request: web.BaseRequest) -> web.Response | None:
+        """405 for a method that the path does not take, whichever service takes the others; None for what a service
+        said by itself."""
+        allowed = await self._allowed(request.raw_path)
+        if not allowed or request.method in allowed:
+            return None
+        allow = ", ".join(sorted(allowed))
+        return problem(405, "http_405", "The path does not take this method", f"this path answers {allow}", Allow=allow)
+
+    async def _options(self, path: str) -> web.Response:
+        allowed = await self._allowed(path)
+        if allowed is None:
+            return unavailable("command or the query")
+        if not allowed:
+            return problem(404, "http_404", "There is no such path", "nothing is here")
+        return answer(b"", status=204, headers={"Allow": ", ".join(sorted(allowed))})
+
+    async def _allowed(self, path: str) -> frozenset[str] | None:
+        return await allowed_at(lambda method: self._methods(route(method, path)))
+
+    async def _methods(self, target: Target) -> frozenset[str] | None:
+        """What a service takes at a path; None while nobody can say."""
+        if (port := self._port_of(target.service)) is None:
+            return None
+        try:
+            async with self._sessions[target.service].options(self._url(port, target)) as answered:
+                return named(answered.headers.get("Allow", ""))
+        except (ClientError, ConnectionError, TimeoutError):
+            return None
+
+    def _url(self, port: int, target: Target) -> URL:
+        return URL(f"http://127.0.0.1:{port}{target.path}", encoded=True)
 
 
-async def relay(request: web.Request, answer: ClientResponse, unread_timeout_s: float) -> web.StreamResponse:
+async def relay(request: web.BaseRequest, answered: ClientResponse, unread_timeout_s: float) -> web.StreamResponse:
     """Passes an answer on as it comes. One that breaks off is broken off here too, never ended as if it were whole; so
     is one of which the reader takes nothing for `unread_timeout_s`."""
-    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=end_to_end(answer.headers))
+    headers = end_to_end(answered.headers)
+    headers.update(OURS)
+    response = web.StreamResponse(status=answered.status, reason=answered.reason, headers=headers)
     await response.prepare(request)
     try:
-        async for piece in answer.content.iter_any():
+        async for piece in answered.content.iter_any():
             async with asyncio.timeout(unread_timeout_s):
                 await response.write(piece)
         async with asyncio.timeout(unread_timeout_s):
@@ -174,7 +213,7 @@ def client(*middlewares: Callable[[ClientRequest, ClientHandlerType], object]) -
     )  # fmt: skip
 
 
-def forwarded(request: web.Request) -> CIMultiDict[str]:
+def forwarded(request: web.BaseRequest) -> CIMultiDict[str]:
     headers = end_to_end(request.headers)
     if request.remote:
         headers.add("X-Forwarded-For", request.remote)
@@ -206,10 +245,20 @@ def answer_lost(service: str, lost: BaseException) -> web.Response:
     return problem(502, "outcome_unknown", "The outcome of the command is not known", detail)
 
 
-def problem(status: int, code: str, title: str, detail: str) -> web.Response:
-    """A problem document (RFC 9457), as the services answer them."""
-    body = {"type": f"urn:hourbook:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
-    headers = {"Retry-After": "1"} if status in (502, 503) else None
-    return web.Response(
-        body=msgspec.json.encode(body), status=status, content_type="application/problem+json", headers=headers
+def body_lost(request: web.BaseRequest, bounds: Bounds) -> web.Response | None:
+    """Where it was the client's own body that did not come, or was none. Then nothing was done: no service has it."""
+    failure = request.content.exception()
+    if failure is None:
+        return None
+    late = isinstance(failure, BodyLate)
+    return refused(
+        bounds.late("body") if late else malformed("its body is not as RFC 9112 has it, and nothing was done")
     )
+
+
+def problem(status: int, code: str, title: str, detail: str, **headers: str) -> web.Response:
+    """A problem document (RFC 9457), as the services answer them."""
+    if status in (502, 503):
+        headers["Retry-After"] = "1"
+    body = document(status, code, title, detail)
+    return answer(body, status=status, content_type=MEDIA_TYPE, headers=headers)

@@ -144,3 +144,10 @@ def test_the_interface_is_shown_by_the_same_address(visitor: Visitor) -> None:
         page.get_by_role("link", name="the command service").click()
     expect(popup.value.locator("[data-path='/bookings/create']")).to_be_visible()
     assert [url for url in asked if not url.startswith((visitor.url, "data:"))] == []
+
+
+@pytest.mark.parametrize("path", ["/schema", "/schema/command"])
+def test_the_interface_is_shown_with_nothing_that_its_policy_forbids(visitor: Visitor, path: str) -> None:
+    visitor.page.goto(visitor.url + path)
+    visitor.page.locator(".opblock-summary").first.click()
+    visitor.page.get_by_role("button", name="Try it out").first.wait_for()

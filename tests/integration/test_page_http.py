@@ -52,7 +52,16 @@ async def test_the_page_runs_its_own_files_only(client: Client) -> None:
     assert "default-src 'self'" in policy
     assert "unsafe" not in policy
     assert re.search(r"<script(?![^>]*src=)|<style|style=| on[a-z]+=", answer.text) is None
-    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-frame-options"] == "DENY"
+
+
+async def test_the_page_of_the_interface_runs_its_own_files_only(client: Client) -> None:
+    answer = await client.get("/schema")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
 
 
 async def test_what_one_has_is_not_sent_again(client: Client) -> None:

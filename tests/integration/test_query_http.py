@@ -605,6 +605,25 @@ async def test_a_bad_parameter_is_named(client: Client, path: str, field: str) -
 
 
 @pytest.mark.parametrize(
+    "path",
+    [
+        "/available/select?project=gaia&range=2030-01-01T00:00:00+00:00,2030-01-02T00:00:00Z",
+        "/available/select?project=gaia&range=2030-01-01T00:00:00Z,2030-01-02T00:00:00+0100",
+        "/available/select?project=gaia&range=2030-01-01,2030-01-02&as_of=2026-01-01T00:00:00+00:00",
+        "/available/select?project=gaia&range=2030-01-01,2030-01-02&tz=Etc/GMT+5",
+        "/events?since=2026-01-01T00:00:00+00:00",
+        "/events?until=2026-01-01T00:00:00.5+01:00",
+        "/refusals?since=2026-01-01T00:00:00+00:00",
+    ],
+)
+async def test_a_plus_that_is_not_encoded_is_told_how_to_be(client: Client, path: str) -> None:
+    refused = await client.get(path)
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_field"), refused.text
+    assert "%2B" in refused.json()["detail"]
+    assert (await client.get(path.replace("+", "%2B"))).json().get("code") != "invalid_field"
+
+
+@pytest.mark.parametrize(
     ("path", "field"),
     [
         ("/available/select?project=none&range=2030-01-01,2030-01-02", "project"),

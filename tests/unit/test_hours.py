@@ -42,6 +42,8 @@ def test_an_offset_is_honoured() -> None:
         ("2020-02-30", "not in the calendar"),
         ("2020-06-08T24:00Z", "not in the calendar"),
         ("2020-W23", "not a date"),
+        ("2020-06-08T09:00 01:00", "write %2B"),
+        ("2020-06-08T09:00:00 0100", "write %2B"),
         ("1999-12-30", "outside"),
         ("2101-01-01", "outside"),
         ("9999-12-31", "outside"),
@@ -52,6 +54,15 @@ def test_a_bad_instant_is_refused_with_its_field(text: str, says: str) -> None:
     with pytest.raises(InvalidField, match=says) as refusal:
         parse_instant(text, "startdate", UTC_ZONE, is_end=True)
     assert refusal.value.field == "startdate"
+
+
+def test_a_blank_is_taken_for_a_lost_plus_only_where_a_plus_would_be_right() -> None:
+    for text in ("2020-06-08 09:00", "2020-06-08T09:00 ", "2020-06-08T09:00 1:00", "in 2020"):
+        with pytest.raises(InvalidField) as refusal:
+            parse_instant(text, "startdate", UTC_ZONE)
+        assert "%2B" not in str(refusal.value)
+    with pytest.raises(InvalidField, match="write %2B"):
+        parse_zone("Etc/GMT 5")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,244 @@
+"""The one address before clients that owe it something, that speak no HTTP, that ask for what a path does not take."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+from litestar import Litestar, Request, delete, get, post
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+
+from shared.answer import Encoded
+from shared.cli.gateway import Gateway
+from shared.patience import Bounds
+from shared.problems import EXCEPTION_HANDLERS
+from tests.listening import listening
+from tests.raw import MALFORMED, asked, wire
+
+SOON = Bounds(head_s=0.2, body_s=0.3, connections=20)
+CLOSE = b"Host: a\r\nConnection: close\r\n\r\n"
+GET = b"GET /things/1 HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@get("/things/{thing:str}", sync_to_thread=False)
+def read(thing: FromPath[str]) -> Encoded[bytes]:
+    if thing == "none":
+        raise NotFoundException("there is no such thing")
+    return Encoded(b"[1,2]")
+
+
+@delete("/things/{thing:str}", status_code=200, sync_to_thread=False)
+def remove(thing: FromPath[str]) -> Encoded[bytes]:
+    return Encoded(thing.encode())
+
+
+@post("/things/create", status_code=201)
+async def create(request: Request[Any, Any, Any]) -> Encoded[bytes]:
+    return Encoded(b"%d" % len(await request.body()), status_code=201)
+
+
+@get("/lists", sync_to_thread=False)
+def lists() -> Encoded[bytes]:
+    return Encoded(b"[]")
+
+
+def service(*handlers: Any) -> Litestar:
+    return Litestar(
+        handlers, exception_handlers=EXCEPTION_HANDLERS, request_max_body_size=1000, logging_config=None,
+        openapi_config=None,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def one_address(bounds: Bounds = SOON) -> AsyncIterator[str]:
+    """In front of two services, each of which knows its own half of the paths."""
+    async with listening(service(read, lists)) as query, listening(service(remove, create)) as command:
+        ports = {"query": int(query.rpartition(":")[2]), "command": int(command.rpartition(":")[2])}
+        with socket.create_server(("127.0.0.1", 0)) as socket_:
+            gateway = Gateway(ports.get, bounds)
+            await gateway.start(socket_)
+            try:
+                yield f"http://127.0.0.1:{socket_.getsockname()[1]}"
+            finally:
+                await gateway.stop()
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async with one_address() as address:
+        yield address
+
+
+@pytest.mark.parametrize("begun", [b"GET", b"GET /things/1 HTTP/1.1\r\nHost: a\r\n"])
+async def test_a_head_that_never_comes_is_a_408_and_the_end(url: str, begun: bytes) -> None:
+    for first in (b"", GET):
+        async with await wire(url) as connection:
+            if first:
+                await connection.send(first)
+                assert (await connection.answer()).body == b"[1,2]"
+            await connection.send(begun)
+            answer = await connection.answer()
+            assert (answer.status, answer.problem["code"]) == (408, "request_timeout")
+            assert await connection.ended() == b""
+
+
+async def test_who_says_nothing_is_left_without_a_word(url: str) -> None:
+    async with await wire(url) as connection:
+        assert await connection.ended() == b""
+
+
+async def test_an_idle_connection_is_kept(url: str) -> None:
+    async with await wire(url) as connection:
+        for _ in range(2):
+            await connection.send(GET)
+            assert (await connection.answer()).body == b"[1,2]"
+            await asyncio.sleep(3 * SOON.head_s)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"Content-Length: 10\r\n\r\n{", b"Content-Length: 10\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"],
+)
+async def test_a_body_that_never_comes_is_a_408_and_the_end(url: str, body: bytes) -> None:
+    async with await wire(url) as connection:
+        await connection.send(b"POST /things/create HTTP/1.1\r\nHost: a\r\n" + body)
+        answer = await connection.answer()
+        assert (answer.status, answer.problem["code"], answer.headers["connection"]) == (
+            408,
+            "request_timeout",
+            "close",
+        )
+        assert await connection.ended() == b""
+
+
+async def test_more_connections_than_there_is_room_for_are_told_so() -> None:
+    async with one_address(Bounds(connections=1)) as url, await wire(url) as first:
+        await first.send(GET)
+        assert (await first.answer()).status == 200
+        async with await wire(url) as second:
+            answer = await second.answer()
+            assert (answer.status, answer.problem["code"]) == (503, "too_many_connections")
+        await first.send(GET)
+        assert (await first.answer()).status == 200
+
+
+@pytest.mark.parametrize("request_", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_what_is_no_request_is_a_400_the_end_and_one_line_of_the_log(
+    url: str, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        async with await wire(url) as connection:
+            await connection.send(request_.replace(b"/write", b"/things/create"))
+            answer = await connection.answer()
+            assert (answer.status, answer.headers["connection"]) == (400, "close")
+            assert answer.problem["code"] in ("malformed_request", "invalid_path")
+            assert await connection.ended() == b""
+    said = [record for record in caplog.records if record.name.startswith(("shared", "aiohttp", "asyncio"))]
+    assert len(said) <= 1
+    assert not [record for record in said if record.levelno > logging.INFO or record.exc_info]
+
+
+@pytest.mark.parametrize(
+    "line", [b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000]
+)
+async def test_a_head_without_end_is_refused(url: str, line: bytes) -> None:
+    async with await wire(url) as connection:
+        await connection.send(line)
+        assert (await connection.answer()).problem["code"] == "malformed_request"
+
+
+async def test_a_chunk_that_is_none_is_a_400_and_the_end(url: str) -> None:
+    async with await wire(url) as connection:
+        await connection.send(b"POST /things/create HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await connection.send(b"1\r\n{\r\n")
+        await asyncio.sleep(SOON.head_s / 4)  # so that it is being passed on
+        await connection.send(b"zz\r\n")
+        answer = await connection.answer()
+        assert (answer.status, answer.problem["code"]) == (400, "malformed_request")
+        assert await connection.ended() == b""
+
+
+@pytest.mark.parametrize("body", [b"{}", gzip.compress(b'{"a": "%s"}' % (b"x" * 200))])
+async def test_an_encoded_body_is_refused_and_the_connection_usable_afterwards(url: str, body: bytes) -> None:
+    head = b"POST /things/create HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(
+        body
+    )
+    async with await wire(url) as connection:
+        await connection.send(head + body)
+        answer = await connection.answer()
+        assert (answer.status, answer.problem["code"]) == (415, "unsupported_encoding")
+        assert answer.headers["accept-encoding"] == "identity"
+        await connection.send(GET)
+        assert (await connection.answer()).body == b"[1,2]"
+
+
+async def test_a_body_that_is_too_large_is_refused_and_the_connection_closes_or_goes_on(url: str) -> None:
+    async with await wire(url) as connection:
+        await connection.send(
+            b"POST /things/create HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50_000
+        )
+        assert (await connection.answer()).status == 413
+        await connection.send(GET)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            assert (await connection.answer()).body == b"[1,2]"
+
+
+async def test_a_body_may_be_asked_for_first_or_come_in_chunks(url: str) -> None:
+    post_ = b"POST /things/create HTTP/1.1\r\nHost: a\r\n"
+    async with await wire(url) as connection:
+        await connection.send(post_ + b"Expect: 100-continue\r\nContent-Length: 7\r\n\r\n")
+        assert (await connection.answer()).status == 100
+        await connection.send(b'{"a":1}')
+        assert (await connection.answer()).body == b"7"
+        await connection.send(post_ + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n1\r\n \r\n0\r\n\r\n")
+        assert (await connection.answer()).body == b"3"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status", "allow"),
+    [
+        (b"GET /things/create", 200, None),  # a thing of that name
+        (b"HEAD /things/1", 200, None),
+        (b"GET /things/none", 404, None),  # the service's own word
+        (b"PUT /things/1", 405, "DELETE, GET, HEAD, OPTIONS"),
+        (b"POST /things/1", 405, "DELETE, GET, HEAD, OPTIONS"),
+        (b"POST /lists", 405, "GET, HEAD, OPTIONS"),
+        (b"OPTIONS /lists", 204, "GET, HEAD, OPTIONS"),
+        (b"OPTIONS /things/1", 204, "DELETE, GET, HEAD, OPTIONS"),
+        (b"GET /none", 404, None),
+        (b"POST /none", 404, None),
+        (b"OPTIONS /none", 404, None),
+    ],
+)
+async def test_allow_is_what_both_services_take(url: str, request_line: bytes, status: int, allow: str | None) -> None:
+    bodiless = request_line.startswith(b"HEAD")
+    answer = await asked(url, request_line + b" HTTP/1.1\r\n" + CLOSE, bodiless=bodiless)
+    assert (answer.status, answer.headers.get("allow")) == (status, allow)
+    if status > 400:
+        assert answer.problem["code"] == f"http_{status}"
+
+
+async def test_a_read_of_a_commands_path_is_told_to_post() -> None:
+    async with listening(service(lists)) as query, listening(service(create)) as command:
+        ports = {"query": int(query.rpartition(":")[2]), "command": int(command.rpartition(":")[2])}
+        with socket.create_server(("127.0.0.1", 0)) as socket_:
+            gateway = Gateway(ports.get, SOON)
+            await gateway.start(socket_)
+            url = f"http://127.0.0.1:{socket_.getsockname()[1]}"
+            for method in (b"GET", b"HEAD"):
+                answer = await asked(url, method + b" /things/create HTTP/1.1\r\n" + CLOSE, bodiless=method == b"HEAD")
+                assert (answer.status, answer.headers["allow"]) == (405, "OPTIONS, POST")
+            await gateway.stop()
+
+
+async def test_every_answer_says_not_to_guess_and_none_says_by_which_version(url: str) -> None:
+    for line in (b"GET /things/1", b"GET /none", b"PUT /lists", b"OPTIONS /lists"):
+        answer = await asked(url, line + b" HTTP/1.1\r\n" + CLOSE)
+        assert (answer.headers["x-content-type-options"], answer.headers["server"]) == ("nosniff", "hourbook")
