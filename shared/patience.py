@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
+import sys
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, Protocol
 
 from shared.document import Refusal
 
 LOOK_S = 1.0
+UNREAD_TIMEOUT_S = 90  # after so long without the peer taking anything, the kernel drops what waits for it
 KEPT_FILES = 256  # open files that are no clients: the databases' connections, logs, libraries
 CONNECTIONS_MAX = 10_000
 HEAD_BYTES_MAX = 65_536
@@ -82,6 +85,12 @@ def look(connection: Connection, bounds: Bounds, now: float) -> None:
     elif now - before[1] >= bounds.seconds(owed.part):
         connection.owing = None
         connection.give_up(owed.part)
+
+
+def leave_who_reads_nothing(listening: socket.socket) -> None:
+    """Every connection inherits it."""
+    if sys.platform == "linux":
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_S * 1000)
 
 
 def room(files_each: int = 1) -> int:

@@ -15,11 +15,9 @@ import uvicorn
 
 from shared.document import EVERY_ANSWER
 from shared.methods import Methods
-from shared.patience import Bounds, room, watch
+from shared.patience import Bounds, leave_who_reads_nothing, room, watch
 from shared.protocol import bounded, keep_quiet
 from shared.stopping import end_tasks
-
-UNREAD_TIMEOUT_S = 90  # after so long without the peer taking anything, the kernel drops what waits for it
 
 
 def serve(app: Any, host: str, port: int, on_stop: Callable[[], None] = lambda: None) -> None:
@@ -51,12 +49,6 @@ def configured(app: Any, bounds: Bounds, **settings: Any) -> uvicorn.Config:
         Methods(app), http=bounded(bounds), ws="none", interface="asgi3", access_log=False, proxy_headers=False,
         server_header=False, headers=list(EVERY_ANSWER.items()), **settings,
     )  # fmt: skip
-
-
-def leave_who_reads_nothing(listening: socket.socket) -> None:
-    """Every connection inherits it."""
-    if sys.platform == "linux":
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_S * 1000)
 
 
 class Server(uvicorn.Server):

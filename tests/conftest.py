@@ -33,6 +33,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 def own_directory() -> Iterator[Path]:
     """Not pytest's: every session closes pytest's to other users, and root's PostgreSQL of another session is one."""
     with tempfile.TemporaryDirectory(prefix="hourbook-test-", ignore_cleanup_errors=True) as directory:
+        Path(directory).chmod(0o711)
         yield Path(directory)
 
 

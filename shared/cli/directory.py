@@ -13,8 +13,12 @@ import msgspec
 
 from shared.cli.failure import Failure
 from shared.cli.processes import command_line, end, started_at
+from shared.closed import close, closed_folder, open_closed
 
 STALE_TIMEOUT_S = 20.0
+# Root's PostgreSQL is another user, and /root is no place for others.
+ROOTS_DIRECTORY = Path("/var/lib/hourbook")
+NAMES = frozenset({"lock", "run.json", "run.new", "audit.key", "logs", "postgres", "nats"})
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -36,7 +40,8 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class DataDirectory:
-    """`lock` (held while it runs), `run.json`, `audit.key`, `logs/`, `postgres/`, `nats/`."""
+    """`lock` (held while it runs), `run.json`, `audit.key`, `logs/`, `postgres/`, `nats/`: all of it for its owner
+    alone, also what an earlier version left open."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
@@ -46,11 +51,13 @@ class DataDirectory:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the directory for this process alone. Raises Failure when another one has it."""
+        """Holds the directory for this process alone, and makes all that it makes from now on its owner's alone.
+        Raises Failure when another one has it."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.logs.mkdir(exist_ok=True)
-            lock = (self.path / "lock").open("a+")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            os.umask(0o077)
+            self.path.mkdir(exist_ok=True)
+            lock = open_closed(self.path / "lock", "a+")
         except OSError as error:
             raise Failure(f"the data directory cannot be used: {error}; give another with --data-dir") from None
         with lock:
@@ -65,13 +72,26 @@ class DataDirectory:
             lock.truncate(0)
             lock.write(f"{os.getpid()}\n")
             lock.flush()
+            self._close_to_others()
             yield
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it holds nothing but what is made here. A folder of other things is its owner's to open or close."""
+        return {path.name for path in self.path.iterdir()} <= NAMES
+
+    def _close_to_others(self) -> None:
+        closed_folder(self.logs)
+        for path in (self._run, self.audit_key, *self.logs.iterdir()):
+            close(path)
+        for folder in (self.postgres, self.nats, *([self.path] if self.is_ours else [])):
+            close(folder)
 
     def write_run(self, run: Run) -> None:
         new = self._run.with_suffix(".new")
         with contextlib.suppress(FileNotFoundError):
             new.unlink()
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with open_closed(new, "xb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(run)))
         new.replace(self._run)
 
@@ -118,6 +138,10 @@ class DataDirectory:
 
 
 def default_directory(environment: Mapping[str, str]) -> Path:
-    """`$XDG_DATA_HOME/hourbook`, which is ~/.local/share/hourbook unless the user has said otherwise."""
+    """`$XDG_DATA_HOME/hourbook`, which is ~/.local/share/hourbook unless the user has said otherwise. Root's is
+    /var/lib/hourbook, unless there are data at the former place already."""
     home = environment.get("XDG_DATA_HOME", "")
-    return (Path(home) if home else Path("~/.local/share").expanduser()) / "hourbook"
+    directory = (Path(home) if home else Path("~/.local/share").expanduser()) / "hourbook"
+    if home or os.geteuid() != 0 or directory.exists():
+        return directory
+    return ROOTS_DIRECTORY

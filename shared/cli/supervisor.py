@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from shared.closed import open_closed
 from shared.embedded import EmbeddedNats, EmbeddedPostgres, EmbeddedServerFailed, free_port, stop_process
 from shared.tether import tethered
 
@@ -100,7 +101,7 @@ class ServiceProgram:
         if self._service.port_setting:
             environment[self._service.port_setting] = str(port)
         rotate(self.log)
-        with self.log.open("ab") as log:
+        with open_closed(self.log, "ab") as log:
             return subprocess.Popen(
                 tethered([sys.executable, "-P", "-m", self._service.module], signal.SIGTERM), env=environment,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -257,6 +258,8 @@ def last_lines(log: Path) -> list[str]:
         with log.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 8_000))
             return file.read().decode(errors="replace").splitlines()[-LAST_LINES:]
+    except FileNotFoundError:
+        return []
     except OSError as error:
         return [str(error)]
 

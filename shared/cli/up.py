@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Annotated
 
@@ -25,9 +27,10 @@ from shared.cli.failure import Failure
 from shared.cli.gateway import Gateway
 from shared.cli.processes import started_at
 from shared.cli.servers import DATABASE, NATS, Servers, check, migrations_failed, named_in
-from shared.cli.supervisor import SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
+from shared.cli.supervisor import LOG_BYTES_MAX, SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
 from shared.embedded import EmbeddedNats, EmbeddedPostgres, EmbeddedServerFailed
 from shared.migrate import MigrationFailed, migrate
+from shared.patience import leave_who_reads_nothing
 
 HOST = "127.0.0.1"
 AUDIT_KEY = "HOURBOOK_AUDIT_KEY_FILE"
@@ -47,7 +50,8 @@ def up(
     Parameters
     ----------
     data_dir
-        Where all data, the logs and the lock are. Default: $XDG_DATA_HOME/hourbook, or ~/.local/share/hourbook.
+        Where all data, the logs and the lock are. Default: $XDG_DATA_HOME/hourbook, or ~/.local/share/hourbook;
+        for root /var/lib/hourbook.
     port
         The port of the one address, on 127.0.0.1.
     ephemeral
@@ -60,6 +64,7 @@ def up(
     if ephemeral and data_dir is not None:
         raise Failure("--ephemeral keeps nothing, --data-dir says where to keep it: give one of the two")
     with _directory(data_dir, ephemeral) as directory, directory.locked(), _listening(port) as address:
+        _keep_log(directory.logs / "gateway.log")
         asyncio.run(Up(console, directory, servers, ephemeral, services, address, dict(os.environ)).run())
 
 
@@ -119,8 +124,9 @@ class Up:
             return
         logs = self._directory.logs
         postgres = EmbeddedPostgres(
-            self._directory.postgres, settings=EPHEMERAL if self._ephemeral else None, log=logs / "postgres.log"
-        )
+            self._directory.postgres, settings=EPHEMERAL if self._ephemeral else None, log=logs / "postgres.log",
+            ours=(self._directory.path,) if self._directory.is_ours else (),
+        )  # fmt: skip
         nats = EmbeddedNats(self._directory.nats, log=logs / "nats.log")
         new = "" if (postgres.data / "PG_VERSION").exists() else " (new)"
         await self._timed(
@@ -239,6 +245,12 @@ def examples(url: str, now: datetime) -> str:
     return "\n".join([*lines, f"  curl '{url}/available/select?project=gaia&range={first},{last}&grain=day'"])
 
 
+def _keep_log(file: Path) -> None:
+    """What this process and its libraries have to say. The terminal is for `_say` alone."""
+    handler = RotatingFileHandler(file, maxBytes=LOG_BYTES_MAX, backupCount=1, encoding="utf-8")
+    logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+
+
 @contextlib.contextmanager
 def _directory(data_dir: Path | None, ephemeral: bool) -> Iterator[DataDirectory]:
     if not ephemeral:
@@ -256,6 +268,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
     """The address, taken before anything is started. Who asks too early waits in the queue."""
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        leave_who_reads_nothing(taken)
         try:
             taken.bind((HOST, port))
             taken.listen(1024)

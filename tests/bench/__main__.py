@@ -34,6 +34,7 @@ def main() -> None:
     print("| what | measured | beside it | ratio | aim |\n|---|---|---|---|---|")
     for chosen in options.measures or MEASURES.values():
         with tempfile.TemporaryDirectory(prefix="hourbook-bench-") as directory:
+            Path(directory).chmod(0o711)  # root's PostgreSQL is another user
             system = System(Path(directory))
             system.start()
             try:

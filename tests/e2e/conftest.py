@@ -26,5 +26,5 @@ def system(own_directory: Path, backend: Backend) -> Iterator[System]:
 def tmp_path(own_directory: Path) -> Path:
     """A folder that another user reaches, as pytest's own is not once a second session of it has begun."""
     path = own_directory / uuid4().hex
-    path.mkdir()
+    path.mkdir(mode=0o711)
     return path

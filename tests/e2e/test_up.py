@@ -1,9 +1,11 @@
 """`hourbook up` as a person meets it: real processes, started, killed and stopped."""
 
+import gzip
 import json
 import os
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,12 +17,13 @@ import pytest
 from shared.cli.failure import Failure
 from shared.cli.servers import Servers, check
 from shared.embedded import EmbeddedNats, EmbeddedPostgres, free_port
-from tests.running import Running, hourbook, until
+from tests.raw import MALFORMED
+from tests.running import WAIT_S, Running, hourbook, until
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("up") / "data"
+def directory(own_directory: Path) -> Path:
+    return own_directory / "up"
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,36 @@ def test_status_says_what_is_not_there(running: Running, directory: Path) -> Non
     assert password not in answer.stdout
     assert (directory / "run.json").stat().st_mode & 0o777 == 0o600
     assert json.loads((directory / "run.json").read_text())["pid"] == running.process.pid
+
+
+def test_nobody_else_may_read_what_it_keeps(running: Running, directory: Path) -> None:
+    assert running.create("closed").status_code in (201, 409)
+    theirs = {directory, directory / "postgres"} if os.geteuid() == 0 else set()  # root's PostgreSQL goes through
+    for path in (directory, *directory.rglob("*")):
+        mode = path.stat().st_mode & 0o077
+        assert mode == (0o010 if path in theirs else 0), (path, oct(mode))
+
+
+def test_what_is_no_request_is_not_told_to_the_terminal(running: Running, directory: Path) -> None:
+    before = running.output
+    for data in MALFORMED.values():
+        with socket.create_connection(("127.0.0.1", running.port)) as client:
+            client.sendall(data)
+            client.settimeout(WAIT_S)
+            assert client.recv(16).split()[1] == b"400"
+    log = directory / "logs" / "gateway.log"
+    assert "no request" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert running.output == before
+
+
+def test_an_encoded_booking_is_refused_through_the_one_address_too(running: Running) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    with httpx.Client(base_url=running.url) as client:
+        for body in (b"{}", gzip.compress(b'{"project": "gaia"}' * 20)):
+            answer = client.post("/bookings/create", content=body, headers=headers)
+            assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+            assert client.post("/bookings/create", content=b"{}").status_code == 400
 
 
 def test_a_directory_has_one_up_at_a_time(running: Running, directory: Path) -> None:
