@@ -33,12 +33,13 @@ PAGE_HEADERS = [
 ]
 
 READ = (400, 404, 503)
-WRITTEN = (400, 404, 409, 413, 503)
+WRITTEN = (400, 404, 409, 413, 415, 503)
 # Codes without a class of their own: by status, and what each means.
 OTHERS = {
     400: {"http_400": "The body is not JSON."},
     404: {"http_404": "No such path."},
     413: {"http_413": "The body is larger than 1 MB."},
+    415: {"unsupported_encoding": "The body has a Content-Encoding; send it as it is."},
     503: {"store_unavailable": "The database cannot be reached. Retry-After says when to ask again."},
 }
 
