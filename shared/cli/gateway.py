@@ -160,7 +160,17 @@ class Gateway:
         return answer(b"", status=204, headers={"Allow": ", ".join(sorted(allowed))})
 
     async def _allowed(self, path: str) -> frozenset[str] | None:
-        return await allowed_at(lambda method: self._methods(route(method, path)))
+        return await allowed_at(lambda method: self._methods(route(method, path)), lambda: self._is_missing(path))
+
+    async def _is_missing(self, path: str) -> bool:
+        target = route("HEAD", path)
+        if (port := self._port_of(target.service)) is None:
+            return False
+        try:
+            async with self._sessions[target.service].head(self._url(port, target)) as answered:
+                return answered.status == 404
+        except (ClientError, ConnectionError, TimeoutError):
+            return False
 
     async def _methods(self, target: Target) -> frozenset[str] | None:
         """What a service takes at a path; None while nobody can say."""

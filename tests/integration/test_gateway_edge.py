@@ -29,7 +29,7 @@ GET = b"GET /things/1 HTTP/1.1\r\nHost: a\r\n\r\n"
 
 @get("/things/{thing:str}", sync_to_thread=False)
 def read(thing: FromPath[str]) -> Encoded[bytes]:
-    if thing == "none":
+    if thing in ("none", "new"):
         raise NotFoundException("there is no such thing")
     return Encoded(b"[1,2]")
 
@@ -39,7 +39,7 @@ def remove(thing: FromPath[str]) -> Encoded[bytes]:
     return Encoded(thing.encode())
 
 
-@post("/things/create", status_code=201)
+@post(["/things/create", "/things/new"], status_code=201)
 async def create(request: Request[Any, Any, Any]) -> Encoded[bytes]:
     return Encoded(b"%d" % len(await request.body()), status_code=201)
 
@@ -207,6 +207,9 @@ async def test_a_body_may_be_asked_for_first_or_come_in_chunks(url: str) -> None
         (b"GET /things/create", 200, None),  # a thing of that name
         (b"HEAD /things/1", 200, None),
         (b"GET /things/none", 404, None),  # the service's own word
+        (b"GET /things/new", 405, "OPTIONS, POST"),  # a command; and there is no thing of that name
+        (b"OPTIONS /things/new", 204, "OPTIONS, POST"),
+        (b"PUT /things/create", 405, "GET, HEAD, OPTIONS, POST"),
         (b"PUT /things/1", 405, "DELETE, GET, HEAD, OPTIONS"),
         (b"POST /things/1", 405, "DELETE, GET, HEAD, OPTIONS"),
         (b"POST /lists", 405, "GET, HEAD, OPTIONS"),
