@@ -51,7 +51,7 @@ async def test_every_operation_says_which_errors_it_answers(app: Any, database_u
 async def test_a_command_says_what_a_repeat_and_a_dry_run_answer_and_each_code_of_a_refusal(database_url: str) -> None:
     document = await document_of(command_app(database_url))
     responses = document["paths"]["/bookings/create"]["post"]["responses"]
-    assert set(responses) == {"200", "201", "400", "404", "409", "413", "503"}
+    assert set(responses) == {"200", "201", "400", "404", "409", "413", "415", "503"}
     kinds = responses["200"]["content"]["application/json"]["schema"]["oneOf"]
     assert [kind["$ref"].rpartition("/")[2] for kind in kinds] == ["Decided", "Previewed"]
     assert {"capacity_exceeded", "already_exists", "past_is_immutable", "idempotency_key_reused"} <= set(
