@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 JSON = "application/json"
 PATIENCE_S = 60.0
-PIECE_BYTES = 384 * 1024  # of a large body; what is shorter is sent at once
+PIECE_BYTES = 1024 * 1024  # of a large body; what is shorter, as a month by hour, is sent at once
 
 
 class Encoded(Response[T]):

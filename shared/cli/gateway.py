@@ -45,7 +45,6 @@ CONNECT_TIMEOUT_S = 5.0
 IDLE_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 3.0
 UNREAD_TIMEOUT_S = 60.0
-LEFT_TIMEOUT_S = 90
 SERVER_SENT = "text/event-stream"
 HOP_BY_HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
