@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
+from shared import postgres
 from shared.progress import Progress, read_progress
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -74,7 +75,7 @@ class Telemetry(Collector):
     async def _read(self) -> Progress | None:
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                connection = await asyncpg.connect(self._database_url, timeout=READ_TIMEOUT_S)
+                connection = await postgres.connect(self._database_url, timeout=READ_TIMEOUT_S)
                 try:
                     return await read_progress(connection)
                 finally:

@@ -16,6 +16,7 @@ import asyncpg
 from services.command.domain import SettleConflicts
 from services.command.domain.commands import Context
 from services.command.handler import LOST, CommandHandler
+from shared import postgres
 from shared.errors import HourbookError
 from shared.hours import hour_of
 
@@ -82,7 +83,7 @@ class Clock:
 
     async def _look(self) -> None:
         """Finds the projects with a policy that are new since the last look."""
-        connection = await asyncpg.connect(self._database_url)
+        connection = await postgres.connect(self._database_url)
         try:
             for record in await connection.fetch(OVERCOMMITTING, self._position):
                 self._position = record["position"]

@@ -21,6 +21,7 @@ import msgspec
 from services.command.domain import Command, ProjectState, decide, evolve, nearest
 from services.command.domain.commands import Context
 from services.command.snapshots import load_snapshot, save_snapshot, size_of, worth_saving
+from shared import postgres
 from shared.errors import CapacityExceeded, HourbookError, OutsidePeriod, Refused, UnknownId
 from shared.event_store import EventStore, Pending, Stored
 from shared.events import decode_event, encode_event
@@ -181,7 +182,7 @@ class CommandHandler:
                 return project
         try:
             async with self._lookups, asyncio.timeout(self._patience_s):
-                connection = await asyncpg.connect(self._database_url)
+                connection = await postgres.connect(self._database_url)
                 try:
                     stream = await EventStore(connection).stream_of(entity)
                 finally:
@@ -403,7 +404,7 @@ class CommandHandler:
     async def _connected(self) -> EventStore:
         if self._store is None or self._store.connection.is_closed():
             self._states.clear()
-            self._store = EventStore(await asyncpg.connect(self._database_url))
+            self._store = EventStore(await postgres.connect(self._database_url))
         return self._store
 
     def _forget_connection(self) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from services.command.domain import Command
 from services.command.domain.commands import Context
+from shared import postgres
 from shared.errors import HourbookError
 from shared.hours import Period, iso
 
@@ -123,7 +124,7 @@ class Refusals:
     async def _connected(self) -> Connection:
         """It is the server that gives a statement up, so that what is counted as lost is not written after all."""
         settings = {"statement_timeout": f"{WRITE_TIMEOUT_S * 1000:.0f}", "application_name": "hourbook-refusals"}
-        return await asyncpg.connect(self._database_url, server_settings=settings)
+        return await postgres.connect(self._database_url, server_settings=settings)
 
     async def _sweep(self, connection: Connection) -> None:
         now = asyncio.get_running_loop().time()

@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
+from shared import postgres
 from shared.event_store import EventStore
 from shared.jetstream import (
     BATCH_MAX,
@@ -84,7 +85,7 @@ class Relay:
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await asyncpg.connect(self._database_url)
+        connection = await postgres.connect(self._database_url)
         try:
             client = self._client = await nats.connect(self._nats_url, max_reconnect_attempts=-1)
             try:

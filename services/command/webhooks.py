@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import uuid_utils
 from litestar import Controller, Request, delete, post
 from litestar.params import FromPath, JSONBody
 
 from services.command.handler import LOST, StoreUnavailable
+from shared import postgres
 from shared.answer import Encoded
 from shared.errors import HourbookError, InvalidField, UnknownId
 from shared.events import EVENT_TYPES
@@ -112,7 +112,7 @@ class Webhooks(Controller):
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[Any]:
         try:
-            connection = await asyncpg.connect(self.database_url, timeout=CONNECT_TIMEOUT_S)
+            connection = await postgres.connect(self.database_url, timeout=CONNECT_TIMEOUT_S)
             try:
                 yield connection
             finally:

@@ -16,6 +16,7 @@ from services.notify.publisher import publish
 from services.notify.schedule import Leads, Schedule
 from services.notify.settings import Settings
 from services.notify.webhooks import Retries, Webhooks
+from shared import postgres
 from shared.jetstream import leave
 from shared.stopping import side_by_side, until_stopped
 from shared.webhooks import allowed_hosts
@@ -63,11 +64,11 @@ class Notifier:
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await asyncpg.connect(self._settings.database_url)
+        connection = await postgres.connect(self._settings.database_url)
         try:
             while not await connection.fetchval(TRY_TO_LEAD):
                 await asyncio.sleep(self._poll_s)
-            async with asyncpg.create_pool(self._settings.database_url, min_size=0, max_size=CONNECTIONS_MAX) as pool:
+            async with postgres.create_pool(self._settings.database_url, min_size=0, max_size=CONNECTIONS_MAX) as pool:
                 webhooks = Webhooks(pool, allowed_hosts(self._settings.webhook_hosts), self._retries)
                 await side_by_side(self._schedule(connection), self._publish(pool), webhooks.run())
         finally:

@@ -15,7 +15,17 @@ from nats.aio.client import Client
 
 from services.projector.rows.copying import Connection
 from services.projector.source import Source
-from services.projector.tables import Generation, Moved, load_generation, park, prepare, write_batch
+from services.projector.tables import (
+    HOURS_MAX,
+    Generation,
+    Moved,
+    TooManyHours,
+    load_generation,
+    park,
+    prepare,
+    write_batch,
+)
+from shared import postgres
 from shared.event_store import EventStore
 from shared.jetstream import leave
 
@@ -28,7 +38,7 @@ PARKED_DELAY_S = 1.0
 # What writing an event can raise that is the event's own fault, and would be again.
 UNAPPLICABLE = (
     msgspec.MsgspecError, struct.error, KeyError, IndexError, ValueError, TypeError, OverflowError,
-    AssertionError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError,
+    AssertionError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError,
 )  # fmt: skip
 
 
@@ -63,7 +73,7 @@ class Projector:
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await asyncpg.connect(self._database_url)
+        connection = await postgres.connect(self._database_url)
         client = Client()
         try:
             await prepare(connection)
@@ -103,14 +113,22 @@ async def apply(
     stored: Sequence[bytes],
     *,
     live: bool = True,
+    hours_max: int = HOURS_MAX,
 ) -> None:
-    """Writes a batch. One that cannot be applied is halved until the event is found that is at fault: Parked."""
+    """Writes a batch. One that fails is halved, whatever the reason, down to one event. If that cannot be applied by
+    its own fault, it is Parked; what else is wrong (the server is out of memory, or of disc) is raised as it is."""
     try:
-        await write_batch(connection, generation, stored, live=live)
-    except UNAPPLICABLE as error:
+        await write_batch(connection, generation, stored, live=live, hours_max=hours_max)
+    except Exception as error:
+        if isinstance(error, Moved) or connection.is_closed():
+            raise
         if len(stored) == 1:
+            if not isinstance(error, UNAPPLICABLE):
+                raise
             await park(connection, generation, error)
             raise Parked(f"position {generation.parked_position} cannot be applied: {error!r}") from error
+        if not isinstance(error, TooManyHours):
+            log.warning("projector: %d events together: %s: %s; in halves", len(stored), type(error).__name__, error)
         middle = len(stored) // 2
-        await apply(connection, generation, stored[:middle], live=live)
-        await apply(connection, generation, stored[middle:], live=live)
+        await apply(connection, generation, stored[:middle], live=live, hours_max=hours_max)
+        await apply(connection, generation, stored[middle:], live=live, hours_max=hours_max)

@@ -19,6 +19,7 @@ from services.projector.projections import needed_for
 from services.projector.projections.pools import Pools
 from services.projector.projections.versions import Rows
 from services.projector.rows.past import load_rows, read_past_pools, write_rows
+from shared import postgres
 from shared.event_store import EventStore
 from shared.events import decode_events
 from shared.past import pack, read_all_hours, read_hours_at
@@ -58,7 +59,7 @@ class Historian:
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await asyncpg.connect(self._database_url)
+        connection = await postgres.connect(self._database_url)
         try:
             past = await load_past(connection)
             while True:

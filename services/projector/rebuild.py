@@ -10,9 +10,11 @@ from collections.abc import Callable
 import asyncpg
 import msgspec
 
+from services.projector.consumer import apply
 from services.projector.filling import fill, read_events
 from services.projector.rows.copying import Connection
-from services.projector.tables import Generation, load_generation, prepare, write_batch
+from services.projector.tables import Generation, load_generation, prepare
+from shared import postgres
 
 OLD_QUERIES_S = 1.0
 LEVEL_S = 1.0
@@ -49,7 +51,7 @@ async def rebuild(database_url: str, progress: Callable[[int, int], None] = lamb
     applied; the live generation is then as it was.
     """
     began = time.monotonic()
-    connection, reader = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    connection, reader = await postgres.connect(database_url), await postgres.connect(database_url)
     made: int | None = None
     try:
         await prepare(connection)
@@ -140,7 +142,7 @@ async def _switch(
         old, position = record
         if position > generation.position:
             stored = await read_events(connection, generation.position, position)
-            await write_batch(connection, generation, stored, live=False)
+            await apply(connection, generation, stored, live=False)
         await connection.execute(TAKE_LIVE)
         await connection.execute(MAKE_LIVE, generation.number)
     ended = time.monotonic()

@@ -12,14 +12,20 @@ from services.projector.rows.bookings import pack_bookings, read_bookings, write
 from services.projector.rows.catalogue import write_catalogue
 from services.projector.rows.copying import Connection
 from services.projector.rows.grants import write_grants
-from services.projector.rows.hours import prepare_hours, read_sizes, write_hours
+from services.projector.rows.hours import forget_staged, prepare_hours, read_sizes, write_hours
 from services.projector.rows.pools import read_pools, write_pools
 from services.projector.rows.resizes import write_resizes
-from shared.events import decode_events
+from shared.events import Event, decode_events
+
+HOURS_MAX = 500_000  # of one batch: what is held and written at once, however much its events say
 
 
 class Moved(Exception):
     """The checkpoint is not where this projector left it: another one moved it, or another generation is live."""
+
+
+class TooManyHours(Exception):
+    """The batch reaches over more hours than are written at once. In halves it is the same."""
 
 
 class Generation(msgspec.Struct):
@@ -53,24 +59,40 @@ async def prepare(connection: Connection) -> None:
 
 
 async def write_batch(
-    connection: Connection, generation: Generation, stored: Sequence[bytes], *, live: bool = True
+    connection: Connection,
+    generation: Generation,
+    stored: Sequence[bytes],
+    *,
+    live: bool = True,
+    hours_max: int = HOURS_MAX,
 ) -> None:
     """Folds the events after the generation's position and writes all that they change, in one transaction.
 
     Raises Moved, and changes nothing, when the checkpoint is not at that position (or, with `live`, when another
-    generation has become the live one); msgspec.DecodeError, KeyError, ValueError or asyncpg.DataError on an event
-    that cannot be applied.
+    generation has become the live one); TooManyHours, unless it is of one event; msgspec.DecodeError, KeyError,
+    ValueError or asyncpg.DataError on an event that cannot be applied.
     """
-    position, number = generation.position, generation.number
+    position, number, whole = generation.position, generation.number, not connection.is_in_transaction()
     events = decode_events(stored)
+    needed = needed_for(events)
+    check_hours(events, needed.hours, hours_max)
     async with connection.transaction():
         await move_checkpoint(connection, generation, position + len(stored), live=live)
-        known = await read_known(connection, generation, needed_for(events))
-        changes = fold(generation.pools, known, position + 1, events)
+        changes = fold(generation.pools, await read_known(connection, generation, needed), position + 1, events)
+        pools = changes.availability.pools()
+        check_hours(events, sum(pool.length for pool in pools), hours_max)
         await write_changes(connection, number, changes, pack_bookings(number, changes.bookings))
-        await write_hours(connection, number, changes.availability.rows(), changes.pools.policy)
+        await write_hours(connection, number, (pool.rows() for pool in pools), changes.pools.policy)
+        if not whole:
+            await forget_staged(connection)
     generation.position = position + len(stored)
     adopt(generation, changes)
+
+
+def check_hours(events: Sequence[Event], hours: int, hours_max: int) -> None:
+    """Raises TooManyHours. One event cannot be halved: it reaches over ten years at most, of two pools."""
+    if hours > hours_max and len(events) > 1:
+        raise TooManyHours(f"{len(events)} events reach over {hours} hours of their pools")
 
 
 async def read_known(connection: Connection, generation: Generation, needed: Needed) -> Known:

@@ -10,14 +10,14 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
-from services.projector.consumer import UNAPPLICABLE, Parked
+from services.projector.consumer import Parked, apply
 from services.projector.filling import fill, read_events
 from services.projector.rebuild import CREATE, LIVE, alone, drop
 from services.projector.rows.copying import Connection
-from services.projector.tables import Generation, load_generation, prepare, write_batch
+from services.projector.tables import Generation, load_generation, prepare
+from shared import postgres
 from shared.audit.notes import BadNote, Verifier, open_checkpoint, verifier_of
 from shared.audit.store import latest_checkpoint, read_keys
 from shared.merkle import Tree, hash_leaves
@@ -68,7 +68,7 @@ async def verify(
     """`keys` are the verifiers that are trusted; without any, those that the database names. Raises AlreadyRebuilding,
     BadKey and asyncpg's errors."""
     report = Report()
-    connection, reader = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    connection, reader = await postgres.connect(database_url), await postgres.connect(database_url)
     try:
         trusted = [verifier_of(key) for key in keys or await read_keys(connection)]
         await prove(connection, report, kept, trusted, progress)
@@ -211,11 +211,8 @@ async def replay(connection: Connection, reader: Connection, report: Report, pro
         fresh = await load_generation(connection, number)
         for _ in range(2):  # the second time it is a short way
             await _draw_near(connection, reader, fresh, progress)
-        try:
-            report.models = await compare(connection, fresh)
-            report.replayed = fresh.position
-        except UNAPPLICABLE:
-            await _draw_near(connection, reader, fresh, progress)  # which finds out at which event
+        report.models = await compare(connection, fresh)
+        report.replayed = fresh.position
     except Parked as parked:
         _say(report, str(parked))
     finally:
@@ -230,13 +227,13 @@ async def _draw_near(connection: Connection, reader: Connection, fresh: Generati
 
 
 async def compare(connection: Connection, fresh: Generation) -> list[Model]:
-    """Draws level with the live generation and compares, in one snapshot and one batch."""
+    """Draws level with the live generation and compares, in one snapshot."""
     async with connection.transaction(isolation="repeatable_read"):
         await connection.execute("SET LOCAL work_mem = '256MB'")  # of one generation a hash table is made
         record = await connection.fetchrow(LIVE)
         assert record is not None
         live, position = record
-        if position > fresh.position:  # one batch: a commit clears what is staged
-            await write_batch(connection, fresh, await read_events(connection, fresh.position, position), live=False)
+        if position > fresh.position:
+            await apply(connection, fresh, await read_events(connection, fresh.position, position), live=False)
         compared = await connection.fetch(COMPARE, live, fresh.number)
     return [Model(model, cells, different, examples or []) for model, cells, different, examples in compared]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
 
+from shared import postgres
+
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
     Record = asyncpg.Record
@@ -50,7 +52,7 @@ class Database:
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Open until the block ends. It opens without the server too."""
-        self._pool = asyncpg.create_pool(
+        self._pool = postgres.create_pool(
             self._url, min_size=0, max_size=self._connections_max, reset=keep_session,
             server_settings=SERVER_SETTINGS, command_timeout=STATEMENT_TIMEOUT_S,
         )  # fmt: skip

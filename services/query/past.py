@@ -35,6 +35,7 @@ from services.query.database import SERVER_SETTINGS, STATEMENT_TIMEOUT_S, Databa
 from services.query.freshness import NotYetVisible
 from services.query.history import position_before
 from services.query.params import POSITION, parse_moment
+from shared import postgres
 from shared.capacity import DIMENSIONS, Vector
 from shared.errors import InvalidField
 from shared.hours import EPOCH, Period, instant_of
@@ -105,7 +106,7 @@ class Past:
             "application_name": "hourbook-as-of",
             "default_transaction_read_only": "off",
         }
-        self._sessions = asyncpg.create_pool(
+        self._sessions = postgres.create_pool(
             self._url, min_size=0, max_size=SESSIONS_MAX, reset=keep_session, init=begin_session,
             server_settings=settings, command_timeout=STATEMENT_TIMEOUT_S,
         )  # fmt: skip

@@ -14,6 +14,7 @@ from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
+from shared import postgres
 from shared.audit.notes import BadNote, checkpoint_of
 from shared.jetstream import leave
 
@@ -51,7 +52,7 @@ class Announcer:
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await asyncpg.connect(self._database_url)
+        connection = await postgres.connect(self._database_url)
         try:
             client = await nats.connect(self._nats_url, max_reconnect_attempts=-1)
             try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from shared import postgres
 from shared.audit.notes import Signer
 from shared.audit.store import SignedCheckpoint, latest_checkpoint, read_tree, write_checkpoint
 from shared.event_store.store import PositionGap
@@ -52,7 +53,7 @@ class Sealer:
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await asyncpg.connect(self._database_url)
+        connection = await postgres.connect(self._database_url)
         try:
             while not await connection.fetchval(TRY_TO_LEAD):
                 await asyncio.sleep(self._poll_s)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import asyncpg
 import msgspec
 
+from shared import postgres
 from shared.audit import verify
 from shared.audit.columns import write_parquet
 from shared.audit.store import SignedCheckpoint, latest_checkpoint, read_keys
@@ -73,7 +74,7 @@ def export(database_url: str, directory: Path, progress: Progress = lambda _done
 
 
 async def _begin(database_url: str) -> tuple[SignedCheckpoint, list[str]]:
-    connection = await asyncpg.connect(database_url)
+    connection = await postgres.connect(database_url)
     try:
         checkpoint = await latest_checkpoint(connection)
         if checkpoint is None:
@@ -84,7 +85,7 @@ async def _begin(database_url: str) -> tuple[SignedCheckpoint, list[str]]:
 
 
 async def _write(database_url: str, size: int, write: Callable[[bytes], object], progress: Progress) -> None:
-    connection = await asyncpg.connect(database_url)
+    connection = await postgres.connect(database_url)
     try:
         done = 0
         async for stored in batches(connection, size):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,27 +22,49 @@ ShareAmount = tuple[int, int, int]
 
 class AvailabilityChanges:
     """Amounts to add, by pool, as they come: `(first hour, hour after the last, six counts)`, of shares one figure, in
-    basis points. `rows` adds them up."""
+    basis points. `pools` says how far they reach in each pool, and adds them up."""
 
     def __init__(self) -> None:
         self.granted: defaultdict[int, list[Amount]] = defaultdict(list)
         self.booked: defaultdict[int, list[Amount]] = defaultdict(list)
         self.shares: defaultdict[int, list[ShareAmount]] = defaultdict(list)
 
+    def pools(self) -> list[PoolHours]:
+        """What is to be added, pool by pool, in order. Raises ValueError on a period that cannot be."""
+        return [self._pool(pool) for pool in sorted(self.granted.keys() | self.booked.keys() | self.shares.keys())]
+
     def rows(self) -> Iterator[HourRows]:
         """The hours touched, pool by pool, in order."""
-        for pool in sorted(self.granted.keys() | self.booked.keys() | self.shares.keys()):
-            shares = [(start, end, (share,)) for start, end, share in self.shares.get(pool, ())]
-            kinds = (self.granted.get(pool), 0), (self.booked.get(pool), WIDTH), (shares, SHARES)
-            given = [(*_columns(amounts), column) for amounts, column in kinds if amounts]
-            base = min(int(starts.min()) for starts, *_ in given)
-            length = max(int(ends.max()) for _, ends, *_ in given) - base
-            steps = np.zeros((AMOUNTS_WIDTH + 1, length + 1), dtype=np.int64)
-            for starts, ends, counts, column in given:
-                _add_steps(steps, starts - base, ends - base, counts, column)
-            cells = np.cumsum(steps, axis=1)
-            touched = np.flatnonzero(cells[AMOUNTS_WIDTH])
-            yield pool, touched + base, cells[:AMOUNTS_WIDTH, touched].T
+        return (pool.rows() for pool in self.pools())
+
+    def _pool(self, pool: int) -> PoolHours:
+        shares = [(start, end, (share,)) for start, end, share in self.shares.get(pool, ())]
+        kinds = (self.granted.get(pool), 0), (self.booked.get(pool), WIDTH), (shares, SHARES)
+        given = [(*_columns(amounts), column) for amounts, column in kinds if amounts]
+        base = min(int(starts.min()) for starts, *_ in given)
+        length = max(int(ends.max()) for _, ends, *_ in given) - base
+        if max(int(starts.max()) for starts, *_ in given) - base > length:
+            raise ValueError("a period ends before it starts")
+        return PoolHours(pool, base, length, given)
+
+
+class PoolHours(NamedTuple):
+    """What is to be added to the hours of a pool. They lie within `length` hours from `base` on: it takes the memory of
+    all of these to add it up, and so much is written at most."""
+
+    pool: int
+    base: int
+    length: int
+    given: list[tuple[Vector, Vector, Iterator[tuple[int, ...]], int]]
+
+    def rows(self) -> HourRows:
+        """The hours touched, once."""
+        steps = np.zeros((AMOUNTS_WIDTH + 1, self.length + 1), dtype=np.int64)
+        for starts, ends, counts, column in self.given:
+            _add_steps(steps, starts - self.base, ends - self.base, counts, column)
+        cells = np.cumsum(steps, axis=1)
+        touched = np.flatnonzero(cells[AMOUNTS_WIDTH])
+        return self.pool, touched + self.base, cells[:AMOUNTS_WIDTH, touched].T
 
 
 def _columns(amounts: Sequence[tuple[int, int, tuple[int, ...]]]) -> tuple[Vector, Vector, Iterator[tuple[int, ...]]]:
@@ -77,6 +100,15 @@ class HourSums:
         places = hours - self._pools[pool][0]
         cells[places, :AMOUNTS_WIDTH] += amounts
         cells[places, AMOUNTS_WIDTH] = 1
+
+    def has_room(self, rows: HourRows, hours_max: int) -> bool:
+        """Whether no more hours than that are held with these; of nothing that is held there is always room for some."""
+        pool, hours, _ = rows
+        if not self.hours or not len(hours):
+            return True
+        base, cells = self._pools.get(pool, (int(hours[0]), ()))
+        after = max(int(hours[-1]) + 1, base + len(cells))
+        return self.hours + after - min(int(hours[0]), base) - len(cells) <= hours_max
 
     def take(self) -> Iterator[HourRows]:
         """The hours touched, pool by pool, in order. Nothing is left."""

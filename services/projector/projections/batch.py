@@ -52,6 +52,11 @@ class Needed(NamedTuple):
     sizes: dict[str, tuple[int, int]]
     bookings: set[UUID]
 
+    @property
+    def hours(self) -> int:
+        """Of how many hours the size is asked for."""
+        return sum(end - start for start, end in self.sizes.values())
+
 
 class Known(NamedTuple):
     """The answer to Needed: what was granted to each cluster in those hours, the last segment of each booking."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -18,6 +19,8 @@ HOUR_ROW = np.dtype(
     [("fields", ">i2"), ("pool_size", ">i4"), ("pool", ">i4"), ("hour_size", ">i4"), ("hour", ">i8")]
     + [part for name in AMOUNTS for part in ((f"{name}_size", ">i4"), (name, ">i8"))]
 )
+
+PACKED_ROWS = 20_000  # at a time: a few MiB
 
 STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_hour (
@@ -56,6 +59,14 @@ async def read_sizes(
     return sizes
 
 
+FORGET_STAGED = "TRUNCATE staged_hour"
+
+
+async def forget_staged(connection: Connection) -> None:
+    """For who writes hours a second time in one transaction: only its end does this by itself."""
+    await connection.execute(FORGET_STAGED)
+
+
 ADD_HOURS = """
 INSERT INTO availability_hour AS a
 SELECT $1, s.* FROM staged_hour s
@@ -80,11 +91,9 @@ async def write_hours(
     connection: Connection, generation: int, rows: Iterable[HourRows], policy: Callable[[int], int | None]
 ) -> None:
     """Every row once, in the order of the key. `policy` is beyond how many hours a pool may be over-committed."""
-    packed = {pool: _pack_hours(pool, hours, amounts) for pool, hours, amounts in rows}
-    if packed:
-        await copy_rows(connection, "staged_hour", packed.values())
+    if pools := await _copy_hours(connection, "staged_hour", rows):
         await connection.execute(ADD_HOURS, generation)
-        if overcommitting := [pool for pool in packed if policy(pool) is not None]:
+        if overcommitting := [pool for pool in pools if policy(pool) is not None]:
             await _note_short(connection, generation, overcommitting)
 
 
@@ -92,11 +101,28 @@ async def write_first_hours(
     connection: Connection, generation: int, rows: Iterable[HourRows], policy: Callable[[int], int | None]
 ) -> None:
     """As `write_hours`, into a generation that has none yet: there is nothing to add to."""
-    packed = {pool: _pack_hours(pool, hours, amounts) for pool, hours, amounts in rows}
-    if packed:
-        await copy_rows(connection, f"availability_hour_{generation}", packed.values(), ["pool", "hour", *AMOUNTS])
-        if overcommitting := [pool for pool in packed if policy(pool) is not None]:
+    columns = ["pool", "hour", *AMOUNTS]
+    if pools := await _copy_hours(connection, f"availability_hour_{generation}", rows, columns):
+        if overcommitting := [pool for pool in pools if policy(pool) is not None]:
             await connection.execute(NOTE_FIRST_SHORT, generation, overcommitting)
+
+
+async def _copy_hours(
+    connection: Connection, table: str, rows: Iterable[HourRows], columns: list[str] | None = None
+) -> list[int]:
+    """Copies the rows, a pool at a time in memory; answers the pools."""
+    pools: list[int] = []
+
+    def packed(every: Iterable[HourRows]) -> Iterator[bytes]:
+        for pool, hours, amounts in every:
+            pools.append(pool)
+            for start in range(0, len(hours), PACKED_ROWS):
+                yield _pack_hours(pool, hours[start : start + PACKED_ROWS], amounts[start : start + PACKED_ROWS])
+
+    every = iter(rows)
+    for first in every:
+        await copy_rows(connection, table, packed(chain([first], every)), columns)
+    return pools
 
 
 def _pack_hours(pool: int, hours: Vector, amounts: Vector) -> bytes:

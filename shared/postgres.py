@@ -1,0 +1,59 @@
+"""The way to PostgreSQL, for everybody: a server that is gone is noticed within seconds, whatever is being waited for.
+
+asyncpg alone has two waits without an end. What writes much (COPY, many rows of one statement) waits for room in the
+socket, and is not told that the connection was lost meanwhile. And the kernel asks a silent peer for a quarter of an
+hour, or never, whether it is still there.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    BaseConnection = asyncpg.Connection[asyncpg.Record]
+else:
+    BaseConnection = asyncpg.Connection
+
+CONNECT_TIMEOUT_S = 5.0
+IDLE_S, INTERVAL_S, PROBES = 5, 3, 3  # a silent peer of an idle connection is asked whether it is there
+UNHEARD_TIMEOUT_S = 20  # what was sent and is not taken for so long is not taken any more
+
+
+class Connection(BaseConnection):
+    """asyncpg's, which notices when its server is gone."""
+
+    def __init__(self, protocol: Any, transport: Any, *others: Any) -> None:
+        super().__init__(protocol, transport, *others)
+        keep_alive(transport.get_extra_info("socket"))
+        # Who waits for room goes on, and then hears that the connection was lost.
+        self.add_termination_listener(lambda _: protocol.resume_writing())
+
+
+async def connect(url: str, **options: Any) -> Connection:
+    """As asyncpg's; a server that does not answer raises TimeoutError soon."""
+    options.setdefault("timeout", CONNECT_TIMEOUT_S)
+    connection: Connection = await asyncpg.connect(url, connection_class=Connection, **options)
+    return connection
+
+
+def create_pool(url: str, **options: Any) -> asyncpg.Pool[asyncpg.Record]:
+    """As asyncpg's, of such connections."""
+    options.setdefault("timeout", CONNECT_TIMEOUT_S)
+    return asyncpg.create_pool(url, connection_class=Connection, **options)
+
+
+def keep_alive(connected: Any) -> None:
+    """Has the kernel ask whether the other side is there. Elsewhere than on Linux it asks in its own time."""
+    if connected is None or connected.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        for option, value in (
+            (socket.TCP_KEEPIDLE, IDLE_S), (socket.TCP_KEEPINTVL, INTERVAL_S), (socket.TCP_KEEPCNT, PROBES),
+            (socket.TCP_USER_TIMEOUT, UNHEARD_TIMEOUT_S * 1000),
+        ):  # fmt: skip
+            connected.setsockopt(socket.IPPROTO_TCP, option, value)
