@@ -12,14 +12,22 @@ from uuid import uuid4
 import msgspec
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import StorageType, StreamConfig
-from nats.js.errors import NotFoundError
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.errors import BadRequestError, NotFoundError
 
 from shared.event_store import Stored
 
 STREAM = "HOURBOOK"
 SUBJECT = "hourbook.events"
-DOORBELL = "hourbook.doorbell"
+SUBJECTS = [f"{SUBJECT}.>"]
+SUBJECTS_OVERLAP = 10065
+DOORBELL = "hourbook.doorbell"  # for the relay: something was appended
+NEWS = "hourbook.news"  # for who reads the store: the relay has seen that something was
+LIMITS = ("max_msgs", "max_bytes", "max_age", "max_msgs_per_subject", "max_msg_size")
+KINDS = {
+    "sealed": "sealed", "no_ack": "without acknowledgements", "mirror": "a mirror",
+    "sources": "filled from other streams", "subject_transform": "one that renames",
+}  # fmt: skip
 BATCH_MAX = 1000  # the server's own limit of an atomic batch
 SINGLY_MAX = 16  # an atomic batch costs the server 6 ms on disc whatever its size, a message 0.3 ms
 PUBLISH_TIMEOUT_S = 5.0
@@ -31,12 +39,17 @@ class PublishRefused(Exception):
     """The stream did not take a batch: mostly because another relay was faster. Read its last sequence, go on there."""
 
 
+class StreamTaken(Exception):
+    """The stream is not there and cannot be made."""
+
+
 class _Error(msgspec.Struct):
     description: str = ""
     err_code: int = 0
 
 
 class _Ack(msgspec.Struct):
+    stream: str = ""
     seq: int = 0
     error: _Error | None = None
 
@@ -52,14 +65,44 @@ async def leave(client: Client) -> None:
 
 
 async def ensure_stream(context: JetStreamContext) -> int:
-    """Makes the stream if there is none; answers its last sequence."""
+    """Makes the stream if there is none; answers its last sequence. Raises as `open_stream`."""
+    return (await open_stream(context)).state.last_seq
+
+
+async def open_stream(context: JetStreamContext) -> StreamInfo:
+    """The stream, which is made if there is none. Raises StreamTaken, and NATS's errors."""
     try:
-        return (await context.stream_info(STREAM)).state.last_seq
+        return await context.stream_info(STREAM)
     except NotFoundError:
         config = StreamConfig(
-            name=STREAM, subjects=[f"{SUBJECT}.>"], storage=StorageType.FILE, allow_atomic=True, allow_direct=True
+            name=STREAM, subjects=SUBJECTS, storage=StorageType.FILE, allow_atomic=True, allow_direct=True
         )
-        return (await context.add_stream(config)).state.last_seq
+    try:
+        return await context.add_stream(config)
+    except BadRequestError as error:
+        if error.err_code != SUBJECTS_OVERLAP:
+            raise
+        taker = await context.find_stream_name_by_subject(SUBJECTS[0])
+        raise StreamTaken(
+            f"the stream {STREAM} is not there, and cannot be made: the stream {taker} has its subjects "
+            f"{SUBJECTS[0]}; when that is removed, or has others, {STREAM} is made and filled from the store"
+        ) from None
+
+
+def wrong_with(config: StreamConfig) -> str | None:
+    """Why the stream cannot hold every event as its message, from the first on; None when it can."""
+    limits = {name: getattr(config, name) or 0 for name in LIMITS}
+    wrong = [f"its {name} is {limit:g} and should be no limit" for name, limit in limits.items() if limit > 0]
+    if config.subjects != SUBJECTS:
+        wrong.append(f"its subjects are {', '.join(config.subjects or ['none'])} and should be {SUBJECTS[0]}")
+    if config.retention != RetentionPolicy.LIMITS:
+        wrong.append(f"its retention is {config.retention} and should be limits")
+    if config.storage != StorageType.FILE:
+        wrong.append(f"its storage is {config.storage} and should be file")
+    wrong += [f"it is {meaning} and should not be" for name, meaning in KINDS.items() if getattr(config, name)]
+    if not config.allow_atomic:
+        wrong.append("it takes no atomic batches (allow_atomic) and should")
+    return f"the stream {STREAM} is not as it must be: {'; '.join(wrong)}" if wrong else None
 
 
 def cloud_event(event: Stored) -> tuple[str, dict[str, str]]:
@@ -94,6 +137,7 @@ async def publish_batch(
     for number, event in enumerate(events, 1):
         subject, headers = cloud_event(event)
         if singly or number == 1:
+            headers["Nats-Expected-Stream"] = STREAM
             headers["Nats-Expected-Last-Sequence"] = str(last_sequence + number - 1)
         if not singly:
             headers |= {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
@@ -109,6 +153,8 @@ async def publish_batch(
         ack = _ack.decode(reply.data)
         if ack.error is not None:
             raise PublishRefused(f"{ack.error.err_code}: {ack.error.description}")
+        if ack.stream != STREAM:
+            raise PublishRefused(f"the stream {ack.stream} has taken it")
         return ack.seq
     return last_sequence
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import asyncpg
 import msgspec
@@ -18,7 +18,8 @@ class Progress(NamedTuple):
     Beside the generation: up to where a checkpoint is `sealed`, the `past` is kept for as_of, the history is `indexed`
     for searching, and notices account for the events (`noticed`); `told_s` ago was the hour up to which they are told,
     None before the first. `delivered` is where the webhook of events that is furthest behind stands, None when there is
-    none; `notices_undelivered` how many notices one of notices is behind at most.
+    none; `notices_undelivered` how many notices one of notices is behind at most. `oldest_s`, `unsealed_s`, … are how
+    old the oldest event is that each of them has not reached; None when it has reached all.
     """
 
     head: int
@@ -38,6 +39,11 @@ class Progress(NamedTuple):
     notices_undelivered: int | None = None
     webhooks_disabled: int = 0
     dead_letters: int = 0
+    unpublished_s: float | None = None
+    unsealed_s: float | None = None
+    unkept_s: float | None = None
+    unindexed_s: float | None = None
+    unnoticed_s: float | None = None
 
     @property
     def behind(self) -> int | None:
@@ -52,11 +58,13 @@ SELECT h.position, g.generation, g.position, extract(epoch FROM now() - g.moved_
        n.position, extract(epoch FROM now() - n.told_until)::float8, n.seq - n.published,
        (SELECT min(position) FROM webhook WHERE disabled IS NULL AND (types IS NULL OR types <> '{}')),
        (SELECT n.seq - min(notice) FROM webhook WHERE disabled IS NULL AND kinds <> '{}'),
-       (SELECT count(*) FROM webhook WHERE disabled IS NOT NULL), (SELECT count(*) FROM webhook_dead_letter)
+       (SELECT count(*) FROM webhook WHERE disabled IS NOT NULL), (SELECT count(*) FROM webhook_dead_letter),
+       (SELECT extract(epoch FROM now() - made_at)::float8 FROM notice WHERE seq = n.published + 1)
 FROM event_head h CROSS JOIN past_head past CROSS JOIN event_index_head indexed CROSS JOIN notice_head n
 LEFT JOIN generation g ON g.live
 """
-EVENT = "SELECT data, now() FROM event WHERE position = $1"
+DECIDED = "SELECT position, data, now() FROM event WHERE position = ANY ($1)"
+STALL_S = 30.0
 
 
 async def read_progress(connection: Connection) -> Progress:
@@ -65,14 +73,43 @@ async def read_progress(connection: Connection) -> Progress:
     if record is None:
         raise LookupError("event_head is empty")
     head, generation, position, moved_s, parked_position, parked_error, *others = record
-    oldest_s = None
-    if position is not None and position < head:
-        waiting = await connection.fetchrow(EVENT, position + 1)
-        if waiting is not None:
-            data, now = waiting
-            oldest_s = (now - msgspec.json.decode(data, type=_Decided).at).total_seconds()
-    return Progress(head, generation, position, moved_s, parked_position, parked_error, oldest_s, *others)
+    read = Progress(head, generation, position, moved_s, parked_position, parked_error, None, *others)
+    ages = await ages_after(connection, read.position, read.sealed, read.past, read.indexed, read.noticed)
+    oldest_s, unsealed_s, unkept_s, unindexed_s, unnoticed_s = ages
+    return read._replace(
+        oldest_s=oldest_s, unsealed_s=unsealed_s, unkept_s=unkept_s, unindexed_s=unindexed_s, unnoticed_s=unnoticed_s
+    )
+
+
+async def ages_after(connection: Connection, *positions: int | None) -> list[float | None]:
+    """How long ago the event after each position was decided, in seconds; None where there is none."""
+    wanted = list({position + 1 for position in positions if position is not None})
+    ages = {
+        position: (now - msgspec.json.decode(data, type=_Decided).at).total_seconds()
+        for position, data, now in await connection.fetch(DECIDED, wanted)
+    }
+    return [None if position is None else ages.get(position + 1) for position in positions]
 
 
 class _Decided(msgspec.Struct):
     at: datetime
+
+
+class Standing(NamedTuple):
+    """Whether a part goes on: "ok", or what it is instead, and why."""
+
+    state: Literal["ok", "missing", "parked", "stalled"]
+    why: str | None = None
+
+
+def standing_of(progress: Progress, stall_s: float = STALL_S) -> Standing:
+    """How the live read models are. They may be far behind and go on; they are stalled when events have waited for
+    `stall_s` and not one of them was applied in that time."""
+    if progress.generation is None or progress.position is None or progress.moved_s is None:
+        return Standing("missing", "no generation is live: `hourbook migrate` makes one")
+    if progress.parked_position is not None or progress.parked_error is not None:
+        return Standing("parked", f"parked at position {progress.parked_position}: {progress.parked_error}")
+    if progress.oldest_s is not None and min(progress.oldest_s, progress.moved_s) > stall_s:
+        return Standing("stalled", f"the read models stand still at {progress.position} while events wait: its log "
+                        "says why, if `hourbook projector` runs")  # fmt: skip
+    return Standing("ok")

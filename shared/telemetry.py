@@ -66,11 +66,16 @@ class Telemetry(Collector):
 
     async def render(self) -> bytes:
         """The text of /metrics. It has no figures of the database while that cannot be read."""
+        await self.progress()
+        return generate_latest(self._registry)
+
+    async def progress(self) -> Progress | None:
+        """How far all is, as it was a second ago at most; None while the database cannot be read."""
         async with self._reading:
             if time.monotonic() - self._read_at > READ_AGAIN_S:
                 self._progress = await self._read()
                 self._read_at = time.monotonic()
-        return generate_latest(self._registry)
+        return self._progress
 
     async def _read(self) -> Progress | None:
         try:

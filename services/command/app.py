@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from litestar import Litestar, Response, get
 
 from services.command.clock import Clock
@@ -29,6 +30,16 @@ from shared.webhooks import allowed_hosts
 log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 1_000_000
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """How this process is. `waiting` events are not on the stream yet; `trouble` says why they do not get there."""
+
+    position: int
+    relayed: int | None
+    refusals_dropped: int
+    waiting: int
+    trouble: str | None
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -55,18 +66,28 @@ def create_app(settings: Settings) -> Litestar:
             "relayed_position", "Position of the newest event on the stream; NaN where the relay does not lead",
             lambda: relay.last_sequence if relay.leads else math.nan,
         )  # fmt: skip
+        telemetry.gauge(
+            "relay_waiting_events", "Events that the relay has seen and not published; NaN where it does not lead",
+            lambda: relay.waiting if relay.leads else math.nan,
+        )  # fmt: skip
+        telemetry.gauge(
+            "relay_trouble_seconds", "How long something is wrong with the stream or with what goes to it; 0: nothing",
+            lambda: relay.trouble.seconds,
+        )  # fmt: skip
 
     clock = Clock(settings.database_url, handler, lambda: datetime.now(UTC), new_id)
 
     @get("/health")
-    async def health() -> dict[str, int | None]:
+    async def health() -> Health:
         """The last position that this process has seen, and the last that it has relayed; how many refusals it could
-        not keep."""
-        return {
-            "position": handler.head,
-            "relayed": relay.last_sequence if relay else None,
-            "refusals_dropped": refusals.dropped,
-        }
+        not keep; what is wrong with the stream, if anything. Commands are taken all the same: that is always 200."""
+        return Health(
+            position=handler.head,
+            relayed=relay.last_sequence if relay else None,
+            refusals_dropped=refusals.dropped,
+            waiting=relay.waiting if relay else 0,
+            trouble=relay.trouble.words if relay else None,
+        )
 
     @get("/metrics", include_in_schema=False)
     async def metrics() -> Response[bytes]:

@@ -11,7 +11,6 @@ import contextlib
 import logging
 
 import asyncpg
-import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -19,32 +18,54 @@ from nats.js.errors import NotFoundError
 
 from shared import postgres
 from shared.event_store import EventStore
+from shared.event_store.store import PositionGap
 from shared.jetstream import (
     BATCH_MAX,
     DOORBELL,
+    NEWS,
     PUBLISH_TIMEOUT_S,
     SINGLY_MAX,
     STREAM,
     PublishRefused,
+    StreamTaken,
     cloud_event,
-    ensure_stream,
     leave,
+    open_stream,
     publish_batch,
+    wrong_with,
 )
+from shared.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
 TRY_TO_LEAD = "SELECT pg_try_advisory_lock(7310579630513578616)"
 RETRY_DELAY_S = 0.5
+CONNECT_TIMEOUT_S = 5.0
+LOST = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    nats.errors.Error,
+    OSError,
+    TimeoutError,
+    PositionGap,
+)
 REST_S = 0.01  # after a batch under load: what arrives meanwhile goes out together, which halves what an event costs
+MEND = (
+    "Nothing is published until that is mended. If the store has lost nothing (`hourbook audit verify` with a "
+    "checkpoint that you kept), remove the stream: it is made again and filled from the store"
+)
 
 
 class ForeignHistory(Exception):
-    """The stream holds events that are not the store's. Nothing is published until a person has looked."""
+    """The stream holds events that are not the store's. Nothing is published until a person has mended it."""
 
 
 class Relay:
-    """Many may run; one at a time leads, for economy only: the expected sequence keeps two from doing harm."""
+    """Many may run; one at a time leads, for economy only: the expected sequence keeps two from doing harm.
+
+    `trouble` says why it does not go on, or what is wrong with the stream; it goes on by itself when that is mended.
+    """
 
     def __init__(
         self, database_url: str, nats_url: str, *, poll_s: float = 1.0, publish_timeout_s: float = PUBLISH_TIMEOUT_S
@@ -55,12 +76,21 @@ class Relay:
         self._client: Client | None = None
         self._leads = False
         self._ringing: asyncio.Task[None] | None = None
+        self._seen = 0
+        self._refused_at: int | None = None
+        self._wrong: str | None = None
         self.last_sequence = 0
+        self.trouble = Trouble(log, "relay")
 
     @property
     def leads(self) -> bool:
         """Whether this is the one that publishes; only then is `last_sequence` new."""
         return self._leads
+
+    @property
+    def waiting(self) -> int:
+        """How many events it has seen, where it leads, that are not on the stream."""
+        return max(0, self._seen - self.last_sequence) if self._leads else 0
 
     def ring(self) -> None:
         """Something was appended in this process: tells its own relay, or, over NATS, the one that leads."""
@@ -75,46 +105,91 @@ class Relay:
             await client.flush()
 
     async def run(self) -> None:
-        """Relays until it is cancelled, over lost connections. Raises ForeignHistory."""
+        """Relays until it is cancelled, over lost connections and whatever becomes of the stream."""
         while True:
             try:
                 await self._serve()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
-                    nats.errors.Error, OSError, TimeoutError) as lost:  # fmt: skip
-                log.warning("relay: %s: %s; it goes on", type(lost).__name__, lost)
+            except LOST as lost:
+                self.trouble.is_so(f"{type(lost).__name__}: {lost}")
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
         connection = await postgres.connect(self._database_url)
+        client = Client()
         try:
-            client = self._client = await nats.connect(self._nats_url, max_reconnect_attempts=-1)
-            try:
-                await client.subscribe(DOORBELL, cb=self._rung)
-                while not await connection.fetchval(TRY_TO_LEAD):
-                    await asyncio.sleep(self._poll_s)
-                self._leads = True
-                await self._lead(EventStore(connection), client)
-            finally:
-                self._leads, self._client = False, None
-                await leave(client)
+            await self._reach(client)
+            self._client = client
+            await client.subscribe(DOORBELL, cb=self._rung)
+            while not await connection.fetchval(TRY_TO_LEAD):
+                self.trouble.is_over()  # the one that leads says what is wrong
+                await asyncio.sleep(self._poll_s)
+            self._leads = True
+            await self._lead(EventStore(connection), client)
         finally:
+            self._leads, self._client = False, None
             connection.terminate()
+            await leave(client)
+
+    async def _reach(self, client: Client) -> None:
+        """Connects. By itself the client would try for ever, and say nothing."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await client.connect(self._nats_url, max_reconnect_attempts=-1)
+        except TimeoutError:
+            raise TimeoutError(f"the NATS server does not answer within {CONNECT_TIMEOUT_S:.0f} s") from None
 
     async def _lead(self, store: EventStore, client: Client) -> None:
-        self.last_sequence = await checked_last_sequence(store, client)
+        while True:
+            try:
+                await self._look(store, client)
+                await self._publish(store, client)
+            except (ForeignHistory, StreamTaken) as wrong:
+                await self._stand_still(store, client, str(wrong))
+            except (PublishRefused, TimeoutError, nats.errors.Error) as unknown:
+                if client.is_closed:
+                    raise
+                reach = "" if client.is_connected else "the NATS server cannot be reached: "
+                words = f"{reach}{type(unknown).__name__}: {unknown}"
+                if self._refused_at != self.last_sequence:  # mostly another relay was faster, or an answer was lost
+                    self._refused_at = self.last_sequence
+                    log.info("relay: %s; reading where the stream ends", words)
+                else:
+                    where = f"nothing can be published after {self.last_sequence}: {words}"
+                    await self._stand_still(store, client, f"{self._wrong}; {where}" if self._wrong else where)
+
+    async def _publish(self, store: EventStore, client: Client) -> None:
+        """What is appended, as it comes. Raises when the stream did not take it as it should."""
         while True:
             self._doorbell.clear()
             events = await store.after(self.last_sequence, BATCH_MAX)
             if not events:
+                self._all_is_well()
                 await self._wait(store, client)
                 continue
-            try:
-                self.last_sequence = await publish_batch(client, self.last_sequence, events, self._publish_timeout_s)
-                if SINGLY_MAX < len(events) < BATCH_MAX:
-                    await asyncio.sleep(REST_S)
-            except (PublishRefused, TimeoutError, nats.errors.Error) as unknown:
-                log.info("relay: %s: %s; reading where the stream ends", type(unknown).__name__, unknown)
-                self.last_sequence = await checked_last_sequence(store, client)
+            self._seen = events[-1].position
+            await client.publish(NEWS, b"")
+            self.last_sequence = await publish_batch(client, self.last_sequence, events, self._publish_timeout_s)
+            self._all_is_well()
+            if SINGLY_MAX < len(events) < BATCH_MAX:
+                await asyncio.sleep(REST_S)
+
+    def _all_is_well(self) -> None:
+        """As far as what has been published goes: the stream itself may still be of the wrong kind."""
+        self._refused_at = None
+        if self._wrong is None:
+            self.trouble.is_over()
+        else:
+            self.trouble.is_so(self._wrong)
+
+    async def _stand_still(self, store: EventStore, client: Client, why: str) -> None:
+        """Says why, and lets some time pass. Who reads the store need not wait for the stream."""
+        self.trouble.is_so(why)
+        head = await store.head()
+        if head > self._seen and client.is_connected:
+            with contextlib.suppress(nats.errors.Error, OSError):
+                await client.publish(NEWS, b"")
+        self._seen = head
+        await asyncio.sleep(min(RETRY_DELAY_S, self._poll_s))
 
     async def _wait(self, store: EventStore, client: Client) -> None:
         """Until the doorbell rings; at the slow poll, the stream is looked at too: it may have lost its tail."""
@@ -122,25 +197,34 @@ class Relay:
             async with asyncio.timeout(self._poll_s):
                 await self._doorbell.wait()
         except TimeoutError:
-            self.last_sequence = await checked_last_sequence(store, client)
+            await self._look(store, client)
+
+    async def _look(self, store: EventStore, client: Client) -> None:
+        """Where the stream ends, and whether it is ours and as it must be. Raises as `checked_stream`."""
+        self.last_sequence, self._wrong = await checked_stream(store, client)
 
     async def _rung(self, _: Msg) -> None:
         self._doorbell.set()
 
 
-async def checked_last_sequence(store: EventStore, client: Client) -> int:
-    """Where the stream ends. Raises ForeignHistory unless its last message is the store's event at that position."""
+async def checked_stream(store: EventStore, client: Client) -> tuple[int, str | None]:
+    """Where the stream ends, and what is wrong with its kind, if anything. Raises StreamTaken; ForeignHistory unless
+    its last message is the store's event at that position."""
     context = client.jetstream()
-    last = await ensure_stream(context)
+    info = await open_stream(context)
+    last, wrong = info.state.last_seq, wrong_with(info.config)
     if last == 0:
-        return 0
+        return 0, wrong
     events = await store.after(last - 1, 1)
     if not events:
-        raise ForeignHistory(f"the stream ends at {last}, the store at {await store.head()}: it is not this store's")
+        raise ForeignHistory(
+            f"the stream {STREAM} ends at {last}, the store at {await store.head()}: what is beyond is not of this "
+            f"store. {MEND}"
+        )
     try:
         message = await context.get_msg(STREAM, last)
     except NotFoundError:
-        return last  # purged: the sequence still says where it ends
+        return last, wrong  # purged: the sequence still says where it ends
     if (message.subject, message.data) != (cloud_event(events[0])[0], events[0].data):
-        raise ForeignHistory(f"message {last} of the stream is not the event at position {last} of this store")
-    return last
+        raise ForeignHistory(f"message {last} of the stream {STREAM} is not the event {last} of this store. {MEND}")
+    return last, wrong

@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.projector.consumer import Projector
 from services.projector.historian import Historian
 from services.projector.indexer import Indexer
-from services.projector.monitor import monitored
+from services.projector.monitor import Watch, monitored
 from services.projector.settings import Settings
 from shared.stopping import until_stopped
 from shared.telemetry import Telemetry
@@ -17,6 +17,7 @@ async def serve(settings: Settings) -> None:
     projector = Projector(
         settings.database_url, settings.nats_url, on_batch=telemetry.batches("fold", "a batch that was folded")
     )
-    async with monitored(settings.host, settings.projector_port, telemetry, lambda: projector.position):
+    watch = Watch(telemetry, settings.stall_s)
+    async with monitored(settings.host, settings.projector_port, telemetry, lambda: projector.position, watch):
         historian = Historian(settings.database_url, busy=lambda: projector.catching_up)
-        await until_stopped(projector.run(), Indexer(settings.database_url).run(), historian.run())
+        await until_stopped(projector.run(), Indexer(settings.database_url).run(), historian.run(), watch.run())

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import struct
 from collections.abc import Callable, Sequence
 
 import asyncpg
 import msgspec
-import nats.errors
-from nats.aio.client import Client
 
 from services.projector.rows.copying import Connection
 from services.projector.source import Source
@@ -26,12 +23,15 @@ from services.projector.tables import (
     write_batch,
 )
 from shared import postgres
+from shared.batches import BatchSize
 from shared.event_store import EventStore
-from shared.jetstream import leave
+from shared.event_store.store import PositionGap
+from shared.stopping import end_tasks
 
 log = logging.getLogger(__name__)
 
-BATCH_MAX = 8192
+BATCH_MAX = 40_000  # the more events a write, the fewer rows of hours an event
+STATEMENT_TIMEOUT_S = 120.0  # a server that is there and does not answer
 MANY = 2048
 RETRY_DELAY_S = 0.2
 PARKED_DELAY_S = 1.0
@@ -55,10 +55,13 @@ class Projector:
         nats_url: str,
         *,
         poll_s: float = 1.0,
+        hours_max: int = HOURS_MAX,
         on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
     ) -> None:
         self._database_url, self._nats_url, self._poll_s = database_url, nats_url, poll_s
-        self._on_batch = on_batch
+        self._on_batch, self._hours_max = on_batch, hours_max
+        self._size = BatchSize(BATCH_MAX)
+        self._parked: int | None = None  # said already; the monitor says it again
         self.position = 0
         self.catching_up = False  # many events wait: nobody else in this process should take the loop now
 
@@ -68,23 +71,21 @@ class Projector:
             try:
                 await self._serve()
             except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
-                    OSError, TimeoutError, nats.errors.Error, LookupError) as lost:  # fmt: skip
+                    OSError, TimeoutError, LookupError, PositionGap, MemoryError) as lost:  # fmt: skip
                 log.warning("projector: %s: %s; it goes on", type(lost).__name__, lost)
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await postgres.connect(self._database_url)
-        client = Client()
+        connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)
+        source = Source(EventStore(connection), poll_s=self._poll_s)
+        listening = asyncio.create_task(source.listen(self._nats_url))
         try:
             await prepare(connection)
-            with contextlib.suppress(OSError, nats.errors.Error, TimeoutError):
-                await client.connect(self._nats_url, max_reconnect_attempts=-1, connect_timeout=2)
-            source = Source(EventStore(connection), client, poll_s=self._poll_s)
             while True:
                 await self._follow(connection, source)
         finally:
             connection.terminate()
-            await leave(client)
+            await end_tasks(listening)
 
     async def _follow(self, connection: Connection, source: Source) -> None:
         """Follows the generation that is live now, until it is not, or an event of it is parked."""
@@ -92,19 +93,25 @@ class Projector:
         self.position, self.catching_up = generation.position, False
         try:
             while True:
-                stored = await source.after(generation.position, BATCH_MAX)
-                self.catching_up = len(stored) >= MANY
-                if stored:
-                    began = asyncio.get_running_loop().time()
-                    await apply(connection, generation, stored)
-                    self.position = generation.position
-                    self._on_batch(len(stored), asyncio.get_running_loop().time() - began)
+                with self._size.learning(Moved, Parked):
+                    stored = await source.after(generation.position, self._size.now)
+                    self.catching_up = len(stored) >= MANY
+                    if stored:
+                        await self._apply(connection, generation, stored)
         except Moved as moved:
             log.info("projector: %s", moved)
         except Parked as parked:
-            log.error("projector: %s", parked)
+            if generation.parked_position != self._parked:
+                log.error("projector: %s", parked)
+            self._parked = generation.parked_position
             self.catching_up = False
             await asyncio.sleep(PARKED_DELAY_S)
+
+    async def _apply(self, connection: Connection, generation: Generation, stored: Sequence[bytes]) -> None:
+        began = asyncio.get_running_loop().time()
+        await apply(connection, generation, stored, hours_max=self._hours_max)
+        self.position = generation.position
+        self._on_batch(len(stored), asyncio.get_running_loop().time() - began)
 
 
 async def apply(

@@ -13,15 +13,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import asyncpg
-import msgspec
 
 from services.projector.projections import needed_for
 from services.projector.projections.pools import Pools
 from services.projector.projections.versions import Rows
 from services.projector.rows.past import load_rows, read_past_pools, write_rows
 from shared import postgres
+from shared.batches import BatchSize
 from shared.event_store import EventStore
-from shared.events import decode_events
+from shared.events import Event, decode_events
 from shared.past import pack, read_all_hours, read_hours_at
 from shared.timeline import Timeline
 
@@ -32,7 +32,9 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX = 200  # a batch takes the loop for some milliseconds, and others are in it
 SNAPSHOT_CHANGES = 4000  # as many changes of a pool's hours are summed in a few milliseconds
+HOURS_MAX = 500_000  # whose sizes are held at once
 RETRY_DELAY_S = 1.0
+STATEMENT_TIMEOUT_S = 120.0
 WIDTH = 6
 
 
@@ -46,6 +48,7 @@ class Historian:
 
     def __init__(self, database_url: str, *, poll_s: float = 0.25, busy: Callable[[], bool] = lambda: False) -> None:
         self._database_url, self._poll_s, self._busy = database_url, poll_s, busy
+        self._size = BatchSize(BATCH_MAX)
 
     async def run(self) -> None:
         """Keeps the past until it is cancelled, over lost connections. An event that cannot be applied is not passed
@@ -53,17 +56,19 @@ class Historian:
         while True:
             try:
                 await self._serve()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError,
-                    Moved, msgspec.MsgspecError, KeyError, ValueError, AssertionError) as lost:  # fmt: skip
+            except Exception as lost:  # whatever it is, it must not end what is live, which is in the same process
                 log.warning("historian: %s: %s; it goes on", type(lost).__name__, lost)
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await postgres.connect(self._database_url)
+        connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)
         try:
             past = await load_past(connection)
             while True:
-                if self._busy() or await past.advance(BATCH_MAX) < BATCH_MAX:
+                if not self._busy():
+                    with self._size.learning(Moved):
+                        await past.advance(self._size.now)
+                if past.level or self._busy():
                     await asyncio.sleep(self._poll_s)
         finally:
             connection.terminate()
@@ -92,18 +97,27 @@ KEEP = "INSERT INTO past_hours (pool, position, base, cells) VALUES ($1, $2, $3,
 
 
 class Past:
-    """`unkept` counts the changes of each pool's hours since its last snapshot. After an error it is of no more use."""
+    """`unkept` counts the changes of each pool's hours since its last snapshot; `level` says that no more events wait.
+    After an error it is of no more use."""
 
     def __init__(self, connection: Connection, position: int, pools: Pools, unkept: Counter[int]) -> None:
         self._connection, self.position, self._pools, self._unkept = connection, position, pools, unkept
+        self.level = False
 
     async def advance(self, count_max: int) -> int:
-        """Keeps what the next events did, so many at most; answers how many there were. Raises Moved, and as `fold`."""
+        """Keeps what the next events did, so many at most; answers how many it took. Raises Moved, and as `fold`."""
         stored = await EventStore(self._connection).after(self.position, count_max)
+        self.level = len(stored) < count_max
         if not stored:
             return 0
         events = decode_events([event.data for event in stored])
-        after = self.position + len(stored)
+        while len(events) > 1 and needed_for(events).hours > HOURS_MAX:
+            events, self.level = events[: len(events) // 2], False
+        await self._advance(events)
+        return len(events)
+
+    async def _advance(self, events: list[Event]) -> None:
+        after = self.position + len(events)
         async with self._connection.transaction():
             if await self._connection.execute(MOVE, self.position, after) != "UPDATE 1":
                 raise Moved(f"the past is not at position {self.position} any more")
@@ -114,7 +128,6 @@ class Past:
             await write_rows(self._connection, rows)
             await self._keep_hours(rows, after)
         self.position = after
-        return len(stored)
 
     async def _sizes(self, ranges: dict[str, tuple[int, int]]) -> dict[str, Timeline]:
         """What was granted before the batch to the clusters that it resizes."""

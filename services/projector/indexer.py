@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from shared import postgres
+from shared.batches import BatchSize
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX = 5000
 RETRY_DELAY_S = 1.0
+STATEMENT_TIMEOUT_S = 120.0
 
 INDEX = "SELECT index_events($1)"
 
@@ -30,6 +32,7 @@ class Indexer:
 
     def __init__(self, database_url: str, *, poll_s: float = 0.25) -> None:
         self._database_url, self._poll_s = database_url, poll_s
+        self._size = BatchSize(BATCH_MAX)
 
     async def run(self) -> None:
         """Indexes until it is cancelled, over lost connections."""
@@ -42,10 +45,13 @@ class Indexer:
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await postgres.connect(self._database_url)
+        connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)
         try:
             while True:
-                if await index_batch(connection) < BATCH_MAX:
+                wanted = self._size.now
+                with self._size.learning():
+                    indexed = await index_batch(connection, wanted)
+                if indexed < wanted:
                     await asyncio.sleep(self._poll_s)
         finally:
             connection.terminate()

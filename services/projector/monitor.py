@@ -1,8 +1,10 @@
-"""The projector's own small address: whether it lives, and what it tells Prometheus."""
+"""The projector's own small address: whether it goes on, and what it tells Prometheus."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -12,22 +14,55 @@ from aiohttp import web
 from shared.aiohttp_server import answer, serving
 from shared.document import MEDIA_TYPE, document
 from shared.patience import Bounds, room
+from shared.progress import STALL_S, standing_of
 from shared.telemetry import CONTENT_TYPE, Telemetry
+from shared.trouble import Trouble
+
+log = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 1.0
 ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
+LOOK_S = 5.0
 
 
 class PortTaken(Exception):
     """The port of the settings cannot be listened on."""
 
 
+class Watch:
+    """Looks, from outside of the work itself, whether the live read models go on, and says so in the log."""
+
+    def __init__(self, telemetry: Telemetry, stall_s: float = STALL_S) -> None:
+        self._telemetry, self._stall_s = telemetry, stall_s
+        self._trouble = Trouble(log, "read models")
+
+    async def run(self) -> None:
+        while True:
+            why = (await self.standing())[1]
+            if why is None:
+                self._trouble.is_over()
+            else:
+                self._trouble.is_so(why)
+            await asyncio.sleep(min(LOOK_S, self._stall_s / 4))
+
+    async def standing(self) -> tuple[str, str | None]:
+        """ "ok", or what it is instead, and why."""
+        progress = await self._telemetry.progress()
+        if progress is None:
+            return "unreachable", "the database cannot be read"
+        return standing_of(progress, self._stall_s)
+
+
 @contextlib.asynccontextmanager
-async def monitored(host: str, port: int, telemetry: Telemetry, position: Callable[[], int]) -> AsyncIterator[None]:
+async def monitored(
+    host: str, port: int, telemetry: Telemetry, position: Callable[[], int], watch: Watch
+) -> AsyncIterator[None]:
     """Answers /health and /metrics while the block runs. Raises PortTaken."""
 
     async def health() -> web.Response:
-        return answer(msgspec.json.encode({"position": position()}), content_type="application/json")
+        state, why = await watch.standing()
+        body = msgspec.json.encode({"position": position(), "state": state, "why": why})
+        return answer(body, status=200 if state == "ok" else 503, content_type="application/json")
 
     async def metrics() -> web.Response:
         return answer(await telemetry.render(), content_type=CONTENT_TYPE)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
+from shared.progress import STALL_S
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`HOURBOOK_DATABASE_URL`, `HOURBOOK_NATS_URL`, and, for /health and /metrics, `…_HOST`, `…_PROJECTOR_PORT`."""
+    """`HOURBOOK_DATABASE_URL`, `HOURBOOK_NATS_URL`, and, for /health and /metrics, `…_HOST`, `…_PROJECTOR_PORT`.
+
+    After `HOURBOOK_STALL_S` seconds in which events wait and none is applied, it says that it stands still.
+    """
 
     database_url: str
     nats_url: str = "nats://127.0.0.1:4222"
     host: str = "127.0.0.1"
     projector_port: int = 8083
+    stall_s: float = STALL_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import asyncpg
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
+from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from rich.console import Console
 from rich.table import Table
@@ -18,13 +20,15 @@ from rich.table import Table
 from shared.cli.directory import DataDirectory, Run, default_directory
 from shared.cli.failure import Failure
 from shared.cli.processes import started_at
-from shared.cli.servers import NATS_ERRORS, Servers, connect_nats, named_in, redacted, without_password
-from shared.jetstream import STREAM
-from shared.progress import Progress, read_progress
+from shared.cli.servers import NATS, NATS_ERRORS, Servers, connect_nats, named_in, redacted, without_password
+from shared.jetstream import STREAM, SUBJECTS, wrong_with
+from shared.progress import Progress, ages_after, read_progress, standing_of
 
 TIMEOUT_S = 5.0
 PIPED_WIDTH = 200
 TOLD_LATE_S = 2 * 3600 + 60
+LATE_S = 60.0
+STORE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError)
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -74,14 +78,15 @@ async def read(servers: Servers, url: str) -> list[Line]:
         lines += [
             Line("event store", head, None, without_password(servers.database_url).partition("?")[0]),
             read_models(store),
-            Line("seal", store.sealed, store.head - store.sealed, "the last signed checkpoint"),
-            Line("past", store.past, store.head - store.past, "kept for as_of"),
+            seal(store),
+            follower("past", store.past, store, store.unkept_s, "kept for as_of", "hourbook projector"),
+            follower("index", store.indexed, store, store.unindexed_s, "of the history", "hourbook projector"),
             notices(store),
             *webhooks(store),
         ]
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+    except STORE_ERRORS as error:
         lines.append(Line("event store", None, None, "", redacted(_words(error), servers.database_url)))
-    lines.insert(1, await stream(servers.nats_url, head))
+    lines.insert(1, await stream(servers, head))
     async with ClientSession(timeout=ClientTimeout(total=TIMEOUT_S)) as session:
         lines += [await health(session, url, name, path) for name, path in
                   (("command service", "/health/command"), ("projector", "/health/projector"),
@@ -98,15 +103,29 @@ async def read_store(url: str) -> Progress:
 
 
 def read_models(store: Progress) -> Line:
-    if store.generation is None or store.position is None or store.moved_s is None:
-        return Line("read models", None, None, "", "no generation is live: `hourbook migrate` makes one")
+    why = standing_of(store).why
+    if store.position is None or store.moved_s is None:
+        return Line("read models", None, None, "", why)
     notes = [f"generation {store.generation}", f"moved {ago(store.moved_s)}"]
     if store.oldest_s is not None:
         notes.append(f"oldest event not applied is {duration(store.oldest_s)} old")
-    trouble = None
-    if store.parked_position is not None or store.parked_error is not None:
-        trouble = f"parked at position {store.parked_position}: {store.parked_error}"
-    return Line("read models", store.position, store.head - store.position, ", ".join(notes), trouble)
+    return Line("read models", store.position, store.head - store.position, ", ".join(notes), why)
+
+
+def follower(part: str, position: int, store: Progress, oldest_s: float | None, note: str, program: str) -> Line:
+    """What follows the events by itself, a moment behind them."""
+    late = None
+    if oldest_s is not None and oldest_s > LATE_S:
+        late = (
+            f"the oldest event that waits for it is {duration(oldest_s)} old: does `{program}` run? Its log says more"
+        )
+    return Line(part, position, store.head - position, note, late)
+
+
+def seal(store: Progress) -> Line:
+    if not store.sealed:
+        return Line("seal", 0, store.head, "nothing is sealed before `hourbook sealer` has run")
+    return follower("seal", store.sealed, store, store.unsealed_s, "the last signed checkpoint", "hourbook sealer")
 
 
 def notices(store: Progress) -> Line:
@@ -116,8 +135,13 @@ def notices(store: Progress) -> Line:
     note, behind = f"told up to {ago(store.told_s)}", store.head - store.noticed
     if store.unpublished:
         note += f", {store.unpublished:,} wait for the stream"
-    late = f"the last hour told is of {ago(store.told_s)}: does `hourbook notify` run?"
-    return Line("notices", store.noticed, behind, note, late if store.told_s > TOLD_LATE_S else None)
+    if store.told_s > TOLD_LATE_S:
+        late = f"the last hour told is of {ago(store.told_s)}: does `hourbook notify` run?"
+        return Line("notices", store.noticed, behind, note, late)
+    if store.unpublished_s is not None and store.unpublished_s > LATE_S:
+        late = f"{store.unpublished:,} wait for the stream, the oldest for {duration(store.unpublished_s)}: its log says why"
+        return Line("notices", store.noticed, behind, note, late)
+    return Line("notices", store.noticed, behind, note)
 
 
 def webhooks(store: Progress) -> list[Line]:
@@ -135,39 +159,77 @@ def webhooks(store: Progress) -> list[Line]:
     return [Line("webhooks", store.delivered, behind, ", ".join(notes))]
 
 
-async def stream(url: str, head: int | None) -> Line:
+async def stream(servers: Servers, head: int | None) -> Line:
+    url = servers.nats_url
     try:
         client = await connect_nats(url)
     except NATS_ERRORS as error:
         return Line("stream", None, None, "", redacted(_words(error), url))
     try:
-        last = (await client.jetstream().stream_info(STREAM)).state.last_seq
-    except NotFoundError:
-        last = 0
+        last, trouble = await look_at_stream(client.jetstream())
     except NATS_ERRORS as error:
         return Line("stream", None, None, "", redacted(_words(error), url))
     finally:
         await client.close()
-    trouble = None
+    behind = None if head is None else max(0, head - last)
     if head is not None and last > head:
-        trouble = "it is ahead of the event store: it is the stream of another history"
-    return Line("stream", last, None if head is None else max(0, head - last), without_password(url), trouble)
+        trouble = "it is ahead of the event store: what is beyond is not of this store"
+    elif behind and trouble is None:
+        trouble = await late_on_stream(servers.database_url, last)
+    return Line("stream", last, behind, without_password(url), trouble)
+
+
+async def look_at_stream(context: JetStreamContext) -> tuple[int, str | None]:
+    """Where it ends, and what is wrong with it itself."""
+    try:
+        info = await context.stream_info(STREAM)
+    except NotFoundError:
+        with contextlib.suppress(NotFoundError):
+            taker = await context.find_stream_name_by_subject(SUBJECTS[0])
+            return 0, f"there is none, and the stream {taker} has its subjects: remove that, and it is made"
+        return 0, None
+    return info.state.last_seq, wrong_with(info.config)
+
+
+async def late_on_stream(database_url: str, last: int) -> str | None:
+    """Why the event after its last message is not there, when it should long be."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            connection = await asyncpg.connect(database_url, timeout=TIMEOUT_S)
+            try:
+                (age_s,) = await ages_after(connection, last)
+            finally:
+                connection.terminate()
+    except STORE_ERRORS as error:
+        return redacted(_words(error), database_url)
+    if age_s is None or age_s < LATE_S:
+        return None
+    return (
+        f"the oldest event that is not on it is {duration(age_s)} old: does a command service run with {NATS}? "
+        "Its log and /health say more"
+    )
 
 
 async def health(session: ClientSession, url: str, name: str, path: str) -> Line:
     try:
         async with session.get(url + path) as answer:
-            body = await answer.read()
-            if answer.status != 200:
-                return Line(name, None, None, url, f"{url}{path} answers {answer.status}")
-        position = msgspec.json.decode(body, type=_Health).position
+            body, code = await answer.read(), answer.status
     except (ClientError, OSError, TimeoutError, ValueError) as error:
         return Line(name, None, None, url, f"{url} cannot be reached: {_words(error)}")
-    return Line(name, position, None, f"answers at {url}")
+    try:
+        told = msgspec.json.decode(body, type=_Health)
+    except ValueError:
+        told = _Health()
+    trouble = told.why or told.trouble or (None if code == 200 else f"{url}{path} answers {code}")
+    return Line(name, told.position, None, f"answers at {url}", trouble)
 
 
 class _Health(msgspec.Struct):
+    """`why` is the projector's, `trouble` the command service's."""
+
     position: int | None = None
+    why: str | None = None
+    trouble: str | None = None
 
 
 def processes(run: Run) -> list[Line]:

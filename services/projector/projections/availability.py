@@ -102,7 +102,7 @@ class HourSums:
         cells[places, AMOUNTS_WIDTH] = 1
 
     def has_room(self, rows: HourRows, hours_max: int) -> bool:
-        """Whether no more hours than that are held with these; of nothing that is held there is always room for some."""
+        """Whether no more hours than that are held with these. When nothing is held, there is room."""
         pool, hours, _ = rows
         if not self.hours or not len(hours):
             return True

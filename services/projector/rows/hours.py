@@ -102,9 +102,9 @@ async def write_first_hours(
 ) -> None:
     """As `write_hours`, into a generation that has none yet: there is nothing to add to."""
     columns = ["pool", "hour", *AMOUNTS]
-    if pools := await _copy_hours(connection, f"availability_hour_{generation}", rows, columns):
-        if overcommitting := [pool for pool in pools if policy(pool) is not None]:
-            await connection.execute(NOTE_FIRST_SHORT, generation, overcommitting)
+    pools = await _copy_hours(connection, f"availability_hour_{generation}", rows, columns)
+    if overcommitting := [pool for pool in pools if policy(pool) is not None]:
+        await connection.execute(NOTE_FIRST_SHORT, generation, overcommitting)
 
 
 async def _copy_hours(
