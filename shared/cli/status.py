@@ -139,7 +139,7 @@ def notices(store: Progress) -> Line:
         late = f"the last hour told is of {ago(store.told_s)}: does `hourbook notify` run?"
         return Line("notices", store.noticed, behind, note, late)
     if store.unpublished_s is not None and store.unpublished_s > LATE_S:
-        late = f"{store.unpublished:,} wait for the stream, the oldest for {duration(store.unpublished_s)}: its log says why"
+        late = f"{store.unpublished:,} wait for the stream, for {duration(store.unpublished_s)}: its log says why"
         return Line("notices", store.noticed, behind, note, late)
     return Line("notices", store.noticed, behind, note)
 
@@ -166,7 +166,7 @@ async def stream(servers: Servers, head: int | None) -> Line:
     except NATS_ERRORS as error:
         return Line("stream", None, None, "", redacted(_words(error), url))
     try:
-        last, trouble = await look_at_stream(client.jetstream())
+        last, data, trouble = await look_at_stream(client.jetstream())
     except NATS_ERRORS as error:
         return Line("stream", None, None, "", redacted(_words(error), url))
     finally:
@@ -174,34 +174,43 @@ async def stream(servers: Servers, head: int | None) -> Line:
     behind = None if head is None else max(0, head - last)
     if head is not None and last > head:
         trouble = "it is ahead of the event store: what is beyond is not of this store"
-    elif behind and trouble is None:
-        trouble = await late_on_stream(servers.database_url, last)
+    elif head is not None and trouble is None:
+        trouble = await beside_the_store(servers.database_url, last, data)
     return Line("stream", last, behind, without_password(url), trouble)
 
 
-async def look_at_stream(context: JetStreamContext) -> tuple[int, str | None]:
-    """Where it ends, and what is wrong with it itself."""
+async def look_at_stream(context: JetStreamContext) -> tuple[int, bytes | None, str | None]:
+    """Where it ends, its last message if it is kept, and what is wrong with it itself."""
     try:
         info = await context.stream_info(STREAM)
     except NotFoundError:
         with contextlib.suppress(NotFoundError):
             taker = await context.find_stream_name_by_subject(SUBJECTS[0])
-            return 0, f"there is none, and the stream {taker} has its subjects: remove that, and it is made"
-        return 0, None
-    return info.state.last_seq, wrong_with(info.config)
+            return 0, None, f"there is none, and the stream {taker} has its subjects: remove that, and it is made"
+        return 0, None, None
+    data = None
+    if info.state.last_seq:
+        with contextlib.suppress(NotFoundError):
+            data = (await context.get_msg(STREAM, info.state.last_seq)).data
+    return info.state.last_seq, data, wrong_with(info.config)
 
 
-async def late_on_stream(database_url: str, last: int) -> str | None:
-    """Why the event after its last message is not there, when it should long be."""
+EVENT = "SELECT data FROM event WHERE position = $1"
+
+
+async def beside_the_store(database_url: str, last: int, data: bytes | None) -> str | None:
+    """Whether its last message is not the event; whether the event after that is not there, and should long be."""
     try:
         async with asyncio.timeout(TIMEOUT_S):
             connection = await asyncpg.connect(database_url, timeout=TIMEOUT_S)
             try:
-                (age_s,) = await ages_after(connection, last)
+                event, (age_s,) = await connection.fetchval(EVENT, last), await ages_after(connection, last)
             finally:
                 connection.terminate()
     except STORE_ERRORS as error:
         return redacted(_words(error), database_url)
+    if data is not None and data != event:
+        return f"its message {last} is not the event {last} of the store"
     if age_s is None or age_s < LATE_S:
         return None
     return (

@@ -14,7 +14,7 @@ from services.command.app import create_app as command_app
 from services.command.settings import Settings as CommandSettings
 from services.projector.historian import load_past
 from services.projector.indexer import index_batch
-from services.projector.monitor import PortTaken, monitored
+from services.projector.monitor import PortTaken, Watch, monitored
 from services.projector.tables import load_generation, prepare, write_batch
 from services.query.app import create_app as query_app
 from services.query.settings import Settings as QuerySettings
@@ -131,11 +131,15 @@ async def test_without_the_database_it_is_told_that_it_is_not_there() -> None:
 
 async def test_the_projector_answers_at_its_own_port_and_names_the_setting_when_it_is_taken(database_url: str) -> None:
     telemetry, port = Telemetry(database_url), free_port()
-    async with monitored("127.0.0.1", port, telemetry, lambda: 7), ClientSession(f"http://127.0.0.1:{port}") as session:
+    watch = Watch(telemetry)
+    async with (
+        monitored("127.0.0.1", port, telemetry, lambda: 7, watch),
+        ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
         async with session.get("/health") as answer:
-            assert await answer.json() == {"position": 7}
+            assert (answer.status, await answer.json()) == (200, {"position": 7, "state": "ok", "why": None})
         async with session.get("/metrics") as answer:
             assert figures(await answer.text())["hourbook_lag_events",] == 0
         with pytest.raises(PortTaken, match=f"port {port} .*HOURBOOK_PROJECTOR_PORT"):
-            async with monitored("127.0.0.1", port, telemetry, lambda: 7):
+            async with monitored("127.0.0.1", port, telemetry, lambda: 7, watch):
                 pass

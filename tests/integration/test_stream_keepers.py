@@ -1,0 +1,203 @@
+"""Whatever becomes of the stream is said aloud, and the relay goes on by itself when it is mended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import httpx
+import nats
+import nats.js.errors
+import pytest
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, StreamConfig
+
+from services.command.app import create_app
+from services.command.relay import Relay
+from services.command.settings import Settings
+from services.projector.consumer import Projector
+from shared.event_store import EventStore
+from shared.jetstream import STREAM, SUBJECTS, ensure_stream
+from shared.stopping import end_tasks
+from tests.backends import Nats
+from tests.integration.test_metrics import figures
+from tests.integration.test_relay import append, assert_stream_is_the_store, relaying
+from tests.listening import listening
+from tests.running import hourbook
+
+BOUND_S = 30
+GRANT = {"project": "gaia", "startdate": "2030-01-01", "enddate": "2030-01-02"}
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[EventStore]:
+    connection = await asyncpg.connect(database_url)
+    yield EventStore(connection)
+    await connection.close()
+
+
+@pytest.fixture
+async def client(nats_server: Nats) -> AsyncIterator[Client]:
+    client = await nats.connect(nats_server.url)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def relay(store: EventStore, client: Client, database_url: str, nats_server: Nats) -> AsyncIterator[Relay]:
+    """One that leads, and has published ten events."""
+    await append(store, 10)
+    async with relaying(Relay(database_url, nats_server.url, poll_s=0.05, publish_timeout_s=0.5)) as relay:
+        await assert_stream_is_the_store(store, client)
+        yield relay
+
+
+async def troubled(relay: Relay, words: str) -> None:
+    async with asyncio.timeout(BOUND_S):
+        while words not in (relay.trouble.words or ""):
+            await asyncio.sleep(0.01)
+
+
+async def untroubled(relay: Relay) -> None:
+    async with asyncio.timeout(BOUND_S):
+        while relay.trouble.words is not None or relay.waiting:
+            await asyncio.sleep(0.01)
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def changed(context: JetStreamContext, **values: Any) -> None:
+    info = await context.stream_info(STREAM)
+    await context.update_stream(info.config.evolve(**values))
+
+
+async def test_a_stream_that_was_deleted_and_whose_subjects_another_has_is_said_and_made_again_when_it_can_be(
+    store: EventStore, client: Client, relay: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = client.jetstream()
+    await context.delete_stream(STREAM)
+    while not await squatted(context):  # the relay was faster
+        await context.delete_stream(STREAM)
+    await append(store, 3)
+    relay.ring()
+    await troubled(relay, "the stream SQUATTER has its subjects hourbook.events.>")
+    async with asyncio.timeout(BOUND_S):
+        while relay.waiting != 13 - relay.last_sequence:
+            await asyncio.sleep(0.01)
+    assert (await context.stream_info("SQUATTER")).state.messages == 0
+    assert [line for line in errors(caplog) if "SQUATTER" in line]
+    await context.delete_stream("SQUATTER")
+    await untroubled(relay)
+    await assert_stream_is_the_store(store, client)
+
+
+async def squatted(context: JetStreamContext) -> bool:
+    try:
+        await context.add_stream(StreamConfig(name="SQUATTER", subjects=SUBJECTS))
+    except nats.js.errors.BadRequestError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"subjects": ["other.>"]}, "its subjects are other.> and should be hourbook.events.>"),
+        ({"max_msgs": 10, "discard": DiscardPolicy.NEW}, "its max_msgs is 10 and should be no limit"),
+        ({"max_msg_size": 5}, "its max_msg_size is 5 and should be no limit"),
+        ({"no_ack": True}, "it is without acknowledgements and should not be"),
+    ],
+)
+async def test_a_stream_that_refuses_is_said_with_what_would_be_right_and_goes_on_when_it_is_changed_back(
+    store: EventStore, client: Client, relay: Relay, values: dict[str, Any], words: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    context = client.jetstream()
+    before = (await context.stream_info(STREAM)).config
+    await changed(context, **values)
+    await append(store, 30)
+    relay.ring()
+    await troubled(relay, words)
+    assert 0 < len(errors(caplog)) <= 3  # said, and not again and again
+    await changed(context, **{name: getattr(before, name) for name in values})
+    await untroubled(relay)
+    async with asyncio.timeout(BOUND_S):
+        while await ensure_stream(context) < 40:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_stream_that_forgets_is_said_though_it_takes_what_is_published(
+    store: EventStore, client: Client, relay: Relay
+) -> None:
+    await changed(client.jetstream(), max_msgs=4)
+    await append(store, 3)
+    relay.ring()
+    await troubled(relay, "its max_msgs is 4 and should be no limit")
+    async with asyncio.timeout(BOUND_S):
+        while relay.last_sequence < 13:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_sealed_stream_is_said_and_made_again_when_it_is_removed(
+    store: EventStore, client: Client, relay: Relay
+) -> None:
+    await changed(client.jetstream(), sealed=True)
+    await append(store, 1)
+    relay.ring()
+    await troubled(relay, "it is sealed and should not be")
+    await client.jetstream().delete_stream(STREAM)
+    await untroubled(relay)
+    await assert_stream_is_the_store(store, client)
+
+
+async def test_a_relay_that_does_not_reach_nats_says_so(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with relaying(Relay(database_url, "nats://127.0.0.1:9", poll_s=0.05)) as relay:
+        await troubled(relay, "NATS server does not answer")
+    assert any("NATS server does not answer" in line for line in errors(caplog))
+
+
+async def test_a_forged_message_is_shown_nowhere_and_said_everywhere(
+    store: EventStore, client: Client, database_url: str, nats_server: Nats, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Published straight to the stream, where the next event will be: as a real grant of everything."""
+    projector = Projector(database_url, nats_server.url)
+    app = create_app(Settings(database_url=database_url, nats_url=nats_server.url))
+    async with listening(app) as address, httpx.AsyncClient(base_url=address, timeout=BOUND_S) as http:
+        projecting = asyncio.create_task(projector.run())
+        assert (await http.post("/projects/create", json={"id": "gaia", "name": "Gaia"})).status_code == 201
+        assert (await http.post("/resources/create", json={**GRANT, "cores": 5})).status_code == 201
+        async with asyncio.timeout(BOUND_S):
+            while await ensure_stream(client.jetstream()) < 2:
+                await asyncio.sleep(0.01)
+        forged = (await store.after(1, 1))[0].data.replace(b'"cores":5', b'"cores":999')
+        await client.jetstream().publish("hourbook.events.gaia.GrantCreated", forged)
+        assert (await http.post("/resources/create", json={**GRANT, "cores": 7})).json()["position"] == 3
+        async with asyncio.timeout(BOUND_S):
+            while await store.connection.fetchval("SELECT position FROM generation WHERE live") < 3:
+                await asyncio.sleep(0.01)
+            while (told := (await http.get("/health")).json())["trouble"] is None:
+                await asyncio.sleep(0.01)
+        granted = await store.connection.fetch("SELECT DISTINCT granted_cores FROM availability_hour")
+        assert [row[0] for row in granted] == [12]
+        assert (
+            "message 3 of the stream HOURBOOK is not the event 3" in told["trouble"] or "ends at 3" in told["trouble"]
+        )
+        assert figures((await http.get("/metrics")).text)["hourbook_relay_trouble_seconds",] > 0
+        assert any("stream HOURBOOK" in line for line in errors(caplog))
+        said = await asyncio.to_thread(
+            hourbook, "status", "--url", address, HOURBOOK_DATABASE_URL=database_url, HOURBOOK_NATS_URL=nats_server.url
+        )
+        assert said.returncode == 1
+        assert "its message 3 is not the event 3 of the store" in said.stdout
+        await client.jetstream().delete_stream(STREAM)  # the mend: it is made again from the store
+        async with asyncio.timeout(BOUND_S):
+            while (await http.get("/health")).json()["trouble"] is not None:
+                await asyncio.sleep(0.05)
+        await assert_stream_is_the_store(store, client)
+        await end_tasks(projecting)
