@@ -110,6 +110,5 @@ def standing_of(progress: Progress, stall_s: float = STALL_S) -> Standing:
     if progress.parked_position is not None or progress.parked_error is not None:
         return Standing("parked", f"parked at position {progress.parked_position}: {progress.parked_error}")
     if progress.oldest_s is not None and min(progress.oldest_s, progress.moved_s) > stall_s:
-        return Standing("stalled", f"the read models stand still at {progress.position} while events wait: its log "
-                        "says why, if `hourbook projector` runs")  # fmt: skip
+        return Standing("stalled", f"the read models stand still at {progress.position} while events wait")
     return Standing("ok")

@@ -101,7 +101,7 @@ class _Filling:
         self._connection, self._reader, self._generation = connection, reader, generation
         self._hours_max = hours_max
         self._sums = HourSums()
-        self._write_hours = write_hours if generation.position else write_first_hours
+        self._begun = set(generation.pools.numbers.values())  # pools of which there may be hours already
         self._unsummed: deque[HourRows] = deque()  # of batches that are written
         self._writing: asyncio.Task[None] | None = None
         self._folded = generation.position
@@ -149,14 +149,18 @@ class _Filling:
             await self._write_sums()
 
     async def _write_sums(self) -> None:
-        write, self._write_hours = self._write_hours, write_hours
-        policies = self._generation.pools.policies
+        policy, number = self._generation.pools.policies.__getitem__, self._generation.number
         self.hours_lost = True
+        rows = list(self._sums.take())
+        first = [one for one in rows if one[0] not in self._begun]
+        others = [one for one in rows if one[0] in self._begun]
         try:
             async with self._connection.transaction():
-                await write(self._connection, self._generation.number, self._sums.take(), policies.__getitem__)
+                await write_first_hours(self._connection, number, first, policy)
+                await write_hours(self._connection, number, others, policy)
         except UNAPPLICABLE as error:  # no one event's fault, and the sums are gone
             raise HoursLost("the sums of the hours cannot be written") from error
+        self._begun.update(one[0] for one in first)
         self.hours_lost = False
 
     def _read(self, after: int, position: int) -> asyncio.Task[list[bytes]]:

@@ -103,12 +103,15 @@ async def read_store(url: str) -> Progress:
 
 
 def read_models(store: Progress) -> Line:
-    why = standing_of(store).why
+    standing = standing_of(store)
+    why = standing.why
     if store.position is None or store.moved_s is None:
         return Line("read models", None, None, "", why)
     notes = [f"generation {store.generation}", f"moved {ago(store.moved_s)}"]
     if store.oldest_s is not None:
         notes.append(f"oldest event not applied is {duration(store.oldest_s)} old")
+    if standing.state == "stalled":
+        why = f"{why}: does `hourbook projector` run? Its log says more"
     return Line("read models", store.position, store.head - store.position, ", ".join(notes), why)
 
 

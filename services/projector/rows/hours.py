@@ -100,7 +100,7 @@ async def write_hours(
 async def write_first_hours(
     connection: Connection, generation: int, rows: Iterable[HourRows], policy: Callable[[int], int | None]
 ) -> None:
-    """As `write_hours`, into a generation that has none yet: there is nothing to add to."""
+    """As `write_hours`, of pools of which the generation has none yet: there is nothing to add to."""
     columns = ["pool", "hour", *AMOUNTS]
     pools = await _copy_hours(connection, f"availability_hour_{generation}", rows, columns)
     if overcommitting := [pool for pool in pools if policy(pool) is not None]:
