@@ -40,8 +40,8 @@ HOURBOOK_COMMAND_PORT (8081).""",
     "single:projector": """Run the projector alone.
 
 It makes the read models of the events. Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL, and, for /health and
-/metrics, HOURBOOK_HOST (127.0.0.1) and HOURBOOK_PROJECTOR_PORT (8083); HOURBOOK_STALL_S (30) is how long events may wait
-before it says that it stands still.""",
+/metrics, HOURBOOK_HOST (127.0.0.1) and HOURBOOK_PROJECTOR_PORT (8083). HOURBOOK_STALL_S (30) is how long events may
+wait before it says that it stands still.""",
     "single:query": """Run the query service alone.
 
 It answers the reads (GET …). Settings: HOURBOOK_DATABASE_URL, HOURBOOK_HOST (127.0.0.1) and
