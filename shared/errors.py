@@ -83,3 +83,19 @@ class AccountLimitExceeded(Refused):
 
     code = "account_limit_exceeded"
     title = "The account's limit does not allow this"
+
+
+class ProjectLimitExceeded(Refused):
+    """A project would hold more of something than the service lets one project hold. `limit` names the bound, `asked`
+    and `allowed` are its numbers, and `setting` is what whoever runs the service can raise."""
+
+    code = "project_limit_exceeded"
+    title = "The project would be too large"
+
+
+class TooMuchAtOnce(Refused):
+    """One command would have so much to look at that all others would wait for it. Nothing was changed: ask for less,
+    in several steps. `asked` and `allowed` are the numbers."""
+
+    code = "too_much_at_once"
+    title = "This is too much for one command"

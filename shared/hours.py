@@ -8,9 +8,11 @@ it includes that day.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -28,6 +30,9 @@ DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|z|[+-]\d{2}:?\d{2})?", re.ASCII)
 OFFSET_ZONE = re.compile(r"(Etc/)?GMT\+\d{1,2}", re.ASCII)
 HOURS_GRAIN = re.compile(r"([1-9]\d{0,5})h", re.ASCII)
+MONTHS = [  # the first hours of all that can be named, and of a few around
+    (datetime(year, month, 1, tzinfo=UTC) - EPOCH) // ONE_HOUR for year in range(1970, 2112) for month in range(1, 13)
+]
 GRAINS = {
     "hour": "hour", "hourly": "hour", "day": "day", "daily": "day",
     "week": "week", "weekly": "week", "month": "month", "monthly": "month",
@@ -167,13 +172,8 @@ def block_starts(period: Period, grain: str | int, zone: ZoneInfo) -> list[int]:
 
 def months_of(period: Period) -> list[Period]:
     """The calendar months (UTC) that the period touches, whole."""
-    utc = ZoneInfo("UTC")
-    day = instant_of(period.start).date().replace(day=1)
-    months = []
-    while (start := _midnight(day, utc)) < period.end:
-        day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
-        months.append(Period(start, _midnight(day, utc)))
-    return months
+    first, last = bisect_right(MONTHS, period.start) - 1, bisect_left(MONTHS, period.end)
+    return [Period(start, end) for start, end in pairwise(MONTHS[first : last + 1])]
 
 
 def _boundaries(period: Period, grain: str, zone: ZoneInfo) -> Iterator[date]:

@@ -16,14 +16,23 @@ class Timeline:
     The width is 6, the dimensions of a capacity, unless another is given: shares, in basis points, have 1.
     """
 
-    __slots__ = ("base", "cells")
+    __slots__ = ("base", "cells", "lent")
 
     def __init__(self, base: int = 0, cells: Vector | None = None, *, width: int = WIDTH) -> None:
         self.base = base
         self.cells: Vector = np.zeros((0, width), dtype=np.int64) if cells is None else cells
+        self.lent = False  # whether somebody else looks at these cells: whoever writes takes cells of its own first
 
-    def copy(self) -> Timeline:
-        return Timeline(self.base, self.cells.copy())
+    def sketch(self) -> Timeline:
+        """A copy, which costs nothing before it is written. To be forgotten before this one is written."""
+        copy = Timeline(self.base, self.cells)
+        copy.lent = True
+        return copy
+
+    def lend(self) -> Timeline:
+        """The hours as they are now, for good: this one goes on with cells of its own when it is written next."""
+        self.lent = True
+        return self.sketch()
 
     @property
     def end(self) -> int:
@@ -39,8 +48,8 @@ class Timeline:
             padded[low - start : high - start] = self.cells[low - self.base : high - self.base]
         return padded
 
-    def add(self, start: int, end: int, amount: Vector) -> None:
-        """Adds to the hours `[start, end)` one vector of shape (width,), or one an hour, (end - start, width)."""
+    def add(self, start: int, end: int, amount: Vector | int) -> None:
+        """Adds to the hours `[start, end)` one number, one vector of shape (width,), or one an hour, (hours, width)."""
         self._cover(start, end)
         self.cells[start - self.base : end - self.base] += amount
 
@@ -49,15 +58,26 @@ class Timeline:
         self._cover(start, end)
         self.cells[start - self.base : end - self.base] = value
 
-    def _cover(self, start: int, end: int) -> None:
-        if self.base <= start and end <= self.end:
-            return
+    def grown_by(self, start: int, end: int) -> int:
+        """How many more hours it would hold if `[start, end)` were written."""
+        low, high = self._span(start, end)
+        return high - low - len(self.cells)
+
+    def _span(self, start: int, end: int) -> tuple[int, int]:
+        """The first hour and the end of what it holds once `[start, end)` is written."""
         if not len(self.cells):
-            self.base = start
-            self.cells = np.zeros((end - start, self.cells.shape[1]), dtype=np.int64)
-            return
+            return start, end
         low = self.base if start >= self.base else start - SLACK_HOURS
-        high = self.end if end <= self.end else end + SLACK_HOURS
+        return low, self.end if end <= self.end else end + SLACK_HOURS
+
+    def _cover(self, start: int, end: int) -> None:
+        """Makes room for the hours, in cells that nobody else looks at."""
+        if self.base <= start and end <= self.end:
+            if self.lent:
+                self.cells, self.lent = self.cells.copy(), False
+            return
+        low, high = self._span(start, end)
         grown = np.zeros((high - low, self.cells.shape[1]), dtype=np.int64)
-        grown[self.base - low : self.end - low] = self.cells
-        self.base, self.cells = low, grown
+        if len(self.cells):
+            grown[self.base - low : self.end - low] = self.cells
+        self.base, self.cells, self.lent = low, grown, False

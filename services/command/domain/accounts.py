@@ -9,7 +9,7 @@ import numpy as np
 from services.command.domain.commands import CloseAccount, Context, CreateAccount, SetLimits
 from services.command.domain.room import meta_of
 from services.command.domain.state import Account, Booking, ProjectState
-from shared.capacity import DIMENSIONS, Vector, reserved
+from shared.capacity import DIMENSIONS, Vector, reserved_more
 from shared.errors import AccountLimitExceeded, AlreadyExists, InvalidField, Refused, UnknownId
 from shared.events import AccountClosed, AccountCreated, AccountLimitsSet, Event, Limits
 from shared.hours import Period, hour_of, iso, months_of
@@ -55,12 +55,8 @@ def check_account(state: ProjectState, booking: Booking, context: Context, relea
         raise _exceeded(booking, "ahead_hours", ahead, limits.ahead_hours, f"starts {ahead} hours ahead")
     if limits.duration_hours is not None and hours > limits.duration_hours:
         raise _exceeded(booking, "duration_hours", hours, limits.duration_hours, f"is {hours} hours long")
-    if limits.capacity:
-        period = Period(booking.start, booking.end)
-        _check_held(booking, limits.capacity, period, _held_after(state, account, booking, released, period))
-    if limits.monthly_hours:
-        for month in months_of(Period(booking.start, booking.end)):
-            _check_month(booking, limits.monthly_hours, month, _held_after(state, account, booking, released, month))
+    if limits.capacity or limits.monthly_hours:
+        _check_hours(state, account, booking, released)
 
 
 def _no_more(booking: Booking, released: Booking) -> bool:
@@ -69,21 +65,46 @@ def _no_more(booking: Booking, released: Booking) -> bool:
     return booking.start >= released.start and booking.end <= released.end and fewer and booking.share <= released.share
 
 
+def _check_hours(state: ProjectState, account: Account, booking: Booking, released: Booking | None) -> None:
+    """The limits that are about hours: what is held already in the months that the booking touches, and in the hours
+    that it changes what it would be more."""
+    limits, own = account.limits, Period(booking.start, booking.end)
+    months = months_of(own) if limits.monthly_hours else [own]
+    low, high = own
+    if released is not None:
+        low = max(min(low, released.start), months[0].start)
+        high = min(max(high, released.end), months[-1].end)
+    gained = _gained(state, account, booking, released, Period(low, high))
+    if limits.capacity:
+        held = account.held.read(*own) + gained[own.start - low : own.end - low]
+        _check_held(booking, limits.capacity, own, held)
+    if limits.monthly_hours:
+        used = np.add.reduceat(account.held.read(months[0].start, months[-1].end), _offsets(months, months[0].start))
+        used += np.add.reduceat(gained, _offsets(months, low))
+        _check_months(booking, limits.monthly_hours, months, used)
+
+
+def _offsets(months: list[Period], first: int) -> list[int]:
+    return [max(0, month.start - first) for month in months]
+
+
 def _check_held(booking: Booking, limits: dict[str, int], period: Period, held: Vector) -> None:
+    highest = held.max(axis=0).tolist()
     for dimension, limit in limits.items():
-        each = held[:, DIMENSIONS.index(dimension)]
-        if (most := int(each.max())) > limit:
-            hour = period.start + int(each.argmax())
+        column = DIMENSIONS.index(dimension)
+        if (most := highest[column]) > limit:
+            hour = period.start + int(held[:, column].argmax())
             said = f"would have the account hold {most} {dimension} at {iso(hour)}"
             raise _exceeded(booking, "capacity", most, limit, said, dimension=dimension, at=iso(hour))
 
 
-def _check_month(booking: Booking, limits: dict[str, int], month: Period, held: Vector) -> None:
-    for dimension, limit in limits.items():
-        total = int(held[:, DIMENSIONS.index(dimension)].sum())
-        if total > limit:
-            said = f"would have the account use {total} {dimension}-hours in {iso(month.start)[:7]}"
-            raise _exceeded(booking, "monthly_hours", total, limit, said, dimension=dimension, at=iso(month.start)[:7])
+def _check_months(booking: Booking, limits: dict[str, int], months: list[Period], used: Vector) -> None:
+    for month, totals in zip(months, used.tolist(), strict=True):
+        for dimension, limit in limits.items():
+            if (total := totals[DIMENSIONS.index(dimension)]) > limit:
+                said = f"would have the account use {total} {dimension}-hours in {iso(month.start)[:7]}"
+                at = iso(month.start)[:7]
+                raise _exceeded(booking, "monthly_hours", total, limit, said, dimension=dimension, at=at)
 
 
 def _exceeded(booking: Booking, limit: str, asked: int, allowed: int, said: str, **facts: Any) -> AccountLimitExceeded:
@@ -93,25 +114,26 @@ def _exceeded(booking: Booking, limit: str, asked: int, allowed: int, said: str,
     )  # fmt: skip
 
 
-def _held_after(
+def _gained(
     state: ProjectState, account: Account, booking: Booking, released: Booking | None, period: Period
 ) -> Vector:
-    """What the account would hold by the hour of the period, shape (hours, 6). A share counts what it is of the size
-    now planned, rounded up."""
-    start, end = period
-    held = account.held.read(start, end).copy()
-    shares = {pool: timeline.read(start, end).copy() for pool, timeline in account.shares.items()}
+    """What the account would hold more by the hour of the period, shape (hours, 6). A share counts what it is of the
+    size now planned, rounded up."""
+    if released is None and not booking.share:
+        return np.broadcast_to(booking.capacity.vector(), (period.hours, len(DIMENSIONS)))
+    gained = np.zeros((period.hours, len(DIMENSIONS)), dtype=np.int64)
+    change = np.zeros((period.hours, 1), dtype=np.int64)
     for one, sign in ((booking, 1), (released, -1)):
-        if one is None or (low := max(one.start, start)) >= (high := min(one.end, end)):
-            continue
-        hours = slice(low - start, high - start)
-        if one.share:
-            shares.setdefault(one.pool, np.zeros((end - start, 1), dtype=np.int64))[hours] += sign * one.share
-        else:
-            held[hours] += sign * one.capacity.vector()
-    for pool, basis_points in shares.items():
-        held += reserved(state.pools[pool].size.read(start, end), basis_points)
-    return held
+        if one is not None and (low := max(one.start, period.start)) < (high := min(one.end, period.end)):
+            hours = slice(low - period.start, high - period.start)
+            gained[hours] += sign * one.capacity.vector()
+            change[hours] += sign * one.share
+    if not change.any():
+        return gained
+    size, shares = state.pools[booking.pool].size.read(*period), np.zeros_like(change)
+    if booking.pool in account.shares:
+        shares = account.shares[booking.pool].read(*period)
+    return gained + reserved_more(size, shares, change)
 
 
 def _account(state: ProjectState, name: str) -> Account:

@@ -66,7 +66,7 @@ def create_exclusive(state: ProjectState, project: str, command: CreateExclusive
         capacity=command.capacity,
     )  # fmt: skip
     events = create_cluster(state, project, cluster, context)
-    after = sketch(state, [command.parent])
+    after = sketch(state)
     for event in events:
         evolve(after, event)
     booking = CreateBooking(
@@ -89,11 +89,9 @@ def amend_booking(state: ProjectState, project: str, command: AmendBooking, cont
     given_up = msgspec.structs.replace(booking, start=rest.start)
     if state.accounts:
         check_account(state, held, context, released=given_up)
-    whole = Period(min(rest.start, period.start), max(rest.end, period.end))
-    asked = _difference(pool, held, given_up, whole)
-    admit(pool, booking.pool, whole, asked, context, "the amended booking")
-    after = pool.free.read(*whole) - asked
-    mine = slice(period.start - whole.start, period.end - whole.start)
+    asked = _difference(pool, held, given_up, period)  # the other hours of the one given up only get something back
+    admit(pool, booking.pool, period, asked, context, "the amended booking")
+    after = pool.free.read(*period) - asked
     takes = capacity.vector() > 0 if not share else pool.size.read(*period) > 0
     return [
         BookingAmended(
@@ -101,7 +99,7 @@ def amend_booking(state: ProjectState, project: str, command: AmendBooking, cont
             from_start=instant_of(rest.start), from_end=instant_of(rest.end),
             from_capacity=booking.capacity, from_share=booking.share,
             capacity=capacity, share=share, template=template,
-            tentative=bool(((after[mine] < 0) & takes).any()),
+            tentative=bool(((after < 0) & takes).any()),
             **span(period), **meta_of(context, project),
         )
     ]  # fmt: skip
@@ -186,17 +184,18 @@ def _amended_period(booking: Booking, command: AmendBooking, context: Context) -
     return checked_period(Period(start, end))
 
 
-def _difference(pool: Pool, held: Booking, given_up: Booking, whole: Period) -> Vector:
-    """What `held` takes by the hour that `given_up` did not, shape (hours, 6); negative where it gives back."""
-    counts = np.zeros((whole.hours, 6), dtype=np.int64)
-    shares = np.zeros((whole.hours, 1), dtype=np.int64)
-    for booking, sign in ((held, 1), (given_up, -1)):
-        hours = slice(booking.start - whole.start, booking.end - whole.start)
-        counts[hours] += sign * booking.capacity.vector()
-        shares[hours] += sign * booking.share
+def _difference(pool: Pool, held: Booking, given_up: Booking, period: Period) -> Vector:
+    """What `held` takes in each of its hours that `given_up` did not, shape (hours, 6); negative: it gives back."""
+    counts = np.zeros((period.hours, 6), dtype=np.int64) + held.capacity.vector()
+    shares = np.full((period.hours, 1), held.share, dtype=np.int64)
+    low, high = max(given_up.start, period.start), min(given_up.end, period.end)
+    if low < high:
+        both = slice(low - period.start, high - period.start)
+        counts[both] -= given_up.capacity.vector()
+        shares[both] -= given_up.share
     if not held.share and not given_up.share:
         return counts
     if held.share:
-        _within(pool, held.pool, Period(held.start, held.end))
-        share_room(pool, held.pool, whole, shares)
-    return counts + share_taken(pool, whole, shares)
+        _within(pool, held.pool, period)
+        share_room(pool, held.pool, period, shares)
+    return counts + share_taken(pool, period, shares)

@@ -11,6 +11,7 @@ from services.command.domain.bookings import (
     create_booking,
     create_exclusive,
 )
+from services.command.domain.bounds import BOUNDLESS, DEFAULT, Bounds, check_command, check_growth
 from services.command.domain.clusters import (
     apply_resize,
     create_cluster,
@@ -43,21 +44,29 @@ from services.command.domain.commands import (
     WithdrawGrant,
 )
 from services.command.domain.grants import create_grant, create_project, withdraw_grant
-from services.command.domain.overcommit import consequences, settle
+from services.command.domain.overcommit import consequences
 from services.command.domain.series import amend_series, cancel_series, create_series
+from services.command.domain.settling import settle
 from services.command.domain.state import ProjectState
 from services.command.domain.templates import create_template
 from shared.errors import UnknownId
 from shared.events import Event
 
 
-def decide(state: ProjectState, project: str, command: Command, context: Context) -> list[Event]:
+def decide(
+    state: ProjectState, project: str, command: Command, context: Context, bounds: Bounds = DEFAULT
+) -> list[Event]:
     """The events that `command` makes of `state`, with what follows of them for tentative claims; none when it is
-    already so. A refusal is raised: a HourbookError."""
+    already so. A refusal is raised: a HourbookError. What time brings is never too much."""
     if state.name is None and not isinstance(command, CreateProject):
         raise UnknownId("project", "project", project)
+    if isinstance(command, SettleConflicts):
+        bounds = BOUNDLESS
+    check_command(command, bounds)
     events = _decide(state, project, command, context)
-    return events + consequences(state, project, events, context)
+    events += consequences(state, project, events, context, bounds.reviewed)
+    check_growth(state, project, events, bounds)
+    return events
 
 
 def _decide(state: ProjectState, project: str, command: Command, context: Context) -> list[Event]:

@@ -22,9 +22,9 @@ from services.command.domain.decide import decide
 from services.command.domain.room import horizon_of
 from services.command.domain.state import Booking, Pool, ProjectState
 from services.command.domain.templates import lay_out, resolve
-from shared.capacity import WHOLE, Capacity, Vector, reserved
+from shared.capacity import DIMENSIONS, WHOLE, Capacity, Vector, reserved, reserved_more
 from shared.errors import HourbookError
-from shared.hours import Period, next_hour
+from shared.hours import PERIOD_HOURS_MAX, Period, next_hour
 from shared.slots import nearest_start
 
 
@@ -39,8 +39,8 @@ class _Wanted(NamedTuple):
 
 
 def nearest(state: ProjectState, project: str, command: Command, context: Context) -> Period | None:
-    """The period nearest to the one asked for, not before the next whole hour; None when there is none, or when the
-    command asks for no period that could be moved."""
+    """The period nearest to the one asked for, not before the next whole hour, nor more than ten years from it; None
+    when there is none, or when the command asks for no period that could be moved."""
     try:
         wanted = _wanted(state, command, context)
     except HourbookError:
@@ -48,9 +48,10 @@ def nearest(state: ProjectState, project: str, command: Command, context: Contex
     pool = None if wanted is None else state.pools.get(wanted.pool)
     if wanted is None or pool is None:
         return None
-    first = next_hour(context.at)
+    first = max(next_hour(context.at), wanted.period.start - PERIOD_HOURS_MAX)
     horizon = horizon_of(pool, context.at)
-    last = max(pool.free.end, first) if horizon is None else max(pool.free.end, horizon, wanted.period.start)
+    last = pool.free.end if horizon is None else max(pool.free.end, horizon, wanted.period.start)
+    last = max(first, min(last, wanted.period.start + PERIOD_HOURS_MAX))
     fits = _fits(pool, wanted, Period(first, last + wanted.period.hours), context.at)
     start = nearest_start(fits, first, wanted.period.start, wanted.period.hours, first)
     if start is None:
@@ -99,18 +100,15 @@ def _amended(state: ProjectState, command: AmendBooking, context: Context) -> _W
 
 def _fits(pool: Pool, wanted: _Wanted, hours: Period, at: datetime) -> npt.NDArray[np.bool_]:
     """Whether each of the hours has what is wanted, or may be promised more than it has."""
-    free, size = pool.free.read(*hours).copy(), pool.size.read(*hours)
-    shares = pool.shares.read(*hours).copy()
+    free, size, shares = pool.free.read(*hours), pool.size.read(*hours), pool.shares.read(*hours)
     if (old := wanted.given_up) is not None:
-        low, high = max(old.start, hours.start), min(old.end, hours.end)
-        mine = slice(low - hours.start, high - hours.start)
-        before = reserved(size[mine], shares[mine])
-        shares[mine] -= old.share
-        free[mine] += old.capacity.vector() + before - reserved(size[mine], shares[mine])
-    asked: Vector = wanted.capacity.vector()[None, :]
+        free, shares = _without(old, hours, free, size, shares)
+    asked: Vector = wanted.capacity.vector()
     if wanted.share:
-        asked = reserved(size, shares + wanted.share) - reserved(size, shares)
-    fits: npt.NDArray[np.bool_] = np.asarray(((asked <= free) | (asked <= 0)).all(axis=1))
+        asked = reserved_more(size, shares, wanted.share)
+    fits = np.ones(hours.hours, dtype=np.bool_)
+    for dimension in np.flatnonzero((asked > 0).reshape(-1, len(DIMENSIONS)).any(axis=0)):
+        fits &= (asked[..., dimension] <= free[:, dimension]) | (asked[..., dimension] <= 0)
     if (horizon := horizon_of(pool, at)) is not None:
         fits[max(0, horizon - hours.start) :] = True
     if wanted.share:
@@ -119,3 +117,15 @@ def _fits(pool: Pool, wanted: _Wanted, hours: Period, at: datetime) -> npt.NDArr
             inside = np.arange(hours.start, hours.end)
             fits &= (inside >= pool.period.start) & (inside < pool.period.end)
     return fits
+
+
+def _without(old: Booking, hours: Period, free: Vector, size: Vector, shares: Vector) -> tuple[Vector, Vector]:
+    """What is free and what is shared out when the booking is given up."""
+    free, shares = free.copy(), shares.copy()
+    low, high = max(old.start, hours.start), min(old.end, hours.end)
+    if low < high:
+        mine = slice(low - hours.start, high - hours.start)
+        before = reserved(size[mine], shares[mine])
+        shares[mine] -= old.share
+        free[mine] += old.capacity.vector() + before - reserved(size[mine], shares[mine])
+    return free, shares

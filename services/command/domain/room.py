@@ -9,7 +9,7 @@ import numpy as np
 
 from services.command.domain.commands import Context
 from services.command.domain.state import Pool, ProjectState
-from shared.capacity import DIMENSIONS, WHOLE, Capacity, Vector, reserved
+from shared.capacity import DIMENSIONS, WHOLE, Capacity, Vector, reserved_more
 from shared.errors import CapacityExceeded, InvalidField, PastIsImmutable, UnknownId
 from shared.hours import Period, instant_of, iso, next_hour
 
@@ -78,19 +78,22 @@ def admit(pool: Pool, pool_id: str, period: Period, asked: Vector, context: Cont
 
 def shortage(pool_id: str, period: Period, asked: Vector, free: Vector, short: Any, what: str) -> CapacityExceeded:
     """The refusal, with every run of hours in which the same is asked and the same is there."""
-    shortages = _shortages(period, asked, free, short)
+    shortages, total = _shortages(period, asked, free, short)
     first = shortages[0]
     return CapacityExceeded(
         f"{what} asks {first['asked']} {first['dimension']} of {pool_id!r} from {first['start']} to {first['end']},"
         f" where {first['available']} are available",
-        pool=pool_id, shortages=shortages[:SHORTAGES_MAX], shortages_total=len(shortages),
+        pool=pool_id, shortages=shortages, shortages_total=total,
     )  # fmt: skip
 
 
 def share_room(pool: Pool, pool_id: str, period: Period, change: Vector) -> None:
     """Raises CapacityExceeded when all shares together would be more than 100% in some hour that `change`, basis points
     of shape (hours, 1), adds to. No policy allows that."""
-    left = WHOLE - pool.shares.read(period.start, period.end)
+    shares = pool.shares.read(period.start, period.end)
+    if (shares + change).max() <= WHOLE:
+        return
+    left = WHOLE - shares
     short = (change > left) & (change > 0)
     if not short.any():
         return
@@ -108,24 +111,25 @@ def share_room(pool: Pool, pool_id: str, period: Period, change: Vector) -> None
 
 def share_taken(pool: Pool, period: Period, change: Vector) -> Vector:
     """What `change` in shares takes off what is free, by the hour: shape (hours, 6)."""
-    size, shares = pool.size.read(period.start, period.end), pool.shares.read(period.start, period.end)
-    return reserved(size, shares + change) - reserved(size, shares)
+    return reserved_more(pool.size.read(period.start, period.end), pool.shares.read(period.start, period.end), change)
 
 
-def _shortages(period: Period, asked: Vector, free: Vector, short: Any) -> list[dict[str, Any]]:
-    """Runs of hours in which the same is asked and the same is there, by dimension, in order of time."""
-    runs: list[tuple[int, int, int]] = []
-    for dimension in range(len(DIMENSIONS)):
+def _shortages(period: Period, asked: Vector, free: Vector, short: Any) -> tuple[list[dict[str, Any]], int]:
+    """The first runs of hours in which the same is asked and the same is there, by dimension, in order of time; and how
+    many there are. There may be a hundred thousand, of which nobody reads more than the first."""
+    runs: list[Vector] = []
+    for dimension in np.flatnonzero(short.any(axis=0)).tolist():
         hours = np.flatnonzero(short[:, dimension])
-        if not len(hours):
-            continue
         figures = np.column_stack((asked[hours, dimension], free[hours, dimension]))
         breaks = np.flatnonzero((np.diff(hours) > 1) | (np.diff(figures, axis=0) != 0).any(axis=1)) + 1
-        runs += [(int(run[0]), int(run[-1]) + 1, dimension) for run in np.split(hours, breaks)]
+        lows, highs = hours[np.append(0, breaks)], hours[np.append(breaks, len(hours)) - 1] + 1
+        runs.append(np.column_stack((lows, highs, np.full(len(lows), dimension))))
+    found = np.concatenate(runs)
+    first = found[np.lexsort((found[:, 2], found[:, 1], found[:, 0]))[:SHORTAGES_MAX]]
     return [
         {
             "start": iso(period.start + low), "end": iso(period.start + high), "dimension": DIMENSIONS[dimension],
             "asked": int(asked[low, dimension]), "available": int(free[low, dimension]),
         }
-        for low, high, dimension in sorted(runs)
-    ]  # fmt: skip
+        for low, high, dimension in first.tolist()
+    ], len(found)  # fmt: skip

@@ -36,7 +36,7 @@ def create_series(state: ProjectState, project: str, command: CreateSeries, cont
     """An occurrence has the series' id, plus its number. All of them, or with `skip` those that fit, if any does."""
     first = command.booking
     pool_of(state, first.pool, "clusterid" if "." in first.pool else "project")
-    after = sketch(state, [first.pool])
+    after = sketch(state)
     booked: list[Event] = []
     skipped: list[Skipped] = []
     refusal: Refused | None = None
@@ -83,7 +83,7 @@ def amend_series(state: ProjectState, project: str, command: AmendSeries, contex
     ]
     if not coming:
         raise PastIsImmutable(f"series {command.series} has no occurrence that is still to begin, so none can change")
-    after = sketch(state, [coming[0].booking.pool])
+    after = sketch(state)
     amended: list[Event] = []
     for number, key, booking in coming:
         change = AmendBooking(booking=key, counts=command.counts, share=command.share, template=command.template)

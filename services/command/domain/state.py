@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Iterable, MutableMapping
 from sys import intern
-from typing import Any, assert_never
+from typing import Any, Protocol, Self, TypeVar, assert_never
 from uuid import UUID
 
 import msgspec
 import numpy as np
 
-from shared.capacity import Capacity, Vector, reserved
+from shared.capacity import DIMENSIONS, Capacity, Vector, reserved, reserved_more
 from shared.events import (
     AccountClosed,
     AccountCreated,
@@ -86,25 +86,29 @@ class Pool(msgspec.Struct):
     growth: Timeline | None = None
     order: int = 0
 
-    def copy(self) -> Pool:
+    def sketch(self) -> Pool:
         return msgspec.structs.replace(
-            self, size=self.size.copy(), free=self.free.copy(), shares=self.shares.copy(),
-            growth=self.growth and self.growth.copy(),
+            self, size=self.size.sketch(), free=self.free.sketch(), shares=self.shares.sketch(),
+            growth=self.growth and self.growth.sketch(),
         )  # fmt: skip
 
 
 class Account(msgspec.Struct):
-    """An account that the project lists. `held` is what its bookings of counts take an hour, `shares` its basis points
-    by pool."""
+    """An account that the project lists. `held` is what its bookings take an hour, a share what it is of the size now
+    planned, rounded up; `shares` are its basis points by pool."""
 
     limits: Limits
     open: bool
     held: Timeline
     shares: dict[str, Timeline]
 
-    def copy(self) -> Account:
-        shares = {pool: timeline.copy() for pool, timeline in self.shares.items()}
-        return msgspec.structs.replace(self, held=self.held.copy(), shares=shares)
+    def hours(self) -> int:
+        """How many hours its timelines hold."""
+        return len(self.held.cells) + sum(len(timeline.cells) for timeline in self.shares.values())
+
+    def sketch(self) -> Account:
+        shares = {pool: timeline.sketch() for pool, timeline in self.shares.items()}
+        return msgspec.structs.replace(self, held=self.held.sketch(), shares=shares)
 
 
 class Resize(msgspec.Struct, frozen=True):
@@ -116,10 +120,18 @@ class Resize(msgspec.Struct, frozen=True):
     layout: Layout | None
 
 
+class Sketchable(Protocol):
+    def sketch(self) -> Self: ...
+
+
+Sketched = TypeVar("Sketched", bound=Sketchable)
+
+
 class ProjectState(msgspec.Struct):
     """All that the decisions of one project look at. `version` counts the events folded into it.
 
     `series` are the recurring bookings, each with how many ids from its own on are those of its occurrences.
+    `names` are the accounts that are listed or have booked; `cluster_hours` is the sum of all clusters' periods.
     """
 
     version: int = 0
@@ -132,10 +144,9 @@ class ProjectState(msgspec.Struct):
     requests: dict[UUID, Resize] = {}
     tentative: dict[UUID, None] = {}
     series: MutableMapping[UUID, int] = {}
-
-    def overcommits(self) -> bool:
-        """Whether any hour of any pool may be promised more than it has."""
-        return any(pool.beyond_hours is not None for pool in self.pools.values())
+    names: set[str] = set()
+    cluster_hours: int = 0
+    overcommits: bool = False  # whether any hour of any pool may be promised more than it has
 
 
 def evolve(state: ProjectState, event: Event) -> ProjectState:
@@ -144,6 +155,7 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
     match event:
         case BookingCreated():
             start, end, account = hour_of(event.start), hour_of(event.end), intern(event.account)
+            state.names.add(account)
             _book(
                 state, event.booking,
                 Booking(
@@ -173,6 +185,7 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
             state.name = event.name
             beyond = beyond_hours(event.overcommit)
             state.pools[event.project] = Pool(None, None, Timeline(), Timeline(), beyond_hours=beyond)
+            state.overcommits = beyond is not None
         case GrantCreated():
             claim = Claim(event.project, hour_of(event.start), hour_of(event.end), event.capacity)
             state.grants[event.grant] = claim
@@ -196,6 +209,7 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
             state.templates.setdefault(event.template, []).append(event.capacity)
         case AccountCreated():
             state.accounts[event.account] = _account(state, event)
+            state.names.add(intern(event.account))
         case AccountLimitsSet():
             state.accounts[event.account].limits = event.limits
         case AccountClosed():
@@ -205,29 +219,26 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
     return state
 
 
-def sketch(state: ProjectState, pools: Iterable[str]) -> ProjectState:
-    """A copy that `evolve` may change in these pools, their parents and all else without changing `state`."""
-    touched = set(pools)
-    touched |= {parent for pool in touched if (parent := state.pools[pool].parent) is not None}
+def sketch(state: ProjectState) -> ProjectState:
+    """A copy that `evolve` may change without changing `state`, and that costs what is changed in it."""
     return msgspec.structs.replace(
-        state,
-        pools={pool_id: pool.copy() if pool_id in touched else pool for pool_id, pool in state.pools.items()},
-        grants=ChainMap({}, state.grants), bookings=ChainMap({}, state.bookings), requests=dict(state.requests),
-        accounts=Copies(state.accounts), tentative=dict(state.tentative), series=ChainMap({}, state.series),
+        state, pools=Sketches(state.pools), grants=ChainMap({}, state.grants), bookings=ChainMap({}, state.bookings),
+        requests=dict(state.requests), accounts=Sketches(state.accounts), tentative=dict(state.tentative), names=set(),
+        series=ChainMap({}, state.series),
     )  # fmt: skip
 
 
-class Copies(dict[str, Account]):
-    """The same accounts, each copied when it is first looked at: of thousands, an event is about one."""
+class Sketches(dict[str, Sketched]):
+    """The same pools or accounts, each sketched when it is first looked at: of thousands, an event is about a few."""
 
-    def __init__(self, accounts: dict[str, Account]) -> None:
-        super().__init__(accounts)
-        self._copied: set[str] = set()
+    def __init__(self, originals: dict[str, Sketched]) -> None:
+        super().__init__(originals)
+        self._sketched: set[str] = set()
 
-    def __getitem__(self, name: str) -> Account:
-        if name not in self._copied:
-            self[name] = super().__getitem__(name).copy()
-            self._copied.add(name)
+    def __getitem__(self, name: str) -> Sketched:
+        if name not in self._sketched:
+            self[name] = super().__getitem__(name).sketch()
+            self._sketched.add(name)
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -252,8 +263,8 @@ def _offer(pool: Pool, start: int, end: int, amount: Vector) -> None:
 def _take(pool: Pool, start: int, end: int, capacity: Capacity, share: int, sign: int) -> None:
     if share:
         size, shares = pool.size.read(start, end), pool.shares.read(start, end)
-        pool.free.add(start, end, reserved(size, shares) - reserved(size, shares + sign * share))
-        pool.shares.add(start, end, np.array([sign * share], dtype=np.int64))
+        pool.free.add(start, end, -reserved_more(size, shares, sign * share))
+        pool.shares.add(start, end, sign * share)
     else:
         pool.free.add(start, end, capacity.vector() * -sign)
 
@@ -290,21 +301,47 @@ def _hold(state: ProjectState, booking: Booking, start: int, end: int, sign: int
     account = state.accounts.get(booking.account)
     if account is None:
         return
-    if booking.share:
-        timeline = account.shares.setdefault(booking.pool, Timeline(width=1))
-        timeline.add(start, end, np.array([sign * booking.share], dtype=np.int64))
-    else:
+    if not booking.share:
         account.held.add(start, end, booking.capacity.vector() * sign)
+        return
+    timeline = account.shares.setdefault(booking.pool, Timeline(width=1))
+    size, shares = state.pools[booking.pool].size.read(start, end), timeline.read(start, end)
+    change = sign * booking.share
+    account.held.add(start, end, reserved_more(size, shares, change))
+    timeline.add(start, end, change)
 
 
 def _account(state: ProjectState, event: AccountCreated) -> Account:
     """With what the account holds already: a name may book before the project lists it."""
     account = Account(event.limits, True, Timeline(), {})
     state.accounts[event.account] = account
-    for booking in state.bookings.values():
-        if booking.account == event.account and booking.start < booking.end:
+    if event.account not in state.names:
+        return account
+    live = [one for one in state.bookings.values() if one.account == event.account and one.start < one.end]
+    _hold_counts(account.held, [one for one in live if not one.share])
+    for booking in live:
+        if booking.share:
             _hold(state, booking, booking.start, booking.end, +1)
     return account
+
+
+def _hold_counts(held: Timeline, bookings: list[Booking]) -> None:
+    """Adds up what the bookings take, all at once: there may be a hundred thousand."""
+    if not bookings:
+        return
+    starts, ends = _column(one.start for one in bookings), _column(one.end for one in bookings)
+    base, end = int(starts.min()), int(ends.max())
+    changes = np.zeros((end - base + 1, len(DIMENSIONS)), dtype=np.int64)
+    for number, dimension in enumerate(DIMENSIONS):
+        counts = _column(getattr(one.capacity, dimension) for one in bookings)
+        if counts.any():
+            np.add.at(changes[:, number], starts - base, counts)
+            np.add.at(changes[:, number], ends - base, -counts)
+    held.add(base, end, changes.cumsum(axis=0)[:-1])
+
+
+def _column(figures: Iterable[int]) -> Vector:
+    return np.fromiter(figures, dtype=np.int64)
 
 
 def _create_cluster(state: ProjectState, event: ClusterCreated) -> None:
@@ -316,6 +353,8 @@ def _create_cluster(state: ProjectState, event: ClusterCreated) -> None:
         order=state.version,
     )  # fmt: skip
     state.pools[event.cluster] = pool
+    state.cluster_hours += end - start
+    state.overcommits = state.overcommits or beyond is not None
     _offer(pool, start, end, size)
     parent.free.add(start, end, -size)
     if event.tentative:
@@ -327,7 +366,11 @@ def _resize_cluster(state: ProjectState, event: ClusterResized) -> None:
     pool = state.pools[event.cluster]
     assert pool.parent is not None
     start, end = hour_of(event.start), hour_of(event.end)
-    growth = event.capacity.vector() - pool.size.read(start, end)
+    size = pool.size.read(start, end)
+    growth = event.capacity.vector() - size
+    for name, account in state.accounts.items():
+        if event.cluster in account.shares:
+            _resize_shares(state.accounts[name], event.cluster, Period(start, end), size, growth)
     _offer(pool, start, end, growth)
     state.pools[pool.parent].free.add(start, end, -growth)
     pool.layout = event.layout or pool.layout
@@ -336,6 +379,15 @@ def _resize_cluster(state: ProjectState, event: ClusterResized) -> None:
     if (growth > 0).any():
         pool.order = state.version
     _grow(pool, start, end, growth, tentative=event.tentative)
+
+
+def _resize_shares(account: Account, cluster: str, period: Period, size: Vector, growth: Vector) -> None:
+    """What the account's shares of the cluster are follows its size."""
+    shares = account.shares[cluster]
+    low, high = max(period.start, shares.base), min(period.end, shares.end)
+    if low < high:
+        hours, held = slice(low - period.start, high - period.start), shares.read(low, high)
+        account.held.add(low, high, reserved((size + growth)[hours], held) - reserved(size[hours], held))
 
 
 def _grow(pool: Pool, start: int, end: int, growth: Vector, *, tentative: bool) -> None:

@@ -1,0 +1,201 @@
+"""How much one project may hold, and how much one command may ask: so that no project takes all memory and disc, and no
+command keeps the others waiting.
+
+What is there already is never refused: a project beyond a bound loads, and gives back what it holds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+import msgspec
+
+from services.command.domain.commands import Command, CreateSeries
+from services.command.domain.state import ProjectState
+from shared.errors import InvalidField, ProjectLimitExceeded
+from shared.events import (
+    AccountCreated,
+    BookingAmended,
+    BookingContested,
+    BookingCreated,
+    ClusterCreated,
+    ClusterResized,
+    ClusterResizeRequested,
+    Event,
+    GrantCreated,
+    TemplateCreated,
+)
+from shared.hours import hour_of
+from shared.timeline import Timeline
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one project: `pools` (clusters that ended among them), `grants` (withdrawn ones too), `bookings` (past ones
+    too), `accounts` (names that are listed or have booked), `templates` (each version counts), `resizes` that were
+    requested and are pending, and `tentative` claims.
+
+    `pool_hours` is the sum of all clusters' periods and of the hours from the project's first to its last; it is what
+    its calendar costs, in memory and in the database. `account_hours` is the same of the accounts that are listed, and
+    of their shares of each cluster.
+
+    Of one command: `series_hours` is the sum of the hours of a recurring booking's occurrences, `reviewed` how many
+    claims it may have to look at when it takes capacity away from under them.
+    """
+
+    pools: int = 10_000
+    grants: int = 100_000
+    bookings: int = 2_000_000
+    accounts: int = 100_000
+    templates: int = 10_000
+    resizes: int = 10_000
+    tentative: int = 2_000
+    pool_hours: int = 5_000_000
+    account_hours: int = 2_000_000
+    series_hours: int = 100_000
+    reviewed: int = 5_000
+
+
+DEFAULT = Bounds()
+BOUNDLESS = Bounds(**dict.fromkeys(Bounds.__struct_fields__, sys.maxsize))
+
+
+WORDS = {
+    "pools": "pools (the project itself and all clusters, ended ones too)",
+    "grants": "grants",
+    "bookings": "bookings (past ones too)",
+    "accounts": "accounts (listed, or having booked)",
+    "templates": "versions of templates",
+    "resizes": "pending resizes",
+    "tentative": "tentative claims",
+    "pool_hours": "hours in its calendars (each cluster's period, and the project's from its first hour to its last)",
+    "account_hours": "hours in its accounts' calendars (each account's, from its first booked hour to its last)",
+}
+WAYS = {
+    "pool_hours": "choose a shorter period or one nearer to the others",
+    "account_hours": "choose a shorter period or one nearer to the account's others",
+    "resizes": "apply or fail some of them",
+    "tentative": "wait until some are confirmed, or cancel some",
+}
+COUNTED: dict[type[Event], str] = {
+    ClusterCreated: "pools", GrantCreated: "grants", BookingCreated: "bookings", TemplateCreated: "templates",
+    ClusterResizeRequested: "resizes",
+}  # fmt: skip
+
+
+def check_command(command: Command, bounds: Bounds) -> None:
+    """Before it is decided. Raises InvalidField for a recurring booking of too many hours."""
+    if not isinstance(command, CreateSeries):
+        return
+    hours = sum(period.hours for period in command.periods)
+    if hours > bounds.series_hours:
+        raise InvalidField(
+            "rrule",
+            f"its {len(command.periods)} occurrences are {hours} hours together, and a recurring booking has"
+            f" {bounds.series_hours} at most; give shorter or fewer ones, or book in several steps",
+        )
+
+
+def check_growth(state: ProjectState, project: str, events: list[Event], bounds: Bounds) -> None:
+    """Whether the project may hold what the events add to it. Raises ProjectLimitExceeded."""
+    for limit, asked in _grown(state, project, events):
+        if asked > (allowed := getattr(bounds, limit)):
+            way = WAYS.get(limit, "use another project")
+            setting = f"HOURBOOK_{limit.upper()}_MAX"
+            raise ProjectLimitExceeded(
+                f"{project!r} would have {asked} {WORDS[limit]}, and {allowed} are allowed in a project; {way}, or have"
+                f" {setting} raised",
+                limit=limit, asked=asked, allowed=allowed, setting=setting,
+            )  # fmt: skip
+
+
+def _grown(state: ProjectState, project: str, events: list[Event]) -> Iterator[tuple[str, int]]:
+    """Each bound that the events come nearer to, and how much of it the project would hold."""
+    for limit, more in Counter(limit for event in events if (limit := COUNTED.get(type(event)))).items():
+        yield limit, _held(state, limit) + more
+    booked = [event for event in events if isinstance(event, BookingCreated | BookingAmended)]
+    listed = [event.account for event in events if isinstance(event, AccountCreated)]
+    if names := {*listed, *(event.account for event in booked)} - state.names:
+        yield "accounts", len(state.names) + len(names)
+    if claims := sum(_is_new_claim(state, event) for event in events):
+        yield "tentative", _held(state, "tentative") + claims
+    if more := _pool_hours(state, project, events):
+        yield "pool_hours", state.cluster_hours + len(state.pools[project].free.cells) + more
+    if (state.accounts or listed) and (more := _account_hours(state, booked, listed)):
+        yield "account_hours", sum(account.hours() for account in state.accounts.values()) + more
+
+
+def _held(state: ProjectState, limit: str) -> int:
+    match limit:
+        case "templates":
+            return sum(map(len, state.templates.values()))
+        case "resizes":
+            return len(state.requests)
+        case "tentative":
+            return len(state.tentative) + sum(pool.growth is not None for pool in state.pools.values())
+        case _:
+            return len(getattr(state, limit))
+
+
+def _is_new_claim(state: ProjectState, event: Event) -> bool:
+    """Whether the event makes something tentative that was not."""
+    match event:
+        case BookingCreated() | ClusterCreated():
+            return event.tentative
+        case BookingAmended():
+            return event.tentative and not state.bookings[event.booking].tentative
+        case ClusterResized():
+            return event.tentative and state.pools[event.cluster].growth is None
+        case _:
+            return isinstance(event, BookingContested)
+
+
+def _pool_hours(state: ProjectState, project: str, events: list[Event]) -> int:
+    """How many hours the calendars would get: of new clusters, and of the project itself. A cluster's never grow."""
+    more, own = 0, list[int]()
+    for event in events:
+        match event:
+            case BookingCreated() | BookingAmended():
+                pool = event.pool
+            case GrantCreated():
+                pool = project
+            case ClusterCreated():
+                pool = event.parent
+                more += hour_of(event.end) - hour_of(event.start)
+            case _:
+                continue
+        if pool == project:
+            own += (hour_of(event.start), hour_of(event.end))
+    return more + (state.pools[project].free.grown_by(min(own), max(own)) if own else 0)
+
+
+def _account_hours(state: ProjectState, booked: list[BookingCreated | BookingAmended], listed: list[str]) -> int:
+    """How many hours the calendars of listed accounts would get, by account, and by cluster where they share one."""
+    reached: dict[tuple[str, str | None], list[int]] = defaultdict(lambda: [sys.maxsize, 0])
+    for event in booked:
+        if event.account in state.accounts:
+            start, end = hour_of(event.start), hour_of(event.end)
+            _reach(reached[event.account, None], start, end)
+            if event.share:
+                _reach(reached[event.account, event.pool], start, end)
+    for name in state.names.intersection(listed):
+        for one in state.bookings.values():
+            if one.account == name and one.start < one.end:
+                _reach(reached[name, None], one.start, one.end)
+                if one.share:
+                    _reach(reached[name, one.pool], one.start, one.end)
+    return sum(_timeline(state, *key).grown_by(*hours) for key, hours in reached.items())
+
+
+def _reach(hours: list[int], start: int, end: int) -> None:
+    if start < hours[0]:
+        hours[0] = start
+    if end > hours[1]:
+        hours[1] = end
+
+
+def _timeline(state: ProjectState, name: str, pool: str | None) -> Timeline:
+    if (account := state.accounts.get(name)) is None:
+        return Timeline()
+    return account.held if pool is None else account.shares.get(pool, Timeline())
