@@ -53,6 +53,7 @@ def create_app(settings: Settings) -> Litestar:
         settings.database_url,
         batch_max=settings.batch_max,
         queue_max=settings.queue_max,
+        bounds=settings.bounds(),
         on_append=relay.ring if relay else None,
         on_refusal=refusals.note,
         on_batch=telemetry.batches("append", "a batch that was appended"),

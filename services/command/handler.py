@@ -19,8 +19,11 @@ import asyncpg
 import msgspec
 
 from services.command.domain import Command, ProjectState, decide, evolve, nearest
+from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
-from services.command.snapshots import load_snapshot, save_snapshot, size_of, worth_saving
+from services.command.domain.state import lend
+from services.command.sizes import Sizes
+from services.command.snapshots import load_snapshot, save_snapshot, worth_saving
 from shared import postgres
 from shared.errors import CapacityExceeded, HourbookError, OutsidePeriod, Refused, UnknownId
 from shared.event_store import EventStore, Pending, Stored
@@ -41,6 +44,7 @@ LOST = (
 RECONNECT_DELAY_S = 0.1
 CONTENDED_S = 5.0
 LOOKUPS_MAX = 8
+LOADING_MAX = 4
 
 
 class QueueFull(HourbookError):
@@ -117,7 +121,6 @@ class CommandHandler:
     """`submit` from any number of tasks; `run` once. `batch_max` bounds a transaction, `queue_max` what may wait."""
 
     projects_max: ClassVar[int] = 1024
-    state_bytes_max: ClassVar[int] = 1 << 30
 
     def __init__(
         self,
@@ -126,22 +129,25 @@ class CommandHandler:
         batch_max: int = 512,
         queue_max: int = 10_000,
         patience_s: float = 10.0,
+        bounds: Bounds = DEFAULT,
         on_append: Callable[[], None] | None = None,
         on_refusal: Callable[[str, Command, Context, HourbookError], None] | None = None,
         on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
     ) -> None:
         self._database_url = database_url
         self._batch_max, self._queue_max, self._patience_s = batch_max, queue_max, patience_s
+        self._bounds = bounds
         self._waiting: deque[Submitted] = deque()
         self._arrived = asyncio.Event()
         self._states: OrderedDict[str, ProjectState] = OrderedDict()
         self._loading: dict[str, Loading] = {}
-        self._sizes: dict[str, int] = {}
+        self._sizes = Sizes()
         self._contended: dict[str, float] = {}
         self._store: EventStore | None = None
         self._on_append, self._on_batch = on_append or (lambda: None), on_batch
         self._on_refusal = on_refusal or (lambda *_: None)
         self._unsaved: set[str] = set()
+        self._saving: asyncio.Task[None] | None = None
         self._lookups = asyncio.Semaphore(LOOKUPS_MAX)
         self.head = 0
 
@@ -203,24 +209,26 @@ class CommandHandler:
                     self._arrived.clear()
                     continue
                 await self._settle(batch)
-                await self._save_snapshots()
+                self._save_snapshots()
         finally:
+            if self._saving is not None:
+                self._saving.cancel()
             if self._store is not None:
                 self._store.connection.terminate()
 
-    async def _save_snapshots(self) -> None:
-        """Of the states that took long to read, now that those who waited for them have their answers: the saving of a
-        large one may take longer than anybody's patience, and must not cost the state."""
-        while self._unsaved:
+    def _save_snapshots(self) -> None:
+        """Of the states that took long to read, now that those who waited for them have their answers: one at a time,
+        beside the decisions, because of a large one it may take longer than anybody's patience."""
+        while self._unsaved and (self._saving is None or self._saving.done()):
             project = self._unsaved.pop()
-            state = self._states.get(project)
-            if state is None or self._store is None:
-                continue
-            try:
-                await save_snapshot(self._store.connection, project, state, self.head)
-            except (*LOST, asyncpg.PostgresError) as lost:
-                log.info("the snapshot of %s was not saved: %s", project, lost)
-                self._forget_connection()
+            if (state := self._states.get(project)) is not None:
+                self._saving = asyncio.create_task(self._save_snapshot(project, lend(state), self.head))
+
+    async def _save_snapshot(self, project: str, lent: ProjectState, position: int) -> None:
+        try:
+            await save_snapshot(self._database_url, project, lent, position)
+        except (*LOST, asyncpg.PostgresError) as lost:
+            log.info("the snapshot of %s was not saved: %s", project, lost)
 
     def _next_batch(self) -> list[Submitted]:
         """What waits, in order. A request id that stands in the batch already waits for the next one."""
@@ -322,10 +330,10 @@ class CommandHandler:
             state = self._states[submitted.project]
             self._states.move_to_end(submitted.project)
             if submitted.dry_run:
-                decided.append(Decided(submitted, [], state.version, preview=_preview(state, submitted)))
+                decided.append(Decided(submitted, [], state.version, preview=_preview(state, submitted, self._bounds)))
                 continue
             try:
-                events = decide(state, submitted.project, submitted.command, submitted.context)
+                events = decide(state, submitted.project, submitted.command, submitted.context, self._bounds)
             except HourbookError as refusal:
                 decided.append(Decided(submitted, [], state.version, refusal))
                 continue
@@ -368,18 +376,18 @@ class CommandHandler:
         self._bound_memory({one.submitted.project for one in decided})
 
     def _bound_memory(self, touched: set[str]) -> None:
-        """Forgets the projects that were used longest ago, as long as there are too many or they hold too much."""
+        """Forgets the projects that were used longest ago, as long as there are too many or they hold too much. No
+        project holds more than all may (`Bounds`), unless that was made less since; such a one stays while it is used.
+        """
         for project in touched & self._states.keys():
             if self._states[project].version:
-                self._sizes[project] = size_of(self._states[project])
+                self._sizes.measure(project, self._states[project])
             else:  # it does not exist, and must not take the place of one that does
                 del self._states[project]
-        while len(self._states) > 1 and (
-            len(self._states) > self.projects_max
-            or sum(self._sizes.get(project, 0) for project in self._states) > self.state_bytes_max
-        ):
+        held = self._sizes.of(self._states)
+        while len(self._states) > 1 and (len(self._states) > self.projects_max or held > self._bounds.state_bytes):
             forgotten, _ = self._states.popitem(last=False)
-            self._sizes.pop(forgotten, None)
+            held -= self._sizes.forget(forgotten)
             self._contended.pop(forgotten, None)
 
     async def _catch_up(self, store: EventStore, project: str) -> bool:
@@ -388,6 +396,8 @@ class CommandHandler:
         if loading is None:
             cached = self._states.pop(project, None)
             state, position = (cached, 0) if cached else await load_snapshot(store.connection, project)
+            while len(self._loading) >= LOADING_MAX:  # given up by those who waited, and by the next who might
+                del self._loading[next(iter(self._loading))]
             loading = self._loading[project] = Loading(state, position, state.version, cold=cached is None)
         state = loading.state
         async for event in store.stream_after(project, state.version):
@@ -415,14 +425,14 @@ class CommandHandler:
             self._store = None
 
 
-def _preview(state: ProjectState, submitted: Submitted) -> Answer:
+def _preview(state: ProjectState, submitted: Submitted, bounds: Bounds) -> Answer:
     """What the command would make of the state; the state is as it was."""
     try:
-        events = decide(state, submitted.project, submitted.command, submitted.context)
+        events = decide(state, submitted.project, submitted.command, submitted.context, bounds)
     except HourbookError as refusal:
         near = None
         if isinstance(refusal, CapacityExceeded | OutsidePeriod):
-            near = nearest(state, submitted.project, submitted.command, submitted.context)
+            near = nearest(state, submitted.project, submitted.command, submitted.context, bounds)
         return Answer(0, state.version, [], refusal=refusal, nearest=near)
     return Answer(0, state.version, [encode_event(event) for event in events])
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+from services.command.domain.bounds import DEFAULT, Bounds
+
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -11,6 +17,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `HOURBOOK_REFUSALS_KEPT_DAYS` and `…_KEPT_MAX` bound the log of what was refused.
 
     `HOURBOOK_WEBHOOK_HOSTS` names the hosts that webhooks may go to, with commas between them.
+
+    `HOURBOOK_POOLS_MAX` and the others bound one project, and what one command may ask of it (`Bounds`);
+    `HOURBOOK_STATE_BYTES_MAX` bounds what all projects in memory hold together, too.
 
     Without `nats_url` this process relays nothing to the stream: another one must.
     """
@@ -24,3 +33,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     refusals_kept_days: int = 90
     refusals_kept_max: int = 1_000_000
     webhook_hosts: str = ""
+    state_bytes_max: AtLeastOne = DEFAULT.state_bytes
+    pools_max: AtLeastOne = DEFAULT.pools
+    grants_max: AtLeastOne = DEFAULT.grants
+    bookings_max: AtLeastOne = DEFAULT.bookings
+    accounts_max: AtLeastOne = DEFAULT.accounts
+    templates_max: AtLeastOne = DEFAULT.templates
+    resizes_max: AtLeastOne = DEFAULT.resizes
+    tentative_max: AtLeastOne = DEFAULT.tentative
+    tentative_hours_max: AtLeastOne = DEFAULT.tentative_hours
+    pool_hours_max: AtLeastOne = DEFAULT.pool_hours
+    account_hours_max: AtLeastOne = DEFAULT.account_hours
+    series_hours_max: AtLeastOne = DEFAULT.series_hours
+    reviewed_max: AtLeastOne = DEFAULT.reviewed
+
+    def bounds(self) -> Bounds:
+        return Bounds(**{name: getattr(self, f"{name}_max") for name in Bounds.__struct_fields__})

@@ -1,13 +1,17 @@
 """A stream's state at a version, so that a cold start does not read the whole stream. Never history: only a shortcut.
 
-A snapshot is written by whoever has just paid for a long replay, which is off the path of any decision. It is thrown
-away when this code does not understand it.
+A snapshot is written by whoever has just paid for a long replay, which is off the path of any decision: it is packed in
+another thread while decisions go on. It is thrown away when this code does not understand it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import struct
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from sys import intern
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -24,18 +28,33 @@ from shared.timeline import Timeline
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
-FORMAT = 4
+FORMAT = b"hourbook snapshot 5\n"  # of what is kept before: an array, which began with its number
+LENGTH = struct.Struct(">I")
+CLAIMS_PER_PIECE = 2000  # a piece is packed in one go, and meanwhile no other thread runs
 TAIL_MIN = 1000  # a shorter replay is not worth a snapshot
 TAIL_SHARE = 0.1
 
 
 class SavedTimeline(msgspec.Struct, array_like=True, frozen=True):
+    """Hours that hold the same as the one before are not kept: `starts` are the others, counted from the first, and
+    `rows` what each of those holds."""
+
     base: int
+    hours: int
     width: int
-    cells: bytes
+    starts: bytes
+    rows: bytes
 
 
-class SavedPool(msgspec.Struct, array_like=True, frozen=True):
+class SavedHead(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    name: str | None
+    templates: dict[str, list[Capacity]]
+    requests: dict[UUID, Resize]
+    series: dict[UUID, int]
+
+
+class SavedPool(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    pool: str
     parent: str | None
     period: Period | None
     size: SavedTimeline
@@ -47,86 +66,87 @@ class SavedPool(msgspec.Struct, array_like=True, frozen=True):
     order: int
 
 
-class SavedAccount(msgspec.Struct, array_like=True, frozen=True):
+class SavedAccount(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    account: str
     limits: Limits
     open: bool
     held: SavedTimeline
     shares: dict[str, SavedTimeline]
 
 
-SavedGrant = tuple[bytes, str, int, int, Capacity]
-SavedBooking = tuple[bytes, str, str, int, int, int, Capacity, int, int, bool]
+class SavedGrants(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    grants: list[tuple[bytes, str, int, int, Capacity]]
 
 
-class Saved(msgspec.Struct, array_like=True, frozen=True):
-    """The stored form of a ProjectState, as MessagePack."""
-
-    format: int
-    name: str | None
-    pools: dict[str, SavedPool]
-    grants: list[SavedGrant]
-    bookings: list[SavedBooking]
-    templates: dict[str, list[Capacity]]
-    accounts: dict[str, SavedAccount]
-    requests: dict[UUID, Resize]
-    series: dict[UUID, int]
+class SavedBookings(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    bookings: list[tuple[bytes, str, str, int, int, int, Capacity, int, int, bool]]
 
 
-class _Format(msgspec.Struct, array_like=True):
-    format: int
-
-
-_encoder, _decoder, _format = (
-    msgspec.msgpack.Encoder(),
-    msgspec.msgpack.Decoder(Saved),
-    msgspec.msgpack.Decoder(_Format),
-)
+Saved = SavedHead | SavedPool | SavedAccount | SavedGrants | SavedBookings
+_encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Saved)
 
 
 def encode_state(state: ProjectState) -> bytes:
-    pools = {
-        name: SavedPool(
-            pool.parent, pool.period, _saved(pool.size), _saved(pool.free), _saved(pool.shares), pool.beyond_hours,
-            pool.layout, None if pool.growth is None else _saved(pool.growth), pool.order,
-        )
-        for name, pool in state.pools.items()
-    }  # fmt: skip
-    accounts = {
-        name: SavedAccount(
-            account.limits, account.open, _saved(account.held),
-            {pool: _saved(timeline) for pool, timeline in account.shares.items()},
-        )
-        for name, account in state.accounts.items()
-    }  # fmt: skip
-    grants = [(key.bytes, *msgspec.structs.astuple(grant)) for key, grant in state.grants.items()]
-    bookings = [(key.bytes, *msgspec.structs.astuple(booking)) for key, booking in state.bookings.items()]
-    saved = Saved(
-        FORMAT, state.name, pools, grants, bookings, state.templates, accounts, state.requests, dict(state.series)
-    )
-    return _encoder.encode(saved)
+    """The stored form of a state: pieces of MessagePack, each after its length."""
+    encoded = map(_encoder.encode, _pieces(state))
+    return FORMAT + b"".join(part for piece in encoded for part in (LENGTH.pack(len(piece)), piece))
+
+
+def _pieces(state: ProjectState) -> Iterator[Saved]:
+    yield SavedHead(state.name, state.templates, state.requests, dict(state.series))
+    for name, pool in state.pools.items():
+        yield SavedPool(
+            name, pool.parent, pool.period, _saved(pool.size), _saved(pool.free), _saved(pool.shares),
+            pool.beyond_hours, pool.layout, None if pool.growth is None else _saved(pool.growth), pool.order,
+        )  # fmt: skip
+    for name, account in state.accounts.items():
+        shares = {pool_id: _saved(timeline) for pool_id, timeline in account.shares.items()}
+        yield SavedAccount(name, account.limits, account.open, _saved(account.held), shares)
+    for grants in _in_pieces(state.grants):
+        yield SavedGrants([(key.bytes, *msgspec.structs.astuple(grant)) for key, grant in grants])
+    for bookings in _in_pieces(state.bookings):
+        yield SavedBookings([(key.bytes, *msgspec.structs.astuple(booking)) for key, booking in bookings])
 
 
 def decode_state(saved: bytes, version: int) -> ProjectState:
     """Raises msgspec.DecodeError on what another version of this code has written."""
-    if (written := _format.decode(saved).format) != FORMAT:
-        raise msgspec.DecodeError(f"a snapshot of format {written}, not {FORMAT}")
-    held = _decoder.decode(saved)
-    bookings = {
-        UUID(bytes=key): Booking(intern(pool), intern(account), began, start, end, capacity, share, order, tentative)
-        for key, pool, account, began, start, end, capacity, share, order, tentative in held.bookings
-    }
-    return ProjectState(
-        version=version,
-        name=held.name,
-        pools={name: _pool(pool) for name, pool in held.pools.items()},
-        grants={UUID(bytes=key): Claim(pool, start, end, amount) for key, pool, start, end, amount in held.grants},
-        bookings=bookings,
-        templates=held.templates,
-        accounts={name: _account(account) for name, account in held.accounts.items()},
-        requests=held.requests,
-        tentative={key: None for key, booking in bookings.items() if booking.tentative},
-        series=held.series,
-    )
+    if not saved.startswith(FORMAT):
+        raise msgspec.DecodeError("a snapshot of another format")
+    state = ProjectState(version=version)
+    place = len(FORMAT)
+    while place < len(saved):
+        (length,) = LENGTH.unpack_from(saved, place)
+        place += LENGTH.size + length
+        _restore(state, _decoder.decode(memoryview(saved)[place - length : place]))
+    state.tentative = {key: None for key, booking in state.bookings.items() if booking.tentative}
+    state.names = {booking.account for booking in state.bookings.values()} | state.accounts.keys()
+    state.cluster_hours = sum(pool.period.hours for pool in state.pools.values() if pool.period is not None)
+    state.overcommits = any(pool.beyond_hours is not None for pool in state.pools.values())
+    return state
+
+
+def _restore(state: ProjectState, piece: Saved) -> None:
+    match piece:
+        case SavedHead():
+            state.name, state.templates = piece.name, piece.templates
+            state.requests, state.series = piece.requests, piece.series
+        case SavedPool():
+            growth = None if piece.growth is None else _timeline(piece.growth)
+            state.pools[piece.pool] = Pool(
+                piece.parent, piece.period, _timeline(piece.size), _timeline(piece.free), _timeline(piece.shares),
+                piece.beyond_hours, piece.layout, growth, piece.order,
+            )  # fmt: skip
+        case SavedAccount():
+            shares = {pool: _timeline(timeline) for pool, timeline in piece.shares.items()}
+            state.accounts[piece.account] = Account(piece.limits, piece.open, _timeline(piece.held), shares)
+        case SavedGrants():
+            for key, pool, start, end, amount in piece.grants:
+                state.grants[UUID(bytes=key)] = Claim(pool, start, end, amount)
+        case SavedBookings():
+            for key, pool, account, began, start, end, capacity, share, order, tentative in piece.bookings:
+                state.bookings[UUID(bytes=key)] = Booking(
+                    intern(pool), intern(account), began, start, end, capacity, share, order, tentative
+                )
 
 
 LOAD = "SELECT version, position, state FROM snapshot WHERE stream = $1"
@@ -138,8 +158,8 @@ async def load_snapshot(connection: Connection, stream: str) -> tuple[ProjectSta
     if record is None:
         return ProjectState(), 0
     try:
-        return decode_state(record["state"], record["version"]), record["position"]
-    except (msgspec.DecodeError, ValueError):
+        return await asyncio.to_thread(decode_state, record["state"], record["version"]), record["position"]
+    except (msgspec.DecodeError, ValueError, struct.error):
         return ProjectState(), 0
 
 
@@ -150,8 +170,14 @@ WHERE snapshot.version < excluded.version
 """
 
 
-async def save_snapshot(connection: Connection, stream: str, state: ProjectState, position: int) -> None:
-    await connection.execute(SAVE, stream, state.version, position, encode_state(state))
+async def save_snapshot(database_url: str, stream: str, lent: ProjectState, position: int) -> None:
+    """Saves a state that was lent. On a connection of its own: a large one takes long."""
+    encoded = await asyncio.to_thread(encode_state, lent)
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(SAVE, stream, lent.version, position, encoded)
+    finally:
+        connection.terminate()
 
 
 def worth_saving(replayed: int, version: int) -> bool:
@@ -159,35 +185,28 @@ def worth_saving(replayed: int, version: int) -> bool:
     return replayed >= max(TAIL_MIN, TAIL_SHARE * version)
 
 
-def size_of(state: ProjectState) -> int:
-    """Roughly the bytes that a state holds in memory."""
-    cells = sum(
-        pool.size.cells.nbytes + pool.free.cells.nbytes + pool.shares.cells.nbytes for pool in state.pools.values()
-    )
-    held = sum(
-        timeline.cells.nbytes
-        for account in state.accounts.values()
-        for timeline in (account.held, *account.shares.values())
-    )
-    return cells + held + 1000 * len(state.pools) + 400 * (len(state.grants) + len(state.bookings))
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+def _in_pieces(items: Mapping[Key, Value]) -> Iterator[list[tuple[Key, Value]]]:
+    rest = iter(items.items())
+    while piece := [*islice(rest, CLAIMS_PER_PIECE)]:
+        yield piece
 
 
 def _saved(timeline: Timeline) -> SavedTimeline:
-    return SavedTimeline(timeline.base, timeline.cells.shape[1], timeline.cells.astype("<i8").tobytes())
+    cells = timeline.cells
+    new = np.ones(len(cells), dtype=np.bool_)
+    new[1:] = (cells[1:] != cells[:-1]).any(axis=1)
+    starts = np.flatnonzero(new)
+    hours, width = cells.shape
+    return SavedTimeline(
+        timeline.base, hours, width, starts.astype("<i8").tobytes(), cells[starts].astype("<i8").tobytes()
+    )
 
 
 def _timeline(saved: SavedTimeline) -> Timeline:
-    cells = np.frombuffer(saved.cells, dtype="<i8").astype(np.int64).reshape(-1, saved.width)
-    return Timeline(saved.base, cells)
-
-
-def _pool(saved: SavedPool) -> Pool:
-    return Pool(
-        saved.parent, saved.period, _timeline(saved.size), _timeline(saved.free), _timeline(saved.shares),
-        saved.beyond_hours, saved.layout, None if saved.growth is None else _timeline(saved.growth), saved.order,
-    )  # fmt: skip
-
-
-def _account(saved: SavedAccount) -> Account:
-    shares = {pool: _timeline(timeline) for pool, timeline in saved.shares.items()}
-    return Account(saved.limits, saved.open, _timeline(saved.held), shares)
+    starts = np.frombuffer(saved.starts, dtype="<i8")
+    rows = np.frombuffer(saved.rows, dtype="<i8").astype(np.int64).reshape(-1, saved.width)
+    return Timeline(saved.base, np.repeat(rows, np.diff(np.append(starts, saved.hours)), axis=0))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.command.domain.bookings import amount_of
+from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import (
     AmendBooking,
     Command,
@@ -38,7 +39,9 @@ class _Wanted(NamedTuple):
     given_up: Booking | None = None
 
 
-def nearest(state: ProjectState, project: str, command: Command, context: Context) -> Period | None:
+def nearest(
+    state: ProjectState, project: str, command: Command, context: Context, bounds: Bounds = DEFAULT
+) -> Period | None:
     """The period nearest to the one asked for, not before the next whole hour, nor more than ten years from it; None
     when there is none, or when the command asks for no period that could be moved."""
     try:
@@ -57,14 +60,15 @@ def nearest(state: ProjectState, project: str, command: Command, context: Contex
     if start is None:
         return None
     period = Period(start, start + wanted.period.hours)
-    return period if _accepted(state, project, command, period, context) else None
-
-
-def _accepted(state: ProjectState, project: str, command: Command, period: Period, context: Context) -> bool:
-    """Whether the command is not refused there for another reason, such as a limit of the account."""
     moved = {"start": period.start, "end": period.end} if isinstance(command, AmendBooking) else {"period": period}
+    there = msgspec.structs.replace(command, **moved)
+    return period if _accepted(state, project, there, context, bounds) else None
+
+
+def _accepted(state: ProjectState, project: str, command: Command, context: Context, bounds: Bounds) -> bool:
+    """Whether the command is not refused for another reason, such as a limit of the account."""
     try:
-        decide(state, project, msgspec.structs.replace(command, **moved), context)
+        decide(state, project, command, context, bounds)
     except HourbookError:
         return False
     return True

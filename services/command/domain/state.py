@@ -86,6 +86,13 @@ class Pool(msgspec.Struct):
     growth: Timeline | None = None
     order: int = 0
 
+    def lend(self) -> Pool:
+        """The pool as it is now, for good."""
+        return msgspec.structs.replace(
+            self, size=self.size.lend(), free=self.free.lend(), shares=self.shares.lend(),
+            growth=self.growth and self.growth.lend(),
+        )  # fmt: skip
+
     def sketch(self) -> Pool:
         return msgspec.structs.replace(
             self, size=self.size.sketch(), free=self.free.sketch(), shares=self.shares.sketch(),
@@ -105,6 +112,11 @@ class Account(msgspec.Struct):
     def hours(self) -> int:
         """How many hours its timelines hold."""
         return len(self.held.cells) + sum(len(timeline.cells) for timeline in self.shares.values())
+
+    def lend(self) -> Account:
+        """The account as it is now, for good."""
+        shares = {pool: timeline.lend() for pool, timeline in self.shares.items()}
+        return msgspec.structs.replace(self, held=self.held.lend(), shares=shares)
 
     def sketch(self) -> Account:
         shares = {pool: timeline.sketch() for pool, timeline in self.shares.items()}
@@ -225,6 +237,17 @@ def sketch(state: ProjectState) -> ProjectState:
         state, pools=Sketches(state.pools), grants=ChainMap({}, state.grants), bookings=ChainMap({}, state.bookings),
         requests=dict(state.requests), accounts=Sketches(state.accounts), tentative=dict(state.tentative), names=set(),
         series=ChainMap({}, state.series),
+    )  # fmt: skip
+
+
+def lend(state: ProjectState) -> ProjectState:
+    """The state as it is now, for good, to be read in another thread while this one goes on. It takes milliseconds:
+    what is written next is copied then."""
+    return msgspec.structs.replace(
+        state, pools={name: pool.lend() for name, pool in state.pools.items()}, grants=dict(state.grants),
+        bookings=dict(state.bookings), templates={name: [*versions] for name, versions in state.templates.items()},
+        accounts={name: account.lend() for name, account in state.accounts.items()}, requests=dict(state.requests),
+        series=dict(state.series), tentative={}, names=set(),
     )  # fmt: skip
 
 

@@ -1,0 +1,54 @@
+"""How much memory the projects' states hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from services.command.domain import ProjectState
+
+
+class Size(NamedTuple):
+    """Roughly the bytes that a state held at a version."""
+
+    version: int
+    held: int
+
+
+class Sizes:
+    """The size of each project's state, as it was measured last."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, Size] = {}
+
+    def measure(self, project: str, state: ProjectState) -> None:
+        """Of a project with thousands of pools not after every command: that would cost it as many microseconds."""
+        last = self._sizes.get(project)
+        if last is None or state.version - last.version > (len(state.pools) + len(state.accounts)) // 100:
+            self._sizes[project] = Size(state.version, size_of(state))
+
+    def of(self, projects: Iterable[str]) -> int:
+        """What the projects hold together."""
+        return sum(size.held for project in projects if (size := self._sizes.get(project)) is not None)
+
+    def forget(self, project: str) -> int:
+        """How much the project held."""
+        size = self._sizes.pop(project, None)
+        return 0 if size is None else size.held
+
+
+def size_of(state: ProjectState) -> int:
+    """Roughly the bytes that a state holds in memory. The numbers are measured: what a process grows by."""
+    timelines = [
+        timeline
+        for pool in state.pools.values()
+        for timeline in (pool.size, pool.free, pool.shares, pool.growth)
+        if timeline is not None
+    ]
+    timelines += [
+        timeline for account in state.accounts.values() for timeline in (account.held, *account.shares.values())
+    ]
+    claims = len(state.grants) + len(state.bookings) + len(state.requests)
+    named = 1000 * len(state.pools) + 550 * len(state.accounts)
+    small = len(state.names) + sum(map(len, state.templates.values()))
+    return sum(timeline.cells.nbytes for timeline in timelines) + 450 * claims + named + 250 * small
