@@ -60,6 +60,8 @@ class Timeline:
 
     def grown_by(self, start: int, end: int) -> int:
         """How many more hours it would hold if `[start, end)` were written."""
+        if self.base <= start and end <= self.end:
+            return 0
         low, high = self._span(start, end)
         return high - low - len(self.cells)
 

@@ -22,6 +22,7 @@ from services.command.domain import (
     decide,
     evolve,
 )
+from services.command.domain.bounds import Bounds
 from services.command.domain.commands import Context
 from shared.capacity import Capacity
 from shared.events import Event, Overcommit, decode_event, encode_event
@@ -39,7 +40,7 @@ class Project:
     """The project `gaia`. Hours are counted from T0; `now` is before it until a test moves it."""
 
     def __init__(self, beyond_hours: int | None = None) -> None:
-        self.state, self.history, self.now = ProjectState(), list[Event](), BEFORE
+        self.state, self.history, self.now, self.bounds = ProjectState(), list[Event](), BEFORE, Bounds()
         policy = Overcommit(beyond_hours=beyond_hours) if beyond_hours else "never"
         self.do(CreateProject(project="gaia", name="Gaia", overcommit=policy))
 
@@ -49,7 +50,7 @@ class Project:
     def do(self, command: Command) -> list[Event]:
         """Decides, and folds what was decided as it is stored; the state is never touched by the decision itself."""
         before = frozen(self.state)
-        events = decide(self.state, "gaia", command, self.context())
+        events = decide(self.state, "gaia", command, self.context(), self.bounds)
         assert frozen(self.state) == before, "deciding changed the state"
         for event in events:
             self.state = evolve(self.state, decode_event(encode_event(event)))

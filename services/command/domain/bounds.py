@@ -87,6 +87,7 @@ COUNTED: dict[type[Event], str] = {
     ClusterCreated: "pools", GrantCreated: "grants", BookingCreated: "bookings", TemplateCreated: "templates",
     ClusterResizeRequested: "resizes",
 }  # fmt: skip
+GROWING = {*COUNTED, BookingAmended, BookingContested, ClusterResized, AccountCreated}
 
 
 def check_command(command: Command, bounds: Bounds) -> None:
@@ -104,6 +105,9 @@ def check_command(command: Command, bounds: Bounds) -> None:
 
 def check_growth(state: ProjectState, project: str, events: list[Event], bounds: Bounds) -> None:
     """Whether the project may hold what the events add to it. Raises ProjectLimitExceeded."""
+    events = [event for event in events if type(event) in GROWING]
+    if not events or (len(events) == 1 and _is_small(state, project, events[0], bounds)):
+        return
     for limit, asked in _grown(state, project, events):
         if asked > (allowed := getattr(bounds, limit)):
             way = WAYS.get(limit, "use another project")
@@ -113,6 +117,20 @@ def check_growth(state: ProjectState, project: str, events: list[Event], bounds:
                 f" {setting} raised",
                 limit=limit, asked=asked, allowed=allowed, setting=setting,
             )  # fmt: skip
+
+
+def _is_small(state: ProjectState, project: str, event: Event, bounds: Bounds) -> bool:
+    """Whether it is a booking, new or amended, in hours and by a name that are known: as most are, and it is quick."""
+    if not isinstance(event, BookingCreated | BookingAmended) or event.tentative or event.account not in state.names:
+        return False
+    start, end = hour_of(event.start), hour_of(event.end)
+    if event.pool == project and state.pools[project].free.grown_by(start, end):
+        return False
+    if (account := state.accounts.get(event.account)) is not None:
+        shares = account.shares.get(event.pool) if event.share else account.held
+        if shares is None or shares.grown_by(start, end) or account.held.grown_by(start, end):
+            return False
+    return len(state.bookings) < bounds.bookings and _bytes_of(state, project) <= bounds.state_bytes
 
 
 def _grown(state: ProjectState, project: str, events: list[Event]) -> Iterator[tuple[str, int]]:
@@ -157,7 +175,7 @@ def _hours_of_new_claim(state: ProjectState, event: Event) -> int:
         case BookingCreated() | ClusterCreated():
             new = event.tentative
         case BookingAmended():
-            new = event.tentative and not state.bookings[event.booking].tentative
+            new = event.tentative and not state.bookings[event.booking].tentative and not _gives_back(event)
         case ClusterResized():
             new = event.tentative and state.pools[event.cluster].growth is None
         case BookingContested():
@@ -166,6 +184,13 @@ def _hours_of_new_claim(state: ProjectState, event: Event) -> int:
         case _:
             return 0
     return hour_of(event.end) - hour_of(event.start) if new else 0
+
+
+def _gives_back(event: BookingAmended) -> bool:
+    """Whether the booking takes in no hour more than before. It is younger for it, and may be tentative for that."""
+    counts = zip(event.capacity.counts(), event.from_capacity.counts(), strict=True)
+    within = event.start >= event.from_start and event.end <= event.from_end
+    return within and event.share <= event.from_share and all(now <= before for now, before in counts)
 
 
 def _tentative_hours(state: ProjectState) -> list[int]:

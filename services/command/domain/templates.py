@@ -11,6 +11,8 @@ from shared.capacity import COUNT_MAX, Capacity, capacity_of
 from shared.errors import InvalidField
 from shared.events import Event, FromTemplate, Layout, TemplateCreated
 
+NAMED_MAX = 20  # in an error
+
 
 def create_template(state: ProjectState, project: str, command: CreateTemplate, context: Context) -> list[Event]:
     """The next version of the name; nothing when the newest is the same already."""
@@ -56,7 +58,9 @@ def lay_out(state: ProjectState, change: LayoutChange, before: Layout | None) ->
 def _version(state: ProjectState, name: str, version: int | None, field: str) -> tuple[int, Capacity]:
     versions = state.templates.get(name)
     if not versions:
-        known = ", ".join(sorted(state.templates)) or "none yet: POST /templates/create makes one"
+        known = ", ".join(sorted(state.templates)[:NAMED_MAX]) or "none yet: POST /templates/create makes one"
+        if len(state.templates) > NAMED_MAX:
+            known += f" and {len(state.templates) - NAMED_MAX} others"
         raise InvalidField(field, f"there is no template {name!r} in the project; there are {known}")
     number = len(versions) if version is None else version
     if not 1 <= number <= len(versions):
