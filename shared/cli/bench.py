@@ -21,7 +21,7 @@ def bench(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> Non
     Parameters
     ----------
     options
-        Handed to `python -m tests.bench` as they are: which measures (1 to 7), --most BOOKINGS, --seconds SECONDS.
+        Handed to `python -m tests.bench` as they are: which measures (1 to 8), --most BOOKINGS, --seconds SECONDS.
     """
     run = subprocess.run(measuring(SOURCE, options), cwd=SOURCE, check=False)
     if run.returncode:

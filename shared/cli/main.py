@@ -63,7 +63,7 @@ They are built beside the live ones, and take their place in one transaction. Se
     "bench:bench": """Measure this machine, and print the table of the README.
 
 It needs a checkout of the source. Each measure is a ratio in one run, so let the machine be idle otherwise. It takes
-the options of `python -m tests.bench`: which measures (1 to 7), --most BOOKINGS, --seconds SECONDS.""",
+the options of `python -m tests.bench`: which measures (1 to 8), --most BOOKINGS, --seconds SECONDS.""",
 }
 for place, text in COMMANDS.items():
     app.command(f"shared.cli.{place}", name=place.partition(":")[2], help=text)

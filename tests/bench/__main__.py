@@ -1,4 +1,4 @@
-"""`python -m tests.bench [1 2 3 4 5 6 7] [--most N] [--seconds S]`: prints the table of the README."""
+"""`python -m tests.bench [1 2 3 4 5 6 7 8] [--most N] [--seconds S]`: prints the table of the README."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import platform
 import tempfile
 from pathlib import Path
 
-from tests.bench import audit, live, measures
+from tests.bench import audit, heavy, live, measures
 from tests.system import System
 
 MEASURES = {
@@ -20,12 +20,13 @@ MEASURES = {
     "5": measures.visible_after,
     "6": audit.proven,
     "7": live.live_subscribers,
+    "8": heavy.heaviest,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="hourbook bench", description=__doc__)
-    parser.add_argument("measures", nargs="*", type=measure, help="which of 1 to 7; all by default")
+    parser.add_argument("measures", nargs="*", type=measure, help="which of 1 to 8; all by default")
     parser.add_argument("--most", type=int, default=1_000_000, help="the longest history, in bookings")
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each load lasts")
     options = parser.parse_args()

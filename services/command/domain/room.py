@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -117,19 +118,20 @@ def share_taken(pool: Pool, period: Period, change: Vector) -> Vector:
 def _shortages(period: Period, asked: Vector, free: Vector, short: Any) -> tuple[list[dict[str, Any]], int]:
     """The first runs of hours in which the same is asked and the same is there, by dimension, in order of time; and how
     many there are. There may be a hundred thousand, of which nobody reads more than the first."""
-    runs: list[Vector] = []
+    found, total = list[tuple[int, int, int]](), 0
     for dimension in np.flatnonzero(short.any(axis=0)).tolist():
         hours = np.flatnonzero(short[:, dimension])
-        figures = np.column_stack((asked[hours, dimension], free[hours, dimension]))
-        breaks = np.flatnonzero((np.diff(hours) > 1) | (np.diff(figures, axis=0) != 0).any(axis=1)) + 1
-        lows, highs = hours[np.append(0, breaks)], hours[np.append(breaks, len(hours)) - 1] + 1
-        runs.append(np.column_stack((lows, highs, np.full(len(lows), dimension))))
-    found = np.concatenate(runs)
-    first = found[np.lexsort((found[:, 2], found[:, 1], found[:, 0]))[:SHORTAGES_MAX]]
+        wanted, there = asked[hours, dimension], free[hours, dimension]
+        new = np.ones(len(hours) + 1, dtype=np.bool_)
+        new[1:-1] = (np.diff(hours) > 1) | (wanted[1:] != wanted[:-1]) | (there[1:] != there[:-1])
+        bounds = np.flatnonzero(new)
+        total += len(bounds) - 1
+        first = bounds[: SHORTAGES_MAX + 1]
+        found += zip(hours[first[:-1]].tolist(), (hours[first[1:] - 1] + 1).tolist(), repeat(dimension))
     return [
         {
             "start": iso(period.start + low), "end": iso(period.start + high), "dimension": DIMENSIONS[dimension],
             "asked": int(asked[low, dimension]), "available": int(free[low, dimension]),
         }
-        for low, high, dimension in first.tolist()
-    ], len(found)  # fmt: skip
+        for low, high, dimension in sorted(found)[:SHORTAGES_MAX]
+    ], total  # fmt: skip
