@@ -11,14 +11,24 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from services.command.domain import Command, ProjectState, decide, evolve, nearest
+from services.command.domain import (
+    AmendSeries,
+    CancelSeries,
+    Command,
+    CreateSeries,
+    ProjectState,
+    SettleConflicts,
+    decide,
+    evolve,
+    nearest,
+)
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
 from services.command.domain.state import lend
@@ -44,6 +54,12 @@ LOST = (
 RECONNECT_DELAY_S = 0.1
 CONTENDED_S = 5.0
 LOOKUPS_MAX = 8
+HEAVY = (
+    CreateSeries,
+    AmendSeries,
+    CancelSeries,
+    SettleConflicts,
+)  # hundreds of decisions each, and tens of milliseconds
 LOADING_MAX = 4
 
 
@@ -138,6 +154,7 @@ class CommandHandler:
         self._batch_max, self._queue_max, self._patience_s = batch_max, queue_max, patience_s
         self._bounds = bounds
         self._waiting: deque[Submitted] = deque()
+        self._heavy: deque[Submitted] = deque()
         self._arrived = asyncio.Event()
         self._states: OrderedDict[str, ProjectState] = OrderedDict()
         self._loading: dict[str, Loading] = {}
@@ -165,10 +182,11 @@ class CommandHandler:
 
         A dry run waits for its turn like any other command, is decided on the same state, and appends nothing.
         """
-        if len(self._waiting) >= self._queue_max:
+        if self.waiting >= self._queue_max:
             raise QueueFull(f"{self._queue_max} commands are waiting; try again in a second")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Submitted(project, command, context, request_id, request_hash, answer, dry_run))
+        queue = self._heavy if isinstance(command, HEAVY) else self._waiting
+        queue.append(Submitted(project, command, context, request_id, request_hash, answer, dry_run))
         self._arrived.set()
         try:
             return await answer
@@ -179,7 +197,12 @@ class CommandHandler:
     @property
     def waiting(self) -> int:
         """How many commands wait for their turn."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._heavy)
+
+    @property
+    def remembered(self) -> Iterable[str]:
+        """The projects whose states are in memory, that which was used longest ago first."""
+        return self._states.keys()
 
     async def project_of(self, entity: UUID, field: str, kind: str) -> str:
         """The project of a grant or booking. Raises UnknownId, and StoreUnavailable when nobody can say."""
@@ -231,15 +254,17 @@ class CommandHandler:
             log.info("the snapshot of %s was not saved: %s", project, lost)
 
     def _next_batch(self) -> list[Submitted]:
-        """What waits, in order. A request id that stands in the batch already waits for the next one."""
+        """What waits, in order, and of the heavy ones one, after the others: so that a hundred of them do not keep a
+        booking waiting. A request id that stands in the batch already waits for the next one."""
         batch: list[Submitted] = []
         seen: set[UUID] = set()
-        while self._waiting and len(batch) < self._batch_max:
-            if (request_id := self._waiting[0].request_id) is not None:
-                if request_id in seen:
-                    break
-                seen.add(request_id)
-            batch.append(self._waiting.popleft())
+        for queue, most in ((self._waiting, max(1, self._batch_max - 1)), (self._heavy, 1)):
+            for _ in range(min(most, len(queue))):
+                if (request_id := queue[0].request_id) is not None:
+                    if request_id in seen:
+                        break
+                    seen.add(request_id)
+                batch.append(queue.popleft())
         return batch
 
     async def _settle(self, batch: list[Submitted]) -> None:

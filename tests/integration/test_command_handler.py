@@ -7,14 +7,26 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import asyncpg
+import msgspec
 import pytest
 
-from services.command.domain import Command, CreateBooking, CreateGrant, CreateProject, ProjectState, evolve
+from services.command.domain import (
+    Command,
+    CreateBooking,
+    CreateCluster,
+    CreateGrant,
+    CreateProject,
+    CreateSeries,
+    ProjectState,
+    evolve,
+)
+from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
+from services.command.domain.state import lend
 from services.command.handler import Answer, CommandHandler, KeyReused, QueueFull, StoreUnavailable
 from services.command.snapshots import decode_state, encode_state
 from shared.capacity import Capacity
-from shared.errors import CapacityExceeded, HourbookError
+from shared.errors import CapacityExceeded, HourbookError, ProjectLimitExceeded
 from shared.event_store import EventStore
 from shared.events import BookingCreated, decode_event
 from shared.hours import Period, hour_of
@@ -27,9 +39,9 @@ DAY = Period(T0, T0 + 24)
 
 @contextlib.asynccontextmanager
 async def running(
-    database_url: str, queue_max: int = 10_000, patience_s: float = 10.0
+    database_url: str, queue_max: int = 10_000, patience_s: float = 10.0, bounds: Bounds = DEFAULT
 ) -> AsyncIterator[CommandHandler]:
-    handler = CommandHandler(database_url, queue_max=queue_max, patience_s=patience_s)
+    handler = CommandHandler(database_url, queue_max=queue_max, patience_s=patience_s, bounds=bounds)
     task = asyncio.create_task(handler.run())
     try:
         yield handler
@@ -38,10 +50,16 @@ async def running(
 
 
 async def send(
-    handler: CommandHandler, command: Command, request_id: UUID | None = None, request_hash: bytes = b""
+    handler: CommandHandler,
+    command: Command,
+    request_id: UUID | None = None,
+    request_hash: bytes = b"",
+    *,
+    project: str = "gaia",
+    dry_run: bool = False,
 ) -> Answer:
     context = Context(command=uuid4(), actor="ada", at=datetime.now(UTC))
-    return await handler.submit("gaia", command, context, request_id, request_hash)
+    return await handler.submit(project, command, context, request_id, request_hash, dry_run=dry_run)
 
 
 def booking(cores: int = 1) -> CreateBooking:
@@ -153,6 +171,58 @@ async def test_a_cold_start_uses_the_snapshot_and_the_tail(database_url: str) ->
         with pytest.raises(CapacityExceeded):
             await send(handler, booking())
     await connection.close()
+
+
+async def test_of_many_heavy_commands_one_goes_before_what_is_quick(database_url: str) -> None:
+    periods = tuple(Period(T0 + 24 * day, T0 + 24 * day + 1) for day in range(20))
+    answered: list[str] = []
+
+    async def ask(name: str, command: Command, *, dry_run: bool) -> None:
+        await send(handler, command, dry_run=dry_run)
+        answered.append(name)
+
+    async with running(database_url) as handler:
+        await project_of(handler, 10)
+        first = msgspec.structs.replace(booking(), period=periods[0])
+        series = CreateSeries(booking=first, periods=periods, rrule="FREQ=DAILY", timezone="UTC", skip=True)
+        heavy = [ask("heavy", series, dry_run=True) for _ in range(20)]
+        await asyncio.gather(*heavy, ask("quick", booking(), dry_run=False))
+    assert answered.index("quick") <= 1
+    assert len(answered) == 21
+
+
+async def test_a_project_that_holds_too_much_is_refused_more_and_others_are_forgotten(database_url: str) -> None:
+    bounds = Bounds(pools=2, state_bytes=100_000)
+    async with running(database_url, bounds=bounds) as handler:
+        for name in ("gaia", "euclid", "ska"):
+            grant = CreateGrant(grant=uuid4(), period=Period(T0, T0 + 700), capacity=Capacity(cores=9))
+            await send(handler, CreateProject(project=name, name=name), project=name)
+            await send(handler, grant, project=name)
+        assert list(handler.remembered) == ["ska"]
+        cluster = CreateCluster(cluster="ska.a", parent="ska", kind="x", period=DAY, capacity=Capacity(cores=1))
+        await send(handler, cluster, project="ska")
+        another = msgspec.structs.replace(cluster, cluster="ska.b")
+        with pytest.raises(ProjectLimitExceeded, match="3 pools"):
+            await send(handler, another, project="ska")
+        would = await send(handler, another, project="ska", dry_run=True)
+        assert isinstance(would.refusal, ProjectLimitExceeded)
+        assert would.nearest is None
+
+
+async def test_a_snapshot_holds_the_moment_at_which_it_was_begun() -> None:
+    state = ProjectState()
+    for event in history(3, 300, projects=1):
+        evolve(state, event)
+    lent, before = lend(state), encode_state(state)
+    for event in history(3, 400, projects=1)[300:]:
+        evolve(state, event)
+    assert encode_state(lent) == before != encode_state(state)
+
+
+async def test_a_snapshot_of_another_format_is_not_used() -> None:
+    for saved in (b"", b"unreadable", msgspec.msgpack.encode([4, "Gaia", {}, [], [], {}, {}, {}, {}])):
+        with pytest.raises(msgspec.DecodeError):
+            decode_state(saved, 3)
 
 
 async def test_a_start_that_takes_longer_than_patience_gets_there_all_the_same(database_url: str) -> None:

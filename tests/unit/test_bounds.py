@@ -9,7 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.command.domain import (
+    AmendSeries,
     CancelBooking,
+    CancelSeries,
     Command,
     CreateAccount,
     CreateBooking,
@@ -204,6 +206,20 @@ def test_a_recurring_booking_of_too_many_hours_is_refused_before_it_is_looked_at
         gaia.do(series(10, 11))
     with pytest.raises(InvalidField, match="43836000 hours"):
         project().do(series(500, PERIOD_HOURS_MAX))
+
+
+def test_a_series_that_has_come_to_be_too_long_is_changed_in_steps() -> None:
+    gaia = project(series_hours=100)
+    command = series(5, 20)
+    gaia.do(command)
+    series_id = command.booking.booking
+    fifth = UUID(int=series_id.int + 4)
+    gaia.amend(fifth, end=200)
+    for change in (AmendSeries(series=series_id, counts={"cores": 2}), CancelSeries(series=series_id)):
+        with pytest.raises(TooMuchAtOnce, match="184 hours together"):
+            gaia.do(change)
+    gaia.do(CancelBooking(booking=fifth))
+    assert len(gaia.do(CancelSeries(series=series_id))) == 4
 
 
 def test_the_largest_commands_of_a_real_platform_are_within_the_bounds() -> None:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from services.command.domain.commands import Command, CreateSeries
+from services.command.domain.commands import AmendSeries, CancelSeries, Command, CreateSeries
+from services.command.domain.series import occurrences
 from services.command.domain.state import ProjectState
-from shared.errors import InvalidField, ProjectLimitExceeded
+from shared.errors import InvalidField, ProjectLimitExceeded, TooMuchAtOnce
 from shared.events import (
     AccountCreated,
     BookingAmended,
@@ -27,7 +28,7 @@ from shared.events import (
     GrantCreated,
     TemplateCreated,
 )
-from shared.hours import hour_of
+from shared.hours import PERIOD_HOURS_MAX, hour_of
 from shared.timeline import Timeline
 
 
@@ -55,7 +56,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     pool_hours: int = 3_000_000
     account_hours: int = 2_000_000
     state_bytes: int = 1 << 30
-    series_hours: int = 100_000
+    series_hours: int = PERIOD_HOURS_MAX
     reviewed: int = 5_000
 
 
@@ -90,17 +91,26 @@ COUNTED: dict[type[Event], str] = {
 GROWING = {*COUNTED, BookingAmended, BookingContested, ClusterResized, AccountCreated}
 
 
-def check_command(command: Command, bounds: Bounds) -> None:
-    """Before it is decided. Raises InvalidField for a recurring booking of too many hours."""
-    if not isinstance(command, CreateSeries):
-        return
-    hours = sum(period.hours for period in command.periods)
-    if hours > bounds.series_hours:
-        raise InvalidField(
-            "rrule",
-            f"its {len(command.periods)} occurrences are {hours} hours together, and a recurring booking has"
-            f" {bounds.series_hours} at most; give shorter or fewer ones, or book in several steps",
-        )
+def check_command(state: ProjectState, command: Command, bounds: Bounds) -> None:
+    """Before it is decided. Raises InvalidField for a recurring booking of too many hours, and TooMuchAtOnce where one
+    that has come to be of so many is to be changed."""
+    if isinstance(command, CreateSeries):
+        hours = sum(period.hours for period in command.periods)
+        if hours > bounds.series_hours:
+            raise InvalidField(
+                "rrule",
+                f"its {len(command.periods)} occurrences are {hours} hours together, and a recurring booking has"
+                f" {bounds.series_hours} at most; give shorter or fewer ones, or book in several steps",
+            )
+    elif isinstance(command, AmendSeries | CancelSeries):
+        found = occurrences(state, command.series, command.since)
+        hours = sum(max(0, one.booking.end - one.booking.start) for one in found)
+        if hours > bounds.series_hours:
+            raise TooMuchAtOnce(
+                f"the occurrences are {hours} hours together, and one command changes {bounds.series_hours} at most;"
+                " say from which day on, or change some of them by themselves before",
+                asked=hours, allowed=bounds.series_hours,
+            )  # fmt: skip
 
 
 def check_growth(state: ProjectState, project: str, events: list[Event], bounds: Bounds) -> None:

@@ -62,7 +62,7 @@ def decide(
         raise UnknownId("project", "project", project)
     if isinstance(command, SettleConflicts):
         bounds = BOUNDLESS
-    check_command(command, bounds)
+    check_command(state, command, bounds)
     events = _decide(state, project, command, context)
     events += consequences(state, project, events, context, bounds.reviewed)
     check_growth(state, project, events, bounds)

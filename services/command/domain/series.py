@@ -67,7 +67,7 @@ def cancel_series(state: ProjectState, project: str, command: CancelSeries, cont
     """Cancels what has hours left of the series, each occurrence as a booking is cancelled; nothing when none has."""
     earliest = next_hour(context.at)
     events: list[Event] = []
-    for _, key, booking in _occurrences(state, command.series, command.since):
+    for _, key, booking in occurrences(state, command.series, command.since):
         if max(booking.start, earliest) < booking.end:
             events += cancel_booking(state, project, CancelBooking(booking=key), context)
     return events
@@ -78,7 +78,7 @@ def amend_series(state: ProjectState, project: str, command: AmendSeries, contex
     earliest = next_hour(context.at)
     coming = [
         one
-        for one in _occurrences(state, command.series, command.since)
+        for one in occurrences(state, command.series, command.since)
         if earliest <= one.booking.start < one.booking.end
     ]
     if not coming:
@@ -98,7 +98,7 @@ def amend_series(state: ProjectState, project: str, command: AmendSeries, contex
     return amended
 
 
-def _occurrences(state: ProjectState, series: UUID, since: int | None) -> Iterator[_Occurrence]:
+def occurrences(state: ProjectState, series: UUID, since: int | None) -> Iterator[_Occurrence]:
     """Those that were booked and begin at `since` or later, in the order of their numbers. Raises UnknownId."""
     if series not in state.series:
         raise UnknownId("id", "series", str(series))
