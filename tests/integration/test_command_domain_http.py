@@ -301,3 +301,33 @@ async def running_clocks(database_url: str, now: datetime) -> AsyncIterator[list
     tasks = [asyncio.create_task(handler.run()) for handler in handlers]
     yield [Clock(database_url, handler, lambda: now, new_id) for handler in handlers]
     await end_tasks(*tasks)
+
+
+async def test_the_settings_bound_a_project_whatever_way_it_grows(database_url: str) -> None:
+    settings = Settings(database_url=database_url, pools_max=1, grants_max=1, series_hours_max=100)
+    async with AsyncTestClient(create_app(settings)) as client:
+        gaia = Hourbook(client)
+        await gaia.ask("/projects/create", id="gaia", name="Gaia")
+        await gaia.ask("/resources/create", project="gaia", servers=4, cores=10, **MONTH)
+        await gaia.ask("/templates/create", project="gaia", name="t", cores=1)
+        layout = {"masterflavor": "t", "mastercount": 1, "workerflavor": "t", "workercount": 1}
+        pools = {"limit": "pools", "asked": 2, "allowed": 1, "setting": "HOURBOOK_POOLS_MAX"}
+        grants = {"limit": "grants", "asked": 2, "allowed": 1, "setting": "HOURBOOK_GRANTS_MAX"}
+        for path, body, said in (
+            ("/clusters/create", {"parent": "gaia", "cores": 1}, pools),
+            ("/magcluster/create", {"parent": "gaia", **layout}, pools),
+            ("/bookings/create", {"project": "gaia", "account": "ada", "share": "100%", "cores": 1}, pools),
+            ("/resources/create", {"project": "gaia", "cores": 1}, grants),
+            ("/novaquota/create", {"project": "gaia", "cores": 1}, grants),
+        ):
+            problem = await gaia.ask(path, 409, **body, **MONTH)
+            assert problem["code"] == "project_limit_exceeded"
+            assert {name: problem[name] for name in said} == said
+            dry = await gaia.ask(f"{path}?dry_run=true", 200, **body, **MONTH)
+            assert dry["problem"] == problem
+        daily = {"cores": 1, "rrule": "FREQ=DAILY;COUNT=5"}
+        refused = await gaia.book(400, **daily)
+        assert refused["errors"][0]["field"] == "rrule"
+        assert "120 hours together" in refused["detail"]
+        assert (await gaia.book(200, "/bookings/create?dry_run=true", **daily))["problem"] == refused
+        await gaia.book(**daily | {"rrule": "FREQ=DAILY;COUNT=4"})
