@@ -57,7 +57,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     account_hours: int = 2_000_000
     state_bytes: int = 1 << 30
     series_hours: int = PERIOD_HOURS_MAX
-    reviewed: int = 5_000
+    reviewed: int = 3_000
 
 
 DEFAULT = Bounds()
