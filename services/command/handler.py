@@ -31,7 +31,7 @@ from services.command.domain import (
 )
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
-from services.command.domain.state import lend
+from services.command.domain.sketches import lend
 from services.command.sizes import Sizes
 from services.command.snapshots import load_snapshot, save_snapshot, worth_saving
 from shared import postgres

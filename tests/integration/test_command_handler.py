@@ -22,7 +22,7 @@ from services.command.domain import (
 )
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
-from services.command.domain.state import lend
+from services.command.domain.sketches import lend
 from services.command.handler import Answer, CommandHandler, KeyReused, QueueFull, StoreUnavailable
 from services.command.snapshots import decode_state, encode_state
 from shared.capacity import Capacity

@@ -19,7 +19,8 @@ from services.command.domain.commands import (
     TemplateCount,
 )
 from services.command.domain.room import admit, meta_of, pool_of, rest_of, share_room, share_taken, something, span
-from services.command.domain.state import Booking, Pool, ProjectState, evolve, sketch
+from services.command.domain.sketches import sketch
+from services.command.domain.state import Booking, Pool, ProjectState, evolve
 from services.command.domain.templates import resolve
 from shared.capacity import NOTHING, WHOLE, Capacity, Vector
 from shared.errors import InvalidField, OutsidePeriod, PastIsImmutable, UnknownId

@@ -13,8 +13,9 @@ import numpy as np
 
 from services.command.domain.commands import Context
 from services.command.domain.room import meta_of
+from services.command.domain.sketches import sketch
 from services.command.domain.standing import Claim, Rows, changed, claims_on, sure_in
-from services.command.domain.state import Pool, ProjectState, evolve, sketch
+from services.command.domain.state import Pool, ProjectState, evolve
 from shared.errors import TooMuchAtOnce
 from shared.events import (
     BookingAmended,

@@ -18,7 +18,8 @@ from services.command.domain.commands import (
     CreateSeries,
 )
 from services.command.domain.room import meta_of, pool_of, span
-from services.command.domain.state import Booking, ProjectState, evolve, sketch
+from services.command.domain.sketches import sketch
+from services.command.domain.state import Booking, ProjectState, evolve
 from shared.errors import PastIsImmutable, Refused, UnknownId
 from shared.events import Event, SeriesCreated, Skipped
 from shared.hours import Period, iso, next_hour

@@ -10,8 +10,9 @@ import numpy as np
 
 from services.command.domain.commands import Context
 from services.command.domain.room import horizon_of, meta_of
+from services.command.domain.sketches import sketch
 from services.command.domain.standing import touching
-from services.command.domain.state import Booking, Pool, ProjectState, evolve, sketch
+from services.command.domain.state import Booking, Pool, ProjectState, evolve
 from shared.capacity import capacity_of
 from shared.events import BookingLapsed, ClusterResized, Event
 from shared.hours import Period, instant_of, next_hour

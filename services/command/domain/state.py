@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Iterable, MutableMapping
 from sys import intern
-from typing import Any, Protocol, Self, TypeVar, assert_never
+from typing import assert_never
 from uuid import UUID
 
 import msgspec
@@ -132,13 +131,6 @@ class Resize(msgspec.Struct, frozen=True):
     layout: Layout | None
 
 
-class Sketchable(Protocol):
-    def sketch(self) -> Self: ...
-
-
-Sketched = TypeVar("Sketched", bound=Sketchable)
-
-
 class ProjectState(msgspec.Struct):
     """All that the decisions of one project look at. `version` counts the events folded into it.
 
@@ -229,43 +221,6 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
         case _:
             assert_never(event)
     return state
-
-
-def sketch(state: ProjectState) -> ProjectState:
-    """A copy that `evolve` may change without changing `state`, and that costs what is changed in it."""
-    return msgspec.structs.replace(
-        state, pools=Sketches(state.pools), grants=ChainMap({}, state.grants), bookings=ChainMap({}, state.bookings),
-        requests=dict(state.requests), accounts=Sketches(state.accounts), tentative=dict(state.tentative), names=set(),
-        series=ChainMap({}, state.series),
-    )  # fmt: skip
-
-
-def lend(state: ProjectState) -> ProjectState:
-    """The state as it is now, for good, to be read in another thread while this one goes on. It takes milliseconds:
-    what is written next is copied then."""
-    return msgspec.structs.replace(
-        state, pools={name: pool.lend() for name, pool in state.pools.items()}, grants=dict(state.grants),
-        bookings=dict(state.bookings), templates={name: [*versions] for name, versions in state.templates.items()},
-        accounts={name: account.lend() for name, account in state.accounts.items()}, requests=dict(state.requests),
-        series=dict(state.series), tentative={}, names=set(),
-    )  # fmt: skip
-
-
-class Sketches(dict[str, Sketched]):
-    """The same pools or accounts, each sketched when it is first looked at: of thousands, an event is about a few."""
-
-    def __init__(self, originals: dict[str, Sketched]) -> None:
-        super().__init__(originals)
-        self._sketched: set[str] = set()
-
-    def __getitem__(self, name: str) -> Sketched:
-        if name not in self._sketched:
-            self[name] = super().__getitem__(name).sketch()
-            self._sketched.add(name)
-        return super().__getitem__(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return self[name] if name in self else default  # noqa: SIM401  (which would call itself)
 
 
 def beyond_hours(policy: Policy) -> int | None:
