@@ -20,6 +20,7 @@ import numpy as np
 
 from services.command.domain import ProjectState
 from services.command.domain.state import Account, Booking, Claim, Pool, Resize
+from shared import postgres
 from shared.capacity import Capacity
 from shared.events import Layout, Limits
 from shared.hours import Period
@@ -173,7 +174,7 @@ WHERE snapshot.version < excluded.version
 async def save_snapshot(database_url: str, stream: str, lent: ProjectState, position: int) -> None:
     """Saves a state that was lent. On a connection of its own: a large one takes long."""
     encoded = await asyncio.to_thread(encode_state, lent)
-    connection = await asyncpg.connect(database_url)
+    connection = await postgres.connect(database_url)
     try:
         await connection.execute(SAVE, stream, lent.version, position, encoded)
     finally:
