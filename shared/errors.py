@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
 
 class HourbookError(Exception):
@@ -27,6 +28,14 @@ class InvalidField(HourbookError):
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}", errors=[{"field": field, "detail": problem}])
         self.field = field
+
+    @classmethod
+    def several(cls, problems: Sequence[tuple[str, str]]) -> Self:
+        """One error of all fields that are not as they must be, one at least: each with what is wrong with it."""
+        error = cls(*problems[0])
+        error.detail = "; ".join(f"{field}: {problem}" for field, problem in problems)
+        error.facts = {"errors": [{"field": field, "detail": problem} for field, problem in problems]}
+        return error
 
 
 class UnknownId(HourbookError):

@@ -11,10 +11,11 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 from itertools import pairwise
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from shared.errors import InvalidField
 
@@ -25,6 +26,9 @@ ONE_HOUR = timedelta(hours=1)
 EARLIEST = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) // HOUR_S
 LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) // HOUR_S
 PERIOD_HOURS_MAX = 3653 * 24  # ten years
+
+TZDATA = files("tzdata")
+ZONE_MAX = 100  # characters of a name that an error repeats
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|z|[+-]\d{2}:?\d{2})?", re.ASCII)
@@ -74,11 +78,24 @@ def next_hour(now: datetime) -> int:
 
 def parse_zone(name: str, field: str = "tz") -> ZoneInfo:
     """An IANA zone. Raises InvalidField for a name that is none."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        said = f"{name!r} is not an IANA time zone; give one like Europe/London or UTC"
-        raise InvalidField(field, said + lost_plus(name, OFFSET_ZONE)) from None
+    if name not in zone_names():
+        right = next((zone for zone in zone_names() if zone.lower() == name.lower()), "Europe/London or UTC")
+        said = f"{name[:ZONE_MAX]!r} is not an IANA time zone; give one like {right}"
+        raise InvalidField(field, said + lost_plus(name, OFFSET_ZONE))
+    return _zone(name)
+
+
+@cache
+def zone_names() -> frozenset[str]:
+    """The zones that there are, the same on every machine: those of the tzdata package, and none of the files that a
+    machine has beside them (`localtime`, `posixrules`, `right/…`). What has not been set up is at no place."""
+    return frozenset((TZDATA / "zones").read_text().split()) - {"Factory"}
+
+
+@cache
+def _zone(name: str) -> ZoneInfo:
+    with TZDATA.joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)
 
 
 def parse_instant(text: str, field: str, zone: ZoneInfo, *, is_end: bool = False) -> int:

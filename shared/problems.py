@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from litestar import Request, Response
@@ -18,6 +17,7 @@ from shared.methods import allowing
 log = logging.getLogger(__name__)
 
 LEFT = "client disconnected prematurely"  # the framework's words
+GIVEN_MAX = 100  # characters of what was given that an error repeats
 
 
 class BadField(msgspec.Struct, frozen=True):
@@ -55,50 +55,37 @@ def hourbook_error(_: Request[Any, Any, Any], error: HourbookError) -> Response[
 
 
 def validation_error(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
-    """A malformed body or parameter: 400, with each bad field."""
+    """A parameter that is not as its type says, or no body where one must be: 400, with each bad field."""
     extra: Any = error.extra if isinstance(error.extra, list) else []
-    errors = bad_fields(request) or [
-        {"field": item.get("key", ""), "detail": item.get("message", "")} for item in extra
-    ]
+    called = names_of(request.route_handler)
+    errors = [said_of(request, called.get(item.get("key", ""), item.get("key", "")), item["message"]) for item in extra]
+    if ScopeState.from_scope(request.scope).body == b"":
+        errors = [{"field": "body", "detail": "it is empty; send a JSON object"}]
     detail = "; ".join(f"{item['field']}: {item['detail']}" for item in errors) or error.detail
     return problem(400, "invalid_field", "A field of the request is not valid", detail, {"errors": errors})
 
 
-def bad_fields(request: Request[Any, Any, Any]) -> list[dict[str, str]]:
-    """Every field of the body that is not as its type says: the decoder itself stops at the first."""
-    body = ScopeState.from_scope(request.scope).body
-    kind = request.route_handler.parsed_data_field
-    if not isinstance(body, bytes) or kind is None:
-        return []
-    if not body:
-        return [{"field": "body", "detail": "it is empty; send a JSON object"}]
-    try:
-        given = msgspec.json.decode(body)
-        fields = msgspec.structs.fields(_struct_of(kind.annotation))
-    except (msgspec.DecodeError, TypeError):
-        return []
-    return list(_bad_fields(fields, given)) if isinstance(given, dict) else []
+def said_of(request: Request[Any, Any, Any], field: str, message: str) -> dict[str, str]:
+    """The framework's words for a parameter, but for those that only a program's writer understands."""
+    given = request.query_params.get(field)
+    if given is not None and message.startswith("Expected `int`, got"):
+        message = f"{given[:GIVEN_MAX]!r} is not a whole number in digits"
+    return {"field": field, "detail": message}
 
 
-def _struct_of(annotation: Any) -> Any:
-    """The body's type where it may be left out, too."""
-    return next((kind for kind in get_args(annotation) if kind is not type(None)), annotation)
+def names_of(handler: Any) -> dict[str, str]:
+    """What the parameters of a route are called in the address: `from`, where they are called otherwise here."""
+    return {
+        name: called
+        for name, parameter in parameters_of(handler).items()
+        if (called := getattr(parameter.kwarg_definition, "name", None))
+    }
 
 
-def _bad_fields(fields: tuple[msgspec.structs.FieldInfo, ...], given: dict[str, Any]) -> Iterator[dict[str, str]]:
-    names = [field.encode_name for field in fields]
-    for name in given:
-        if name not in names:
-            yield {"field": name, "detail": f"unknown field; there are {', '.join(sorted(names))}"}
-    for field in fields:
-        if field.encode_name not in given:
-            if field.required:
-                yield {"field": field.encode_name, "detail": "required field is missing"}
-            continue
-        try:
-            msgspec.convert(given[field.encode_name], field.type)
-        except msgspec.ValidationError as error:
-            yield {"field": field.encode_name, "detail": str(error)}
+def parameters_of(handler: Any) -> dict[str, Any]:
+    """The parameters of a route, and of what it depends on."""
+    signatures = [one.parsed_fn_signature for one in (*handler.resolve_dependencies().values(), handler)]
+    return {name: parameter for signature in signatures for name, parameter in signature.parameters.items()}
 
 
 def http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

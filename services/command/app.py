@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Response, get
 
+from services.command.bodies import CommandRequest
 from services.command.clock import Clock
 from services.command.handler import CommandHandler
 from services.command.refusals import LAST_WRITE_S, Refusals
@@ -21,6 +22,7 @@ from services.command.routes import CONTROLLERS
 from services.command.routes.submit import new_id
 from services.command.settings import Settings
 from services.command.webhooks import Webhooks
+from shared.application import Application
 from shared.openapi import Errors, openapi_assets, openapi_config
 from shared.problems import EXCEPTION_HANDLERS
 from shared.stopping import end_tasks
@@ -109,7 +111,7 @@ def create_app(settings: Settings) -> Litestar:
     ]
     hosts = allowed_hosts(settings.webhook_hosts)
     webhooks = type("BoundWebhooks", (Webhooks,), {"database_url": settings.database_url, "hosts": hosts})
-    return Litestar(
+    return Application(
         [*controllers, webhooks, health, metrics, openapi_assets],
         plugins=[Errors()],
         lifespan=[lifespan],
@@ -120,6 +122,7 @@ def create_app(settings: Settings) -> Litestar:
             "What writes: commands, and webhooks. What can be read is [the query service](/schema)."
         ),
         request_max_body_size=BODY_BYTES_MAX,
+        request_class=CommandRequest,
     )
 
 

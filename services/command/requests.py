@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -12,16 +14,29 @@ from shared.capacity import COUNT_MAX, DIMENSIONS, WHOLE, Capacity, Count
 from shared.errors import InvalidField
 from shared.events import Limits, Policy
 from shared.hours import parse_instant, parse_zone
+from shared.names import NAME_MAX, TEXT_MAX, checked_name, checked_text
 
 # Python's $ matches before a last newline too; (?!\n) sees to it that there is none.
 SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)"
 Slug = Annotated[str, msgspec.Meta(pattern=SLUG)]
-# PostgreSQL's text has no NUL: an event that holds one could not be projected. Nor is any other control character text.
-PLAIN = r"^[^\x00-\x08\x0b-\x1f\x7f]+$"  # a reason may have lines
-NAME = r"^[^\x00-\x1f\x7f]+$(?!\n)"
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=PLAIN)]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NAME)]
-RuleText = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=PLAIN)]
+
+Rule = Callable[[str, str], str]
+
+
+def says(most: int, what: str) -> dict[str, Any]:
+    """For the OpenAPI document: the rule counts the characters of the one spelling, which the decoder does not know."""
+    return {"description": f"1 to {most} characters; {what}", "extra": {"max_length": most}}
+
+
+NAMED, WRITTEN = "none that control anything, and none that cannot be seen", "no control characters but ends of lines"
+Name = Annotated[str, msgspec.Meta(min_length=1, extra_json_schema=says(NAME_MAX, NAMED)), checked_name]
+Text = Annotated[str, msgspec.Meta(min_length=1, extra_json_schema=says(TEXT_MAX, WRITTEN)), checked_text]
+RuleText = Annotated[
+    str, msgspec.Meta(min_length=1, extra_json_schema=says(1000, WRITTEN)), partial(checked_text, most=1000)
+]
+ErrorText = Annotated[
+    str, msgspec.Meta(min_length=1, extra_json_schema=says(2000, WRITTEN)), partial(checked_text, most=2000)
+]
 TemplateName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$(?!\n)")]
 POOL_ID = r"^[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}$(?!\n)"
 PoolId = Annotated[str, msgspec.Meta(pattern=POOL_ID)]
@@ -29,7 +44,33 @@ Nodes = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 PERCENT = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?%", re.ASCII)
 
 
-class ProjectRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+def rule_of(annotation: Any) -> Rule | None:
+    """The rule of a field's type, or of what it is if it is not None."""
+    for one in (annotation, *get_args(annotation)):
+        for said in getattr(one, "__metadata__", ()):
+            if callable(said):
+                rule: Rule = said
+                return rule
+    return None
+
+
+@cache
+def rules_of(body: type[Body]) -> tuple[tuple[str, Rule], ...]:
+    rules = ((field.name, rule_of(field.type)) for field in msgspec.structs.fields(body))
+    return tuple((name, rule) for name, rule in rules if rule is not None)
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a command is made of. Its names come in any spelling, and are in the one spelling when it is there."""
+
+    def __post_init__(self) -> None:
+        for name, rule in rules_of(type(self)):
+            given = getattr(self, name)
+            if given is not None and (checked := rule(given, name)) is not given:
+                msgspec.structs.force_setattr(self, name, checked)
+
+
+class ProjectRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`overcommit`: "never", or how many hours off an hour must be to be promised more than it has."""
 
     id: Slug
@@ -38,7 +79,7 @@ class ProjectRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     reason: Text | None = None
 
 
-class CapacityRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CapacityRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`servers` and `cores` are counts, `memory` is MiB, the discs are GiB; left out is 0."""
 
     servers: Count = 0
@@ -120,7 +161,7 @@ class BookingRequest(AmountRequest, frozen=True, kw_only=True, forbid_unknown_fi
     skip: bool = False
 
 
-class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ChangeRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is left out stays as it is. At most one of counts, a `template` and a `share`."""
 
     servers: Count | None = None
@@ -164,7 +205,7 @@ class AmendSeriesRequest(ChangeRequest, frozen=True, kw_only=True, forbid_unknow
     reason: Text | None = None
 
 
-class CancelSeriesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CancelSeriesRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The occurrences that begin at `from` or later: all, where it is left out."""
 
     since: str | None = msgspec.field(default=None, name="from")
@@ -172,32 +213,30 @@ class CancelSeriesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     reason: Text | None = None
 
 
-class AccountRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An account that is listed has a place in paths, so there is no slash in its name."""
-
+class AccountRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     project: Slug
-    account: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f/]+$(?!\n)")]
+    account: Name
     name: Name | None = None
     limits: Limits = Limits()
     reason: Text | None = None
 
 
-class LimitsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LimitsRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     project: Slug
     limits: Limits
     reason: Text | None = None
 
 
-class InProjectRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class InProjectRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     project: Slug
     reason: Text | None = None
 
 
-class ReasonRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReasonRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: Text | None = None
 
 
-class MagnumRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MagnumRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Flavors are templates of the project."""
 
     parent: PoolId
@@ -213,7 +252,7 @@ class MagnumRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reason: Text | None = None
 
 
-class MagnumResizeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MagnumResizeRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is left out of the layout stays. `status` "requested" notes the wish, and changes nothing yet."""
 
     startdate: str | None = None
@@ -227,8 +266,8 @@ class MagnumResizeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     reason: Text | None = None
 
 
-class FailedRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    error: Annotated[str, msgspec.Meta(min_length=1, max_length=2000, pattern=PLAIN)]
+class FailedRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    error: ErrorText
     reason: Text | None = None
 
 

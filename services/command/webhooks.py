@@ -15,6 +15,8 @@ from litestar import Controller, Request, delete, post
 from litestar.params import FromPath, JSONBody
 
 from services.command.handler import LOST, StoreUnavailable
+from services.command.requests import Slug
+from services.command.routes.submit import actor_of
 from shared import postgres
 from shared.answer import Encoded
 from shared.errors import HourbookError, InvalidField, UnknownId
@@ -26,7 +28,6 @@ from shared.webhooks import check_url
 AnyRequest = Request[Any, Any, Any]
 
 WEBHOOKS_MAX = 1000
-TEXT_MAX = 200
 CONNECT_TIMEOUT_S = 5.0
 NAMES = frozenset(kind.__name__ for kind in EVENT_TYPES)
 
@@ -44,7 +45,7 @@ class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     with the event after this position; left out, with what is new."""
 
     url: str
-    project: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] | None = None
+    project: Slug | None = None
     types: list[str] | None = None
     notices: bool = False
     after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
@@ -72,7 +73,7 @@ class Webhooks(Controller):
         """201 with the webhook and its secret (`whsec_…`, for the signature as Standard Webhooks has it)."""
         url = check_url(data.url, self.hosts)
         types, kinds = split(data.types, data.notices)
-        actor = request.headers.get("X-Hourbook-Actor", "anonymous")[:TEXT_MAX]
+        actor = actor_of(request)
         webhook = Webhook(
             UUID(int=uuid_utils.uuid7().int), url, data.project, types, kinds,
             "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),

@@ -27,10 +27,8 @@ from services.query.routes import (
 from services.query.views.accounts import read_accounts, read_usage
 from services.query.views.templates import read_templates
 from shared.answer import Encoded
-from shared.errors import UnknownId
 from shared.hours import parse_range, parse_zone
-
-ACCOUNT_MAX = 200
+from shared.names import asked_name
 
 
 class Catalogue(Controller):
@@ -72,11 +70,9 @@ class Catalogue(Controller):
         """Per block what the account uses, of one project or of all, as resource-hours: of each dimension the sum of
         what its bookings hold in each hour. Its shares of a cluster count what they are of its size, rounded up."""
         refuse_unknown(request, frozenset({"project", "range", "grain", "tz", "dimensions", "min_position"}))
-        if len(account) > ACCOUNT_MAX or "\0" in account:
-            raise UnknownId("account", "account", account[:ACCOUNT_MAX])
         zone = parse_zone(tz)
         question = UsageQuestion(
-            account=account, project=None if project is None else checked_project(project),
+            account=asked_name(account, "account"), project=None if project is None else checked_project(project),
             period=parse_range(required(period, "range", "two dates, as 2020-06-08,2020-06-14"), zone),
             grain=parse_grain_or_day(grain), zone=zone.key, dimensions=parse_dimensions(dimensions),
             csv=preferred(request, CSV),

@@ -15,9 +15,9 @@ from services.query import lines
 from services.query.database import Database
 from services.query.history import HistoricEvent, History, check_project, position_before, read_event
 from services.query.params import (
+    asked,
     checked_cluster,
     checked_project,
-    checked_text,
     parse_bom,
     parse_event_types,
     parse_moment,
@@ -26,6 +26,7 @@ from services.query.params import (
 from services.query.routes import (
     CSV,
     POSITION_MAX,
+    WHOLE_NUMBER,
     AnyRequest,
     AsOfText,
     BomText,
@@ -39,6 +40,8 @@ from services.query.tail import LAST_EVENT_ID, Tail, Wanted
 from services.query.views import Answer
 from shared.answer import Encoded, Streamed
 from shared.errors import InvalidField, UnknownId
+from shared.names import asked_name
+from shared.problems import GIVEN_MAX
 
 NDJSON = "application/x-ndjson"
 PAGE_LIMIT = 100
@@ -78,9 +81,9 @@ def sought_of(
     types = parse_event_types(kinds)
     return Sought(
         after=after, before=before, project=None if project is None else checked_project(project),
-        types=None if types is None else tuple(sorted(types)), actor=checked_text(actor, "actor"),
-        account=checked_text(account, "account"), pool=checked_text(pool, "pool"),
-        entity=None if entity is None else (checked_text(entity, "entity") or "").lower(),
+        types=None if types is None else tuple(sorted(types)), actor=asked(actor, "actor"),
+        account=asked(account, "account"), pool=asked(pool, "pool"),
+        entity=None if entity is None else asked_name(entity, "entity").lower(),
         since=None if since is None else parse_moment(since, "since"),
         until=None if until is None else parse_moment(until, "until"),
     )  # fmt: skip
@@ -143,8 +146,9 @@ class Events(Controller):
     async def event(self, request: AnyRequest, position: FromPath[int]) -> Encoded[bytes]:
         """`{position, version, event}`, which never changes."""
         refuse_unknown(request, frozenset())
-        if not 0 < position <= POSITION_MAX:
-            raise UnknownId("position", "event", str(position))
+        given = request.scope["path"].rpartition("/")[2]
+        if not WHOLE_NUMBER.fullmatch(given) or not 0 < position <= POSITION_MAX:
+            raise UnknownId("position", "event", given[:GIVEN_MAX])
         history = await read_event(self.database, position)
         return respond(Answer(history.head, msgspec.json.encode(history.events[0])))
 

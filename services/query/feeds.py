@@ -17,7 +17,7 @@ from services.query.answers import Answer, matches, visible
 from services.query.database import Database, Reader
 from services.query.freshness import NoGeneration, Positions
 from services.query.ics import Booked, Note, render
-from services.query.params import POOL_ID, checked_text
+from services.query.params import POOL_ID
 from services.query.routes import (
     AS_OF_PARAMETERS,
     TAKES_AS_OF,
@@ -33,6 +33,7 @@ from services.query.routes import (
 from shared.answer import Encoded
 from shared.errors import UnknownId
 from shared.hours import Period, hour_of, instant_of, parse_range, parse_zone
+from shared.names import asked_name, composed, spellings
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -45,7 +46,8 @@ INLINE_MAX = 100  # more are rendered beside the event loop
 
 
 class Feed(NamedTuple):
-    """What a feed is of: `kind` is project, cluster or account. What is nearest to `today` stays when it is cut."""
+    """What a feed is of: `kind` is project, cluster or account; `name` as it was asked for. What is nearest to `today`
+    stays when it is cut."""
 
     kind: str
     name: str
@@ -115,7 +117,7 @@ def parse_feed(kind: str, file: str, period: str | None, tz: str, now: datetime)
     """Raises UnknownId, InvalidField."""
     if not file.endswith(SUFFIX):
         raise UnknownId("id", "calendar", file)
-    name = checked_text(file.removesuffix(SUFFIX), "id") or ""
+    name = asked_name(file.removesuffix(SUFFIX), "id")
     if kind != "account" and (not POOL_ID.fullmatch(name) or ("." in name) != (kind == "cluster")):
         raise UnknownId("id", kind, name)
     zone = parse_zone(tz)
@@ -146,7 +148,7 @@ ORDER BY {order}
 WHOSE = {
     "project": "p.generation = $1 AND p.project = $2",
     "cluster": "p.generation = $1 AND (p.id = $2 OR starts_with(p.id, $2 || '.'))",
-    "account": "b.generation = $1 AND b.account = $2",
+    "account": "b.generation = $1 AND b.account = ANY ($2::text[])",
 }
 # What runs or comes, the earliest first, and what is over, the latest first.
 COMING = {"when": "b.ends > greatest($3, $5::timestamptz)", "order": "b.starts, b.id, b.segment"}
@@ -161,7 +163,7 @@ async def read_feed(database: Database, feed: Feed, etags: str | None, events_ma
     etag = f'"{blake2b(facts, digest_size=16).hexdigest()}"'
     if etags is not None and matches(etags, etag):
         return Answer(position, None, etag)
-    name = f"{feed.name} at Hourbook"
+    name = f"{composed(feed.name)} at Hourbook"
     if len(booked) <= INLINE_MAX:
         return Answer(position, render(name, booked, notes), etag)
     return Answer(position, await asyncio.to_thread(render, name, booked, notes), etag)
@@ -175,7 +177,8 @@ async def read_booked(reader: Reader, feed: Feed, events_max: int) -> tuple[int,
         raise NoGeneration("no generation of the read models is live")
     if state["pool"] is None and feed.kind != "account":
         raise UnknownId("id", feed.kind, feed.name)
-    arguments = (state["generation"], feed.name, *(instant_of(hour) for hour in feed.period), feed.today)
+    name = spellings(feed.name) if feed.kind == "account" else feed.name
+    arguments = (state["generation"], name, *(instant_of(hour) for hour in feed.period), feed.today)
     coming, over = [
         booked_in(await reader.fetch(SELECT.format(whose=WHOSE[feed.kind], limit=events_max + 1, **which), *arguments))
         for which in (COMING, OVER)

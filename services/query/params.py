@@ -19,9 +19,9 @@ from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField, UnknownId
 from shared.events import EVENT_TYPES
 from shared.hours import EARLIEST, INSTANT, LATEST, Period, block_starts, lost_plus, parse_grain, parse_zone
+from shared.names import asked_name
 
 BLOCKS_MAX = 100_000
-TEXT_MAX = 200
 TEMPLATE = re.compile(r"([^@\0]{1,200})(?:@([1-9]\d{0,8}))?")
 POOL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}", re.ASCII)
 
@@ -219,8 +219,6 @@ def parse_template(text: str, field: str = "template") -> TemplateName:
     return TemplateName(match[1], None if match[2] is None else int(match[2]))
 
 
-def checked_text(text: str | None, field: str) -> str | None:
-    """A name or an id of any kind. Raises InvalidField for what no name can be."""
-    if text is not None and not (0 < len(text) <= TEXT_MAX and text.isprintable()):
-        raise InvalidField(field, f"give 1 to {TEXT_MAX} characters that can be printed")
-    return text
+def asked(text: str | None, field: str) -> str | None:
+    """A name or an id of any kind, as it is given. Raises InvalidField for what no name ever was."""
+    return None if text is None else asked_name(text, field)

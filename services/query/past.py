@@ -39,6 +39,7 @@ from shared import postgres
 from shared.capacity import DIMENSIONS, Vector
 from shared.errors import InvalidField
 from shared.hours import EPOCH, Period, instant_of
+from shared.names import spellings
 from shared.past import AMOUNTS, EPOCH_2000_HOUR, HOUR_US, Snapshot, read_all_hours, read_hours_at
 
 if TYPE_CHECKING:
@@ -243,14 +244,16 @@ def copied_rows(pool: int, hours: Vector, cells: Vector) -> bytes:
 
 POOL = "SELECT pool, beyond_hours FROM pool WHERE id = $1"
 TREE = "SELECT pool, beyond_hours FROM pool WHERE project = $1"
-SHARED = "SELECT DISTINCT pool, NULL::int AS beyond_hours FROM live_booking WHERE account = $1 AND share > 0"
+SHARED = """
+SELECT DISTINCT pool, NULL::int AS beyond_hours FROM live_booking WHERE account = ANY ($1::text[]) AND share > 0
+"""
 
 
 async def fill_hours(reader: PastDatabase, question: Question, period: Period, position: int) -> None:
     """Puts the hours of the pools that an answer depends on where it is read from."""
     kind, name = question.scope
     if (account := getattr(question, "account", None)) is not None:
-        pools = await reader.fetch(SHARED, account)
+        pools = await reader.fetch(SHARED, spellings(account))
     else:
         pools = await reader.fetch(POOL if kind == "pool" else TREE, name)
     for pool, beyond_hours in pools:

@@ -103,7 +103,7 @@ class AccountsQuestion(ProjectQuestion, frozen=True, kw_only=True):
 
 
 class UsageQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account uses, of one project or of all."""
+    """What an account, as it is spelled by whoever asks, uses of one project or of all."""
 
     account: str
     project: str | None

@@ -12,7 +12,7 @@ from litestar.params import FromQuery, QueryParameter
 
 from services.query.database import Database
 from services.query.history import check_after
-from services.query.params import checked_text, parse_bom, parse_moment
+from services.query.params import asked, parse_bom, parse_moment
 from services.query.routes import (
     CSV,
     POSITION_MAX,
@@ -25,6 +25,7 @@ from services.query.routes import (
 )
 from services.query.tables import table
 from shared.answer import JSON, Encoded
+from shared.names import asked_name, spellings
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -68,8 +69,9 @@ class Refusals(Controller):
         if after is None:
             after = POSITION_MAX if newest else 0
         records = await read_refusals(
-            self.database, newest, after, limit + 1, checked_text(project, "project"), checked_text(actor, "actor"),
-            checked_text(code, "code"), None if since is None else parse_moment(since, "since"),
+            self.database, newest, after, limit + 1, asked(project, "project"),
+            None if actor is None else spellings(asked_name(actor, "actor")), asked(code, "code"),
+            None if since is None else parse_moment(since, "since"),
             None if until is None else parse_moment(until, "until"), then,
         )  # fmt: skip
         if not records and not newest:
@@ -87,7 +89,7 @@ class Refusals(Controller):
 # {0} is > or <, {1} ASC or DESC.
 REFUSALS = """
 SELECT id, at, project, actor, command, asked, reason, code, detail, facts, dropped FROM refusal
-WHERE id {0} $1 AND ($3::text IS NULL OR project = $3) AND ($4::text IS NULL OR actor = $4)
+WHERE id {0} $1 AND ($3::text IS NULL OR project = $3) AND ($4::text[] IS NULL OR actor = ANY ($4))
     AND ($5::text IS NULL OR code = $5) AND ($6::timestamptz IS NULL OR at >= $6)
     AND ($7::timestamptz IS NULL OR at < $7) AND ($8::timestamptz IS NULL OR at <= $8)
 ORDER BY id {1} LIMIT $2
@@ -95,8 +97,8 @@ ORDER BY id {1} LIMIT $2
 
 
 async def read_refusals(
-    database: Database, newest: bool, after: int, limit: int, project: str | None, actor: str | None, code: str | None,
-    since: datetime | None, until: datetime | None, then: datetime | None,
+    database: Database, newest: bool, after: int, limit: int, project: str | None, actor: Sequence[str] | None,
+    code: str | None, since: datetime | None, until: datetime | None, then: datetime | None,
 ) -> Sequence[Record]:  # fmt: skip
     """A walk over the log, which is bounded; no index is kept for it, so that it costs little to write."""
     found = REFUSALS.format(*(("<", "DESC") if newest else (">", "ASC")))

@@ -6,7 +6,8 @@ import contextlib
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar, get_args
 
 import msgspec
 from litestar import Controller, Request, get
@@ -38,11 +39,13 @@ from services.query.views.pools import cluster_period, read_pools, read_projects
 from shared.answer import JSON, Encoded, Streamed
 from shared.errors import InvalidField
 from shared.hours import parse_range, parse_zone
+from shared.problems import GIVEN_MAX, names_of, parameters_of
 
 AnyRequest = Request[Any, Any, Any]
 
 POSITION_MAX = 2**63 - 1
 CSV = "text/csv"
+WHOLE_NUMBER = re.compile(r"\d{1,19}", re.ASCII)
 REFUSED = re.compile(r";\s*q=0(\.0*)?\s*(;|$)", re.IGNORECASE)  # a weight of nothing says: not this one
 
 RangeText = Annotated[
@@ -335,9 +338,23 @@ def refuse_unknown(request: AnyRequest, known: frozenset[str]) -> None:
     known |= {name for name in (AS_OF, BOM_NAME) if name in request.route_handler.opt}
     if len(given) and (wrong := sorted(set(given) - known)):
         raise InvalidField(wrong[0], f"there is no such parameter here; there are {', '.join(sorted(known)) or 'none'}")
+    numbers = numbers_of(request.route_handler) if len(given) else ()
     for name in given:
         if len(given.getall(name)) > 1:
             raise InvalidField(name, "give it once")
+        if name in numbers and not WHOLE_NUMBER.fullmatch(given[name]):  # 1e3 and 1.0 are numbers to the framework
+            raise InvalidField(name, f"{given[name][:GIVEN_MAX]!r} is not a whole number in digits")
+
+
+@lru_cache(maxsize=256)  # there are not so many routes
+def numbers_of(handler: Any) -> frozenset[str]:
+    """The parameters of a route that are whole numbers, as the address calls them."""
+    called = names_of(handler)
+    return frozenset(
+        called.get(name, name)
+        for name, parameter in parameters_of(handler).items()
+        if int in (parameter.annotation, *get_args(parameter.annotation))
+    )
 
 
 def checked_after(after: str | None) -> str:

@@ -5,6 +5,7 @@ What the index does not hold yet is looked for in the events themselves, so that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -21,6 +22,7 @@ from services.query.history import (
     read_project_events,
 )
 from shared.errors import HourbookError, UnknownId
+from shared.names import spellings
 
 NOT_INDEXED_MAX = 20_000  # events looked for one by one
 COUNTED_MAX = 1000
@@ -56,6 +58,14 @@ class Sought(msgspec.Struct, frozen=True, kw_only=True):
             "project": self.project,
         }  # fmt: skip
         return {column: key for column, key in given.items() if key is not None}
+
+    def spelled(self) -> list[Sought]:
+        """The same with its names in each spelling in which they may be stored."""
+        actors: tuple[str | None, ...] = (None,) if self.actor is None else spellings(self.actor)
+        accounts: tuple[str | None, ...] = (None,) if self.account is None else spellings(self.account)
+        if len(actors) == len(accounts) == 1:
+            return [self]
+        return [msgspec.structs.replace(self, actor=actor, account=account) for actor in actors for account in accounts]
 
 
 # The index is walked in its own order, between two places of it: no plan but this one fits, whatever the statistics.
@@ -110,6 +120,24 @@ async def _check(database: Database, sought: Sought, last: int) -> None:
 
 
 async def _find(database: Database, sought: Sought, limit: int) -> History:
+    """The events sought: of a name in each spelling in which it may be stored."""
+    found = [await _find_spelled(database, one, limit) for one in sought.spelled()]
+    return found[0] if len(found) == 1 else merged(found, limit)
+
+
+def merged(found: Sequence[History], limit: int) -> History:
+    """As if they had been read together, at the position up to which each of them says all."""
+    head = min(history.head for history in found)
+    events = sorted(
+        (event for history in found for event in history.events if event.position <= head),
+        key=lambda event: event.position,
+    )
+    goes_on = len(events) > limit or any(history.following is not None for history in found)
+    return History(head, events[:limit], events[:limit][-1].position if goes_on and events else None)
+
+
+async def _find_spelled(database: Database, sought: Sought, limit: int) -> History:
+    """As `_find`, of names that are spelled just so."""
     if sought == Sought(after=sought.after, before=sought.before):
         return await read_events(database, sought.after, sought.before, limit)
     if (

@@ -19,7 +19,7 @@ from shared.events.upcasting import EventDecoder, First, Upcasters
 BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=WHOLE)]
 
 
-class Overcommit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Overcommit(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """A pool's policy: hours at least `beyond_hours` after the next whole hour may be promised more than they have."""
 
     beyond_hours: Annotated[int, msgspec.Meta(ge=1, le=87_672)]

@@ -25,6 +25,7 @@ from shared.openstack.wanted import (
     Result,
     Unmapped,
     instant,
+    own_name,
     shaped,
     slug,
     template_name,
@@ -156,7 +157,8 @@ def layout_of(
 def known_flavor(flavor: str, given: Given, flavors: Mapping[str, str]) -> str:
     if template := flavors.get(flavor):
         return template
-    if template := given.known.get(flavor) or given.known.get(template_name(flavor)):
+    known = (given.known.get(name) for name in (flavor, own_name(flavor), template_name(flavor)))
+    if template := next(filter(None, known), None):
         return template
     raise Malformed(
         f"its flavor {flavor!r} is no template of {given.project}: `hourbook import nova` the flavors first, or give "

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
 from shared.capacity import COUNT_MAX, DIMENSIONS, Capacity
 from shared.hours import instant_of
 from shared.openstack.document import Item
+from shared.openstack.present import ID_SEPARATOR, IDS_MAX
 from shared.openstack.wanted import (
     Amount,
     Given,
@@ -21,6 +22,7 @@ from shared.openstack.wanted import (
     Unmapped,
     Wanted,
     granted,
+    own_name,
     shaped,
     template_name,
 )
@@ -98,42 +100,77 @@ def limit_of(limits: dict[str, Any], name: str) -> int | None:
     return count
 
 
+class Sized(NamedTuple):
+    """A flavor, and what one server of it takes."""
+
+    label: str
+    flavor: Flavor
+    capacity: Capacity
+
+
 def map_flavors(items: Iterable[Item], given: Given) -> tuple[Result, dict[str, str]]:
     """The templates, and by which of them a flavor's id or name is known."""
-    wanted: dict[str, Template] = {}
-    result, ids, names = Result([], [], []), {}, {}
+    result, ids, names = Result([], [], []), dict[str, str](), dict[str, str]()
+    sized = list(sized_flavors(items, given, result))
+    owners, templates = owners_of(sized, given), dict[str, Template]()
+    for one in sized:
+        flavor, name = one.flavor, name_of(one, owners, given)
+        before = templates.get(names.get(flavor.name, name))
+        if before is not None and before.capacity != one.capacity:
+            result.unmapped.append(Unmapped(one.label, "another of the documents says otherwise, and came first"))
+            continue
+        templates[name] = Template(name, one.capacity, with_id(before, str(flavor.id)))
+        ids[str(flavor.id)] = names[flavor.name] = name
+        result.notes.extend(notes_on(flavor, name, one.label))
+    wanted: list[Wanted] = list(templates.values())
+    return result._replace(wanted=wanted), {**names, **ids}
+
+
+def sized_flavors(items: Iterable[Item], given: Given, result: Result) -> Iterator[Sized]:
     for item in items:
         label = label_of(item.data)
         try:
             flavor = shaped(item.data, Flavor)
-            template = template_of(flavor, given)
+            disc = {given.disc: flavor.disc()} if given.disc is not None else {}
+            yield Sized(label, flavor, Capacity(servers=1, cores=flavor.vcpus, memory=flavor.ram, **disc))
         except Malformed as error:
             short = isinstance(item.data, dict) and "vcpus" not in item.data and "links" in item.data
             why = "the short list does not say how big a flavor is: fetch /flavors/detail" if short else str(error)
             result.unmapped.append(Unmapped(label, why))
-            continue
-        if wanted.setdefault(template.name, template) != template:
-            other = wanted[template.name]
-            result.unmapped.append(
-                Unmapped(label, f"the template {template.name!r} is taken by flavor {other.flavor!r}")
-            )
-            continue
-        ids[str(flavor.id)] = names[flavor.name] = template.name
-        result.notes.extend(notes_on(flavor, template, label))
-    templates: list[Wanted] = list(wanted.values())
-    return result._replace(wanted=templates), {**names, **ids}
 
 
-def template_of(flavor: Flavor, given: Given) -> Template:
-    name = template_name(flavor.name) or template_name(f"flavor-{flavor.id}")
-    disc = {given.disc: flavor.disc()} if given.disc is not None else {}
-    capacity = Capacity(servers=1, cores=flavor.vcpus, memory=flavor.ram, **disc)
-    return Template(name, capacity, str(flavor.id))
+def owners_of(sized: Iterable[Sized], given: Given) -> dict[str, Capacity]:
+    """The size that each plain name stands for, where flavors of several sizes would have it: that of the flavor which
+    had it before, else of the one that is called just so, else of the first."""
+    ranked: dict[str, tuple[int, Capacity]] = {}
+    for one in sized:
+        name = plain_name(one.flavor)
+        rank = 0 if given.known.get(str(one.flavor.id)) == name else 1 if one.flavor.name == name else 2
+        if name not in ranked or rank < ranked[name][0]:
+            ranked[name] = rank, one.capacity
+    return {name: capacity for name, (_, capacity) in ranked.items()}
 
 
-def notes_on(flavor: Flavor, template: Template, label: str) -> Iterable[Note]:
-    if template.name != flavor.name:
-        yield Note(label, f"the template is called {template.name!r}")
+def name_of(one: Sized, owners: Mapping[str, Capacity], given: Given) -> str:
+    """The plain name, also of a second flavor of this size; one of its own for a flavor of another size."""
+    name, own = plain_name(one.flavor), own_name(one.flavor.name)
+    return own if owners[name] != one.capacity or given.known.get(str(one.flavor.id)) == own else name
+
+
+def plain_name(flavor: Flavor) -> str:
+    return template_name(flavor.name) or template_name(f"flavor-{flavor.id}")
+
+
+def with_id(before: Template | None, flavor: str) -> str:
+    """The ids of the flavors of a template, as many as can be remembered with it."""
+    ids = [] if before is None else before.flavor.split(ID_SEPARATOR)
+    more = ID_SEPARATOR.join([*ids, flavor])
+    return more if flavor not in ids and (before is None or len(more) <= IDS_MAX) else ID_SEPARATOR.join(ids)
+
+
+def notes_on(flavor: Flavor, template: str, label: str) -> Iterable[Note]:
+    if template != flavor.name:
+        yield Note(label, f"the template is called {template!r}")
     uncounted = sorted(name for name in flavor.extra_specs or {} if name.startswith(UNCOUNTED))
     if uncounted:
         yield Note(label, f"no dimension counts {', '.join(uncounted)}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from shared.names import shown
 from shared.openstack.calls import Call, Step, counts_in
 from shared.openstack.magnum import digits_of
 from shared.openstack.plan_clusters import imported_name, plan_cluster, plan_gone, plan_resize
 from shared.openstack.plan_grants import plan_grants, plan_revoked
-from shared.openstack.present import FLAVOR, Present
+from shared.openstack.present import FLAVOR, IDS_MAX, Present
 from shared.openstack.wanted import (
     Cluster,
     Given,
@@ -49,7 +50,8 @@ def plan_template(wanted: Template, present: Present, given: Given) -> Step:
         return Step("there", what, how)
     # No key: defining what is so already changes nothing, and A, B, A is three versions.
     body = {"project": given.project, "name": wanted.name, **counts_in(wanted.capacity)}
-    call = Call("/templates/create", body | ({"reason": FLAVOR + wanted.flavor} if wanted.flavor else {}))
+    is_said = 0 < len(wanted.flavor) <= IDS_MAX and shown(wanted.flavor) == wanted.flavor
+    call = Call("/templates/create", body | ({"reason": FLAVOR + wanted.flavor} if is_said else {}))
     if before is None:
         return Step("created", what, how, (call,))
     return Step("changed", what, f"{how}; it was {said(before)}", (call,))

@@ -8,6 +8,7 @@ import msgspec
 
 from shared.events import Layout
 from shared.hours import PERIOD_HOURS_MAX, Period, iso
+from shared.names import shown
 from shared.openstack.calls import Call, Step, key_of, span_in
 from shared.openstack.present import Cluster as PresentCluster
 from shared.openstack.present import Present
@@ -41,7 +42,7 @@ def plan_cluster(wanted: Cluster, present: Present, given: Given, parent: str) -
     if wanted.state == "failed":
         if pending is None:
             return Unmapped(what, f"its last resize failed: {wanted.error}")
-        body = {"error": wanted.error[:2000] or "it failed"}
+        body = {"error": shown(wanted.error[:2000]) or "it failed"}
         call = Call(f"/magcluster/{live.id}/resizes/{pending}/fail", body, key_of("fail", pending))
         return Step("changed", what, f"the resize to {how} failed: {wanted.error}", (call,))
     if is_so or (wanted.state == "requested" and pending is not None):

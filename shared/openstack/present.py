@@ -14,6 +14,7 @@ import msgspec
 from shared.capacity import Capacity
 from shared.events import Layout
 from shared.hours import Period, hour_of
+from shared.names import TEXT_MAX
 
 # An event type is asked for by name; all others are of no concern here.
 TYPES = (
@@ -24,6 +25,8 @@ TYPES = (
 
 # The reason of a template that was made of a flavor, before the flavor's id: clusters may name it by that.
 FLAVOR = "Nova flavor "
+ID_SEPARATOR = ", "  # where several flavors are one template
+IDS_MAX = TEXT_MAX - len(FLAVOR)
 
 
 class Grant(msgspec.Struct):
@@ -119,7 +122,8 @@ def apply(event: Happened, present: Present) -> None:
         case "TemplateCreated":
             present.templates[event.template] = event.capacity
             if event.reason is not None and event.reason.startswith(FLAVOR):
-                present.flavors[event.reason.removeprefix(FLAVOR)] = event.template
+                for flavor in event.reason.removeprefix(FLAVOR).split(ID_SEPARATOR):
+                    present.flavors[flavor] = event.template
         case "GrantCreated":
             period = event.period()
             present.grants[event.grant] = Grant(event.grant, event.source, *period, event.capacity)

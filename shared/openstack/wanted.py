@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
@@ -18,7 +19,7 @@ NOT_IN_A_SLUG = re.compile(r"[^a-z0-9]+")
 
 
 class Template(NamedTuple):
-    """A flavor. `flavor` is its id at Nova."""
+    """A flavor, or several of one size. `flavor` is its id at Nova, or theirs with commas between them."""
 
     name: str
     capacity: Capacity
@@ -132,6 +133,12 @@ def shaped(data: Any, kind: type[T]) -> T:
 def template_name(name: str) -> str:
     """What a flavor's name becomes as the name of a template: other characters than A-Z a-z 0-9 . _ - are one dash."""
     return NOT_IN_A_TEMPLATE.sub("-", name).lstrip("._-")[:100].rstrip("-")
+
+
+def own_name(flavor: str) -> str:
+    """A template's name that only this flavor has: where the other is another flavor's, which is of another size."""
+    digits = blake2b(flavor.encode(), digest_size=3).hexdigest()
+    return f"{template_name(flavor)[:90].rstrip('-') or 'flavor'}-{digits}"
 
 
 def slug(name: str) -> str:

@@ -12,7 +12,7 @@ from shared.events import Layout
 from shared.hours import Period
 from shared.openstack.document import Unreadable, read
 from shared.openstack.mapping import SeveralOwners
-from shared.openstack.wanted import Cluster, Gone, Grants, Resize, Revoked, Template, Wanted, template_name
+from shared.openstack.wanted import Cluster, Gone, Grants, Resize, Revoked, Template, Wanted, own_name, template_name
 from tests.openstack import (
     HEAD,
     NODE,
@@ -138,15 +138,58 @@ def test_a_malformed_flavor_does_not_take_the_others_with_it(members: dict[str, 
     assert len(result.unmapped) == 2
 
 
-def test_a_name_that_no_template_can_have_is_changed_and_two_that_become_one_are_told() -> None:
+def test_a_name_that_no_template_can_have_is_changed() -> None:
     assert template_name("GPU large / v2 ") == "GPU-large-v2"
-    result = mapped("nova", json.dumps({"flavors": [flavor("a b", 1, 1, 1), flavor("a/b", 2, 2, 2), NODE, NODE]}))
+    result = mapped("nova", json.dumps({"flavors": [flavor("a b", 1, 1, 1), NODE, NODE]}))
     assert [one.name for one in result.wanted if isinstance(one, Template)] == ["a-b", "c2.node"]
     assert result.notes[0].how == "the template is called 'a-b'"
-    assert "taken by flavor '1'" in result.unmapped[0].why
+    assert result.unmapped == []
     (only,) = wanted("nova", {"flavor": flavor("雲", 77, 1, 1)})
     assert isinstance(only, Template)
     assert only.name == "flavor-77"
+
+
+def test_two_spellings_of_one_size_are_one_template_and_clusters_may_name_either() -> None:
+    flavors = {"flavors": [flavor("SCS-2V:4:10", 21, 2, 4096, 10), flavor("SCS-2V-4-10", 22, 2, 4096, 10)]}
+    capacity = Capacity(servers=1, cores=2, memory=4096, tempdisc=10)
+    assert wanted("nova", flavors) == [Template("SCS-2V-4-10", capacity, "21, 22")]
+    layout = Layout(masterflavor="SCS-2V-4-10", mastercount=1, workerflavor="SCS-2V-4-10", workercount=4)
+    for worker, master in (("SCS-2V:4:10", "SCS-2V-4-10"), ("21", "22"), ("22", "SCS-2V:4:10")):
+        _, made = wanted("magnum", cluster(flavor_id=worker, master_flavor_id=master), flavors)
+        assert isinstance(made, Cluster)
+        assert made.layout == layout
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_two_spellings_of_two_sizes_are_two_templates_whatever_the_order(backwards: bool) -> None:
+    flavors = [flavor("a b", 1, 1, 1), flavor("a-b", 2, 2, 2), flavor("a/b", 3, 3, 3)]
+    result = mapped("nova", json.dumps({"flavors": flavors[::-1] if backwards else flavors}))
+    named = {one.flavor: one.name for one in result.wanted if isinstance(one, Template)}
+    assert named == {"1": own_name("a b"), "2": "a-b", "3": own_name("a/b")}
+    assert len(set(named.values())) == 3
+    assert result.unmapped == []
+    both = cluster(flavor_id="a b", master_flavor_id="3")
+    *_, made = wanted("magnum", both, {"flavors": flavors})
+    assert isinstance(made, Cluster)
+    assert (made.layout.workerflavor, made.layout.masterflavor) == (own_name("a b"), own_name("a/b"))
+    (alone,) = clusters_in(both, known={own_name("a b"): own_name("a b"), "a-b": "a-b", "3": own_name("a/b")})
+    assert alone.layout == made.layout
+
+
+def test_a_flavor_keeps_the_template_that_it_had() -> None:
+    had, newer = flavor("a b", 1, 1, 1), flavor("a-b", 2, 2, 2)
+    before = wanted("nova", {"flavors": [had]})
+    after = wanted("nova", {"flavors": [newer, had]}, known={"a-b": "a-b", "1": "a-b"})
+    assert before == [Template("a-b", Capacity(servers=1, cores=1, memory=1), "1")]
+    assert after == [Template(own_name("a-b"), Capacity(servers=1, cores=2, memory=2), "2"), *before]
+    own = {own_name("a-b"): own_name("a-b"), "2": own_name("a-b")}
+    assert wanted("nova", {"flavors": [newer]}, known=own) == after[:1]  # the other is gone
+
+
+def test_two_documents_that_say_otherwise_of_one_flavor_are_told() -> None:
+    result = mapped("nova", json.dumps([{"flavor": NODE}, {"flavor": {**NODE, "ram": 1}}]))
+    assert [one.name for one in result.wanted if isinstance(one, Template)] == ["c2.node"]
+    assert "came first" in result.unmapped[0].why
 
 
 def test_what_no_dimension_counts_is_noted() -> None:

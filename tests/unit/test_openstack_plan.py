@@ -107,7 +107,9 @@ def test_a_template_is_made_once_and_again_when_it_is_another() -> None:
 def test_the_ids_of_flavors_are_remembered_with_their_templates() -> None:
     event = {"type": "TemplateCreated", "project": "sky", "template": "node", "reason": "Nova flavor 11"}
     by_hand = {**event, "template": "mine", "reason": "because"}
-    assert fold([json.dumps(one).encode() for one in (event, by_hand)], Present()).flavors == {"11": "node"}
+    both = {**event, "template": "both", "reason": "Nova flavor 12, 13"}
+    present = fold([json.dumps(one).encode() for one in (event, by_hand, both)], Present())
+    assert present.flavors == {"11": "node", "12": "both", "13": "both"}
 
 
 # --- a quota ---

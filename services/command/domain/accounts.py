@@ -19,24 +19,26 @@ HOURS_MAX = 876_600
 
 def create_account(state: ProjectState, project: str, command: CreateAccount, context: Context) -> list[Event]:
     _check_limits(command.limits)
-    if (account := state.accounts.get(command.account)) is not None:
-        closed = "" if account.open else ", and is closed"
-        raise AlreadyExists(f"account: {command.account!r} exists already{closed}", id=command.account)
+    if (name := state.listed(command.account)) is not None:
+        closed = "" if state.accounts[name].open else ", and is closed"
+        raise AlreadyExists(f"account: {name!r} exists already{closed}", id=name)
     meta = meta_of(context, project)
     return [AccountCreated(account=command.account, name=command.name, limits=command.limits, **meta)]
 
 
 def set_limits(state: ProjectState, project: str, command: SetLimits, context: Context) -> list[Event]:
     _check_limits(command.limits)
-    if _account(state, command.account).limits == command.limits:
+    name = _listed(state, command.account)
+    if state.accounts[name].limits == command.limits:
         return []
-    return [AccountLimitsSet(account=command.account, limits=command.limits, **meta_of(context, project))]
+    return [AccountLimitsSet(account=name, limits=command.limits, **meta_of(context, project))]
 
 
 def close_account(state: ProjectState, project: str, command: CloseAccount, context: Context) -> list[Event]:
-    if not _account(state, command.account).open:
+    name = _listed(state, command.account)
+    if not state.accounts[name].open:
         return []
-    return [AccountClosed(account=command.account, **meta_of(context, project))]
+    return [AccountClosed(account=name, **meta_of(context, project))]
 
 
 def check_account(state: ProjectState, booking: Booking, context: Context, released: Booking | None = None) -> None:
@@ -44,9 +46,7 @@ def check_account(state: ProjectState, booking: Booking, context: Context, relea
     the project does not list, if it lists any."""
     if not state.accounts or (released is not None and _no_more(booking, released)):
         return
-    account = state.accounts.get(booking.account)
-    if account is None:
-        raise UnknownId("account", "account in this project", booking.account)
+    account = state.accounts[_listed(state, booking.account)]
     if not account.open:
         raise Refused(f"account: {booking.account!r} is closed; it books nothing more", account=booking.account)
     limits = account.limits
@@ -136,11 +136,11 @@ def _gained(
     return gained + reserved_more(size, shares, change)
 
 
-def _account(state: ProjectState, name: str) -> Account:
-    account = state.accounts.get(name)
-    if account is None:
-        raise UnknownId("account", "account in this project", name)
-    return account
+def _listed(state: ProjectState, account: str) -> str:
+    name = state.listed(account)
+    if name is None:
+        raise UnknownId("account", "account in this project", account)
+    return name
 
 
 def _check_limits(limits: Limits) -> None:

@@ -38,6 +38,7 @@ from shared.events import (
     TemplateCreated,
 )
 from shared.hours import Period, hour_of
+from shared.names import spellings
 from shared.timeline import Timeline
 
 
@@ -151,6 +152,12 @@ class ProjectState(msgspec.Struct):
     names: set[str] = set()
     cluster_hours: int = 0
     overcommits: bool = False  # whether any hour of any pool may be promised more than it has
+
+    def listed(self, account: str) -> str | None:
+        """How the project has listed an account; None for one that it has not. Names were once stored as they came."""
+        if account in self.accounts:
+            return account
+        return next((name for name in spellings(account) if name in self.accounts), None)
 
 
 def evolve(state: ProjectState, event: Event) -> ProjectState:
@@ -276,9 +283,10 @@ def _mark(state: ProjectState, booking_id: UUID, *, tentative: bool) -> None:
 
 
 def _hold(state: ProjectState, booking: Booking, start: int, end: int, sign: int) -> None:
-    account = state.accounts.get(booking.account)
-    if account is None:
+    name = state.listed(booking.account)
+    if name is None:
         return
+    account = state.accounts[name]
     if not booking.share:
         account.held.add(start, end, booking.capacity.vector() * sign)
         return
@@ -293,9 +301,10 @@ def _account(state: ProjectState, event: AccountCreated) -> Account:
     """With what the account holds already: a name may book before the project lists it."""
     account = Account(event.limits, True, Timeline(), {})
     state.accounts[event.account] = account
-    if event.account not in state.names:
+    names = spellings(event.account)
+    if state.names.isdisjoint(names):
         return account
-    live = [one for one in state.bookings.values() if one.account == event.account and one.start < one.end]
+    live = [one for one in state.bookings.values() if one.account in names and one.start < one.end]
     _hold_counts(account.held, [one for one in live if not one.share])
     for booking in live:
         if booking.share:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from litestar import post
 from litestar.params import FromPath, JSONBody
 
 from services.command.domain import CloseAccount, CreateAccount, CreateTemplate, SetLimits
 from services.command.requests import AccountRequest, InProjectRequest, LimitsRequest, TemplateRequest
 from services.command.routes.submit import AnyRequest, Commands, Decided, command_post
 from shared.answer import Encoded
+from shared.names import asked_name
 
 
 class Accounts(Commands):
@@ -27,12 +29,22 @@ class Accounts(Commands):
     async def set_limits(
         self, request: AnyRequest, account: FromPath[str], data: JSONBody[LimitsRequest]
     ) -> Encoded[Decided]:
-        command = SetLimits(account=account, limits=data.limits)
-        return await self.do(request, data, data.project, command, account)
+        name = asked_name(account, "account")
+        return await self.do(request, data, data.project, SetLimits(account=name, limits=data.limits), name)
 
     @command_post("/accounts/{account:str}/close")
     async def close_account(
         self, request: AnyRequest, account: FromPath[str], data: JSONBody[InProjectRequest]
     ) -> Encoded[Decided]:
         """It books nothing more; what it holds stays."""
-        return await self.do(request, data, data.project, CloseAccount(account=account), account)
+        name = asked_name(account, "account")
+        return await self.do(request, data, data.project, CloseAccount(account=name), name)
+
+    @post("/accounts/create/limits", include_in_schema=False)
+    async def set_limits_of_create(self, request: AnyRequest, data: JSONBody[LimitsRequest]) -> Encoded[Decided]:
+        """An account may be called `create` too; its path begins as that of another command."""
+        return await self.do(request, data, data.project, SetLimits(account="create", limits=data.limits), "create")
+
+    @post("/accounts/create/close", include_in_schema=False)
+    async def close_create(self, request: AnyRequest, data: JSONBody[InProjectRequest]) -> Encoded[Decided]:
+        return await self.do(request, data, data.project, CloseAccount(account="create"), "create")

@@ -19,16 +19,17 @@ from litestar.openapi.spec.enums import OpenAPIType
 from services.command.domain import Command
 from services.command.domain.commands import Context
 from services.command.handler import Answer, CommandHandler
-from services.command.requests import PLAIN, POOL_ID
+from services.command.requests import POOL_ID
 from shared.answer import Encoded
 from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, iso
+from shared.names import TEXT_MAX, checked_name, checked_text
 from shared.openapi import response
 from shared.problems import Problem, problem_body
 
 # Idempotency keys belong to an actor, so that two people may both count from 1.
 KEYS = UUID("6f0f7ee0-7c1e-5b52-9b2e-6a4f1b7f0c11")
-TEXT_MAX = 200
+ACTOR = "X-Hourbook-Actor"
 # Events of commands on what their path names, which may be a series: the id is not that of the first event.
 OF_THE_PATH = (b'{"type":"BookingAmended"', b'{"type":"BookingCancelled"')
 
@@ -45,7 +46,7 @@ class CommandOperation(Operation):
         shared = [
             Parameter(name="dry_run", param_in="query", schema=boolean, description=dry_run),
             Parameter(name="Idempotency-Key", param_in="header", schema=text, description=key),
-            Parameter(name="X-Hourbook-Actor", param_in="header", schema=text, description="Who asks."),
+            Parameter(name=ACTOR, param_in="header", schema=text, description="Who asks."),
         ]
         own = super().to_schema()
         return own | {"parameters": own.get("parameters", []) + [parameter.to_schema() for parameter in shared]}
@@ -114,7 +115,7 @@ class Commands(Controller):
         command_id: UUID | None = None,
     ) -> Encoded[Decided]:
         """Carries out a command on what is called `entity`; `command_id` None makes a new one."""
-        actor = header(request, "X-Hourbook-Actor") or "anonymous"
+        actor = actor_of(request)
         context = Context(command=command_id or new_id(), actor=actor, at=datetime.now(UTC), reason=data.reason)
         if request.scope["query_string"] and is_dry_run(request):
             return previewed(await self.handler.submit(project, command, context, dry_run=True))
@@ -236,15 +237,23 @@ def project_in(pool: str) -> str:
     return pool.split(".", 1)[0]
 
 
+def actor_of(request: AnyRequest) -> str:
+    """Who asks, under the rule of all names."""
+    given = raw_header(request, ACTOR)
+    return "anonymous" if given is None else checked_name(given, ACTOR)
+
+
 def header(request: AnyRequest, name: str) -> str | None:
+    given = raw_header(request, name)
+    return None if given is None else checked_text(given, name)
+
+
+def raw_header(request: AnyRequest, name: str) -> str | None:
     wanted = name.lower().encode()
     raw = next((value for field, value in request.scope["headers"] if field == wanted), None)
     if raw is None:
         return None
     try:
-        value: str = raw.decode().strip()
+        return raw.decode().strip(" \t")
     except UnicodeDecodeError:  # what HTTP itself once said that headers are
-        value = raw.decode("latin-1").strip()
-    if not 0 < len(value) <= TEXT_MAX or not re.match(PLAIN, value):
-        raise InvalidField(name, f"give 1 to {TEXT_MAX} characters, none of them a control character")
-    return value
+        return raw.decode("latin-1").strip(" \t")

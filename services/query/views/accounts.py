@@ -18,6 +18,7 @@ from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, Cells, instants, res
 from services.query.tables import table
 from shared.capacity import DIMENSIONS
 from shared.hours import Period, block_starts, hour_of, instant_of, iso, parse_zone
+from shared.names import composed, spellings
 
 ACCOUNTS = """
 SELECT g.generation, g.position, p.touched, a.account, a.name, a.limits, a.closed, a.created
@@ -80,7 +81,7 @@ def _rendered(question: UsageQuestion, blocks: list[dict[str, Any]]) -> tuple[by
         flat = [{**block, **dict(zip(names, block["used"].values(), strict=True))} for block in blocks]
         return table(flat, ["start", "end", "hours", *names]), None
     opening = {
-        "account": question.account, "project": question.project,
+        "account": composed(question.account), "project": question.project,
         "range": {"start": iso(question.period.start), "end": iso(question.period.end)},
         "grain": question.grain if isinstance(question.grain, str) else f"{question.grain}h",
         "timezone": question.zone,
@@ -112,7 +113,7 @@ SELECT string_agg(timestamptz_send(greatest(b.starts, $3)), ''::bytea),
     string_agg(int8send(b.memory), ''::bytea), string_agg(int8send(b.tempdisc), ''::bytea),
     string_agg(int8send(b.userdisc), ''::bytea), string_agg(int8send(b.datadisc), ''::bytea)
 FROM live_booking b
-WHERE b.generation = $1 AND b.account = $2 AND b.ends > $3 AND b.starts < $4 AND b.share = 0
+WHERE b.generation = $1 AND b.account = ANY ($2::text[]) AND b.ends > $3 AND b.starts < $4 AND b.share = 0
     AND ($5::text IS NULL OR b.pool IN (SELECT p.pool FROM pool p WHERE p.generation = $1 AND p.project = $5))
 """
 
@@ -121,7 +122,7 @@ async def _counted(reader: Reader, generation: int, question: UsageQuestion) -> 
     """What bookings of counts hold by the hour, shape (6, hours)."""
     start, end = question.period
     record = await reader.fetchrow(
-        COUNTED, generation, question.account, instant_of(start), instant_of(end), question.project
+        COUNTED, generation, spellings(question.account), instant_of(start), instant_of(end), question.project
     )
     steps = np.zeros((len(DIMENSIONS), end - start + 1), dtype=np.int64)
     if record is not None and record[0] is not None:
@@ -137,7 +138,7 @@ async def _counted(reader: Reader, generation: int, question: UsageQuestion) -> 
 SHARED = """
 SELECT b.pool, b.starts, b.ends, b.share
 FROM live_booking b
-WHERE b.generation = $1 AND b.account = $2 AND b.ends > $3 AND b.starts < $4 AND b.share > 0
+WHERE b.generation = $1 AND b.account = ANY ($2::text[]) AND b.ends > $3 AND b.starts < $4 AND b.share > 0
     AND ($5::text IS NULL OR b.pool IN (SELECT p.pool FROM pool p WHERE p.generation = $1 AND p.project = $5))
 """
 
@@ -147,7 +148,7 @@ async def _shared(reader: Reader, generation: int, question: UsageQuestion) -> C
     start, end = question.period
     shares: dict[int, Cells] = {}
     for pool, starts, ends, share in await reader.fetch(
-        SHARED, generation, question.account, instant_of(start), instant_of(end), question.project
+        SHARED, generation, spellings(question.account), instant_of(start), instant_of(end), question.project
     ):
         points = shares.setdefault(pool, np.zeros((1, end - start), dtype=np.int64))
         points[:, max(hour_of(starts), start) - start : min(hour_of(ends), end) - start] += share
