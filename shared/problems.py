@@ -68,7 +68,7 @@ def validation_error(request: Request[Any, Any, Any], error: ValidationException
 def said_of(request: Request[Any, Any, Any], field: str, message: str) -> dict[str, str]:
     """The framework's words for a parameter, but for those that only a program's writer understands."""
     given = request.query_params.get(field)
-    if given is not None and message.startswith("Expected `int`, got"):
+    if given is not None and message.startswith(("Expected `int`, got", "Expected `int | null`, got")):
         message = f"{given[:GIVEN_MAX]!r} is not a whole number in digits"
     return {"field": field, "detail": message}
 

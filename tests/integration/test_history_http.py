@@ -240,6 +240,7 @@ async def test_the_history_of_a_booking_a_grant_and_a_cluster(store: EventStore,
     [
         ("type=Nothing", "type"), ("since=2030-01-01", "since"), ("until=soon", "until"), ("actor=", "actor"),
         ("pool=%00", "pool"), ("entity=%0a", "entity"), ("before=-1", "before"), ("limit=0", "limit"),
+        ("account=", "account"), ("account=a%00b", "account"), ("actor=" + 801 * "x", "actor"),
     ],
 )  # fmt: skip
 async def test_what_is_wrong_is_named(client: httpx.AsyncClient, query: str, field: str) -> None:

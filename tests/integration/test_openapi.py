@@ -102,3 +102,41 @@ async def test_the_interface_is_shown_without_another_network(app: Any, database
                 answer = await client.get(url)
                 assert answer.status_code == 200, url
                 assert answer.headers["content-type"].startswith(("text/javascript", "text/css")), url
+
+
+NO_DIGITS = ["1e3", "1.0", "-0", "%201", "1%20", "%2B1", "1_000", "%EF%BC%91", "0x1", "x", ""]
+
+
+async def test_a_number_in_an_address_is_in_digits_and_is_named_as_it_is_there(database_url: str) -> None:
+    async with AsyncTestClient(query_app(database_url)) as client:
+        document = (await client.get("/schema/openapi.json")).json()
+        asked = [
+            (re.sub(r"{\w+}", NOBODY, path.replace("{cluster}", "gaia.x")), one["name"])
+            for path, _, operation in operations(document)
+            for one in operation.get("parameters", [])
+            if one["in"] == "query" and "integer" in str(one["schema"])
+        ]
+        assert {"limit", "min_position", "after", "from", "to", "size", "count", "position"} <= {
+            name for _, name in asked
+        }
+        for path, name in asked:
+            for text in NO_DIGITS:
+                answer = await client.get(f"{path}?{name}={text}")
+                assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, name), (
+                    path,
+                    text,
+                    answer.text,
+                )
+                assert "is not a whole number in digits" in answer.text or "Expected `int` >=" in answer.text
+
+
+NOBODY = "01890000-0000-7000-8000-000000000000"
+
+
+async def test_a_name_says_its_rule_in_the_document(database_url: str) -> None:
+    document = await document_of(command_app(database_url))
+    account = document["components"]["schemas"]["BookingRequest"]["properties"]["account"]
+    assert (account["minLength"], account["maxLength"]) == (1, 200)
+    assert "cannot be seen" in account["description"]
+    reason = document["components"]["schemas"]["BookingRequest"]["properties"]["reason"]
+    assert "200 characters" in str(reason)

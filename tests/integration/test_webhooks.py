@@ -327,6 +327,7 @@ async def test_a_host_that_is_taken_off_the_list_gets_nothing(
         ({"after": 7}, 400, "invalid_field"),
         ({"after": -1}, 400, "invalid_field"),
         ({"project": "No Slug"}, 400, "invalid_field"),
+        ({"project": "gaia\n"}, 400, "invalid_field"),
         ({"colour": "red"}, 400, "invalid_field"),
     ],
 )

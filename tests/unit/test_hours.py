@@ -1,7 +1,12 @@
 """The rules of time: whole UTC hours, half-open periods, inclusive dates, blocks in the reader's zone."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +23,7 @@ from shared.hours import (
     parse_period,
     parse_range,
     parse_zone,
+    zone_names,
 )
 
 UTC_ZONE = parse_zone("UTC")
@@ -121,6 +127,43 @@ def test_a_zone_of_half_hours_is_refused() -> None:
         parse_zone("Mars/Olympus")
     with pytest.raises(InvalidField, match="IANA"):
         parse_zone("../etc/passwd")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["localtime", "posixrules", "Factory", "posix/Europe/London", "right/UTC", "europe/london", "Europe", "", "utc",
+     "zones", "/usr/share/zoneinfo/UTC", "Europe/../UTC", "Europe//London", "Europe/London ", "UTC\n", "tzdata.zi"],
+)  # fmt: skip
+def test_a_zone_is_one_that_a_person_means_by_its_name(name: str) -> None:
+    with pytest.raises(InvalidField, match="is not an IANA time zone; give one like "):
+        parse_zone(name)
+
+
+def test_every_zone_of_iana_is_one_and_a_wrong_case_is_told_the_right_one() -> None:
+    assert {"UTC", "Europe/London", "America/Argentina/Ushuaia", "Etc/GMT+5", "GB", "EST5EDT"} <= zone_names()
+    for name in zone_names():
+        assert parse_zone(name).key == name
+    with pytest.raises(InvalidField, match="give one like America/New_York"):
+        parse_zone("america/NEW_YORK")
+
+
+def test_a_zone_is_the_same_on_every_machine(tmp_path: Path) -> None:
+    """The machine's own Europe/London, which may be old or another, is not looked at."""
+    (tmp_path / "Europe").mkdir()
+    tokyo = files("tzdata").joinpath("zoneinfo", "Asia", "Tokyo").read_bytes()
+    for name in ("Europe/London", "Mine"):
+        (tmp_path / name).write_bytes(tokyo)
+    says = (
+        "from datetime import datetime; from zoneinfo import ZoneInfo\n"
+        "from shared.hours import parse_zone, zone_names\n"
+        "print(*(datetime(2030, 1, 1, tzinfo=zone('Europe/London')).utcoffset() for zone in (ZoneInfo, parse_zone)),"
+        " 'Mine' in zone_names())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", says], env={**os.environ, "PYTHONTZPATH": str(tmp_path)}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert run.stdout.split() == ["9:00:00", "0:00:00", "False"]
 
 
 def test_weeks_start_on_monday_and_are_clipped() -> None:
