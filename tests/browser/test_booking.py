@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from unicodedata import normalize
 
 from playwright.sync_api import Page, expect
 
@@ -195,3 +196,26 @@ def test_a_refusal_is_in_words(project: Project, visitor: Visitor) -> None:
     expect(page.locator(".field.wrong")).to_contain_text("no such account in this project")
     expect(page.locator(".verdict")).to_contain_text("there is no account in this project 'nobody'")
     expect(page.get_by_role("button", name="Book", exact=True)).to_be_disabled()
+
+
+def test_a_name_of_any_script_books_and_its_account_is_set_up(project: Project, visitor: Visitor) -> None:
+    name = "Łukasz/Zoë 李"
+    page = visitor.open(**address(project, 3, select=f"{iso(midnight(3))},{iso(midnight(4))}"))
+    page.evaluate("name => localStorage.setItem('hourbook.actor', name)", normalize("NFD", name))
+    page.get_by_label("Account", exact=True).fill(normalize("NFD", name))
+    page.get_by_label("Cores", exact=True).fill("6")
+    page.get_by_role("button", name="Book", exact=True).click()
+    expect(page.get_by_text("Booked.", exact=True)).to_be_visible()
+    (item,) = project.bookings(midnight(3), midnight(4))
+    assert (item["account"], item["actor"]) == (name, name)
+
+    page = visitor.open(pool=project.id, view="setup", tz="UTC")
+    page.get_by_role("group", name="What to set up").get_by_role("button", name="Account").click()
+    accounts = page.get_by_role("region", name="Accounts")
+    for action, cores in (("Open the account", "10"), ("Set its limits", "20")):
+        page.get_by_label("Account", exact=True).fill(normalize("NFD", name))
+        page.get_by_label("Cores", exact=True).fill(cores)
+        page.get_by_role("button", name=action).click()
+        expect(accounts).to_contain_text(f"{name}{cores} cores at once")
+    accounts.get_by_role("button", name=f"Close {name}").click()
+    expect(accounts.get_by_text("closed")).to_be_visible()

@@ -58,10 +58,13 @@ export async function get(path, params, signal) {
   }
 }
 
-// A header holds Latin-1 only; a name of other letters goes as a URL would write it.
-const asHeader = (text) => (/^[\x20-\xff]*$/.test(text) ? text : encodeURIComponent(text));
+// A header is bytes, and fetch takes one letter for each: those of UTF-8, whatever the name is written in.
+const asHeader = (text) => String.fromCharCode(...new TextEncoder().encode(text));
 
-export const actor = () => localStorage.getItem("hourbook.actor")?.trim() || "";
+/** A name as the ledger spells it: one letter for an é, however it was typed. */
+export const asName = (text) => text.trim().normalize("NFC");
+
+export const actor = () => asName(localStorage.getItem("hourbook.actor") ?? "");
 export const setActor = (name) => localStorage.setItem("hourbook.actor", name);
 
 /** A key that makes sending a command again safe. crypto.randomUUID is for secure origins only. */

@@ -1,6 +1,6 @@
 // Beside the calendar: book the hours that are chosen, and see, amend or cancel what is booked in them.
 import { go } from "../address.js";
-import { actor, poolParams, setActor } from "../api.js";
+import { actor, asName, poolParams, setActor } from "../api.js";
 import { periodText } from "../blocks.js";
 import { useCommand, useDryRun } from "../command.js";
 import { html, useEffect, useState } from "../lib.js";
@@ -66,11 +66,11 @@ function BookingForm({ pool, zone, period, chosen, templates }) {
   const asked = periodOf(dates, zone);
   const held = bodyOf(amount);
   const rrule = repeats.freq && asked && { ...datesToRepeat(asked, zone), rrule: `FREQ=${repeats.freq};COUNT=${Math.max(2, Number(repeats.times) || 2)}`, tz: zone, skip: repeats.skip };
-  const body = held && asked && account.trim()
-    ? { ...poolParams(pool), account: account.trim(), startdate: iso(asked.start), enddate: iso(asked.end), ...held, ...rrule } : null;
+  const body = held && asked && asName(account)
+    ? { ...poolParams(pool), account: asName(account), startdate: iso(asked.start), enddate: iso(asked.end), ...held, ...rrule } : null;
   const { verdict, checking } = useDryRun("/bookings/create", body);
   const { busy, problem, run } = useCommand((answer) => {
-    if (!actor()) setActor(account.trim());
+    if (!actor()) setActor(asName(account));
     setDone(answer);
     go({ select: periodText(asked.start, asked.end) }, { replace: true });
   });

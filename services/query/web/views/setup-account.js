@@ -1,3 +1,4 @@
+import { asName } from "../api.js";
 import { sayCapacity } from "../capacity.js";
 import { useCommand } from "../command.js";
 import { html, many, useState } from "../lib.js";
@@ -16,9 +17,10 @@ export function AccountSetup({ zone, project }) {
     ...(capacity ? { capacity } : {}), ...(Number(days.ahead) > 0 ? { ahead_hours: Number(days.ahead) * 24 } : {}),
     ...(Number(days.duration) > 0 ? { duration_hours: Number(days.duration) * 24 } : {}),
   };
-  const isKnown = known.some((one) => one.account === account.trim());
-  const path = isKnown ? `/accounts/${encodeURIComponent(account.trim())}/limits` : "/accounts/create";
-  const body = account.trim() ? { project, limits, ...(isKnown ? {} : { account: account.trim() }) } : null;
+  const name = asName(account);
+  const isKnown = known.some((one) => asName(one.account) === name);
+  const path = isKnown ? `/accounts/${encodeURIComponent(name)}/limits` : "/accounts/create";
+  const body = name ? { project, limits, ...(isKnown ? {} : { account: name }) } : null;
   const number = (name, label) => html`<${Field} label=${label}>${(field) => html`<input ...${field} type="number" min="0" placeholder="any" value=${days[name]}
     onInput=${(event) => setDays({ ...days, [name]: event.target.value })} />`}<//>`;
   return html`
