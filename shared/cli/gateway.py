@@ -223,10 +223,17 @@ def client(*middlewares: Callable[[ClientRequest, ClientHandlerType], object]) -
 
 
 def forwarded(request: web.BaseRequest) -> CIMultiDict[str]:
-    headers = end_to_end(request.headers)
+    headers = CIMultiDict((name, in_utf8(value)) for name, value in end_to_end(request.headers).items())
     if request.remote:
         headers.add("X-Forwarded-For", request.remote)
     return headers
+
+
+def in_utf8(value: str) -> str:
+    """A header that was not UTF-8 is what HTTP once said that headers are; sent on as it is, it would lose letters."""
+    if value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value):
+        return value
+    return value.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:

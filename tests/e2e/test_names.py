@@ -175,6 +175,14 @@ async def test_two_spellings_are_one_name(ledger: Ledger) -> None:
         assert len(await ledger.events(actor=name)) == 2
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+async def test_an_actor_keeps_every_letter_on_the_way(ledger: Ledger, encoding: str) -> None:
+    body = {"project": ledger.project, "account": "ada", "cores": 1, **DAY}
+    headers = [(b"X-Hourbook-Actor", "Zoë Ñandú".encode(encoding))]
+    answer = await ledger.http.post("/bookings/create", json=body, headers=headers)
+    assert answer.json()["decided"][0]["actor"] == "Zoë Ñandú"
+
+
 @pytest.mark.parametrize(
     "name", ["", " ", " ada", "..", "x" * 201, "a\xa0b", "a\x85b", "a\u202eb", "a\u200db"], ids=ascii
 )

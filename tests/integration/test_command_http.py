@@ -1,5 +1,7 @@
 """The commands as a program sends them: over HTTP, to the application on a real PostgreSQL."""
 
+import codecs
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -132,6 +134,22 @@ async def test_bodies_that_are_no_json_or_too_large_are_refused(client: AsyncTes
         answer = await client.post("/resources/create", content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code == status, answer.text
         assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+async def test_a_body_is_taken_as_it_is_written_or_not_at_all(client: AsyncTestClient[Any]) -> None:
+    async def answer(body: bytes) -> tuple[int, str]:
+        got = await client.post("/resources/create", content=body, headers={"Content-Type": "application/json"})
+        return got.status_code, got.json()["errors"][0]["field"] if got.status_code == 400 else ""
+
+    body = json.dumps(GRANT).encode()
+    assert await answer(codecs.BOM_UTF8 + body) == (201, "")
+    for cores in (b'"1"', b"1e3", b"1.0"):
+        assert await answer(body.replace(b'"cores": 1', b'"cores": ' + cores)) == (400, "cores")
+    assert await answer(body.replace(b'"cores": 1', b'"cores": 1, "cores": 1')) == (400, "cores")
+    assert await answer(json.dumps(GRANT).encode("utf-16")) == (400, "body")
+    assert await answer(b"[]") == (400, "body")
+    assert await answer(b"") == (400, "body")
+    assert (await client.post("/resources/create", json=GRANT)).json()["position"] == 3
 
 
 async def test_unknown_ids_are_404(client: AsyncTestClient[Any]) -> None:
