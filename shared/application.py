@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
-from litestar import Litestar, Request
+from litestar import Litestar
 
-KEPT = "kept_slash"
 # None of these is a letter; the first that is not in the path stands for a slash while the route is looked for.
 STAND_INS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 
@@ -19,28 +18,31 @@ STAND_INS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 class Application(Litestar):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if b"%2" in scope.get("raw_path", b"") and b"%2f" in scope["raw_path"].lower():
-            keep_slashes(scope)
+            scope = slashes_kept(scope)
         await super().__call__(scope, receive, send)
 
 
-class Asked(Request[Any, Any, Any]):
-    """A request whose route is found: what stood for a slash is one again."""
+class Kept(dict[str, Any]):
+    """A request whose route is yet to be found. When it is, what stood for a slash is one again."""
 
-    __slots__ = ()
+    stand_in: str
 
-    def __init__(self, scope: Any, *arguments: Any, **options: Any) -> None:
-        if (kept := scope.get("state", {}).pop(KEPT, None)) is not None:
-            scope["path"] = scope["path"].replace(kept, "/")
-            scope["path_params"] = {
-                name: value.replace(kept, "/") if isinstance(value, str) else value
-                for name, value in scope["path_params"].items()
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name == "path":
+            value = value.replace(self.stand_in, "/")
+        elif name == "path_params":
+            value = {
+                parameter: given.replace(self.stand_in, "/") if isinstance(given, str) else given
+                for parameter, given in value.items()
             }
-        super().__init__(scope, *arguments, **options)
+        super().__setitem__(name, value)
 
 
-def keep_slashes(scope: Any) -> None:
+def slashes_kept(scope: dict[str, Any]) -> dict[str, Any]:
     segments = [unquote(segment) for segment in scope["raw_path"].decode("latin-1").split("/")]
-    kept = next((one for one in STAND_INS if not any(one in segment for segment in segments)), None)
-    if kept is not None:
-        scope["path"] = "/".join(segment.replace("/", kept) for segment in segments)
-        scope["state"] = {**scope.get("state", {}), KEPT: kept}
+    stand_in = next((one for one in STAND_INS if not any(one in segment for segment in segments)), None)
+    if stand_in is None:
+        return scope
+    kept = Kept(scope, path="/".join(segment.replace("/", stand_in) for segment in segments))
+    kept.stand_in = stand_in
+    return kept

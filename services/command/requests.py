@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -54,17 +54,21 @@ def rule_of(annotation: Any) -> Rule | None:
     return None
 
 
-@cache
-def rules_of(body: type[Body]) -> tuple[tuple[str, Rule], ...]:
+RULES: dict[type[Body], list[tuple[str, Rule]]] = {}
+
+
+def rules_of(body: type[Body]) -> list[tuple[str, Rule]]:
     rules = ((field.name, rule_of(field.type)) for field in msgspec.structs.fields(body))
-    return tuple((name, rule) for name, rule in rules if rule is not None)
+    RULES[body] = [(name, rule) for name, rule in rules if rule is not None]
+    return RULES[body]
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a command is made of. Its names come in any spelling, and are in the one spelling when it is there."""
 
     def __post_init__(self) -> None:
-        for name, rule in rules_of(type(self)):
+        rules = RULES.get(type(self)) or rules_of(type(self))
+        for name, rule in rules:
             given = getattr(self, name)
             if given is not None and (checked := rule(given, name)) is not given:
                 msgspec.structs.force_setattr(self, name, checked)

@@ -30,7 +30,7 @@ from services.query.routes import Calendars, Health, Pools
 from services.query.settings import Settings
 from services.query.tail import Tail
 from services.query.webhooks import Webhooks
-from shared.application import Application, Asked
+from shared.application import Application
 from shared.openapi import Errors, openapi_assets, openapi_config
 from shared.problems import EXCEPTION_HANDLERS, problem
 from shared.telemetry import CONTENT_TYPE, Telemetry
@@ -94,7 +94,6 @@ def create_app(settings: Settings) -> Litestar:
         before_send=[telemetry.count],
         state=State({"end_streams": end_streams, "tail": tail, "past": past}),
         logging_config=None,
-        request_class=Asked,
         exception_handlers=EXCEPTION_HANDLERS | dict.fromkeys(UNREACHABLE, unreachable),
         openapi_config=openapi_config("What can be read. What writes is [the command service](/schema/command)."),
     )
