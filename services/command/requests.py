@@ -54,12 +54,13 @@ def rule_of(annotation: Any) -> Rule | None:
     return None
 
 
-RULES: dict[type[Body], list[tuple[str, Rule]]] = {}
+RULES: dict[type[Body], list[tuple[str, str, Rule]]] = {}
 
 
-def rules_of(body: type[Body]) -> list[tuple[str, Rule]]:
-    rules = ((field.name, rule_of(field.type)) for field in msgspec.structs.fields(body))
-    RULES[body] = [(name, rule) for name, rule in rules if rule is not None]
+def rules_of(body: type[Body]) -> list[tuple[str, str, Rule]]:
+    """Of each field that has a rule: what it is called here, and in the body. They are looked for once."""
+    fields = ((field, rule_of(field.type)) for field in msgspec.structs.fields(body))
+    RULES[body] = [(field.name, field.encode_name, rule) for field, rule in fields if rule is not None]
     return RULES[body]
 
 
@@ -68,9 +69,9 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def __post_init__(self) -> None:
         rules = RULES.get(type(self)) or rules_of(type(self))
-        for name, rule in rules:
+        for name, field, rule in rules:
             given = getattr(self, name)
-            if given is not None and (checked := rule(given, name)) is not given:
+            if given is not None and (checked := rule(given, field)) is not given:
                 msgspec.structs.force_setattr(self, name, checked)
 
 
