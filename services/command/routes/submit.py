@@ -29,7 +29,8 @@ from shared.problems import Problem, problem_body
 
 # Idempotency keys belong to an actor, so that two people may both count from 1.
 KEYS = UUID("6f0f7ee0-7c1e-5b52-9b2e-6a4f1b7f0c11")
-ACTOR = "X-Hourbook-Actor"
+ACTOR, KEY = "X-Hourbook-Actor", "Idempotency-Key"
+FIELDS = {name: name.lower().encode() for name in (ACTOR, KEY)}  # as they come
 # Events of commands on what their path names, which may be a series: the id is not that of the first event.
 OF_THE_PATH = (b'{"type":"BookingAmended"', b'{"type":"BookingCancelled"')
 
@@ -45,7 +46,7 @@ class CommandOperation(Operation):
         key = "A repeat with the same key is answered as the first time, and carried out once."
         shared = [
             Parameter(name="dry_run", param_in="query", schema=boolean, description=dry_run),
-            Parameter(name="Idempotency-Key", param_in="header", schema=text, description=key),
+            Parameter(name=KEY, param_in="header", schema=text, description=key),
             Parameter(name=ACTOR, param_in="header", schema=text, description="Who asks."),
         ]
         own = super().to_schema()
@@ -119,7 +120,7 @@ class Commands(Controller):
         context = Context(command=command_id or new_id(), actor=actor, at=datetime.now(UTC), reason=data.reason)
         if request.scope["query_string"] and is_dry_run(request):
             return previewed(await self.handler.submit(project, command, context, dry_run=True))
-        key = header(request, "Idempotency-Key")
+        key = header(request, KEY)
         if key is None:
             return respond(entity, await self.handler.submit(project, command, context))
         request_hash = blake2b(msgspec.json.encode([request.url.path, data]), digest_size=16).digest()
@@ -249,11 +250,16 @@ def header(request: AnyRequest, name: str) -> str | None:
 
 
 def raw_header(request: AnyRequest, name: str) -> str | None:
-    wanted = name.lower().encode()
-    raw = next((value for field, value in request.scope["headers"] if field == wanted), None)
-    if raw is None:
-        return None
+    wanted = FIELDS[name]
+    for field, value in request.scope["headers"]:
+        if field == wanted:
+            return written(value).strip(" \t")
+    return None
+
+
+def written(value: bytes) -> str:
+    """What a header says: in UTF-8, or in what HTTP itself once said that headers are in."""
     try:
-        return raw.decode().strip(" \t")
-    except UnicodeDecodeError:  # what HTTP itself once said that headers are
-        return raw.decode("latin-1").strip(" \t")
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
