@@ -327,6 +327,8 @@ def test_a_resize_in_progress_is_requested_then_applied_or_failed() -> None:
     failed = step(cluster(MORE, "failed"), made(), request)
     assert failed.calls[0].path.endswith("/resizes/r1/fail")
     assert failed.calls[0].body == {"error": "no valid host"}
+    in_colour = step(cluster(MORE, "failed")._replace(error="no\x1b[31m host\r\n"), made(), request)
+    assert in_colour.calls[0].body == {"error": "no [31m host \n"}  # which Hourbook takes
     (only,) = planned(cluster(MORE, "failed"), made(), request, {**request, "type": "ClusterResizeFailed"})
     assert isinstance(only, Unmapped)
     assert step(cluster(MORE), made(), request, resized(request="r1")).outcome == "there"
