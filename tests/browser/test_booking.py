@@ -206,6 +206,7 @@ def test_a_name_of_any_script_books_and_its_account_is_set_up(project: Project, 
     page.get_by_label("Cores", exact=True).fill("6")
     page.get_by_role("button", name="Book", exact=True).click()
     expect(page.get_by_text("Booked.", exact=True)).to_be_visible()
+    expect(cell_of(page, day(3)).locator(".figure")).to_have_text("94")
     (item,) = project.bookings(midnight(3), midnight(4))
     assert (item["account"], item["actor"]) == (name, name)
 
