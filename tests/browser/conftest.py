@@ -105,7 +105,8 @@ class Project:
         return self.post("/bookings/create", account=account, startdate=iso(start), enddate=iso(end), **where, **amount)
 
     def bookings(self, start: datetime, end: datetime) -> list[dict[str, Any]]:
-        span = {"project": self.id, "range": f"{iso(start)},{iso(end)}"}
+        head = self._client.get("/health").json()["head"]  # what the page has just booked is among them
+        span = {"project": self.id, "range": f"{iso(start)},{iso(end)}", "min_position": head}
         answer = self._client.get("/bookings/select", params=span)
         assert answer.status_code == 200, answer.text
         return list(answer.json()["items"])
