@@ -43,10 +43,12 @@ class Bounded(HttpToolsProtocol):
         if self._broken:
             return
         before = self.cycle
+        # Asked first: the last of a body that nobody waited for ends here, and is no head.
+        is_head = before is None or (before.response_complete and not before.more_body)
         super().data_received(data)
         if self.cycle is not before:
             self._head_bytes = 0
-        elif before is None or (before.response_complete and not before.more_body):
+        elif is_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
                 self._refuse(head_too_large())

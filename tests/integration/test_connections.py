@@ -185,6 +185,17 @@ async def test_a_connection_is_usable_after_a_refusal(later: str, headers: bytes
         assert (await connection.answer()).body == b"[1,2]"
 
 
+async def test_a_body_that_nobody_waits_for_is_no_head(later: str) -> None:
+    async with await wire(later) as connection:
+        for _ in range(20):
+            await connection.send(b"POST /write HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n")
+            assert (await connection.answer()).status == 413
+            await connection.send(bytes(2_000_000))
+            assert (await asked(later, b"GET /read HTTP/1.1\r\n" + CLOSE)).status == 200  # the rest is read meanwhile
+            await connection.send(GET)
+            assert (await connection.answer()).body == b"[1,2]"
+
+
 async def test_an_encoded_body_is_refused_and_one_that_is_not_is_read(later: str) -> None:
     for encoding, status in ((b"gzip", 415), (b"br, gzip", 415), (b"identity", 200)):
         request = (
