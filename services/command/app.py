@@ -16,6 +16,7 @@ from litestar import Litestar, Response, get
 from services.command.bodies import CommandRequest
 from services.command.clock import Clock
 from services.command.handler import CommandHandler
+from services.command.keys import Keys
 from services.command.refusals import LAST_WRITE_S, Refusals
 from services.command.relay import Relay
 from services.command.routes import CONTROLLERS
@@ -51,6 +52,7 @@ def create_app(settings: Settings) -> Litestar:
     refusals = Refusals(
         settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max
     )
+    keys = Keys(settings.database_url, kept_days=settings.keys_kept_days, kept_max=settings.keys_kept_max)
     handler = CommandHandler(
         settings.database_url,
         batch_max=settings.batch_max,
@@ -102,15 +104,17 @@ def create_app(settings: Settings) -> Litestar:
             await stack.enter_async_context(running(refusals.run(), end_s=LAST_WRITE_S))
             await stack.enter_async_context(running(handler.run()))
             await stack.enter_async_context(running(clock.run()))
+            await stack.enter_async_context(running(keys.run()))
             if relay is not None:
                 await stack.enter_async_context(running(relay.run()))
             yield
 
     controllers = [
-        type(f"Bound{controller.__name__}", (controller,), {"handler": handler}) for controller in CONTROLLERS
+        type(f"Bound{controller.__name__}", (controller,), {"handler": handler, "keys": keys})
+        for controller in CONTROLLERS
     ]
     hosts = allowed_hosts(settings.webhook_hosts)
-    webhooks = type("BoundWebhooks", (Webhooks,), {"database_url": settings.database_url, "hosts": hosts})
+    webhooks = type("BoundWebhooks", (Webhooks,), {"keys": keys, "hosts": hosts})
     return Application(
         [*controllers, webhooks, health, metrics, openapi_assets],
         plugins=[Errors()],

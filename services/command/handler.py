@@ -36,9 +36,10 @@ from services.command.sizes import Sizes
 from services.command.snapshots import load_snapshot, save_snapshot, worth_saving
 from shared import postgres
 from shared.errors import CapacityExceeded, HourbookError, OutsidePeriod, Refused, UnknownId
-from shared.event_store import EventStore, Pending, Stored
+from shared.event_store import EventStore, Kept, Pending, Remembered, Stored
 from shared.events import decode_event, encode_event
 from shared.hours import Period
+from shared.problems import problem_body
 
 log = logging.getLogger(__name__)
 
@@ -81,15 +82,19 @@ class StoreUnavailable(HourbookError):
 
 
 class KeyReused(HourbookError):
-    """An Idempotency-Key was sent before with another request."""
+    """An Idempotency-Key was sent before with another request, whatever that was answered. Take a new key."""
 
     code = "idempotency_key_reused"
     status = 409
     title = "The Idempotency-Key belongs to another request"
 
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key: it was sent before with another request; take a new key for this one")
+
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of a command: the events it made, or those that it made when it was first sent (`repeated`).
+    """What became of a command: the events it made, or those that it made when it was first sent (`repeated`). Where it
+    made none then, `first` is the answer that was kept.
 
     Of a dry run, the events it would make; or why it would be refused, and the nearest period in which it would not.
     """
@@ -100,10 +105,11 @@ class Answer(msgspec.Struct, frozen=True):
     repeated: bool = False
     refusal: HourbookError | None = None
     nearest: Period | None = None
+    first: Remembered | None = None
 
 
 class Submitted(msgspec.Struct):
-    """A command that waits for its turn."""
+    """A command that waits for its turn; `entity` is the id that its answer names."""
 
     project: str
     command: Command
@@ -112,6 +118,7 @@ class Submitted(msgspec.Struct):
     request_hash: bytes
     answer: asyncio.Future[Answer]
     dry_run: bool = False
+    entity: str = ""
 
 
 class Decided(msgspec.Struct):
@@ -177,16 +184,18 @@ class CommandHandler:
         request_hash: bytes = b"",
         *,
         dry_run: bool = False,
+        entity: str = "",
     ) -> Answer:
         """Waits until the command's events are on the disc. Raises the HourbookError that refuses it.
 
-        A dry run waits for its turn like any other command, is decided on the same state, and appends nothing.
+        With a `request_id`, whatever is answered is on the disc too, and is the answer to every repeat. A dry run waits
+        for its turn like any other command, is decided on the same state, and appends nothing.
         """
         if self.waiting >= self._queue_max:
             raise QueueFull(f"{self._queue_max} commands are waiting; try again in a second")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         queue = self._heavy if isinstance(command, HEAVY) else self._waiting
-        queue.append(Submitted(project, command, context, request_id, request_hash, answer, dry_run))
+        queue.append(Submitted(project, command, context, request_id, request_hash, answer, dry_run, entity))
         self._arrived.set()
         try:
             return await answer
@@ -303,11 +312,13 @@ class CommandHandler:
         for submitted in batch:
             if mine := made.get(submitted.context.command):
                 _resolve(submitted, _answer_of(mine))
-            elif submitted.request_id is not None and (stored := known.get(submitted.request_id)):
-                if stored[0].request_hash == submitted.request_hash:
-                    _resolve(submitted, _answer_of(stored, repeated=True))
+            elif submitted.request_id is not None and (first := known.get(submitted.request_id)):
+                if (first if isinstance(first, Remembered) else first[0]).request_hash != submitted.request_hash:
+                    _refuse(submitted, KeyReused())
+                elif isinstance(first, Remembered):
+                    _resolve(submitted, Answer(0, 0, [], repeated=True, first=first))
                 else:
-                    _refuse(submitted, KeyReused("Idempotency-Key: it was sent before with another request"))
+                    _resolve(submitted, _answer_of(first, repeated=True))
 
     async def _append(self, store: EventStore, batch: list[Submitted]) -> None:
         if not batch:
@@ -379,7 +390,7 @@ class CommandHandler:
         events = [event for one in decided for event in one.events]
         self._outcome_unknown = True
         began = asyncio.get_running_loop().time()
-        appended = await store.append(self._expected, events)
+        appended = await store.append(self._expected, events, _kept(decided), self.head)
         self._outcome_unknown = False
         if events:
             self._on_batch(len(events), asyncio.get_running_loop().time() - began)
@@ -460,6 +471,28 @@ def _preview(state: ProjectState, submitted: Submitted, bounds: Bounds) -> Answe
             near = nearest(state, submitted.project, submitted.command, submitted.context, bounds)
         return Answer(0, state.version, [], refusal=refusal, nearest=near)
     return Answer(0, state.version, [encode_event(event) for event in events])
+
+
+def halves(entity: str, version: int, decided: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The body of what a command answers, before its position and after it, which is known last."""
+    tail = b',"version":%d,"decided":[%b]' % (version, b",".join(decided))
+    return b'{"id":%b,"position":' % msgspec.json.encode(entity), tail
+
+
+def _kept(decided: list[Decided]) -> list[Kept]:
+    """The first answers that no event will tell: of commands with a key that are refused, or change nothing."""
+    kept, after = [], 0
+    for one in decided:
+        after += len(one.events)
+        key, request_hash = one.submitted.request_id, one.submitted.request_hash
+        if key is None or one.events or one.preview is not None:
+            continue
+        if one.refusal is not None:
+            kept.append(Kept(key, request_hash, one.refusal.status, problem_body(one.refusal)))
+        else:
+            head, tail = halves(one.submitted.entity, one.version, ())
+            kept.append(Kept(key, request_hash, 200, head, tail + b"}", after))
+    return kept
 
 
 def _answer_of(stored: list[Stored], *, repeated: bool = False) -> Answer:

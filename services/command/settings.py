@@ -16,6 +16,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `HOURBOOK_REFUSALS_KEPT_DAYS` and `…_KEPT_MAX` bound the log of what was refused.
 
+    `HOURBOOK_KEYS_KEPT_DAYS` and `…_KEPT_MAX` bound the answers to idempotency keys that no event tells.
+
     `HOURBOOK_WEBHOOK_HOSTS` names the hosts that webhooks may go to, with commas between them.
 
     `HOURBOOK_POOLS_MAX` and the others bound one project, and what one command may ask of it (`Bounds`);
@@ -32,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_max: int = 10_000
     refusals_kept_days: int = 90
     refusals_kept_max: int = 1_000_000
+    keys_kept_days: Annotated[int, msgspec.Meta(ge=1)] = 7
+    keys_kept_max: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
     webhook_hosts: str = ""
     state_bytes_max: AtLeastOne = DEFAULT.state_bytes
     pools_max: AtLeastOne = DEFAULT.pools

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-import uuid_utils
-from litestar import Controller, Request, delete, post
+from litestar import Controller, delete, post
 from litestar.params import FromPath, JSONBody
 
-from services.command.handler import LOST, StoreUnavailable
+from services.command.keys import Keys
 from services.command.requests import Slug
-from services.command.routes.submit import actor_of
-from shared import postgres
+from services.command.routes.submit import AnyRequest, KeyedOperation, actor_of, key_of, new_id
 from shared.answer import Encoded
 from shared.errors import HourbookError, InvalidField, UnknownId
 from shared.events import EVENT_TYPES
 from shared.notices import KINDS
-from shared.openapi import refusal
-from shared.webhooks import check_url
-
-AnyRequest = Request[Any, Any, Any]
+from shared.openapi import refusal, response
+from shared.webhooks import HostNotAllowed, check_url
 
 WEBHOOKS_MAX = 1000
-CONNECT_TIMEOUT_S = 5.0
 NAMES = frozenset(kind.__name__ for kind in EVENT_TYPES)
 
 
@@ -62,64 +57,76 @@ class Webhook(msgspec.Struct, frozen=True):
     secret: str
 
 
+AGAIN = response(Webhook, "What was registered with the same Idempotency-Key before.")
+webhook_post = partial(post, operation_class=KeyedOperation)
+webhook_delete = partial(delete, operation_class=KeyedOperation)
+
+
 class Webhooks(Controller):
     """Registering, deleting, and delivering again what was given up. GET /webhooks lists them."""
 
-    database_url: ClassVar[str]
+    keys: ClassVar[Keys]
     hosts: ClassVar[Sequence[str]]
 
-    @post("/webhooks", responses={403: refusal(403)})
+    @webhook_post("/webhooks", responses={200: AGAIN, 403: refusal(403)})
     async def register(self, request: AnyRequest, data: JSONBody[WebhookRequest]) -> Encoded[Webhook]:
         """201 with the webhook and its secret (`whsec_…`, for the signature as Standard Webhooks has it)."""
-        url = check_url(data.url, self.hosts)
-        types, kinds = split(data.types, data.notices)
-        actor = actor_of(request)
-        webhook = Webhook(
-            UUID(int=uuid_utils.uuid7().int), url, data.project, types, kinds,
-            "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
-        )  # fmt: skip
-        async with self._connected() as connection:
-            await register(connection, webhook, actor, data.after)
-        return Encoded(msgspec.json.encode(webhook), status_code=201)
-
-    @delete("/webhooks/{webhook:uuid}", status_code=200)
-    async def delete_one(self, webhook: FromPath[UUID]) -> Encoded[dict[str, UUID]]:
-        """Ends it; nothing more is delivered, but for what is under way. Its dead letters go with it."""
-        await self._changed(webhook, DELETE, webhook)
-        return Encoded(msgspec.json.encode({"id": webhook}))
-
-    @post("/webhooks/{webhook:uuid}/dead-letters/redeliver", status_code=202)
-    async def redeliver_all(self, webhook: FromPath[UUID]) -> Encoded[dict[str, int]]:
-        """202 with `redelivered`: how many are tried again, once each. GET …/dead-letters lists what is left."""
-        return Encoded(
-            msgspec.json.encode({"redelivered": await self._changed(webhook, REDELIVER, webhook, None)}),
-            status_code=202,
-        )
-
-    @post("/webhooks/{webhook:uuid}/dead-letters/{message:str}/redeliver", status_code=202)
-    async def redeliver(self, webhook: FromPath[UUID], message: FromPath[str]) -> Encoded[dict[str, int]]:
-        """As above, of one message."""
-        if not await self._changed(webhook, REDELIVER, webhook, message):
-            raise UnknownId("message", "dead letter", message)
-        return Encoded(msgspec.json.encode({"redelivered": 1}), status_code=202)
-
-    async def _changed(self, webhook: UUID, statement: str, *arguments: Any) -> int:
-        """How many rows a statement changed. Raises UnknownId for a webhook that is not there, StoreUnavailable."""
-        async with self._connected() as connection:
-            if not await connection.fetchval(EXISTS, webhook):
-                raise UnknownId("id", "webhook", str(webhook))
-            return int((await connection.execute(statement, *arguments)).rpartition(" ")[2])
-
-    @contextlib.asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Any]:
+        actor, (types, kinds) = actor_of(request), split(data.types, data.notices)
+        key = key_of(request, actor, data)
         try:
-            connection = await postgres.connect(self.database_url, timeout=CONNECT_TIMEOUT_S)
-            try:
-                yield connection
-            finally:
-                await connection.close()
-        except (*LOST, TimeoutError) as lost:
-            raise StoreUnavailable(f"the database did not answer: {lost or type(lost).__name__}") from None
+            url = check_url(data.url, self.hosts)
+        except HostNotAllowed as refused:
+            return await self.keys.refuse(key, refused)
+
+        async def work(connection: Any) -> Encoded[Webhook]:
+            webhook = Webhook(
+                new_id(), url, data.project, types, kinds,
+                "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
+            )  # fmt: skip
+            await register(connection, webhook, actor, data.after)
+            return Encoded(msgspec.json.encode(webhook), status_code=201)
+
+        return await self.keys.once(key, work)
+
+    @webhook_delete("/webhooks/{webhook:uuid}", status_code=200)
+    async def delete_one(self, request: AnyRequest, webhook: FromPath[UUID]) -> Encoded[dict[str, UUID]]:
+        """Ends it; nothing more is delivered, but for what is under way. Its dead letters go with it."""
+
+        async def work(connection: Any) -> Encoded[dict[str, UUID]]:
+            await changed(connection, webhook, DELETE, webhook)
+            return Encoded(msgspec.json.encode({"id": webhook}))
+
+        return await self.keys.once(key_of(request, actor_of(request), None), work)
+
+    @webhook_post("/webhooks/{webhook:uuid}/dead-letters/redeliver", status_code=202)
+    async def redeliver_all(self, request: AnyRequest, webhook: FromPath[UUID]) -> Encoded[dict[str, int]]:
+        """202 with `redelivered`: how many are tried again, once each. GET …/dead-letters lists what is left."""
+
+        async def work(connection: Any) -> Encoded[dict[str, int]]:
+            count = await changed(connection, webhook, REDELIVER, webhook, None)
+            return Encoded(msgspec.json.encode({"redelivered": count}), status_code=202)
+
+        return await self.keys.once(key_of(request, actor_of(request), None), work)
+
+    @webhook_post("/webhooks/{webhook:uuid}/dead-letters/{message:str}/redeliver", status_code=202)
+    async def redeliver(
+        self, request: AnyRequest, webhook: FromPath[UUID], message: FromPath[str]
+    ) -> Encoded[dict[str, int]]:
+        """As above, of one message."""
+
+        async def work(connection: Any) -> Encoded[dict[str, int]]:
+            if not await changed(connection, webhook, REDELIVER, webhook, message):
+                raise UnknownId("message", "dead letter", message)
+            return Encoded(msgspec.json.encode({"redelivered": 1}), status_code=202)
+
+        return await self.keys.once(key_of(request, actor_of(request), None), work)
+
+
+async def changed(connection: Any, webhook: UUID, statement: str, *arguments: Any) -> int:
+    """How many rows a statement changed. Raises UnknownId for a webhook that is not there."""
+    if not await connection.fetchval(EXISTS, webhook):
+        raise UnknownId("id", "webhook", str(webhook))
+    return int((await connection.execute(statement, *arguments)).rpartition(" ")[2])
 
 
 EXISTS = "SELECT EXISTS (SELECT FROM webhook WHERE id = $1)"

@@ -39,6 +39,29 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     data: bytes
 
 
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """The first answer to an idempotency key whose request makes no event.
+
+    With a `tail`, the position stands between `body` and it: of the event that `after` events of the same append lead
+    to, counted from the head.
+    """
+
+    request_id: UUID
+    request_hash: bytes
+    status: int
+    body: bytes
+    tail: bytes | None = None
+    after: int = 0
+
+
+class Remembered(msgspec.Struct, frozen=True, gc=False):
+    """The first answer to an idempotency key, as it was kept."""
+
+    request_hash: bytes
+    status: int
+    body: bytes
+
+
 class Appended(msgspec.Struct, frozen=True):
     """`stored` with the position of the first event; `duplicate` and `conflict` changed nothing."""
 
@@ -51,6 +74,10 @@ class PositionGap(Exception):
 
 
 APPEND = "SELECT outcome, first_position FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+APPEND_AND_KEEP = """
+SELECT outcome, first_position
+FROM append_and_keep($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+"""
 HEAD = "SELECT position FROM event_head"
 COLUMNS_AFTER = """
 SELECT position, stream, version, command_id, request_id, request_hash, type, data
@@ -64,8 +91,12 @@ SELECT position, stream, version, command_id, request_id, request_hash, type, da
 FROM event WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3
 """
 BY_REQUESTS = """
-SELECT position, stream, version, command_id, request_id, request_hash, type, data
-FROM event WHERE request_id = ANY ($1) ORDER BY position
+SELECT position, stream, version, command_id, request_id, request_hash, type, data, NULL AS status
+FROM event WHERE request_id = ANY ($1)
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, request_id, request_hash, NULL, body, status
+FROM remembered_answer WHERE request_id = ANY ($1)
+ORDER BY position
 """
 STREAM_OF = """
 SELECT stream FROM event WHERE command_id <= $1 AND command_id >= $2 ORDER BY command_id DESC, ordinal DESC LIMIT 1
@@ -84,20 +115,27 @@ class EventStore:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    async def append(self, expected: dict[str, int], events: Sequence[Pending]) -> Appended:
-        """Appends all of `events` or none. `expected` is the version that each stream, named or written, must be at."""
+    async def append(
+        self, expected: dict[str, int], events: Sequence[Pending], kept: Sequence[Kept] = (), head: int = 0
+    ) -> Appended:
+        """Appends all of `events` and keeps all of `kept`, or nothing. `expected` is the version that each stream,
+        named or written, must be at; `head` the position that what is kept counts from where there are no events."""
         written = dict.fromkeys(expected, 0)
         for event in events:
             written[event.stream] += 1
-        record = await self.connection.fetchrow(
-            APPEND,
+        batch = [
             list(expected), list(expected.values()), list(written.values()),
             [event.stream for event in events], [event.version for event in events],
             [event.command_id for event in events], [event.ordinal for event in events],
             [event.request_id for event in events],
             [event.request_hash for event in events], [event.type for event in events],
             [event.data for event in events],
-        )  # fmt: skip
+        ]  # fmt: skip
+        if kept:
+            columns = map(list, zip(*map(msgspec.structs.astuple, kept), strict=True))
+            record = await self.connection.fetchrow(APPEND_AND_KEEP, *batch, head, *columns)
+        else:
+            record = await self.connection.fetchrow(APPEND, *batch)
         assert record is not None
         return Appended(*record)
 
@@ -139,11 +177,17 @@ class EventStore:
             found.setdefault(record["command_id"], []).append(Stored(*record))
         return found
 
-    async def by_requests(self, request_ids: Sequence[UUID]) -> dict[UUID, list[Stored]]:
-        """The events made for these idempotency keys, by request id, in order; unknown ones are left out."""
-        found: dict[UUID, list[Stored]] = {}
-        for record in await self.connection.fetch(BY_REQUESTS, request_ids):
-            found.setdefault(record["request_id"], []).append(Stored(*record))
+    async def by_requests(self, request_ids: Sequence[UUID]) -> dict[UUID, list[Stored] | Remembered]:
+        """What became of these idempotency keys, by request id: the events made for it, in order, or the answer that is
+        remembered; unknown ones are left out."""
+        found: dict[UUID, list[Stored] | Remembered] = {}
+        for *columns, status in await self.connection.fetch(BY_REQUESTS, request_ids):
+            stored = Stored(*columns)
+            assert stored.request_id is not None
+            if status is not None:
+                found[stored.request_id] = Remembered(stored.request_hash, status, stored.data)
+            elif isinstance(events := found.setdefault(stored.request_id, []), list):
+                events.append(stored)
         return found
 
     async def stream_of(self, command_id: UUID) -> str | None:

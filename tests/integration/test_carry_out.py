@@ -23,6 +23,7 @@ class Scripted:
         self.script: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         self.sent: list[str] = []
         self.keys: list[str | None] = []
+        self.refused_before: set[str] = set()
 
     async def answer(self, request: web.Request) -> web.Response:
         self.sent.append(request.path_qs)
@@ -30,7 +31,8 @@ class Scripted:
         asked = request.path_qs if request.method == "POST" else request.path
         answers = self.script.get(asked, [(201, {"id": "g1", "position": 1})])
         status, body = answers.pop(0) if len(answers) > 1 else answers[0]
-        return web.json_response(body, status=status)
+        headers = {"Idempotent-Replayed": "true"} if self.keys[-1] in self.refused_before else None
+        return web.json_response(body, status=status, headers=headers)
 
 
 @pytest.fixture
@@ -55,6 +57,17 @@ async def test_a_command_is_sent_until_its_outcome_is_known_with_one_key(server:
     row = await take(client, Step("created", "quota", "2 cores", (CREATE,)), dry_run=False)
     assert row.outcome == "created"
     assert (server.sent, server.keys) == ([CREATE.path] * 3, ["k1"] * 3)
+
+
+async def test_what_was_refused_of_an_earlier_run_is_asked_anew(server: Scripted, client: Client) -> None:
+    server.script[CREATE.path] = [FULL, (201, {"id": "g1"})]
+    server.refused_before = {"k1"}
+    assert (await take(client, Step("created", "quota", "", (CREATE,)), dry_run=False)).outcome == "created"
+    assert server.keys[0] == "k1"
+    assert str(server.keys[1]).startswith("k1:")
+    server.script[CREATE.path], server.keys, server.refused_before = [FULL], [], set()
+    assert (await take(client, Step("created", "quota", "", (CREATE,)), dry_run=False)).outcome == "refused"
+    assert server.keys == ["k1"], "it was refused now"
 
 
 async def test_what_another_has_sent_meanwhile_is_there(server: Scripted, client: Client) -> None:

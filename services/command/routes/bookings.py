@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from litestar.params import FromPath, JSONBody
@@ -56,7 +57,7 @@ class Bookings(Commands):
             booking=booking, template=data.wanted(), counts=data.counts() or None, start=start, end=end,
             share=None if data.share is None else basis_points(data.share),
         )  # fmt: skip
-        project = await self.handler.project_of(booking, "id", "booking")
+        project = partial(self.handler.project_of, booking, "id", "booking")
         return await self.do(request, data, project, command, str(booking))
 
     @command_post("/bookings/{booking:uuid}/cancel")
@@ -64,7 +65,7 @@ class Bookings(Commands):
         self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[ReasonRequest | None] = None
     ) -> Encoded[Decided]:
         """Gives back what has not begun of a booking, or of one of a series."""
-        project = await self.handler.project_of(booking, "id", "booking")
+        project = partial(self.handler.project_of, booking, "id", "booking")
         return await self.do(request, data or ReasonRequest(), project, CancelBooking(booking=booking), str(booking))
 
     @command_post("/bookings/series/{series:uuid}/amend")
@@ -78,7 +79,7 @@ class Bookings(Commands):
             series=series, since=since_of(data), template=data.wanted(), counts=data.counts() or None,
             share=None if data.share is None else basis_points(data.share),
         )  # fmt: skip
-        project = await self.handler.project_of(series, "id", "series")
+        project = partial(self.handler.project_of, series, "id", "series")
         return await self.do(request, data, project, command, str(series))
 
     @command_post("/bookings/series/{series:uuid}/cancel")
@@ -88,7 +89,7 @@ class Bookings(Commands):
         """Cancels a recurring booking: all of it, or the occurrences that begin at `from` or later. Those that are over
         stay; one that runs ends at the next whole hour. 200 where there is nothing left to cancel."""
         data = data or CancelSeriesRequest()
-        project = await self.handler.project_of(series, "id", "series")
+        project = partial(self.handler.project_of, series, "id", "series")
         return await self.do(request, data, project, CancelSeries(series=series, since=since_of(data)), str(series))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from litestar.params import FromPath, JSONBody
@@ -28,12 +29,12 @@ from services.command.routes.submit import (
     AnyRequest,
     Commands,
     Decided,
-    checked_cluster,
     command_delete,
     command_post,
     new_id,
     new_name,
     project_in,
+    project_of_cluster,
 )
 from shared.answer import Encoded
 from shared.hours import parse_period, parse_zone
@@ -50,9 +51,10 @@ class OpenStack(Commands):
     @command_delete("/novaquota/{grant:uuid}")
     async def delete_quota(self, request: AnyRequest, grant: FromPath[UUID]) -> Encoded[Decided]:
         """Withdraws what has not begun of it."""
-        project = await self.handler.project_of(grant, "id", "grant")
+        project = partial(self.handler.project_of, grant, "id", "grant")
         answer = await self.do(request, ReasonRequest(), project, WithdrawGrant(grant=grant), str(grant))
-        answer.status_code = 200
+        if answer.status_code == 201:  # of a DELETE
+            answer.status_code = 200
         return answer
 
     @command_post("/magcluster/create")
@@ -74,10 +76,10 @@ class OpenStack(Commands):
         start, end = hours_of(data)
         resize = ResizeCluster(cluster=cluster, layout=layout_of(data), start=start, end=end)
         if data.status == "applied":
-            return await self.do(request, data, project_in(checked_cluster(cluster)), resize, cluster)
+            return await self.do(request, data, partial(project_of_cluster, cluster), resize, cluster)
         wish = new_id()
         command = RequestResize(request=wish, resize=resize)
-        return await self.do(request, data, project_in(checked_cluster(cluster)), command, str(wish), wish)
+        return await self.do(request, data, partial(project_of_cluster, cluster), command, str(wish), wish)
 
     @command_post("/magcluster/{cluster:str}/resizes/{wish:uuid}/apply")
     async def apply_resize(
@@ -89,7 +91,7 @@ class OpenStack(Commands):
     ) -> Encoded[Decided]:
         """The size that was requested is the cluster's, from the next whole hour on at the earliest."""
         command = ApplyResize(cluster=cluster, request=wish)
-        return await self.do(request, data or ReasonRequest(), project_in(checked_cluster(cluster)), command, cluster)
+        return await self.do(request, data or ReasonRequest(), partial(project_of_cluster, cluster), command, cluster)
 
     @command_post("/magcluster/{cluster:str}/resizes/{wish:uuid}/fail")
     async def fail_resize(
@@ -97,4 +99,4 @@ class OpenStack(Commands):
     ) -> Encoded[Decided]:
         """The resize came to nothing."""
         command = FailResize(cluster=cluster, request=wish, error=data.error)
-        return await self.do(request, data, project_in(checked_cluster(cluster)), command, str(wish))
+        return await self.do(request, data, partial(project_of_cluster, cluster), command, str(wish))

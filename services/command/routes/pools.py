@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from litestar.params import FromPath, JSONBody
@@ -19,11 +20,11 @@ from services.command.routes.submit import (
     AnyRequest,
     Commands,
     Decided,
-    checked_cluster,
     command_post,
     new_id,
     new_name,
     project_in,
+    project_of_cluster,
 )
 from shared.answer import Encoded
 from shared.hours import parse_period, parse_zone
@@ -45,7 +46,7 @@ class Pools(Commands):
     async def withdraw_grant(
         self, request: AnyRequest, grant: FromPath[UUID], data: JSONBody[ReasonRequest | None] = None
     ) -> Encoded[Decided]:
-        project = await self.handler.project_of(grant, "id", "grant")
+        project = partial(self.handler.project_of, grant, "id", "grant")
         return await self.do(request, data or ReasonRequest(), project, WithdrawGrant(grant=grant), str(grant))
 
     @command_post("/clusters/create")
@@ -65,4 +66,4 @@ class Pools(Commands):
     ) -> Encoded[Decided]:
         start, end = hours_of(data)
         command = ResizeCluster(cluster=cluster, capacity=data.capacity(), start=start, end=end)
-        return await self.do(request, data, project_in(checked_cluster(cluster)), command, cluster)
+        return await self.do(request, data, partial(project_of_cluster, cluster), command, cluster)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
@@ -18,7 +19,8 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from services.command.domain import Command
 from services.command.domain.commands import Context
-from services.command.handler import Answer, CommandHandler
+from services.command.handler import Answer, CommandHandler, halves
+from services.command.keys import REPEATED, Key, Keys, again
 from services.command.requests import POOL_ID
 from shared.answer import Encoded
 from shared.errors import InvalidField, UnknownId
@@ -37,20 +39,29 @@ OF_THE_PATH = (b'{"type":"BookingAmended"', b'{"type":"BookingCancelled"')
 AnyRequest = Request[Any, Any, Any]
 
 
-class CommandOperation(Operation):
-    """An operation of the OpenAPI document, with what every command takes beside its body."""
+class KeyedOperation(Operation):
+    """An operation of the OpenAPI document, with what every write takes beside its body."""
 
     def to_schema(self) -> dict[str, Any]:
-        boolean, text = Schema(type=OpenAPIType.BOOLEAN), Schema(type=OpenAPIType.STRING, max_length=TEXT_MAX)
-        dry_run = "Decide and answer what would happen; append nothing."
-        key = "A repeat with the same key is answered as the first time, and carried out once."
-        shared = [
-            Parameter(name="dry_run", param_in="query", schema=boolean, description=dry_run),
+        own = super().to_schema()
+        return own | {"parameters": own.get("parameters", []) + [one.to_schema() for one in self.beside()]}
+
+    def beside(self) -> list[Parameter]:
+        text = Schema(type=OpenAPIType.STRING, max_length=TEXT_MAX)
+        key = "A repeat with the same key is answered as the first time, whatever that was, and carried out once."
+        return [
             Parameter(name=KEY, param_in="header", schema=text, description=key),
             Parameter(name=ACTOR, param_in="header", schema=text, description="Who asks."),
         ]
-        own = super().to_schema()
-        return own | {"parameters": own.get("parameters", []) + [parameter.to_schema() for parameter in shared]}
+
+
+class CommandOperation(KeyedOperation):
+    """As above, of a command, which may be tried."""
+
+    def beside(self) -> list[Parameter]:
+        boolean = Schema(type=OpenAPIType.BOOLEAN)
+        dry_run = "Decide and answer what would happen; append nothing."
+        return [Parameter(name="dry_run", param_in="query", schema=boolean, description=dry_run), *super().beside()]
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -105,27 +116,42 @@ class Commands(Controller):
     """
 
     handler: ClassVar[CommandHandler]
+    keys: ClassVar[Keys]
 
     async def do(
         self,
         request: AnyRequest,
         data: Any,
-        project: str,
+        project: str | Callable[[], Awaitable[str]],
         command: Command,
         entity: str,
         command_id: UUID | None = None,
     ) -> Encoded[Decided]:
-        """Carries out a command on what is called `entity`; `command_id` None makes a new one."""
+        """Carries out a command on what is called `entity`; `command_id` None makes a new one. A `project` that must be
+        looked for first is looked for here, because that there is none is an answer too."""
         actor = actor_of(request)
         context = Context(command=command_id or new_id(), actor=actor, at=datetime.now(UTC), reason=data.reason)
-        if request.scope["query_string"] and is_dry_run(request):
+        dry_run = bool(request.scope["query_string"]) and is_dry_run(request)
+        key = None if dry_run else key_of(request, actor, data)
+        if not isinstance(project, str):
+            try:
+                project = await project()
+            except UnknownId as refusal:
+                return await self.keys.refuse(key, refusal)
+        if dry_run:
             return previewed(await self.handler.submit(project, command, context, dry_run=True))
-        key = header(request, KEY)
         if key is None:
             return respond(entity, await self.handler.submit(project, command, context))
-        request_hash = blake2b(msgspec.json.encode([request.url.path, data]), digest_size=16).digest()
-        request_id = uuid5(KEYS, f"{actor}\n{key}")
-        return respond(entity, await self.handler.submit(project, command, context, request_id, request_hash))
+        return respond(entity, await self.handler.submit(project, command, context, *key, entity=entity))
+
+
+def key_of(request: AnyRequest, actor: str, data: Any) -> Key | None:
+    """What the Idempotency-Key stands for, if there is one: the actor's, with this request."""
+    given = header(request, KEY)
+    if given is None:
+        return None
+    request_hash = blake2b(msgspec.json.encode([request.url.path, data]), digest_size=16).digest()
+    return Key(uuid5(KEYS, f"{actor}\n{given}"), request_hash)
 
 
 def is_dry_run(request: AnyRequest) -> bool:
@@ -141,13 +167,15 @@ def is_dry_run(request: AnyRequest) -> bool:
 
 def respond(entity: str, answer: Answer) -> Encoded[Decided]:
     """201 for what is new, 200 for a repeat (with the id that was given out then) and for what was so already."""
+    if answer.first is not None:
+        return again(answer.first)
     if answer.repeated and not answer.decided[0].startswith(OF_THE_PATH):
         entity = entity_of(answer.decided)
-    body = b'{"id":%b,"position":%d,"version":%d,"decided":[%b]%b}' % (
-        msgspec.json.encode(entity), answer.position, answer.version, b",".join(answer.decided),
-        occurrences_of(answer.decided),
-    )  # fmt: skip
-    return Encoded(body, status_code=200 if answer.repeated or not answer.decided else 201)
+    head, tail = halves(entity, answer.version, answer.decided)
+    body = b"%b%d%b%b}" % (head, answer.position, tail, occurrences_of(answer.decided))
+    if answer.repeated:
+        return Encoded(body, headers=REPEATED)
+    return Encoded(body, status_code=201 if answer.decided else 200)
 
 
 def previewed(answer: Answer) -> Encoded[Decided]:
@@ -227,11 +255,11 @@ def new_name(command_id: UUID) -> str:
     return f"cluster-{command_id.hex[-12:]}"
 
 
-def checked_cluster(cluster: str) -> str:
-    """The id itself. Raises UnknownId for one that no cluster can have."""
+async def project_of_cluster(cluster: str) -> str:
+    """Raises UnknownId for an id that no cluster can have."""
     if not re.fullmatch(POOL_ID, cluster):
         raise UnknownId("id", "cluster", cluster)
-    return cluster
+    return project_in(cluster)
 
 
 def project_in(pool: str) -> str:

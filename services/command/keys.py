@@ -1,0 +1,149 @@
+"""Idempotency keys: a key means the first answer, whatever it was.
+
+What made events is known by them, for ever (`handler.py`). All other first answers are kept in a table: by the writer,
+in the append of its batch; and here, for what the writer does not decide, in the transaction that does it. They are
+forgotten in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from uuid import UUID
+
+import asyncpg
+
+from services.command.handler import LOST, KeyReused, StoreUnavailable
+from shared import postgres
+from shared.answer import JSON, Encoded
+from shared.errors import HourbookError
+from shared.event_store import EventStore, Kept, Remembered
+from shared.problems import MEDIA_TYPE, problem_body
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 10.0
+AT_ONCE_MAX = 8
+FORGET_EVERY_S = 60.0
+# Of an answer that was given before. Without it, a client could not tell a refusal of now from one of last week.
+REPEATED = {"Idempotent-Replayed": "true"}
+
+FORGET = """
+DELETE FROM remembered_answer WHERE kept_at <= greatest(
+    now() - $1 * interval '1 day', (SELECT kept_at FROM remembered_answer ORDER BY kept_at DESC OFFSET $2 LIMIT 1)
+)
+"""
+
+
+class Key(NamedTuple):
+    """An Idempotency-Key of an actor, and the hash of the request that it came with."""
+
+    id: UUID
+    request_hash: bytes
+
+
+class Beaten(Exception):
+    """Another request with the same key was faster."""
+
+
+class Keys:
+    """`once` and `refuse` from any number of tasks. `run` once: it forgets what was kept `kept_days` ago, and the
+    oldest of more than `kept_max`."""
+
+    def __init__(self, database_url: str, *, kept_days: int, kept_max: int) -> None:
+        self._database_url = database_url
+        self._kept_days, self._kept_max = kept_days, kept_max
+        self._turns = asyncio.Semaphore(AT_ONCE_MAX)
+
+    async def once(self, key: Key | None, work: Callable[[Connection], Awaitable[Encoded[Any]]]) -> Encoded[Any]:
+        """What `work` answers or refuses, done and kept in one transaction; or what the key was answered first.
+
+        Raises KeyReused, and StoreUnavailable: then what became of it is not known, unless the key is sent again.
+        """
+        try:
+            async with self._turns, asyncio.timeout(PATIENCE_S):
+                connection = await postgres.connect(self._database_url)
+                try:
+                    return await (_done(connection, work) if key is None else _once(connection, key, work))
+                finally:
+                    connection.terminate()
+        except (*LOST, TimeoutError) as lost:
+            raise StoreUnavailable(f"the database did not answer: {lost or type(lost).__name__}") from None
+
+    async def refuse(self, key: Key | None, refusal: HourbookError) -> Encoded[Any]:
+        """Raises the refusal, which is the first answer to the key; or answers what was the first."""
+        if key is None:
+            raise refusal
+
+        async def refused(_: Connection) -> NoReturn:
+            raise refusal
+
+        return await self.once(key, refused)
+
+    async def run(self) -> None:
+        """Forgets, until it is cancelled."""
+        while True:
+            try:
+                await self.forget()
+            except (*LOST, asyncpg.PostgresError, TimeoutError) as error:
+                log.warning("keys: %s: %s; it goes on", type(error).__name__, error)
+            await asyncio.sleep(FORGET_EVERY_S)
+
+    async def forget(self) -> None:
+        connection = await postgres.connect(self._database_url)
+        try:
+            await connection.execute(FORGET, self._kept_days, self._kept_max)
+        finally:
+            connection.terminate()
+
+
+def again(first: Remembered) -> Encoded[Any]:
+    """The answer that was kept. A 201 is a 200 when it is repeated, as of every command."""
+    kind = MEDIA_TYPE if first.status >= 400 else JSON
+    status = 200 if first.status == 201 else first.status
+    return Encoded(first.body, status_code=status, media_type=kind, headers=REPEATED)
+
+
+async def _done(connection: Connection, work: Callable[[Connection], Awaitable[Encoded[Any]]]) -> Encoded[Any]:
+    async with connection.transaction():
+        return await work(connection)
+
+
+async def _once(
+    connection: Connection, key: Key, work: Callable[[Connection], Awaitable[Encoded[Any]]]
+) -> Encoded[Any]:
+    store, refusal = EventStore(connection), None
+    if (first := await _known(store, key)) is not None:
+        return again(first)
+    try:
+        async with connection.transaction():
+            try:
+                answer = await work(connection)
+                kept = Kept(key.id, key.request_hash, answer.status_code or 200, answer.content)
+            except HourbookError as refused:
+                refusal = refused
+                kept = Kept(key.id, key.request_hash, refused.status, problem_body(refused))
+            if (await store.append({}, [], [kept])).outcome != "stored":
+                raise Beaten
+    except Beaten:
+        first = await _known(store, key)
+        assert first is not None
+        return again(first)
+    if refusal is not None:
+        raise refusal
+    return answer
+
+
+async def _known(store: EventStore, key: Key) -> Remembered | None:
+    """The first answer to the key, if there was one. Raises KeyReused when that was to another request."""
+    first = (await store.by_requests([key.id])).get(key.id)
+    if first is None:
+        return None
+    if isinstance(first, list) or first.request_hash != key.request_hash:
+        raise KeyReused
+    return first
