@@ -80,6 +80,13 @@ class PastIsImmutable(Refused):
     title = "The past cannot be edited"
 
 
+class NoLongerHeld(Refused):
+    """The booking was cancelled or has lapsed, the resize has failed or was applied: there is none left to change."""
+
+    code = "no_longer_held"
+    title = "There is nothing left of it to change"
+
+
 class CapacityExceeded(Refused):
     """Some hour would be promised more than it has. `shortages` lists the hours, dimension, asked and available."""
 

@@ -143,7 +143,8 @@ def frozen(state: ProjectState) -> Any:
     }
     return (
         state.version, state.name, pools, accounts, dict(state.bookings), dict(state.grants), dict(state.requests),
-        dict(state.tentative), dict(state.series), {name: list(versions) for name, versions in state.templates.items()},
+        dict(state.settled), dict(state.tentative), dict(state.series),
+        {name: list(versions) for name, versions in state.templates.items()},
     )  # fmt: skip
 
 

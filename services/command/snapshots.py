@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from services.command.domain import ProjectState
-from services.command.domain.state import Account, Booking, Claim, Pool, Resize
+from services.command.domain.state import Account, Booking, Claim, Pool, Resize, Settled
 from shared import postgres
 from shared.capacity import Capacity
 from shared.events import Layout, Limits
@@ -29,7 +29,7 @@ from shared.timeline import Timeline
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
-FORMAT = b"hourbook snapshot 5\n"  # of what is kept before: an array, which began with its number
+FORMAT = b"hourbook snapshot 6\n"  # of what is kept before: an array, which began with its number
 LENGTH = struct.Struct(">I")
 CLAIMS_PER_PIECE = 2000  # a piece is packed in one go, and meanwhile no other thread runs
 TAIL_MIN = 1000  # a shorter replay is not worth a snapshot
@@ -51,6 +51,7 @@ class SavedHead(msgspec.Struct, array_like=True, frozen=True, tag=True):
     name: str | None
     templates: dict[str, list[Capacity]]
     requests: dict[UUID, Resize]
+    settled: dict[UUID, Settled]
     series: dict[UUID, int]
 
 
@@ -76,11 +77,11 @@ class SavedAccount(msgspec.Struct, array_like=True, frozen=True, tag=True):
 
 
 class SavedGrants(msgspec.Struct, array_like=True, frozen=True, tag=True):
-    grants: list[tuple[bytes, str, int, int, Capacity]]
+    grants: list[tuple[bytes, str, int, int, Capacity, bool]]
 
 
 class SavedBookings(msgspec.Struct, array_like=True, frozen=True, tag=True):
-    bookings: list[tuple[bytes, str, str, int, int, int, Capacity, int, int, bool]]
+    bookings: list[tuple[bytes, str, str, int, int, int, Capacity, int, int, bool, bool]]
 
 
 Saved = SavedHead | SavedPool | SavedAccount | SavedGrants | SavedBookings
@@ -94,7 +95,7 @@ def encode_state(state: ProjectState) -> bytes:
 
 
 def _pieces(state: ProjectState) -> Iterator[Saved]:
-    yield SavedHead(state.name, state.templates, state.requests, dict(state.series))
+    yield SavedHead(state.name, state.templates, state.requests, dict(state.settled), dict(state.series))
     for name, pool in state.pools.items():
         yield SavedPool(
             name, pool.parent, pool.period, _saved(pool.size), _saved(pool.free), _saved(pool.shares),
@@ -130,7 +131,7 @@ def _restore(state: ProjectState, piece: Saved) -> None:
     match piece:
         case SavedHead():
             state.name, state.templates = piece.name, piece.templates
-            state.requests, state.series = piece.requests, piece.series
+            state.requests, state.settled, state.series = piece.requests, piece.settled, piece.series
         case SavedPool():
             growth = None if piece.growth is None else _timeline(piece.growth)
             state.pools[piece.pool] = Pool(
@@ -141,12 +142,12 @@ def _restore(state: ProjectState, piece: Saved) -> None:
             shares = {pool: _timeline(timeline) for pool, timeline in piece.shares.items()}
             state.accounts[piece.account] = Account(piece.limits, piece.open, _timeline(piece.held), shares)
         case SavedGrants():
-            for key, pool, start, end, amount in piece.grants:
-                state.grants[UUID(bytes=key)] = Claim(pool, start, end, amount)
+            for key, pool, start, end, amount, gone in piece.grants:
+                state.grants[UUID(bytes=key)] = Claim(pool, start, end, amount, gone)
         case SavedBookings():
-            for key, pool, account, began, start, end, capacity, share, order, tentative in piece.bookings:
+            for key, pool, account, began, start, end, capacity, share, order, tentative, gone in piece.bookings:
                 state.bookings[UUID(bytes=key)] = Booking(
-                    intern(pool), intern(account), began, start, end, capacity, share, order, tentative
+                    intern(pool), intern(account), began, start, end, capacity, share, order, tentative, gone
                 )
 
 

@@ -251,7 +251,9 @@ async def test_a_magnum_cluster_is_masters_and_workers_and_its_resizes_a_series(
     assert wish["decided"][0]["capacity"]["cores"] == 8
     applied = await gaia.ask(f"/magcluster/gaia.k8s/resizes/{wish['id']}/apply")
     assert (applied["decided"][0]["type"], applied["decided"][0]["request"]) == ("ClusterResized", wish["id"])
-    assert (await gaia.ask(f"/magcluster/gaia.k8s/resizes/{wish['id']}/apply", 404))["code"] == "unknown_id"
+    assert (await gaia.ask(f"/magcluster/gaia.k8s/resizes/{wish['id']}/apply", 200))["decided"] == []
+    failed = await gaia.ask(f"/magcluster/gaia.k8s/resizes/{wish['id']}/fail", 409, error="no valid host")
+    assert failed["code"] == "no_longer_held"
     wish = await gaia.ask("/magcluster/gaia.k8s/resize", workercount=90, status="requested")
     assert (await gaia.ask(f"/magcluster/gaia.k8s/resizes/{wish['id']}/apply", 409))["code"] == "capacity_exceeded"
     failed = await gaia.ask(f"/magcluster/gaia.k8s/resizes/{wish['id']}/fail", error="no valid host")

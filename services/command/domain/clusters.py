@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -19,9 +20,9 @@ from services.command.domain.room import admit, meta_of, pool_of, something, spa
 from services.command.domain.state import Pool, ProjectState, Resize
 from services.command.domain.templates import lay_out
 from shared.capacity import Capacity, reserved
-from shared.errors import AlreadyExists, InvalidField, OutsidePeriod, PastIsImmutable, UnknownId
+from shared.errors import AlreadyExists, InvalidField, NoLongerHeld, OutsidePeriod, PastIsImmutable, UnknownId
 from shared.events import ClusterCreated, ClusterResized, ClusterResizeFailed, ClusterResizeRequested, Event, Layout
-from shared.hours import Period, checked_period, iso, next_hour
+from shared.hours import Period, checked_period, instant_of, iso, next_hour
 
 LEVELS_MAX = 8  # of pools, the project among them
 
@@ -44,26 +45,31 @@ def create_cluster(state: ProjectState, project: str, command: CreateCluster, co
 
 
 def resize_cluster(state: ProjectState, project: str, command: ResizeCluster, context: Context) -> list[Event]:
-    pool, period = _checked(state, command, context)
-    capacity, layout = _size_of(state, command.capacity, command.layout, pool.layout)
-    return _resized(state, Resize(command.cluster, period, capacity, layout), context, project)
+    """Nothing when the cluster is so already, in hours gone by too."""
+    resize, earliest = _checked(state, command, context)
+    if resize.period.start < earliest and not _is_so(state.pools[resize.cluster], resize):
+        raise _too_early(earliest)
+    return _resized(state, resize, context, project)
 
 
 def request_resize(state: ProjectState, project: str, command: RequestResize, context: Context) -> list[Event]:
     """Takes nothing yet; the room is looked at when it is applied."""
-    pool, period = _checked(state, command.resize, context)
-    capacity, layout = _size_of(state, command.resize.capacity, command.resize.layout, pool.layout)
+    resize, earliest = _checked(state, command.resize, context)
+    if resize.period.start < earliest:
+        raise _too_early(earliest)
     return [
         ClusterResizeRequested(
-            request=command.request, cluster=command.resize.cluster, capacity=capacity, layout=layout, **span(period),
-            **meta_of(context, project),
+            request=command.request, cluster=resize.cluster, capacity=resize.capacity, layout=resize.layout,
+            **span(resize.period), **meta_of(context, project),
         )
     ]  # fmt: skip
 
 
 def apply_resize(state: ProjectState, project: str, command: ApplyResize, context: Context) -> list[Event]:
     """The size that was asked for, from the next whole hour on if the time asked for has begun meanwhile."""
-    resize = _request(state, command.cluster, command.request)
+    resize = _request(state, command.cluster, command.request, "applied")
+    if resize is None:
+        return []
     start = max(resize.period.start, next_hour(context.at))
     if start >= resize.period.end:
         raise PastIsImmutable(f"the resize was for hours until {iso(resize.period.end)}, which are over")
@@ -72,7 +78,8 @@ def apply_resize(state: ProjectState, project: str, command: ApplyResize, contex
 
 
 def fail_resize(state: ProjectState, project: str, command: FailResize, context: Context) -> list[Event]:
-    _request(state, command.cluster, command.request)
+    if _request(state, command.cluster, command.request, "failed") is None:
+        return []
     meta = meta_of(context, project)
     return [ClusterResizeFailed(request=command.request, cluster=command.cluster, error=command.error, **meta)]
 
@@ -83,7 +90,7 @@ def _resized(state: ProjectState, resize: Resize, context: Context, project: str
     assert pool.parent is not None
     size, shares = pool.size.read(*period), pool.shares.read(*period)
     growth = resize.capacity.vector() - size
-    if not growth.any() and not applied and resize.layout == pool.layout:
+    if not applied and _is_so(pool, resize):
         return []
     tentative = admit(state.pools[pool.parent], pool.parent, period, growth, context, "the new size")
     lost = reserved(size + growth, shares) - reserved(size, shares) - growth
@@ -96,26 +103,32 @@ def _resized(state: ProjectState, resize: Resize, context: Context, project: str
     ]  # fmt: skip
 
 
-def _checked(state: ProjectState, command: ResizeCluster, context: Context) -> tuple[Pool, Period]:
-    """The cluster, and the hours from when to when it is to be resized."""
+def _checked(state: ProjectState, command: ResizeCluster, context: Context) -> tuple[Resize, int]:
+    """What is to be made of the cluster from when to when, and the earliest hour that can still be changed."""
     pool = pool_of(state, command.cluster, "id")
     if pool.period is None:
         raise InvalidField("id", f"{command.cluster!r} is a project; its size is the sum of its grants")
-    earliest = max(pool.period.start, next_hour(context.at))
-    if earliest >= pool.period.end:
-        raise PastIsImmutable(f"the cluster {command.cluster!r} ended at {iso(pool.period.end)}")
-    period = Period(
-        earliest if command.start is None else command.start, pool.period.end if command.end is None else command.end
-    )
-    if period.start < pool.period.start or period.end > pool.period.end:
+    earliest, end = max(pool.period.start, next_hour(context.at)), pool.period.end
+    if earliest >= end:
+        over = "ended at" if instant_of(end) <= context.at else "ends with the hour that has begun, at"
+        raise PastIsImmutable(f"the cluster {command.cluster!r} {over} {iso(end)}")
+    period = Period(earliest if command.start is None else command.start, end if command.end is None else command.end)
+    if period.start < pool.period.start or period.end > end:
         raise OutsidePeriod(
             f"the resize {iso(period.start)} .. {iso(period.end)} reaches outside the cluster's period"
-            f" {iso(pool.period.start)} .. {iso(pool.period.end)}"
+            f" {iso(pool.period.start)} .. {iso(end)}"
         )
-    checked_period(period)
-    if period.start < earliest:
-        raise PastIsImmutable(f"startdate: a resize acts from the next whole hour on; the earliest is {iso(earliest)}")
-    return pool, period
+    capacity, layout = _size_of(state, command.capacity, command.layout, pool.layout)
+    return Resize(command.cluster, checked_period(period), capacity, layout), earliest
+
+
+def _is_so(pool: Pool, resize: Resize) -> bool:
+    size = pool.size.read(*resize.period)
+    return bool((size == resize.capacity.vector()).all()) and resize.layout in (None, pool.layout)
+
+
+def _too_early(earliest: int) -> PastIsImmutable:
+    return PastIsImmutable(f"startdate: a resize acts from the next whole hour on; the earliest is {iso(earliest)}")
 
 
 def _size_of(
@@ -124,7 +137,14 @@ def _size_of(
     return (capacity, None) if change is None else lay_out(state, change, before)
 
 
-def _request(state: ProjectState, cluster: str, request: Any) -> Resize:
+def _request(state: ProjectState, cluster: str, request: UUID, outcome: Literal["applied", "failed"]) -> Resize | None:
+    """The resize that is to come to this `outcome`; None when it has. NoLongerHeld when it has come to another."""
+    settled = state.settled.get(request)
+    if settled is not None and settled.cluster == cluster:
+        if settled.outcome == outcome:
+            return None
+        is_so = "was applied" if settled.outcome == "applied" else "has failed"
+        raise NoLongerHeld(f"the resize {request} {is_so} already")
     resize = state.requests.get(request)
     if resize is None or resize.cluster != cluster:
         raise UnknownId("request", "pending resize of this cluster", str(request))

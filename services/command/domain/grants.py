@@ -27,10 +27,13 @@ def create_grant(project: str, command: CreateGrant, context: Context) -> list[E
 
 
 def withdraw_grant(state: ProjectState, project: str, command: WithdrawGrant, context: Context) -> list[Event]:
+    """Nothing when it is withdrawn already, or ends with the hour that has begun."""
     grant = state.grants.get(command.grant)
     if grant is None:
         raise UnknownId("id", "grant", str(command.grant))
-    rest = rest_of(grant.start, grant.end, context, f"grant {command.grant}")
+    rest = None if grant.gone else rest_of(grant.start, grant.end, context, f"grant {command.grant}")
+    if rest is None:
+        return []
     admit(state.pools[grant.pool], grant.pool, rest, grant.capacity.vector(), context, "withdrawing the grant")
     return [
         GrantWithdrawn(grant=command.grant, capacity=grant.capacity, **span(rest), **meta_of(context, project))

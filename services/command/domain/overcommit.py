@@ -86,7 +86,8 @@ def _pools_of(event: Event) -> tuple[str, ...]:
 def _reviewed(before: ProjectState, state: ProjectState, pool_id: str, context: Context, most: int) -> list[Claim]:
     """The claims of a pool whose standing the rule has changed, oldest first; `state` is not changed.
 
-    Where no hour has become shorter only tentative claims can have changed theirs, and they are few.
+    Where no hour has become shorter, nor a short one of another size (of which the shares take another part), only
+    tentative claims can have changed theirs, and they are few.
     """
     pool = state.pools[pool_id]
     shorter = _shorter(before.pools[pool_id], pool, next_hour(context.at))
@@ -111,15 +112,17 @@ def _too_much(pool_id: str, most: int) -> TooMuchAtOnce:
 
 
 def _shorter(before: Pool, pool: Pool, first: int) -> list[int]:
-    """The hours that are short, if any that is has become shorter; else none."""
+    """The hours that are short, if any that is has become shorter, or has another size, of which shares take another
+    part; else none."""
     hours = (first, max(first, pool.free.end))
     free = pool.free.read(*hours)
     if not len(free) or free.min() >= 0:
         return []
     short = np.flatnonzero((free < 0).any(axis=1))
     now, old = free[short], before.free.read(*hours)[short]
+    shared = (pool.shares.read(*hours)[short] > 0) & (pool.size.read(*hours)[short] != before.size.read(*hours)[short])
     hours_short: list[int] = (short + first).tolist()
-    return hours_short if ((now < old) & (now < 0)).any() else []
+    return hours_short if (((now < old) | shared) & (now < 0)).any() else []
 
 
 def _said(claim: Claim, pool_id: str, meta: dict[str, Any]) -> Event:

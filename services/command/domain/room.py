@@ -43,12 +43,12 @@ def something(capacity: Capacity) -> None:
         raise InvalidField("capacity", f"every dimension is 0; give at least one of {', '.join(DIMENSIONS)}")
 
 
-def rest_of(start: int, end: int, context: Context, what: str) -> Period:
-    """What has not begun of `[start, end)`; PastIsImmutable when that is nothing."""
-    rest = Period(max(start, next_hour(context.at)), end)
-    if rest.start >= rest.end:
+def rest_of(start: int, end: int, context: Context, what: str) -> Period | None:
+    """What has not begun of `[start, end)`; None when it ends with the hour that has. PastIsImmutable when it ended."""
+    if instant_of(end) <= context.at:
         raise PastIsImmutable(f"the {what} ended at {iso(end)}; what has happened cannot be undone")
-    return rest
+    rest = Period(max(start, next_hour(context.at)), end)
+    return rest if rest.start < rest.end else None
 
 
 def horizon_of(pool: Pool, at: datetime) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
 from sys import intern
-from typing import assert_never
+from typing import Literal, assert_never
 from uuid import UUID
 
 import msgspec
@@ -41,20 +41,24 @@ from shared.hours import Period, hour_of
 from shared.names import spellings
 from shared.timeline import Timeline
 
+SETTLED_MAX = 10_000  # resizes that were requested, of which it is remembered what became of them
+
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
-    """A live grant: what it gives, in which hours, to which pool."""
+    """A grant: what it gives, in which hours, to which pool. `gone`: what had not begun of it is withdrawn."""
 
     pool: str
     start: int
     end: int
     capacity: Capacity
+    gone: bool = False
 
 
 class Booking(msgspec.Struct, frozen=True, gc=False):
     """What a booking takes in `[start, end)`, the part of it that was decided last; it began at `began`.
 
     `order` is the version that its claim dates from: where there is not enough for all, the older claim goes first.
+    `gone`: what had not begun of it was cancelled or has lapsed.
     """
 
     pool: str
@@ -66,6 +70,7 @@ class Booking(msgspec.Struct, frozen=True, gc=False):
     share: int = 0
     order: int = 0
     tentative: bool = False
+    gone: bool = False
 
 
 class Pool(msgspec.Struct):
@@ -132,6 +137,13 @@ class Resize(msgspec.Struct, frozen=True):
     layout: Layout | None
 
 
+class Settled(msgspec.Struct, frozen=True, array_like=True):
+    """What became of a resize that was requested."""
+
+    cluster: str
+    outcome: Literal["applied", "failed"]
+
+
 class ProjectState(msgspec.Struct):
     """All that the decisions of one project look at. `version` counts the events folded into it.
 
@@ -147,6 +159,7 @@ class ProjectState(msgspec.Struct):
     templates: dict[str, list[Capacity]] = {}
     accounts: dict[str, Account] = {}
     requests: dict[UUID, Resize] = {}
+    settled: MutableMapping[UUID, Settled] = {}
     tentative: dict[UUID, None] = {}
     series: MutableMapping[UUID, int] = {}
     names: set[str] = set()
@@ -203,7 +216,7 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
             _offer(state.pools[claim.pool], claim.start, claim.end, claim.capacity.vector())
         case GrantWithdrawn():
             start, end = hour_of(event.start), hour_of(event.end)
-            state.grants[event.grant] = msgspec.structs.replace(state.grants[event.grant], end=start)
+            state.grants[event.grant] = msgspec.structs.replace(state.grants[event.grant], end=start, gone=True)
             _offer(state.pools[event.project], start, end, -event.capacity.vector())
         case ClusterCreated():
             _create_cluster(state, event)
@@ -215,7 +228,7 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
             period = Period(hour_of(event.start), hour_of(event.end))
             state.requests[event.request] = Resize(event.cluster, period, event.capacity, event.layout)
         case ClusterResizeFailed():
-            state.requests.pop(event.request, None)
+            _settle(state, event.request, "failed")
         case TemplateCreated():
             state.templates.setdefault(event.template, []).append(event.capacity)
         case AccountCreated():
@@ -263,14 +276,24 @@ def _book(state: ProjectState, booking_id: UUID, booking: Booking) -> None:
         state.tentative[booking_id] = None
 
 
+def _settle(state: ProjectState, request: UUID, outcome: Literal["applied", "failed"]) -> None:
+    """The newest stay known, so that whoever says the same again is told that it is so."""
+    if (resize := state.requests.pop(request, None)) is not None:
+        state.settled[request] = Settled(resize.cluster, outcome)
+        if len(state.settled) > SETTLED_MAX and isinstance(
+            state.settled, dict
+        ):  # not in a sketch, which is for a moment
+            del state.settled[next(iter(state.settled))]
+
+
 def _release(state: ProjectState, booking_id: UUID, start: int) -> Booking:
-    """The booking ends at `start`; it stays known, so that a second cancel is told that it is over."""
+    """The booking ends at `start`; it stays known, so that a second cancel changes nothing."""
     booking = state.bookings[booking_id]
     _take(state.pools[booking.pool], start, booking.end, booking.capacity, booking.share, -1)
     if state.accounts:
         _hold(state, booking, start, booking.end, -1)
     state.tentative.pop(booking_id, None)
-    state.bookings[booking_id] = cut = msgspec.structs.replace(booking, end=start, tentative=False)
+    state.bookings[booking_id] = cut = msgspec.structs.replace(booking, end=start, tentative=False, gone=True)
     return cut
 
 
@@ -362,7 +385,7 @@ def _resize_cluster(state: ProjectState, event: ClusterResized) -> None:
     state.pools[pool.parent].free.add(start, end, -growth)
     pool.layout = event.layout or pool.layout
     if event.request is not None:
-        state.requests.pop(event.request, None)
+        _settle(state, event.request, "applied")
     if (growth > 0).any():
         pool.order = state.version
     _grow(pool, start, end, growth, tentative=event.tentative)
