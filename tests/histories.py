@@ -103,8 +103,8 @@ def _do(
 
 
 KINDS = ["resize", "book", "amend", "cancel"] * 2 + [
-    "grant", "withdraw", "cluster", "magnum", "request", "apply", "fail", "share", "template", "use", "series",
-    "exclusive", "account", "limits", "close", "cancel series", "amend series",
+    "grant", "withdraw", "cluster", "magnum", "again", "again", "request", "apply", "fail", "share", "template", "use",
+    "series", "exclusive", "account", "limits", "close", "cancel series", "amend series",
 ]  # fmt: skip
 
 
@@ -144,6 +144,14 @@ def random_command(
             if kind == "magnum" and state.templates:
                 made = {"layout": LayoutChange(masterflavor="t", mastercount=1, workerflavor="t", workercount=2)}
             return CreateCluster(cluster=name, parent=parent, kind=kind, period=period, overcommit=policy, **made)
+        case "again" if ended := [pool for pool in clusters if state.pools[pool].held_until() <= now]:
+            cluster = chance.choice(ended)
+            begin = max(state.pools[cluster].held_until(), start)
+            return CreateCluster(
+                cluster=cluster, parent=cluster.rpartition(".")[0], kind=chance.choice(["again", "magnum"]),
+                period=Period(begin, begin + period.hours), capacity=small,
+                overcommit=chance.choice([None, "never", Overcommit(beyond_hours=20)]),
+            )  # fmt: skip
         case "resize" if within:
             return resize
         case "request" if within:

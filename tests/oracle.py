@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 
+from services.command.domain import ProjectState, evolve
 from shared.capacity import Capacity
 from shared.events import (
     BookingAmended,
@@ -24,7 +25,7 @@ from shared.events import (
     GrantWithdrawn,
     ProjectCreated,
 )
-from shared.hours import hour_of, instant_of
+from shared.hours import Period, hour_of, instant_of
 
 Line = tuple[str, str, datetime, datetime, int, int, int, int, int, int, int]
 
@@ -253,13 +254,37 @@ async def short_hours(connection: asyncpg.Connection[asyncpg.Record]) -> list[tu
     return [tuple(record) for record in await connection.fetch(SHORT_HOURS)]
 
 
-def overcommitting(events: list[Event]) -> set[str]:
-    """The pools whose policy is not never."""
-    pools: set[str] = set()
+POOLS = """
+SELECT p.id, p.starts, p.ends, p.beyond_hours FROM generation g JOIN pool p USING (generation) WHERE g.live
+"""
+PoolTold = dict[str, tuple[Period | None, int | None]]
+
+
+async def pool_rows(connection: asyncpg.Connection[asyncpg.Record]) -> PoolTold:
+    """The period and the policy of each pool, by the read model."""
+    return {
+        pool: (None if starts is None else Period(hour_of(starts), hour_of(ends)), beyond)
+        for pool, starts, ends, beyond in await connection.fetch(POOLS)
+    }
+
+
+def decided_pools(events: list[Event]) -> PoolTold:
+    """The same, as the decisions know it."""
+    states: dict[str, ProjectState] = defaultdict(ProjectState)
+    for event in events:
+        evolve(states[event.project], event)
+    return {name: (pool.period, pool.beyond_hours) for state in states.values() for name, pool in state.pools.items()}
+
+
+def overcommitting(events: list[Event]) -> dict[str, datetime]:
+    """The pools whose policy is not never, and since when: a name that is given again has the policy of who has it."""
+    pools: dict[str, datetime] = {}
     for event in events:
         match event:
             case ProjectCreated() if event.overcommit != "never":
-                pools.add(event.project)
-            case ClusterCreated() if event.parent in pools if event.overcommit is None else event.overcommit != "never":
-                pools.add(event.cluster)
+                pools[event.project] = datetime.min.replace(tzinfo=UTC)
+            case ClusterCreated():
+                pools.pop(event.cluster, None)
+                if event.parent in pools if event.overcommit is None else event.overcommit != "never":
+                    pools[event.cluster] = event.start
     return pools

@@ -53,6 +53,7 @@ class SavedHead(msgspec.Struct, array_like=True, frozen=True, tag=True):
     requests: dict[UUID, Resize]
     settled: dict[UUID, Settled]
     series: dict[UUID, int]
+    cluster_hours: int
 
 
 class SavedPool(msgspec.Struct, array_like=True, frozen=True, tag=True):
@@ -66,6 +67,7 @@ class SavedPool(msgspec.Struct, array_like=True, frozen=True, tag=True):
     layout: Layout | None
     growth: SavedTimeline | None
     order: int
+    born: int
 
 
 class SavedAccount(msgspec.Struct, array_like=True, frozen=True, tag=True):
@@ -95,11 +97,14 @@ def encode_state(state: ProjectState) -> bytes:
 
 
 def _pieces(state: ProjectState) -> Iterator[Saved]:
-    yield SavedHead(state.name, state.templates, state.requests, dict(state.settled), dict(state.series))
+    yield SavedHead(
+        state.name, state.templates, state.requests, dict(state.settled), dict(state.series), state.cluster_hours
+    )
     for name, pool in state.pools.items():
         yield SavedPool(
             name, pool.parent, pool.period, _saved(pool.size), _saved(pool.free), _saved(pool.shares),
             pool.beyond_hours, pool.layout, None if pool.growth is None else _saved(pool.growth), pool.order,
+            pool.born,
         )  # fmt: skip
     for name, account in state.accounts.items():
         shares = {pool_id: _saved(timeline) for pool_id, timeline in account.shares.items()}
@@ -122,7 +127,6 @@ def decode_state(saved: bytes, version: int) -> ProjectState:
         _restore(state, _decoder.decode(memoryview(saved)[place - length : place]))
     state.tentative = {key: None for key, booking in state.bookings.items() if booking.tentative}
     state.names = {booking.account for booking in state.bookings.values()} | state.accounts.keys()
-    state.cluster_hours = sum(pool.period.hours for pool in state.pools.values() if pool.period is not None)
     state.overcommits = any(pool.beyond_hours is not None for pool in state.pools.values())
     return state
 
@@ -132,11 +136,12 @@ def _restore(state: ProjectState, piece: Saved) -> None:
         case SavedHead():
             state.name, state.templates = piece.name, piece.templates
             state.requests, state.settled, state.series = piece.requests, piece.settled, piece.series
+            state.cluster_hours = piece.cluster_hours
         case SavedPool():
             growth = None if piece.growth is None else _timeline(piece.growth)
             state.pools[piece.pool] = Pool(
                 piece.parent, piece.period, _timeline(piece.size), _timeline(piece.free), _timeline(piece.shares),
-                piece.beyond_hours, piece.layout, growth, piece.order,
+                piece.beyond_hours, piece.layout, growth, piece.order, piece.born,
             )  # fmt: skip
         case SavedAccount():
             shares = {pool: _timeline(timeline) for pool, timeline in piece.shares.items()}

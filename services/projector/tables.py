@@ -111,8 +111,8 @@ async def write_changes(connection: Connection, generation: int, changes: Change
 
 
 def adopt(generation: Generation, changes: Changes) -> None:
-    """From now on the generation knows the pools that a batch has created."""
-    for pool, row in changes.pools.created.items():
+    """From now on the generation knows the pools that a batch has created, and what it has renewed."""
+    for pool, row in (changes.pools.created | changes.pools.renewed).items():
         generation.pools.add(row.id, pool, row.parent, row.beyond_hours)
 
 

@@ -38,7 +38,7 @@ from services.query.params import POSITION, parse_moment
 from shared import postgres
 from shared.capacity import DIMENSIONS, Vector
 from shared.errors import InvalidField
-from shared.hours import EPOCH, Period, instant_of
+from shared.hours import EPOCH, Period, hour_of, instant_of
 from shared.names import spellings
 from shared.past import AMOUNTS, EPOCH_2000_HOUR, HOUR_US, Snapshot, read_all_hours, read_hours_at
 
@@ -242,10 +242,11 @@ def copied_rows(pool: int, hours: Vector, cells: Vector) -> bytes:
     return rows.tobytes()
 
 
-POOL = "SELECT pool, beyond_hours FROM pool WHERE id = $1"
-TREE = "SELECT pool, beyond_hours FROM pool WHERE project = $1"
+POOL = "SELECT pool, beyond_hours, starts FROM pool WHERE id = $1"
+TREE = "SELECT pool, beyond_hours, starts FROM pool WHERE project = $1"
 SHARED = """
-SELECT DISTINCT pool, NULL::int AS beyond_hours FROM live_booking WHERE account = ANY ($1::text[]) AND share > 0
+SELECT DISTINCT pool, NULL::int AS beyond_hours, NULL::timestamptz AS starts
+FROM live_booking WHERE account = ANY ($1::text[]) AND share > 0
 """
 
 
@@ -256,12 +257,13 @@ async def fill_hours(reader: PastDatabase, question: Question, period: Period, p
         pools = await reader.fetch(SHARED, spellings(account))
     else:
         pools = await reader.fetch(POOL if kind == "pool" else TREE, name)
-    for pool, beyond_hours in pools:
+    for pool, beyond_hours, starts in pools:
         start = period.start
         if beyond_hours is not None and getattr(question, "looks_back", False):
             start = first_short(await read_all_hours(reader, pool, position), start)
         cells = await read_hours_at(reader, pool, position, start, period.end)
-        await _put(reader, pool, start, cells, may_be_short=beyond_hours is not None)
+        short_from = None if beyond_hours is None else 0 if starts is None else hour_of(starts)
+        await _put(reader, pool, start, cells, short_from)
 
 
 def first_short(snapshot: Snapshot, start: int) -> int:
@@ -282,11 +284,13 @@ def short_hours(cells: Vector) -> Any:
 PUT_SHORT = "INSERT INTO short_hour SELECT 0, $1, unnest($2::timestamptz[])"
 
 
-async def _put(reader: PastDatabase, pool: int, start: int, cells: Any, *, may_be_short: bool) -> None:
+async def _put(reader: PastDatabase, pool: int, start: int, cells: Any, short_from: int | None) -> None:
+    """`short_from` is the hour from which it is told which hours are short; None: it is not."""
     named = np.flatnonzero(cells.any(axis=1))
     if len(named):
         await reader.put_hours(pool, named + start, cells[named])
-    if may_be_short:
+    if short_from is not None:
         short = np.flatnonzero(short_hours(cells))
+        short = short[short >= short_from - start]
         if len(short):
             await reader.fetch(PUT_SHORT, pool, [instant_of(start + int(hour)) for hour in short])

@@ -30,7 +30,18 @@ from shared.events import (
 from shared.jetstream import STREAM
 from shared.stopping import end_tasks
 from tests.histories import append_history, history
-from tests.oracle import held, held_rows, oracle, overcommitting, revised, revised_rows, short_hours, table
+from tests.oracle import (
+    decided_pools,
+    held,
+    held_rows,
+    oracle,
+    overcommitting,
+    pool_rows,
+    revised,
+    revised_rows,
+    short_hours,
+    table,
+)
 from tests.project import Project, changed_bookings, cores
 
 BOUND_S = 30
@@ -73,10 +84,11 @@ async def test_in_any_batches_the_table_is_what_the_notes_query_gives(store: Eve
     hours = await oracle(store.connection, events)
     assert await table(store.connection) == hours
     pools = overcommitting(events)
-    short = [(row[0], row[1]) for row in hours if row[0] in pools and min(row[-6:]) < 0]
+    short = [(row[0], row[1]) for row in hours if row[0] in pools and row[1] >= pools[row[0]] and min(row[-6:]) < 0]
     assert await short_hours(store.connection) == short
     assert await held_rows(store.connection) == held(events)
     assert await revised_rows(store.connection) == revised(events)
+    assert await pool_rows(store.connection) == decided_pools(events)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])

@@ -481,3 +481,23 @@ async def test_a_magnum_cluster_and_its_resizes(shown: Shown) -> None:
     assert await shown.problem("/magcluster/gaia.none") == (404, "id")
     assert await shown.problem("/magcluster/gaia.none/resizes") == (404, "id")
     assert await shown.problem("/magcluster/sizes", project="none", range=DAY) == (404, "project")
+
+
+async def test_a_name_that_is_given_again_shows_who_has_it_now_and_its_hours_are_all_there(shown: Shown) -> None:
+    project = shown.project
+    project.grant(0, 100, 10)
+    project.cluster("gaia.k", 0, 4, 3)
+    project.at(4)
+    project.do(
+        CreateCluster(
+            cluster="gaia.k", parent="gaia", kind="other", period=Period(T0 + 6, T0 + 8), capacity=Capacity(cores=5)
+        )
+    )
+    [_, pool] = (await shown.get("/pools", project="gaia"))["pools"]
+    assert (pool["id"], pool["kind"], pool["start"], pool["end"]) == ("gaia.k", "other", at(6), at(8))
+    blocks = (await shown.get("/available/select", clusterid="gaia.k", range=EIGHT, grain="hour"))["blocks"]
+    assert minima(blocks, "granted") == [3, 3, 3, 3, 0, 0, 5, 5]
+    blocks = (await shown.get("/available/select", project="gaia", range=EIGHT, grain="hour"))["blocks"]
+    assert minima(blocks, "available") == [7, 7, 7, 7, 10, 10, 5, 5]
+    sizes = await shown.get("/clusters/gaia.k/sizes", grain="hour")
+    assert sizes["range"] == {"start": at(6), "end": at(8)}, "its period is the range where none is given"

@@ -28,7 +28,7 @@ from shared.events import (
     GrantCreated,
     TemplateCreated,
 )
-from shared.hours import PERIOD_HOURS_MAX, hour_of
+from shared.hours import PERIOD_HOURS_MAX, Period, hour_of
 from shared.timeline import Timeline
 
 
@@ -145,7 +145,7 @@ def _is_small(state: ProjectState, project: str, event: Event, bounds: Bounds) -
 
 def _grown(state: ProjectState, project: str, events: list[Event]) -> Iterator[tuple[str, int]]:
     """Each bound that the events come nearer to, and how much of it the project would hold."""
-    for limit, more in Counter(limit for event in events if (limit := COUNTED.get(type(event)))).items():
+    for limit, more in Counter(limit for event in events if (limit := _counted(state, event))).items():
         yield limit, _held(state, limit) + more
         yield "state_bytes", _bytes_of(state, project)
     booked = [event for event in events if isinstance(event, BookingCreated | BookingAmended)]
@@ -160,6 +160,13 @@ def _grown(state: ProjectState, project: str, events: list[Event]) -> Iterator[t
         yield "pool_hours", state.cluster_hours + len(state.pools[project].free.cells) + more
     if (state.accounts or listed) and (more := _account_hours(state, booked, listed)):
         yield "account_hours", sum(account.hours() for account in state.accounts.values()) + more
+
+
+def _counted(state: ProjectState, event: Event) -> str | None:
+    """What the event makes one more of. A cluster that has the name of one that ended is no pool more."""
+    if isinstance(event, ClusterCreated) and event.cluster in state.pools:
+        return None
+    return COUNTED.get(type(event))
 
 
 def _held(state: ProjectState, limit: str) -> int:
@@ -211,7 +218,8 @@ def _tentative_hours(state: ProjectState) -> list[int]:
 
 
 def _pool_hours(state: ProjectState, project: str, events: list[Event]) -> int:
-    """How many hours the calendars would get: of new clusters, and of the project itself. A cluster's never grow."""
+    """How many hours the calendars would get: of new clusters, and of the project itself. A cluster's grows only where
+    another has its name, and then by the hours between them, too."""
     more, own = 0, list[int]()
     for event in events:
         match event:
@@ -220,8 +228,9 @@ def _pool_hours(state: ProjectState, project: str, events: list[Event]) -> int:
             case GrantCreated():
                 pool = project
             case ClusterCreated():
-                pool = event.parent
-                more += hour_of(event.end) - hour_of(event.start)
+                pool, span = event.parent, Period(hour_of(event.start), hour_of(event.end))
+                before = state.pools.get(event.cluster)
+                more += span.hours if before is None else before.size.grown_by(*span)
             case _:
                 continue
         if pool == project:

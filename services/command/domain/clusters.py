@@ -17,7 +17,7 @@ from services.command.domain.commands import (
     ResizeCluster,
 )
 from services.command.domain.room import admit, meta_of, pool_of, something, span
-from services.command.domain.state import Pool, ProjectState, Resize
+from services.command.domain.state import Pool, ProjectState, Resize, last_hour
 from services.command.domain.templates import lay_out
 from shared.capacity import Capacity, reserved
 from shared.errors import AlreadyExists, InvalidField, NoLongerHeld, OutsidePeriod, PastIsImmutable, UnknownId
@@ -31,8 +31,7 @@ def create_cluster(state: ProjectState, project: str, command: CreateCluster, co
     parent = pool_of(state, command.parent, "parent")
     if command.parent.count(".") >= LEVELS_MAX - 1:
         raise InvalidField("parent", f"{command.parent!r} lies {LEVELS_MAX} levels deep, and nothing may lie deeper")
-    if command.cluster in state.pools:
-        raise AlreadyExists(f"name: the cluster {command.cluster!r} exists already", id=command.cluster)
+    _check_name(state, command, context)
     capacity, layout = _size_of(state, command.capacity, command.layout, None)
     something(capacity)
     tentative = admit(parent, command.parent, command.period, capacity.vector(), context, "the cluster")
@@ -40,8 +39,39 @@ def create_cluster(state: ProjectState, project: str, command: CreateCluster, co
         ClusterCreated(
             cluster=command.cluster, parent=command.parent, kind=command.kind, capacity=capacity, layout=layout,
             overcommit=command.overcommit, tentative=tentative, **span(command.period), **meta_of(context, project),
-        )
+        ),
+        *_given_up(state, project, command.cluster, context),
     ]  # fmt: skip
+
+
+def _check_name(state: ProjectState, command: CreateCluster, context: Context) -> None:
+    """Raises AlreadyExists, unless the name was never given, or whatever had it has ended, with all that is in it,
+    before this cluster is to begin."""
+    before = state.pools.get(command.cluster)
+    if before is None:
+        return
+    inside = [pool for name, pool in state.pools.items() if name.startswith(f"{command.cluster}.")]
+    until = max(last_hour(pool.size) for pool in (before, *inside))
+    held = max(pool.held_until() for pool in (before, *inside))
+    if until > next_hour(context.at):
+        wrong = f"exists until {iso(until)}; resize it to nothing to end it before, or choose another name"
+    elif held > command.period.start and held > until:
+        wrong = f"has ended, but is booked until {iso(held)}; cancel that, or choose another startdate or name"
+    elif held > command.period.start:
+        wrong = f"was another cluster until {iso(held)}; choose a startdate from then on, or another name"
+    else:
+        return
+    raise AlreadyExists(f"name: {command.cluster!r} {wrong}", id=command.cluster, until=iso(max(until, held)))
+
+
+def _given_up(state: ProjectState, project: str, cluster: str, context: Context) -> list[Event]:
+    """The resizes of the cluster that had the name, and of those in it, that were requested and never came."""
+    error, meta = "the cluster has ended, and another has its name", meta_of(context, project)
+    return [
+        ClusterResizeFailed(request=request, cluster=resize.cluster, error=error, **meta)
+        for request, resize in state.requests.items()
+        if f"{resize.cluster}.".startswith(f"{cluster}.")
+    ]
 
 
 def resize_cluster(state: ProjectState, project: str, command: ResizeCluster, context: Context) -> list[Event]:

@@ -79,6 +79,9 @@ class Pool(msgspec.Struct):
 
     `beyond_hours` is the over-commit policy, None for never. `growth` is what it took of its parent tentatively.
     `order` is the version that its claim on the parent dates from: when it was created, or grew last.
+
+    The name of a cluster that has ended may be given again. The hours go on in the same timelines; `period` and all
+    else are of the life that began at version `born`.
     """
 
     parent: str | None
@@ -90,6 +93,11 @@ class Pool(msgspec.Struct):
     layout: Layout | None = None
     growth: Timeline | None = None
     order: int = 0
+    born: int = 0
+
+    def held_until(self) -> int:
+        """The hour from which it has nothing and holds nothing, as now planned."""
+        return max(last_hour(timeline) for timeline in (self.size, self.free, self.shares))
 
     def lend(self) -> Pool:
         """The pool as it is now, for good."""
@@ -148,7 +156,8 @@ class ProjectState(msgspec.Struct):
     """All that the decisions of one project look at. `version` counts the events folded into it.
 
     `series` are the recurring bookings, each with how many ids from its own on are those of its occurrences.
-    `names` are the accounts that are listed or have booked; `cluster_hours` is the sum of all clusters' periods.
+    `names` are the accounts that are listed or have booked; `cluster_hours` is the sum of all clusters' periods, and of
+    the hours between those of one name.
     """
 
     version: int = 0
@@ -246,6 +255,12 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
 def beyond_hours(policy: Policy) -> int | None:
     """How far off an hour must be to be over-committed; None: however far, it must not."""
     return policy.beyond_hours if isinstance(policy, Overcommit) else None
+
+
+def last_hour(timeline: Timeline) -> int:
+    """The hour after the last one that is not nothing; 0 when there is none."""
+    hours = np.flatnonzero(timeline.cells.any(axis=1))
+    return timeline.base + int(hours[-1]) + 1 if len(hours) else 0
 
 
 def _offer(pool: Pool, start: int, end: int, amount: Vector) -> None:
@@ -360,16 +375,29 @@ def _create_cluster(state: ProjectState, event: ClusterCreated) -> None:
     beyond = parent.beyond_hours if event.overcommit is None else beyond_hours(event.overcommit)
     pool = Pool(
         event.parent, Period(start, end), Timeline(), Timeline(), beyond_hours=beyond, layout=event.layout,
-        order=state.version,
+        order=state.version, born=state.version,
     )  # fmt: skip
+    if (before := state.pools.get(event.cluster)) is not None:
+        state.cluster_hours += before.size.grown_by(start, end)
+        pool.size, pool.free, pool.shares = before.size.sketch(), before.free.sketch(), before.shares.sketch()
+        _close_within(state, event.cluster, start)
+    else:
+        state.cluster_hours += end - start
     state.pools[event.cluster] = pool
-    state.cluster_hours += end - start
     state.overcommits = state.overcommits or beyond is not None
     _offer(pool, start, end, size)
     parent.free.add(start, end, -size)
     if event.tentative:
         pool.growth = Timeline()
         pool.growth.add(start, end, size)
+
+
+def _close_within(state: ProjectState, cluster: str, hour: int) -> None:
+    """What is in a cluster ends with it, and reaches into no hour of the next one of its name."""
+    for pool_id, pool in state.pools.items():
+        if pool_id.startswith(f"{cluster}.") and pool.period is not None:
+            period = Period(min(pool.period.start, hour), min(pool.period.end, hour))
+            state.pools[pool_id] = msgspec.structs.replace(pool, period=period)
 
 
 def _resize_cluster(state: ProjectState, event: ClusterResized) -> None:

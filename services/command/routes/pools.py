@@ -51,6 +51,7 @@ class Pools(Commands):
 
     @command_post("/clusters/create")
     async def create_cluster(self, request: AnyRequest, data: JSONBody[ClusterRequest]) -> Encoded[Decided]:
+        """A name that a cluster had may be given again, for hours after that one has ended."""
         command_id = new_id()
         cluster = f"{data.parent}.{data.name or new_name(command_id)}"
         period = parse_period(data.startdate, data.enddate, parse_zone(data.tz))

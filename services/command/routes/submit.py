@@ -206,8 +206,10 @@ class _Entity(msgspec.Struct, tag_field=None):
 
 def entity_of(decided: Any) -> str:
     """The id of what a command's events are about: the first event's, but for a booking that made its own cluster."""
-    events = [msgspec.json.decode(stored, type=_Entity) for stored in decided[:2]]
-    event = events[-1] if [event.type for event in events] == ["ClusterCreated", "BookingCreated"] else events[0]
+    event = msgspec.json.decode(decided[0], type=_Entity)
+    if event.type == "ClusterCreated":
+        others = (msgspec.json.decode(stored, type=_Entity) for stored in decided[1:])
+        event = next((other for other in others if other.type == "BookingCreated"), event)
     if event.type == "SeriesCreated" and event.series:
         return event.series
     if event.type == "ClusterResized":

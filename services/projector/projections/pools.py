@@ -25,11 +25,21 @@ class PoolRow(NamedTuple):
 
 
 class PoolChange(NamedTuple):
-    """What a batch sets of a pool of an earlier one; None stays as it is."""
+    """What a batch sets of a pool of an earlier one; None stays as it is. `closed` is an hour that it does not reach
+    beyond: the cluster that it is in has ended, and another has its name."""
 
     tentative: bool | None = None
     claimed: int | None = None
     layout: Layout | None = None
+    closed: int | None = None
+
+    def applied_to(self, row: PoolRow) -> PoolRow:
+        given = {name: value for name, value in self._asdict().items() if value is not None}
+        if (closed := given.pop("closed", None)) is not None:
+            assert row.start is not None
+            assert row.end is not None
+            given |= {"start": min(row.start, closed), "end": min(row.end, closed)}
+        return row._replace(**given)
 
 
 class Pools:
@@ -47,24 +57,39 @@ class Pools:
 
 
 class PoolChanges:
-    """Pools `created` in the batch, by number; what it `changed` of others; the last position that `touched` each."""
+    """Pools `created` in the batch, by number; earlier ones `renewed` by a cluster that has the name of one that ended;
+    what it `changed` of others; the last position that `touched` each."""
 
     def __init__(self, known: Pools) -> None:
         self._known = known
         self._numbers = known.numbers
         self._new: dict[str, int] = {}
         self.created: dict[int, PoolRow] = {}
+        self.renewed: dict[int, PoolRow] = {}
         self.changed: dict[int, PoolChange] = {}
         self.touched: dict[int, int] = {}
 
     def create(self, row: PoolRow, position: int) -> int:
-        """Gives the pool the next number. Raises ValueError when its id is taken."""
+        """Gives the pool the next number, or the one that its name has had. Raises ValueError for a project's."""
         if row.id in self._numbers or row.id in self._new:
-            raise ValueError(f"the pool {row.id!r} is created a second time")
+            return self._renew(row, position)
         number = len(self._numbers) + len(self._new) + 1
         self._new[row.id] = number
         self.created[number] = row
         self.touched[number] = position
+        return number
+
+    def _renew(self, row: PoolRow, position: int) -> int:
+        if row.start is None:
+            raise ValueError(f"the pool {row.id!r} is created a second time")
+        number = self.touch(row.id, position)
+        if row.id in self._new:
+            self.created[number] = row
+        else:
+            self.renewed[number] = row
+            self.changed.pop(number, None)
+        for pool in self._tree(row.id):
+            self._change(self.touch(pool, position), PoolChange(closed=row.start))
         return number
 
     def touch(self, pool: str, position: int) -> int:
@@ -89,7 +114,7 @@ class PoolChanges:
 
     def policy(self, number: int) -> int | None:
         """After how many hours the pool may be over-committed; None: never."""
-        row = self.created.get(number)
+        row = self.created.get(number) or self.renewed.get(number)
         return self._known.policies[number] if row is None else row.beyond_hours
 
     def inherited(self, policy: Policy | None, parent: int) -> int | None:
@@ -100,15 +125,22 @@ class PoolChanges:
         self, number: int, *, tentative: bool | None = None, claimed: int | None = None, layout: Layout | None = None
     ) -> None:
         """Sets what is not None."""
-        change = PoolChange(tentative, claimed, layout)
-        given = {name: value for name, value in change._asdict().items() if value is not None}
-        if number in self.created:
-            self.created[number] = self.created[number]._replace(**given)
-        else:
-            self.changed[number] = self.changed.get(number, PoolChange())._replace(**given)
+        self._change(number, PoolChange(tentative, claimed, layout))
 
-    def _tree(self, project: str) -> Iterator[str]:
-        inside = f"{project}."
+    def _change(self, number: int, change: PoolChange) -> None:
+        for rows in (self.created, self.renewed):
+            if number in rows:
+                rows[number] = change.applied_to(rows[number])
+                return
+        before = self.changed.get(number, PoolChange())
+        given = {name: value for name, value in change._asdict().items() if value is not None}
+        if before.closed is not None and change.closed is not None:
+            given["closed"] = min(before.closed, change.closed)
+        self.changed[number] = before._replace(**given)
+
+    def _tree(self, pool_id: str) -> Iterator[str]:
+        """The pools within a project or a cluster."""
+        inside = f"{pool_id}."
         for known in (self._numbers, self._new):
             yield from (pool for pool in known if pool.startswith(inside))
 

@@ -104,13 +104,12 @@ class Rows:
         self.hours += hour_changes(position, changes)
 
     def _apply_pools(self, position: int, changes: Changes) -> None:
-        for number, row in changes.pools.created.items():
+        for number, row in (changes.pools.created | changes.pools.renewed).items():
             self.pools.put((number,), row, position)
             self.known_pools.add(row.id, number, row.parent, row.beyond_hours)
         for number, change in changes.pools.changed.items():
-            given = {name: value for name, value in change._asdict().items() if value is not None}
             before: PoolRow = self.pools.open[number,]
-            self.pools.put((number,), before._replace(**given), position)
+            self.pools.put((number,), change.applied_to(before), position)
 
     def _apply_grants(self, position: int, changes: Changes) -> None:
         for grant, row in changes.grants.created.items():

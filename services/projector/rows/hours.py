@@ -147,15 +147,20 @@ SHORT = """(
     OR a.granted_userdisc - a.booked_userdisc < (a.granted_userdisc * a.shares + 9999) / 10000
     OR a.granted_datadisc - a.booked_datadisc < (a.granted_datadisc * a.shares + 9999) / 10000
 )"""
+# Not of a cluster that has ended and whose name another has.
+OF_NOW = "(p.starts IS NULL OR a.hour >= p.starts)"
 NOTE_SHORT = f"""
 INSERT INTO short_hour
 SELECT a.generation, a.pool, a.hour
 FROM staged_hour t JOIN availability_hour a ON a.generation = $1 AND a.pool = t.pool AND a.hour = t.hour
+JOIN pool p ON p.generation = a.generation AND p.pool = a.pool AND {OF_NOW}
 WHERE t.pool = ANY ($2) AND {SHORT}
 """
 NOTE_FIRST_SHORT = f"""
 INSERT INTO short_hour
-SELECT a.generation, a.pool, a.hour FROM availability_hour a WHERE a.generation = $1 AND a.pool = ANY ($2) AND {SHORT}
+SELECT a.generation, a.pool, a.hour FROM availability_hour a
+JOIN pool p ON p.generation = a.generation AND p.pool = a.pool AND {OF_NOW}
+WHERE a.generation = $1 AND a.pool = ANY ($2) AND {SHORT}
 """
 
 

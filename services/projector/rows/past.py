@@ -19,7 +19,7 @@ from services.projector.rows.catalogue import encoded
 from services.projector.rows.copying import Connection
 from services.projector.rows.pools import layout_columns
 from shared.capacity import DIMENSIONS
-from shared.events import Event, FromTemplate, GrantWithdrawn, Layout, Limits
+from shared.events import ClusterCreated, Event, FromTemplate, GrantWithdrawn, Layout, Limits
 from shared.hours import hour_of, instant_of
 from shared.past import AMOUNTS
 
@@ -49,6 +49,9 @@ async def load_rows(connection: Connection, pools: Pools, events: Sequence[Event
     """The open rows that these events may change."""
     rows = Rows(pools)
     clusters = {pools.numbers[name] for event in events if (name := getattr(event, "cluster", "")) in pools.numbers}
+    renewed = tuple(f"{event.cluster}." for event in events if isinstance(event, ClusterCreated))
+    if renewed:
+        clusters |= {number for name, number in pools.numbers.items() if name.startswith(renewed)}
     bookings = {booking for event in events if (booking := getattr(event, "booking", None)) is not None}
     grants = {event.grant for event in events if isinstance(event, GrantWithdrawn)}
     requests = {request for event in events if (request := getattr(event, "request", None)) is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.projector.projections.pools import PoolChange, PoolChanges, Pools
+from services.projector.projections.pools import PoolChange, PoolChanges, PoolRow, Pools
 from services.projector.rows.copying import Connection
 from shared.events import Layout
 from shared.hours import instant_of
@@ -47,22 +47,43 @@ async def write_pools(connection: Connection, generation: int, pools: PoolChange
     before = {number: position for number, position in pools.touched.items() if number not in pools.created}
     if before:
         await connection.execute(TOUCH_POOLS, generation, list(before), list(before.values()))
+    for number, row in pools.renewed.items():
+        await _renew_pool(connection, generation, number, row)
     for number, change in pools.changed.items():
         await _change_pool(connection, generation, number, change)
+
+
+# The short hours that are kept are those of the cluster that has the name now.
+RENEW_POOL = """
+UPDATE pool SET
+    kind = $3, starts = $4, ends = $5, beyond_hours = $6, tentative = $7, claimed = $8, masterflavor = $9,
+    mastercount = $10, workerflavor = $11, workercount = $12
+WHERE generation = $1 AND pool = $2
+"""
+FORGET_SHORT = "DELETE FROM short_hour WHERE generation = $1 AND pool = $2 AND hour < $3"
+
+
+async def _renew_pool(connection: Connection, generation: int, number: int, row: PoolRow) -> None:
+    await connection.execute(
+        RENEW_POOL, generation, number, row.kind, _instant(row.start), _instant(row.end), row.beyond_hours,
+        row.tentative, row.claimed, *layout_columns(row.layout),
+    )  # fmt: skip
+    await connection.execute(FORGET_SHORT, generation, number, _instant(row.start))
 
 
 CHANGE_POOL = """
 UPDATE pool SET
     tentative = coalesce($3, tentative), claimed = coalesce($4, claimed), masterflavor = coalesce($5, masterflavor),
     mastercount = coalesce($6, mastercount), workerflavor = coalesce($7, workerflavor),
-    workercount = coalesce($8, workercount)
+    workercount = coalesce($8, workercount), starts = least(starts, $9), ends = least(ends, $9)
 WHERE generation = $1 AND pool = $2
 """
 
 
 async def _change_pool(connection: Connection, generation: int, number: int, change: PoolChange) -> None:
     layout = layout_columns(change.layout)
-    await connection.execute(CHANGE_POOL, generation, number, change.tentative, change.claimed, *layout)
+    closed = _instant(change.closed)
+    await connection.execute(CHANGE_POOL, generation, number, change.tentative, change.claimed, *layout, closed)
 
 
 def layout_columns(layout: Layout | None) -> tuple[str | None, int | None, str | None, int | None]:
