@@ -31,6 +31,7 @@ HOOK = "https://hooks.example/x"
 NOBODY = "01890000-0000-7000-8000-000000000000"
 
 FLAVORS = {"masterflavor": "small", "mastercount": 1, "workerflavor": "small", "workercount": 1}
+ONE_DAY = {"startdate": "2030-01-01", "enddate": "2030-01-01"}
 BOOKING = {"project": "gaia", "account": "ada", "cores": 1, **MONTH}
 # Every route that writes: the path it is sent to (a name in braces stands for what `Ledger` has made), and the body.
 ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
@@ -42,6 +43,8 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
     ("POST", "/bookings/create"): ("/bookings/create", BOOKING),
     ("POST", "/bookings/{booking:uuid}/amend"): ("/bookings/{booking}/amend", {"cores": 3}),
     ("POST", "/bookings/{booking:uuid}/cancel"): ("/bookings/{booking}/cancel", {}),
+    ("POST", "/bookings/series/{series:uuid}/amend"): ("/bookings/series/{series}/amend", {"cores": 2}),
+    ("POST", "/bookings/series/{series:uuid}/cancel"): ("/bookings/series/{series}/cancel", {}),
     ("POST", "/templates/create"): ("/templates/create", {"project": "gaia", "name": "small", "cores": 1}),
     ("POST", "/accounts/create"): ("/accounts/create", {"project": "other", "account": "eve"}),
     ("POST", "/accounts/{account:str}/limits"): ("/accounts/bob/limits", {"project": "other", "limits": {}}),
@@ -87,6 +90,7 @@ class Ledger:
         await self.make("m", "/magcluster/create", parent="gaia", name="m", **FLAVORS, **MONTH)
         await self.make("wish", "/magcluster/gaia.m/resize", workercount=3, status="requested")
         await self.make("booking", "/bookings/create", **BOOKING)
+        await self.make("series", "/bookings/create", rrule="FREQ=DAILY;COUNT=3", **BOOKING | ONE_DAY)
         await self.make("bob", "/accounts/create", project="other", account="bob", limits={"ahead_hours": 5})
         await self.make("webhook", "/webhooks", url=HOOK)
 

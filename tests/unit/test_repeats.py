@@ -7,8 +7,10 @@ import pytest
 
 from services.command.domain import (
     AmendBooking,
+    AmendSeries,
     ApplyResize,
     CancelBooking,
+    CancelSeries,
     CloseAccount,
     Command,
     CreateAccount,
@@ -35,7 +37,7 @@ from tests.project import T0, Project, cores
 DAY = Period(T0 + 24, T0 + 48)
 ANOTHER = "another is made"  # whoever wants only one sends an Idempotency-Key
 NOTHING_NEW = "nothing is decided"
-CANCELLED, AMENDED, WITHDRAWN, APPLIED, FAILED = (UUID(int=number) for number in range(1, 6))
+CANCELLED, AMENDED, WITHDRAWN, APPLIED, FAILED, SERIES = (UUID(int=100 * number) for number in range(1, 7))
 
 
 def booking(**asked: Any) -> CreateBooking:
@@ -69,6 +71,8 @@ TWICE: dict[Any, tuple[Command, Any]] = {
     CreateSeries: (
         CreateSeries(booking=booking(), periods=(DAY,), rrule="FREQ=DAILY;COUNT=1", timezone="UTC"), ANOTHER,
     ),
+    AmendSeries: (AmendSeries(series=SERIES, counts={"cores": 2}), NOTHING_NEW),
+    CancelSeries: (CancelSeries(series=SERIES), NOTHING_NEW),
     AmendBooking: (AmendBooking(booking=AMENDED, end=T0 + 30, capacity=cores(2)), NOTHING_NEW),
     CancelBooking: (CancelBooking(booking=CANCELLED), NOTHING_NEW),
     SettleConflicts: (SettleConflicts(), NOTHING_NEW),
@@ -87,6 +91,9 @@ def gaia() -> Project:
     for one in (CANCELLED, AMENDED):
         period = Period(T0, T0 + 50)
         gaia.do(CreateBooking(booking=one, pool="gaia", account="ada", period=period, capacity=cores(1)))
+    first = CreateBooking(booking=SERIES, pool="gaia", account="ada", period=DAY, capacity=cores(1))
+    periods = (DAY, Period(T0 + 48, T0 + 72))
+    gaia.do(CreateSeries(booking=first, periods=periods, rrule="FREQ=DAILY;COUNT=2", timezone="UTC"))
     for request in (APPLIED, FAILED):
         resize = ResizeCluster(cluster="gaia.k", capacity=cores(4))
         gaia.do(RequestResize(request=request, resize=resize))
