@@ -18,9 +18,10 @@ import asyncpg
 from services.command.handler import LOST, KeyReused, StoreUnavailable
 from shared import postgres
 from shared.answer import JSON, Encoded
+from shared.document import MEDIA_TYPE
 from shared.errors import HourbookError
 from shared.event_store import EventStore, Kept, Remembered
-from shared.problems import MEDIA_TYPE, problem_body
+from shared.problems import problem_body
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
