@@ -49,6 +49,8 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
     ("POST", "/accounts/create"): ("/accounts/create", {"project": "other", "account": "eve"}),
     ("POST", "/accounts/{account:str}/limits"): ("/accounts/bob/limits", {"project": "other", "limits": {}}),
     ("POST", "/accounts/{account:str}/close"): ("/accounts/bob/close", {"project": "other"}),
+    ("POST", "/accounts/create/limits"): ("/accounts/create/limits", {"project": "other", "limits": {}}),
+    ("POST", "/accounts/create/close"): ("/accounts/create/close", {"project": "other"}),
     ("POST", "/novaquota/create"): ("/novaquota/create", {"project": "gaia", "cores": 1, **MONTH}),
     ("DELETE", "/novaquota/{grant:uuid}"): ("/novaquota/{grant}", None),
     ("POST", "/magcluster/create"): ("/magcluster/create", {"parent": "gaia", **FLAVORS, **MONTH}),
