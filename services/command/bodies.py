@@ -15,7 +15,7 @@ from typing import Any, get_args
 import msgspec
 from litestar import Request
 
-from services.command.requests import rule_of
+from services.command.requests import SHAPES, rule_of
 from shared.errors import InvalidField
 
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -107,6 +107,12 @@ def problems_in(field: msgspec.structs.FieldInfo, value: Any) -> Iterator[tuple[
         if rule is not None and value is not None:
             rule(value, field.encode_name)
     except msgspec.ValidationError as error:
-        yield field.encode_name, str(error)
+        yield field.encode_name, in_words(str(error), value)
     except InvalidField as error:
         yield from ((one["field"], one["detail"]) for one in error.facts["errors"])
+
+
+def in_words(problem: str, value: Any) -> str:
+    """What the decoder says of a field; of a text that has not the shape it must have, what would be right."""
+    shape = next((words for pattern, words in SHAPES.items() if repr(pattern) in problem), None)
+    return problem if shape is None or not isinstance(value, str) else f"{value[:FIELD_MAX]!r} is not {shape}"

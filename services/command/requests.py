@@ -37,9 +37,16 @@ RuleText = Annotated[
 ErrorText = Annotated[
     str, msgspec.Meta(min_length=1, extra_json_schema=says(2000, WRITTEN)), partial(checked_text, most=2000)
 ]
-TemplateName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$(?!\n)")]
+TEMPLATE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$(?!\n)"
+TemplateName = Annotated[str, msgspec.Meta(pattern=TEMPLATE_NAME)]
 POOL_ID = r"^[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}$(?!\n)"
 PoolId = Annotated[str, msgspec.Meta(pattern=POOL_ID)]
+# What an id looks like, in words: the decoder names only the pattern.
+SHAPES = {
+    SLUG: "small letters, digits and dashes, 1 to 63 of them, such as gaia-dr4",
+    POOL_ID: "the id of a project or cluster, such as gaia or gaia.spark-small",
+    TEMPLATE_NAME: "letters, digits, dots, dashes and underscores, 1 to 100 of them, such as m1.small",
+}
 Nodes = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 PERCENT = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?%", re.ASCII)
 

@@ -28,6 +28,18 @@ def test_a_count_is_written_as_a_whole_number_and_in_no_other_way(number: str) -
     assert refused(body.encode())["cores"].startswith("Expected `int`, got")
 
 
+@pytest.mark.parametrize(
+    ("field", "given_", "right"),
+    [
+        ("project", "gaia\n", "'gaia\\n' is not small letters, digits and dashes, 1 to 63 of them, such as gaia-dr4"),
+        ("clusterid", "Gaia.x", "'Gaia.x' is not the id of a project or cluster, such as gaia or gaia.spark-small"),
+        ("template", "m1 small", "'m1 small' is not letters, digits, dots, dashes and underscores"),
+    ],
+)
+def test_a_text_of_another_shape_is_told_what_would_be_right(field: str, given_: str, right: str) -> None:
+    assert refused(json.dumps(BOOKING | {field: given_}).encode())[field].startswith(right)
+
+
 @pytest.mark.parametrize("truth", ["1", '"true"', "0"])
 def test_true_and_false_are_no_numbers_and_no_texts(truth: str) -> None:
     assert "skip" in refused(json.dumps(BOOKING | {"skip": 7}).replace("7", truth).encode())
