@@ -53,7 +53,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     resizes: int = 10_000
     tentative: int = 2_000
     tentative_hours: int = 1_000_000
-    pool_hours: int = 3_000_000
+    pool_hours: int = 5_000_000
     account_hours: int = 2_000_000
     state_bytes: int = 1 << 30
     series_hours: int = PERIOD_HOURS_MAX
