@@ -43,15 +43,15 @@ class Bounded(HttpToolsProtocol):
         if self._broken:
             return
         before = self.cycle
-        # Asked first: the last of a body that nobody waited for ends here, and is no head.
-        is_head = before is None or (before.response_complete and not before.more_body)
+        # Asked first: the last of a body that nobody waited for ends here, and is no head. One may come early, too.
+        is_head = before is None or not before.more_body
         super().data_received(data)
         if self.cycle is not before:
             self._head_bytes = 0
         elif is_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-                self._refuse(head_too_large())
+                self._refuse_next(head_too_large())
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
@@ -79,13 +79,17 @@ class Bounded(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         del msg  # says nothing
-        cycle = self.cycle
-        if self.pipeline or (cycle is not None and not cycle.response_complete and not cycle.more_body):
-            self._broken, cycle.keep_alive = True, False  # what came before is answered first
-        else:
-            self._refuse(malformed("it is not HTTP/1.1 as RFC 9112 has it, and nothing was done"))
+        self._refuse_next(malformed("it is not HTTP/1.1 as RFC 9112 has it, and nothing was done"))
 
     def _unsupported_upgrade_warning(self) -> None: ...
+
+    def _refuse_next(self, refusal: Refusal) -> None:
+        """Refuses what comes after a whole request; that one is answered first, and nothing more is read."""
+        cycle = self.cycle
+        if self.pipeline or (cycle is not None and not cycle.response_complete and not cycle.more_body):
+            self._broken, cycle.keep_alive = True, False
+        else:
+            self._refuse(refusal)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answers, where no answer has begun, and closes; the application sees that the client has gone."""

@@ -44,7 +44,7 @@ class Sending:
             self._room.end_waiting(self)
 
     def break_off(self) -> None:
-        if self._limit is not None:
+        if self._limit is not None and not self._limit.expired():  # or else it is on its way out
             self._limit.reschedule(asyncio.get_running_loop().time())
 
 

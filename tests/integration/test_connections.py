@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from litestar import Litestar, Request, get, post
+from litestar.datastructures import State
 from litestar.params import JSONBody
 
 from shared.answer import Encoded, Streamed
@@ -39,6 +40,18 @@ async def live() -> Streamed[bytes]:
     return Streamed(pieces(), media_type="text/event-stream")
 
 
+@get("/held")
+async def held(request: Request[Any, Any, Any]) -> Encoded[bytes]:
+    await request.app.state.free.wait()
+    return Encoded(b"[3]")
+
+
+@get("/free")
+async def free(request: Request[Any, Any, Any]) -> Encoded[bytes]:
+    request.app.state.free.set()
+    return Encoded(b"[]")
+
+
 @post("/write")
 async def write(data: JSONBody[dict[str, Any]], request: Request[Any, Any, Any]) -> Encoded[bytes]:
     return Encoded(b"%d" % len(data), headers={"Has-Late": str(b"late" in dict(request.scope["headers"]))})
@@ -58,8 +71,8 @@ async def later() -> AsyncIterator[str]:
 
 def application() -> Litestar:
     return Litestar(
-        [read, live, write], exception_handlers=EXCEPTION_HANDLERS, request_max_body_size=1000, logging_config=None,
-        openapi_config=None,
+        [read, live, held, free, write], exception_handlers=EXCEPTION_HANDLERS, request_max_body_size=1000,
+        logging_config=None, openapi_config=None, state=State({"free": asyncio.Event()}),
     )  # fmt: skip
 
 
@@ -137,6 +150,17 @@ async def test_a_head_without_end_is_refused(later: str) -> None:
         await connection.send(b"GET /read HTTP/1.1\r\nHost: a\r\n" + b"X: " + b"x" * (HEAD_BYTES_MAX + 1))
         answer = await connection.answer()
         assert (answer.status, answer.problem["code"]) == (431, "head_too_large")
+
+
+async def test_a_head_without_end_during_an_answer_is_not_kept_and_takes_not_its_place(later: str) -> None:
+    async with await wire(later) as connection:
+        await connection.send(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
+        await connection.send(b"GET /read HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (16 * HEAD_BYTES_MAX))
+        await connection.send(b"\r\n\r\n")
+        assert (await asked(later, b"GET /free HTTP/1.1\r\n" + CLOSE)).status == 200
+        answer = await connection.answer()
+        assert (answer.status, answer.body) == (200, b"[3]")
+        assert await connection.ended() == b""
 
 
 async def test_more_connections_than_there_is_room_for_are_told_so(later: str) -> None:

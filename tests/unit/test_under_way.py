@@ -76,3 +76,25 @@ async def test_an_answer_larger_than_all_the_room_is_sent_when_there_is_no_other
     room = UnderWay(100)
     with room.sending(500):
         assert room.held == 500
+
+
+async def test_room_is_made_also_in_the_moment_in_which_a_reader_is_left_anyway() -> None:
+    room, left = UnderWay(1000, stalled_s=0.0), asyncio.Event()
+
+    async def stall() -> None:
+        with room.sending(900) as sending:
+            try:
+                async with sending.handing_over(10, 0):  # over at once, and heard of in the next turn of the loop
+                    await left.wait()
+            except TimeoutError:
+                left.set()
+
+    stalling = asyncio.create_task(stall())
+    await asyncio.sleep(0)
+    while room.held and not stalling.cancelling():
+        await asyncio.sleep(0)
+    with room.sending(500):
+        assert room.held == 500
+    await stalling
+    assert left.is_set()
+    assert not room.held
