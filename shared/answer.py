@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from litestar import Response
 from litestar.types import Receive, Scope, Send
 
+from shared.patience import UNTAKEN_TIMEOUT_S
 from shared.stopping import end_tasks
 from shared.under_way import UNDER_WAY, Sending
 
@@ -19,7 +20,6 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 JSON = "application/json"
-PATIENCE_S = 60.0
 PIECE_BYTES = 1024 * 1024  # of a large body; what is shorter, as a month by hour, is sent at once
 
 
@@ -38,7 +38,7 @@ class Encoded(Response[T]):
         status_code: int = 200,
         media_type: str = JSON,
         headers: Mapping[str, str] | None = None,
-        patience_s: float = PATIENCE_S,
+        patience_s: float = UNTAKEN_TIMEOUT_S,
     ) -> None:
         self.content: Any = body
         self._rest, self._length = rest, len(body) + len(rest)
@@ -74,7 +74,7 @@ class Streamed(Encoded[T]):
         *,
         media_type: str,
         headers: Mapping[str, str] | None = None,
-        patience_s: float = PATIENCE_S,
+        patience_s: float = UNTAKEN_TIMEOUT_S,
         held: int = 0,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:

@@ -15,7 +15,9 @@ from typing import Literal, NamedTuple, Protocol
 from shared.document import Refusal
 
 LOOK_S = 1.0
-UNREAD_TIMEOUT_S = 90  # after so long without the peer taking anything, the kernel drops what waits for it
+# Who takes nothing of an answer for so long is left. A reader of 10 kB a second opens its window once in 100 s.
+UNTAKEN_TIMEOUT_S = 120.0
+UNREAD_TIMEOUT_S = 150  # after so long without the peer taking anything, the kernel drops what waits for it
 KEPT_FILES = 256  # open files that are no clients: the databases' connections, logs, libraries
 CONNECTIONS_MAX = 10_000
 HEAD_BYTES_MAX = 65_536

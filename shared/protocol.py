@@ -42,11 +42,11 @@ class Bounded(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._broken:
             return
-        before = self.cycle
+        before, queued = self.cycle, len(self.pipeline)
         # Asked first: the last of a body that nobody waited for ends here, and is no head. One may come early, too.
         is_head = before is None or not before.more_body
         super().data_received(data)
-        if self.cycle is not before:
+        if self.cycle is not before or len(self.pipeline) != queued:
             self._head_bytes = 0
         elif is_head:
             self._head_bytes += len(data)

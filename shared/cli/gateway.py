@@ -34,7 +34,7 @@ from yarl import URL
 from shared.aiohttp_server import OURS, BodyLate, answer, receive, refused, serving
 from shared.cli.allowed import READS, allowed_at, named
 from shared.document import MEDIA_TYPE, Refusal, document, malformed
-from shared.patience import Bounds, room
+from shared.patience import UNTAKEN_TIMEOUT_S, Bounds, room
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,6 @@ CONNECT_TIMEOUT_S = 5.0
 # The services close a connection that was idle for 5 s: one that is about to be closed must not be used again.
 IDLE_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 3.0
-UNREAD_TIMEOUT_S = 60.0
 SERVER_SENT = "text/event-stream"
 HOP_BY_HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
@@ -84,7 +83,7 @@ class Gateway:
     nothing of its answer for `unread_timeout_s` is left."""
 
     def __init__(
-        self, port_of: PortOf, bounds: Bounds | None = None, *, unread_timeout_s: float = UNREAD_TIMEOUT_S
+        self, port_of: PortOf, bounds: Bounds | None = None, *, unread_timeout_s: float = UNTAKEN_TIMEOUT_S
     ) -> None:
         self._port_of, self._bounds = port_of, bounds or Bounds(connections=room(files_each=2))
         self._unread_timeout_s = unread_timeout_s
