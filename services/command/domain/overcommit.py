@@ -41,8 +41,7 @@ def consequences(state: ProjectState, project: str, events: list[Event], context
     (in hours so far off that this is allowed) are contested. Raises TooMuchAtOnce when it takes away hours of more
     claims than `most`, or contests more than a command may; what it does not confirm for that reason is confirmed
     later."""
-    pools = dict.fromkeys(pool for event in events for pool in _pools_of(event))
-    if not pools or not state.overcommits:
+    if not state.overcommits or not (pools := dict.fromkeys(pool for event in events for pool in _pools_of(event))):
         return []
     after = sketch(state)
     for event in events:
