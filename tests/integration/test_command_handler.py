@@ -166,10 +166,12 @@ async def test_a_cold_start_uses_the_snapshot_and_the_tail(database_url: str) ->
         await asyncio.gather(*(send(handler, booking()) for _ in range(1499)))
         with pytest.raises(CapacityExceeded):
             await send(handler, booking())
-    await connection.execute("UPDATE snapshot SET state = 'unreadable'")
-    async with running(database_url) as handler:
+    await connection.execute("UPDATE snapshot SET state = 'unreadable', version = 3002")  # all that there is
+    async with running(database_url) as handler, asyncio.timeout(30):
         with pytest.raises(CapacityExceeded):
             await send(handler, booking())
+        while await connection.fetchval("SELECT state = 'unreadable' FROM snapshot"):
+            await asyncio.sleep(0.01)
     await connection.close()
 
 
