@@ -437,7 +437,11 @@ class CommandHandler:
             loading = self._loading[project] = Loading(state, position, state.version, cold=cached is None)
         state = loading.state
         async for event in store.stream_after(project, state.version):
-            evolve(state, decode_event(event.data))
+            try:
+                evolve(state, decode_event(event.data))
+            except Exception:  # half an event may be in it, and it must not go on after that
+                del self._loading[project]
+                raise
             loading.position = event.position
         self.head = max(self.head, loading.position)
         self._states[project] = self._loading.pop(project).state

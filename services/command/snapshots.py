@@ -173,7 +173,7 @@ async def load_snapshot(connection: Connection, stream: str) -> tuple[ProjectSta
 SAVE = """
 INSERT INTO snapshot (stream, version, position, state) VALUES ($1, $2, $3, $4)
 ON CONFLICT (stream) DO UPDATE SET version = excluded.version, position = excluded.position, state = excluded.state
-WHERE snapshot.version < excluded.version
+WHERE snapshot.version <= excluded.version
 """
 
 

@@ -22,7 +22,9 @@ RETRY_DELAY_S = 1.0
 
 
 class Source:
-    """Events in order from a position on. `poll_s` bounds how long it waits when nobody says that there is something.
+    """Events in order from a position on. `poll_s` bounds how long it waits when nobody says that there is something,
+    and a tenth of it when nobody could. It does not wait at a position where it has not left the reader: others go on
+    with the same generation, or it is another one.
 
     `listen` runs beside it, or it only polls.
     """
@@ -30,18 +32,25 @@ class Source:
     def __init__(self, store: EventStore, *, poll_s: float = 1.0) -> None:
         self._store, self._poll_s = store, poll_s
         self._news = asyncio.Event()
-        self._news.set()
+        self._client: Client | None = None
+        self._left_at = -1
 
     async def after(self, position: int, limit: int) -> list[bytes]:
         """The stored events after `position`, up to `limit`; maybe none. Raises asyncpg's errors."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._poll_s):
-                await self._news.wait()
+        if position == self._left_at:
+            await self._wait()
         self._news.clear()
         stored = await self._store.data_after(position, limit)
+        self._left_at = position + len(stored)
         if len(stored) == limit:  # there may be more
             self._news.set()
         return stored
+
+    async def _wait(self) -> None:
+        hears = self._client is not None and self._client.is_connected
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._poll_s if hears else self._poll_s / 10):
+                await self._news.wait()
 
     async def listen(self, nats_url: str) -> None:
         """Hears the relay, until it is cancelled, over lost connections."""
@@ -50,6 +59,7 @@ class Source:
             try:
                 await client.connect(nats_url, max_reconnect_attempts=-1, connect_timeout=2)
                 await client.subscribe(NEWS, cb=self._heard)
+                self._client = client
                 await asyncio.Event().wait()
             except (nats.errors.Error, OSError, TimeoutError) as lost:
                 log.warning("projector: %s: %s; it polls meanwhile", type(lost).__name__, lost)

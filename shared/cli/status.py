@@ -175,9 +175,7 @@ async def stream(servers: Servers, head: int | None) -> Line:
     finally:
         await client.close()
     behind = None if head is None else max(0, head - last)
-    if head is not None and last > head:
-        trouble = "it is ahead of the event store: what is beyond is not of this store"
-    elif head is not None and trouble is None:
+    if head is not None and trouble is None:
         trouble = await beside_the_store(servers.database_url, last, data)
     return Line("stream", last, behind, without_password(url), trouble)
 
@@ -202,7 +200,8 @@ EVENT = "SELECT data FROM event WHERE position = $1"
 
 
 async def beside_the_store(database_url: str, last: int, data: bytes | None) -> str | None:
-    """Whether its last message is not the event; whether the event after that is not there, and should long be."""
+    """Whether it ends beyond the store, as it is now: the head that was read before it is older. Whether its last
+    message is not the event; whether the event after that is not there, and should long be."""
     try:
         async with asyncio.timeout(TIMEOUT_S):
             connection = await asyncpg.connect(database_url, timeout=TIMEOUT_S)
@@ -212,6 +211,8 @@ async def beside_the_store(database_url: str, last: int, data: bytes | None) -> 
                 connection.terminate()
     except STORE_ERRORS as error:
         return redacted(_words(error), database_url)
+    if last and event is None:
+        return "it is ahead of the event store: what is beyond is not of this store"
     if data is not None and data != event:
         return f"its message {last} is not the event {last} of the store"
     if age_s is None or age_s < LATE_S:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from services.command.domain import (
+    CancelBooking,
     Command,
     CreateBooking,
     CreateCluster,
@@ -27,11 +28,12 @@ from services.command.handler import Answer, CommandHandler, KeyReused, QueueFul
 from services.command.snapshots import decode_state, encode_state
 from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError, ProjectLimitExceeded
-from shared.event_store import EventStore
-from shared.events import BookingCreated, decode_event
+from shared.event_store import EventStore, Pending
+from shared.events import BookingCreated, decode_event, encode_event
 from shared.hours import Period, hour_of
 from shared.stopping import end_tasks
 from tests.histories import history
+from tests.project import Project
 
 T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
 DAY = Period(T0, T0 + 24)
@@ -166,10 +168,12 @@ async def test_a_cold_start_uses_the_snapshot_and_the_tail(database_url: str) ->
         await asyncio.gather(*(send(handler, booking()) for _ in range(1499)))
         with pytest.raises(CapacityExceeded):
             await send(handler, booking())
-    await connection.execute("UPDATE snapshot SET state = 'unreadable'")
-    async with running(database_url) as handler:
+    await connection.execute("UPDATE snapshot SET state = 'unreadable', version = 3002")  # all that there is
+    async with running(database_url) as handler, asyncio.timeout(30):
         with pytest.raises(CapacityExceeded):
             await send(handler, booking())
+        while await connection.fetchval("SELECT state = 'unreadable' FROM snapshot"):
+            await asyncio.sleep(0.01)
     await connection.close()
 
 
@@ -253,3 +257,19 @@ async def test_a_snapshot_holds_all_that_the_events_made() -> None:
             for one, other in ((pool.size, again.pools[name].size), (pool.free, again.pools[name].free)):
                 assert one.base == other.base
                 assert (one.cells == other.cells).all()
+
+
+async def test_nothing_is_decided_after_an_event_that_the_state_cannot_take(database_url: str) -> None:
+    async with running(database_url) as handler:
+        await project_of(handler, 10)
+    unknown = Project()
+    unknown.grant(0, 100, 5)
+    unknown.do(CancelBooking(booking=unknown.book(1, 2, 1)))
+    connection = await asyncpg.connect(database_url)
+    stored = Pending("gaia", 3, uuid4(), 0, b"", "BookingCancelled", encode_event(unknown.history[-1]))
+    assert (await EventStore(connection).append({"gaia": 2}, [stored])).outcome == "stored"
+    await connection.close()
+    async with running(database_url) as handler:
+        for _ in range(3):
+            with pytest.raises(KeyError):
+                await send(handler, booking())

@@ -14,6 +14,7 @@ from services.command.domain import CreateTemplate, TemplateCount
 from services.command.relay import Relay
 from services.projector.consumer import Parked, Projector, apply
 from services.projector.rebuild import AlreadyRebuilding, rebuild
+from services.projector.source import Source
 from services.projector.tables import Moved, load_generation, prepare, write_batch
 from shared.capacity import COUNT_MAX
 from shared.embedded import EmbeddedNats
@@ -128,6 +129,23 @@ async def test_live_over_the_stream_with_two_projectors(
             await append_history(store, events[start : start + 50])
         await level(store)
     assert await table(store.connection) == await oracle(store.connection, events)
+
+
+async def test_the_store_is_asked_often_while_nobody_can_say_that_there_is_something(store: EventStore) -> None:
+    source = Source(store, poll_s=30.0)
+    assert await source.after(0, 10) == []
+    appended = asyncio.create_task(source.after(0, 10))
+    await append_history(store, history(1, 3))
+    async with asyncio.timeout(10):
+        while not await appended:
+            appended = asyncio.create_task(source.after(0, 10))
+
+
+async def test_a_generation_that_was_left_elsewhere_is_followed_at_once(store: EventStore) -> None:
+    source = Source(store, poll_s=600.0)
+    await append_history(store, history(1, 3))
+    async with asyncio.timeout(10):
+        assert await source.after(0, 10) == await source.after(0, 10) != []
 
 
 async def test_a_redelivered_batch_changes_nothing(store: EventStore) -> None:

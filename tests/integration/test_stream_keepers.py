@@ -20,6 +20,8 @@ from services.command.app import create_app
 from services.command.relay import Relay
 from services.command.settings import Settings
 from services.projector.consumer import Projector
+from shared.cli.servers import Servers
+from shared.cli.status import stream
 from shared.event_store import EventStore
 from shared.jetstream import STREAM, SUBJECTS, ensure_stream
 from shared.stopping import end_tasks
@@ -95,6 +97,16 @@ async def test_a_stream_that_was_deleted_and_whose_subjects_another_has_is_said_
     await context.delete_stream("SQUATTER")
     await untroubled(relay)
     await assert_stream_is_the_store(store, client)
+
+
+@pytest.mark.usefixtures("relay")
+async def test_a_stream_that_grew_while_status_looked_is_not_ahead_of_the_store(
+    client: Client, database_url: str, nats_server: Nats
+) -> None:
+    servers = Servers(database_url, nats_server.url)
+    assert (await stream(servers, 4)).trouble is None
+    await client.jetstream().publish(f"{SUBJECTS[0][:-2]}.gaia.Foreign", b"{}")
+    assert "ahead of the event store" in str((await stream(servers, 10)).trouble)
 
 
 async def squatted(context: JetStreamContext) -> bool:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.command.domain import (
+    AmendBooking,
     AmendSeries,
     CancelBooking,
     CancelSeries,
@@ -33,7 +34,7 @@ from services.command.domain.bounds import Bounds
 from services.command.settings import Settings
 from shared.capacity import Capacity
 from shared.errors import InvalidField, ProjectLimitExceeded, TooMuchAtOnce
-from shared.events import BookingContested, BookingLapsed, Limits
+from shared.events import BookingAmended, BookingContested, BookingLapsed, Limits
 from shared.hours import PERIOD_HOURS_MAX, Period
 from shared.settings import settings_from
 from tests.project import T0, Project, cores
@@ -250,6 +251,14 @@ def test_capacity_is_not_taken_from_under_more_bookings_than_one_command_may_loo
     gaia.do(CancelBooking(booking=fourth))
     contested = gaia.do(WithdrawGrant(grant=grant))
     assert sum(isinstance(event, BookingContested) for event in contested) == 3
+
+
+def test_a_booking_is_amended_beside_more_bookings_than_one_command_may_look_at() -> None:
+    gaia = project(beyond_hours=10, reviewed=3)
+    bookings = [gaia.book(100, 101, 25) for _ in range(4)]
+    (amended,) = gaia.do(AmendBooking(booking=bookings[0], counts={"cores": 26}))
+    assert isinstance(amended, BookingAmended)
+    assert [gaia.tentative(booking) for booking in bookings] == [True, False, False, False]
 
 
 def test_what_time_brings_is_never_too_much() -> None:

@@ -143,3 +143,13 @@ def test_skipped_occurrences_are_no_part_of_what_is_cancelled_and_a_snapshot_kno
     gaia.state = decode_state(encode_state(gaia.state), gaia.state.version)
     assert len(gaia.do(CancelSeries(series=series_id))) == 3
     assert booked_by_day(gaia) == [2, 0, 0, 0, 0]
+
+
+def test_an_occurrence_that_was_amended_while_it_ran_has_begun_when_it_began(gaia: Project) -> None:
+    series_id, _ = series(gaia, 1)
+    gaia.at(2)
+    gaia.amend(series_id, end=6)
+    amended = gaia.do(AmendSeries(series=series_id, counts={"cores": 2}))
+    assert [one.booking.int - series_id.int for one in amended if isinstance(one, BookingAmended)] == [1, 2, 3, 4]
+    cancelled = gaia.do(CancelSeries(series=series_id, since=T0 + 1))
+    assert [one.booking.int - series_id.int for one in cancelled if isinstance(one, BookingCancelled)] == [1, 2, 3, 4]

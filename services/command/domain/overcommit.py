@@ -6,6 +6,7 @@ when it is counted with all older claims and without the younger ones.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -40,17 +41,18 @@ def consequences(state: ProjectState, project: str, events: list[Event], context
     (in hours so far off that this is allowed) are contested. Raises TooMuchAtOnce when it takes away hours of more
     claims than `most`, or contests more than a command may; what it does not confirm for that reason is confirmed
     later."""
-    pools = dict.fromkeys(pool for event in events for pool in _pools_of(event))
-    if not pools or not state.overcommits:
+    if not state.overcommits or not (pools := dict.fromkeys(pool for event in events for pool in _pools_of(event))):
         return []
     after = sketch(state)
     for event in events:
         evolve(after, event)
-    touched = dict.fromkeys(pool for pool_id in pools for pool in (after.pools[pool_id].parent, pool_id) if pool)
+    taken_from = _with_parents(after, dict.fromkeys(pool for event in events for pool in _taken_from(event)))
     meta = meta_of(context, project)
     followed = _given_back(state, after, meta)
-    for pool_id in touched:
-        followed += [_said(claim, pool_id, meta) for claim in _reviewed(state, after, pool_id, context, most)]
+    for pool_id in _with_parents(after, pools):
+        hours = (state.pools[pool_id], after.pools[pool_id], next_hour(context.at))
+        shorter = _shorter(*hours) if pool_id in taken_from else []
+        followed += [_said(claim, pool_id, meta) for claim in _reviewed(after, pool_id, shorter, most)]
     if len(followed) > EVENTS_MAX:
         contested: list[Event] = [event for event in followed if isinstance(event, BookingContested)]
         if len(contested) > EVENTS_MAX:
@@ -83,14 +85,23 @@ def _pools_of(event: Event) -> tuple[str, ...]:
             return ()
 
 
-def _reviewed(before: ProjectState, state: ProjectState, pool_id: str, context: Context, most: int) -> list[Claim]:
+def _taken_from(event: Event) -> tuple[str, ...]:
+    """The pools in which the event may take from claims that are older. What an amended booking takes more makes it the
+    youngest of all: nobody else is worse off, and it says itself whether it is tentative."""
+    return _pools_of(event) if isinstance(event, GrantWithdrawn | ClusterResized) else ()
+
+
+def _with_parents(state: ProjectState, pools: Iterable[str]) -> dict[str, None]:
+    return dict.fromkeys(pool for pool_id in pools for pool in (state.pools[pool_id].parent, pool_id) if pool)
+
+
+def _reviewed(state: ProjectState, pool_id: str, shorter: list[int], most: int) -> list[Claim]:
     """The claims of a pool whose standing the rule has changed, oldest first; `state` is not changed.
 
     Where no hour has become shorter, nor a short one of another size (of which the shares take another part), only
     tentative claims can have changed theirs, and they are few.
     """
     pool = state.pools[pool_id]
-    shorter = _shorter(before.pools[pool_id], pool, next_hour(context.at))
     sure = sure_in(state, pool_id, shorter, most)
     if len(sure) > most:
         raise _too_much(pool_id, most)

@@ -80,7 +80,7 @@ def amend_series(state: ProjectState, project: str, command: AmendSeries, contex
     coming = [
         one
         for one in occurrences(state, command.series, command.since)
-        if earliest <= one.booking.start < one.booking.end
+        if earliest <= one.booking.began and one.booking.start < one.booking.end
     ]
     if not coming:
         raise PastIsImmutable(f"series {command.series} has no occurrence that is still to begin, so none can change")
@@ -106,7 +106,7 @@ def occurrences(state: ProjectState, series: UUID, since: int | None) -> Iterato
     for number in range(state.series[series]):
         key = UUID(int=series.int + number)
         booking = state.bookings.get(key)
-        if booking is not None and (since is None or booking.start >= since):
+        if booking is not None and (since is None or booking.began >= since):
             yield _Occurrence(number + 1, key, booking)
 
 
