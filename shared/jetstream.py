@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import BadRequestError, NotFoundError
 
 from shared.event_store import Stored
+from shared.trouble import Trouble
 
 STREAM = "HOURBOOK"
 SUBJECT = "hourbook.events"
@@ -55,6 +57,21 @@ class _Ack(msgspec.Struct):
 
 
 _ack = msgspec.json.Decoder(_Ack)
+
+
+async def join(client: Client, url: str, log: logging.Logger, who: str) -> None:
+    """Connects, and goes on trying for as long as it is not cancelled, now and whenever the connection is lost. What is
+    wrong is said in a line, and again each minute: the client by itself writes a traceback every two seconds."""
+    trouble = Trouble(log, f"{who}: NATS")
+
+    async def wrong(error: Exception) -> None:
+        trouble.is_so(f"{type(error).__name__}: {error}".removesuffix(": "))
+
+    async def over() -> None:
+        trouble.is_over()
+
+    await client.connect(url, max_reconnect_attempts=-1, connect_timeout=2, error_cb=wrong, reconnected_cb=over)
+    trouble.is_over()
 
 
 async def leave(client: Client) -> None:

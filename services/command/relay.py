@@ -29,6 +29,7 @@ from shared.jetstream import (
     PublishRefused,
     StreamTaken,
     cloud_event,
+    join,
     leave,
     open_stream,
     publish_batch,
@@ -134,7 +135,7 @@ class Relay:
         """Connects. By itself the client would try for ever, and say nothing."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await client.connect(self._nats_url, max_reconnect_attempts=-1)
+                await join(client, self._nats_url, log, "relay")
         except TimeoutError:
             raise TimeoutError(f"the NATS server does not answer within {CONNECT_TIMEOUT_S:.0f} s") from None
 

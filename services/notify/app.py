@@ -17,7 +17,7 @@ from services.notify.schedule import Leads, Schedule
 from services.notify.settings import Settings
 from services.notify.webhooks import Retries, Webhooks
 from shared import postgres
-from shared.jetstream import leave
+from shared.jetstream import join, leave
 from shared.stopping import side_by_side, until_stopped
 from shared.webhooks import allowed_hosts
 
@@ -92,7 +92,7 @@ class Notifier:
             while True:
                 try:
                     if not client.is_connected:
-                        await client.connect(self._settings.nats_url, max_reconnect_attempts=-1, connect_timeout=2)
+                        await join(client, self._settings.nats_url, log, "notices")
                     while True:
                         if not await publish(pool, client):
                             await asyncio.sleep(self._poll_s)

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from shared.event_store import EventStore
-from shared.jetstream import NEWS, leave
+from shared.jetstream import NEWS, join, leave
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Source:
         while True:
             client = Client()
             try:
-                await client.connect(nats_url, max_reconnect_attempts=-1, connect_timeout=2)
+                await join(client, nats_url, log, "projector")
                 await client.subscribe(NEWS, cb=self._heard)
                 self._client = client
                 await asyncio.Event().wait()

@@ -8,15 +8,15 @@ import logging
 from typing import TYPE_CHECKING
 
 import asyncpg
-import nats
 import nats.errors
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
 from shared import postgres
 from shared.audit.notes import BadNote, checkpoint_of
-from shared.jetstream import leave
+from shared.jetstream import join, leave
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -54,8 +54,9 @@ class Announcer:
     async def _serve(self) -> None:
         connection = await postgres.connect(self._database_url)
         try:
-            client = await nats.connect(self._nats_url, max_reconnect_attempts=-1)
+            client = Client()
             try:
+                await join(client, self._nats_url, log, "announcer")
                 context = client.jetstream()
                 published = await last_published(context)
                 while self._leads.is_set():

@@ -23,7 +23,7 @@ from services.projector.consumer import Projector
 from shared.cli.servers import Servers
 from shared.cli.status import stream
 from shared.event_store import EventStore
-from shared.jetstream import STREAM, SUBJECTS, ensure_stream
+from shared.jetstream import STREAM, SUBJECTS, ensure_stream, join
 from shared.stopping import end_tasks
 from tests.backends import Nats
 from tests.integration.test_metrics import figures
@@ -213,3 +213,25 @@ async def test_a_forged_message_is_shown_nowhere_and_said_everywhere(
                 await asyncio.sleep(0.05)
         await assert_stream_is_the_store(store, client)
         await end_tasks(projecting)
+
+
+async def test_a_nats_server_that_is_not_there_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    tried = asyncio.Semaphore(0)
+
+    async def closes(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        tried.release()
+
+    async with await asyncio.start_server(closes, "127.0.0.1", 0) as server:
+        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        client = Client()
+        joining = asyncio.create_task(join(client, url, logging.getLogger("test"), "relay"))
+        async with asyncio.timeout(BOUND_S):
+            for _ in range(3):
+                await tried.acquire()
+        await end_tasks(joining)
+        await client.close()
+    records = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(records) == 1, records
+    assert records[0].getMessage().startswith("relay: NATS: ")
+    assert records[0].exc_info is None
