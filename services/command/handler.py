@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 from uuid import UUID
 
@@ -34,12 +34,23 @@ from services.command.domain.commands import Context
 from services.command.domain.sketches import lend
 from services.command.sizes import Sizes
 from services.command.snapshots import load_snapshot, save_snapshot, worth_saving
+from services.command.submitted import (
+    Answer,
+    Decided,
+    KeyReused,
+    QueueFull,
+    StoreUnavailable,
+    Submitted,
+    answer_of,
+    fail,
+    kept_of,
+    refuse,
+    resolve,
+)
 from shared import postgres
 from shared.errors import CapacityExceeded, HourbookError, OutsidePeriod, Refused, UnknownId
-from shared.event_store import EventStore, Kept, Pending, Remembered, Stored
+from shared.event_store import EventStore, Pending, Remembered
 from shared.events import decode_event, encode_event
-from shared.hours import Period
-from shared.problems import problem_body
 
 log = logging.getLogger(__name__)
 
@@ -62,73 +73,6 @@ HEAVY = (
     SettleConflicts,
 )  # hundreds of decisions each, and tens of milliseconds
 LOADING_MAX = 4
-
-
-class QueueFull(HourbookError):
-    """More commands wait than the service lets wait. Try again in a second."""
-
-    code = "queue_full"
-    status = 503
-    title = "Too many commands are waiting"
-
-
-class StoreUnavailable(HourbookError):
-    """The event store could not be reached in time. What became of the command is not known; send it again with the
-    same Idempotency-Key, and it is carried out once."""
-
-    code = "store_unavailable"
-    status = 503
-    title = "The event store cannot be reached"
-
-
-class KeyReused(HourbookError):
-    """An Idempotency-Key was sent before with another request, whatever that was answered. Take a new key."""
-
-    code = "idempotency_key_reused"
-    status = 409
-    title = "The Idempotency-Key belongs to another request"
-
-    def __init__(self) -> None:
-        super().__init__("Idempotency-Key: it was sent before with another request; take a new key for this one")
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What became of a command: the events it made, or those that it made when it was first sent (`repeated`). Where it
-    made none then, `first` is the answer that was kept.
-
-    Of a dry run, the events it would make; or why it would be refused, and the nearest period in which it would not.
-    """
-
-    position: int
-    version: int
-    decided: Sequence[bytes]
-    repeated: bool = False
-    refusal: HourbookError | None = None
-    nearest: Period | None = None
-    first: Remembered | None = None
-
-
-class Submitted(msgspec.Struct):
-    """A command that waits for its turn; `entity` is the id that its answer names."""
-
-    project: str
-    command: Command
-    context: Context
-    request_id: UUID | None
-    request_hash: bytes
-    answer: asyncio.Future[Answer]
-    dry_run: bool = False
-    entity: str = ""
-
-
-class Decided(msgspec.Struct):
-    """A command, and the events that it makes of the state it met; or the refusal."""
-
-    submitted: Submitted
-    events: list[Pending]
-    version: int
-    refusal: HourbookError | None = None
-    preview: Answer | None = None
 
 
 class Loading(msgspec.Struct):
@@ -290,13 +234,13 @@ class CommandHandler:
             except (*LOST, TimeoutError) as lost:
                 self._forget_connection()
                 if asyncio.get_running_loop().time() >= deadline:
-                    _fail(batch, StoreUnavailable(f"the event store did not answer: {lost or type(lost).__name__}"))
+                    fail(batch, StoreUnavailable(f"the event store did not answer: {lost or type(lost).__name__}"))
                     return
                 await asyncio.sleep(RECONNECT_DELAY_S)
             except Exception as error:  # one bad command must fail alone, so the group is tried one by one
                 self._states.clear()
                 if len(batch) == 1:
-                    _fail(batch, error)
+                    fail(batch, error)
                     return
                 for submitted in batch:
                     await self._settle([submitted])
@@ -311,14 +255,14 @@ class CommandHandler:
         self._outcome_unknown = False
         for submitted in batch:
             if mine := made.get(submitted.context.command):
-                _resolve(submitted, _answer_of(mine))
+                resolve(submitted, answer_of(mine))
             elif submitted.request_id is not None and (first := known.get(submitted.request_id)):
                 if (first if isinstance(first, Remembered) else first[0]).request_hash != submitted.request_hash:
-                    _refuse(submitted, KeyReused())
+                    refuse(submitted, KeyReused())
                 elif isinstance(first, Remembered):
-                    _resolve(submitted, Answer(0, 0, [], repeated=True, first=first))
+                    resolve(submitted, Answer(0, 0, [], repeated=True, first=first))
                 else:
-                    _resolve(submitted, _answer_of(first, repeated=True))
+                    resolve(submitted, answer_of(first, repeated=True))
 
     async def _append(self, store: EventStore, batch: list[Submitted]) -> None:
         if not batch:
@@ -390,7 +334,7 @@ class CommandHandler:
         events = [event for one in decided for event in one.events]
         self._outcome_unknown = True
         began = asyncio.get_running_loop().time()
-        appended = await store.append(self._expected, events, _kept(decided), self.head)
+        appended = await store.append(self._expected, events, kept_of(decided), self.head)
         self._outcome_unknown = False
         if events:
             self._on_batch(len(events), asyncio.get_running_loop().time() - began)
@@ -403,11 +347,11 @@ class CommandHandler:
         for one in decided:
             position += len(one.events)
             if one.refusal is not None:
-                _refuse(one.submitted, one.refusal)
+                refuse(one.submitted, one.refusal)
             elif one.preview is not None:
-                _resolve(one.submitted, msgspec.structs.replace(one.preview, position=position))
+                resolve(one.submitted, msgspec.structs.replace(one.preview, position=position))
             else:
-                _resolve(one.submitted, Answer(position, one.version, [event.data for event in one.events]))
+                resolve(one.submitted, Answer(position, one.version, [event.data for event in one.events]))
         self.head = max(self.head, position)
         self._bound_memory({one.submitted.project for one in decided})
 
@@ -475,44 +419,3 @@ def _preview(state: ProjectState, submitted: Submitted, bounds: Bounds) -> Answe
             near = nearest(state, submitted.project, submitted.command, submitted.context, bounds)
         return Answer(0, state.version, [], refusal=refusal, nearest=near)
     return Answer(0, state.version, [encode_event(event) for event in events])
-
-
-def halves(entity: str, version: int, decided: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """The body of what a command answers, before its position and after it, which is known last."""
-    tail = b',"version":%d,"decided":[%b]' % (version, b",".join(decided))
-    return b'{"id":%b,"position":' % msgspec.json.encode(entity), tail
-
-
-def _kept(decided: list[Decided]) -> list[Kept]:
-    """The first answers that no event will tell: of commands with a key that are refused, or change nothing."""
-    kept, after = [], 0
-    for one in decided:
-        after += len(one.events)
-        key, request_hash = one.submitted.request_id, one.submitted.request_hash
-        if key is None or one.events or one.preview is not None:
-            continue
-        if one.refusal is not None:
-            kept.append(Kept(key, request_hash, one.refusal.status, problem_body(one.refusal)))
-        else:
-            head, tail = halves(one.submitted.entity, one.version, ())
-            kept.append(Kept(key, request_hash, 200, head, tail + b"}", after))
-    return kept
-
-
-def _answer_of(stored: list[Stored], *, repeated: bool = False) -> Answer:
-    return Answer(stored[-1].position, stored[-1].version, [event.data for event in stored], repeated)
-
-
-def _resolve(submitted: Submitted, answer: Answer) -> None:
-    if not submitted.answer.done():
-        submitted.answer.set_result(answer)
-
-
-def _refuse(submitted: Submitted, refusal: Exception) -> None:
-    if not submitted.answer.done():
-        submitted.answer.set_exception(refusal)
-
-
-def _fail(batch: list[Submitted], error: Exception) -> None:
-    for submitted in batch:
-        _refuse(submitted, error)

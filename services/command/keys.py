@@ -15,7 +15,8 @@ from uuid import UUID
 
 import asyncpg
 
-from services.command.handler import LOST, KeyReused, StoreUnavailable
+from services.command.handler import LOST
+from services.command.submitted import KeyReused, StoreUnavailable
 from shared import postgres
 from shared.answer import JSON, Encoded
 from shared.document import MEDIA_TYPE

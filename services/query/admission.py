@@ -65,16 +65,17 @@ class Admission:
         self._line.append(waiter)
         leaving = None if receive is None else asyncio.create_task(leave(receive, waiter.turn))
         try:
-            async with asyncio.timeout(self._patience_s):
-                await waiter.turn
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    await waiter.turn
+            finally:
+                if leaving is not None:
+                    await end_tasks(leaving)
         except BaseException as error:
             self._step_out(waiter)
             if isinstance(error, TimeoutError):
                 raise TooBusy(f"{self._what} are so many that {self._patience_s:g} s went by") from None
             raise
-        finally:
-            if leaving is not None:
-                await end_tasks(leaving)
 
     def _step_out(self, waiter: _Waiter) -> None:
         if waiter.let_in:  # in the very moment

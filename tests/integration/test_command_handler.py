@@ -24,8 +24,9 @@ from services.command.domain import (
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
 from services.command.domain.sketches import lend
-from services.command.handler import Answer, CommandHandler, KeyReused, QueueFull, StoreUnavailable
+from services.command.handler import CommandHandler
 from services.command.snapshots import decode_state, encode_state
+from services.command.submitted import Answer, KeyReused, QueueFull, StoreUnavailable
 from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError, ProjectLimitExceeded
 from shared.event_store import EventStore, Pending

@@ -15,9 +15,10 @@ from litestar.testing import AsyncTestClient
 from services.command.app import create_app
 from services.command.domain import CreateBooking, CreateGrant, CreateProject, CreateTemplate
 from services.command.domain.commands import Context
-from services.command.handler import Answer, CommandHandler
+from services.command.handler import CommandHandler
 from services.command.keys import Keys
 from services.command.settings import Settings
+from services.command.submitted import Answer
 from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError
 from shared.hours import Period, hour_of

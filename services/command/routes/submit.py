@@ -19,9 +19,10 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from services.command.domain import Command
 from services.command.domain.commands import Context
-from services.command.handler import Answer, CommandHandler, halves
+from services.command.handler import CommandHandler
 from services.command.keys import REPEATED, Key, Keys, again
 from services.command.requests import POOL_ID
+from services.command.submitted import Answer, halves
 from shared.answer import Encoded
 from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, iso
