@@ -22,6 +22,7 @@ UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Every field's name ends so, but for blanks. A text may hold the same, so that these are never fewer than the fields.
 NAME_END, BLANKS = b'":', b" \t\r\n"
 FIELD_MAX = 200
+DECODER = msgspec.json.Decoder()
 
 
 class CommandRequest(Request[Any, Any, Any]):
@@ -49,7 +50,7 @@ def parsed(body: bytes) -> Any:
     field that is there twice."""
     body = body.removeprefix(codecs.BOM_UTF8)
     try:
-        given = msgspec.json.decode(body)
+        given = DECODER.decode(body)
     except msgspec.DecodeError as error:
         if body.startswith(UTF16) or b"\0" in body[:4]:
             raise InvalidField("body", "it is UTF-16 or UTF-32; send UTF-8") from None
