@@ -293,7 +293,8 @@ async def answered(
 ) -> Encoded[bytes]:
     """The answer to a question, in the form that it asks for."""
     etags = request.headers.get("If-None-Match")
-    bom = parse_bom(request.query_params.get(BOM_NAME) if len(request.query_params) else None, question.csv)
+    given = request.query_params
+    bom = parse_bom(given[BOM_NAME], question.csv) if BOM_NAME in given else b""
     if (as_of := await asked_as_of(request)) is not None:
         answer = await past_of(request).answer(question, read, as_of, etags, request.receive)
     else:
@@ -335,26 +336,30 @@ async def as_asked(request: AnyRequest, database: Database) -> AsyncIterator[Dat
 def refuse_unknown(request: AnyRequest, known: frozenset[str]) -> None:
     """Raises InvalidField for a parameter that this path does not take, and for one that is given twice."""
     given = request.query_params
-    known |= {name for name in (AS_OF, BOM_NAME) if name in request.route_handler.opt}
-    if len(given) and (wrong := sorted(set(given) - known)):
-        raise InvalidField(wrong[0], f"there is no such parameter here; there are {', '.join(sorted(known)) or 'none'}")
-    numbers = numbers_of(request.route_handler) if len(given) else ()
-    for name in given:
-        if len(given.getall(name)) > 1:
-            raise InvalidField(name, "give it once")
-        if name in numbers and not WHOLE_NUMBER.fullmatch(given[name]):  # 1e3 and 1.0 are numbers to the framework
+    if not len(given):
+        return
+    names = set(given)
+    beside, numbers = taken_by(request.route_handler)
+    if wrong := names - known - beside:
+        there = ", ".join(sorted(known | beside)) or "none"
+        raise InvalidField(min(wrong), f"there is no such parameter here; there are {there}")
+    if len(names) < len(given):
+        raise InvalidField(next(name for name in given if len(given.getall(name)) > 1), "give it once")
+    for name in names & numbers:
+        if not WHOLE_NUMBER.fullmatch(given[name]):  # 1e3 and 1.0 are numbers to the framework
             raise InvalidField(name, f"{given[name][:GIVEN_MAX]!r} is not a whole number in digits")
 
 
 @lru_cache(maxsize=256)  # there are not so many routes
-def numbers_of(handler: Any) -> frozenset[str]:
-    """The parameters of a route that are whole numbers, as the address calls them."""
+def taken_by(handler: Any) -> tuple[frozenset[str], frozenset[str]]:
+    """The parameters that a route takes beside its own, and those that are whole numbers, as the address calls them."""
     called = names_of(handler)
-    return frozenset(
+    numbers = (
         called.get(name, name)
         for name, parameter in parameters_of(handler).items()
         if int in (parameter.annotation, *get_args(parameter.annotation))
     )
+    return frozenset(name for name in (AS_OF, BOM_NAME) if name in handler.opt), frozenset(numbers)
 
 
 def checked_after(after: str | None) -> str:
