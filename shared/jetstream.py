@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import quote
@@ -59,10 +58,9 @@ class _Ack(msgspec.Struct):
 _ack = msgspec.json.Decoder(_Ack)
 
 
-async def join(client: Client, url: str, log: logging.Logger, who: str) -> None:
+async def join(client: Client, url: str, trouble: Trouble) -> None:
     """Connects, and goes on trying for as long as it is not cancelled, now and whenever the connection is lost. What is
-    wrong is said in a line, and again each minute: the client by itself writes a traceback every two seconds."""
-    trouble = Trouble(log, f"{who}: NATS")
+    wrong is said as `trouble`, which outlives the client: by itself that writes a traceback every two seconds."""
 
     async def wrong(error: Exception) -> None:
         trouble.is_so(f"{type(error).__name__}: {error}".removesuffix(": "))

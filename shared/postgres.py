@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -21,6 +22,10 @@ else:
 CONNECT_TIMEOUT_S = 5.0
 IDLE_S, INTERVAL_S, PROBES = 5, 3, 3  # a silent peer of an idle connection is asked whether it is there
 UNHEARD_TIMEOUT_S = 20  # what was sent and is not taken for so long is not taken any more
+
+COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_END = b"\xff\xff"
+PIECE_BYTES = 4 * 1024 * 1024  # of rows, in one message: PostgreSQL drops who sends one of more than 1 GiB
 
 
 class Connection(BaseConnection):
@@ -57,3 +62,37 @@ def keep_alive(connected: Any) -> None:
             (socket.TCP_USER_TIMEOUT, UNHEARD_TIMEOUT_S * 1000),
         ):  # fmt: skip
             connected.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+async def copy_rows(
+    connection: asyncpg.Connection[asyncpg.Record],
+    table: str,
+    packed: Iterable[bytes],
+    columns: Sequence[str] | None = None,
+    schema: str | None = None,
+) -> None:
+    """Adds rows in COPY's binary format. `packed` are rows, one or more a part, and are taken as they are sent."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield COPY_HEAD
+        for piece in pieces(packed):
+            yield piece
+            if connection.is_closed():
+                return
+        yield COPY_END
+
+    await connection.copy_to_table(table, source=chunks(), columns=columns, schema_name=schema, format="binary")
+
+
+def pieces(packed: Iterable[bytes], size: int = PIECE_BYTES) -> Iterator[bytes]:
+    """The same bytes, in pieces of about `size`, which may begin and end anywhere."""
+    held: list[bytes] = []
+    length = 0
+    for part in packed:
+        held.append(part)
+        length += len(part)
+        if length >= size:
+            joined, held, length = b"".join(held), [], 0
+            yield from (joined[start : start + size] for start in range(0, len(joined), size))
+    if held:
+        yield b"".join(held)

@@ -66,12 +66,8 @@ LOST = (
 RECONNECT_DELAY_S = 0.1
 CONTENDED_S = 5.0
 LOOKUPS_MAX = 8
-HEAVY = (
-    CreateSeries,
-    AmendSeries,
-    CancelSeries,
-    SettleConflicts,
-)  # hundreds of decisions each, and tens of milliseconds
+# Hundreds of decisions each, and tens of milliseconds.
+HEAVY = (CreateSeries, AmendSeries, CancelSeries, SettleConflicts)
 LOADING_MAX = 4
 
 

@@ -81,7 +81,7 @@ class Relay:
         self._refused_at: int | None = None
         self._wrong: str | None = None
         self.last_sequence = 0
-        self.trouble = Trouble(log, "relay")
+        self.trouble, self._unheard = Trouble(log, "relay"), Trouble(log, "relay: NATS")
 
     @property
     def leads(self) -> bool:
@@ -135,7 +135,7 @@ class Relay:
         """Connects. By itself the client would try for ever, and say nothing."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await join(client, self._nats_url, log, "relay")
+                await join(client, self._nats_url, self._unheard)
         except TimeoutError:
             raise TimeoutError(f"the NATS server does not answer within {CONNECT_TIMEOUT_S:.0f} s") from None
 

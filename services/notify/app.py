@@ -19,6 +19,7 @@ from services.notify.webhooks import Retries, Webhooks
 from shared import postgres
 from shared.jetstream import join, leave
 from shared.stopping import side_by_side, until_stopped
+from shared.trouble import Trouble
 from shared.webhooks import allowed_hosts
 
 if TYPE_CHECKING:
@@ -87,12 +88,12 @@ class Notifier:
 
     async def _publish(self, pool: Pool) -> None:
         """Over a NATS server that is not there, too: the notices wait in their table."""
-        client = Client()
+        client, trouble = Client(), Trouble(log, "notices: NATS")
         try:
             while True:
                 try:
                     if not client.is_connected:
-                        await join(client, self._settings.nats_url, log, "notices")
+                        await join(client, self._settings.nats_url, trouble)
                     while True:
                         if not await publish(pool, client):
                             await asyncio.sleep(self._poll_s)

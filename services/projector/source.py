@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 
 from shared.event_store import EventStore
 from shared.jetstream import NEWS, join, leave
+from shared.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +55,11 @@ class Source:
 
     async def listen(self, nats_url: str) -> None:
         """Hears the relay, until it is cancelled, over lost connections."""
+        trouble = Trouble(log, "projector: NATS")
         while True:
             client = Client()
             try:
-                await join(client, nats_url, log, "projector")
+                await join(client, nats_url, trouble)
                 await client.subscribe(NEWS, cb=self._heard)
                 self._client = client
                 await asyncio.Event().wait()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -212,14 +212,11 @@ class PastDatabase(Database):
     async def put_hours(self, pool: int, hours: Vector, cells: Vector) -> None:
         """`hours`, shape (n,), and their amounts, shape (n, 13), as PostgreSQL's COPY takes them: ten years are ninety
         thousand rows."""
-        await self._connection.copy_to_table(
-            "availability_hour", schema_name="pg_temp", source=copied(pool, hours, cells), format="binary",
-            columns=["generation", "pool", "hour", *AMOUNTS],
-        )  # fmt: skip
+        columns = ["generation", "pool", "hour", *AMOUNTS]
+        packed = copied(pool, hours, cells)
+        await postgres.copy_rows(self._connection, "availability_hour", packed, columns, schema="pg_temp")
 
 
-COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-COPY_END = b"\xff\xff"
 COPY_ROW = np.dtype([
     ("fields", ">i2"), ("generation_bytes", ">i4"), ("generation", ">i4"), ("pool_bytes", ">i4"), ("pool", ">i4"),
     ("hour_bytes", ">i4"), ("hour", ">i8"), ("amounts", [("bytes", ">i4"), ("amount", ">i8")], len(AMOUNTS)),
@@ -227,11 +224,9 @@ COPY_ROW = np.dtype([
 COPY_ROWS = 4096  # in a piece
 
 
-async def copied(pool: int, hours: Vector, cells: Vector) -> AsyncIterator[bytes]:
-    yield COPY_HEAD
+def copied(pool: int, hours: Vector, cells: Vector) -> Iterator[bytes]:
     for begin in range(0, len(hours), COPY_ROWS):
         yield copied_rows(pool, hours[begin : begin + COPY_ROWS], cells[begin : begin + COPY_ROWS])
-    yield COPY_END
 
 
 def copied_rows(pool: int, hours: Vector, cells: Vector) -> bytes:

@@ -17,6 +17,7 @@ from nats.js.errors import NotFoundError
 from shared import postgres
 from shared.audit.notes import BadNote, checkpoint_of
 from shared.jetstream import join, leave
+from shared.trouble import Trouble
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -35,7 +36,7 @@ class Announcer:
 
     def __init__(self, database_url: str, nats_url: str, leads: asyncio.Event) -> None:
         self._database_url, self._nats_url, self._leads = database_url, nats_url, leads
-        self._rung = asyncio.Event()
+        self._rung, self._unheard = asyncio.Event(), Trouble(log, "announcer: NATS")
 
     def ring(self) -> None:
         self._rung.set()
@@ -56,7 +57,7 @@ class Announcer:
         try:
             client = Client()
             try:
-                await join(client, self._nats_url, log, "announcer")
+                await join(client, self._nats_url, self._unheard)
                 context = client.jetstream()
                 published = await last_published(context)
                 while self._leads.is_set():

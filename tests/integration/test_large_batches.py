@@ -13,7 +13,6 @@ from aiohttp import ClientSession
 from services.projector.consumer import Parked, Projector, apply
 from services.projector.filling import fill
 from services.projector.monitor import Watch, monitored
-from services.projector.rows.copying import copy_rows
 from services.projector.tables import Generation, TooManyHours, load_generation, prepare, write_batch
 from shared import postgres
 from shared.capacity import Capacity
@@ -21,6 +20,7 @@ from shared.embedded import free_port
 from shared.event_store import EventStore
 from shared.events import ClusterCreated, ClusterResized, Event, GrantCreated, ProjectCreated, encode_event
 from shared.hours import instant_of
+from shared.postgres import copy_rows
 from shared.stopping import end_tasks
 from shared.telemetry import Telemetry
 from tests.histories import append_history, history

@@ -6,10 +6,10 @@ import pytest
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 
 from services.projector.projections.availability import AvailabilityChanges
-from services.projector.rows.copying import pieces
 from shared.batches import BatchSize
 from shared.cli.status import follower, notices, read_models, seal
 from shared.jetstream import SUBJECTS, wrong_with
+from shared.postgres import pieces
 from shared.progress import Progress, standing_of
 from shared.trouble import Trouble
 
