@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 from shared.migrate import migrate
-from tests.backends import BACKENDS, TEMPLATE, Backend, Nats, Postgres, make_database
+from tests.support.backends import BACKENDS, TEMPLATE, Backend, Nats, Postgres, make_database
 
 # An example that takes long says something of the machine, not of the code.
 settings.register_profile("hourbook", deadline=None)

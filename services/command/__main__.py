@@ -10,7 +10,7 @@ import msgspec
 
 from services.command.app import create_app
 from services.command.settings import Settings
-from shared.serving import serve
+from shared.http.serving import serve
 from shared.settings import settings_from
 
 

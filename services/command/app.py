@@ -13,22 +13,22 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Response, get
 
-from services.command.bodies import CommandRequest
-from services.command.clock import Clock
-from services.command.handler import CommandHandler
+from services.command.handler.handler import CommandHandler
 from services.command.keys import Keys
-from services.command.refusals import LAST_WRITE_S, Refusals
+from services.command.refusal_log import LAST_WRITE_S, Refusals
 from services.command.relay import Relay
 from services.command.routes import CONTROLLERS
+from services.command.routes.bodies import CommandRequest
 from services.command.routes.submit import new_id
+from services.command.routes.webhooks import Webhooks
+from services.command.scheduler import Clock
 from services.command.settings import Settings
-from services.command.webhooks import Webhooks
-from shared.application import Application
-from shared.openapi import Errors, openapi_assets, openapi_config
-from shared.problems import EXCEPTION_HANDLERS
-from shared.stopping import end_tasks
+from shared.http.application import Application
+from shared.http.openapi import Errors, openapi_assets, openapi_config
+from shared.http.problems import EXCEPTION_HANDLERS
+from shared.tasks import end_tasks
 from shared.telemetry import CONTENT_TYPE, Telemetry
-from shared.webhooks import allowed_hosts
+from shared.webhook_hosts import allowed_hosts
 
 log = logging.getLogger(__name__)
 

@@ -15,14 +15,14 @@ from uuid import UUID
 
 import asyncpg
 
-from services.command.handler import LOST
-from services.command.submitted import KeyReused, StoreUnavailable
+from services.command.handler.handler import LOST
+from services.command.handler.queue import KeyReused, StoreUnavailable
 from shared import postgres
-from shared.answer import JSON, Encoded
-from shared.document import MEDIA_TYPE
 from shared.errors import HourbookError
 from shared.event_store import EventStore, Kept, Remembered
-from shared.problems import problem_body
+from shared.http.problem_document import MEDIA_TYPE
+from shared.http.problems import problem_body
+from shared.http.responses import JSON, Encoded
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]

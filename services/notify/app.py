@@ -18,9 +18,9 @@ from services.notify.settings import Settings
 from services.notify.webhooks import Retries, Webhooks
 from shared import postgres
 from shared.jetstream import join, leave
-from shared.stopping import side_by_side, until_stopped
+from shared.tasks import side_by_side, until_stopped
 from shared.trouble import Trouble
-from shared.webhooks import allowed_hosts
+from shared.webhook_hosts import allowed_hosts
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]

@@ -18,8 +18,8 @@ from aiohttp import ClientSession
 
 from services.notify.delivery import Message, Outcome, deliver, event_message, notice_message
 from shared.errors import HourbookError
-from shared.stopping import end_tasks
-from shared.webhooks import check_url
+from shared.tasks import end_tasks
+from shared.webhook_hosts import check_url
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]

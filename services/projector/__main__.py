@@ -18,10 +18,10 @@ import msgspec
 from services.projector.app import serve
 from services.projector.consumer import Parked
 from services.projector.monitor import PortTaken
-from services.projector.rebuild import AlreadyRebuilding, rebuild
-from services.projector.screen import screen
+from services.projector.rebuild.rebuild import AlreadyRebuilding, rebuild
+from services.projector.rebuild.report import screen
+from services.projector.rebuild.verification import Kept, verify
 from services.projector.settings import Settings
-from services.projector.verification import Kept, verify
 from shared.audit.notes import BadKey
 from shared.settings import settings_from
 

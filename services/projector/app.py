@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from services.projector.as_of.historian import Historian
 from services.projector.consumer import Projector
-from services.projector.historian import Historian
 from services.projector.indexer import Indexer
 from services.projector.monitor import Watch, monitored
 from services.projector.settings import Settings
-from shared.stopping import until_stopped
+from shared.tasks import until_stopped
 from shared.telemetry import Telemetry
 
 

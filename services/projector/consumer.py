@@ -10,9 +10,7 @@ from collections.abc import Callable, Sequence
 import asyncpg
 import msgspec
 
-from services.projector.rows.copying import Connection
-from services.projector.source import Source
-from services.projector.tables import (
+from services.projector.generation import (
     HOURS_MAX,
     Generation,
     Moved,
@@ -22,11 +20,13 @@ from services.projector.tables import (
     prepare,
     write_batch,
 )
+from services.projector.rows.copying import Connection
+from services.projector.source import Source
 from shared import postgres
 from shared.batches import BatchSize
 from shared.event_store import EventStore
 from shared.event_store.store import PositionGap
-from shared.stopping import end_tasks
+from shared.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 

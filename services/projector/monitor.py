@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from shared.aiohttp_server import answer, serving
-from shared.document import MEDIA_TYPE, document
-from shared.patience import Bounds, room
+from shared.http.aiohttp_server import answer, serving
+from shared.http.patience import Bounds, room
+from shared.http.problem_document import MEDIA_TYPE, document
 from shared.progress import STALL_S, standing_of
 from shared.telemetry import CONTENT_TYPE, Telemetry
 from shared.trouble import Trouble

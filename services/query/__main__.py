@@ -8,9 +8,9 @@ import sys
 import msgspec
 
 from services.query.app import create_app
+from services.query.memory import give_back_large_buffers
 from services.query.settings import Settings
-from shared.memory import give_back_large_buffers
-from shared.serving import serve
+from shared.http.serving import serve
 from shared.settings import settings_from
 
 

@@ -9,30 +9,30 @@ from typing import Any
 from litestar import Litestar, Response, get
 from litestar.datastructures import State
 
-from services.query.answers import Answers, wide_reads
-from services.query.audit_routes import Audit
-from services.query.cache import Bodies
-from services.query.catalogue_routes import Catalogue
+from services.query.answers.answers import Answers, wide_reads
+from services.query.answers.cache import Bodies
+from services.query.answers.freshness import Freshness, Positions
+from services.query.as_of_database import Past
 from services.query.database import UNREACHABLE, Database
-from services.query.diff import Diffs
-from services.query.documents import Documents
-from services.query.event_routes import Events
-from services.query.feeds import Feeds
-from services.query.fit_routes import Fits
-from services.query.freshness import Freshness, Positions
-from services.query.live import EVENTS, NOTICES
-from services.query.notices import Notices
-from services.query.openstack_routes import OpenStack
-from services.query.page import Pages, load_page
-from services.query.past import Past
-from services.query.refusals import Refusals
-from services.query.routes import Calendars, Health, Pools
+from services.query.live.sources import EVENTS, NOTICES
+from services.query.live.tail import Tail
+from services.query.routes.audit import Audit
+from services.query.routes.calendars import Calendars, Health, Pools
+from services.query.routes.catalogue import Catalogue
+from services.query.routes.diff import Diffs
+from services.query.routes.documents import Documents
+from services.query.routes.events import Events
+from services.query.routes.feeds import Feeds
+from services.query.routes.fits import Fits
+from services.query.routes.notices import Notices
+from services.query.routes.openstack import OpenStack
+from services.query.routes.page import Pages, load_page
+from services.query.routes.refusals import Refusals
+from services.query.routes.webhooks import Webhooks
 from services.query.settings import Settings
-from services.query.tail import Tail
-from services.query.webhooks import Webhooks
-from shared.application import Application
-from shared.openapi import Errors, openapi_assets, openapi_config
-from shared.problems import EXCEPTION_HANDLERS, problem
+from shared.http.application import Application
+from shared.http.openapi import Errors, openapi_assets, openapi_config
+from shared.http.problems import EXCEPTION_HANDLERS, problem
 from shared.telemetry import CONTENT_TYPE, Telemetry
 
 

@@ -8,7 +8,7 @@ from services.sealer.announcer import Announcer
 from services.sealer.sealer import Sealer
 from services.sealer.settings import Settings
 from shared.audit.notes import Signer, load_key
-from shared.stopping import until_stopped
+from shared.tasks import until_stopped
 
 
 async def serve(settings: Settings) -> None:

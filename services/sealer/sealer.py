@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from shared import postgres
+from shared.audit.merkle import Tree
 from shared.audit.notes import Signer
 from shared.audit.store import SignedCheckpoint, latest_checkpoint, read_tree, write_checkpoint
 from shared.event_store.store import PositionGap
-from shared.merkle import Tree
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from shared.merkle import DIGEST, Node, Tree, edge, tree_at
+from shared.audit.merkle import DIGEST, Node, Tree, edge, tree_at
 
 if TYPE_CHECKING:
     import asyncpg

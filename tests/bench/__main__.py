@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench import audit, heavy, live, measures
-from tests.system import System
+from tests.support.system import System
 
 MEASURES = {
     "1": measures.accepted_against_the_ceiling,

@@ -11,17 +11,17 @@ from pathlib import Path
 import asyncpg
 import httpx
 
-from services.projector.historian import load_past
-from services.projector.rebuild import rebuild
-from services.projector.verification import Report, prove, replay
+from services.cli.audit.export import export
+from services.projector.as_of.historian import load_past
+from services.projector.rebuild.rebuild import rebuild
+from services.projector.rebuild.verification import Report, prove, replay
 from services.sealer.sealer import seal
-from shared.audit.export import export
 from shared.audit.notes import Signer, load_key, verifier_of
 from shared.audit.store import latest_checkpoint, read_keys, read_tree
 from tests.bench.history import History
 from tests.bench.load import drive
 from tests.bench.measures import PROJECT, Row, bookings, warm
-from tests.system import System
+from tests.support.system import System
 
 PAIRS = 7
 

@@ -7,8 +7,8 @@ import sys
 from litestar import Litestar, Response, get, post
 from litestar.params import JSONBody
 
-from services.command.requests import BookingRequest
-from shared.serving import serve
+from services.command.routes.requests import BookingRequest
+from shared.http.serving import serve
 
 ANSWER = b'{"id":"00000000-0000-0000-0000-000000000000","position":1,"version":1,"decided":[]}'
 

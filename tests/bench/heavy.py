@@ -36,7 +36,7 @@ from shared.hours import PERIOD_HOURS_MAX, Period, instant_of
 from tests.bench.history import T0, History
 from tests.bench.load import Client, drive, post
 from tests.bench.measures import PROJECT, Row, bookings, warm
-from tests.system import System
+from tests.support.system import System
 
 SERIES = {
     "project": PROJECT, "account": "ada", "cores": 1, "startdate": "2030-01-01", "enddate": "2030-01-07",

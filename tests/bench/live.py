@@ -16,7 +16,7 @@ import msgspec
 from tests.bench.history import History
 from tests.bench.load import Client
 from tests.bench.measures import HEAD, POSITION, PROJECT, Row, bookings, warm
-from tests.system import System
+from tests.support.system import System
 
 RATE = 1000
 SUBSCRIBERS = 100

@@ -14,11 +14,11 @@ import asyncpg
 import httpx
 import msgspec
 
-from services.projector.rebuild import rebuild
+from services.projector.rebuild.rebuild import rebuild
 from shared.hours import iso
 from tests.bench.history import BOOKED_HOURS, MONTH_HOURS, T0, History
 from tests.bench.load import Client, drive, get, post
-from tests.system import Service, System
+from tests.support.system import Service, System
 
 
 class Row(msgspec.Struct):

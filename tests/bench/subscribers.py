@@ -14,7 +14,7 @@ import time
 
 import msgspec
 
-from shared.stopping import end_tasks
+from shared.tasks import end_tasks
 from tests.bench.load import get
 
 ID = re.compile(rb"(?:^|\n)id: (\d+)\ndata: ")

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from shared.embedded import free_port
+from services.cli.up.embedded import free_port
 
 CHROMIUM = Path(os.environ.get("HOURBOOK_TEST_CHROMIUM", "/usr/bin/chromium"))
 # A browser that speaks to nobody but the page's address; as root it has no sandbox.
@@ -50,7 +50,7 @@ class Up:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "shared.cli", "up", "--ephemeral", "--port", str(port)],
+                [sys.executable, "-m", "services.cli", "up", "--ephemeral", "--port", str(port)],
                 stdout=output, stderr=output, env=environment,
             )  # fmt: skip
         deadline = time.monotonic() + WAIT_S

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.backends import Backend
-from tests.system import System
+from tests.support.backends import Backend
+from tests.support.system import System
 
 
 @pytest.fixture(scope="module")

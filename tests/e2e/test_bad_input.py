@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.system import System
+from tests.support.system import System
 
 _numbers = count(1)
 DAY = {"startdate": "2030-01-01", "enddate": "2030-01-01"}

@@ -12,10 +12,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from shared.embedded import EmbeddedServerFailed
-from tests.backends import Backend
-from tests.replay import BOUND_S, assert_all_is_there_once
-from tests.system import Service, System
+from services.cli.up.embedded import EmbeddedServerFailed
+from tests.support.backends import Backend
+from tests.support.replay import BOUND_S, assert_all_is_there_once
+from tests.support.system import Service, System
 
 PERIOD = {"startdate": "2030-01-01", "enddate": "2030-01-03"}
 

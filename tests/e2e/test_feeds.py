@@ -9,7 +9,7 @@ import httpx
 import pytest
 from icalendar import Calendar, Component
 
-from tests.system import System
+from tests.support.system import System
 
 _numbers = count(1)
 Services = tuple[httpx.Client, httpx.Client]

@@ -19,12 +19,12 @@ import httpx
 import pytest
 from icalendar import Calendar
 
+from services.cli.up.gateway import COMMAND, QUERY, Gateway
 from shared.capacity import Capacity
-from shared.cli.gateway import COMMAND, QUERY, Gateway
 from shared.event_store import EventStore, Pending
 from shared.events import AccountCreated, BookingCreated, Event, GrantCreated, Limits, ProjectCreated, encode_event
-from tests.names import NAMES
-from tests.system import System
+from tests.support.names import NAMES
+from tests.support.system import System
 
 _numbers = count(1)
 DAY = {"startdate": "2030-01-01", "enddate": "2030-01-01"}

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from shared.hours import iso, next_hour
-from tests.cloud import FakeCloud
-from tests.cloud import running as answering
-from tests.openstack import HEAD, NODE, cluster, cluster_template, flavor, hosts, instances, lease, quota
-from tests.running import Running, hourbook
+from tests.support.cloud import FakeCloud
+from tests.support.cloud import running as answering
+from tests.support.openstack import HEAD, NODE, cluster, cluster_template, flavor, hosts, instances, lease, quota
+from tests.support.running import Running, hourbook
 
 _numbers = count(1)
 HOUR = next_hour(datetime.now(UTC))

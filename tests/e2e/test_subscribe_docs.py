@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.embedded import free_port, stop_process
-from tests.system import Service, System
+from services.cli.up.embedded import free_port, stop_process
+from tests.support.system import Service, System
 
 PAGE = Path(__file__).parents[2] / "docs" / "subscribe.md"
 BLOCK = re.compile(r"```(?:python|js|sh)\n(?:#|//) (\w+\.\w+)(.*?)\n```", re.DOTALL)

@@ -14,11 +14,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from shared.cli.failure import Failure
-from shared.cli.servers import Servers, check
-from shared.embedded import EmbeddedNats, EmbeddedPostgres, free_port
-from tests.raw import MALFORMED
-from tests.running import WAIT_S, Running, hourbook, until
+from services.cli.failure import Failure
+from services.cli.up.embedded import EmbeddedNats, EmbeddedPostgres, free_port
+from services.cli.up.servers import Servers, check
+from tests.support.raw import MALFORMED
+from tests.support.running import WAIT_S, Running, hourbook, until
 
 
 @pytest.fixture(scope="module")

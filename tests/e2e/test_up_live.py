@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.running import Running, until
+from tests.support.running import Running, until
 
 
 def test_events_are_followed_through_the_one_address_and_keep_it_from_ending_by_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.system import System
+from tests.support.system import System
 
 _numbers = count(1)
 JANUARY = "2020-01-01,2020-01-31"

@@ -14,10 +14,10 @@ import nats
 import pytest
 
 from shared.jetstream import STREAM
-from tests.backends import Backend
-from tests.proxy import Proxy, Withhold
-from tests.replay import BOUND_S, assert_all_is_there_once, level
-from tests.system import Service, System
+from tests.support.backends import Backend
+from tests.support.proxy import Proxy, Withhold
+from tests.support.replay import BOUND_S, assert_all_is_there_once, level
+from tests.support.system import Service, System
 
 PERIOD = {"startdate": "2030-01-01", "enddate": "2030-01-03"}
 ACCOUNT = b"account-of-the-moment"

@@ -6,11 +6,11 @@ import asyncpg
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from services.projector.tables import load_generation, prepare, write_batch
+from services.projector.generation import load_generation, prepare, write_batch
 from shared.events import encode_event
-from tests.backends import Postgres, make_database
-from tests.histories import history
-from tests.oracle import oracle, table
+from tests.support.backends import Postgres, make_database
+from tests.support.histories import history
+from tests.support.oracle import oracle, table
 
 
 @given(chance=st.randoms(use_true_random=False), length=st.integers(2, 60), batch=st.integers(1, 20))

@@ -13,8 +13,8 @@ import asyncpg
 import httpx
 import pytest
 
-from services.projector.historian import Historian, load_past
-from services.projector.tables import load_generation, prepare, write_batch
+from services.projector.as_of.historian import Historian, load_past
+from services.projector.generation import load_generation, prepare, write_batch
 from services.query.app import create_app
 from services.query.settings import Settings
 from shared.capacity import Capacity
@@ -27,10 +27,10 @@ from shared.events import (
     TemplateCreated,
     encode_event,
 )
-from shared.stopping import end_tasks
+from shared.tasks import end_tasks
 from tests.conftest import TEMPLATE
-from tests.histories import append_history, history
-from tests.listening import listening
+from tests.support.histories import append_history, history
+from tests.support.listening import listening
 
 BOUND_S = 30
 RANGE = "range=2029-12-30,2030-01-12"

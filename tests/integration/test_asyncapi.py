@@ -14,13 +14,13 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from services.query.app import create_app
+from services.query.asyncapi import HEADERS
 from services.query.settings import Settings
-from shared.asyncapi import HEADERS
 from shared.event_store import Stored
 from shared.events import EVENT_TYPES, encode_event
 from shared.jetstream import STREAM, SUBJECT, cloud_event
 from shared.notices import KINDS
-from tests.histories import history
+from tests.support.histories import history
 
 TOOLS = Path(__file__).parents[2] / ".tools" / "asyncapi"
 CHECK = Path(__file__).parents[1] / "asyncapi"

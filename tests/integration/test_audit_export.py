@@ -15,13 +15,13 @@ import pytest
 from arro3.io import read_parquet
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from services.cli.audit.export import NothingToExport, export
 from services.sealer.sealer import seal
-from shared.audit.export import NothingToExport, export
+from shared.audit.merkle import Tree, hash_leaves
 from shared.audit.notes import Signer
 from shared.event_store import EventStore
 from shared.events import EVENT_TYPES, decode_event
-from shared.merkle import Tree, hash_leaves
-from tests.histories import append_history, history
+from tests.support.histories import append_history, history
 
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 KEY = SIGNER.verifier.text()

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from services.query.app import create_app
 from services.query.settings import Settings
 from services.sealer.sealer import seal
+from shared.audit.merkle import Tree, leaf_hash, verify_consistency, verify_inclusion
 from shared.audit.notes import Checkpoint, Signer, open_checkpoint, verifier_of
 from shared.event_store import EventStore, Pending
-from shared.merkle import Tree, leaf_hash, verify_consistency, verify_inclusion
-from tests.listening import listening
+from tests.support.listening import listening
 
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 

@@ -10,16 +10,16 @@ import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.projector.rebuild import AlreadyRebuilding
-from services.projector.screen import screen
-from services.projector.tables import load_generation, prepare, write_batch
-from services.projector.verification import Kept, Report, verify
+from services.projector.generation import load_generation, prepare, write_batch
+from services.projector.rebuild.rebuild import AlreadyRebuilding
+from services.projector.rebuild.report import screen
+from services.projector.rebuild.verification import Kept, Report, verify
 from services.sealer.sealer import seal
+from shared.audit.merkle import Tree, hash_leaves
 from shared.audit.notes import Signer
 from shared.event_store import EventStore, Pending
 from shared.events import Event, encode_event
-from shared.merkle import Tree, hash_leaves
-from tests.histories import history
+from tests.support.histories import history
 
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 KEY = SIGNER.verifier.text()

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from shared.cli.carry_out import read_present, take
-from shared.cli.client import Client
-from shared.cli.failure import Failure
-from shared.openstack.calls import Call, Step
+from services.cli.client import Client
+from services.cli.failure import Failure
+from services.cli.openstack.calls import Call, Step
+from services.cli.openstack.carry_out import read_present, take
 
 CREATE, WITHDRAW = Call("/novaquota/create", {"cores": 2}, "k1"), Call("/resources/g0/withdraw", {}, "k2")
 GUARD = Call("/clusters/create", {"cores": 1})

@@ -11,12 +11,12 @@ import pytest
 from litestar.testing import AsyncTestClient
 
 from services.command.app import create_app
-from services.command.clock import ACTOR, Clock
-from services.command.handler import CommandHandler
+from services.command.handler.handler import CommandHandler
 from services.command.routes.submit import new_id
+from services.command.scheduler import ACTOR, Clock
 from services.command.settings import Settings
 from shared.events import BookingLapsed, decode_event
-from shared.stopping import end_tasks
+from shared.tasks import end_tasks
 
 MONTH = {"startdate": "2030-01-01", "enddate": "2030-01-31"}
 DAY = {"startdate": "2030-01-02", "enddate": "2030-01-02"}

@@ -24,17 +24,17 @@ from services.command.domain import (
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
 from services.command.domain.sketches import lend
-from services.command.handler import CommandHandler
-from services.command.snapshots import decode_state, encode_state
-from services.command.submitted import Answer, KeyReused, QueueFull, StoreUnavailable
+from services.command.handler.handler import CommandHandler
+from services.command.handler.queue import Answer, KeyReused, QueueFull, StoreUnavailable
+from services.command.handler.snapshots import decode_state, encode_state
 from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError, ProjectLimitExceeded
 from shared.event_store import EventStore, Pending
 from shared.events import BookingCreated, decode_event, encode_event
 from shared.hours import Period, hour_of
-from shared.stopping import end_tasks
-from tests.histories import history
-from tests.project import Project
+from shared.tasks import end_tasks
+from tests.support.histories import history
+from tests.support.project import Project
 
 T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
 DAY = Period(T0, T0 + 24)

@@ -13,11 +13,11 @@ from litestar import Litestar, Request, get, post
 from litestar.datastructures import State
 from litestar.params import JSONBody
 
-from shared.answer import Encoded, Streamed
-from shared.patience import HEAD_BYTES_MAX, Bounds
-from shared.problems import EXCEPTION_HANDLERS
-from tests.listening import listening
-from tests.raw import MALFORMED, Wire, asked, wire
+from shared.http.patience import HEAD_BYTES_MAX, Bounds
+from shared.http.problems import EXCEPTION_HANDLERS
+from shared.http.responses import Encoded, Streamed
+from tests.support.listening import listening
+from tests.support.raw import MALFORMED, Wire, asked, wire
 
 SOON = Bounds(head_s=0.2, body_s=0.3, connections=20)
 LATER = Bounds(connections=3)

@@ -10,11 +10,11 @@ from icalendar import Calendar, Component
 
 from services.command.domain import CancelBooking
 from services.query.database import Database
-from services.query.feeds import EVENTS_MAX, Feed, parse_feed, read_feed
+from services.query.routes.feeds import EVENTS_MAX, Feed, parse_feed, read_feed
 from shared.events import Event
 from shared.hours import hour_of, instant_of
 from tests.integration.test_as_of import RANGE, Ledger, ledger
-from tests.project import T0, Project, changed_bookings
+from tests.support.project import T0, Project, changed_bookings
 
 NOON = instant_of(T0 + 12)
 Notes = list[tuple[str, str]]

@@ -7,17 +7,17 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector import filling
-from services.projector import rebuild as rebuilding
 from services.projector.consumer import Parked, apply
-from services.projector.filling import fill
-from services.projector.rebuild import rebuild
-from services.projector.tables import Generation, load_generation, prepare
+from services.projector.generation import Generation, load_generation, prepare
+from services.projector.rebuild import bulk_load
+from services.projector.rebuild import rebuild as rebuilding
+from services.projector.rebuild.bulk_load import fill
+from services.projector.rebuild.rebuild import rebuild
 from shared.capacity import Capacity
 from shared.event_store import EventStore
 from shared.events import GrantCreated, ProjectCreated, encode_event
 from shared.hours import instant_of
-from tests.histories import append_history, history
+from tests.support.histories import append_history, history
 
 Connections = tuple[asyncpg.Connection, asyncpg.Connection]
 
@@ -45,8 +45,8 @@ async def checksums(connection: asyncpg.Connection, generation: Generation) -> l
 async def test_filled_at_once_it_is_as_if_it_had_been_followed(
     connections: Connections, monkeypatch: pytest.MonkeyPatch, batch: int, hours: int
 ) -> None:
-    monkeypatch.setattr(filling, "BATCH_MAX", batch)
-    monkeypatch.setattr(filling, "HOURS_MAX", hours)
+    monkeypatch.setattr(bulk_load, "BATCH_MAX", batch)
+    monkeypatch.setattr(bulk_load, "HOURS_MAX", hours)
     connection, reader = connections
     events = history(11, 700, projects=3)
     await append_history(EventStore(connection), events)
@@ -75,7 +75,7 @@ ENDS_BEFORE_IT_STARTS = encode_event(
 async def test_it_stands_before_the_event_that_cannot_be_applied(
     connections: Connections, database_url: str, monkeypatch: pytest.MonkeyPatch, wrong: int, bytes_: bytes
 ) -> None:
-    monkeypatch.setattr(filling, "BATCH_MAX", 40)
+    monkeypatch.setattr(bulk_load, "BATCH_MAX", 40)
     connection, reader = connections
     lonely = ProjectCreated(at=instant_of(0), actor="ada", command=UUID(int=2), project="lonely", name="Lonely")
     events = [lonely, *history(4, 149)]
@@ -98,7 +98,7 @@ async def test_a_rebuild_whose_comparison_fails_ends_and_leaves_nothing(
     connection, _ = connections
     await append_history(EventStore(connection), history(3, 60))
     live = await load_generation(connection)
-    await apply(connection, live, await filling.read_events(connection, 0, 60))
+    await apply(connection, live, await bulk_load.read_events(connection, 0, 60))
     one_of_two = (
         "SELECT *, CASE WHEN $1 = 1 THEN pg_sleep(1)::text ELSE (1 / ($1 - $1))::text END FROM checksum_generation($1)"
     )

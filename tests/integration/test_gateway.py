@@ -9,7 +9,7 @@ from io import BytesIO
 import pytest
 from aiohttp import ClientSession, web
 
-from shared.cli.gateway import COMMAND, PROJECTOR, QUERY, STOP_TIMEOUT_S, Gateway, Target, route
+from services.cli.up.gateway import COMMAND, PROJECTOR, QUERY, STOP_TIMEOUT_S, Gateway, Target, route
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BIG = bytes(range(256)) * 8192

@@ -15,12 +15,12 @@ from litestar import Litestar, Request, delete, get, post
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from shared.answer import Encoded
-from shared.cli.gateway import Gateway
-from shared.patience import Bounds
-from shared.problems import EXCEPTION_HANDLERS
-from tests.listening import listening
-from tests.raw import MALFORMED, asked, wire
+from services.cli.up.gateway import Gateway
+from shared.http.patience import Bounds
+from shared.http.problems import EXCEPTION_HANDLERS
+from shared.http.responses import Encoded
+from tests.support.listening import listening
+from tests.support.raw import MALFORMED, asked, wire
 
 SOON = Bounds(head_s=0.2, body_s=0.3, connections=20)
 CLOSE = b"Host: a\r\nConnection: close\r\n\r\n"

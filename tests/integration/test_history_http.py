@@ -18,13 +18,13 @@ import pytest
 from services.projector.indexer import BATCH_MAX, index_batch
 from services.query.app import create_app
 from services.query.database import Database
-from services.query.event_routes import BATCH, CSV, FORMS, NDJSON, batches
-from services.query.search import NOT_INDEXED_MAX, Sought, read_found
+from services.query.routes.events import BATCH, CSV, FORMS, NDJSON, batches
 from services.query.settings import Settings
+from services.query.views.search import NOT_INDEXED_MAX, Sought, read_found
 from shared.event_store import EventStore, Pending
 from shared.events import BookingAmended, BookingCancelled, BookingCreated, Event, GrantCreated, encode_event
-from tests.histories import append_history, history
-from tests.listening import listening
+from tests.support.histories import append_history, history
+from tests.support.listening import listening
 
 Found = list[tuple[int, Event]]
 

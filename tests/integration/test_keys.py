@@ -15,15 +15,15 @@ from litestar.testing import AsyncTestClient
 from services.command.app import create_app
 from services.command.domain import CreateBooking, CreateGrant, CreateProject, CreateTemplate
 from services.command.domain.commands import Context
-from services.command.handler import CommandHandler
+from services.command.handler.handler import CommandHandler
+from services.command.handler.queue import Answer
 from services.command.keys import Keys
 from services.command.settings import Settings
-from services.command.submitted import Answer
 from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError
 from shared.hours import Period, hour_of
-from shared.stopping import end_tasks
-from tests.proxy import Proxy
+from shared.tasks import end_tasks
+from tests.support.proxy import Proxy
 
 MONTH = {"startdate": "2030-01-01", "enddate": "2030-01-31"}
 T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))

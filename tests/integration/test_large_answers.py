@@ -17,18 +17,18 @@ import asyncpg
 import httpx
 import pytest
 
-from services.projector.historian import load_past
-from services.projector.tables import load_generation, prepare, write_batch
+from services.cli.up.embedded import free_port, stop_process
+from services.projector.as_of.historian import load_past
+from services.projector.generation import load_generation, prepare, write_batch
 from services.query.app import create_app
-from services.query.past import SESSIONS_MAX, WAITING_MAX
+from services.query.as_of_database import SESSIONS_MAX, WAITING_MAX
 from services.query.settings import Settings
 from shared.capacity import Capacity
-from shared.embedded import free_port, stop_process
 from shared.event_store import EventStore
 from shared.events import BookingCreated, Event, GrantCreated, ProjectCreated, encode_event
-from tests.histories import append_history
-from tests.listening import listening
-from tests.running import inherited
+from tests.support.histories import append_history
+from tests.support.listening import listening
+from tests.support.running import inherited
 
 BOUND_S = 60
 READERS = 12

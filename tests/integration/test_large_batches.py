@@ -10,21 +10,21 @@ import asyncpg
 import pytest
 from aiohttp import ClientSession
 
+from services.cli.up.embedded import free_port
 from services.projector.consumer import Parked, Projector, apply
-from services.projector.filling import fill
+from services.projector.generation import Generation, TooManyHours, load_generation, prepare, write_batch
 from services.projector.monitor import Watch, monitored
-from services.projector.tables import Generation, TooManyHours, load_generation, prepare, write_batch
+from services.projector.rebuild.bulk_load import fill
 from shared import postgres
 from shared.capacity import Capacity
-from shared.embedded import free_port
 from shared.event_store import EventStore
 from shared.events import ClusterCreated, ClusterResized, Event, GrantCreated, ProjectCreated, encode_event
 from shared.hours import instant_of
 from shared.postgres import copy_rows
-from shared.stopping import end_tasks
+from shared.tasks import end_tasks
 from shared.telemetry import Telemetry
-from tests.histories import append_history, history
-from tests.running import hourbook
+from tests.support.histories import append_history, history
+from tests.support.running import hourbook
 
 BOUND_S = 30
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

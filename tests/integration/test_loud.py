@@ -18,9 +18,9 @@ from services.projector.indexer import index_batch
 from services.query.app import create_app
 from services.query.settings import Settings
 from shared.event_store import EventStore
-from tests.histories import append_history
-from tests.listening import listening
-from tests.project import Project
+from tests.support.histories import append_history
+from tests.support.listening import listening
+from tests.support.project import Project
 
 REFUSALS = "/refusals"  # who tried to do something to a project that is not there stands in them
 NEEDED = {

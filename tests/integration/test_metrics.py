@@ -10,19 +10,19 @@ from aiohttp import ClientSession
 from litestar.testing import AsyncTestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from services.cli.up.embedded import free_port
 from services.command.app import create_app as command_app
 from services.command.settings import Settings as CommandSettings
-from services.projector.historian import load_past
+from services.projector.as_of.historian import load_past
+from services.projector.generation import load_generation, prepare, write_batch
 from services.projector.indexer import index_batch
 from services.projector.monitor import PortTaken, Watch, monitored
-from services.projector.tables import load_generation, prepare, write_batch
 from services.query.app import create_app as query_app
 from services.query.settings import Settings as QuerySettings
-from shared.embedded import free_port
 from shared.event_store import EventStore
 from shared.events import encode_event
 from shared.telemetry import Telemetry
-from tests.histories import append_history, history
+from tests.support.histories import append_history, history
 
 Figures = dict[tuple[str, ...], float]
 

@@ -11,14 +11,14 @@ from uuid import UUID
 import asyncpg
 
 from services.command.domain import CancelBooking, ResizeCluster
-from services.projector.rebuild import rebuild
-from services.projector.tables import load_generation, prepare, write_batch
+from services.projector.generation import load_generation, prepare, write_batch
+from services.projector.rebuild.rebuild import rebuild
 from shared.capacity import Capacity
 from shared.event_store import EventStore, Pending
 from shared.events import BookingCreated, Event, GrantCreated, encode_event
 from shared.migrate import MIGRATIONS, migrate
-from tests.histories import append_history
-from tests.project import T0, Project, changed_bookings
+from tests.support.histories import append_history
+from tests.support.project import T0, Project, changed_bookings
 
 WHOLE_DOMAIN = 20261124000120
 BOOKING_CHANGED = 20261126080001

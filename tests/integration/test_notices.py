@@ -14,14 +14,14 @@ import pytest
 from jsonschema import Draft202012Validator
 from nats.js.api import ConsumerConfig
 
+from services.cli.up.embedded import EmbeddedNats
 from services.notify.app import Notifier
 from services.notify.publisher import publish
 from services.notify.schedule import Leads, Schedule
 from services.notify.settings import Settings
-from services.projector.tables import load_generation, prepare, write_batch
-from shared.asyncapi import NOTICE_HEADERS, document
+from services.projector.generation import load_generation, prepare, write_batch
+from services.query.asyncapi import NOTICE_HEADERS, document
 from shared.capacity import Capacity
-from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore
 from shared.events import (
     BookingAmended,
@@ -33,8 +33,8 @@ from shared.events import (
     ProjectCreated,
 )
 from shared.notices import STREAM
-from shared.stopping import end_tasks
-from tests.histories import append_history
+from shared.tasks import end_tasks
+from tests.support.histories import append_history
 
 BOUND_S = 20
 DAY = datetime(2030, 1, 10, tzinfo=UTC)

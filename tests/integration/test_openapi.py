@@ -11,11 +11,11 @@ from litestar.testing import AsyncTestClient
 
 from services.command import app as command
 from services.command.keys import Keys
+from services.command.routes.webhooks import Webhooks
 from services.command.settings import Settings as CommandSettings
-from services.command.webhooks import Webhooks
 from services.query import app as query
 from services.query.settings import Settings as QuerySettings
-from shared.problems import EXCEPTION_HANDLERS, Problem
+from shared.http.problems import EXCEPTION_HANDLERS, Problem
 
 
 def command_app(database_url: str) -> Litestar:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli.cloud import Cloud, NoAnswer, connect
-from shared.cli.failure import Failure
-from shared.openstack.document import sorted_out
-from tests.cloud import FakeCloud, running
-from tests.openstack import OWNER, cluster, flavor
+from services.cli.failure import Failure
+from services.cli.openstack.cloud import Cloud, NoAnswer, connect
+from services.cli.openstack.document import sorted_out
+from tests.support.cloud import FakeCloud, running
+from tests.support.openstack import OWNER, cluster, flavor
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ import msgspec
 import nats
 import pytest
 
+from services.cli.up.embedded import EmbeddedNats
 from services.command.domain import CreateTemplate, TemplateCount
 from services.command.relay import Relay
 from services.projector.consumer import Parked, Projector, apply
-from services.projector.rebuild import AlreadyRebuilding, rebuild
+from services.projector.generation import Moved, load_generation, prepare, write_batch
+from services.projector.rebuild.rebuild import AlreadyRebuilding, rebuild
 from services.projector.source import Source
-from services.projector.tables import Moved, load_generation, prepare, write_batch
 from shared.capacity import COUNT_MAX
-from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore
 from shared.events import (
     EVENT_TYPES,
@@ -29,9 +29,9 @@ from shared.events import (
     encode_event,
 )
 from shared.jetstream import STREAM
-from shared.stopping import end_tasks
-from tests.histories import append_history, history
-from tests.oracle import (
+from shared.tasks import end_tasks
+from tests.support.histories import append_history, history
+from tests.support.oracle import (
     decided_pools,
     held,
     held_rows,
@@ -43,7 +43,7 @@ from tests.oracle import (
     short_hours,
     table,
 )
-from tests.project import Project, changed_bookings, cores
+from tests.support.project import Project, changed_bookings, cores
 
 BOUND_S = 30
 

@@ -30,8 +30,8 @@ from services.query.settings import Settings
 from shared.capacity import DIMENSIONS, NOTHING, Capacity
 from shared.events import Limits
 from shared.hours import Period, iso
-from tests.project import T0, Project
-from tests.querying import serving, show
+from tests.support.project import T0, Project
+from tests.support.querying import serving, show
 
 DAY = "2030-01-01,2030-01-01"
 EIGHT = "2030-01-01T00:00Z,2030-01-01T08:00Z"

@@ -16,7 +16,7 @@ import pytest
 from services.query.settings import Settings
 from shared.capacity import DIMENSIONS
 from shared.event_store import EventStore, Pending
-from tests.querying import serving
+from tests.support.querying import serving
 
 GAIA, SPARK, OTHER = 1, 2, 3
 NOBODY = "01890000-0000-7000-8000-000000000000"

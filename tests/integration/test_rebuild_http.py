@@ -6,17 +6,17 @@ from itertools import pairwise
 import asyncpg
 import httpx
 
+from services.cli.up.embedded import EmbeddedNats
 from services.command.relay import Relay
 from services.projector.consumer import Projector
-from services.projector.rebuild import rebuild
+from services.projector.rebuild.rebuild import rebuild
 from services.query.app import create_app
 from services.query.settings import Settings
-from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore
-from shared.stopping import end_tasks
-from tests.histories import append_history, history
-from tests.listening import listening
-from tests.oracle import oracle, table
+from shared.tasks import end_tasks
+from tests.support.histories import append_history, history
+from tests.support.listening import listening
+from tests.support.oracle import oracle, table
 
 BOUND_S = 30
 QUESTION = "/available/select?project=project-0&range=2030-01-01,2030-01-10&grain=hour"

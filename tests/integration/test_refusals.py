@@ -14,17 +14,17 @@ import httpx
 import pytest
 from litestar.testing import AsyncTestClient
 
-from services.command import refusals as refusals_module
+from services.command import refusal_log as refusals_module
 from services.command.app import create_app as create_command
 from services.command.domain import CreateProject
 from services.command.domain.commands import Context
-from services.command.refusals import BATCH_MAX, WAITING_MAX, Refusals
+from services.command.refusal_log import BATCH_MAX, WAITING_MAX, Refusals
 from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
 from shared.errors import AlreadyExists
-from shared.stopping import end_tasks
-from tests.listening import BOUND_S, listening
+from shared.tasks import end_tasks
+from tests.support.listening import BOUND_S, listening
 
 MONTH = {"startdate": "2030-01-01", "enddate": "2030-01-31"}
 BOOKING = {"project": "gaia", "account": "ada", "cores": 11, **MONTH}

@@ -14,9 +14,9 @@ from nats.aio.client import Client
 from services.command.relay import Relay
 from shared.event_store import EventStore, Pending
 from shared.jetstream import STREAM, PublishRefused, ensure_stream, publish_batch
-from shared.stopping import end_tasks
-from tests.backends import Nats
-from tests.proxy import Proxy
+from shared.tasks import end_tasks
+from tests.support.backends import Nats
+from tests.support.proxy import Proxy
 
 
 @pytest.fixture

@@ -17,8 +17,10 @@ import nats
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from services.cli.up.embedded import EmbeddedNats
 from services.sealer.announcer import STREAM, SUBJECT, Announcer
 from services.sealer.sealer import Sealer, seal
+from shared.audit.merkle import Tree, consistency_path, edge, hash_leaves, inclusion_path, proof, verify_inclusion
 from shared.audit.notes import Signer, Verifier, checkpoint_of, ensure_key, load_key, open_checkpoint
 from shared.audit.store import (
     MissingHashes,
@@ -28,10 +30,8 @@ from shared.audit.store import (
     read_tree,
     write_checkpoint,
 )
-from shared.embedded import EmbeddedNats
 from shared.event_store import EventStore, Pending
-from shared.merkle import Tree, consistency_path, edge, hash_leaves, inclusion_path, proof, verify_inclusion
-from shared.stopping import end_tasks
+from shared.tasks import end_tasks
 
 BOUND_S = 30
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from services.query.app import create_app
+from services.query.live.tail import KEPT_MAX
 from services.query.settings import Settings
-from services.query.tail import KEPT_MAX
 from shared.event_store import EventStore, Pending
-from tests.listening import BOUND_S, listening
+from tests.support.listening import BOUND_S, listening
 
 T0 = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -200,7 +200,7 @@ async def test_a_reader_who_takes_nothing_delays_no_other(ledger: Ledger, url: s
 async def test_one_who_fell_behind_what_is_kept_is_served_from_the_store(
     ledger: Ledger, url: str, app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.query.tail.KEPT_MAX", 20)
+    monkeypatch.setattr("services.query.live.tail.KEPT_MAX", 20)
     async with subscribed(url, after=0) as quick, subscribed(url, after=0) as slow:
         for number in range(1, 11):
             await ledger.append(100)

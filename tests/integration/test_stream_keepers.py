@@ -16,21 +16,21 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, StreamConfig
 
+from services.cli.status import stream
+from services.cli.up.servers import Servers
 from services.command.app import create_app
 from services.command.relay import Relay
 from services.command.settings import Settings
 from services.projector.consumer import Projector
-from shared.cli.servers import Servers
-from shared.cli.status import stream
 from shared.event_store import EventStore
 from shared.jetstream import STREAM, SUBJECTS, ensure_stream, join
-from shared.stopping import end_tasks
+from shared.tasks import end_tasks
 from shared.trouble import Trouble
-from tests.backends import Nats
 from tests.integration.test_metrics import figures
 from tests.integration.test_relay import append, assert_stream_is_the_store, relaying
-from tests.listening import listening
-from tests.running import hourbook
+from tests.support.backends import Nats
+from tests.support.listening import listening
+from tests.support.running import hourbook
 
 BOUND_S = 30
 GRANT = {"project": "gaia", "startdate": "2030-01-01", "enddate": "2030-01-02"}

@@ -17,15 +17,15 @@ from aiohttp import web
 from litestar.testing import AsyncTestClient
 from standardwebhooks import Webhook
 
+from services.cli.up.embedded import free_port
 from services.command.app import create_app as create_command
 from services.command.settings import Settings as CommandSettings
 from services.notify.webhooks import Retries, Webhooks
 from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
-from shared.embedded import free_port
 from shared.event_store import EventStore, Pending
-from shared.stopping import end_tasks
-from tests.listening import BOUND_S, listening
+from shared.tasks import end_tasks
+from tests.support.listening import BOUND_S, listening
 
 FAST = Retries(first_s=0.02, most_s=0.1, attempts_max=4, timeout_s=BOUND_S)
 

@@ -5,7 +5,7 @@ import pytest
 from services.command.domain import CloseAccount, CreateAccount, SetLimits
 from shared.errors import AccountLimitExceeded, AlreadyExists, InvalidField, Refused, UnknownId
 from shared.events import Limits
-from tests.project import Project, cores
+from tests.support.project import Project, cores
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.query.admission import Admission, TooBusy
+from services.query.answers.admission import Admission, TooBusy
 
 BOUND_S = 5
 

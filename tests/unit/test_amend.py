@@ -5,7 +5,7 @@ import pytest
 from services.command.domain import CancelBooking
 from shared.errors import CapacityExceeded, InvalidField, PastIsImmutable
 from shared.events import BookingAmended
-from tests.project import Project, cores
+from tests.support.project import Project, cores
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.answer import PIECE_BYTES, Encoded, Streamed
+from shared.http.responses import PIECE_BYTES, Encoded, Streamed
 
 
 class Body:

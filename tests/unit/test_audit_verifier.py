@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.audit import verify
+from services.cli.audit import verify
 
 # RFC 8032, 7.1: tests 1, 2 and 3.
 RFC_8032 = [

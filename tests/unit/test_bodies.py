@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.command.bodies import parsed, read_body
-from services.command.requests import AccountRequest, BookingRequest, ProjectRequest, ReasonRequest
+from services.command.routes.bodies import parsed, read_body
+from services.command.routes.requests import AccountRequest, BookingRequest, ProjectRequest, ReasonRequest
 from shared.errors import InvalidField
 
 BOOKING = {"project": "gaia", "account": "ada", "startdate": "2030-01-01T00:00Z", "enddate": "2030-01-02", "cores": 4}

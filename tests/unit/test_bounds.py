@@ -37,7 +37,7 @@ from shared.errors import InvalidField, ProjectLimitExceeded, TooMuchAtOnce
 from shared.events import BookingAmended, BookingContested, BookingLapsed, Limits
 from shared.hours import PERIOD_HOURS_MAX, Period
 from shared.settings import settings_from
-from tests.project import T0, Project, cores
+from tests.support.project import T0, Project, cores
 
 YEAR = 365 * 24
 

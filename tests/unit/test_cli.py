@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli.bench import measuring
-from shared.cli.failure import Failure
-from shared.cli.servers import redacted, without_password
-from shared.cli.status import duration, notices, read_models, webhooks
-from shared.cli.up import examples
+from services.cli.bench import measuring
+from services.cli.failure import Failure
+from services.cli.status import duration, notices, read_models, webhooks
+from services.cli.up.servers import redacted, without_password
+from services.cli.up.up import examples
 from shared.progress import Progress
 
 
@@ -85,7 +85,7 @@ def test_the_examples_ask_for_a_period_that_is_not_over() -> None:
 
 
 def test_the_bench_is_handed_its_options() -> None:
-    run = [sys.executable, "-m", "shared.cli", "bench", "--seconds", "0.1", "six"]
+    run = [sys.executable, "-m", "services.cli", "bench", "--seconds", "0.1", "six"]
     answer = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60)
     assert answer.returncode == 2
     assert "'six' is none of 1, 2, 3, 4, 5, 6" in answer.stderr

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli.directory import ROOTS_DIRECTORY, DataDirectory, default_directory
-from shared.closed import in_the_way, let_pass, open_closed, programs_for, system_user
-from shared.embedded import EmbeddedPostgres, EmbeddedServerFailed
-from shared.tether import tethered
+from services.cli.up.directory import ROOTS_DIRECTORY, DataDirectory, default_directory
+from services.cli.up.embedded import EmbeddedPostgres, EmbeddedServerFailed
+from services.cli.up.private_files import in_the_way, let_pass, open_closed, programs_for, system_user
+from services.cli.up.tether import tethered
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="it is root's PostgreSQL that is another user")
 

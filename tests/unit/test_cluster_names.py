@@ -13,12 +13,12 @@ from services.command.domain import (
     RequestResize,
     ResizeCluster,
 )
-from services.command.snapshots import decode_state, encode_state
+from services.command.handler.snapshots import decode_state, encode_state
 from shared.capacity import NOTHING, WHOLE
 from shared.errors import AlreadyExists, NoLongerHeld, OutsidePeriod
 from shared.events import BookingCreated, ClusterCreated, ClusterResizeFailed, Event, Overcommit
 from shared.hours import Period, instant_of
-from tests.project import T0, Project, cores, frozen
+from tests.support.project import T0, Project, cores, frozen
 
 
 @pytest.fixture

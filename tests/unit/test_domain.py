@@ -27,7 +27,7 @@ from shared.errors import (
     UnknownId,
 )
 from shared.hours import instant_of
-from tests.project import T0, Project, cores
+from tests.support.project import T0, Project, cores
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from icalendar import Calendar, Component
 
-from services.query.feeds import parse_feed
-from services.query.ics import Booked, render
+from services.query.render.ics import Booked, render
+from services.query.routes.feeds import parse_feed
 from shared.errors import HourbookError, InvalidField, UnknownId
 from shared.hours import hour_of
 

@@ -14,15 +14,15 @@ from services.command.domain import (
     SettleConflicts,
     nearest,
 )
-from services.command.domain.room import horizon_of
+from services.command.domain.capacity_check import horizon_of
 from services.command.domain.state import Booking, ProjectState
-from services.command.snapshots import decode_state, encode_state
+from services.command.handler.snapshots import decode_state, encode_state
 from shared.capacity import Vector, reserved
 from shared.errors import CapacityExceeded, HourbookError
 from shared.events import EVENT_TYPES, Event
 from shared.hours import next_hour
-from tests.histories import random_command
-from tests.project import T0, Project, frozen
+from tests.support.histories import random_command
+from tests.support.project import T0, Project, frozen
 
 LAST = 500
 STEPS = 400

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.merkle import (
+from shared.audit.merkle import (
     EMPTY_ROOT,
     Node,
     Tree,

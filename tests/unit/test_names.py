@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.errors import InvalidField
 from shared.names import asked_name, checked_name, checked_text, composed, shown, spellings
-from tests.names import NAMES, NO_NAMES
+from tests.support.names import NAMES, NO_NAMES
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)

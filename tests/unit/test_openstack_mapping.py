@@ -7,13 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.cli.openstack.document import Unreadable, read
+from services.cli.openstack.mapping import SeveralOwners
+from services.cli.openstack.wanted import (
+    Cluster,
+    Gone,
+    Grants,
+    Resize,
+    Revoked,
+    Template,
+    Wanted,
+    own_name,
+    template_name,
+)
 from shared.capacity import Capacity
 from shared.events import Layout
 from shared.hours import Period
-from shared.openstack.document import Unreadable, read
-from shared.openstack.mapping import SeveralOwners
-from shared.openstack.wanted import Cluster, Gone, Grants, Resize, Revoked, Template, Wanted, own_name, template_name
-from tests.openstack import (
+from tests.support.openstack import (
     HEAD,
     NODE,
     OLD_QUOTA,

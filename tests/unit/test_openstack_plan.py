@@ -5,24 +5,14 @@ from typing import Any
 
 import pytest
 
+from services.cli.openstack.calls import Step
+from services.cli.openstack.plan import Planned, missing_clusters, missing_leases, plan
+from services.cli.openstack.present import Present, fold
+from services.cli.openstack.wanted import Cluster, Given, Gone, Grants, Resize, Revoked, Template, Unmapped, Wanted
 from shared.capacity import Capacity
 from shared.events import Layout
 from shared.hours import Period, instant_of, iso
-from shared.openstack.calls import Step
-from shared.openstack.plan import Planned, missing_clusters, missing_leases, plan
-from shared.openstack.present import Present, fold
-from shared.openstack.wanted import (
-    Cluster,
-    Given,
-    Gone,
-    Grants,
-    Resize,
-    Revoked,
-    Template,
-    Unmapped,
-    Wanted,
-)
-from tests.openstack import NOW, hour
+from tests.support.openstack import NOW, hour
 
 GIVEN = Given(project="sky", now=NOW)
 SMALL, BIG = Capacity(servers=2, cores=8), Capacity(servers=4, cores=6)

@@ -24,7 +24,7 @@ from shared.events import (
     Overcommit,
 )
 from shared.hours import Period
-from tests.project import T0, Project, cores
+from tests.support.project import T0, Project, cores
 
 BEYOND = 100
 

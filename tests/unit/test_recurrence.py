@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.command.recurrence import expand
 from shared.errors import InvalidField
 from shared.hours import PERIOD_HOURS_MAX, Period, hour_of, instant_of, iso, parse_instant, parse_period, parse_zone
-from shared.recurrence import expand
 
 UTC_ZONE, LONDON = parse_zone("UTC"), parse_zone("Europe/London")
 

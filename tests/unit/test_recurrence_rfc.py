@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
+from services.command.recurrence import expand
+from services.command.recurrence.rule import Rule, parse
 from shared.hours import Period, hour_of, instant_of, parse_zone
-from shared.recurrence import expand
-from shared.recurrence.rule import Rule, parse
 
 ONE_DAY, ONE_HOUR = timedelta(days=1), timedelta(hours=1)
 MANY = 60

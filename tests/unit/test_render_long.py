@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.query.long import PIECE_BYTES
-from services.query.params import Selection
-from services.query.render import ROW, dated_rows, render_csv, render_json, render_rows
-from services.query.render_long import render_long
+from services.query.answers.long import PIECE_BYTES
+from services.query.questions.parameters import Selection
+from services.query.render.blocks import ROW, dated_rows, render_csv, render_json, render_rows
+from services.query.render.tables import table
+from services.query.render.windows import render_long
 from services.query.rollup import Rollup
-from services.query.tables import table
 from shared.capacity import DIMENSIONS
 from shared.hours import Period, hour_of
 

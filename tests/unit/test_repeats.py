@@ -32,7 +32,7 @@ from shared.capacity import Capacity
 from shared.errors import AlreadyExists, NoLongerHeld, PastIsImmutable
 from shared.events import Limits
 from shared.hours import Period, instant_of
-from tests.project import T0, Project, cores
+from tests.support.project import T0, Project, cores
 
 DAY = Period(T0 + 24, T0 + 48)
 ANOTHER = "another is made"  # whoever wants only one sends an Idempotency-Key

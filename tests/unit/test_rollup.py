@@ -10,9 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.query.params import BLOCKS_MAX, Cursor, Selection, parse_cursor, parse_grain_or_day
-from services.query.render import render_csv, render_json
-from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, VALUES, figures, fits, instants, read_for, roll_up, scatter
+from services.query.questions.parameters import BLOCKS_MAX, Cursor, Selection, parse_cursor, parse_grain_or_day
+from services.query.render.blocks import render_csv, render_json
+from services.query.rollup import (
+    EPOCH_2000_HOUR,
+    HOUR_US,
+    VALUES,
+    figures,
+    fits,
+    instants,
+    read_for,
+    roll_up,
+    scatter,
+)
 from shared.capacity import COUNT_MAX
 from shared.errors import InvalidField
 from shared.hours import EARLIEST, LATEST, Period, block_starts, iso, parse_zone

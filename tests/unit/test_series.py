@@ -5,11 +5,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.command.domain import AmendSeries, CancelBooking, CancelSeries, CreateBooking, CreateSeries
-from services.command.snapshots import decode_state, encode_state
+from services.command.handler.snapshots import decode_state, encode_state
 from shared.errors import CapacityExceeded, PastIsImmutable, UnknownId
 from shared.events import BookingAmended, BookingCancelled, BookingCreated, Event, SeriesCreated
 from shared.hours import Period
-from tests.project import T0, Project, cores
+from tests.support.project import T0, Project, cores
 
 PERIODS = tuple(Period(T0 + 24 * day, T0 + 24 * day + 4) for day in range(5))
 

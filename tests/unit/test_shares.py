@@ -9,7 +9,7 @@ from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, InvalidField, OutsidePeriod
 from shared.events import BookingCreated, ClusterCreated
 from shared.hours import Period
-from tests.project import T0, Project, cores
+from tests.support.project import T0, Project, cores
 
 
 @pytest.fixture

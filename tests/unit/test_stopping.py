@@ -2,13 +2,13 @@ import asyncio
 
 import pytest
 
-from shared import stopping
-from shared.stopping import end_tasks, side_by_side
+import shared.tasks
+from shared.tasks import end_tasks, side_by_side
 
 
 @pytest.fixture(autouse=True)
 def soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "AGAIN_S", 0.01)
+    monkeypatch.setattr(shared.tasks, "AGAIN_S", 0.01)
 
 
 async def loses(cancellations: int) -> None:

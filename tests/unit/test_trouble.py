@@ -5,9 +5,9 @@ import logging
 import pytest
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 
+from services.cli.status import follower, notices, read_models, seal
 from services.projector.projections.availability import AvailabilityChanges
 from shared.batches import BatchSize
-from shared.cli.status import follower, notices, read_models, seal
 from shared.jetstream import SUBJECTS, wrong_with
 from shared.postgres import pieces
 from shared.progress import Progress, standing_of

@@ -20,7 +20,7 @@ from shared.events import (
     encode_event,
 )
 from shared.events.upcasting import Document, EventDecoder, NewerSchema, version_of
-from tests.histories import history
+from tests.support.histories import history
 
 
 class GrantCreatedTwo(GrantCreated, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="GrantCreated"):

@@ -3,7 +3,7 @@
 import pytest
 
 from services.notify.webhooks import Retries
-from shared.webhooks import HostNotAllowed, allowed_hosts, check_url
+from shared.webhook_hosts import HostNotAllowed, allowed_hosts, check_url
 
 ALLOWED = allowed_hosts("Hooks.example.org, *.inside.example.org:8443,")
 

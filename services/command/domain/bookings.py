@@ -8,6 +8,16 @@ import msgspec
 import numpy as np
 
 from services.command.domain.accounts import check_account
+from services.command.domain.capacity_check import (
+    admit,
+    meta_of,
+    pool_of,
+    rest_of,
+    share_room,
+    share_taken,
+    something,
+    span,
+)
 from services.command.domain.clusters import create_cluster
 from services.command.domain.commands import (
     AmendBooking,
@@ -18,7 +28,6 @@ from services.command.domain.commands import (
     CreateExclusive,
     TemplateCount,
 )
-from services.command.domain.room import admit, meta_of, pool_of, rest_of, share_room, share_taken, something, span
 from services.command.domain.sketches import sketch
 from services.command.domain.state import Booking, Pool, ProjectState, evolve
 from services.command.domain.templates import resolve

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.command.domain.capacity_check import admit, meta_of, pool_of, something, span
 from services.command.domain.commands import (
     ApplyResize,
     Context,
@@ -16,7 +17,6 @@ from services.command.domain.commands import (
     RequestResize,
     ResizeCluster,
 )
-from services.command.domain.room import admit, meta_of, pool_of, something, span
 from services.command.domain.state import Pool, ProjectState, Resize, last_hour
 from services.command.domain.templates import lay_out
 from shared.capacity import Capacity, reserved

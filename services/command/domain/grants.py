@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from services.command.domain.capacity_check import admit, meta_of, rest_of, something, span
 from services.command.domain.commands import Context, CreateGrant, CreateProject, WithdrawGrant
-from services.command.domain.room import admit, meta_of, rest_of, something, span
 from services.command.domain.state import ProjectState
 from shared.errors import AlreadyExists, UnknownId
 from shared.events import Event, GrantCreated, GrantWithdrawn, ProjectCreated

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from services.command.domain.bookings import amount_of
 from services.command.domain.bounds import DEFAULT, Bounds
+from services.command.domain.capacity_check import horizon_of
 from services.command.domain.commands import (
     AmendBooking,
     Command,
@@ -20,7 +21,6 @@ from services.command.domain.commands import (
     CreateExclusive,
 )
 from services.command.domain.decide import decide
-from services.command.domain.room import horizon_of
 from services.command.domain.state import Booking, Pool, ProjectState
 from services.command.domain.templates import lay_out, resolve
 from shared.capacity import DIMENSIONS, WHOLE, Capacity, Vector, reserved, reserved_more

@@ -12,8 +12,8 @@ from uuid import UUID
 
 import numpy as np
 
+from services.command.domain.capacity_check import meta_of
 from services.command.domain.commands import Context
-from services.command.domain.room import meta_of
 from services.command.domain.sketches import sketch
 from services.command.domain.standing import Claim, Rows, changed, claims_on, sure_in
 from services.command.domain.state import Pool, ProjectState, evolve

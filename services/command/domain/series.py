@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from services.command.domain.bookings import amend_booking, cancel_booking, create_booking
+from services.command.domain.capacity_check import meta_of, pool_of, span
 from services.command.domain.commands import (
     AmendBooking,
     AmendSeries,
@@ -17,7 +18,6 @@ from services.command.domain.commands import (
     Context,
     CreateSeries,
 )
-from services.command.domain.room import meta_of, pool_of, span
 from services.command.domain.sketches import sketch
 from services.command.domain.state import Booking, ProjectState, evolve
 from shared.errors import PastIsImmutable, Refused, UnknownId

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import numpy as np
 
+from services.command.domain.capacity_check import horizon_of, meta_of
 from services.command.domain.commands import Context
-from services.command.domain.room import horizon_of, meta_of
 from services.command.domain.sketches import sketch
 from services.command.domain.standing import touching
 from services.command.domain.state import Booking, Pool, ProjectState, evolve

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from services.command.domain.capacity_check import meta_of, something
 from services.command.domain.commands import Context, CreateTemplate, LayoutChange, TemplateCount
-from services.command.domain.room import meta_of, something
 from services.command.domain.state import ProjectState
 from shared.capacity import COUNT_MAX, Capacity, capacity_of
 from shared.errors import InvalidField

@@ -6,9 +6,9 @@ from litestar import post
 from litestar.params import FromPath, JSONBody
 
 from services.command.domain import CloseAccount, CreateAccount, CreateTemplate, SetLimits
-from services.command.requests import AccountRequest, InProjectRequest, LimitsRequest, TemplateRequest
+from services.command.routes.requests import AccountRequest, InProjectRequest, LimitsRequest, TemplateRequest
 from services.command.routes.submit import AnyRequest, Commands, Decided, command_post
-from shared.answer import Encoded
+from shared.http.responses import Encoded
 from shared.names import asked_name
 
 

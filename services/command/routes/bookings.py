@@ -17,7 +17,8 @@ from services.command.domain import (
     CreateExclusive,
     CreateSeries,
 )
-from services.command.requests import (
+from services.command.recurrence import expand
+from services.command.routes.requests import (
     AmendRequest,
     AmendSeriesRequest,
     BookingRequest,
@@ -28,11 +29,10 @@ from services.command.requests import (
     since_of,
 )
 from services.command.routes.submit import AnyRequest, Commands, Decided, command_post, new_id, new_name, project_in
-from shared.answer import Encoded
 from shared.capacity import WHOLE
 from shared.errors import InvalidField
 from shared.hours import Period, bare_date, parse_period, parse_zone
-from shared.recurrence import expand
+from shared.http.responses import Encoded
 
 
 class Bookings(Commands):

@@ -16,7 +16,7 @@ from services.command.domain import (
     ResizeCluster,
     WithdrawGrant,
 )
-from services.command.requests import (
+from services.command.routes.requests import (
     FailedRequest,
     GrantRequest,
     MagnumRequest,
@@ -36,8 +36,8 @@ from services.command.routes.submit import (
     project_in,
     project_of_cluster,
 )
-from shared.answer import Encoded
 from shared.hours import parse_period, parse_zone
+from shared.http.responses import Encoded
 
 
 class OpenStack(Commands):

@@ -8,7 +8,7 @@ from uuid import UUID
 from litestar.params import FromPath, JSONBody
 
 from services.command.domain import CreateCluster, CreateGrant, CreateProject, ResizeCluster, WithdrawGrant
-from services.command.requests import (
+from services.command.routes.requests import (
     ClusterRequest,
     GrantRequest,
     ProjectRequest,
@@ -26,8 +26,8 @@ from services.command.routes.submit import (
     project_in,
     project_of_cluster,
 )
-from shared.answer import Encoded
 from shared.hours import parse_period, parse_zone
+from shared.http.responses import Encoded
 
 
 class Pools(Commands):

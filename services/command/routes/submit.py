@@ -19,16 +19,16 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from services.command.domain import Command
 from services.command.domain.commands import Context
-from services.command.handler import CommandHandler
+from services.command.handler.handler import CommandHandler
+from services.command.handler.queue import Answer, halves
 from services.command.keys import REPEATED, Key, Keys, again
-from services.command.requests import POOL_ID
-from services.command.submitted import Answer, halves
-from shared.answer import Encoded
+from services.command.routes.requests import POOL_ID
 from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, iso
+from shared.http.openapi import response
+from shared.http.problems import Problem, problem_body
+from shared.http.responses import Encoded
 from shared.names import TEXT_MAX, checked_name, checked_text
-from shared.openapi import response
-from shared.problems import Problem, problem_body
 
 # Idempotency keys belong to an actor, so that two people may both count from 1.
 KEYS = UUID("6f0f7ee0-7c1e-5b52-9b2e-6a4f1b7f0c11")

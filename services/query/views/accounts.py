@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from services.query.answers import Read
-from services.query.cache import Body, Version
+from services.query.answers.answers import Read
+from services.query.answers.cache import Body, Version
+from services.query.answers.freshness import NoGeneration
 from services.query.database import Database, Reader
-from services.query.freshness import NoGeneration
-from services.query.params import too_many_blocks
-from services.query.questions import AccountsQuestion, UsageQuestion
-from services.query.render import render_object
+from services.query.questions.model import AccountsQuestion, UsageQuestion
+from services.query.questions.parameters import too_many_blocks
+from services.query.render.blocks import render_object
+from services.query.render.tables import table
 from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, Cells, instants, reserved, scatter
-from services.query.tables import table
 from shared.capacity import DIMENSIONS
 from shared.hours import Period, block_starts, hour_of, instant_of, iso, parse_zone
 from shared.names import composed, spellings

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.query.answers import Read
-from services.query.cache import Body
+from services.query.answers.answers import Read
+from services.query.answers.cache import Body
 from services.query.database import Database, Reader
-from services.query.params import Selection
-from services.query.render import ROW, Item, dated_rows, item_names, render_csv, render_json, render_rows
-from services.query.render_long import render_long
+from services.query.questions.parameters import Selection
+from services.query.render.blocks import ROW, Item, dated_rows, item_names, render_csv, render_json, render_rows
+from services.query.render.tables import table
+from services.query.render.windows import render_long
 from services.query.rollup import VALUES, Cells, Rollup, figures, fits, read_for, roll_up
-from services.query.tables import table
 from services.query.views.hours import Hours, by_value, columns_of, read_hours
 from services.query.views.items import ITEMS, read_items
 from services.query.views.templates import Template, read_template

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from services.query.answers import Read
-from services.query.cache import Body, Version
+from services.query.answers.answers import Read
+from services.query.answers.cache import Body, Version
+from services.query.answers.freshness import NoGeneration
 from services.query.database import Database, Reader
-from services.query.freshness import NoGeneration
-from services.query.questions import ConflictsQuestion
-from services.query.render import render_object
-from services.query.tables import table
+from services.query.questions.model import ConflictsQuestion
+from services.query.render.blocks import render_object
+from services.query.render.tables import table
 from shared.capacity import DIMENSIONS, WHOLE
 from shared.hours import hour_of, instant_of, iso
 

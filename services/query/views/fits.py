@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.query.answers import Read
-from services.query.cache import Body
+from services.query.answers.answers import Read
+from services.query.answers.cache import Body
 from services.query.database import Database, Reader
-from services.query.questions import Counts, MostQuestion, NowQuestion, SlotsQuestion
-from services.query.render import render_object
+from services.query.questions.model import Counts, MostQuestion, NowQuestion, SlotsQuestion
+from services.query.render.blocks import render_object
+from services.query.render.tables import table
 from services.query.rollup import Cells, fits, reserved
-from services.query.tables import table
 from services.query.views.hours import Hours, by_value, columns_of, read_hours, within
 from services.query.views.templates import Template, read_newest, read_template
 from shared.capacity import COUNT_MAX, DIMENSIONS, WHOLE

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.query.cache import Version
+from services.query.answers.cache import Version
+from services.query.answers.freshness import NoGeneration
 from services.query.database import Reader
-from services.query.freshness import NoGeneration
 from services.query.rollup import Cells, scatter
 from shared.capacity import DIMENSIONS
 from shared.errors import UnknownId

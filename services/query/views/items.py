@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from services.query.database import Reader
-from services.query.params import Cursor, Selection
-from services.query.render import Item, item_names
+from services.query.questions.parameters import Cursor, Selection
+from services.query.render.blocks import Item, item_names
 from services.query.views.hours import Hours
 from shared.hours import hour_of, instant_of, iso
 

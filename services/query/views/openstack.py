@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from services.query.answers import Read
-from services.query.cache import Body, Version
+from services.query.answers.answers import Read
+from services.query.answers.cache import Body, Version
+from services.query.answers.freshness import NoGeneration
 from services.query.database import Database
-from services.query.freshness import NoGeneration
-from services.query.params import Selection
-from services.query.questions import ClusterQuestion, ProjectSizesQuestion, QuotaQuestion, ResizesQuestion
-from services.query.render import ROW, dated_rows, render_object, render_rows
-from services.query.render_long import render_long
+from services.query.questions.model import ClusterQuestion, ProjectSizesQuestion, QuotaQuestion, ResizesQuestion
+from services.query.questions.parameters import Selection
+from services.query.render.blocks import ROW, dated_rows, render_object, render_rows
+from services.query.render.tables import table
+from services.query.render.windows import render_long
 from services.query.rollup import Rollup, roll_up, scatter
-from services.query.tables import table
 from shared.capacity import DIMENSIONS
 from shared.hours import hour_of, instant_of, iso
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from services.query.answers import Answer
+from services.query.answers.answers import Answer
+from services.query.answers.freshness import NoGeneration, Positions
 from services.query.database import Database
-from services.query.freshness import NoGeneration, Positions
 from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, checked_period, hour_of, iso
 

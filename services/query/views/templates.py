@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from services.query.answers import Read
-from services.query.cache import Body, Version
+from services.query.answers.answers import Read
+from services.query.answers.cache import Body, Version
+from services.query.answers.freshness import NoGeneration
 from services.query.database import Database, Reader
-from services.query.freshness import NoGeneration
-from services.query.params import TemplateName
-from services.query.questions import TemplatesQuestion
-from services.query.render import render_object
-from services.query.tables import table
+from services.query.questions.model import TemplatesQuestion
+from services.query.questions.parameters import TemplateName
+from services.query.render.blocks import render_object
+from services.query.render.tables import table
 from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField, UnknownId
 

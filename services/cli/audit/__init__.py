@@ -1,0 +1,1 @@
+"""`hourbook audit`: the history exported, and verified without the database."""

@@ -1,0 +1,178 @@
+"""Blazar: a lease is a source of grants, `blazar:<lease id>`, one for each of its reservations."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from services.cli.openstack.document import Item
+from services.cli.openstack.nova import Flavor
+from services.cli.openstack.wanted import (
+    Amount,
+    Given,
+    Grants,
+    Malformed,
+    Note,
+    Result,
+    Revoked,
+    Unmapped,
+    granted,
+    instant,
+    said,
+    shaped,
+)
+from shared.capacity import COUNT_MAX, DIMENSIONS, Capacity, capacity_of
+from shared.hours import Period, hour_of, instant_of, iso
+
+# What grants, what is over (so that an earlier import is taken back), and what is neither: the rest.
+GRANTING = {"PENDING", "ACTIVE", "STARTING", "UPDATING", ""}
+OVER = {"TERMINATED", "TERMINATING", "DELETING", "DELETED"}
+DEAD_RESERVATIONS = {"error", "deleted", "deleting", "terminated"}
+HOST_PROPERTIES = {"vcpus": "cores", "memory_mb": "memory", "local_gb": "tempdisc"}
+NUMBER = re.compile(r"\d{1,12}", re.ASCII)
+AT_LEAST = {">=": 0, "==": 0, "=": 0, ">": 1}
+
+
+class Lease(msgspec.Struct, frozen=True):
+    id: str
+    start_date: str
+    end_date: str
+    reservations: list[dict[str, Any]]
+    name: str | None = None
+    status: str | None = None
+
+
+class Reservation(msgspec.Struct, frozen=True):
+    """`amount` instances of `vcpus`, `memory_mb` (MiB) and `disk_gb`, or from `min` to `max` hosts."""
+
+    resource_type: str
+    id: str = ""
+    status: str | None = None
+    amount: Amount = 0
+    vcpus: Amount | None = None
+    memory_mb: Amount | None = None
+    disk_gb: Amount | None = None
+    min: Amount = 0
+    max: Amount = 0
+    flavor_id: str | None = None
+    hypervisor_properties: Any = None
+    resource_properties: Any = None
+    missing_resources: bool | None = False
+
+
+def map_lease(item: Item, given: Given, flavors: Mapping[str, Capacity]) -> Result:
+    """`flavors` by id and name, for a reservation that says no more than its flavor. Raises Malformed."""
+    lease = shaped(item.data, Lease)
+    name, source = f"lease {lease.name or lease.id}", f"blazar:{lease.id}"
+    status = (lease.status or "").upper()
+    if status in OVER:
+        return Result([Revoked(source, name)], [Unmapped(name, f"its state is {status}: it grants nothing more")], [])
+    if status not in GRANTING:
+        return Result([], [Unmapped(name, f"its state is {status}: it grants nothing, or not yet")], [])
+    start, end = instant(lease.start_date), instant(lease.end_date)
+    period = granted(start, end)
+    notes = list(narrowed(name, period, instant_of(hour_of(start)) != start or instant_of(hour_of(end)) != end))
+    capacities, unmapped = [], []
+    for number, data in enumerate(lease.reservations, 1):
+        label = f"{name}, reservation {data.get('id') or number}"
+        try:
+            reservation = shaped(data, Reservation)
+            capacities.append(capacity_in(reservation, given, flavors))
+        except Malformed as error:
+            unmapped.append(Unmapped(label, str(error)))
+            continue
+        if reservation.missing_resources:
+            notes.append(Note(label, "it is granted, though Blazar says that resources are missing"))
+    if not lease.reservations:
+        unmapped.append(Unmapped(name, "it has no reservations"))
+    wanted = [Grants(source, name, period, tuple(capacities))] if capacities else []
+    return Result([*wanted], unmapped, notes)
+
+
+def narrowed(name: str, period: Period, is_narrowed: bool) -> Iterator[Note]:
+    if is_narrowed:
+        yield Note(name, f"the whole hours in it are granted: {iso(period.start)} .. {iso(period.end)}")
+
+
+def capacity_in(reservation: Reservation, given: Given, flavors: Mapping[str, Capacity]) -> Capacity:
+    """What a reservation grants. Raises Malformed, with the reason, for one that grants nothing that is counted."""
+    if (reservation.status or "").lower() in DEAD_RESERVATIONS:
+        raise Malformed(f"its state is {reservation.status}")
+    match reservation.resource_type:
+        case "virtual:instance" | "flavor:instance":
+            if reservation.amount == 0:
+                raise Malformed("its amount is 0, or not in it")
+            return times(reservation.amount, instance(reservation, flavors))
+        case "physical:host":
+            if reservation.min == 0:
+                raise Malformed("its min is 0, or not in it: no host is certain")
+            return times(reservation.min, host(reservation, given))
+        case other:
+            raise Malformed(f"{other!r} is not capacity that is counted here")
+
+
+def instance(reservation: Reservation, flavors: Mapping[str, Capacity]) -> Capacity:
+    """One instance. A flavor's own properties, where Blazar kept them, also say what it has beside the root disc."""
+    kept = properties_of(reservation.resource_properties)
+    if reservation.resource_type == "flavor:instance" and isinstance(kept, dict) and "vcpus" in kept:
+        flavor = shaped({"name": "", **kept}, Flavor)
+        return Capacity(servers=1, cores=flavor.vcpus, memory=flavor.ram, tempdisc=flavor.disc())
+    if reservation.vcpus is not None and reservation.memory_mb is not None:
+        return Capacity(
+            servers=1, cores=reservation.vcpus, memory=reservation.memory_mb, tempdisc=reservation.disk_gb or 0
+        )
+    if reservation.flavor_id is None:
+        raise Malformed("it says neither vcpus and memory_mb nor a flavor_id")
+    if (capacity := flavors.get(reservation.flavor_id)) is None:
+        raise Malformed(f"its flavor {reservation.flavor_id!r} is not known: give the flavors' file too")
+    return capacity
+
+
+def host(reservation: Reservation, given: Given) -> Capacity:
+    """One host: what was said of it, and of the rest what the reservation asks of it at least."""
+    counts = {"servers": 1}
+    for properties in (reservation.hypervisor_properties, reservation.resource_properties):
+        for dimension, least in at_least(properties_of(properties)):
+            counts[dimension] = max(least, counts.get(dimension, 0))
+    counts |= {name: count for name, count in zip(DIMENSIONS, given.host.counts(), strict=True) if count}
+    missing = [name for name in ("cores", "memory") if name not in counts]
+    if missing:
+        known = said(Capacity(**counts))
+        options = " and ".join(f"--host-{name}" for name in missing)
+        raise Malformed(f"how big a host is, is not in it ({known} at least): give {options}")
+    return Capacity(**counts)
+
+
+def properties_of(text: Any) -> Any:
+    """Blazar keeps JSON in a text."""
+    if not isinstance(text, str) or not text.strip():
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def at_least(condition: Any) -> Iterator[tuple[str, int]]:
+    """What holds of every host that fulfils `[">=", "$vcpus", "4"]`, or an `and` of such."""
+    if not isinstance(condition, list) or not condition:
+        return
+    if condition[0] == "and":
+        for part in condition[1:]:
+            yield from at_least(part)
+    elif len(condition) == 3 and condition[0] in AT_LEAST:
+        _, name, value = condition
+        dimension = HOST_PROPERTIES.get(str(name).removeprefix("$"))
+        if dimension and NUMBER.fullmatch(str(value)):
+            yield dimension, int(value) + AT_LEAST[condition[0]]
+
+
+def times(count: int, capacity: Capacity) -> Capacity:
+    counts = [count * each for each in capacity.counts()]
+    if max(counts) > COUNT_MAX:
+        raise Malformed(f"{count} times {said(capacity)} is more than {COUNT_MAX} of something")
+    return capacity_of(counts)

@@ -1,0 +1,138 @@
+"""The text of a file becomes items: quotas, flavors, leases, clusters, each told by its shape."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from services.cli.openstack.wanted import Note, Unmapped
+
+# Wherever it stands between the parts of a document, a strict parser refuses it, and OpenStack's own samples have one.
+SPACES = "\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
+STRING_OR_SPACE = re.compile(rf'"(?:[^"\\]|\\.)*"|([{SPACES}])', re.DOTALL)
+
+WRAPPED = {
+    "quota_set": "quota", "limits": "limits", "flavor": "flavor", "lease": "lease", "reservation": "reservation",
+    "cluster": "cluster", "bay": "cluster", "clustertemplate": "clustertemplate", "baymodel": "clustertemplate",
+}  # fmt: skip
+LISTED = {
+    "flavors": "flavor", "leases": "lease", "clusters": "cluster", "bays": "cluster",
+    "clustertemplates": "clustertemplate", "baymodels": "clustertemplate", "nodegroups": "nodegroup",
+}  # fmt: skip
+# Magnum answers a single thing as it is. The first whose members are all there.
+BARE = (
+    ({"reservations", "start_date"}, "lease"), ({"uuid", "coe", "flavor_id"}, "clustertemplate"),
+    ({"uuid", "role", "node_count"}, "nodegroup"), ({"uuid", "node_count"}, "cluster"), ({"uuid", "status"}, "cluster"),
+    ({"node_count"}, "resize"), ({"vcpus", "ram", "name"}, "flavor"), ({"cores", "ram"}, "quota"),
+)  # fmt: skip
+# The list goes on elsewhere.
+NEXT = ("next", "flavors_links", "leases_links")
+
+
+class Item(NamedTuple):
+    """One thing that a document is about."""
+
+    kind: str
+    data: Any
+    origin: str
+
+
+class Read(NamedTuple):
+    items: list[Item]
+    unmapped: list[Unmapped]
+    notes: list[Note]
+
+
+class Unreadable(ValueError):
+    """The text is not JSON. The message says where and why."""
+
+
+def read(text: str, origin: str) -> Read:
+    """The items of one or more JSON documents, one after the other. Raises Unreadable."""
+    text, notes = without_odd_spaces(text, origin)
+    result = sorted_out(decoded(text, origin), origin)
+    if not (result.items or result.unmapped):
+        result.unmapped.append(Unmapped(origin, "there is nothing in it"))
+    return result._replace(notes=[*notes, *result.notes])
+
+
+def sorted_out(documents: Iterable[Any], origin: str) -> Read:
+    """The items of documents that have been decoded."""
+    result = Read([], [], [])
+    for document in documents:
+        for part in document if isinstance(document, list) else [document]:
+            sort_out(part, origin, result)
+    return result
+
+
+def without_odd_spaces(text: str, origin: str) -> tuple[str, list[Note]]:
+    """Spaces that JSON does not have, outside of strings, become plain ones; which they were is noted."""
+    found: list[str] = []
+
+    def plain(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return match[0]
+        if match.start() > 0 or match[1] != "\ufeff":  # a byte order mark is no news
+            line = text.count("\n", 0, match.start()) + 1
+            found.append(f"line {line}: U+{ord(match[1]):04X}, which JSON has not, is read as a space")
+        return " "
+
+    return STRING_OR_SPACE.sub(plain, text), [Note(origin, how) for how in found]
+
+
+def decoded(text: str, origin: str) -> Iterator[Any]:
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        if text[at].isspace():
+            at += 1
+            continue
+        try:
+            document, at = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            raise Unreadable(f"{origin} is not JSON: {where}: {error.msg}") from None
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets within brackets
+            raise Unreadable(f"{origin} is not JSON that can be read here: {error}") from None
+        yield document
+
+
+def sort_out(document: Any, origin: str, result: Read) -> None:
+    if not isinstance(document, dict):
+        result.unmapped.append(Unmapped(origin, f"{json.dumps(document)[:60]} is no document of OpenStack's"))
+        return
+    if problem := error_of(document):
+        result.unmapped.append(Unmapped(origin, f"it is an error that OpenStack answered: {problem}"))
+        return
+    for name, kind in WRAPPED.items():
+        if isinstance(document.get(name), dict):
+            result.items.append(Item(kind, document[name], origin))
+            return
+    for name, kind in LISTED.items():
+        if isinstance(document.get(name), list):
+            result.items.extend(Item(kind, data, origin) for data in document[name])
+            if any(document.get(link) for link in NEXT):
+                result.unmapped.append(Unmapped(origin, f"the list of {name} goes on: fetch the pages that follow too"))
+            if not document[name]:
+                result.notes.append(Note(origin, f"the list of {name} is empty"))
+            return
+    kind = next((kind for members, kind in BARE if members <= document.keys()), "")
+    if kind:
+        result.items.append(Item(kind, document, origin))
+        return
+    members = ", ".join(sorted(document)[:6]) or "nothing"
+    result.unmapped.append(Unmapped(origin, f"it is no document that is known here; it holds {members}"))
+
+
+def error_of(document: dict[str, Any]) -> str | None:
+    """`{"itemNotFound": {"code": 404, "message": …}}`, `{"error_code": 403, "error_message": …}`, and Magnum's list."""
+    for content in document.values():
+        if isinstance(content, dict) and isinstance(content.get("message"), str) and "code" in content:
+            return str(content["message"])
+    if isinstance(document.get("error_message"), str):
+        return str(document["error_message"])
+    errors = document.get("errors")
+    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
+        return str(errors[0].get("detail") or errors[0].get("title") or errors[0])
+    return None

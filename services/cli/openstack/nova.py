@@ -1,0 +1,183 @@
+"""Nova: a quota set is a grant with the source `nova`, a flavor is a template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from services.cli.openstack.document import Item
+from services.cli.openstack.present import ID_SEPARATOR, IDS_MAX
+from services.cli.openstack.wanted import (
+    Amount,
+    Given,
+    Grants,
+    Malformed,
+    Note,
+    Result,
+    Template,
+    Unmapped,
+    Wanted,
+    granted,
+    own_name,
+    shaped,
+    template_name,
+)
+from shared.capacity import COUNT_MAX, DIMENSIONS, Capacity
+from shared.hours import instant_of
+
+SOURCE = "nova"
+# Nova's name of a limit, in a quota set and in the limits that any user may read, and the dimension that it is.
+LIMITS = (("instances", "maxTotalInstances", "servers"), ("cores", "maxTotalCores", "cores"),
+          ("ram", "maxTotalRAMSize", "memory"))  # fmt: skip
+# What a flavor asks for beside cores, memory and disc, which no dimension counts.
+UNCOUNTED = ("resources:", "resources", "pci_passthrough:", "accel:", "trait:")
+MIB_PER_GIB = 1024
+NO_DISC = (
+    "Nova limits no disc, so none is granted that was not before; --tempdisc grants it, --disc none leaves it out of "
+    "flavors"
+)
+
+
+class Flavor(msgspec.Struct, frozen=True):
+    """`ram` and `swap` are MiB, `disk` and `ephemeral` GiB. No swap is 0, or an empty text before 2.75."""
+
+    name: str
+    vcpus: Amount
+    ram: Amount
+    id: str | int = ""
+    disk: Amount = 0
+    ephemeral: Amount | None = msgspec.field(name="OS-FLV-EXT-DATA:ephemeral", default=0)
+    swap: Amount | str | None = 0
+    disabled: bool = msgspec.field(name="OS-FLV-DISABLED:disabled", default=False)
+    extra_specs: dict[str, Any] | None = None
+
+    def disc(self) -> int:
+        """GiB of the root disc, the ephemeral disc and swap, which is rounded up."""
+        if not isinstance(self.swap, int) and self.swap:
+            raise Malformed(f"swap: {self.swap!r} is not a number")
+        swap = self.swap if isinstance(self.swap, int) else 0
+        return self.disk + (self.ephemeral or 0) - (-swap // MIB_PER_GIB)
+
+
+def map_quota(item: Item, given: Given) -> Result:
+    """A quota set, plain or detailed, or the `limits` of a user. Raises Malformed."""
+    limits = shaped(item.data, dict[str, Any])
+    if item.kind == "limits":
+        limits = shaped(limits.get("absolute"), dict[str, Any])
+    name = f"nova quota of {limits['id']}" if isinstance(limits.get("id"), str) else "nova quota"
+    counts, unlimited = dict(given.amounts), []
+    for limit, absolute, dimension in LIMITS:
+        count = limit_of(limits, absolute if item.kind == "limits" else limit)
+        if count is not None and count >= 0:
+            counts[dimension] = count
+        elif dimension not in counts:
+            unlimited.append(f"{limit} is {'unlimited (-1)' if count is not None else 'not in it'}: give --{dimension}")
+    if unlimited:
+        return Result([], [Unmapped(name, f"{'; '.join(unlimited)} to say how much there is")], [])
+    capacity = Capacity(**counts)
+    if not capacity:
+        return Result([], [Unmapped(name, "it grants nothing: instances, cores and ram are 0")], [])
+    period = None
+    if given.start is not None and given.end is not None:
+        period = granted(instant_of(given.start), instant_of(given.end))
+    says_disc = any(counts.get(disc) for disc in DIMENSIONS[3:])
+    notes = [] if says_disc else [Note(name, NO_DISC)]
+    return Result([Grants(SOURCE, name, period, (capacity,))], [], notes)
+
+
+def limit_of(limits: dict[str, Any], name: str) -> int | None:
+    """None where there is none. A detailed quota says `{"limit", "in_use", "reserved"}`."""
+    value = limits.get(name)
+    if isinstance(value, dict):
+        value = value.get("limit")
+    if value is None:
+        return None
+    count = shaped(value, int)
+    if count > COUNT_MAX:
+        raise Malformed(f"{name}: {count} is more than {COUNT_MAX}")
+    return count
+
+
+class Sized(NamedTuple):
+    """A flavor, and what one server of it takes."""
+
+    label: str
+    flavor: Flavor
+    capacity: Capacity
+
+
+def map_flavors(items: Iterable[Item], given: Given) -> tuple[Result, dict[str, str]]:
+    """The templates, and by which of them a flavor's id or name is known."""
+    result, ids, names = Result([], [], []), dict[str, str](), dict[str, str]()
+    sized = list(sized_flavors(items, given, result))
+    owners, templates = owners_of(sized, given), dict[str, Template]()
+    for one in sized:
+        flavor, name = one.flavor, name_of(one, owners, given)
+        before = templates.get(names.get(flavor.name, name))
+        if before is not None and before.capacity != one.capacity:
+            result.unmapped.append(Unmapped(one.label, "another of the documents says otherwise, and came first"))
+            continue
+        templates[name] = Template(name, one.capacity, with_id(before, str(flavor.id)))
+        ids[str(flavor.id)] = names[flavor.name] = name
+        result.notes.extend(notes_on(flavor, name, one.label))
+    wanted: list[Wanted] = list(templates.values())
+    return result._replace(wanted=wanted), {**names, **ids}
+
+
+def sized_flavors(items: Iterable[Item], given: Given, result: Result) -> Iterator[Sized]:
+    for item in items:
+        label = label_of(item.data)
+        try:
+            flavor = shaped(item.data, Flavor)
+            disc = {given.disc: flavor.disc()} if given.disc is not None else {}
+            yield Sized(label, flavor, Capacity(servers=1, cores=flavor.vcpus, memory=flavor.ram, **disc))
+        except Malformed as error:
+            short = isinstance(item.data, dict) and "vcpus" not in item.data and "links" in item.data
+            why = "the short list does not say how big a flavor is: fetch /flavors/detail" if short else str(error)
+            result.unmapped.append(Unmapped(label, why))
+
+
+def owners_of(sized: Iterable[Sized], given: Given) -> dict[str, Capacity]:
+    """The size that each plain name stands for, where flavors of several sizes would have it: that of the flavor which
+    had it before, else of the one that is called just so, else of the first."""
+    ranked: dict[str, tuple[int, Capacity]] = {}
+    for one in sized:
+        name = plain_name(one.flavor)
+        rank = 0 if given.known.get(str(one.flavor.id)) == name else 1 if one.flavor.name == name else 2
+        if name not in ranked or rank < ranked[name][0]:
+            ranked[name] = rank, one.capacity
+    return {name: capacity for name, (_, capacity) in ranked.items()}
+
+
+def name_of(one: Sized, owners: Mapping[str, Capacity], given: Given) -> str:
+    """The plain name, also of a second flavor of this size; one of its own for a flavor of another size."""
+    name, own = plain_name(one.flavor), own_name(one.flavor.name)
+    return own if owners[name] != one.capacity or given.known.get(str(one.flavor.id)) == own else name
+
+
+def plain_name(flavor: Flavor) -> str:
+    return template_name(flavor.name) or template_name(f"flavor-{flavor.id}")
+
+
+def with_id(before: Template | None, flavor: str) -> str:
+    """The ids of the flavors of a template, as many as can be remembered with it."""
+    ids = [] if before is None else before.flavor.split(ID_SEPARATOR)
+    more = ID_SEPARATOR.join([*ids, flavor])
+    return more if flavor not in ids and (before is None or len(more) <= IDS_MAX) else ID_SEPARATOR.join(ids)
+
+
+def notes_on(flavor: Flavor, template: str, label: str) -> Iterable[Note]:
+    if template != flavor.name:
+        yield Note(label, f"the template is called {template!r}")
+    uncounted = sorted(name for name in flavor.extra_specs or {} if name.startswith(UNCOUNTED))
+    if uncounted:
+        yield Note(label, f"no dimension counts {', '.join(uncounted)}")
+    if flavor.disabled:
+        yield Note(label, "it is disabled at Nova, and a template all the same: servers of it may run")
+
+
+def label_of(data: Any) -> str:
+    name = data.get("name") or data.get("id") if isinstance(data, dict) else None
+    return f"flavor {name}" if name else "a flavor"

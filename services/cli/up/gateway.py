@@ -1,0 +1,279 @@
+"""One address for people and programs: GET and HEAD go to the query service, everything else to the command service.
+
+A command is sent once and never again. Where its answer is lost, the client is told so, and asks with its key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import NamedTuple
+
+from aiohttp import (
+    ClientConnectorError,
+    ClientError,
+    ClientHandlerType,
+    ClientOSError,
+    ClientPayloadError,
+    ClientRequest,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    DummyCookieJar,
+    ServerDisconnectedError,
+    TCPConnector,
+    web,
+)
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from services.cli.up.allowed_methods import READS, allowed_at, named
+from shared.http.aiohttp_server import OURS, BodyLate, answer, receive, refused, serving
+from shared.http.patience import UNTAKEN_TIMEOUT_S, Bounds, room
+from shared.http.problem_document import MEDIA_TYPE, Refusal, document, malformed
+
+log = logging.getLogger(__name__)
+
+COMMAND, PROJECTOR, QUERY = "command", "projector", "query"
+OWN = ("/schema", "/health", "/metrics")
+CONNECT_TIMEOUT_S = 5.0
+# The services close a connection that was idle for 5 s: one that is about to be closed must not be used again.
+IDLE_TIMEOUT_S = 2.0
+STOP_TIMEOUT_S = 3.0
+SERVER_SENT = "text/event-stream"
+HOP_BY_HOP = frozenset({
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade", "expect",
+})  # fmt: skip
+ADDED_BY_CLIENT = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+
+PortOf = Callable[[str], int | None]
+
+
+class AnswerLost(ClientError):
+    """The connection ended before the answer came. What was asked may have been done."""
+
+
+class Target(NamedTuple):
+    """The service that is asked, and the path it is asked for."""
+
+    service: str
+    path: str
+
+
+def route(method: str, path: str) -> Target:
+    """Where a request goes. /schema, /health and /metrics are each service's own: those of the services that a GET
+    would not reach are /schema/command…, /health/command, /health/projector, /metrics/command, /metrics/projector."""
+    if method not in READS:
+        return Target(COMMAND, path)
+    for own in OWN:
+        for service in (COMMAND, PROJECTOR, QUERY):
+            prefix = f"{own}/{service}"
+            if path == prefix or path.startswith((f"{prefix}/", f"{prefix}?")):
+                return Target(service, own + path.removeprefix(prefix))
+    return Target(QUERY, path)
+
+
+class Gateway:
+    """`port_of` answers a service's port on the loopback interface; None while it is not there. A reader that takes
+    nothing of its answer for `unread_timeout_s` is left."""
+
+    def __init__(
+        self, port_of: PortOf, bounds: Bounds | None = None, *, unread_timeout_s: float = UNTAKEN_TIMEOUT_S
+    ) -> None:
+        self._port_of, self._bounds = port_of, bounds or Bounds(connections=room(files_each=2))
+        self._unread_timeout_s = unread_timeout_s
+        self._running = AsyncExitStack()
+        self._sessions: dict[str, ClientSession] = {}
+        self._endless: set[asyncio.Transport] = set()
+
+    async def start(self, listening: socket.socket) -> None:
+        self._sessions = {COMMAND: client(send_once), PROJECTOR: client(), QUERY: client()}
+        runner = await self._running.enter_async_context(serving(self.handle, self._bounds, STOP_TIMEOUT_S))
+        await web.SockSite(runner, listening, backlog=1024).start()
+
+    async def stop(self) -> None:
+        """Lets what is being answered end, within a bound; what would go on for ever is broken off."""
+        for transport in self._endless:
+            transport.abort()
+        await self._running.aclose()
+        for session in self._sessions.values():
+            await session.close()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.raw_path
+        if not path.startswith("/"):
+            return refused(Refusal(400, "invalid_path", "The path is not valid", "a path begins with a slash"))
+        if request.method == "OPTIONS":
+            return await self._options(path)
+        target = route(request.method, path)
+        port = self._port_of(target.service)
+        if port is None:
+            return unavailable(target.service)
+        await receive(request)
+        try:
+            answered = await self._sessions[target.service].request(
+                request.method, self._url(port, target), headers=forwarded(request),
+                data=request.content if request.body_exists else None,
+                skip_auto_headers=ADDED_BY_CLIENT, allow_redirects=False,
+            )  # fmt: skip
+        except (ClientConnectorError, ConnectionTimeoutError):
+            return unavailable(target.service)
+        except (ClientError, ConnectionError, TimeoutError) as lost:
+            return body_lost(request, self._bounds) or answer_lost(target.service, lost)
+        async with answered:
+            return await self._pass_on(request, answered)
+
+    async def _pass_on(self, request: web.BaseRequest, answered: ClientResponse) -> web.StreamResponse:
+        if answered.status in (404, 405) and (refusal := await self._not_allowed(request)) is not None:
+            return refusal
+        if answered.content_type != SERVER_SENT or request.transport is None:
+            return await relay(request, answered, self._unread_timeout_s)
+        transport: asyncio.Transport = request.transport
+        self._endless.add(transport)
+        try:
+            return await relay(request, answered, self._unread_timeout_s)
+        finally:
+            self._endless.discard(transport)
+
+    async def _not_allowed(self, request: web.BaseRequest) -> web.Response | None:
+        """405 for a method that the path does not take, whichever service takes the others; None for what a service
+        said by itself."""
+        allowed = await self._allowed(request.raw_path)
+        if not allowed or request.method in allowed:
+            return None
+        allow = ", ".join(sorted(allowed))
+        return problem(405, "http_405", "The path does not take this method", f"this path answers {allow}", Allow=allow)
+
+    async def _options(self, path: str) -> web.Response:
+        allowed = await self._allowed(path)
+        if allowed is None:
+            return unavailable("command or the query")
+        if not allowed:
+            return problem(404, "http_404", "There is no such path", "nothing is here")
+        return answer(b"", status=204, headers={"Allow": ", ".join(sorted(allowed))})
+
+    async def _allowed(self, path: str) -> frozenset[str] | None:
+        return await allowed_at(lambda method: self._methods(route(method, path)), lambda: self._is_missing(path))
+
+    async def _is_missing(self, path: str) -> bool:
+        target = route("HEAD", path)
+        if (port := self._port_of(target.service)) is None:
+            return False
+        try:
+            async with self._sessions[target.service].head(self._url(port, target)) as answered:
+                return answered.status == 404
+        except (ClientError, ConnectionError, TimeoutError):
+            return False
+
+    async def _methods(self, target: Target) -> frozenset[str] | None:
+        """What a service takes at a path; None while nobody can say."""
+        if (port := self._port_of(target.service)) is None:
+            return None
+        try:
+            async with self._sessions[target.service].options(self._url(port, target)) as answered:
+                return named(answered.headers.get("Allow", ""))
+        except (ClientError, ConnectionError, TimeoutError):
+            return None
+
+    def _url(self, port: int, target: Target) -> URL:
+        return URL(f"http://127.0.0.1:{port}{target.path}", encoded=True)
+
+
+async def relay(request: web.BaseRequest, answered: ClientResponse, unread_timeout_s: float) -> web.StreamResponse:
+    """Passes an answer on as it comes. One that breaks off is broken off here too, never ended as if it were whole; so
+    is one of which the reader takes nothing for `unread_timeout_s`."""
+    headers = end_to_end(answered.headers)
+    headers.update(OURS)
+    response = web.StreamResponse(status=answered.status, reason=answered.reason, headers=headers)
+    await response.prepare(request)
+    try:
+        async for piece in answered.content.iter_any():
+            async with asyncio.timeout(unread_timeout_s):
+                await response.write(piece)
+        async with asyncio.timeout(unread_timeout_s):
+            await response.write_eof()
+    except (ClientPayloadError, ClientOSError, ServerDisconnectedError, TimeoutError):
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+async def send_once(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
+    """Keeps the client from sending a command again when the connection is lost: it would repeat a DELETE."""
+    try:
+        return await send(request)
+    except (ClientConnectorError, ConnectionTimeoutError):
+        raise  # nothing was sent
+    except (ClientOSError, ServerDisconnectedError) as lost:
+        raise AnswerLost(str(lost) or type(lost).__name__) from lost
+
+
+def client(*middlewares: Callable[[ClientRequest, ClientHandlerType], object]) -> ClientSession:
+    return ClientSession(
+        connector=TCPConnector(limit=0, keepalive_timeout=IDLE_TIMEOUT_S),
+        timeout=ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S), cookie_jar=DummyCookieJar(),
+        auto_decompress=False, middlewares=middlewares,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def forwarded(request: web.BaseRequest) -> CIMultiDict[str]:
+    headers = CIMultiDict((name, in_utf8(value)) for name, value in end_to_end(request.headers).items())
+    if request.remote:
+        headers.add("X-Forwarded-For", request.remote)
+    return headers
+
+
+def in_utf8(value: str) -> str:
+    """A header that was not UTF-8 is what HTTP once said that headers are; sent on as it is, it would lose letters."""
+    if value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value):
+        return value
+    return value.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    """The headers that are not about one connection only."""
+    named = {name.strip().lower() for value in headers.getall("Connection", ()) for name in value.split(",")}
+    return CIMultiDict(
+        (name, value) for name, value in headers.items() if name.lower() not in HOP_BY_HOP and name.lower() not in named
+    )
+
+
+def unavailable(service: str) -> web.Response:
+    detail = f"the {service} service is starting; nothing was done: ask again in a second"
+    return problem(503, "service_unavailable", "A service is starting", detail)
+
+
+def answer_lost(service: str, lost: BaseException) -> web.Response:
+    log.info("the answer of %s was lost: %s: %s", service, type(lost).__name__, lost)
+    if service != COMMAND:
+        detail = f"the {service} service went away before it answered: ask again in a second"
+        return problem(502, "answer_lost", "The answer was lost", detail)
+    detail = (
+        "the command service went away before it answered, so the command may have been carried out or not: "
+        "send it again with the same Idempotency-Key, and it is carried out once"
+    )
+    return problem(502, "outcome_unknown", "The outcome of the command is not known", detail)
+
+
+def body_lost(request: web.BaseRequest, bounds: Bounds) -> web.Response | None:
+    """Where it was the client's own body that did not come, or was none. Then nothing was done: no service has it."""
+    failure = request.content.exception()
+    if failure is None:
+        return None
+    late = isinstance(failure, BodyLate)
+    return refused(
+        bounds.late("body") if late else malformed("its body is not as RFC 9112 has it, and nothing was done")
+    )
+
+
+def problem(status: int, code: str, title: str, detail: str, **headers: str) -> web.Response:
+    """A problem document (RFC 9457), as the services answer them."""
+    if status in (502, 503):
+        headers["Retry-After"] = "1"
+    body = document(status, code, title, detail)
+    return answer(body, status=status, content_type=MEDIA_TYPE, headers=headers)

@@ -1,0 +1,114 @@
+"""The servers that the environment names, tried before anything depends on them; no message shows a password."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+import asyncpg
+import nats
+import nats.errors
+from nats.aio.client import Client
+
+from services.cli.failure import Failure
+
+DATABASE, NATS = "HOURBOOK_DATABASE_URL", "HOURBOOK_NATS_URL"
+CONNECT_TIMEOUT_S = 5.0
+PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)|(?<=[?&]password=)[^&]+")
+NATS_ERRORS = (nats.errors.Error, OSError, TimeoutError, ValueError)
+
+
+class Servers(NamedTuple):
+    """Where the event store and the stream are."""
+
+    database_url: str
+    nats_url: str
+
+
+def named_in(environment: Mapping[str, str]) -> Servers | None:
+    """The servers that the environment names; None when it names none. Raises Failure when it names only one."""
+    database_url, nats_url = environment.get(DATABASE, ""), environment.get(NATS, "")
+    if bool(database_url) != bool(nats_url):
+        given, missing = (DATABASE, NATS) if database_url else (NATS, DATABASE)
+        raise Failure(
+            f"{given} is set and {missing} is not: set both to use your own servers, or neither to have them embedded"
+        )
+    return Servers(database_url, nats_url) if database_url else None
+
+
+async def check(servers: Servers) -> None:
+    """Raises Failure, which names the variable that is wrong and what its server said."""
+    await check_database(servers.database_url)
+    await check_nats(servers.nats_url)
+
+
+async def check_database(url: str) -> None:
+    try:
+        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
+    except asyncpg.InvalidCatalogNameError:
+        return  # the migrations create it
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+        raise _unusable(DATABASE, url, error) from None
+    await connection.close(timeout=CONNECT_TIMEOUT_S)
+
+
+async def check_nats(url: str) -> None:
+    try:
+        client = await connect_nats(url)
+    except NATS_ERRORS as error:
+        raise _unusable(NATS, url, error) from None
+    try:
+        await client.jetstream().account_info()
+    except NATS_ERRORS as error:
+        raise Failure(f"{NATS}: the server {without_password(url)} has no JetStream: {_words(error)}") from None
+    finally:
+        await client.close()
+
+
+async def connect_nats(url: str) -> Client:
+    """Connects at once or raises one of NATS_ERRORS. By itself the client goes on trying for ever, at the start too."""
+
+    async def give_up(error: Exception) -> None:
+        raise error
+
+    connecting = nats.connect(url, connect_timeout=int(CONNECT_TIMEOUT_S), allow_reconnect=False, error_cb=give_up)
+    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        return await connecting
+
+
+def without_password(url: str) -> str:
+    """The address, with `***` for a password; just the scheme if it cannot be read."""
+    try:
+        parts = urlsplit(url)
+        user, at, host = parts.netloc.rpartition("@")
+    except ValueError:
+        return f"{url.partition(':')[0]}://…"
+    if "password=" in parts.query:
+        parts = parts._replace(query="…")
+    return parts._replace(netloc=f"{user.partition(':')[0]}{':***' if ':' in user else ''}{at}{host}").geturl()
+
+
+def redacted(message: str, url: str) -> str:
+    """`message` without the password of `url`, in whatever form a program may have repeated it."""
+    message = message.replace(url, without_password(url))
+    for password in PASSWORD.findall(url):
+        for secret in (password, unquote(password), quote(unquote(password), safe="")):
+            message = message.replace(secret, "***")
+    return message
+
+
+def migrations_failed(error: Exception, url: str) -> Failure:
+    message = redacted(str(error), url)
+    hint = "; add ?sslmode=disable to it" if "SSL is not enabled" in message else ""
+    return Failure(f"{DATABASE}: the migrations failed: {message}{hint}")
+
+
+def _unusable(variable: str, url: str, error: Exception) -> Failure:
+    return Failure(f"{variable}: cannot use {without_password(url)}: {redacted(_words(error), url)}")
+
+
+def _words(error: Exception) -> str:
+    return f"{error}" or type(error).__name__

@@ -1,0 +1,282 @@
+"""`hourbook up`: the whole system on this machine, from its own servers or from those that the environment names."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+
+from services.cli.failure import Failure
+from services.cli.up.directory import DataDirectory, Process, Run, default_directory
+from services.cli.up.embedded import EmbeddedNats, EmbeddedPostgres, EmbeddedServerFailed
+from services.cli.up.gateway import Gateway
+from services.cli.up.processes import started_at
+from services.cli.up.servers import DATABASE, NATS, Servers, check, migrations_failed, named_in
+from services.cli.up.supervisor import LOG_BYTES_MAX, SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
+from shared.audit.notes import ensure_key
+from shared.http.patience import leave_who_reads_nothing
+from shared.migrate import MigrationFailed, migrate
+
+HOST = "127.0.0.1"
+AUDIT_KEY = "HOURBOOK_AUDIT_KEY_FILE"
+# What is gone with the directory anyway need not reach the disc.
+EPHEMERAL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+def up(
+    *,
+    data_dir: Path | None = None,
+    port: Annotated[int, Parameter(validator=Number(gte=1, lte=65535))] = 8080,
+    ephemeral: Annotated[bool, Parameter(negative=())] = False,
+    services: Annotated[tuple[str, ...], Parameter(show=False)] = tuple(SERVICES),
+) -> None:
+    """Run the whole system here until Ctrl-C.
+
+    Parameters
+    ----------
+    data_dir
+        Where all data, the logs and the lock are. Default: $XDG_DATA_HOME/hourbook, or ~/.local/share/hourbook;
+        for root /var/lib/hourbook.
+    port
+        The port of the one address, on 127.0.0.1.
+    ephemeral
+        Keep everything in a temporary directory, which is removed at the end.
+    services
+        Which services to run: for tests.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    servers = named_in(os.environ)
+    if ephemeral and data_dir is not None:
+        raise Failure("--ephemeral keeps nothing, --data-dir says where to keep it: give one of the two")
+    with _directory(data_dir, ephemeral) as directory, directory.locked(), _listening(port) as address:
+        _keep_log(directory.logs / "gateway.log")
+        asyncio.run(Up(console, directory, servers, ephemeral, services, address, dict(os.environ)).run())
+
+
+class Up:
+    """One run, from the first line on the terminal to the last."""
+
+    def __init__(
+        self,
+        console: Console,
+        directory: DataDirectory,
+        servers: Servers | None,
+        ephemeral: bool,
+        services: Sequence[str],
+        address: socket.socket,
+        environment: dict[str, str],
+    ) -> None:
+        self._console, self._directory, self._named, self._ephemeral = console, directory, servers, ephemeral
+        self._services, self._socket, self._environment = services, address, environment
+        self._url = f"http://{HOST}:{address.getsockname()[1]}"
+        self._servers = servers
+        self._supervisor = Supervisor(self._say, self._record)
+        self._gateway = Gateway(self._supervisor.port_of)
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Returns when all is stopped. Raises Failure when it could not start."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup has it ignored
+                loop.add_signal_handler(number, self._stop_asked)
+        began = time.monotonic()
+        try:
+            for step in (self._start_servers, self._migrate, self._start_services, self._start_gateway):
+                if not self._stop.is_set():
+                    await step()
+            if not self._stop.is_set():
+                self._welcome(time.monotonic() - began)
+            await self._stop.wait()
+        except Failure:
+            if not self._stop.is_set():
+                raise
+        finally:
+            await self._end()
+
+    def _stop_asked(self) -> None:
+        if self._stop.is_set():
+            self._supervisor.hurry()
+            return
+        self._stop.set()
+        self._say("stopping (once more to hurry) …")
+
+    async def _start_servers(self) -> None:
+        await asyncio.to_thread(self._directory.end_left_behind, self._say)
+        if self._named is not None:
+            named = self._named
+            await self._timed("your servers", lambda: check(named))
+            return
+        logs = self._directory.logs
+        postgres = EmbeddedPostgres(
+            self._directory.postgres, settings=EPHEMERAL if self._ephemeral else None, log=logs / "postgres.log",
+            ours=(self._directory.path,) if self._directory.is_ours else (),
+        )  # fmt: skip
+        nats = EmbeddedNats(self._directory.nats, log=logs / "nats.log")
+        new = "" if (postgres.data / "PG_VERSION").exists() else " (new)"
+        await self._timed(
+            f"PostgreSQL{new}",
+            lambda: self._supervisor.start_once(ServerProgram("postgres", postgres, signal.SIGQUIT)),
+            postgres.log,
+        )
+        await self._timed(
+            "NATS", lambda: self._supervisor.start_once(ServerProgram("nats", nats, signal.SIGKILL)), nats.log
+        )
+        self._servers = Servers(postgres.url, nats.url)
+
+    async def _migrate(self) -> None:
+        assert self._servers is not None
+        await self._timed("migrations", lambda: asyncio.to_thread(self._migrated))
+
+    def _migrated(self) -> None:
+        assert self._servers is not None
+        try:
+            migrate(self._servers.database_url)
+        except MigrationFailed as error:
+            raise migrations_failed(error, self._servers.database_url) from None
+
+    async def _start_services(self) -> None:
+        assert self._servers is not None
+        environment = {
+            **self._environment, DATABASE: self._servers.database_url, NATS: self._servers.nats_url,
+            "HOURBOOK_HOST": HOST,
+        }  # fmt: skip
+        if "sealer" in self._services and AUDIT_KEY not in environment:
+            environment[AUDIT_KEY] = str(self._directory.audit_key)
+            ensure_key(self._directory.audit_key)
+        programs = [
+            ServiceProgram(SERVICES[name], environment, self._directory.logs)
+            for name in SERVICES
+            if name in self._services
+        ]
+        await asyncio.gather(*(self._start_service(program) for program in programs))
+
+    async def _start_service(self, program: ServiceProgram) -> None:
+        began = time.monotonic()
+        if await self._until_stop(self._supervisor.keep(program)):
+            self._line(program.name, time.monotonic() - began)
+
+    async def _until_stop(self, starting: Awaitable[bool]) -> bool:
+        """Waits for a service, unless the user does not any more: then the service is stopped while it starts."""
+        start, stop = asyncio.ensure_future(starting), asyncio.create_task(self._stop.wait())
+        await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not start.done():
+            start.cancel()
+            await asyncio.gather(start, return_exceptions=True)
+            return False
+        return start.result()
+
+    async def _start_gateway(self) -> None:
+        await self._gateway.start(self._socket)
+        self._record()
+
+    async def _end(self) -> None:
+        await self._gateway.stop()
+        await self._supervisor.stop()
+        self._directory.remove_run()
+        if self._stop.is_set():
+            self._say("stopped")
+
+    async def _timed(self, name: str, step: Callable[[], Awaitable[None]], *logs: Path) -> None:
+        began = time.monotonic()
+        with self._console.status(f"{name} …"):
+            try:
+                await step()
+            except EmbeddedServerFailed as error:
+                lines = "\n".join(f"    {line}" for log in logs for line in last_lines(log))
+                raise Failure(f"{name}: {error}\n{lines}") from None
+        self._line(name, time.monotonic() - began)
+
+    def _line(self, name: str, seconds: float) -> None:
+        self._console.print(f"  {name:<16} ready {seconds:5.2f} s", markup=False)
+
+    def _say(self, message: str) -> None:
+        self._console.print(f"{datetime.now():%H:%M:%S} {message}", markup=False)  # noqa: DTZ005  (the user's clock)
+
+    def _record(self) -> None:
+        """Writes down what runs, for `hourbook status` and for the next start, should this one be killed."""
+        servers = self._servers or Servers("", "")
+        processes = {
+            program.name: Process(program.process.pid, started_at(program.process.pid), program.port)
+            for program in self._supervisor.programs
+            if program.process is not None
+        }
+        self._directory.write_run(Run(os.getpid(), self._url, servers.database_url, servers.nats_url, processes))
+
+    def _welcome(self, seconds: float) -> None:
+        kept = "removed at the end" if self._ephemeral else "kept"
+        self._console.print(
+            f"\nHourbook runs at {self._url} after {seconds:.1f} s. Ctrl-C ends it.\n"
+            f"  data ({kept}) and logs: {self._directory.path}\n"
+            f"  OpenAPI: {self._url}/schema (reads), {self._url}/schema/command (writes)\n\n"
+            f"Try, in another terminal:\n{examples(self._url, datetime.now(UTC))}\n"
+            f"or `hourbook demo` for a whole month, and `hourbook status` for how it is.\n",
+            markup=False,
+        )
+
+
+def examples(url: str, now: datetime) -> str:
+    """Requests to paste: a project, what it is granted, a booking, what is left."""
+    first, booked, last = (f"{now + timedelta(days=days):%Y-%m-%d}" for days in (0, 6, 29))
+    posts = (
+        ("projects", '{"id": "gaia", "name": "Gaia"}'),
+        ("resources", f'{{"project": "gaia", "startdate": "{first}", "enddate": "{last}", '
+                      '"cores": 64, "memory": 131072}'),
+        ("bookings", f'{{"project": "gaia", "account": "ada", "startdate": "{first}", "enddate": "{booked}", '
+                     '"cores": 16, "memory": 32768}'),
+    )  # fmt: skip
+    lines = [f"  curl {url}/{path}/create -d '{body}'" for path, body in posts]
+    return "\n".join([*lines, f"  curl '{url}/available/select?project=gaia&range={first},{last}&grain=day'"])
+
+
+def _keep_log(file: Path) -> None:
+    """What this process and its libraries have to say. The terminal is for `_say` alone."""
+    handler = RotatingFileHandler(file, maxBytes=LOG_BYTES_MAX, backupCount=1, encoding="utf-8")
+    logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+
+
+@contextlib.contextmanager
+def _directory(data_dir: Path | None, ephemeral: bool) -> Iterator[DataDirectory]:
+    if not ephemeral:
+        yield DataDirectory(data_dir or default_directory(os.environ))
+        return
+    path = Path(tempfile.mkdtemp(prefix="hourbook-"))
+    try:
+        yield DataDirectory(path)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _listening(port: int) -> Iterator[socket.socket]:
+    """The address, taken before anything is started. Who asks too early waits in the queue."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        leave_who_reads_nothing(taken)
+        try:
+            taken.bind((HOST, port))
+            taken.listen(1024)
+        except PermissionError:
+            raise Failure(f"port {port} is for root only: choose one from 1024 on, as --port 8080") from None
+        except OSError as error:
+            raise Failure(
+                f"port {port} of {HOST} cannot be used ({error.strerror}): "
+                f"choose another, as --port {port + 1 if port < 65535 else 8080}"
+            ) from None
+        yield taken

@@ -1,0 +1,1 @@
+"""Another generation of the read models: filled from the events, compared, switched to, or verified."""

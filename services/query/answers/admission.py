@@ -1,0 +1,100 @@
+"""Who may do something costly: so much at once, the others in a line that is bounded in length and time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+
+import msgspec
+from litestar.types import Receive
+
+from shared.errors import HourbookError
+from shared.http.responses import gone
+from shared.tasks import end_tasks
+
+
+class TooBusy(HourbookError):
+    """Too many ask for what is costly to answer: reads of many years, or of the past. Ask again when Retry-After
+    says."""
+
+    code = "too_busy"
+    status = 503
+    title = "Too many costly reads at once"
+
+
+class _Waiter(msgspec.Struct, eq=False):
+    weight: int
+    turn: asyncio.Future[None]
+    let_in: bool = False
+
+
+class Admission:
+    """`capacity` is how much of a weight is let in at once. Whoever does not fit waits behind those who came before,
+    `waiting_max` at most and for `patience_s` at most. `what` is how an error calls it."""
+
+    def __init__(self, capacity: int, waiting_max: int, patience_s: float, what: str) -> None:
+        self._capacity, self._waiting_max, self._patience_s, self._what = capacity, waiting_max, patience_s, what
+        self._free = capacity
+        self._line: deque[_Waiter] = deque()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._line)
+
+    @contextlib.asynccontextmanager
+    async def admitted(self, weight: int = 1, receive: Receive | None = None) -> AsyncIterator[None]:
+        """What weighs nothing never waits; more than the whole capacity is as much as that. With `receive`, a reader
+        who goes loses its place in the line. Raises TooBusy."""
+        weight = min(weight, self._capacity)
+        if weight and (self._line or weight > self._free):
+            await self._wait(weight, receive)
+        else:
+            self._free -= weight
+        try:
+            yield
+        finally:
+            self._free += weight
+            self._let_in()
+
+    async def _wait(self, weight: int, receive: Receive | None) -> None:
+        if len(self._line) >= self._waiting_max:
+            raise TooBusy(f"{self._waiting_max} {self._what} are waiting; ask again in a second")
+        waiter = _Waiter(weight, asyncio.get_running_loop().create_future())
+        self._line.append(waiter)
+        leaving = None if receive is None else asyncio.create_task(leave(receive, waiter.turn))
+        try:
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    await waiter.turn
+            finally:
+                if leaving is not None:
+                    await end_tasks(leaving)
+        except BaseException as error:
+            self._step_out(waiter)
+            if isinstance(error, TimeoutError):
+                raise TooBusy(f"{self._what} are so many that {self._patience_s:g} s went by") from None
+            raise
+
+    def _step_out(self, waiter: _Waiter) -> None:
+        if waiter.let_in:  # in the very moment
+            self._free += waiter.weight
+        elif waiter in self._line:
+            self._line.remove(waiter)
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._line and self._line[0].weight <= self._free:
+            waiter = self._line.popleft()
+            if not waiter.turn.done():  # or else it is on its way out
+                self._free -= waiter.weight
+                waiter.let_in = True
+                waiter.turn.set_result(None)
+
+
+async def leave(receive: Receive, turn: asyncio.Future[None]) -> None:
+    """Ends the waiting of a reader who has gone."""
+    await gone(receive)
+    if not turn.done():
+        turn.set_exception(TooBusy("the reader has gone"))

@@ -1,0 +1,1 @@
+"""What subscribers follow: events and notices, as server-sent events."""

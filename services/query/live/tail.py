@@ -1,0 +1,186 @@
+"""The newest events, read once for all who follow them live: one tail a process, whatever the number of subscribers.
+
+The tail keeps the newest events once; a subscriber is a position in it and holds nothing of its own, so a slow one
+costs no memory: when it has fallen behind what is kept, it is served from the store, a few such reads at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Mapping
+
+import msgspec
+
+from services.query.answers.freshness import NoGeneration
+from services.query.database import UNREACHABLE, Database
+from services.query.live.sources import Feed, Told
+from services.query.views.history import check_after
+from shared.errors import HourbookError
+from shared.event_store.store import PositionGap
+from shared.http.responses import Streamed
+
+log = logging.getLogger(__name__)
+
+SERVER_SENT = "text/event-stream"
+KEPT_MAX = 10_000  # events
+READ_MAX = 500
+PIECE_MAX = 250  # events sent at once: all that a reader who takes nothing can make us hold
+POLL_MIN_S, POLL_MAX_S = 0.01, 0.05
+TELLING_S = 0.0004  # a piece to one subscriber costs about a fifth of it: many are told more at a time, less often
+HEARTBEAT_S = 15.0
+WAKE_S = 1.0
+RECONNECT_S = 0.5
+CATCHING_UP_MAX = 2
+LAST_EVENT_ID = "Last-Event-ID"
+
+
+class TooManySubscribers(HourbookError):
+    """This process tells as many subscribers as it may. Try again in a second, or at another process."""
+
+    code = "too_many_subscribers"
+    status = 503
+    title = "Too many subscribers"
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What a subscriber wants to be told of; None is all."""
+
+    project: str | None = None
+    types: frozenset[str] | None = None
+
+    def takes(self, event: Told) -> bool:
+        return (self.project is None or event.project == self.project) and (
+            self.types is None or event.type in self.types
+        )
+
+
+class Tail:
+    """`follow` from any number of tasks, `subscribers_max` at once. It reads only while somebody follows."""
+
+    def __init__(
+        self, database: Database, feed: Feed, subscribers_max: int, *, heartbeat_s: float = HEARTBEAT_S
+    ) -> None:
+        self._database, self._feed = database, feed
+        self._subscribers_max, self._heartbeat_s = subscribers_max, heartbeat_s
+        self._kept: list[Told] = []
+        self._position: int | None = None
+        self._moved = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._catching_up = asyncio.Semaphore(CATCHING_UP_MAX)
+        self._closed = False
+        self._woken = 0.0
+        self.subscribers = 0
+
+    async def begin(self, after: int | None, field: str = "after") -> int:
+        """The position to `follow` from: the one given, in `field`, or what is visible now. The subscriber counts from
+        now on, until `leave`. Raises InvalidField for one that is beyond the last one, TooManySubscribers, and
+        asyncpg's errors; then nobody is to leave."""
+        if self._closed or self.subscribers >= self._subscribers_max:
+            raise TooManySubscribers(f"{self.subscribers} subscribers are told already; try again in a second")
+        self.subscribers += 1  # before anything is waited for, or as many as come meanwhile would find room
+        try:
+            return await self._begin(after, field)
+        except BaseException:
+            self.leave()
+            raise
+
+    async def _begin(self, after: int | None, field: str) -> int:
+        if after is None:
+            return (await self._feed.read(self._database, 0, 0))[0]
+        check_after(after, await self._feed.last(self._database), self._feed.what, field)
+        return after
+
+    def leave(self) -> None:
+        """Once for each `begin`. When nobody is left, nothing is read or kept."""
+        self.subscribers -= 1
+        if not self.subscribers and self._task is not None:
+            self._task.cancel()
+            self._task = None
+            self._kept, self._position = [], None
+
+    def streamed(self, begin: int, wanted: Wanted, headers: Mapping[str, str]) -> Streamed[bytes]:
+        """The answer to one who has begun, who leaves with it."""
+        return Streamed(
+            self.follow(begin, wanted), media_type=SERVER_SENT, on_end=self.leave,
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers},
+        )  # fmt: skip
+
+    async def follow(self, after: int, wanted: Wanted) -> AsyncGenerator[bytes]:
+        """The events after a position as server-sent events, for ever. A heartbeat carries the position that was
+        looked at, so that a reader whose filter takes little does not begin again far back."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        yield b"retry: %d\nid: %d\n\n" % (RECONNECT_S * 1000, after)
+        beaten = time.monotonic()
+        while not self._closed:
+            moved, events, before = self._moved, self._after(after), after
+            if events is None:  # not kept any more, or the tail has only begun
+                after, events = await self._from_store(after, wanted)
+            elif events:
+                after = events[-1].position
+            frames = b"".join([event.frame for event in events if wanted.takes(event)])
+            now = time.monotonic()
+            if frames or now - beaten >= self._heartbeat_s:
+                beaten = now
+                yield frames or b": still here\nid: %d\n\n" % after
+            if after == before:
+                await moved.wait()
+
+    def close(self) -> None:
+        """Ends what all subscribers are told; they connect again where they left off."""
+        self._closed = True
+        self._wake()
+
+    def _after(self, position: int) -> list[Told] | None:
+        """The kept events after a position, as many as are sent at once; None when they are not all kept."""
+        if self._position is None or (start := position - (self._position - len(self._kept))) < 0:
+            return None
+        return self._kept[start : start + PIECE_MAX]
+
+    async def _from_store(self, position: int, wanted: Wanted) -> tuple[int, list[Told]]:
+        """Some of the wanted that follow a position, and up to where they are all of them; none while the store cannot
+        be reached."""
+        types = None if wanted.types is None else sorted(wanted.types)
+        try:
+            async with self._catching_up:
+                return await self._feed.find(self._database, position, wanted.project, types, PIECE_MAX)
+        except (*UNREACHABLE, NoGeneration) as lost:
+            log.warning("tail: %s: %s; a subscriber waits", type(lost).__name__, lost)
+            return position, []
+
+    async def _run(self) -> None:
+        delay = POLL_MIN_S
+        while True:
+            try:
+                events = await self._read()
+            except (*UNREACHABLE, NoGeneration, PositionGap) as lost:
+                log.warning("tail: %s: %s; it goes on", type(lost).__name__, lost)
+                events, delay = [], RECONNECT_S
+            else:
+                busy = min(POLL_MAX_S, POLL_MIN_S + self.subscribers * TELLING_S)
+                delay = busy if events else min(POLL_MAX_S, delay * 1.2)
+            if events or time.monotonic() - self._woken >= WAKE_S:
+                self._wake()
+            if len(events) < READ_MAX:
+                await asyncio.sleep(delay)
+
+    async def _read(self) -> list[Told]:
+        """Keeps what has become visible since the last look; the first look only says where to begin."""
+        if self._position is None:
+            self._position, _ = await self._feed.read(self._database, 0, 0)
+            self._wake()
+            return []
+        _, events = await self._feed.read(self._database, self._position, READ_MAX)
+        self._kept += events
+        self._position += len(events)
+        if len(self._kept) > 2 * KEPT_MAX:
+            del self._kept[:-KEPT_MAX]
+        return events
+
+    def _wake(self) -> None:
+        """Those who wait look again: at what has come, or whether it is time for a heartbeat."""
+        self._woken = time.monotonic()
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()

@@ -1,0 +1,224 @@
+"""What is asked: the query string, checked and made normal, so that equal questions are equal values."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from services.query.answers.cache import Scope
+from services.query.rollup import VALUES
+from shared.capacity import DIMENSIONS
+from shared.errors import InvalidField, UnknownId
+from shared.events import EVENT_TYPES
+from shared.hours import EARLIEST, INSTANT, LATEST, Period, block_starts, lost_plus, parse_grain, parse_zone
+from shared.names import asked_name
+
+BLOCKS_MAX = 100_000
+BOM = b"\xef\xbb\xbf"  # by which some spreadsheets know UTF-8
+TEMPLATE = re.compile(r"([^@\0]{1,200})(?:@([1-9]\d{0,8}))?")
+POOL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}", re.ASCII)
+
+View = Literal["available", "resources", "bookings", "sizes", "rows"]
+VALUES_OF: dict[View, tuple[str, ...]] = {
+    "available": VALUES, "resources": ("granted",), "bookings": ("booked",), "sizes": ("granted",),
+    "rows": ("granted",),
+}  # fmt: skip
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """Where a page of grants or bookings begins: after this start (an hour) and this id."""
+
+    start: int = 0
+    id: UUID = UUID(int=0)
+
+    def text(self) -> str:
+        return base64.urlsafe_b64encode(f"{self.start}.{self.id}".encode()).decode().rstrip("=")
+
+
+class TemplateName(msgspec.Struct, frozen=True):
+    """A template, in its newest version or in one that is named: `small`, `small@2`."""
+
+    name: str
+    version: int | None = None
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """A question about one pool's hours in its normal form; two that are equal have the same answer.
+
+    `field` is the parameter that named the pool; `after` and `limit` are the page of the items, where there are any.
+    The view `rows` is that of OpenStack's faces.
+    """
+
+    view: View
+    field: str
+    pool: str
+    period: Period
+    grain: str | int
+    zone: str
+    dimensions: tuple[str, ...]
+    values: tuple[str, ...]
+    columns: bool = False
+    csv: bool = False
+    after: Cursor = Cursor()
+    limit: int = 1000
+    template: TemplateName | None = None
+
+    @property
+    def scope(self) -> Scope:
+        return Scope("pool", self.pool)
+
+    def unknown(self) -> UnknownId:
+        return unknown_pool(self.field, self.pool)
+
+    def block_starts(self) -> list[int]:
+        """The first hour of every block. Raises InvalidField for more blocks than an answer holds."""
+        if isinstance(self.grain, int) and self.grain * BLOCKS_MAX < self.period.hours:
+            raise too_many_blocks()
+        starts = block_starts(self.period, self.grain, parse_zone(self.zone))
+        if len(starts) > BLOCKS_MAX:
+            raise too_many_blocks()
+        return starts
+
+
+def too_many_blocks(most: int = BLOCKS_MAX) -> InvalidField:
+    return InvalidField("grain", f"the range has more than {most} blocks; ask for longer blocks or fewer hours")
+
+
+def unknown_pool(field: str, pool: str) -> UnknownId:
+    return UnknownId(field, "project" if field == "project" else "cluster", pool)
+
+
+def parse_pool(project: str | None, cluster: str | None) -> tuple[str, str]:
+    """The field that names the pool, and the pool's id. Raises InvalidField or UnknownId."""
+    if project is not None and cluster is not None:
+        raise InvalidField("clusterid", "give either project or clusterid, not both")
+    if project is not None:
+        return "project", checked_project(project)
+    if cluster is not None:
+        return "clusterid", checked_cluster(cluster, "clusterid")
+    raise InvalidField("project", "give a project or a clusterid")
+
+
+def checked_project(project: str, field: str = "project") -> str:
+    """The id itself. Raises UnknownId for one that no project can have."""
+    if not POOL_ID.fullmatch(project) or "." in project:
+        raise UnknownId(field, "project", project)
+    return project
+
+
+def checked_cluster(cluster: str, field: str) -> str:
+    """The id itself. Raises UnknownId for one that no cluster can have."""
+    if not POOL_ID.fullmatch(cluster) or "." not in cluster:
+        raise UnknownId(field, "cluster", cluster)
+    return cluster
+
+
+def required(text: str | None, field: str, what: str) -> str:
+    if text is None:
+        raise InvalidField(field, f"give {what}")
+    return text
+
+
+def parse_names(text: str | None, field: str, known: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
+    """The names in a list with commas, each once, in the order of `known`. Raises InvalidField for one not known."""
+    if text is None:
+        return tuple(default)
+    given = {name.strip() for name in text.split(",")}
+    if unknown := sorted(given.difference(known)):
+        raise InvalidField(field, f"{unknown[0]!r} is none of {', '.join(known)}")
+    return tuple(name for name in known if name in given)
+
+
+def parse_dimensions(text: str | None) -> tuple[str, ...]:
+    return parse_names(text, "dimensions", DIMENSIONS, DIMENSIONS)
+
+
+def parse_values(text: str | None, view: View) -> tuple[str, ...]:
+    return parse_names(text, "values", VALUES, VALUES_OF[view])
+
+
+def parse_grain_or_day(text: str | None) -> str | int:
+    """A grain; an hour by any name is `hour`, for `1h` is the same question."""
+    grain = parse_grain(text) if text is not None else "day"
+    return "hour" if grain == 1 else grain
+
+
+def parse_shape(text: str | None) -> bool:
+    """Whether the answer is in columns."""
+    if text not in (None, "blocks", "columns"):
+        raise InvalidField("shape", f"{text!r} is neither blocks nor columns")
+    return text == "columns"
+
+
+def parse_bom(text: str | None, csv: bool) -> bytes:
+    """What the answer begins with. Raises InvalidField where a mark is asked for and there is no table."""
+    if text not in (None, "true", "false"):
+        raise InvalidField("bom", f"{text!r} is neither true nor false")
+    if text == "true" and not csv:
+        raise InvalidField("bom", "only a table has it; ask for one with the header Accept: text/csv")
+    return BOM if text == "true" else b""
+
+
+def parse_cursor(text: str | None) -> Cursor:
+    """The inverse of Cursor.text(). Raises InvalidField for what is no cursor of ours."""
+    if text is None:
+        return Cursor()
+    try:
+        start, entity = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).split(b".")
+        cursor = Cursor(int(start), UUID(entity.decode()))
+    except (ValueError, binascii.Error):
+        raise InvalidField("after", "give what an earlier answer named as next, unchanged") from None
+    if not EARLIEST <= cursor.start <= LATEST:
+        raise InvalidField("after", "give what an earlier answer named as next, unchanged")
+    return cursor
+
+
+EVENT_TYPE_NAMES = tuple(kind.__name__ for kind in EVENT_TYPES)
+POSITION = re.compile(r"\d{1,18}", re.ASCII)
+
+
+def parse_event_types(text: str | None) -> frozenset[str] | None:
+    """The event types in a list with commas; None is all. Raises InvalidField for a type that there is not."""
+    return None if text is None else frozenset(parse_names(text, "type", EVENT_TYPE_NAMES, ()))
+
+
+def parse_position(text: str, field: str) -> int:
+    """Raises InvalidField for what is no position."""
+    if not POSITION.fullmatch(text):
+        raise InvalidField(field, f"{text!r} is not a position")
+    return int(text)
+
+
+def parse_moment(text: str, field: str) -> datetime:
+    """An instant of any fraction of a second, with its offset. Raises InvalidField."""
+    match = INSTANT.fullmatch(text)
+    if match is None or match.group(3) is None:
+        said = f"{text!r} is not an instant with an offset, as 2020-06-08T09:00:00Z"
+        raise InvalidField(field, said + lost_plus(text))
+    try:
+        moment = datetime.fromisoformat(text.upper())
+    except ValueError as error:
+        raise InvalidField(field, f"{text!r} is not in the calendar: {error}") from None
+    if not 1 < moment.year < 9999:  # so that it can be said in UTC
+        raise InvalidField(field, f"{text!r} lies outside the years 2 to 9998")
+    return moment
+
+
+def parse_template(text: str, field: str = "template") -> TemplateName:
+    """`small`, or `small@2` for a version."""
+    match = TEMPLATE.fullmatch(text)
+    if match is None:
+        raise InvalidField(field, f"{text!r} is not the name of a template, such as small, or small@2 for a version")
+    return TemplateName(match[1], None if match[2] is None else int(match[2]))
+
+
+def asked(text: str | None, field: str) -> str | None:
+    """A name or an id of any kind, as it is given. Raises InvalidField for what no name ever was."""
+    return None if text is None else asked_name(text, field)

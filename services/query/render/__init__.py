@@ -1,0 +1,1 @@
+"""Figures as text: roll-ups, JSON, CSV and iCalendar."""

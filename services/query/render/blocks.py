@@ -1,0 +1,160 @@
+"""Answers as bytes: JSON by blocks or by columns, and tables. Each leaves room for the position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from services.query.questions.parameters import Selection
+from services.query.render.tables import table_lines
+from services.query.rollup import Rollup, instants
+from shared.capacity import DIMENSIONS
+from shared.hours import instant_of, iso, parse_zone
+
+Item = Mapping[str, Any]
+
+OF_A_GRANT = ("source", "actor")
+OF_A_BOOKING = (
+    "share", "template", "account", "actor", "state", "created", "series", "segment",
+)  # fmt: skip
+
+# The names that an answer gives its blocks, and to a value where it is not the value's own.
+LISTS = {"sizes": "sizes"}
+LABELS = {"sizes": {"granted": "size"}}
+
+
+def render_json(
+    selection: Selection, rollup: Rollup, items: Sequence[Item] | None, following: str | None
+) -> tuple[bytes, bytes]:
+    """`{pool, range, grain, timezone, position, blocks | columns}`: what stands before the position, and after it.
+
+    With items there are `items` and `next`, the cursor of the page that follows, null on the last.
+    """
+    figures = columns_json(selection, rollup) if selection.columns else blocks_json(selection, rollup)
+    return opening(selection), b"," + figures + rest_of(items, following)
+
+
+def opening(selection: Selection) -> bytes:
+    """All that stands before the position."""
+    return msgspec.json.encode(_opening(selection))[:-1] + b',"position":'
+
+
+def _opening(selection: Selection) -> dict[str, Any]:
+    period = {"start": iso(selection.period.start), "end": iso(selection.period.end)}
+    grain = selection.grain if isinstance(selection.grain, str) else f"{selection.grain}h"
+    return {"pool": selection.pool, "range": period, "grain": grain, "timezone": selection.zone}
+
+
+def rest_of(items: Sequence[Item] | None, following: str | None) -> bytes:
+    """All that stands behind the figures."""
+    return b"}" if items is None else b"," + msgspec.json.encode({"items": items, "next": following})[1:]
+
+
+def blocks_json(selection: Selection, rollup: Rollup) -> bytes:
+    """`"blocks": [{start, end, hours, <value>: {"min": {<dimension>: n}, "max": {…}}}]`."""
+    return b'"%b":[%b]' % (LISTS.get(selection.view, "blocks").encode(), block_texts(selection, rollup))
+
+
+def block_texts(selection: Selection, rollup: Rollup) -> bytes:
+    counts = ",".join(f'"{dimension}":%d' for dimension in selection.dimensions)
+    figures = ",".join(f'"{label}":{{"min":{{{counts}}},"max":{{{counts}}}}}' for label in labels(selection))
+    if rollup.fits is not None:
+        figures += ',"fits":{"min":%d,"max":%d}'
+    block = f'{{"start":"%s","end":"%s","hours":%d,{figures}}}'
+    return ",".join([block % row for row in rows(rollup)]).encode()
+
+
+def columns_json(selection: Selection, rollup: Rollup) -> bytes:
+    """`"columns": {start: […], end: […], hours: […], <value>: {<dimension>: {"min": […], "max": […]}}}`.
+
+    By the hour the three arrays are `{start: <the first>, step_hours: 1, count: n}` instead, and `max` is left out, for
+    in an hour it is the minimum.
+    """
+    hourly = selection.grain == "hour"
+    columns: dict[str, Any]
+    if hourly:
+        columns = {"start": iso(selection.period.start), "step_hours": 1, "count": len(rollup.starts)}
+    else:
+        hours = (rollup.ends - rollup.starts).tolist()
+        columns = {"start": instants(rollup.starts), "end": instants(rollup.ends), "hours": hours}
+    for label, lows, highs in zip(labels(selection), rollup.minimum, rollup.maximum, strict=True):
+        columns[label] = {
+            dimension: {"min": low.tolist()} if hourly else {"min": low.tolist(), "max": high.tolist()}
+            for dimension, low, high in zip(selection.dimensions, lows, highs, strict=True)
+        }
+    if rollup.fits is not None:
+        low, high = rollup.fits.tolist()
+        columns["fits"] = {"min": low} if hourly else {"min": low, "max": high}
+    return b'"columns":' + msgspec.json.encode(columns)
+
+
+def render_csv(selection: Selection, rollup: Rollup) -> bytes:
+    """A row a block under `start,end,hours,<value>_<dimension>_min,…`."""
+    return table_lines([csv_names(selection, rollup)]) + block_lines(selection, rollup)
+
+
+def csv_names(selection: Selection, rollup: Rollup) -> list[str]:
+    names = [
+        f"{label}_{dimension}_{end}"
+        for label in labels(selection)
+        for end in ("min", "max")
+        for dimension in selection.dimensions
+    ]
+    return ["start", "end", "hours", *names, *(["fits_min", "fits_max"] if rollup.fits is not None else [])]
+
+
+def block_lines(selection: Selection, rollup: Rollup) -> bytes:
+    """Instants and numbers only, of which none ever needs a quote."""
+    row = ",".join(["%s", "%s", *["%d"] * (len(csv_names(selection, rollup)) - 2)]) + "\r\n"
+    return "".join([row % cells for cells in rows(rollup)]).encode()
+
+
+def render_object(opening: Mapping[str, Any], rest: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """One JSON object: what stands before the position, and after it. `rest` is not empty."""
+    head = msgspec.json.encode(opening)[:-1]
+    return head + (b',"position":' if opening else b'"position":'), b"," + msgspec.json.encode(rest)[1:]
+
+
+def labels(selection: Selection) -> list[str]:
+    renamed = LABELS.get(selection.view, {})
+    return [renamed.get(value, value) for value in selection.values]
+
+
+def rows(rollup: Rollup) -> Iterator[tuple[Any, ...]]:
+    """Per block its start, end and hours; then per value the minima of its dimensions, and the maxima; then fits."""
+    both = np.stack([rollup.minimum, rollup.maximum], axis=1)
+    counts = both.reshape(-1, both.shape[-1]).tolist()
+    if rollup.fits is not None:
+        counts += rollup.fits.tolist()
+    hours = (rollup.ends - rollup.starts).tolist()
+    return zip(instants(rollup.starts), instants(rollup.ends), hours, *counts, strict=True)
+
+
+def item_names(selection: Selection) -> list[str]:
+    """The columns of a grant or booking, narrowed to the dimensions asked for."""
+    dimensions = [dimension for dimension in DIMENSIONS if dimension in selection.dimensions]
+    own = OF_A_GRANT if selection.view == "resources" else OF_A_BOOKING
+    return ["id", "pool", "start", "end", *dimensions, *own]
+
+
+ROW = ("servers", "memory", "cores")  # of OpenStack's faces, in the order of the notes
+
+
+def render_rows(selection: Selection, rollup: Rollup) -> tuple[bytes, bytes]:
+    """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the minimum of each block."""
+    return render_object(_opening(selection), {"rows": dated_rows(selection, rollup)})
+
+
+def dated_rows(selection: Selection, rollup: Rollup) -> list[dict[str, Any]]:
+    """By day, week or month `date` is a date in the zone; by the hour, or by hours, an instant."""
+    if selection.grain in ("day", "week", "month"):
+        zone = parse_zone(selection.zone)
+        dates = [instant_of(hour).astimezone(zone).date().isoformat() for hour in rollup.starts.tolist()]
+    else:
+        dates = instants(rollup.starts)
+    places = [selection.dimensions.index(dimension) for dimension in ROW]
+    counts = rollup.minimum[0][places].T.tolist()
+    return [dict(zip(("date", *ROW), (date, *row), strict=True)) for date, row in zip(dates, counts, strict=True)]

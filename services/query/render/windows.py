@@ -1,0 +1,139 @@
+"""Long answers about hours: the same as `render` makes, in windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import msgspec
+import numpy as np
+
+from services.query.answers.long import Window, window, windows
+from services.query.questions.parameters import Selection
+from services.query.render.blocks import (
+    LISTS,
+    ROW,
+    Item,
+    block_lines,
+    block_texts,
+    csv_names,
+    dated_rows,
+    labels,
+    opening,
+    rest_of,
+)
+from services.query.render.tables import table_lines
+from services.query.rollup import Cells, Rollup, instants
+from shared.hours import iso
+
+FIGURE_BYTES = {"json": 20, "csv": 5}  # about what a figure is in an answer's text
+BLOCK_BYTES = 80
+NUMBERS_MAX = 16_384  # of an array, in a piece
+
+
+def render_long(
+    selection: Selection, rollup: Rollup, items: Sequence[Item] | None, following: str | None
+) -> tuple[bytes, bytes | None, tuple[Window, ...]]:
+    """What stands before the position, and behind all windows (None for a table, which does not say the position)."""
+    match (selection.view, selection.csv):
+        case ("rows", True):
+            return table_lines([["date", *ROW]]), None, blocks(selection, rollup, "csv", row_lines)
+        case ("rows", False):
+            return opening(selection), b"}", blocks(selection, rollup, "json", row_texts, b',"rows":[')
+        case (_, True):
+            return table_lines([csv_names(selection, rollup)]), None, blocks(selection, rollup, "csv", block_lines)
+    head, rest = opening(selection), rest_of(items, following)
+    if selection.columns:
+        return head, rest, tuple(columns(selection, rollup))
+    name = LISTS.get(selection.view, "blocks").encode()
+    return head, rest, blocks(selection, rollup, "json", block_texts, b',"%b":[' % name)
+
+
+def blocks(
+    selection: Selection, rollup: Rollup, form: str, text: Callable[[Selection, Rollup], bytes], before: bytes = b""
+) -> tuple[Window, ...]:
+    """The blocks, so many a window."""
+    cells, one = flat(rollup), rollup.minimum is rollup.maximum
+    render = partial(of_cells, selection, one, rollup.fits is not None, text)
+    width = BLOCK_BYTES + 2 * rollup.minimum[..., 0].size * FIGURE_BYTES[form]
+    json = form == "json"
+    return tuple(windows(cells, render, width, b"," if json else b"", before, b"]" if json else b""))
+
+
+def of_cells(
+    selection: Selection, one: bool, fits: bool, text: Callable[[Selection, Rollup], bytes], cells: Cells
+) -> bytes:
+    return text(selection, unflat(selection, one, fits, cells))
+
+
+def flat(rollup: Rollup) -> Cells:
+    """Shape (rows, blocks): starts, ends, the minima, the maxima where they are others, and what fits."""
+    parts = [rollup.starts[None], rollup.ends[None], rollup.minimum.reshape(-1, len(rollup.starts))]
+    if rollup.minimum is not rollup.maximum:
+        parts.append(rollup.maximum.reshape(-1, len(rollup.starts)))
+    if rollup.fits is not None:
+        parts.append(rollup.fits)
+    return np.concatenate(parts)
+
+
+def unflat(selection: Selection, one: bool, fits: bool, cells: Cells) -> Rollup:
+    shape = (len(selection.values), len(selection.dimensions), -1)
+    count = len(selection.values) * len(selection.dimensions)
+    minimum = cells[2 : 2 + count].reshape(shape)
+    maximum = minimum if one else cells[2 + count : 2 + 2 * count].reshape(shape)
+    return Rollup(cells[0], cells[1], minimum, maximum, cells[-2:] if fits else None)
+
+
+def row_texts(selection: Selection, rollup: Rollup) -> bytes:
+    return msgspec.json.encode(dated_rows(selection, rollup))[1:-1]
+
+
+def row_lines(selection: Selection, rollup: Rollup) -> bytes:
+    return table_lines(row.values() for row in dated_rows(selection, rollup))
+
+
+def columns(selection: Selection, rollup: Rollup) -> Iterator[Window]:
+    """As `columns_json`: an array a figure, each in windows of its own."""
+    hourly = selection.grain == "hour"
+    if hourly:
+        known = {"start": iso(selection.period.start), "step_hours": 1, "count": len(rollup.starts)}
+        before = b',"columns":' + msgspec.json.encode(known)[:-1]
+    else:
+        yield from array(rollup.starts, b',"columns":{"start":', instants_text)
+        yield from array(rollup.ends, b',"end":', instants_text)
+        yield from array(rollup.ends - rollup.starts, b',"hours":', numbers_text)
+        before = b""
+    figures = list(figures_of(selection, rollup))
+    for place, (opens, low, high, closes) in enumerate(figures):
+        end = closes + (b"}" if place == len(figures) - 1 else b"")
+        yield from array(low, before + opens + b'"min":', numbers_text, end if hourly else b"")
+        if not hourly:
+            yield from array(high, b',"max":', numbers_text, end)
+        before = b""
+
+
+def figures_of(selection: Selection, rollup: Rollup) -> Iterator[tuple[bytes, Cells, Cells, bytes]]:
+    """Of each figure what stands before it, the minima, the maxima, and what closes it."""
+    for label, lows, highs in zip(labels(selection), rollup.minimum, rollup.maximum, strict=True):
+        for dimension, low, high in zip(selection.dimensions, lows, highs, strict=True):
+            first, last = dimension == selection.dimensions[0], dimension == selection.dimensions[-1]
+            opens = b',"%b":{' % label.encode() if first else b","
+            yield opens + b'"%b":{' % dimension.encode(), low, high, b"}}" if last else b"}"
+    if rollup.fits is not None:
+        yield b',"fits":{', rollup.fits[0], rollup.fits[1], b"}"
+
+
+def array(numbers: Cells, before: bytes, render: Callable[[Cells], bytes], after: bytes = b"") -> Iterator[Window]:
+    starts = range(0, len(numbers), NUMBERS_MAX)
+    for begin in starts:
+        part = numbers[None, begin : begin + NUMBERS_MAX]
+        last = begin == starts[-1]
+        yield window(part, render, before + b"[" if begin == 0 else b",", b"]" + after if last else b"")
+
+
+def numbers_text(cells: Cells) -> bytes:
+    return msgspec.json.encode(cells[0].tolist())[1:-1]
+
+
+def instants_text(cells: Cells) -> bytes:
+    return msgspec.json.encode(instants(cells[0]))[1:-1]

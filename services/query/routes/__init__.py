@@ -1,0 +1,1 @@
+"""The controllers: what each path reads, and its parameters."""

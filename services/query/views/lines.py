@@ -1,0 +1,94 @@
+"""The history as text, an event a line: NDJSON as it is stored, or CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from services.query.render.tables import table_lines
+from services.query.views.history import HistoricEvent
+
+COLUMNS = (
+    "position",
+    "version",
+    "at",
+    "project",
+    "type",
+    "actor",
+    "account",
+    "pool",
+    "entity",
+    "reason",
+    "command",
+    "event",
+)
+
+_encoder = msgspec.json.Encoder()
+
+
+class Head(msgspec.Struct):
+    """What is shown of an event beside itself; what this code does not know it to have is left empty."""
+
+    at: str = ""
+    project: str = ""
+    type: str = ""
+    actor: str = ""
+    account: str = ""
+    pool: str | None = None
+    cluster: str | None = None
+    booking: str | None = None
+    grant: str | None = None
+    reason: str = ""
+    command: str = ""
+
+
+class Deed(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as the history of one thing tells it: who did what, when, why."""
+
+    position: int
+    version: int
+    at: str
+    actor: str
+    type: str
+    reason: str | None
+    event: msgspec.Raw
+
+
+_head = msgspec.json.Decoder(Head)
+
+
+def ndjson(events: Sequence[HistoricEvent]) -> bytes:
+    return _encoder.encode_lines(events)
+
+
+def csv_head() -> bytes:
+    return table_lines([COLUMNS])
+
+
+def csv_lines(events: Sequence[HistoricEvent]) -> bytes:
+    return table_lines(cells_of(event) for event in events)
+
+
+def cells_of(event: HistoricEvent) -> tuple[object, ...]:
+    head = head_of(event)
+    return (
+        event.position, event.version, head.at, head.project, head.type, head.actor, head.account,
+        head.pool or head.cluster or head.project, head.booking or head.grant or head.cluster or head.project,
+        head.reason, head.command, event.event,
+    )  # fmt: skip
+
+
+def deed(event: HistoricEvent) -> Deed:
+    head = head_of(event)
+    return Deed(
+        position=event.position, version=event.version, at=head.at, actor=head.actor, type=head.type,
+        reason=head.reason or None, event=event.event,
+    )  # fmt: skip
+
+
+def head_of(event: HistoricEvent) -> Head:
+    try:
+        return _head.decode(event.event)
+    except msgspec.MsgspecError:
+        return Head()

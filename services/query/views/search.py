@@ -1,0 +1,185 @@
+"""The history by what its events are about: a page at a time, each found through one index, in the order of positions.
+
+What the index does not hold yet is looked for in the events themselves, so that an answer misses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from services.query.database import Database
+from services.query.views.history import (
+    POSITION_MAX,
+    History,
+    check_after,
+    check_project,
+    history_of,
+    position_before,
+    read_events,
+    read_project_events,
+)
+from shared.errors import HourbookError, UnknownId
+from shared.names import spellings
+
+NOT_INDEXED_MAX = 20_000  # events looked for one by one
+COUNTED_MAX = 1000
+
+
+class IndexBehind(HourbookError):
+    """So many events have come at once that the index of the history is still being made. Try again in a second."""
+
+    code = "index_behind"
+    status = 503
+    title = "The index of the history is behind"
+
+
+class Sought(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of the history: all that are given hold. `types` is one of them, `since` and `until` bound `at`."""
+
+    after: int = 0
+    before: int = POSITION_MAX
+    project: str | None = None
+    types: tuple[str, ...] | None = None
+    actor: str | None = None
+    account: str | None = None
+    pool: str | None = None
+    entity: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def keys(self) -> dict[str, str]:
+        """The columns that an index finds, and what must stand there."""
+        given = {
+            "entity": self.entity, "account": self.account, "pool": self.pool, "actor": self.actor,
+            "type": self.types[0] if self.types is not None and len(self.types) == 1 else None,
+            "project": self.project,
+        }  # fmt: skip
+        return {column: key for column, key in given.items() if key is not None}
+
+    def spelled(self) -> list[Sought]:
+        """The same with its names in each spelling in which they may be stored."""
+        actors: tuple[str | None, ...] = (None,) if self.actor is None else spellings(self.actor)
+        accounts: tuple[str | None, ...] = (None,) if self.account is None else spellings(self.account)
+        if len(actors) == len(accounts) == 1:
+            return [self]
+        return [msgspec.structs.replace(self, actor=actor, account=account) for actor in actors for account in accounts]
+
+
+# The index is walked in its own order, between two places of it: no plan but this one fits, whatever the statistics.
+FOUND = """
+SELECT h.position AS head, h.position - x.position AS behind, e.position, e.version, e.data
+FROM event_head h CROSS JOIN event_index_head x LEFT JOIN LATERAL (
+    (SELECT i.position FROM event_index i WHERE {between} AND {about} ORDER BY {order} LIMIT $3)
+    UNION ALL
+    (SELECT i.position FROM described_events(x.position, least($2, x.position + {behind} + 1)) i
+     WHERE i.position > $1 AND {about} LIMIT $3)
+    ORDER BY position LIMIT $3
+) f ON true LEFT JOIN event e ON e.position = f.position
+ORDER BY f.position
+"""
+ABOUT = """($4::text IS NULL OR i.project = $4) AND ($5::text[] IS NULL OR i.type = ANY ($5))
+    AND ($6::text IS NULL OR i.actor = $6) AND ($7::text IS NULL OR i.account = $7)
+    AND ($8::text IS NULL OR i.pool = $8) AND ($9::text IS NULL OR i.entity = $9)
+    AND ($10::timestamptz IS NULL OR i.at >= $10) AND ($11::timestamptz IS NULL OR i.at < $11)"""
+BETWEEN = "(i.{0}, i.position) > ($12, $1) AND (i.{0}, i.position) < ($12, $2) AND i.{0} IS NOT NULL"
+COLUMNS = ("entity", "account", "pool", "actor", "type", "project")
+
+
+def found_statement(between: str, order: str) -> str:
+    return FOUND.format(between=between, about=ABOUT, order=order, behind=NOT_INDEXED_MAX)
+
+
+# Every statement that there is, made of this module's own words only.
+BY_COLUMN = {column: found_statement(BETWEEN.format(column), f"i.{column}, i.position") for column in COLUMNS}
+BY_POSITION = found_statement("i.position > $1 AND i.position < $2", "i.position")
+
+
+async def read_found(database: Database, sought: Sought, limit: int, last: int = POSITION_MAX) -> History:
+    """The events sought, in order, `limit` at most, of the history up to the position `last`. Raises IndexBehind, and
+    UnknownId and InvalidField as `_check` does."""
+    found = await _find(database, msgspec.structs.replace(sought, before=min(sought.before - 1, last) + 1), limit)
+    found = found._replace(head=min(found.head, last))
+    if not found.events:
+        await _check(database, sought, found.head)
+    return found
+
+
+async def _check(database: Database, sought: Sought, last: int) -> None:
+    """Why nothing is found: raises InvalidField for an `after` beyond the last event, UnknownId for a project, a pool
+    or an entity of which no event is."""
+    check_after(sought.after, last, "event")
+    await check_project(database, sought.project, last)
+    for field, what, name in (("pool", "project or cluster", sought.pool), ("entity", "entity", sought.entity)):
+        if name is not None:
+            of_it = msgspec.structs.replace(Sought(before=last + 1), **{field: name})
+            if not (await _find(database, of_it, 1)).events:
+                raise UnknownId(field, what, name)
+
+
+async def _find(database: Database, sought: Sought, limit: int) -> History:
+    """The events sought: of a name in each spelling in which it may be stored."""
+    found = [await _find_spelled(database, one, limit) for one in sought.spelled()]
+    return found[0] if len(found) == 1 else merged(found, limit)
+
+
+def merged(found: Sequence[History], limit: int) -> History:
+    """As if they had been read together, at the position up to which each of them says all."""
+    head = min(history.head for history in found)
+    events = sorted(
+        (event for history in found for event in history.events if event.position <= head),
+        key=lambda event: event.position,
+    )
+    goes_on = len(events) > limit or any(history.following is not None for history in found)
+    return History(head, events[:limit], events[:limit][-1].position if goes_on and events else None)
+
+
+async def _find_spelled(database: Database, sought: Sought, limit: int) -> History:
+    """As `_find`, of names that are spelled just so."""
+    if sought == Sought(after=sought.after, before=sought.before):
+        return await read_events(database, sought.after, sought.before, limit)
+    if (
+        sought == Sought(after=sought.after, before=sought.before, project=sought.project)
+        and sought.project is not None
+    ):
+        return await read_project_events(database, sought.project, sought.after, sought.before, limit)
+    after = sought.after
+    if sought.since is not None:  # what was decided then or later begins there
+        after = max(after, await position_before(database, sought.since))
+    keys = sought.keys()
+    column = await rarest(database, after, sought.before, keys) if len(keys) > 1 else next(iter(keys), None)
+    arguments = [
+        after, sought.before, limit + 1, sought.project,
+        None if sought.types is None else list(sought.types), sought.actor, sought.account, sought.pool,
+        sought.entity, sought.since, sought.until,
+    ]  # fmt: skip
+    if column is None:
+        records = await database.fetch(BY_POSITION, *arguments)
+    else:
+        records = await database.fetch(BY_COLUMN[column], *arguments, keys[column])
+    if records[0]["behind"] > NOT_INDEXED_MAX:
+        raise IndexBehind(f"{records[0]['behind']} events are not indexed yet; try again in a second")
+    return history_of(records, limit)
+
+
+COUNT = """
+SELECT count(*) AS count FROM (
+    SELECT FROM event_index i WHERE (i.{0}, i.position) > ($3, $1) AND (i.{0}, i.position) < ($3, $2)
+        AND i.{0} IS NOT NULL LIMIT {1}
+) AS counted
+"""
+COUNTS = {column: COUNT.format(column, COUNTED_MAX) for column in COLUMNS}
+
+
+async def rarest(database: Database, after: int, before: int, keys: dict[str, str]) -> str:
+    """The column whose key the fewest events have; the first of those that have many."""
+    counts = {}
+    for column, key in keys.items():
+        record = await database.fetchrow(COUNTS[column], after, before, key)
+        assert record is not None
+        counts[column] = record["count"]
+        if counts[column] < COUNTED_MAX // 10:
+            break
+    return min(counts, key=lambda column: counts[column])

@@ -1,0 +1,1 @@
+"""How the services speak HTTP: responses, problem documents, OpenAPI, and the server's limits."""

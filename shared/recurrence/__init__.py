@@ -1,8 +1,0 @@
-"""A recurring booking: an RFC 5545 RRULE, the first occurrence and an IANA zone become a list of periods.
-
-`rule` reads the text, `days` finds what the rule names in the calendar, `occurrences` makes periods of that.
-"""
-
-from shared.recurrence.occurrences import expand
-
-__all__ = ["expand"]

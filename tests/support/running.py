@@ -1,0 +1,84 @@
+"""`hourbook up` and the other commands, as processes, as a person runs them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+
+from services.cli.up.embedded import free_port
+
+WAIT_S = 30.0
+MARK = "HOURBOOK_TEST_MARK"
+
+
+class Running:
+    """A `hourbook up`; its output goes to a file, and everything that it starts carries its mark."""
+
+    def __init__(self, output: Path, *arguments: str, **environment: str) -> None:
+        self.port, self.mark, self._output = free_port(), uuid4().hex, output
+        with output.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.cli", "up", "--port", str(self.port), *arguments],
+                stdout=file, stderr=file, env={**inherited(), MARK: self.mark, **environment},
+            )  # fmt: skip
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ready(self) -> "Running":
+        until(lambda: "Hourbook runs at" in self.output or self.process.poll() is not None, lambda: self.output)
+        assert self.process.poll() is None, self.output
+        return self
+
+    def marked(self) -> dict[int, str]:
+        """Every living process that it started, itself among them."""
+        found = {}
+        for process in Path("/proc").iterdir():
+            try:
+                if process.name.isdigit() and f"{MARK}={self.mark}".encode() in (process / "environ").read_bytes():
+                    found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+        return found
+
+    def pid_of(self, words: str) -> int:
+        return next(pid for pid, line in self.marked().items() if words in line)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(WAIT_S)
+
+    def create(self, project: str) -> httpx.Response:
+        return httpx.post(f"{self.url}/projects/create", json={"id": project, "name": project}, timeout=WAIT_S)
+
+
+def until(condition: Callable[[], bool], explain: Callable[[], object] = str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, explain()
+        time.sleep(0.02)
+
+
+def inherited() -> dict[str, str]:
+    """The environment without settings of ours; bytecode may be kept, or every start would compile all anew."""
+    ours = ("HOURBOOK_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def hourbook(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "services.cli", *arguments], input=stdin,
+        capture_output=True, text=True, check=False, timeout=WAIT_S, env={**inherited(), **environment},
+    )  # fmt: skip

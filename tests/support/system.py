@@ -1,0 +1,112 @@
+"""Real servers and service processes, for end-to-end tests and measurements."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from services.cli.up.embedded import free_port, stop_process
+from shared.audit.notes import ensure_key
+from shared.migrate import migrate
+from tests.support.backends import Backend, Embedded, Nats, Postgres
+
+START_TIMEOUT_S = 30.0
+
+
+class System:
+    """A PostgreSQL and a NATS, migrated; `command`, `query`, `projector` and `sealer` are processes beside them."""
+
+    postgres: Postgres
+    nats: Nats
+
+    def __init__(self, directory: Path, backend: Backend | None = None) -> None:
+        self.directory, self._backend = directory, backend or Embedded()
+        self._servers = contextlib.ExitStack()
+        self.audit_key = directory / "audit.key"
+
+    def start(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        ensure_key(self.audit_key)
+        self.postgres = self._servers.enter_context(self._backend.postgres(self.directory / "postgres"))
+        migrate(self.postgres.url)
+        self.nats = self._servers.enter_context(self._backend.nats(self.directory / "nats"))
+
+    def stop(self) -> None:
+        self._servers.close()
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        urls = {"HOURBOOK_DATABASE_URL": self.postgres.url, "HOURBOOK_NATS_URL": self.nats.url}
+        return {**os.environ, **urls, **{f"HOURBOOK_{name.upper()}": value for name, value in settings.items()}}
+
+    def command(self, **settings: str) -> Service:
+        return Service(self, "services.command", "command_port", settings)
+
+    def query(self) -> Service:
+        return Service(self, "services.query", "query_port")
+
+    def notify(self, **settings: str) -> Service:
+        return Service(self, "services.notify", settings=settings)
+
+    def sealer(self) -> Service:
+        return Service(self, "services.sealer", settings={"audit_key_file": str(self.audit_key)})
+
+    def projector(self, **settings: str) -> Service:
+        return Service(self, "services.projector", "projector_port", settings)
+
+
+class Service:
+    """One Python process beside the servers; as a context, it runs as long as the block does."""
+
+    def __init__(
+        self, system: System, module: str, port_setting: str | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._system, self._module, self._port_setting = system, module, port_setting
+        self.settings = dict(settings or {})
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Service:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Returns when the process listens on its port, if it has one."""
+        settings = {**self.settings, **({self._port_setting: str(self.port)} if self._port_setting else {})}
+        with (self._system.directory / f"{self._module}.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", self._module, str(self.port)][: 4 if self._module.startswith("tests.") else 3],
+                stdout=log, stderr=log, env=self._system.environment(**settings),
+            )  # fmt: skip
+        if self._port_setting:
+            _wait_for(self._process, self.port)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        stop_process(self._process, how)
+
+    def crash(self) -> None:
+        """Kills it without a word, and starts it again."""
+        self.stop(signal.SIGKILL)
+        self.start()
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{process.args!r} did not listen on port {port}")
