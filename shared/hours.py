@@ -38,9 +38,15 @@ MONTHS = [  # the first hours of all that can be named, and of a few around
     (datetime(year, month, 1, tzinfo=UTC) - EPOCH) // ONE_HOUR for year in range(1970, 2112) for month in range(1, 13)
 ]
 GRAINS = {
-    "hour": "hour", "hourly": "hour", "day": "day", "daily": "day",
-    "week": "week", "weekly": "week", "month": "month", "monthly": "month",
-}  # fmt: skip
+    "hour": "hour",
+    "hourly": "hour",
+    "day": "day",
+    "daily": "day",
+    "week": "week",
+    "weekly": "week",
+    "month": "month",
+    "monthly": "month",
+}
 
 
 class Period(NamedTuple):

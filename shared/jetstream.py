@@ -26,9 +26,12 @@ DOORBELL = "hourbook.doorbell"  # for the relay: something was appended
 NEWS = "hourbook.news"  # for who reads the store: the relay has seen that something was
 LIMITS = ("max_msgs", "max_bytes", "max_age", "max_msgs_per_subject", "max_msg_size")
 KINDS = {
-    "sealed": "sealed", "no_ack": "without acknowledgements", "mirror": "a mirror",
-    "sources": "filled from other streams", "subject_transform": "one that renames",
-}  # fmt: skip
+    "sealed": "sealed",
+    "no_ack": "without acknowledgements",
+    "mirror": "a mirror",
+    "sources": "filled from other streams",
+    "subject_transform": "one that renames",
+}
 BATCH_MAX = 1000  # the server's own limit of an atomic batch
 SINGLY_MAX = 16  # an atomic batch costs the server 6 ms on disc whatever its size, a message 0.3 ms
 PUBLISH_TIMEOUT_S = 5.0
@@ -124,10 +127,15 @@ def cloud_event(event: Stored) -> tuple[str, dict[str, str]]:
     """An event's subject and its CloudEvents headers (NATS binding, binary mode); the body is its stored bytes."""
     subject = subject_of(event.stream, event.type)
     headers = {
-        "ce-specversion": "1.0", "ce-id": str(event.position), "ce-source": "/hourbook", "ce-type": event.type,
-        "ce-subject": quote(event.stream, safe=""), "ce-sequence": f"{event.position:0{SEQUENCE_DIGITS}}",
-        "ce-streamversion": str(event.version), "content-type": "application/json",
-    }  # fmt: skip
+        "ce-specversion": "1.0",
+        "ce-id": str(event.position),
+        "ce-source": "/hourbook",
+        "ce-type": event.type,
+        "ce-subject": quote(event.stream, safe=""),
+        "ce-sequence": f"{event.position:0{SEQUENCE_DIGITS}}",
+        "ce-streamversion": str(event.version),
+        "content-type": "application/json",
+    }
     return subject, headers
 
 

@@ -17,11 +17,19 @@ def migrate(database_url: str) -> str:
     """Creates the database if there is none and applies what is missing; answers what dbmate printed."""
     run = subprocess.run(
         [
-            str(Path(sys.executable).parent / "dbmate"), "--url", database_url, "--migrations-dir", str(MIGRATIONS),
-            "--no-dump-schema", "--migration-lock", "up",
+            str(Path(sys.executable).parent / "dbmate"),
+            "--url",
+            database_url,
+            "--migrations-dir",
+            str(MIGRATIONS),
+            "--no-dump-schema",
+            "--migration-lock",
+            "up",
         ],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if run.returncode != 0:
         raise MigrationFailed(run.stderr.strip() or run.stdout.strip())
     return run.stdout

@@ -67,10 +67,15 @@ class Notice(msgspec.Struct, frozen=True):
 def cloud_event(notice: Notice) -> tuple[str, dict[str, str]]:
     """A notice's subject and its headers: a CloudEvent's, and the id by which the stream knows a repetition."""
     headers = {
-        "ce-specversion": "1.0", "ce-id": notice.id, "ce-source": "/hourbook", "ce-type": notice.kind,
-        "ce-subject": notice.subject, "ce-time": notice.due.isoformat().replace("+00:00", "Z"),
-        "content-type": "application/json", "Nats-Msg-Id": notice.id,
-    }  # fmt: skip
+        "ce-specversion": "1.0",
+        "ce-id": notice.id,
+        "ce-source": "/hourbook",
+        "ce-type": notice.kind,
+        "ce-subject": notice.subject,
+        "ce-time": notice.due.isoformat().replace("+00:00", "Z"),
+        "content-type": "application/json",
+        "Nats-Msg-Id": notice.id,
+    }
     return f"{SUBJECT}.{notice.project}.{notice.kind}", headers
 
 
@@ -80,9 +85,12 @@ async def ensure_stream(context: JetStreamContext) -> None:
         await context.stream_info(STREAM)
     except NotFoundError:
         config = StreamConfig(
-            name=STREAM, subjects=[f"{SUBJECT}.>"], storage=StorageType.FILE, allow_direct=True,
+            name=STREAM,
+            subjects=[f"{SUBJECT}.>"],
+            storage=StorageType.FILE,
+            allow_direct=True,
             duplicate_window=DUPLICATES_S,
-        )  # fmt: skip
+        )
         await context.add_stream(config)
 
 

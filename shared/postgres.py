@@ -58,9 +58,11 @@ def keep_alive(connected: Any) -> None:
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if sys.platform == "linux":
         for option, value in (
-            (socket.TCP_KEEPIDLE, IDLE_S), (socket.TCP_KEEPINTVL, INTERVAL_S), (socket.TCP_KEEPCNT, PROBES),
+            (socket.TCP_KEEPIDLE, IDLE_S),
+            (socket.TCP_KEEPINTVL, INTERVAL_S),
+            (socket.TCP_KEEPCNT, PROBES),
             (socket.TCP_USER_TIMEOUT, UNHEARD_TIMEOUT_S * 1000),
-        ):  # fmt: skip
+        ):
             connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
 

@@ -24,8 +24,16 @@ READ_TIMEOUT_S = 2.0
 READ_AGAIN_S = 1.0  # however often it is asked, the database is asked once a second
 BATCH_EVENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 BATCH_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-UNREADABLE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError,
-              LookupError, ValueError, msgspec.MsgspecError)  # fmt: skip
+UNREADABLE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+    LookupError,
+    ValueError,
+    msgspec.MsgspecError,
+)
 
 Observe = Callable[[int, float], None]
 
@@ -126,7 +134,7 @@ def progress_metrics(progress: Progress | None, now_s: float) -> Iterator[Metric
             ("webhook_notices", "Notices that the webhook furthest behind has not got", progress.notices_undelivered),
             ("webhooks_disabled", "Webhooks whose receiver wants no more", progress.webhooks_disabled),
             ("webhook_dead_letters", "Messages that webhooks could not be brought", progress.dead_letters),
-        ]  # fmt: skip
+        ]
     for name, meaning, figure in figures:
         if figure is not None:
             yield GaugeMetricFamily(f"hourbook_{name}", meaning, value=figure)

@@ -57,9 +57,7 @@ async def load_and_read(url: str, console: Console) -> _Calendar:
             position = max(position, done.position)
             said = "new" if status == HTTPStatus.CREATED else "was there"
             console.print(f"POST {path} {msgspec.json.encode(body).decode()}: {said}", markup=False, soft_wrap=True)
-        query = {
-            "project": PROJECT, "range": "2020-01-01,2020-01-31", "grain": "day", "min_position": str(position),
-        }  # fmt: skip
+        query = {"project": PROJECT, "range": "2020-01-01,2020-01-31", "grain": "day", "min_position": str(position)}
         status, body_read = await client.get("/available/select", query)
     if status != HTTPStatus.OK:
         raise Failure(f"GET /available/select answers {status}: {decoded(body_read).detail}")
@@ -74,11 +72,19 @@ def commands() -> list[tuple[str, dict[str, Any]]]:
         ("/projects/create", {"id": PROJECT, "name": "January 2020, from the notes"}),
         ("/resources/create", {"project": PROJECT, **grant}),
         *(
-            ("/bookings/create", {"project": PROJECT, "account": f"account-{number}", **amount,
-                                  "startdate": f"2020-01-{number:02}", "enddate": f"2020-01-{10 + number:02}"})
+            (
+                "/bookings/create",
+                {
+                    "project": PROJECT,
+                    "account": f"account-{number}",
+                    **amount,
+                    "startdate": f"2020-01-{number:02}",
+                    "enddate": f"2020-01-{10 + number:02}",
+                },
+            )
             for number in range(1, BOOKINGS + 1)
         ),
-    ]  # fmt: skip
+    ]
 
 
 async def send(client: Client, path: str, body: dict[str, Any]) -> tuple[int, Done]:

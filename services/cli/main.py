@@ -102,13 +102,14 @@ for name, text in IMPORTS.items():
 app.command(importing)
 syncing = App(name="sync", help="Take over what is somewhere else now, as often as it is run.")
 syncing.command(
-    "services.cli.openstack.syncing:openstack", name="openstack",
+    "services.cli.openstack.syncing:openstack",
+    name="openstack",
     help="""Take over an OpenStack project: its quota, flavors, leases and clusters.
 
 The cloud is one of clouds.yaml, or what the OS_ variables name; it is asked, and never changed. What is there already
 is left alone, what has changed is changed from the next whole hour on, and what an earlier sync or import made and is
 gone at Blazar or Magnum ends. It needs `pip install hourbook[openstack]`.""",
-)  # fmt: skip
+)
 app.command(syncing)
 
 

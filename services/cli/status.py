@@ -88,9 +88,14 @@ async def read(servers: Servers, url: str) -> list[Line]:
         lines.append(Line("event store", None, None, "", redacted(_words(error), servers.database_url)))
     lines.insert(1, await stream(servers, head))
     async with ClientSession(timeout=ClientTimeout(total=TIMEOUT_S)) as session:
-        lines += [await health(session, url, name, path) for name, path in
-                  (("command service", "/health/command"), ("projector", "/health/projector"),
-                   ("query service", "/health/query"))]  # fmt: skip
+        lines += [
+            await health(session, url, name, path)
+            for name, path in (
+                ("command service", "/health/command"),
+                ("projector", "/health/projector"),
+                ("query service", "/health/query"),
+            )
+        ]
     return lines
 
 

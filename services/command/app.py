@@ -68,17 +68,20 @@ def create_app(settings: Settings) -> Litestar:
     if relay is not None:
         telemetry.gauge("relay_leads", "1 in the process whose relay publishes", lambda: relay.leads)
         telemetry.gauge(
-            "relayed_position", "Position of the newest event on the stream; NaN where the relay does not lead",
+            "relayed_position",
+            "Position of the newest event on the stream; NaN where the relay does not lead",
             lambda: relay.last_sequence if relay.leads else math.nan,
-        )  # fmt: skip
+        )
         telemetry.gauge(
-            "relay_waiting_events", "Events that the relay has seen and not published; NaN where it does not lead",
+            "relay_waiting_events",
+            "Events that the relay has seen and not published; NaN where it does not lead",
             lambda: relay.waiting if relay.leads else math.nan,
-        )  # fmt: skip
+        )
         telemetry.gauge(
-            "relay_trouble_seconds", "How long something is wrong with the stream or with what goes to it; 0: nothing",
+            "relay_trouble_seconds",
+            "How long something is wrong with the stream or with what goes to it; 0: nothing",
             lambda: relay.trouble.seconds,
-        )  # fmt: skip
+        )
 
     clock = Clock(settings.database_url, handler, lambda: datetime.now(UTC), new_id)
 

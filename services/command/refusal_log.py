@@ -112,8 +112,13 @@ class Refusals:
                 await connection.execute(INSERT, *map(list, zip(*batch, strict=True)))
                 await self._sweep(connection)
             return connection
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
-                OSError, TimeoutError) as lost:  # fmt: skip
+        except (
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            OSError,
+            TimeoutError,
+        ) as lost:
             log.warning("%d refusals are not kept: %s: %s", len(batch), type(lost).__name__, lost)
             self._drop(len(batch))
             self._unsaid += sum(row.dropped for row in batch)
@@ -141,10 +146,17 @@ def row_of(
     at: datetime, project: str, command: Command, context: Context, refusal: HourbookError, dropped: int
 ) -> Refusal:
     return Refusal(
-        at, storable(project), storable(context.actor), type(command).__name__, bounded_json(told(command)),
-        None if context.reason is None else storable(context.reason), refusal.code, storable(refusal.detail),
-        bounded_json(refusal.facts), dropped,
-    )  # fmt: skip
+        at,
+        storable(project),
+        storable(context.actor),
+        type(command).__name__,
+        bounded_json(told(command)),
+        None if context.reason is None else storable(context.reason),
+        refusal.code,
+        storable(refusal.detail),
+        bounded_json(refusal.facts),
+        dropped,
+    )
 
 
 def told(value: Any) -> Any:

@@ -51,9 +51,11 @@ class Notifier:
         hours = timedelta(hours=1)
         self._leads = Leads(settings.ending_lead_hours * hours, settings.conflict_lead_hours * hours)
         self._retries = Retries(
-            settings.webhook_first_retry_s, settings.webhook_last_retry_s, settings.webhook_attempts_max,
+            settings.webhook_first_retry_s,
+            settings.webhook_last_retry_s,
+            settings.webhook_attempts_max,
             settings.webhook_timeout_s,
-        )  # fmt: skip
+        )
 
     async def run(self) -> None:
         """Notifies until it is cancelled, over lost connections."""

@@ -33,8 +33,12 @@ def event_message(position: int, version: int, kind: str, at: str, data: bytes) 
     """An event as Standard Webhooks' payload: `{type, timestamp, data: {position, version, event}}`; `event` is what is
     stored, byte for byte."""
     body = b'{"type":"%b","timestamp":"%b","data":{"position":%d,"version":%d,"event":%b}}' % (
-        kind.encode(), at.encode(), position, version, data,
-    )  # fmt: skip
+        kind.encode(),
+        at.encode(),
+        position,
+        version,
+        data,
+    )
     return Message("event", position, f"evt_{position}", body)
 
 
@@ -48,9 +52,11 @@ async def deliver(session: ClientSession, url: str, secret: str, message: Messag
     """Sends it once. Redirects are not followed, for they lead where nobody has allowed."""
     now = datetime.now(UTC)
     headers = {
-        "content-type": "application/json", "webhook-id": message.id, "webhook-timestamp": str(int(now.timestamp())),
+        "content-type": "application/json",
+        "webhook-id": message.id,
+        "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": Webhook(secret).sign(message.id, now, message.body.decode()),
-    }  # fmt: skip
+    }
     try:
         async with session.post(
             url, data=message.body, headers=headers, allow_redirects=False, timeout=ClientTimeout(total=timeout_s)

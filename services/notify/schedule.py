@@ -128,9 +128,10 @@ def booking_notices(booking: Record, told: datetime, until: datetime, lead: time
     as long as it runs."""
     starts, ends = booking["starts"], booking["ends"]
     due = {
-        "booking.started": (starts, starts), "booking.ending": (max(starts, ends - lead), ends),
+        "booking.started": (starts, starts),
+        "booking.ending": (max(starts, ends - lead), ends),
         "booking.ended": (ends, ends),
-    }  # fmt: skip
+    }
     late = moved and ends > until
     return [
         booking_notice(booking, kind, time, hour)
@@ -144,9 +145,16 @@ def booking_notice(booking: Record, kind: str, time: datetime, hour: datetime) -
     booking_id: UUID = booking["id"]
     notice_id = f"{kind.replace('.', '-')}_{booking_id}_{hour:%Y%m%d%H}"
     body = BookingNotice(
-        id=notice_id, type=kind, time=time, project=booking["project"], booking=str(booking_id), pool=booking["pool"],
-        account=booking["account"], start=booking["starts"], end=booking["ends"],
-    )  # fmt: skip
+        id=notice_id,
+        type=kind,
+        time=time,
+        project=booking["project"],
+        booking=str(booking_id),
+        pool=booking["pool"],
+        account=booking["account"],
+        start=booking["starts"],
+        end=booking["ends"],
+    )
     data = msgspec.json.encode(body).decode()
     return Notice(0, notice_id, kind, booking["project"], str(booking_id), time, data)
 
@@ -156,9 +164,15 @@ def conflict_notice(conflict: Record, lead: timedelta) -> Notice:
     deadline = starts - timedelta(hours=conflict["beyond_hours"])
     notice_id = f"{kind.replace('.', '-')}_{pool.replace('.', '_')}_{starts:%Y%m%d%H}"
     body = ConflictNotice(
-        id=notice_id, type=kind, time=deadline - lead, project=conflict["project"], pool=pool, start=starts,
-        end=conflict["ends"], deadline=deadline,
-    )  # fmt: skip
+        id=notice_id,
+        type=kind,
+        time=deadline - lead,
+        project=conflict["project"],
+        pool=pool,
+        start=starts,
+        end=conflict["ends"],
+        deadline=deadline,
+    )
     return Notice(0, notice_id, kind, conflict["project"], pool, deadline - lead, msgspec.json.encode(body).decode())
 
 

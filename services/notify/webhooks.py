@@ -57,9 +57,14 @@ class Webhooks:
     """`run` once. `allowed` are the hosts that deliveries may go to, whatever was registered."""
 
     def __init__(
-        self, pool: Pool, allowed: Sequence[str], retries: Retries, *, poll_s: float = 0.2,
+        self,
+        pool: Pool,
+        allowed: Sequence[str],
+        retries: Retries,
+        *,
+        poll_s: float = 0.2,
         chance: Callable[[], float] = random.random,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._pool, self._allowed, self._retries, self._poll_s, self._chance = pool, allowed, retries, poll_s, chance
         self._workers: dict[UUID, asyncio.Task[None]] = {}
         self._heads = (0, 0)
@@ -161,9 +166,14 @@ class Worker:
     """One webhook's deliveries, one after the other."""
 
     def __init__(
-        self, webhook_id: UUID, pool: Pool, session: ClientSession, allowed: Sequence[str], retries: Retries,
+        self,
+        webhook_id: UUID,
+        pool: Pool,
+        session: ClientSession,
+        allowed: Sequence[str],
+        retries: Retries,
         chance: Callable[[], float],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._id, self._pool, self._session = webhook_id, pool, session
         self._allowed, self._retries, self._chance = allowed, retries, chance
 

@@ -52,8 +52,10 @@ def main() -> None:
 async def _rebuild(settings: Settings) -> None:
     rebuilt = await rebuild(settings.database_url, lambda done, head: print(f"rebuild: {done} of {head} events"))
     rate = rebuilt.position / rebuilt.seconds
-    print(f"generation {rebuilt.generation} is live at position {rebuilt.position}: {rebuilt.seconds:.1f} s, "
-          f"{rate:,.0f} events/s; the live tables stood still for {rebuilt.switch_seconds:.2f} s")  # fmt: skip
+    print(
+        f"generation {rebuilt.generation} is live at position {rebuilt.position}: {rebuilt.seconds:.1f} s, "
+        f"{rate:,.0f} events/s; the live tables stood still for {rebuilt.switch_seconds:.2f} s"
+    )
     if rebuilt.differences is None:
         print("the old tables were behind, and were not compared")
     elif rebuilt.differences:

@@ -37,9 +37,18 @@ RETRY_DELAY_S = 0.2
 PARKED_DELAY_S = 1.0
 # What writing an event can raise that is the event's own fault, and would be again.
 UNAPPLICABLE = (
-    msgspec.MsgspecError, struct.error, KeyError, IndexError, ValueError, TypeError, OverflowError,
-    AssertionError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError,
-)  # fmt: skip
+    msgspec.MsgspecError,
+    struct.error,
+    KeyError,
+    IndexError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    AssertionError,
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+)
 
 
 class Parked(Exception):
@@ -70,8 +79,16 @@ class Projector:
         while True:
             try:
                 await self._serve()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
-                    OSError, TimeoutError, LookupError, PositionGap, MemoryError) as lost:  # fmt: skip
+            except (
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                OSError,
+                TimeoutError,
+                LookupError,
+                PositionGap,
+                MemoryError,
+            ) as lost:
                 log.warning("projector: %s: %s; it goes on", type(lost).__name__, lost)
                 await asyncio.sleep(RETRY_DELAY_S)
 

@@ -39,8 +39,13 @@ class Indexer:
         while True:
             try:
                 await self._serve()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
-                    OSError, TimeoutError) as lost:  # fmt: skip
+            except (
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                OSError,
+                TimeoutError,
+            ) as lost:
                 log.warning("indexer: %s: %s; it goes on", type(lost).__name__, lost)
                 await asyncio.sleep(RETRY_DELAY_S)
 

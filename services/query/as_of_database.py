@@ -102,15 +102,16 @@ class Past:
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        settings = {
-            **SERVER_SETTINGS,
-            "application_name": "hourbook-as-of",
-            "default_transaction_read_only": "off",
-        }
+        settings = {**SERVER_SETTINGS, "application_name": "hourbook-as-of", "default_transaction_read_only": "off"}
         self._sessions = postgres.create_pool(
-            self._url, min_size=0, max_size=SESSIONS_MAX, reset=keep_session, init=begin_session,
-            server_settings=settings, command_timeout=STATEMENT_TIMEOUT_S,
-        )  # fmt: skip
+            self._url,
+            min_size=0,
+            max_size=SESSIONS_MAX,
+            reset=keep_session,
+            init=begin_session,
+            server_settings=settings,
+            command_timeout=STATEMENT_TIMEOUT_S,
+        )
         async with self._sessions:
             yield
 
@@ -217,10 +218,18 @@ class PastDatabase(Database):
         await postgres.copy_rows(self._connection, "availability_hour", packed, columns, schema="pg_temp")
 
 
-COPY_ROW = np.dtype([
-    ("fields", ">i2"), ("generation_bytes", ">i4"), ("generation", ">i4"), ("pool_bytes", ">i4"), ("pool", ">i4"),
-    ("hour_bytes", ">i4"), ("hour", ">i8"), ("amounts", [("bytes", ">i4"), ("amount", ">i8")], len(AMOUNTS)),
-])  # fmt: skip
+COPY_ROW = np.dtype(
+    [
+        ("fields", ">i2"),
+        ("generation_bytes", ">i4"),
+        ("generation", ">i4"),
+        ("pool_bytes", ">i4"),
+        ("pool", ">i4"),
+        ("hour_bytes", ">i4"),
+        ("hour", ">i8"),
+        ("amounts", [("bytes", ">i4"), ("amount", ">i8")], len(AMOUNTS)),
+    ]
+)
 COPY_ROWS = 4096  # in a piece
 
 

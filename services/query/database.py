@@ -53,9 +53,13 @@ class Database:
     async def opened(self) -> AsyncIterator[None]:
         """Open until the block ends. It opens without the server too."""
         self._pool = postgres.create_pool(
-            self._url, min_size=0, max_size=self._connections_max, reset=keep_session,
-            server_settings=SERVER_SETTINGS, command_timeout=STATEMENT_TIMEOUT_S,
-        )  # fmt: skip
+            self._url,
+            min_size=0,
+            max_size=self._connections_max,
+            reset=keep_session,
+            server_settings=SERVER_SETTINGS,
+            command_timeout=STATEMENT_TIMEOUT_S,
+        )
         async with self._pool:
             yield
 

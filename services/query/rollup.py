@@ -52,9 +52,10 @@ def read_for(values: Sequence[str]) -> tuple[str, ...]:
     if tuple(values) == ("available",):
         return ("available",)
     wanted = {
-        "granted": {"granted", "shared", "available"}, "booked": {"booked", "available"},
+        "granted": {"granted", "shared", "available"},
+        "booked": {"booked", "available"},
         "shares": {"shared", "available"},
-    }  # fmt: skip
+    }
     return tuple(value for value, gives in wanted.items() if gives & set(values))
 
 

@@ -47,8 +47,14 @@ class Announcer:
             await self._leads.wait()
             try:
                 await self._serve()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
-                    nats.errors.Error, OSError, TimeoutError) as lost:  # fmt: skip
+            except (
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                nats.errors.Error,
+                OSError,
+                TimeoutError,
+            ) as lost:
                 log.warning("announcer: %s: %s; it goes on", type(lost).__name__, lost)
                 await asyncio.sleep(RETRY_DELAY_S)
 
@@ -78,9 +84,12 @@ async def last_published(context: JetStreamContext) -> int:
         message = await context.get_last_msg(STREAM, SUBJECT)
     except NotFoundError:
         config = StreamConfig(
-            name=STREAM, subjects=["hourbook.audit.>"], storage=StorageType.FILE, max_msgs=KEPT_MAX,
+            name=STREAM,
+            subjects=["hourbook.audit.>"],
+            storage=StorageType.FILE,
+            max_msgs=KEPT_MAX,
             discard=DiscardPolicy.OLD,
-        )  # fmt: skip
+        )
         await context.add_stream(config)
         return 0
     try:

@@ -124,13 +124,18 @@ class EventStore:
         for event in events:
             written[event.stream] += 1
         batch = [
-            list(expected), list(expected.values()), list(written.values()),
-            [event.stream for event in events], [event.version for event in events],
-            [event.command_id for event in events], [event.ordinal for event in events],
+            list(expected),
+            list(expected.values()),
+            list(written.values()),
+            [event.stream for event in events],
+            [event.version for event in events],
+            [event.command_id for event in events],
+            [event.ordinal for event in events],
             [event.request_id for event in events],
-            [event.request_hash for event in events], [event.type for event in events],
+            [event.request_hash for event in events],
+            [event.type for event in events],
             [event.data for event in events],
-        ]  # fmt: skip
+        ]
         if kept:
             columns = map(list, zip(*map(msgspec.structs.astuple, kept), strict=True))
             record = await self.connection.fetchrow(APPEND_AND_KEEP, *batch, head, *columns)

@@ -278,18 +278,47 @@ class BookingContested(Recorded, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 Event = (
-    ProjectCreated | GrantCreated | GrantWithdrawn
-    | ClusterCreated | ClusterResized | ClusterConfirmed | ClusterResizeRequested | ClusterResizeFailed
-    | TemplateCreated | AccountCreated | AccountLimitsSet | AccountClosed
-    | SeriesCreated | BookingCreated | BookingAmended | BookingCancelled
-    | BookingLapsed | BookingConfirmed | BookingContested
-)  # fmt: skip
+    ProjectCreated
+    | GrantCreated
+    | GrantWithdrawn
+    | ClusterCreated
+    | ClusterResized
+    | ClusterConfirmed
+    | ClusterResizeRequested
+    | ClusterResizeFailed
+    | TemplateCreated
+    | AccountCreated
+    | AccountLimitsSet
+    | AccountClosed
+    | SeriesCreated
+    | BookingCreated
+    | BookingAmended
+    | BookingCancelled
+    | BookingLapsed
+    | BookingConfirmed
+    | BookingContested
+)
 EVENT_TYPES: tuple[type[Recorded], ...] = (
-    ProjectCreated, GrantCreated, GrantWithdrawn,
-    ClusterCreated, ClusterResized, ClusterConfirmed, ClusterResizeRequested, ClusterResizeFailed,
-    TemplateCreated, AccountCreated, AccountLimitsSet, AccountClosed,
-    SeriesCreated, BookingCreated, BookingAmended, BookingCancelled, BookingLapsed, BookingConfirmed, BookingContested,
-)  # fmt: skip
+    ProjectCreated,
+    GrantCreated,
+    GrantWithdrawn,
+    ClusterCreated,
+    ClusterResized,
+    ClusterConfirmed,
+    ClusterResizeRequested,
+    ClusterResizeFailed,
+    TemplateCreated,
+    AccountCreated,
+    AccountLimitsSet,
+    AccountClosed,
+    SeriesCreated,
+    BookingCreated,
+    BookingAmended,
+    BookingCancelled,
+    BookingLapsed,
+    BookingConfirmed,
+    BookingContested,
+)
 
 # What stored events of older versions become: `("GrantCreated", 1)` names what makes its version 2 of version 1.
 UPCASTERS: Upcasters = {}

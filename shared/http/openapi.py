@@ -109,10 +109,13 @@ def errors() -> Iterator[type[HourbookError]]:
 
 def openapi_config(description: str) -> OpenAPIConfig:
     return OpenAPIConfig(
-        title="Hourbook", version="0.1.0", description=description, use_handler_docstrings=True,
+        title="Hourbook",
+        version="0.1.0",
+        description=description,
+        use_handler_docstrings=True,
         render_plugins=[Reference(), JsonRenderPlugin(), YamlRenderPlugin()],
         openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, response_headers=PAGE_HEADERS),
-    )  # fmt: skip
+    )
 
 
 @get([f"/schema/{name}" for name in TYPES], include_in_schema=False, sync_to_thread=False)

@@ -11,9 +11,9 @@ MEDIA_TYPE = "application/problem+json"
 # A browser takes an answer for what it is called, and never guesses that it might be a page.
 EVERY_ANSWER = {"X-Content-Type-Options": "nosniff"}
 # A page runs its own files and speaks to its own address; nothing inline, nothing from elsewhere.
-POLICY = "; ".join((
-    "default-src 'self'", "base-uri 'none'", "object-src 'none'", "form-action 'none'", "frame-ancestors 'none'",
-))  # fmt: skip
+POLICY = "; ".join(
+    ("default-src 'self'", "base-uri 'none'", "object-src 'none'", "form-action 'none'", "frame-ancestors 'none'")
+)
 
 
 def page_headers(policy: str = POLICY) -> dict[str, str]:

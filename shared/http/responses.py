@@ -135,8 +135,10 @@ async def _hand_over(piece: bytes, begin: int, place: Sending, patience_s: float
     for place_in in range(begin, len(piece), PIECE_BYTES):
         body = piece[place_in : place_in + PIECE_BYTES]
         message: Any = {
-            "type": "http.response.body", "body": body, "more_body": not last or place_in + PIECE_BYTES < len(piece),
-        }  # fmt: skip
+            "type": "http.response.body",
+            "body": body,
+            "more_body": not last or place_in + PIECE_BYTES < len(piece),
+        }
         try:
             async with place.handing_over(len(body) if last else len(piece), patience_s):
                 await send(message)

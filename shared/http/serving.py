@@ -46,9 +46,16 @@ def serve(app: Any, host: str, port: int, on_stop: Callable[[], None] = lambda: 
 def configured(app: Any, bounds: Bounds, **settings: Any) -> uvicorn.Config:
     """How every service speaks HTTP."""
     return uvicorn.Config(
-        Methods(app), http=bounded(bounds), ws="none", interface="asgi3", access_log=False, proxy_headers=False,
-        server_header=False, headers=list(EVERY_ANSWER.items()), **settings,
-    )  # fmt: skip
+        Methods(app),
+        http=bounded(bounds),
+        ws="none",
+        interface="asgi3",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        headers=list(EVERY_ANSWER.items()),
+        **settings,
+    )
 
 
 class Server(uvicorn.Server):

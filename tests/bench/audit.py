@@ -54,9 +54,10 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
     replay_s = time.perf_counter() - began
     cells = sum(model.cells for model in report.models)
     yield Row(
-        f"events replayed into fresh tables, {cells:,} cells compared", f"{report.replayed / replay_s:,.0f}/s",
+        f"events replayed into fresh tables, {cells:,} cells compared",
+        f"{report.replayed / replay_s:,.0f}/s",
         aim="≥ 100,000/s",
-    )  # fmt: skip
+    )
     yield Row("the whole of `hourbook audit verify`", f"{report.events / (tree_s + replay_s):,.0f}/s")
     if not report.holds:
         raise RuntimeError(f"the bench's own history does not hold: {report}")
@@ -85,10 +86,12 @@ async def past(system: System, connection: asyncpg.Connection[asyncpg.Record], b
             live = time.perf_counter() - began
     slowest = max(taken[1:])  # the first makes its session
     yield Row(
-        "a month by hour as of some position, over HTTP", f"{slowest * 1000:.0f} ms at most",
+        "a month by hour as of some position, over HTTP",
+        f"{slowest * 1000:.0f} ms at most",
         f"{live * 1000:.0f} ms: now",
-        f"{slowest / live:.1f}", "≤ 1 s",
-    )  # fmt: skip
+        f"{slowest / live:.1f}",
+        "≤ 1 s",
+    )
 
 
 async def sealing_beside_appends(system: System, seconds: float) -> AsyncIterator[Row]:
@@ -109,9 +112,12 @@ async def sealing_beside_appends(system: System, seconds: float) -> AsyncIterato
             service.stop()
     sealed, alone = statistics.median(rates[True]), statistics.median(rates[False])
     yield Row(
-        "bookings accepted over HTTP while they are sealed", f"{sealed:,.0f}/s", f"{alone:,.0f}/s: without a sealer",
-        f"{(1 - sealed / alone) * 100:+.1f}%", "< 2% slower",
-    )  # fmt: skip
+        "bookings accepted over HTTP while they are sealed",
+        f"{sealed:,.0f}/s",
+        f"{alone:,.0f}/s: without a sealer",
+        f"{(1 - sealed / alone) * 100:+.1f}%",
+        "< 2% slower",
+    )
 
 
 def _exported(url: str, directory: Path) -> Row:

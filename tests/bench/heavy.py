@@ -39,9 +39,14 @@ from tests.bench.measures import PROJECT, Row, bookings, warm
 from tests.support.system import System
 
 SERIES = {
-    "project": PROJECT, "account": "ada", "cores": 1, "startdate": "2030-01-01", "enddate": "2030-01-07",
-    "rrule": "FREQ=WEEKLY;COUNT=500", "skip": True,
-}  # fmt: skip
+    "project": PROJECT,
+    "account": "ada",
+    "cores": 1,
+    "startdate": "2030-01-01",
+    "enddate": "2030-01-07",
+    "rrule": "FREQ=WEEKLY;COUNT=500",
+    "skip": True,
+}
 PLENTY = Limits(capacity={"cores": 10**9}, monthly_hours={"cores": 10**12})
 
 
@@ -59,9 +64,10 @@ async def heaviest(system: System, _: int, seconds: float) -> AsyncIterator[Row]
     p99, without = beside.percentile(99) * 1000, alone.percentile(99) * 1000
     yield Row(
         "p99 of bookings while a dry run of 500 weeks is asked for again and again",
-        f"{p99:.1f} ms (p50 {beside.percentile(50) * 1000:.1f} ms)", f"{without:.1f} ms: without",
+        f"{p99:.1f} ms (p50 {beside.percentile(50) * 1000:.1f} ms)",
+        f"{without:.1f} ms: without",
         f"{p99 / without:.1f}",
-    )  # fmt: skip
+    )
     await connection.close()
 
 
@@ -108,7 +114,7 @@ def cases() -> Iterator[tuple[str, ProjectState, Command]]:
     yield "500 occurrences of 168 hours, all but four left out", short, series(500, 168, 168, skip=True)
     cluster = CreateCluster(
         cluster=f"{PROJECT}.c", parent=PROJECT, kind="x", period=years(10), capacity=Capacity(cores=900)
-    )  # fmt: skip
+    )
     plenty = CreateAccount(account="ada", name="Ada", limits=PLENTY)
     listed = made(granted(10**6), plenty, cluster)
     share = msgspec.structs.replace(booking(Period(T0, T0 + 24), 0), pool=f"{PROJECT}.c", share=1)

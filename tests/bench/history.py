@@ -38,13 +38,20 @@ class History:
         created = ProjectCreated(**self._recorded(), name=self.project)
         granted = GrantCreated(**self._recorded(), grant=_new(), start=instant_of(T0), end=end, capacity=HUGE)
         await self._append([created, granted])
-        await self._append([
-            ClusterCreated(
-                **self._recorded(), cluster=pool, parent=self.project, kind="magnum", start=instant_of(T0), end=end,
-                capacity=LARGE,
-            )
-            for pool in self.pools[1:]
-        ])  # fmt: skip
+        await self._append(
+            [
+                ClusterCreated(
+                    **self._recorded(),
+                    cluster=pool,
+                    parent=self.project,
+                    kind="magnum",
+                    start=instant_of(T0),
+                    end=end,
+                    capacity=LARGE,
+                )
+                for pool in self.pools[1:]
+            ]
+        )
 
     async def grow(self, bookings: int) -> None:
         while bookings:
@@ -55,9 +62,14 @@ class History:
     def _booking(self) -> Event:
         start = T0 + self._chance.randrange(MONTH_HOURS - BOOKED_HOURS)
         return BookingCreated(
-            **self._recorded(), booking=_new(), pool=self._chance.choice(self.pools), account="ada",
-            start=instant_of(start), end=instant_of(start + BOOKED_HOURS), capacity=ONE,
-        )  # fmt: skip
+            **self._recorded(),
+            booking=_new(),
+            pool=self._chance.choice(self.pools),
+            account="ada",
+            start=instant_of(start),
+            end=instant_of(start + BOOKED_HOURS),
+            capacity=ONE,
+        )
 
     def _recorded(self) -> dict[str, Any]:
         return {"at": datetime.now(UTC), "actor": "bench", "command": _new(), "project": self.project}
@@ -66,11 +78,9 @@ class History:
         if not events:
             return
         pending = [
-            Pending(
-                self.project, version, event.command, 0, b"", type(event).__name__, encode_event(event)
-            )
+            Pending(self.project, version, event.command, 0, b"", type(event).__name__, encode_event(event))
             for version, event in enumerate(events, self._version + 1)
-        ]  # fmt: skip
+        ]
         appended = await self._store.append({self.project: self._version}, pending)
         if appended.outcome != "stored":
             raise RuntimeError(f"the history was not stored: {appended.outcome}")

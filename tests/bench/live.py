@@ -55,11 +55,13 @@ async def live_subscribers(system: System, _: int, seconds: float) -> AsyncItera
     yield Row(
         f"from the 201 to {SUBSCRIBERS} live subscribers, at {RATE:,} bookings/s",
         f"p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms",
-    )  # fmt: skip
+    )
     yield Row(
-        "p99 of those bookings", f"{followed.p99() * 1000:.1f} ms", f"{alone.p99() * 1000:.1f} ms: without subscribers",
+        "p99 of those bookings",
+        f"{followed.p99() * 1000:.1f} ms",
+        f"{alone.p99() * 1000:.1f} ms: without subscribers",
         f"{followed.p99() / alone.p99():.2f}",
-    )  # fmt: skip
+    )
     await connection.close()
 
 

@@ -45,9 +45,13 @@ def bookings(project: str = PROJECT) -> Callable[[], bytes]:
     for _ in range(500):
         start = T0 + chance.randrange(MONTH_HOURS - BOOKED_HOURS)
         body = {
-            "project": project, "account": "ada", "cores": 1, "memory": 2,
-            "startdate": iso(start), "enddate": iso(start + BOOKED_HOURS),
-        }  # fmt: skip
+            "project": project,
+            "account": "ada",
+            "cores": 1,
+            "memory": 2,
+            "startdate": iso(start),
+            "enddate": iso(start + BOOKED_HOURS),
+        }
         made.append(post("/bookings/create", msgspec.json.encode(body)))
     return itertools.cycle(made).__next__
 
@@ -72,9 +76,12 @@ async def accepted_against_the_ceiling(system: System, _: int, seconds: float) -
     measured, beside = [statistics.median(load.rate for load in loads) for loads in zip(*rounds, strict=True)]
     ratio = statistics.median(one.rate / other.rate for one, other in rounds)
     yield Row(
-        "bookings accepted over HTTP, 64 connections", f"{measured:,.0f}/s",
-        f"{beside:,.0f}/s: the same server, only decoding the body", f"{ratio:.2f}", "≥ 0.7",
-    )  # fmt: skip
+        "bookings accepted over HTTP, 64 connections",
+        f"{measured:,.0f}/s",
+        f"{beside:,.0f}/s: the same server, only decoding the body",
+        f"{ratio:.2f}",
+        "≥ 0.7",
+    )
     p99 = statistics.median(one.percentile(99) for one, _ in rounds)
     yield Row("p99 of those", f"{p99 * 1000:.1f} ms")
     await connection.close()
@@ -101,9 +108,12 @@ async def accepted_as_the_project_grows(system: System, most: int, seconds: floa
             loads = [await drive(command, requests, seconds=seconds) for _ in range(3)]
         rates[size] = statistics.median(load.rate for load in loads)
         yield Row(
-            f"the same, {size:,} bookings there already", f"{rates[size]:,.0f}/s (cold start {cold:.1f} s)",
-            f"{rates[10]:,.0f}/s: with 10", f"{rates[10] / rates[size]:.2f}", "≤ 1.3",
-        )  # fmt: skip
+            f"the same, {size:,} bookings there already",
+            f"{rates[size]:,.0f}/s (cold start {cold:.1f} s)",
+            f"{rates[10]:,.0f}/s: with 10",
+            f"{rates[10] / rates[size]:.2f}",
+            "≤ 1.3",
+        )
     await connection.close()
 
 
@@ -149,9 +159,12 @@ async def a_month_against_the_notes_query(system: System, most: int, seconds: fl
         first = first or cold
         aim = {100_000: "≥ 300 times", 1_000_000: "≥ 3,000 times"}.get(size, "")
         yield Row(
-            f"a month by hour, {size:,} bookings", f"{cold * 1000:.2f} ms ({warm_s * 1000:.2f} ms when asked again)",
-            f"{notes * 1000:,.0f} ms: the notes' SQL", f"{notes / cold:,.0f} times ({notes / warm_s:,.0f})", aim,
-        )  # fmt: skip
+            f"a month by hour, {size:,} bookings",
+            f"{cold * 1000:.2f} ms ({warm_s * 1000:.2f} ms when asked again)",
+            f"{notes * 1000:,.0f} ms: the notes' SQL",
+            f"{notes / cold:,.0f} times ({notes / warm_s:,.0f})",
+            aim,
+        )
     with system.query() as query, ceiling_of(system) as bare:
         port, ceiling = query.port, bare.port
         for grain in ("hour", "day"):
@@ -165,9 +178,12 @@ async def a_month_against_the_notes_query(system: System, most: int, seconds: fl
             ]
             ratio = statistics.median(one.rate / other.rate for one, other in rounds)
             yield Row(
-                f"a month by {grain}, 64 connections", f"{rounds[1][0].rate:,.0f}/s",
-                f"{rounds[1][1].rate:,.0f}/s: the same server, answering a constant", f"{ratio:.2f}", "≥ 0.3",
-            )  # fmt: skip
+                f"a month by {grain}, 64 connections",
+                f"{rounds[1][0].rate:,.0f}/s",
+                f"{rounds[1][1].rate:,.0f}/s: the same server, answering a constant",
+                f"{ratio:.2f}",
+                "≥ 0.3",
+            )
     await connection.close()
 
 
@@ -234,8 +250,11 @@ async def visible_after(system: System, _: int, seconds: float) -> AsyncIterator
         delays = await _delays(command, query, rate=500, seconds=max(seconds, 4.0))
     delays.sort()
     p50, p99 = delays[len(delays) // 2], delays[int(len(delays) * 0.99)]
-    yield Row("from the 201 to visible, at 500 bookings/s", f"p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms",
-              aim="p99 < 50 ms")  # fmt: skip
+    yield Row(
+        "from the 201 to visible, at 500 bookings/s",
+        f"p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms",
+        aim="p99 < 50 ms",
+    )
     await connection.close()
 
 

@@ -21,10 +21,16 @@ from services.cli.up.embedded import free_port
 CHROMIUM = Path(os.environ.get("HOURBOOK_TEST_CHROMIUM", "/usr/bin/chromium"))
 # A browser that speaks to nobody but the page's address; as root it has no sandbox.
 FLAGS = [
-    "--no-sandbox", "--lang=en-US", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--no-sandbox",
+    "--lang=en-US",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
     "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
-]  # fmt: skip
+    "--disable-component-update",
+    "--disable-sync",
+    "--force-color-profile=srgb",
+]
 WAIT_S = 60.0
 PATIENCE_MS = 15_000
 ZONE = "Europe/London"
@@ -51,8 +57,10 @@ class Up:
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "services.cli", "up", "--ephemeral", "--port", str(port)],
-                stdout=output, stderr=output, env=environment,
-            )  # fmt: skip
+                stdout=output,
+                stderr=output,
+                env=environment,
+            )
         deadline = time.monotonic() + WAIT_S
         while "Hourbook runs at" not in self._output.read_text():
             assert self._process.poll() is None, self._output.read_text()
@@ -160,9 +168,13 @@ def visitors(browser: Browser, up: Up) -> Iterator[Any]:
 
     def visitor(scheme: Any = "light", width: int = 1440, height: int = 900, url: str = up.url, **more: Any) -> Visitor:
         context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, timezone_id=ZONE, locale="en-GB",
-            reduced_motion="reduce", **more,
-        )  # fmt: skip
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            timezone_id=ZONE,
+            locale="en-GB",
+            reduced_motion="reduce",
+            **more,
+        )
         context.grant_permissions([])
         opened.append(Visitor(context, url))
         return opened[-1]

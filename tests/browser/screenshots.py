@@ -14,9 +14,16 @@ from tests.browser.conftest import CHROMIUM, FLAGS, ZONE, Project, iso, midnight
 DOCS = Path(__file__).parents[2] / "docs"
 HOUR = timedelta(hours=1)
 ACCOUNTS = (
-    "cds-survey", "dr4-photometry", "variable-stars", "teaching", "solar-system", "qso-lens", "binaries",
-    "stellar-halo", "calibration",
-)  # fmt: skip
+    "cds-survey",
+    "dr4-photometry",
+    "variable-stars",
+    "teaching",
+    "solar-system",
+    "qso-lens",
+    "binaries",
+    "stellar-halo",
+    "calibration",
+)
 
 
 def fill(url: str) -> Project:
@@ -30,9 +37,15 @@ def fill(url: str) -> Project:
     gaia.grant(midnight(-8), midnight(20), servers=12, cores=128, memory=512 * 1024)
     for parent, name, cores in (("gaia", "spark", 160), ("gaia", "kube-dev", 32), ("gaia.spark", "zeppelin", 24)):
         gaia.post(
-            "/clusters/create", parent=parent, name=name, startdate=iso(midnight(-40)), enddate=iso(midnight(45)),
-            servers=cores // 12, cores=cores, memory=cores * 4096,
-        )  # fmt: skip
+            "/clusters/create",
+            parent=parent,
+            name=name,
+            startdate=iso(midnight(-40)),
+            enddate=iso(midnight(45)),
+            servers=cores // 12,
+            cores=cores,
+            memory=cores * 4096,
+        )
     sizes = {"servers": 20, "cores": 240, "memory": 240 * 4096}
     gaia.post("/clusters/gaia.spark/resize", startdate=iso(midnight(7)), enddate=iso(midnight(14)), **sizes)
     for _ in range(60):

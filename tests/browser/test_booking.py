@@ -114,9 +114,15 @@ def test_whole_days_are_repeated_as_days_and_hours_as_times(project: Project, vi
 def test_a_template_a_share_and_a_repeat(project: Project, visitor: Visitor) -> None:
     project.post("/templates/create", project=project.id, name="small", servers=1, cores=4, memory=16 * 1024)
     cluster = project.post(
-        "/clusters/create", parent=project.id, name="k8s", startdate=iso(midnight(0)), enddate=iso(midnight(60)),
-        servers=8, cores=80, memory=160 * 1024,
-    )["id"]  # fmt: skip
+        "/clusters/create",
+        parent=project.id,
+        name="k8s",
+        startdate=iso(midnight(0)),
+        enddate=iso(midnight(60)),
+        servers=8,
+        cores=80,
+        memory=160 * 1024,
+    )["id"]
     chosen = f"{iso(midnight(3))},{iso(midnight(3) + HOUR)}"
     page = visitor.open(**{**address(project, 3, select=chosen), "pool": cluster})
     page.get_by_label("Account", exact=True).fill("spark")

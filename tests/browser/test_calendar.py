@@ -139,9 +139,13 @@ def test_the_timeline_stacks_who_holds_what_under_what_is_granted(project: Proje
 
 def test_a_cluster_shows_its_size_as_it_steps_and_its_shares(project: Project, visitor: Visitor) -> None:
     cluster = project.post(
-        "/clusters/create", parent=project.id, name="k8s", startdate=iso(midnight(0)), enddate=iso(midnight(30)),
+        "/clusters/create",
+        parent=project.id,
+        name="k8s",
+        startdate=iso(midnight(0)),
+        enddate=iso(midnight(30)),
         cores=40,
-    )["id"]  # fmt: skip
+    )["id"]
     project.post(f"/clusters/{cluster}/resize", startdate=iso(midnight(10)), enddate=iso(midnight(12)), cores=60)
     project.book("spark", midnight(9), midnight(11), pool=cluster, share="25%")
     page = visitor.open(**{**address(project, 10, scale="year", table="timeline"), "pool": cluster})

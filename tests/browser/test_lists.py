@@ -16,9 +16,13 @@ from tests.browser.test_calendar import HOUR, address, cell_of, day
 
 def test_the_gantt_groups_by_account_and_by_cluster_and_shows_the_state(project: Project, visitor: Visitor) -> None:
     cluster = project.post(
-        "/clusters/create", parent=project.id, name="k8s", startdate=iso(midnight(-1)), enddate=iso(midnight(60)),
+        "/clusters/create",
+        parent=project.id,
+        name="k8s",
+        startdate=iso(midnight(-1)),
+        enddate=iso(midnight(60)),
         cores=20,
-    )["id"]  # fmt: skip
+    )["id"]
     project.book("spark", midnight(30), midnight(32), cores=70)
     project.book("gaia", midnight(30), midnight(31), cores=60)
     project.book("gaia", midnight(30), midnight(31), pool=cluster, cores=5)

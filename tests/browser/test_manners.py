@@ -11,10 +11,18 @@ from tests.browser.test_calendar import address, cell_of, day
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 VIEWS = [
-    {}, {"scale": "year"}, {"scale": "week"}, {"scale": "day"}, {"table": "calendar"}, {"table": "timeline"},
-    {"view": "bookings"}, {"view": "bookings", "group": "cluster"}, {"view": "conflicts"}, {"view": "history"},
+    {},
+    {"scale": "year"},
+    {"scale": "week"},
+    {"scale": "day"},
+    {"table": "calendar"},
+    {"table": "timeline"},
+    {"view": "bookings"},
+    {"view": "bookings", "group": "cluster"},
+    {"view": "conflicts"},
+    {"view": "history"},
     *({"view": "setup", "form": form} for form in ("project", "grant", "cluster", "resize", "template", "account")),
-]  # fmt: skip
+]
 
 
 def settled(page: Page) -> None:
@@ -38,9 +46,15 @@ def findings(page: Page) -> list[str]:
 @pytest.fixture
 def busy(project: Project) -> Project:
     cluster = project.post(
-        "/clusters/create", parent=project.id, name="k8s", startdate=iso(midnight(-1)), enddate=iso(midnight(60)),
-        servers=4, cores=20, memory=1024,
-    )["id"]  # fmt: skip
+        "/clusters/create",
+        parent=project.id,
+        name="k8s",
+        startdate=iso(midnight(-1)),
+        enddate=iso(midnight(60)),
+        servers=4,
+        cores=20,
+        memory=1024,
+    )["id"]
     project.post("/templates/create", project=project.id, name="small", cores=4)
     for number in range(10):
         account = f"account-{number % 7}"

@@ -82,7 +82,7 @@ def assert_refused(answer: httpx.Response, status: int, *fields: str) -> None:
         ({"tz": "../../etc/passwd"}, "tz"),
         ({"tz": "\0"}, "tz"),
     ],
-)  # fmt: skip
+)
 def test_each_rule_of_time_names_its_field(project: Project, changes: dict[str, Any], field: str) -> None:
     assert_refused(project.grant(**changes), 400, field)
     project.assert_nothing_was_stored()
@@ -95,14 +95,23 @@ def test_each_rule_of_time_names_its_field(project: Project, changes: dict[str, 
         ({"startdate": "2030-01-01T02:00+02:00", "enddate": "2030-01-01T05:30+05:30"}, None, None),  # both are 00:00Z
         ({"startdate": "2029-12-31T20:00-04:00"}, "2030-01-01T00:00:00Z", "2030-01-02T00:00:00Z"),
         ({"tz": "America/New_York"}, "2030-01-01T05:00:00Z", "2030-01-02T05:00:00Z"),
-        ({"startdate": "2030-03-31", "enddate": "2030-03-31", "tz": "Europe/Berlin"},  # 23 hours
-         "2030-03-30T23:00:00Z", "2030-03-31T22:00:00Z"),
-        ({"startdate": "2030-10-27", "enddate": "2030-10-27", "tz": "Europe/Berlin"},  # 25
-         "2030-10-26T22:00:00Z", "2030-10-27T23:00:00Z"),
-        ({"startdate": "2001-01-01", "enddate": "2001-01-01"},  # gone by
-         "2001-01-01T00:00:00Z", "2001-01-02T00:00:00Z"),
+        (
+            {"startdate": "2030-03-31", "enddate": "2030-03-31", "tz": "Europe/Berlin"},  # 23 hours
+            "2030-03-30T23:00:00Z",
+            "2030-03-31T22:00:00Z",
+        ),
+        (
+            {"startdate": "2030-10-27", "enddate": "2030-10-27", "tz": "Europe/Berlin"},  # 25
+            "2030-10-26T22:00:00Z",
+            "2030-10-27T23:00:00Z",
+        ),
+        (
+            {"startdate": "2001-01-01", "enddate": "2001-01-01"},  # gone by
+            "2001-01-01T00:00:00Z",
+            "2001-01-02T00:00:00Z",
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_rule_of_time_lets_in_what_is_right(
     project: Project, changes: dict[str, Any], start: str | None, end: str | None
 ) -> None:

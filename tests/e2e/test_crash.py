@@ -119,10 +119,12 @@ async def test_two_command_processes_accept_exactly_what_fits(whole: Whole) -> N
             await client.post(f"{other.url}/projects/create", json={"id": "small", "name": "Small"})
             await client.post(f"{other.url}/resources/create", json={"project": "small", "cores": 10, **PERIOD})
             body = {"project": "small", "account": "ada", "cores": 1, **PERIOD}
-            answers = await asyncio.gather(*(
-                client.post(f"{[whole.command, other][number % 2].url}/bookings/create", json=body)
-                for number in range(200)
-            ))  # fmt: skip
+            answers = await asyncio.gather(
+                *(
+                    client.post(f"{[whole.command, other][number % 2].url}/bookings/create", json=body)
+                    for number in range(200)
+                )
+            )
     statuses = [answer.status_code for answer in answers]
     assert (statuses.count(201), statuses.count(409)) == (10, 190)
     accepted = [answer.json() for answer in answers if answer.status_code == 201]

@@ -107,8 +107,9 @@ def test_a_started_booking_that_is_amended_is_two_events(services: Services) -> 
     booker.post(f"/bookings/{booking}/amend", cores=3)
     events = booker.events(f"/projects/{booker.project}.ics")
     assert {uid: str(event["SUMMARY"]) for uid, event in events.items()} == {
-        f"{booking}@hourbook": "ada: 2 cores", f"{booking}-1@hourbook": "ada: 3 cores",
-    }  # fmt: skip
+        f"{booking}@hourbook": "ada: 2 cores",
+        f"{booking}-1@hourbook": "ada: 3 cores",
+    }
 
 
 def test_what_there_is_not_enough_of_is_tentative(services: Services) -> None:

@@ -100,11 +100,16 @@ async def ledger(http: httpx.AsyncClient) -> Ledger:
 
 # Where an account or an actor can be asked for; those below ask in each of them.
 PLACES = {
-    ("GET", "/accounts/{feed}", "feed"), ("GET", "/accounts/{account}/usage", "account"), ("GET", "/events", "account"),
-    ("GET", "/events", "actor"), ("GET", "/refusals", "actor"), ("POST", "/accounts/{account}/limits", "account"),
-    ("POST", "/accounts/{account}/close", "account"), ("POST", "*", "X-Hourbook-Actor"),
+    ("GET", "/accounts/{feed}", "feed"),
+    ("GET", "/accounts/{account}/usage", "account"),
+    ("GET", "/events", "account"),
+    ("GET", "/events", "actor"),
+    ("GET", "/refusals", "actor"),
+    ("POST", "/accounts/{account}/limits", "account"),
+    ("POST", "/accounts/{account}/close", "account"),
+    ("POST", "*", "X-Hourbook-Actor"),
     ("DELETE", "*", "X-Hourbook-Actor"),
-}  # fmt: skip
+}
 
 
 async def test_no_place_is_left_out(http: httpx.AsyncClient) -> None:

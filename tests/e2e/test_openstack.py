@@ -51,8 +51,11 @@ class Sky:
         assert done.returncode == exits, done.stdout + done.stderr
         self.said = done.stdout
         summary = done.stdout.strip().splitlines()[-1].rpartition(". ")[2]
-        return {name: int(number) for number, _, name in (part.partition(" ") for part in summary.split(", "))
-                if number != "0"}  # fmt: skip
+        return {
+            name: int(number)
+            for number, _, name in (part.partition(" ") for part in summary.split(", "))
+            if number != "0"
+        }
 
     def imports(self, service: str, *files: str, exits: int = 0) -> dict[str, int]:
         return self.take("import", service, *files, exits=exits)
@@ -164,8 +167,11 @@ def test_a_resize_is_requested_then_applied(sky: Sky) -> None:
     assert sky.take("import", "magnum", request, "--cluster", name) == {"created": 1}
     assert sky.take("import", "magnum", request, "--cluster", name) == {"already there": 1}
     assert sky.available(name, 3)[0] == 5
-    for status, outcome in (("UPDATE_IN_PROGRESS", "already there"), ("UPDATE_COMPLETE", "changed"),
-                            ("UPDATE_COMPLETE", "already there")):  # fmt: skip
+    for status, outcome in (
+        ("UPDATE_IN_PROGRESS", "already there"),
+        ("UPDATE_COMPLETE", "changed"),
+        ("UPDATE_COMPLETE", "already there"),
+    ):
         file = sky.file("c", cluster(status=status, node_count=6))
         assert sky.imports("magnum", file, template) == {outcome: 1}
     assert sky.available(name, 3)[0] == 7
@@ -231,8 +237,12 @@ def test_openstack_project_blazar_magnum_spark_and_zeppelin(sky: Sky) -> None:
     sky.post("/projects/create", id=sky.project, name="Sky")
     small = flavor("small", 3, 2, 4096, 0)
     sky.take("import", "nova", sky.file("f", {"flavors": [NODE, HEAD, small]}), "--disc", "none")
-    reserved = lease(instances(12, vcpus=8, memory_mb=16_384, disk_gb=0), hosts(1, properties=""),
-                     start_date=naive(10), end_date=naive(110))  # fmt: skip
+    reserved = lease(
+        instances(12, vcpus=8, memory_mb=16_384, disk_gb=0),
+        hosts(1, properties=""),
+        start_date=naive(10),
+        end_date=naive(110),
+    )
     assert sky.imports("blazar", sky.file("lease", {"lease": reserved})) == {"created": 1, "not mapped": 1}
     (grant,) = sky.get("/resources/select", project=sky.project, range=f"{at(0)},{at(200)}")["items"]
     assert grant["source"] == f"blazar:{reserved['id']}"
@@ -240,15 +250,29 @@ def test_openstack_project_blazar_magnum_spark_and_zeppelin(sky: Sky) -> None:
     assert sky.available(sky.project, 10) == (12, 96, 196_608)
 
     magnum = sky.post(
-        "/magcluster/create", parent=sky.project, name="k8s", startdate=at(10), enddate=at(110),
-        masterflavor="c2.head", mastercount=1, workerflavor="c2.node", workercount=8,
-    )["id"]  # fmt: skip
+        "/magcluster/create",
+        parent=sky.project,
+        name="k8s",
+        startdate=at(10),
+        enddate=at(110),
+        masterflavor="c2.head",
+        mastercount=1,
+        workerflavor="c2.node",
+        workercount=8,
+    )["id"]
     assert sky.available(magnum, 10) == (9, 66, 135_168)
     assert sky.available(sky.project, 10) == (3, 30, 61_440)
 
     within = {"parent": magnum, "startdate": at(20), "enddate": at(100)}
-    spark = sky.post("/magcluster/create", name="spark", masterflavor="small", mastercount=1, workerflavor="c2.node",
-                     workercount=4, **within)["id"]  # fmt: skip
+    spark = sky.post(
+        "/magcluster/create",
+        name="spark",
+        masterflavor="small",
+        mastercount=1,
+        workerflavor="c2.node",
+        workercount=4,
+        **within,
+    )["id"]
     zeppelin = sky.post(
         "/clusters/create", name="zeppelin", kind="zeppelin", servers=1, cores=4, memory=8192, **within
     )["id"]

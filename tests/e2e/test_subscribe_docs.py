@@ -80,8 +80,11 @@ class Program:
         runner = {".py": [sys.executable], ".sh": ["sh"], ".mjs": ["node", "--experimental-eventsource"]}
         self._command = [*runner[self._file.suffix], str(self._file)]
         self._environment = os.environ | {
-            "HOURBOOK": hourbook.url, "NATS_URL": hourbook.nats_url, "PROJECT": hourbook.project, **environment,
-        }  # fmt: skip
+            "HOURBOOK": hourbook.url,
+            "NATS_URL": hourbook.nats_url,
+            "PROJECT": hourbook.project,
+            **environment,
+        }
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -120,8 +123,15 @@ def rows(database: Path, statement: str) -> list[tuple[Any, ...]]:
 
 def test_the_page_has_its_programs() -> None:
     assert set(PROGRAMS) == {
-        "durable.py", "position.py", "follow.mjs", "follow.py", "follow.sh", "history.sh", "register.sh", "receive.py",
-    }  # fmt: skip
+        "durable.py",
+        "position.py",
+        "follow.mjs",
+        "follow.py",
+        "follow.sh",
+        "history.sh",
+        "register.sh",
+        "receive.py",
+    }
 
 
 def test_a_durable_consumer_that_is_killed_loses_nothing_and_repeats_nothing(
@@ -147,9 +157,12 @@ def test_a_durable_consumer_that_is_killed_loses_nothing_and_repeats_nothing(
 def test_your_own_position_goes_on_in_order_after_a_kill(hourbook: Hourbook, tmp_path: Path) -> None:
     database = tmp_path / "accounts.db"
     program = Program(
-        hourbook, tmp_path, "position.py", DATABASE=str(database),
+        hourbook,
+        tmp_path,
+        "position.py",
+        DATABASE=str(database),
         FILTER=f"hourbook.events.{hourbook.project}.BookingCreated",
-    )  # fmt: skip
+    )
     last = 0
     for number in range(3):
         with program:

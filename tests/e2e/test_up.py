@@ -136,9 +136,7 @@ def test_what_was_acknowledged_survives_and_no_process_does(tmp_path: Path) -> N
 
 
 def test_a_service_that_cannot_run_is_said_and_keeps_nobody_from_ending(tmp_path: Path) -> None:
-    up = Running(
-        tmp_path / "output", "--ephemeral", "--services", "command", HOURBOOK_BATCH_MAX="many"
-    )  # fmt: skip
+    up = Running(tmp_path / "output", "--ephemeral", "--services", "command", HOURBOOK_BATCH_MAX="many")
     until(lambda: "command keeps ending" in up.output, lambda: up.output)
     assert "HOURBOOK_BATCH_MAX" in up.output
     assert up.create("gaia").status_code == 503
@@ -175,9 +173,14 @@ def test_it_ends_while_it_starts(tmp_path: Path) -> None:
 
 def test_servers_of_ones_own_are_used(database_url: str, nats_server: EmbeddedNats, tmp_path: Path) -> None:
     up = Running(
-        tmp_path / "output", "--data-dir", str(tmp_path / "data"), "--services", "command",
-        HOURBOOK_DATABASE_URL=database_url, HOURBOOK_NATS_URL=nats_server.url,
-    ).ready()  # fmt: skip
+        tmp_path / "output",
+        "--data-dir",
+        str(tmp_path / "data"),
+        "--services",
+        "command",
+        HOURBOOK_DATABASE_URL=database_url,
+        HOURBOOK_NATS_URL=nats_server.url,
+    ).ready()
     assert up.create("gaia").status_code == 201
     assert not any("postgres -D" in line or "nats-server" in line for line in up.marked().values())
     assert up.stop() == 0

@@ -68,9 +68,14 @@ def load_january(hourbook: Hourbook) -> None:
     hourbook.post("/resources/create", **grant, cores=10, memory=10)
     for k in range(1, 7):
         hourbook.post(
-            "/bookings/create", project=hourbook.project, account=f"account-{k}", cores=1, memory=1,
-            startdate=f"2020-01-{k:02d}", enddate=f"2020-01-{k + 10:02d}",
-        )  # fmt: skip
+            "/bookings/create",
+            project=hourbook.project,
+            account=f"account-{k}",
+            cores=1,
+            memory=1,
+            startdate=f"2020-01-{k:02d}",
+            enddate=f"2020-01-{k + 10:02d}",
+        )
 
 
 def test_six_bookings_by_day(hourbook: Hourbook) -> None:

@@ -17,9 +17,13 @@ from tests.support.oracle import oracle, table
 @settings(
     max_examples=40,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large,
-                           HealthCheck.large_base_example],
-)  # fmt: skip
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.large_base_example,
+    ],
+)
 async def test_in_any_batches_the_table_is_what_the_notes_query_gives(
     postgres: Postgres, chance: random.Random, length: int, batch: int
 ) -> None:

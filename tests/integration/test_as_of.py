@@ -19,14 +19,7 @@ from services.query.app import create_app
 from services.query.settings import Settings
 from shared.capacity import Capacity
 from shared.event_store import EventStore
-from shared.events import (
-    ClusterCreated,
-    Event,
-    GrantCreated,
-    ProjectCreated,
-    TemplateCreated,
-    encode_event,
-)
+from shared.events import ClusterCreated, Event, GrantCreated, ProjectCreated, TemplateCreated, encode_event
 from shared.tasks import end_tasks
 from tests.conftest import TEMPLATE
 from tests.support.histories import append_history, history
@@ -95,23 +88,35 @@ def questions(events: list[Event]) -> list[str]:
         clusters = {event.cluster for event in events if isinstance(event, ClusterCreated) and event.project == project}
         templates = {event.template for event in events if isinstance(event, TemplateCreated)}
         paths += [
-            f"/pools?project={project}", f"/templates?project={project}", f"/accounts?project={project}",
-            f"/accounts/a/usage?project={project}&{RANGE}&grain=day", f"/projects/{project}.ics?{RANGE}",
-            f"/novaquota/allocated?project={project}&{RANGE}", f"/novaquota/available?project={project}&{RANGE}",
-            f"/magcluster/sizes?project={project}&{RANGE}", f"/conflicts/select?project={project}&{RANGE}",
+            f"/pools?project={project}",
+            f"/templates?project={project}",
+            f"/accounts?project={project}",
+            f"/accounts/a/usage?project={project}&{RANGE}&grain=day",
+            f"/projects/{project}.ics?{RANGE}",
+            f"/novaquota/allocated?project={project}&{RANGE}",
+            f"/novaquota/available?project={project}&{RANGE}",
+            f"/magcluster/sizes?project={project}&{RANGE}",
+            f"/conflicts/select?project={project}&{RANGE}",
             *(f"/conflicts/select?project={project}&range=2030-01-{day:02}T07:00Z,2030-01-12" for day in (2, 4, 6)),
-        ]  # fmt: skip
+        ]
         for pool in (f"project={project}", *(f"clusterid={cluster}" for cluster in sorted(clusters)[:4])):
             paths += [
-                f"/available/select?{pool}&{RANGE}&grain=hour", f"/available/select?{pool}&{RANGE}&grain=day",
-                f"/resources/select?{pool}&{RANGE}", f"/bookings/select?{pool}&{RANGE}",
-                f"/bookings/select?{pool}&{RANGE}&limit=2", f"/available/slots?{pool}&{LATER}&duration=3h&cores=2",
+                f"/available/select?{pool}&{RANGE}&grain=hour",
+                f"/available/select?{pool}&{RANGE}&grain=day",
+                f"/resources/select?{pool}&{RANGE}",
+                f"/bookings/select?{pool}&{RANGE}",
+                f"/bookings/select?{pool}&{RANGE}&limit=2",
+                f"/available/slots?{pool}&{LATER}&duration=3h&cores=2",
                 *(f"/available/select?{pool}&{RANGE}&template={name}" for name in sorted(templates)[:1]),
                 *(f"/available/slots?{pool}&{RANGE}&most={name}" for name in sorted(templates)[:1]),
-            ]  # fmt: skip
+            ]
         for cluster in sorted(clusters)[:4]:
-            paths += [f"/clusters/{cluster}/sizes", f"/magcluster/sizes?clusterid={cluster}",
-                      f"/magcluster/{cluster}/resizes", f"/clusters/{cluster}.ics?{RANGE}"]  # fmt: skip
+            paths += [
+                f"/clusters/{cluster}/sizes",
+                f"/magcluster/sizes?clusterid={cluster}",
+                f"/magcluster/{cluster}/resizes",
+                f"/clusters/{cluster}.ics?{RANGE}",
+            ]
     grants = [event.grant for event in events if isinstance(event, GrantCreated)]
     return paths + [f"/novaquota/{grant}" for grant in grants[:3] + grants[-2:]]
 
@@ -164,10 +169,14 @@ async def test_an_instant_means_what_had_been_decided_then(now: Ledger) -> None:
     )
     await now.keep()
     for text, ids in (
-        ("2025-12-31T23:59:59Z", []), ("2026-01-01T00:00:00Z", ["a"]), ("2026-01-01T02:30:00%2B01:00", ["a", "b"]),
-        ("2026-01-01T01:59:59.999Z", ["a", "b"]), ("2026-03-01T00:00:00Z", ["a", "b", "c"]),
-        ("0", []), ("2", ["a", "b"]),
-    ):  # fmt: skip
+        ("2025-12-31T23:59:59Z", []),
+        ("2026-01-01T00:00:00Z", ["a"]),
+        ("2026-01-01T02:30:00%2B01:00", ["a", "b"]),
+        ("2026-01-01T01:59:59.999Z", ["a", "b"]),
+        ("2026-03-01T00:00:00Z", ["a", "b", "c"]),
+        ("0", []),
+        ("2", ["a", "b"]),
+    ):
         status, body, headers = await now.get(f"/projects?as_of={text}")
         assert (status, [row["id"] for row in body["projects"]]) == (200, ids), text
         assert (headers["Hourbook-Position"], body["position"]) == (str(len(ids)), len(ids))
@@ -177,9 +186,15 @@ async def test_now_is_the_hour_that_it_was_then(now: Ledger) -> None:
     at = datetime(2026, 1, 5, 10, 20, tzinfo=UTC)
     start = datetime(2026, 1, 5, tzinfo=UTC)
     grant = GrantCreated(
-        at=at, actor="ada", command=uuid4(), project="a", grant=uuid4(), start=start, end=start + timedelta(days=1),
+        at=at,
+        actor="ada",
+        command=uuid4(),
+        project="a",
+        grant=uuid4(),
+        start=start,
+        end=start + timedelta(days=1),
         capacity=Capacity(cores=7),
-    )  # fmt: skip
+    )
     await now.append([project(at, "a"), grant])
     await now.keep()
     for as_of in ("2", "2026-01-05T12:59:59Z"):
@@ -194,9 +209,15 @@ async def test_no_slot_that_is_offered_has_begun(now: Ledger) -> None:
     at = datetime(2026, 1, 5, 10, 20, tzinfo=UTC)
     start = datetime(2026, 1, 5, tzinfo=UTC)
     grant = GrantCreated(
-        at=at, actor="ada", command=uuid4(), project="a", grant=uuid4(), start=start, end=start + timedelta(days=1),
+        at=at,
+        actor="ada",
+        command=uuid4(),
+        project="a",
+        grant=uuid4(),
+        start=start,
+        end=start + timedelta(days=1),
         capacity=Capacity(cores=7),
-    )  # fmt: skip
+    )
     await now.append([project(at, "a"), grant])
     await now.keep()
     slots = "/available/slots?project=a&duration=2h&cores=7&limit=50&range=2026-01-05,2026-01-05"
@@ -211,11 +232,14 @@ async def test_no_slot_that_is_offered_has_begun(now: Ledger) -> None:
 async def test_what_cannot_be_known_is_said(now: Ledger) -> None:
     await now.append([project(datetime(2026, 1, 1, tzinfo=UTC), "a")])
     for path, status, code in (
-        ("/projects?as_of=1", 503, "not_yet_visible"), ("/projects?as_of=2", 400, "invalid_field"),
-        ("/projects?as_of=2999-01-01T00:00:00Z", 400, "invalid_field"), ("/projects?as_of=now", 400, "invalid_field"),
-        ("/projects?as_of=1&min_position=1", 400, "invalid_field"), ("/refusals?as_of=2", 400, "invalid_field"),
+        ("/projects?as_of=1", 503, "not_yet_visible"),
+        ("/projects?as_of=2", 400, "invalid_field"),
+        ("/projects?as_of=2999-01-01T00:00:00Z", 400, "invalid_field"),
+        ("/projects?as_of=now", 400, "invalid_field"),
+        ("/projects?as_of=1&min_position=1", 400, "invalid_field"),
+        ("/refusals?as_of=2", 400, "invalid_field"),
         (f"/available/select?project=a&{RANGE}&as_of=0", 404, "unknown_id"),
-    ):  # fmt: skip
+    ):
         found, body, _ = await now.get(path)
         assert (found, body["code"]) == (status, code), path
 
@@ -226,12 +250,16 @@ async def test_what_was_refused_and_what_time_brought_by_then(now: Ledger) -> No
         at = datetime(2026, 1, day, tzinfo=UTC)
         await now.connection.execute(
             "INSERT INTO refusal (at, project, actor, command, asked, code, detail, facts)"
-            " VALUES ($1, 'p', 'ada', 'c', '{}', 'refused', '', '{}')", at,
-        )  # fmt: skip
+            " VALUES ($1, 'p', 'ada', 'c', '{}', 'refused', '', '{}')",
+            at,
+        )
         await now.connection.execute(
             "INSERT INTO notice VALUES ($1, $2, 'booking.ended', 'p', 's', $3, '{}', $4)",
-            number, f"n{number}", datetime(2026, 1, 1, tzinfo=UTC), at,
-        )  # fmt: skip
+            number,
+            f"n{number}",
+            datetime(2026, 1, 1, tzinfo=UTC),
+            at,
+        )
     for as_of, count in (("0", 0), ("1", 1), ("2", 2), ("2026-01-03T00:00:00Z", 2), ("2026-01-02T23:59:59Z", 1)):
         for path in ("refusals", "notices"):
             assert len((await now.get(f"/{path}?as_of={as_of}"))[1][path]) == count, (path, as_of)
@@ -279,9 +307,11 @@ async def test_the_difference_is_that_of_the_hours_and_names_the_events(now: Led
     clusters = [event.cluster for event in events if isinstance(event, ClusterCreated)]
     some = 0
     for pool in ("project=project-1", f"clusterid={clusters[0]}"):
-        born = 2 if pool.startswith("project") else 1 + events.index(
-            next(event for event in events if isinstance(event, ClusterCreated))
-        )  # fmt: skip
+        born = (
+            2
+            if pool.startswith("project")
+            else 1 + events.index(next(event for event in events if isinstance(event, ClusterCreated)))
+        )
         for begin, end in ((born, 150), (150, 151), (150, 300), (250, 250)):
             status, body, _ = await now.get(f"/available/diff?{pool}&from={begin}&to={end}&{RANGE}")
             assert (status, body["from"], body["to"]) == (200, begin, end)
@@ -298,8 +328,13 @@ async def test_the_difference_is_that_of_the_hours_and_names_the_events(now: Led
             assert [type(events[event["position"] - 1]).__name__ for event in body["events"]] == [
                 event["type"] for event in body["events"]
             ]
-            covered = {hour for event in body["events"] for period in event["periods"] for hour in told
-                       if period["start"] <= hour < period["end"]}  # fmt: skip
+            covered = {
+                hour
+                for event in body["events"]
+                for period in event["periods"]
+                for hour in told
+                if period["start"] <= hour < period["end"]
+            }
             assert covered == told.keys()
     assert some > 100
 
@@ -308,9 +343,12 @@ async def test_a_difference_that_cannot_be_told_is_refused(now: Ledger) -> None:
     await now.append([project(datetime(2026, 1, 1, tzinfo=UTC), "a"), project(datetime(2026, 1, 1, tzinfo=UTC), "b")])
     await now.keep()
     for path, status, field in (
-        ("project=a&from=2&to=1", 400, "to"), ("project=a&to=1", 400, "from"), ("project=a&from=1&to=9", 400, "to"),
-        ("project=b&from=0&to=1", 404, "project"), ("from=0&to=1", 400, "project"),
-    ):  # fmt: skip
+        ("project=a&from=2&to=1", 400, "to"),
+        ("project=a&to=1", 400, "from"),
+        ("project=a&from=1&to=9", 400, "to"),
+        ("project=b&from=0&to=1", 404, "project"),
+        ("from=0&to=1", 400, "project"),
+    ):
         found, body, _ = await now.get(f"/available/diff?{path}")
         assert (found, body["errors"][0]["field"]) == (status, field), path
     assert (await now.get("/available/diff?project=a&from=0&to=2"))[1]["hours"] == []

@@ -53,8 +53,12 @@ def parser() -> Path:
                 shutil.copy(CHECK / name, TOOLS / name)
             run = subprocess.run(
                 ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-                cwd=TOOLS, capture_output=True, text=True, timeout=300, check=False,
-            )  # fmt: skip
+                cwd=TOOLS,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
             if run.returncode:
                 pytest.skip(f"the AsyncAPI parser cannot be installed here: {run.stderr[-300:]}")
             shutil.copy(lockfile, installed)

@@ -50,10 +50,15 @@ async def append_as_decided(store: EventStore, events: list[Event]) -> None:
         versions[event.project] += 1
         pending.append(
             Pending(
-                event.project, versions[event.project], event.command, ordinals[event.command], b"",
-                type(event).__name__, encode_event(event),
+                event.project,
+                versions[event.project],
+                event.command,
+                ordinals[event.command],
+                b"",
+                type(event).__name__,
+                encode_event(event),
             )
-        )  # fmt: skip
+        )
         ordinals[event.command] += 1
     assert (await store.append(dict.fromkeys(versions, 0), pending)).outcome == "stored"
 
@@ -101,8 +106,9 @@ async def test_a_cell_that_was_changed_is_shown(sealed: Sealed) -> None:
     different = {model.model: model for model in report.models if model.different}
     columns = "SELECT count(*) - 1 FROM information_schema.columns WHERE table_name = 'live_booking'"
     assert {name: model.different for name, model in different.items()} == {
-        "availability_hour": 2, "live_booking": await sealed.connection.fetchval(columns),
-    }  # fmt: skip
+        "availability_hour": 2,
+        "live_booking": await sealed.connection.fetchval(columns),
+    }
     assert '"hour": "' in different["availability_hour"].examples[0]
     assert different["live_booking"].examples[0].startswith("null <> {")
     lines = list(screen(report, 1.0))

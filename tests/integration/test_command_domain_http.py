@@ -93,8 +93,10 @@ async def test_amend_moves_what_has_not_begun(gaia: Hourbook) -> None:
     booking = (await gaia.book(cores=4))["id"]
     (amended,) = (await gaia.ask(f"/bookings/{booking}/amend", enddate="2030-01-05", cores=6))["decided"]
     assert (amended["type"], amended["end"], amended["capacity"]) == (
-        "BookingAmended", "2030-01-06T00:00:00Z", {"cores": 6},
-    )  # fmt: skip
+        "BookingAmended",
+        "2030-01-06T00:00:00Z",
+        {"cores": 6},
+    )
     assert (await gaia.ask(f"/bookings/{booking}/amend", 200, cores=6))["decided"] == []
     assert (await gaia.ask(f"/bookings/{booking}/amend", 409, cores=11))["code"] == "capacity_exceeded"
     assert (await gaia.ask(f"/bookings/{booking}/amend", 409, enddate="2030-02-05"))["code"] == "capacity_exceeded"
@@ -153,8 +155,12 @@ async def test_accounts_and_their_limits(gaia: Hourbook) -> None:
     assert (await gaia.book(404, account="grace", cores=1))["errors"][0]["field"] == "account"
     refusal = await gaia.book(409, cores=6)
     assert (refusal["code"], refusal["limit"], refusal["asked"], refusal["allowed"], refusal["dimension"]) == (
-        "account_limit_exceeded", "capacity", 6, 5, "cores",
-    )  # fmt: skip
+        "account_limit_exceeded",
+        "capacity",
+        6,
+        5,
+        "cores",
+    )
     await gaia.ask("/accounts/ada/limits", project="gaia", limits={})
     booking = (await gaia.book(cores=6))["id"]
     await gaia.ask("/accounts/ada/close", project="gaia")

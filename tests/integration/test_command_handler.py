@@ -251,8 +251,11 @@ async def test_a_snapshot_holds_all_that_the_events_made() -> None:
             evolve(state, event)
         again = decode_state(encode_state(state), state.version)
         assert (again.version, again.name, again.grants, again.bookings) == (
-            state.version, state.name, state.grants, state.bookings,
-        )  # fmt: skip
+            state.version,
+            state.name,
+            state.grants,
+            state.bookings,
+        )
         for name, pool in state.pools.items():
             assert (again.pools[name].parent, again.pools[name].period) == (pool.parent, pool.period)
             for one, other in ((pool.size, again.pools[name].size), (pool.free, again.pools[name].free)):

@@ -71,9 +71,13 @@ async def later() -> AsyncIterator[str]:
 
 def application() -> Litestar:
     return Litestar(
-        [read, live, held, free, write], exception_handlers=EXCEPTION_HANDLERS, request_max_body_size=1000,
-        logging_config=None, openapi_config=None, state=State({"free": asyncio.Event()}),
-    )  # fmt: skip
+        [read, live, held, free, write],
+        exception_handlers=EXCEPTION_HANDLERS,
+        request_max_body_size=1000,
+        logging_config=None,
+        openapi_config=None,
+        state=State({"free": asyncio.Event()}),
+    )
 
 
 @pytest.mark.parametrize("begun", [b"GET", b"GET /read HTTP/1.1\r\nHost: a\r\n"])

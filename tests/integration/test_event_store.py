@@ -28,8 +28,11 @@ async def test_positions_and_versions_run_on_without_a_gap(store: EventStore) ->
     ).first_position == 1
     assert (await store.append({"a": 2}, [pending("a", 3)])).first_position == 4
     assert [(e.position, e.stream, e.version) for e in await store.after(0, 10)] == [
-        (1, "a", 1), (2, "b", 1), (3, "a", 2), (4, "a", 3),
-    ]  # fmt: skip
+        (1, "a", 1),
+        (2, "b", 1),
+        (3, "a", 2),
+        (4, "a", 3),
+    ]
     assert [e.version async for e in store.stream_after("a", 1, batch=1)] == [2, 3]
     assert await store.head() == 4
 

@@ -56,9 +56,19 @@ async def test_what_changes_under_a_uid_has_a_greater_sequence_and_the_time_of_t
         etags.append(headers["ETag"])
     changes = changes_of(calendars, history)
     assert changes == [
-        "BookingContested", "BookingCancelled", "BookingAmended", "BookingAmended", "BookingAmended", "BookingAmended",
-        "BookingAmended", "BookingAmended", "BookingConfirmed", "BookingContested", "BookingLapsed", "BookingLapsed",
-    ]  # fmt: skip
+        "BookingContested",
+        "BookingCancelled",
+        "BookingAmended",
+        "BookingAmended",
+        "BookingAmended",
+        "BookingAmended",
+        "BookingAmended",
+        "BookingAmended",
+        "BookingConfirmed",
+        "BookingContested",
+        "BookingLapsed",
+        "BookingLapsed",
+    ]
     for number in range(1, len(history)):
         assert (etags[number] == etags[number - 1]) == (calendars[number] == calendars[number - 1])
     await now.keep()

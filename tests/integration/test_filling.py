@@ -64,10 +64,16 @@ async def test_filled_at_once_it_is_as_if_it_had_been_followed(
 NOBODY_KNOWS = b'{"type":"NobodyKnows"}'
 ENDS_BEFORE_IT_STARTS = encode_event(
     GrantCreated(
-        at=instant_of(0), actor="ada", command=UUID(int=1), project="lonely", grant=UUID(int=1),
-        start=instant_of(526_020), end=instant_of(526_010), capacity=Capacity(cores=1),
+        at=instant_of(0),
+        actor="ada",
+        command=UUID(int=1),
+        project="lonely",
+        grant=UUID(int=1),
+        start=instant_of(526_020),
+        end=instant_of(526_010),
+        capacity=Capacity(cores=1),
     )
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("bytes_", [NOBODY_KNOWS, ENDS_BEFORE_IT_STARTS])

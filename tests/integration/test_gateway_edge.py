@@ -51,9 +51,12 @@ def lists() -> Encoded[bytes]:
 
 def service(*handlers: Any) -> Litestar:
     return Litestar(
-        handlers, exception_handlers=EXCEPTION_HANDLERS, request_max_body_size=1000, logging_config=None,
+        handlers,
+        exception_handlers=EXCEPTION_HANDLERS,
+        request_max_body_size=1000,
+        logging_config=None,
         openapi_config=None,
-    )  # fmt: skip
+    )
 
 
 @asynccontextmanager

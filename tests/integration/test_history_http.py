@@ -67,12 +67,18 @@ def about(events: list[Event]) -> list[dict[str, Any]]:
         if isinstance(event, BookingCreated):
             accounts[booking] = event.account
         cluster = getattr(event, "cluster", None)
-        rows.append({
-            "position": position, "project": event.project, "type": type(event).__name__, "actor": event.actor,
-            "account": getattr(event, "account", None) or accounts.get(booking),
-            "pool": getattr(event, "pool", None) or cluster or event.project,
-            "entity": str(booking or getattr(event, "grant", None) or cluster or event.project), "at": event.at,
-        })  # fmt: skip
+        rows.append(
+            {
+                "position": position,
+                "project": event.project,
+                "type": type(event).__name__,
+                "actor": event.actor,
+                "account": getattr(event, "account", None) or accounts.get(booking),
+                "pool": getattr(event, "pool", None) or cluster or event.project,
+                "entity": str(booking or getattr(event, "grant", None) or cluster or event.project),
+                "at": event.at,
+            }
+        )
     return rows
 
 
@@ -119,9 +125,11 @@ def iso(moment: datetime) -> str:
 
 def matches(row: dict[str, Any], query: dict[str, Any]) -> bool:
     tests: dict[str, Callable[[Any], bool]] = {
-        "since": lambda given: iso(row["at"]) >= given, "until": lambda given: iso(row["at"]) < given,
-        "after": lambda given: row["position"] > given, "before": lambda given: row["position"] < given,
-    }  # fmt: skip
+        "since": lambda given: iso(row["at"]) >= given,
+        "until": lambda given: iso(row["at"]) < given,
+        "after": lambda given: row["position"] > given,
+        "before": lambda given: row["position"] < given,
+    }
     return all(tests[key](given) if key in tests else row[key] == given for key, given in query.items())
 
 
@@ -156,8 +164,10 @@ async def test_the_whole_history_as_lines(store: EventStore, client: httpx.Async
         assert [int(row["position"]) for row in rows] == list(range(1, 2601))
         for row, event in zip(rows, events, strict=True):
             assert (row["event"].encode(), row["actor"], row["reason"]) == (
-                encode_event(event), event.actor, event.reason or "",
-            )  # fmt: skip
+                encode_event(event),
+                event.actor,
+                event.reason or "",
+            )
     some = await client.get("/events?project=project-1&type=GrantCreated", headers=accept)
     wanted = [event for event in events if isinstance(event, GrantCreated) and event.project == "project-1"]
     assert some.text.count("GrantCreated") >= len(wanted) > 3
@@ -238,11 +248,19 @@ async def test_the_history_of_a_booking_a_grant_and_a_cluster(store: EventStore,
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ("type=Nothing", "type"), ("since=2030-01-01", "since"), ("until=soon", "until"), ("actor=", "actor"),
-        ("pool=%00", "pool"), ("entity=%0a", "entity"), ("before=-1", "before"), ("limit=0", "limit"),
-        ("account=", "account"), ("account=a%00b", "account"), ("actor=" + 801 * "x", "actor"),
+        ("type=Nothing", "type"),
+        ("since=2030-01-01", "since"),
+        ("until=soon", "until"),
+        ("actor=", "actor"),
+        ("pool=%00", "pool"),
+        ("entity=%0a", "entity"),
+        ("before=-1", "before"),
+        ("limit=0", "limit"),
+        ("account=", "account"),
+        ("account=a%00b", "account"),
+        ("actor=" + 801 * "x", "actor"),
     ],
-)  # fmt: skip
+)
 async def test_what_is_wrong_is_named(client: httpx.AsyncClient, query: str, field: str) -> None:
     for accept in (NDJSON, "application/json"):
         answer = await client.get(f"/events?{query}", headers={"Accept": accept})

@@ -58,15 +58,17 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
     ("POST", "/magcluster/{cluster:str}/resize"): ("/magcluster/gaia.m/resize", {"workercount": 2}),
     ("POST", "/magcluster/{cluster:str}/resizes/{wish:uuid}/apply"): ("/magcluster/gaia.m/resizes/{wish}/apply", {}),
     ("POST", "/magcluster/{cluster:str}/resizes/{wish:uuid}/fail"): (
-        "/magcluster/gaia.m/resizes/{wish}/fail", {"error": "no"},
+        "/magcluster/gaia.m/resizes/{wish}/fail",
+        {"error": "no"},
     ),
     ("POST", "/webhooks"): ("/webhooks", {"url": HOOK, "types": ["BookingCreated"]}),
     ("DELETE", "/webhooks/{webhook:uuid}"): ("/webhooks/{webhook}", None),
     ("POST", "/webhooks/{webhook:uuid}/dead-letters/redeliver"): ("/webhooks/{webhook}/dead-letters/redeliver", None),
     ("POST", "/webhooks/{webhook:uuid}/dead-letters/{message:str}/redeliver"): (
-        "/webhooks/{webhook}/dead-letters/m1/redeliver", None,
+        "/webhooks/{webhook}/dead-letters/m1/redeliver",
+        None,
     ),
-}  # fmt: skip
+}
 
 
 class Ledger:

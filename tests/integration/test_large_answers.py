@@ -48,18 +48,28 @@ def ten_years() -> list[Event]:
     events: list[Event] = [
         ProjectCreated(**known, command=UUID(int=1), name="Gaia"),
         GrantCreated(
-            **known, command=UUID(int=2), grant=UUID(int=2), capacity=amount, start=START,
+            **known,
+            command=UUID(int=2),
+            grant=UUID(int=2),
+            capacity=amount,
+            start=START,
             end=START + timedelta(hours=HOURS),
         ),
-    ]  # fmt: skip
+    ]
     for number in range(3, 3 + BOOKINGS):
         start = START + timedelta(hours=chance.randrange(HOURS - 1000))
         events.append(
             BookingCreated(
-                **known, command=UUID(int=number), booking=UUID(int=number), pool="gaia", account="ada", start=start,
-                end=start + timedelta(hours=chance.randrange(1, 1000)), capacity=Capacity(cores=chance.randrange(1, 5)),
+                **known,
+                command=UUID(int=number),
+                booking=UUID(int=number),
+                pool="gaia",
+                account="ada",
+                start=start,
+                end=start + timedelta(hours=chance.randrange(1, 1000)),
+                capacity=Capacity(cores=chance.randrange(1, 5)),
             )
-        )  # fmt: skip
+        )
     return events
 
 

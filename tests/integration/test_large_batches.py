@@ -52,11 +52,16 @@ def long_clusters(count: int) -> list[Event]:
     names = [f"gaia.c{number}" for number in range(count)]
     events += [
         ClusterCreated(
-            **recorded, **period, command=next(ids), cluster=name, parent="gaia", kind="magnum",
+            **recorded,
+            **period,
+            command=next(ids),
+            cluster=name,
+            parent="gaia",
+            kind="magnum",
             capacity=Capacity(cores=5),
         )
         for name in names
-    ]  # fmt: skip
+    ]
     events += [
         ClusterResized(**recorded, **period, command=next(ids), cluster=name, capacity=Capacity(cores=7, memory=1))
         for name in names

@@ -24,9 +24,14 @@ from tests.support.project import Project
 
 REFUSALS = "/refusals"  # who tried to do something to a project that is not there stands in them
 NEEDED = {
-    "range": "2030-01-01,2030-01-02", "duration": "1h", "cores": "1", "from": "0", "to": "0", "grain": "day",
+    "range": "2030-01-01,2030-01-02",
+    "duration": "1h",
+    "cores": "1",
+    "from": "0",
+    "to": "0",
+    "grain": "day",
     "account": "ada",
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -101,8 +106,13 @@ async def test_a_place_that_nothing_has_reached_is_refused_and_the_last_one_is_n
     """Whoever has it has it from another ledger, or from this one before it was restored, and would wait for ever."""
     booking = (await client.get("/events/3")).json()["event"]["booking"]
     await store.connection.execute("UPDATE generation SET position = 1")  # the store's last, not the projection's
-    events = ["/events?", "/events?project=gaia&", "/events?actor=ada&", f"/bookings/{booking}/history?",
-              "/events/stream?"]  # fmt: skip
+    events = [
+        "/events?",
+        "/events?project=gaia&",
+        "/events?actor=ada&",
+        f"/bookings/{booking}/history?",
+        "/events/stream?",
+    ]
     for path in events:
         for accept in ("application/json", "application/x-ndjson"):
             assert await ask(client, f"{path}after=3", Accept=accept) == (200, "", "")

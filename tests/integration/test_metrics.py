@@ -51,9 +51,11 @@ async def test_the_command_service_tells_its_requests_its_queue_and_its_appends(
         await client.post("/clusters/gaia.none/resize", json={"cores": 1})
         seen = await told(client)
     for path, status, count in (
-        ("/projects/create", "201", 1), ("/projects/create", "409", 1), ("/projects/create", "400", 1),
+        ("/projects/create", "201", 1),
+        ("/projects/create", "409", 1),
+        ("/projects/create", "400", 1),
         ("/clusters/{cluster}/resize", "404", 1),
-    ):  # fmt: skip
+    ):
         assert seen["hourbook_http_requests_total", "POST", path, status] == count
     assert seen["hourbook_http_requests_total", "GET", "", "404"] == 1
     assert (seen["hourbook_append_events_count",], seen["hourbook_append_events_sum",]) == (1, 1)
@@ -101,13 +103,19 @@ async def test_what_follows_the_events_is_told_with_how_far_it_is(database_url: 
         "UPDATE notice_head SET told_until = date_trunc('hour', now()), position = 12, seq = 5, published = 3"
     )
     for position, disabled, types, kinds in (
-        (9, None, None, []), (4, "gone", None, []), (11, None, None, []), (2, None, [], ["booking.ended"]),
-    ):  # fmt: skip
+        (9, None, None, []),
+        (4, "gone", None, []),
+        (11, None, None, []),
+        (2, None, [], ["booking.ended"]),
+    ):
         await connection.execute(
             "INSERT INTO webhook (id, url, types, kinds, secret, created_by, position, notice, disabled) "
             "VALUES (gen_random_uuid(), 'https://example.org', $3, $4, 'x', 'ada', $1, 1, $2)",
-            position, disabled, types, kinds,
-        )  # fmt: skip
+            position,
+            disabled,
+            types,
+            kinds,
+        )
     seen = figures((await Telemetry(database_url).render()).decode())
     await connection.close()
     names = "past_position", "index_position", "notice_position", "notices_unpublished", "webhook_dead_letters"

@@ -67,11 +67,17 @@ def migrate_down(database_url: str, version: int) -> None:
     for _ in range(newer.index(version) + 1):
         subprocess.run(
             [
-                str(Path(sys.executable).parent / "dbmate"), "--url", database_url, "--migrations-dir", str(MIGRATIONS),
-                "--no-dump-schema", "down",
+                str(Path(sys.executable).parent / "dbmate"),
+                "--url",
+                database_url,
+                "--migrations-dir",
+                str(MIGRATIONS),
+                "--no-dump-schema",
+                "down",
             ],
-            check=True, capture_output=True,
-        )  # fmt: skip
+            check=True,
+            capture_output=True,
+        )
 
 
 async def test_the_live_read_models_are_right_after_the_migration(database_url: str) -> None:

@@ -126,27 +126,43 @@ async def test_a_booking_starts_is_ending_and_ends(ledger: Ledger) -> None:
     row = await ledger.connection.fetchrow("SELECT id, project, data FROM notice WHERE seq = 1")
     assert (row["id"], row["project"]) == (f"booking-started_{booked(1, 0, 1).booking}_2030011002", "gaia")
     assert json.loads(row["data"]) == {
-        "id": row["id"], "type": "booking.started", "time": "2030-01-10T02:00:00Z", "project": "gaia",
-        "booking": str(UUID(int=1 << 96)), "pool": "gaia", "account": "ada", "start": "2030-01-10T02:00:00Z",
+        "id": row["id"],
+        "type": "booking.started",
+        "time": "2030-01-10T02:00:00Z",
+        "project": "gaia",
+        "booking": str(UUID(int=1 << 96)),
+        "pool": "gaia",
+        "account": "ada",
+        "start": "2030-01-10T02:00:00Z",
         "end": "2030-01-12T02:00:00Z",
-    }  # fmt: skip
+    }
 
 
 async def test_at_one_instant_what_is_over_is_told_first_then_what_begins_then_what_comes_near(ledger: Ledger) -> None:
     await ledger.do(
         ClusterCreated(
-            **recorded(-100), cluster="gaia.soft", parent="gaia", kind="cluster", start=hour(0), end=hour(200),
-            capacity=ONE, overcommit=Overcommit(beyond_hours=10),
+            **recorded(-100),
+            cluster="gaia.soft",
+            parent="gaia",
+            kind="cluster",
+            start=hour(0),
+            end=hour(200),
+            capacity=ONE,
+            overcommit=Overcommit(beyond_hours=10),
         )
-    )  # fmt: skip
+    )
     await ledger.do(booked(5, 1, 10), booked(2, 10, 12), booked(4, 10, 90), booked(3, 1, 34), booked(1, 5, 10))
     await ledger.do(*[msgspec.structs.replace(booked(number, 44, 50), pool="gaia.soft") for number in (6, 7)])
     await run(ledger, 10)
     assert [(kind, subject) for kind, subject, due in await ledger.told() if due == 10] == [
-        ("booking.ended", name(1)), ("booking.ended", name(5)), ("booking.started", name(2)),
-        ("booking.started", name(4)), ("booking.ending", name(2)), ("booking.ending", name(3)),
+        ("booking.ended", name(1)),
+        ("booking.ended", name(5)),
+        ("booking.started", name(2)),
+        ("booking.started", name(4)),
+        ("booking.ending", name(2)),
+        ("booking.ending", name(3)),
         ("conflict.approaching", "gaia.sof"),
-    ]  # fmt: skip
+    ]
 
 
 async def test_whoever_starts_late_tells_what_was_due_meanwhile_and_once(ledger: Ledger) -> None:
@@ -187,10 +203,17 @@ async def test_a_cancelled_booking_is_not_told_and_a_cut_one_ends_where_it_was_c
 def amended(booking: BookingCreated, start: float, end: float, cut: float | None = None) -> BookingAmended:
     """To these hours; one that has begun is cut at `cut`, and goes on from there."""
     return BookingAmended(
-        **recorded(-100), booking=booking.booking, pool="gaia", account="ada", from_capacity=ONE, capacity=ONE,
-        from_start=booking.start if cut is None else hour(cut), from_end=booking.end,
-        start=hour(start if cut is None else cut), end=hour(end),
-    )  # fmt: skip
+        **recorded(-100),
+        booking=booking.booking,
+        pool="gaia",
+        account="ada",
+        from_capacity=ONE,
+        capacity=ONE,
+        from_start=booking.start if cut is None else hour(cut),
+        from_end=booking.end,
+        start=hour(start if cut is None else cut),
+        end=hour(end),
+    )
 
 
 async def test_a_booking_that_is_moved_is_told_where_it_went(ledger: Ledger) -> None:
@@ -198,8 +221,10 @@ async def test_a_booking_that_is_moved_is_told_where_it_went(ledger: Ledger) -> 
     await ledger.do(one, amended(one, 7, 40))
     await run(ledger, 100)
     assert await ledger.told() == [
-        ("booking.started", name(1), 7), ("booking.ending", name(1), 16), ("booking.ended", name(1), 40),
-    ]  # fmt: skip
+        ("booking.started", name(1), 7),
+        ("booking.ending", name(1), 16),
+        ("booking.ended", name(1), 40),
+    ]
 
 
 async def test_an_end_that_is_moved_is_told_again_and_a_start_is_not(ledger: Ledger) -> None:
@@ -209,8 +234,10 @@ async def test_an_end_that_is_moved_is_told_again_and_a_start_is_not(ledger: Led
     await ledger.do(amended(one, 5, 90, cut=41))  # later: it is not ending after all
     await run(ledger, 66)
     assert await ledger.told() == [
-        ("booking.started", name(1), 5), ("booking.ending", name(1), 36), ("booking.ending", name(1), 66),
-    ]  # fmt: skip
+        ("booking.started", name(1), 5),
+        ("booking.ending", name(1), 36),
+        ("booking.ending", name(1), 66),
+    ]
     two = msgspec.structs.replace(one, start=hour(41), end=hour(90))
     await ledger.do(amended(two, 41, 70, cut=67))  # sooner, and within the lead: at once
     await run(ledger, 66.5)
@@ -223,10 +250,16 @@ async def test_a_conflict_approaches_and_is_told_once(ledger: Ledger) -> None:
     policy = Overcommit(beyond_hours=10)
     await ledger.do(
         ClusterCreated(
-            **recorded(-100), cluster="gaia.soft", parent="gaia", kind="cluster", start=hour(0), end=hour(200),
-            capacity=ONE, overcommit=policy,
+            **recorded(-100),
+            cluster="gaia.soft",
+            parent="gaia",
+            kind="cluster",
+            start=hour(0),
+            end=hour(200),
+            capacity=ONE,
+            overcommit=policy,
         )
-    )  # fmt: skip
+    )
     soft = [msgspec.structs.replace(booked(number, 60, end), pool="gaia.soft") for number, end in ((1, 70), (2, 65))]
     late = [msgspec.structs.replace(booked(number, 100, 102), pool="gaia.soft") for number in (3, 4)]
     await ledger.do(*soft, *late)
@@ -242,10 +275,15 @@ async def test_a_conflict_approaches_and_is_told_once(ledger: Ledger) -> None:
     row = await ledger.connection.fetchrow("SELECT id, data FROM notice WHERE kind = 'conflict.approaching'")
     assert row["id"] == "conflict-approaching_gaia_soft_2030011212"
     assert json.loads(row["data"]) == {
-        "id": row["id"], "type": "conflict.approaching", "time": "2030-01-11T02:00:00Z", "project": "gaia",
-        "pool": "gaia.soft", "start": "2030-01-12T12:00:00Z", "end": "2030-01-12T17:00:00Z",
+        "id": row["id"],
+        "type": "conflict.approaching",
+        "time": "2030-01-11T02:00:00Z",
+        "project": "gaia",
+        "pool": "gaia.soft",
+        "start": "2030-01-12T12:00:00Z",
+        "end": "2030-01-12T17:00:00Z",
         "deadline": "2030-01-12T02:00:00Z",
-    }  # fmt: skip
+    }
     gone = late[1]
     await ledger.do(
         BookingCancelled(

@@ -34,9 +34,11 @@ async def test_every_file_that_the_page_names_is_there_and_kept_for_ever(client:
         assert asset.headers["cache-control"] == "public, max-age=31536000, immutable"
     types = {Path(path).suffix: (await client.get(f"/{path}")).headers["content-type"] for path in named}
     assert types == {
-        ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+        ".js": "text/javascript; charset=utf-8",
+        ".css": "text/css; charset=utf-8",
+        ".svg": "image/svg+xml",
         ".woff2": "font/woff2",
-    }  # fmt: skip
+    }
 
 
 async def test_modules_name_only_files_that_are_there() -> None:

@@ -58,9 +58,10 @@ async def store(database_url: str) -> AsyncIterator[EventStore]:
 
 @contextlib.asynccontextmanager
 async def running(database_url: str, nats_url: str, projectors: int = 1) -> AsyncIterator[Sequence[Projector]]:
-    relay, made = Relay(database_url, nats_url, poll_s=0.05), [
-        Projector(database_url, nats_url, poll_s=0.1) for _ in range(projectors)
-    ]  # fmt: skip
+    relay, made = (
+        Relay(database_url, nats_url, poll_s=0.05),
+        [Projector(database_url, nats_url, poll_s=0.1) for _ in range(projectors)],
+    )
     tasks = [asyncio.create_task(one.run()) for one in (relay, *made)]
     try:
         yield made

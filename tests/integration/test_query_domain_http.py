@@ -149,9 +149,13 @@ async def test_the_templates_of_a_project_every_version_the_newest_first(shown: 
     listed = await shown.get("/templates", project="gaia")
     assert [row["id"] for row in listed["templates"]] == ["large@1", "small@2", "small@1"]
     assert listed["templates"][1] == {
-        "id": "small@2", "name": "small", "version": 2, "actor": "ada", "created": 4,
+        "id": "small@2",
+        "name": "small",
+        "version": 2,
+        "actor": "ada",
+        "created": 4,
         "capacity": dict.fromkeys(DIMENSIONS, 0) | {"cores": 2},
-    }  # fmt: skip
+    }
     assert [row["cores"] for row in await shown.table("/templates", project="gaia")] == ["8", "2", "1"]
     assert await shown.problem("/templates", project="none") == (404, "project")
     assert await shown.problem("/templates") == (400, "project")
@@ -169,8 +173,10 @@ async def test_what_fits_now(shown: Shown) -> None:
     assert [(one["name"], one["version"], one["fits"]) for one in now["templates"]] == [("small", 1, 2), ("tiny", 1, 5)]
     rows = await shown.table("/available/now", project="gaia")
     assert [(row["name"], row["cores"], row["fits"]) for row in rows] == [
-        ("", "5", ""), ("small", "2", "2"), ("tiny", "1", "5"),
-    ]  # fmt: skip
+        ("", "5", ""),
+        ("small", "2", "2"),
+        ("tiny", "1", "5"),
+    ]
     assert {row["hour"] for row in rows} == {now["hour"]}
     assert await shown.problem("/available/now", clusterid="gaia.none") == (404, "clusterid")
 
@@ -185,8 +191,9 @@ async def test_slots_are_the_earliest_starts_that_fit_throughout(shown: Shown) -
     assert [slot["start"] for slot in found["slots"]] == [at(hour) for hour in (0, 3, 4, 5, 6)]
     assert found["slots"][0]["end"] == at(2)
     assert (await shown.get("/available/slots", cores="1", limit=2, **query))["slots"] == [
-        {"start": at(0), "end": at(2)}, {"start": at(1), "end": at(3)},
-    ]  # fmt: skip
+        {"start": at(0), "end": at(2)},
+        {"start": at(1), "end": at(3)},
+    ]
     assert (await shown.get("/available/slots", template="small", count="3", **query))["slots"] == []
     by_template = await shown.get("/available/slots", template="small", count="2", **query)
     assert [slot["start"] for slot in by_template["slots"]] == [at(hour) for hour in (0, 3, 4, 5, 6)]
@@ -275,8 +282,9 @@ async def test_bookings_show_share_template_state_and_segments(shown: Shown) -> 
     assert (item["state"], item["created"], item["series"], item["segment"]) == ("confirmed", 5, None, 0)
     items = (await shown.get("/bookings/select", project="gaia", range=DAY))["items"]
     assert [(one["start"], one["end"], one["cores"], one["segment"]) for one in items] == [
-        (at(2), at(5), 4, 0), (at(5), at(20), 1, 1),
-    ]  # fmt: skip
+        (at(2), at(5), 4, 0),
+        (at(5), at(20), 1, 1),
+    ]
     assert {(one["id"], one["created"]) for one in items} == {(str(by_template), 6)}
     assert [one["template"] for one in items] == [{"name": "small", "version": 1, "count": 2}, None]
     rows = await shown.table("/bookings/select", project="gaia", range=DAY)
@@ -344,21 +352,28 @@ async def overcommitted(shown: Shown) -> Shown:
 async def test_conflicts_are_runs_of_equal_deficit_with_their_claims(overcommitted: Shown) -> None:
     found = await overcommitted.get("/conflicts/select", project="gaia", range="2030-01-01,2030-01-31")
     assert [(one["start"], one["end"], one["dimension"], one["deficit"]) for one in found["conflicts"]] == [
-        (at(102), at(103), "cores", 2), (at(103), at(104), "cores", 3), (at(104), at(106), "cores", 1),
-    ]  # fmt: skip
+        (at(102), at(103), "cores", 2),
+        (at(103), at(104), "cores", 3),
+        (at(104), at(106), "cores", 1),
+    ]
     assert [one["deadline"] for one in found["conflicts"]] == [at(102 - 48), at(103 - 48), at(104 - 48)]
     assert found["conflicts_total"] == 3
     claims = found["conflicts"][1]["claims"]
     assert [(one.get("cluster") or one["account"], one["amount"], one["state"]) for one in claims] == [
-        ("gaia.k", 2, "confirmed"), ("first", 2, "confirmed"), ("second", 2, "tentative"), ("third", 1, "tentative"),
-    ]  # fmt: skip
+        ("gaia.k", 2, "confirmed"),
+        ("first", 2, "confirmed"),
+        ("second", 2, "tentative"),
+        ("third", 1, "tentative"),
+    ]
     assert [one["position"] for one in claims] == [3, 4, 5, 6]
     assert (claims[1]["start"], claims[1]["end"]) == (at(100), at(104))
     UUID(claims[1]["booking"])
     rows = await overcommitted.table("/conflicts/select", project="gaia", range="2030-01-01,2030-01-31")
     assert [(row["pool"], row["deficit"], row["claims_total"]) for row in rows] == [
-        ("gaia", "2", "3"), ("gaia", "3", "4"), ("gaia", "1", "3"),
-    ]  # fmt: skip
+        ("gaia", "2", "3"),
+        ("gaia", "3", "4"),
+        ("gaia", "1", "3"),
+    ]
     inside = await overcommitted.get("/conflicts/select", clusterid="gaia.k", range="2030-01-01,2030-01-31")
     assert inside["conflicts"] == []
 
@@ -382,8 +397,11 @@ async def test_conflicts_in_a_cluster_are_the_projects_too_and_go_when_they_are_
     query = {"project": "gaia", "range": "2030-01-05,2030-01-05"}
     first = await overcommitted.ask("/conflicts/select", **query)
     assert [(one["pool"], one["deficit"]) for one in first.json()["conflicts"]] == [
-        ("gaia", 2), ("gaia", 3), ("gaia", 1), ("gaia.k", 3),
-    ]  # fmt: skip
+        ("gaia", 2),
+        ("gaia", 3),
+        ("gaia", 1),
+        ("gaia.k", 3),
+    ]
     overcommitted.project.do(CancelBooking(booking=booking))
     overcommitted.project.grant(100, 110, 3)
     again = await overcommitted.ask("/conflicts/select", headers={"If-None-Match": first.headers["ETag"]}, **query)
@@ -411,8 +429,13 @@ async def test_a_nova_quota_as_the_notes_list_it(shown: Shown) -> None:
     shown.project.book(0, 5, 3)
     found = await shown.get(f"/novaquota/{quota}")
     assert {name: found[name] for name in ("startdate", "enddate", "servers", "memory", "cores", "source")} == {
-        "startdate": at(0), "enddate": at(48), "servers": 4, "memory": 4096, "cores": 8, "source": "nova",
-    }  # fmt: skip
+        "startdate": at(0),
+        "enddate": at(48),
+        "servers": 4,
+        "memory": 4096,
+        "cores": 8,
+        "source": "nova",
+    }
     assert found["project"] == "gaia"
     query = {"project": "gaia", "range": "2030-01-01,2030-01-02", "grain": "daily"}
     allocated = await shown.get("/novaquota/allocated", **query)
@@ -447,8 +470,11 @@ async def test_a_magnum_cluster_and_its_resizes(shown: Shown) -> None:
     )
     found = await shown.get("/magcluster/gaia.k")
     assert (found["masterflavor"], found["mastercount"], found["workerflavor"], found["workercount"]) == (
-        "master", 1, "worker", 2,
-    )  # fmt: skip
+        "master",
+        1,
+        "worker",
+        2,
+    )
     assert (found["parent"], found["startdate"], found["enddate"], found["state"]) == (
         "gaia",
         at(0),
@@ -461,15 +487,18 @@ async def test_a_magnum_cluster_and_its_resizes(shown: Shown) -> None:
     shown.project.do(RequestResize(request=failed, resize=more))
     requested = (await shown.get("/magcluster/gaia.k/resizes"))["resizes"]
     assert [(one["request"], one["state"], one["workercount"]) for one in requested] == [
-        (str(applied), "requested", 3), (str(failed), "requested", 3),
-    ]  # fmt: skip
+        (str(applied), "requested", 3),
+        (str(failed), "requested", 3),
+    ]
     shown.project.do(ApplyResize(cluster="gaia.k", request=applied))
     shown.project.do(FailResize(cluster="gaia.k", request=failed, error="no host"))
     shown.project.do(ResizeCluster(cluster="gaia.k", start=T0 + 36, end=T0 + 40, capacity=NOTHING))
     resizes = (await shown.get("/magcluster/gaia.k/resizes"))["resizes"]
     assert [(one["state"], one["error"], one["startdate"], one["cores"]) for one in resizes] == [
-        ("applied", None, at(24), 14), ("failed", "no host", at(24), 14), ("applied", None, at(36), 0),
-    ]  # fmt: skip
+        ("applied", None, at(24), 14),
+        ("failed", "no host", at(24), 14),
+        ("applied", None, at(36), 0),
+    ]
     assert [(one["position"], one["decided"]) for one in resizes] == [(7, 9), (8, 10), (11, 11)]
     assert len(await shown.table("/magcluster/gaia.k/resizes")) == 3
     assert (await shown.get("/magcluster/gaia.k"))["workercount"] == 3

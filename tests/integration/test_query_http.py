@@ -54,8 +54,14 @@ async def add_pool(database: Database, pool: int, name: str, parent: int | None)
     period = [at("2030-01-01T00"), at("2030-01-03T00")] if parent else [None, None]
     await database.execute(
         "INSERT INTO pool VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, 7, NULL, false, 0)",
-        pool, name, parent, name.split(".")[0], name.title(), "cluster" if parent else "project", *period,
-    )  # fmt: skip
+        pool,
+        name,
+        parent,
+        name.split(".")[0],
+        name.title(),
+        "cluster" if parent else "project",
+        *period,
+    )
 
 
 async def add_hours(
@@ -68,8 +74,11 @@ async def add_hours(
         SELECT 1, $1, $2::timestamptz + (n - 1) * interval '1 hour', 0, g, g * 1024, 0, 0, 0, 0, b, b * 1024, 0, 0, 0, 0
         FROM unnest($3::bigint[], $4::bigint[]) WITH ORDINALITY AS x (g, b, n)
         """,
-        pool, at(start), granted, booked or [0] * len(granted),
-    )  # fmt: skip
+        pool,
+        at(start),
+        granted,
+        booked or [0] * len(granted),
+    )
 
 
 async def add_item(database: Database, table: str, start: str, end: str, cores: int, origin: str | None) -> UUID:
@@ -77,8 +86,12 @@ async def add_item(database: Database, table: str, start: str, end: str, cores: 
     rest = ", 0, false, 0, 0, 0" if table == "live_booking" else ""
     await database.execute(
         f"INSERT INTO {table} VALUES (1, $1, 1, $2, $3, 0, $4, 0, 0, 0, 0, 'ada', $5{rest})",
-        item, at(start), at(end), cores, origin,
-    )  # fmt: skip
+        item,
+        at(start),
+        at(end),
+        cores,
+        origin,
+    )
     return item
 
 
@@ -133,10 +146,7 @@ async def test_the_example_of_the_notes_by_hour_and_in_one_block(client: Client)
                 "granted": {end: zero | {"cores": 4, "memory": 4096} for end in ("min", "max")},
                 "booked": {"min": zero, "max": zero | {"cores": 2, "memory": 2048}},
                 "shared": {"min": zero, "max": zero},
-                "available": {
-                    "min": zero | {"cores": 2, "memory": 2048},
-                    "max": zero | {"cores": 4, "memory": 4096},
-                },
+                "available": {"min": zero | {"cores": 2, "memory": 2048}, "max": zero | {"cores": 4, "memory": 4096}},
             }
         ],
     }
@@ -152,11 +162,19 @@ async def test_available_is_taken_per_hour_before_the_minimum(client: Client, da
 @pytest.mark.parametrize(
     ("grain", "hours"),
     [
-        ("hour", [1] * 240), ("hourly", [1] * 240), ("1h", [1] * 240), ("day", [24] * 10), ("daily", [24] * 10),
-        ("week", [72, 168]), ("weekly", [72, 168]), ("month", [240]), ("monthly", [240]), ("100h", [100, 100, 40]),
+        ("hour", [1] * 240),
+        ("hourly", [1] * 240),
+        ("1h", [1] * 240),
+        ("day", [24] * 10),
+        ("daily", [24] * 10),
+        ("week", [72, 168]),
+        ("weekly", [72, 168]),
+        ("month", [240]),
+        ("monthly", [240]),
+        ("100h", [100, 100, 40]),
         ("168h", [168, 72]),
     ],
-)  # fmt: skip
+)
 async def test_every_grain_cuts_the_range_whole(client: Client, grain: str, hours: list[int]) -> None:
     # 2030-01-04 is a Friday: the first week is clipped to three days.
     answer = await select(client, range="2030-01-04,2030-01-13", grain=grain)
@@ -229,9 +247,12 @@ async def test_a_month_by_hour_in_columns_is_about_10_kb(client: Client, databas
 
 
 NOT_CSV = (
-    "text/csv;q=0", "text/csv; Q=0.000", "text/csv;q=0, */*", "text/csv;q=1e999",
+    "text/csv;q=0",
+    "text/csv; Q=0.000",
+    "text/csv;q=0, */*",
+    "text/csv;q=1e999",
     "application/json;q=0, text/csv;q=0",
-)  # fmt: skip
+)
 
 
 @pytest.mark.usefixtures("example")
@@ -412,16 +433,34 @@ async def test_resources_are_blocks_and_the_grants_that_touch_the_range(client: 
     assert [list(block)[3:] for block in answer["blocks"]] == [["granted"]]
     assert answer["items"] == [
         {
-            "id": str(early), "pool": "gaia", "start": "2029-12-31T00:00:00Z", "end": "2030-01-01T01:00:00Z",
-            "servers": 0, "cores": 1, "memory": 0, "tempdisc": 0, "userdisc": 0, "datadisc": 0,
-            "source": "nova", "actor": "ada",
+            "id": str(early),
+            "pool": "gaia",
+            "start": "2029-12-31T00:00:00Z",
+            "end": "2030-01-01T01:00:00Z",
+            "servers": 0,
+            "cores": 1,
+            "memory": 0,
+            "tempdisc": 0,
+            "userdisc": 0,
+            "datadisc": 0,
+            "source": "nova",
+            "actor": "ada",
         },
         {
-            "id": str(late), "pool": "gaia", "start": "2030-01-01T03:00:00Z", "end": "2030-01-02T00:00:00Z",
-            "servers": 0, "cores": 3, "memory": 0, "tempdisc": 0, "userdisc": 0, "datadisc": 0,
-            "source": None, "actor": "ada",
+            "id": str(late),
+            "pool": "gaia",
+            "start": "2030-01-01T03:00:00Z",
+            "end": "2030-01-02T00:00:00Z",
+            "servers": 0,
+            "cores": 3,
+            "memory": 0,
+            "tempdisc": 0,
+            "userdisc": 0,
+            "datadisc": 0,
+            "source": None,
+            "actor": "ada",
         },
-    ]  # fmt: skip
+    ]
     assert answer["next"] is None
     wider = await select(client, "/resources/select", values="granted,available", shape="columns", **EXAMPLE)
     assert wider["columns"]["available"]["cores"] == {"min": [3], "max": [3]}
@@ -444,9 +483,20 @@ async def test_bookings_are_paged_in_the_order_of_start_and_id(client: Client, d
     assert [len(page) for page in pages] == [3, 3, 1]
     assert [item["id"] for page in pages for item in page] == [item["id"] for item in everything]
     assert list(pages[0][0]) == [
-        "id", "pool", "start", "end", "cores", "share", "template", "account", "actor", "state", "created", "series",
+        "id",
+        "pool",
+        "start",
+        "end",
+        "cores",
+        "share",
+        "template",
+        "account",
+        "actor",
+        "state",
+        "created",
+        "series",
         "segment",
-    ]  # fmt: skip
+    ]
 
     table = await client.get(
         "/bookings/select", params={"project": "gaia", "limit": 3, **EXAMPLE}, headers={"Accept": "text/csv"}
@@ -461,14 +511,18 @@ async def test_the_sizes_of_a_cluster_cover_its_own_period(client: Client, datab
     answer = (await client.get("/clusters/gaia.spark/sizes", params={"dimensions": "cores,memory"})).json()
     assert answer["sizes"] == [
         {
-            "start": "2030-01-01T00:00:00Z", "end": "2030-01-02T00:00:00Z", "hours": 24,
+            "start": "2030-01-01T00:00:00Z",
+            "end": "2030-01-02T00:00:00Z",
+            "hours": 24,
             "size": {"min": {"cores": 4, "memory": 4096}, "max": {"cores": 4, "memory": 4096}},
         },
         {
-            "start": "2030-01-02T00:00:00Z", "end": "2030-01-03T00:00:00Z", "hours": 24,
+            "start": "2030-01-02T00:00:00Z",
+            "end": "2030-01-03T00:00:00Z",
+            "hours": 24,
             "size": {"min": {"cores": 2, "memory": 2048}, "max": {"cores": 6, "memory": 6144}},
         },
-    ]  # fmt: skip
+    ]
     ranged = await client.get("/clusters/gaia.spark/sizes", params={"range": "2030-01-02,2030-01-02", "grain": "month"})
     assert [row["size"]["max"]["cores"] for row in ranged.json()["sizes"]] == [6]
 
@@ -484,9 +538,14 @@ async def test_the_tree_of_pools(client: Client) -> None:
         "end": None,
     }
     spark = {
-        "id": "gaia.spark", "parent": "gaia", "project": "gaia", "name": "Gaia.Spark", "kind": "cluster",
-        "start": "2030-01-01T00:00:00Z", "end": "2030-01-03T00:00:00Z",
-    }  # fmt: skip
+        "id": "gaia.spark",
+        "parent": "gaia",
+        "project": "gaia",
+        "name": "Gaia.Spark",
+        "kind": "cluster",
+        "start": "2030-01-01T00:00:00Z",
+        "end": "2030-01-03T00:00:00Z",
+    }
     projects = (await client.get("/projects")).json()
     assert (projects["position"], [row["id"] for row in projects["projects"]]) == (7, ["gaia", "other"])
     assert (await client.get("/pools?project=gaia")).json() == {"position": 7, "pools": [gaia, spark], "next": None}
@@ -673,7 +732,17 @@ async def test_the_interface_is_described(client: Client) -> None:
     schema = (await client.get("/schema/openapi.json")).json()
     parameters = {one["name"] for one in schema["paths"]["/available/select"]["get"]["parameters"]}
     assert parameters == {
-        "project", "clusterid", "range", "grain", "tz", "dimensions", "values", "shape", "min_position", "template",
-        "as_of", "bom",
-    }  # fmt: skip
+        "project",
+        "clusterid",
+        "range",
+        "grain",
+        "tz",
+        "dimensions",
+        "values",
+        "shape",
+        "min_position",
+        "template",
+        "as_of",
+        "bom",
+    }
     assert "step_hours" in json.dumps(schema)

@@ -80,9 +80,7 @@ async def test_who_tried_what_and_why_it_was_refused(
         ("anonymous", "CreateGrant", "unknown_id", 0),
     ]
     first = rows[0]
-    assert (first["project"], first["reason"], first["detail"]) == (
-        "gaia", "my thesis", refused.json()["detail"],
-    )  # fmt: skip
+    assert (first["project"], first["reason"], first["detail"]) == ("gaia", "my thesis", refused.json()["detail"])
     assert first["asked"]["period"] == {"start": "2030-01-01T00:00:00Z", "end": "2030-02-01T00:00:00Z"}
     assert (first["asked"]["account"], first["asked"]["capacity"]["cores"]) == ("ada", 11)
     assert first["facts"]["shortages"] == refused.json()["shortages"]
@@ -119,9 +117,7 @@ async def test_by_project_actor_code_and_time_in_pages_and_as_csv(query: httpx.A
     table = await query.get("/refusals?limit=3", headers={"Accept": "text/csv"})
     rows = list(csv.DictReader(io.StringIO(table.text, newline="")))
     assert ([row["id"] for row in rows], table.headers["Hourbook-Next"]) == (["1", "2", "3"], "3")
-    assert (rows[0]["detail"], rows[0]["facts"], rows[0]["at"]) == (
-        'no, "not" this', '{"a":1}', "2030-01-01T00:00:00Z",
-    )  # fmt: skip
+    assert (rows[0]["detail"], rows[0]["facts"], rows[0]["at"]) == ('no, "not" this', '{"a":1}', "2030-01-01T00:00:00Z")
     bad = await query.get("/refusals?since=soon")
     assert (bad.status_code, bad.json()["errors"][0]["field"]) == (400, "since")
 

@@ -231,9 +231,13 @@ async def test_no_more_than_so_many_and_what_is_wrong_is_named(ledger: Ledger, u
     await ledger.append(1)
     async with httpx.AsyncClient() as client:
         for query, field in (
-            ("after=2", "after"), ("after=x", "after"), ("after=1&since=2030-01-01T00:00:00Z", "since"),
-            ("since=2030-01-01", "since"), ("type=Nothing", "type"), ("colour=red", "colour"),
-        ):  # fmt: skip
+            ("after=2", "after"),
+            ("after=x", "after"),
+            ("after=1&since=2030-01-01T00:00:00Z", "since"),
+            ("since=2030-01-01", "since"),
+            ("type=Nothing", "type"),
+            ("colour=red", "colour"),
+        ):
             answer = await client.get(f"{url}/events/stream?{query}")
             assert (answer.status_code, answer.json()["code"]) == (400, "invalid_field"), answer.text
             assert answer.json()["errors"][0]["field"] == field
@@ -242,8 +246,10 @@ async def test_no_more_than_so_many_and_what_is_wrong_is_named(ledger: Ledger, u
         async with subscribed(url), subscribed(url), subscribed(url):
             full = await client.get(f"{url}/events/stream")
             assert (full.status_code, full.json()["code"], full.headers["Retry-After"]) == (
-                503, "too_many_subscribers", "1",
-            )  # fmt: skip
+                503,
+                "too_many_subscribers",
+                "1",
+            )
 
 
 async def test_a_database_that_comes_back_is_followed_again(ledger: Ledger, url: str) -> None:
@@ -272,8 +278,13 @@ async def test_notices_are_followed_likewise(ledger: Ledger, url: str) -> None:
     async def told(seq: int, kind: str, project: str) -> None:
         await ledger.connection.execute(
             "INSERT INTO notice VALUES ($1, $2, $3, $4, 'b', $5, $6)",
-            seq, f"{kind}_{seq}", kind, project, T0, json.dumps({"type": kind}),
-        )  # fmt: skip
+            seq,
+            f"{kind}_{seq}",
+            kind,
+            project,
+            T0,
+            json.dumps({"type": kind}),
+        )
         await ledger.connection.execute("UPDATE notice_head SET seq = $1", seq)
 
     await ledger.append(1)

@@ -128,9 +128,13 @@ async def squatted(context: JetStreamContext) -> bool:
     ],
 )
 async def test_a_stream_that_refuses_is_said_with_what_would_be_right_and_goes_on_when_it_is_changed_back(
-    store: EventStore, client: Client, relay: Relay, values: dict[str, Any], words: str,
+    store: EventStore,
+    client: Client,
+    relay: Relay,
+    values: dict[str, Any],
+    words: str,
     caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+) -> None:
     context = client.jetstream()
     before = (await context.stream_info(STREAM)).config
     await changed(context, **values)

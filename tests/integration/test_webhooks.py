@@ -118,8 +118,12 @@ class Ledger:
     async def notice(self, seq: int, kind: str, project: str = "gaia") -> None:
         await self.pool.execute(
             "INSERT INTO notice VALUES ($1, $2, $3, $4, 'b', '2030-01-01T00:00:00Z', $5)",
-            seq, f"{kind.replace('.', '-')}_b_{seq}", kind, project, json.dumps({"booking": "b"}),
-        )  # fmt: skip
+            seq,
+            f"{kind.replace('.', '-')}_b_{seq}",
+            kind,
+            project,
+            json.dumps({"booking": "b"}),
+        )
         await self.pool.execute("UPDATE notice_head SET seq = $1", seq)
 
 
@@ -167,9 +171,10 @@ async def test_events_are_signed_and_delivered_in_order(
     assert receiver.ids == [f"evt_{position}" for position in range(3, 53)]  # those before it were not asked for
     headers, body = receiver.got[0]
     assert Webhook(webhook["secret"]).verify(body, headers) == {
-        "type": "BookingCreated", "timestamp": "2030-01-01T00:00:00Z",
+        "type": "BookingCreated",
+        "timestamp": "2030-01-01T00:00:00Z",
         "data": {"position": 3, "version": 3, "event": {"type": "BookingCreated", "at": "2030-01-01T00:00:00Z"}},
-    }  # fmt: skip
+    }
     key = base64.b64decode(webhook["secret"].removeprefix("whsec_"))  # as the specification says, by hand
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     assert headers["webhook-signature"] == "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
@@ -195,9 +200,13 @@ async def test_only_what_is_wanted_from_where_it_is_wanted(
 
 
 async def test_one_that_hangs_delays_no_other_and_goes_on_when_it_is_back(
-    command: AsyncTestClient[Any], query: httpx.AsyncClient, ledger: Ledger, receiver: Receiver, other: Receiver,
+    command: AsyncTestClient[Any],
+    query: httpx.AsyncClient,
+    ledger: Ledger,
+    receiver: Receiver,
+    other: Receiver,
     hosts: str,
-) -> None:  # fmt: skip
+) -> None:
     stuck = await register(command, receiver)
     await register(command, other)
     receiver.answer = lambda _: None
@@ -231,8 +240,10 @@ async def test_what_is_refused_too_often_is_given_up_listed_and_delivered_again(
             while len((letters := (await query.get(path)).json())["dead_letters"]) < 3:
                 await asyncio.sleep(0.02)
         assert [(one["message"], one["source"], one["number"], one["attempts"]) for one in letters["dead_letters"]] == [
-            ("booking-ended_b_1", "notice", 1, 4), ("evt_2", "event", 2, 4), ("evt_4", "event", 4, 4),
-        ]  # fmt: skip
+            ("booking-ended_b_1", "notice", 1, 4),
+            ("evt_2", "event", 2, 4),
+            ("evt_4", "event", 4, 4),
+        ]
         assert letters["dead_letters"][1]["error"] == "it answered 302"
         assert receiver.ids.count("evt_2") == 4  # at the hook, and not where it was sent on to
         first = {name: receiver.got[receiver.ids.index("evt_2")][0][name] for name in ("webhook-id",)}
@@ -283,9 +294,13 @@ async def test_a_receiver_that_is_gone_is_told_no_more(
 
 
 async def test_a_deleted_webhook_gets_nothing_more_and_a_new_one_is_served_at_once(
-    command: AsyncTestClient[Any], query: httpx.AsyncClient, ledger: Ledger, receiver: Receiver, other: Receiver,
+    command: AsyncTestClient[Any],
+    query: httpx.AsyncClient,
+    ledger: Ledger,
+    receiver: Receiver,
+    other: Receiver,
     hosts: str,
-) -> None:  # fmt: skip
+) -> None:
     webhook = await register(command, receiver)
     async with delivering(ledger, hosts):
         await ledger.append(1)
@@ -345,8 +360,11 @@ async def test_the_list_shows_no_secret(
     one = await register(command, receiver, project="gaia", types=["GrantCreated", "booking.ending"])
     two = await register(command, receiver)
     assert (one["types"], one["notices"], two["types"], two["notices"]) == (
-        ["GrantCreated"], ["booking.ending"], None, [],
-    )  # fmt: skip
+        ["GrantCreated"],
+        ["booking.ending"],
+        None,
+        [],
+    )
     listed = (await query.get("/webhooks")).json()["webhooks"]
     assert [webhook["id"] for webhook in listed] == [one["id"], two["id"]]
     assert (listed[0]["created_by"], listed[0]["url"], listed[0]["dead_letters"]) == ("ada", receiver.url, 0)

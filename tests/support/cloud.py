@@ -86,24 +86,44 @@ class FakeCloud:
             return web.json_response({"error": {"code": 401, "message": "that is not the password"}}, status=401)
         catalog = [
             {
-                "type": kind, "name": kind, "id": kind,
-                "endpoints": [{"id": kind, "interface": "public", "region": "one", "region_id": "one",
-                               "url": f"{self.url}/{PORTS[kind]}"}],
+                "type": kind,
+                "name": kind,
+                "id": kind,
+                "endpoints": [
+                    {
+                        "id": kind,
+                        "interface": "public",
+                        "region": "one",
+                        "region_id": "one",
+                        "url": f"{self.url}/{PORTS[kind]}",
+                    }
+                ],
             }
             for kind in sorted(self.services)
-        ]  # fmt: skip
+        ]
         domain = {"id": "default", "name": "Default"}
         body = {
-            "methods": ["password"], "expires_at": "2099-01-01T00:00:00.000000Z", "issued_at": "2026-01-01T00:00:00Z",
-            "project": {"id": OWNER, "name": "sky", "domain": domain}, "catalog": catalog, "roles": [],
-            "user": {"id": "u1", "name": user["name"], "domain": domain}, "audit_ids": ["a"],
-        }  # fmt: skip
+            "methods": ["password"],
+            "expires_at": "2099-01-01T00:00:00.000000Z",
+            "issued_at": "2026-01-01T00:00:00Z",
+            "project": {"id": OWNER, "name": "sky", "domain": domain},
+            "catalog": catalog,
+            "roles": [],
+            "user": {"id": "u1", "name": user["name"], "domain": domain},
+            "audit_ids": ["a"],
+        }
         return web.json_response({"token": body}, status=201, headers={"X-Subject-Token": TOKEN})
 
     def clouds_yaml(self, path: Path, password: str = PASSWORD) -> Path:
         """Which is JSON too."""
-        auth = {"auth_url": f"{self.url}/identity/v3", "username": "ops", "password": password, "project_name": "sky",
-                "user_domain_id": "default", "project_domain_id": "default"}  # fmt: skip
+        auth = {
+            "auth_url": f"{self.url}/identity/v3",
+            "username": "ops",
+            "password": password,
+            "project_name": "sky",
+            "user_domain_id": "default",
+            "project_domain_id": "default",
+        }
         path.write_text(json.dumps({"clouds": {"sky": {"auth": auth, "region_name": "one"}}}))
         return path
 

@@ -42,12 +42,7 @@ from services.command.domain.commands import Context
 from shared.capacity import NOTHING, Capacity
 from shared.errors import HourbookError
 from shared.event_store import EventStore, Pending
-from shared.events import (
-    Event,
-    Limits,
-    Overcommit,
-    encode_event,
-)
+from shared.events import Event, Limits, Overcommit, encode_event
 from shared.hours import Period, hour_of, instant_of
 
 T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
@@ -103,9 +98,26 @@ def _do(
 
 
 KINDS = ["resize", "book", "amend", "cancel"] * 2 + [
-    "grant", "withdraw", "cluster", "magnum", "again", "again", "request", "apply", "fail", "share", "template", "use",
-    "series", "exclusive", "account", "limits", "close", "cancel series", "amend series",
-]  # fmt: skip
+    "grant",
+    "withdraw",
+    "cluster",
+    "magnum",
+    "again",
+    "again",
+    "request",
+    "apply",
+    "fail",
+    "share",
+    "template",
+    "use",
+    "series",
+    "exclusive",
+    "account",
+    "limits",
+    "close",
+    "cancel series",
+    "amend series",
+]
 
 
 def random_command(
@@ -126,9 +138,10 @@ def random_command(
     )
     resize = ResizeCluster(
         cluster=chance.choice(within or [""]),
-        start=chance.choice([None, start]), end=chance.choice([None, start + 30]),
+        start=chance.choice([None, start]),
+        end=chance.choice([None, start + 30]),
         capacity=chance.choice([NOTHING, small, Capacity(servers=6, cores=9, memory=8, datadisc=3)]),
-    )  # fmt: skip
+    )
     share = chance.choice([1, 100, 2000, 3333, 10_000])
     kind = chance.choice(KINDS)
     match kind:
@@ -148,10 +161,13 @@ def random_command(
             cluster = chance.choice(ended)
             begin = max(state.pools[cluster].held_until(), start)
             return CreateCluster(
-                cluster=cluster, parent=cluster.rpartition(".")[0], kind=chance.choice(["again", "magnum"]),
-                period=Period(begin, begin + period.hours), capacity=small,
+                cluster=cluster,
+                parent=cluster.rpartition(".")[0],
+                kind=chance.choice(["again", "magnum"]),
+                period=Period(begin, begin + period.hours),
+                capacity=small,
                 overcommit=chance.choice([None, "never", Overcommit(beyond_hours=20)]),
-            )  # fmt: skip
+            )
         case "resize" if within:
             return resize
         case "request" if within:
@@ -177,9 +193,13 @@ def random_command(
             return CreateSeries(booking=first, periods=periods, rrule="FREQ=DAILY", timezone="UTC", skip=True)
         case "exclusive" if len(pools) < 40:
             return CreateExclusive(
-                booking=_uuid(ids), cluster=f"{project}.x{len(pools)}", parent=project, account="a", period=period,
+                booking=_uuid(ids),
+                cluster=f"{project}.x{len(pools)}",
+                parent=project,
+                account="a",
+                period=period,
                 capacity=small,
-            )  # fmt: skip
+            )
         case "amend" if state.bookings:
             booking = chance.choice(list(state.bookings))
             what = chance.choice([{}, {"capacity": small}, {"share": share}, {"template": TemplateCount(name="t")}])

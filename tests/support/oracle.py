@@ -47,9 +47,14 @@ def timeline(events: list[Event]) -> Iterator[Line]:
                 yield _line(event.pool, "booked", event.start, event.end, event.capacity, event.share, sign=-1)
             case BookingAmended():
                 yield _line(
-                    event.pool, "booked", event.from_start, event.from_end, event.from_capacity, event.from_share,
+                    event.pool,
+                    "booked",
+                    event.from_start,
+                    event.from_end,
+                    event.from_capacity,
+                    event.from_share,
                     sign=-1,
-                )  # fmt: skip
+                )
                 yield _line(event.pool, "booked", event.start, event.end, event.capacity, event.share)
             case ClusterCreated() | ClusterResized():
                 if isinstance(event, ClusterCreated):

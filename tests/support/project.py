@@ -129,12 +129,7 @@ def changed_bookings() -> list[Event]:
 def frozen(state: ProjectState) -> Any:
     """What a state holds, in values that can be compared."""
     pools = {
-        name: (
-            pool.parent,
-            pool.period,
-            *map(cells, (pool.size, pool.free, pool.shares, pool.growth)),
-            pool.order,
-        )
+        name: (pool.parent, pool.period, *map(cells, (pool.size, pool.free, pool.shares, pool.growth)), pool.order)
         for name, pool in state.pools.items()
     }
     accounts = {
@@ -142,10 +137,18 @@ def frozen(state: ProjectState) -> Any:
         for name, account in state.accounts.items()
     }
     return (
-        state.version, state.name, pools, accounts, dict(state.bookings), dict(state.grants), dict(state.requests),
-        dict(state.settled), dict(state.tentative), dict(state.series),
+        state.version,
+        state.name,
+        pools,
+        accounts,
+        dict(state.bookings),
+        dict(state.grants),
+        dict(state.requests),
+        dict(state.settled),
+        dict(state.tentative),
+        dict(state.series),
         {name: list(versions) for name, versions in state.templates.items()},
-    )  # fmt: skip
+    )
 
 
 def cells(timeline: Any) -> Any:

@@ -25,8 +25,10 @@ class Running:
         with output.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "services.cli", "up", "--port", str(self.port), *arguments],
-                stdout=file, stderr=file, env={**inherited(), MARK: self.mark, **environment},
-            )  # fmt: skip
+                stdout=file,
+                stderr=file,
+                env={**inherited(), MARK: self.mark, **environment},
+            )
 
     @property
     def output(self) -> str:
@@ -79,6 +81,11 @@ def inherited() -> dict[str, str]:
 
 def hourbook(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "services.cli", *arguments], input=stdin,
-        capture_output=True, text=True, check=False, timeout=WAIT_S, env={**inherited(), **environment},
-    )  # fmt: skip
+        [sys.executable, "-m", "services.cli", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=WAIT_S,
+        env={**inherited(), **environment},
+    )

@@ -89,8 +89,10 @@ class Service:
         with (self._system.directory / f"{self._module}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self._module, str(self.port)][: 4 if self._module.startswith("tests.") else 3],
-                stdout=log, stderr=log, env=self._system.environment(**settings),
-            )  # fmt: skip
+                stdout=log,
+                stderr=log,
+                env=self._system.environment(**settings),
+            )
         if self._port_setting:
             _wait_for(self._process, self.port)
 

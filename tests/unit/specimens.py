@@ -41,8 +41,11 @@ SOME = Capacity(cores=4, memory=8192)
 ALL = Capacity(servers=1, cores=2, memory=3, tempdisc=4, userdisc=5, datadisc=6)
 
 BARE: dict[str, Any] = {
-    "at": datetime(2029, 12, 31, 23, 59, 58, 123456, tzinfo=UTC), "actor": "ada", "command": TWO, "project": "gaia",
-}  # fmt: skip
+    "at": datetime(2029, 12, 31, 23, 59, 58, 123456, tzinfo=UTC),
+    "actor": "ada",
+    "command": TWO,
+    "project": "gaia",
+}
 FULL: dict[str, Any] = BARE | {"actor": 'Ada ☃ "Lovelace"\n', "reason": "the survey needs it"}
 PERIOD: dict[str, Any] = {"start": START, "end": END}
 
@@ -71,22 +74,41 @@ EVERY_FIELD: tuple[Event, ...] = (
     AccountLimitsSet(**FULL, account="grace", limits=LIMITS),
     AccountClosed(**FULL, account="grace"),
     SeriesCreated(
-        **FULL, series=ONE, pool="gaia.spark", account="grace", rrule="FREQ=DAILY;COUNT=3", timezone="Europe/Berlin",
+        **FULL,
+        series=ONE,
+        pool="gaia.spark",
+        account="grace",
+        rrule="FREQ=DAILY;COUNT=3",
+        timezone="Europe/Berlin",
         skipped=(Skipped(start=START, end=END, why="there is not enough"),),
     ),
     BookingCreated(
-        **FULL, **PERIOD, **BOOKED, account="grace", capacity=ALL, share=2000, template=TEMPLATE, tentative=True,
+        **FULL,
+        **PERIOD,
+        **BOOKED,
+        account="grace",
+        capacity=ALL,
+        share=2000,
+        template=TEMPLATE,
+        tentative=True,
         series=TWO,
     ),
     BookingAmended(
-        **FULL, **AMENDED, **BOOKED, from_capacity=SOME, from_share=1000, capacity=ALL, share=2000, template=TEMPLATE,
+        **FULL,
+        **AMENDED,
+        **BOOKED,
+        from_capacity=SOME,
+        from_share=1000,
+        capacity=ALL,
+        share=2000,
+        template=TEMPLATE,
         tentative=True,
     ),
     BookingCancelled(**FULL, **PERIOD, **BOOKED, capacity=ALL, share=2000),
     BookingLapsed(**FULL, **PERIOD, **BOOKED, capacity=ALL, share=2000),
     BookingConfirmed(**FULL, **BOOKED),
     BookingContested(**FULL, **BOOKED),
-)  # fmt: skip
+)
 REQUIRED_FIELDS: tuple[Event, ...] = (
     ProjectCreated(**BARE, name="Gaia"),
     GrantCreated(**BARE, **PERIOD, grant=ONE, capacity=SOME),

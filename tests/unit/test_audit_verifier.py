@@ -73,8 +73,11 @@ def test_it_is_one_short_file_that_needs_nothing_else() -> None:
         name.split(".")[0]
         for node in ast.walk(ast.parse(source))
         for name in (
-            [alias.name for alias in node.names] if isinstance(node, ast.Import)
-            else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
         )
-    }  # fmt: skip
+    }
     assert imported <= sys.stdlib_module_names

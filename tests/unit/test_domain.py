@@ -8,14 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.command.domain import (
-    CancelBooking,
-    CreateProject,
-    ProjectState,
-    ResizeCluster,
-    WithdrawGrant,
-    evolve,
-)
+from services.command.domain import CancelBooking, CreateProject, ProjectState, ResizeCluster, WithdrawGrant, evolve
 from shared.capacity import NOTHING
 from shared.errors import (
     AlreadyExists,
@@ -62,8 +55,9 @@ def test_a_refusal_names_hours_dimension_asked_and_available(gaia: Project) -> N
         gaia.book(0, 6, 4)
     shortages = refusal.value.facts["shortages"]
     assert [(s["start"][11:13], s["end"][11:13], s["asked"], s["available"]) for s in shortages] == [
-        ("01", "02", 4, 3), ("04", "06", 4, 0),
-    ]  # fmt: skip
+        ("01", "02", 4, 3),
+        ("04", "06", 4, 0),
+    ]
     assert gaia.free(0, 6) == [4, 3, 4, 4, 0, 0]
 
 
@@ -147,10 +141,13 @@ HOURS = 24
 steps = st.lists(
     st.tuples(
         st.sampled_from(["grant", "withdraw", "cluster", "resize", "book", "cancel", "wait"]),
-        st.integers(0, HOURS - 1), st.integers(1, HOURS), st.integers(0, 5), st.integers(0, 3),
+        st.integers(0, HOURS - 1),
+        st.integers(1, HOURS),
+        st.integers(0, 5),
+        st.integers(0, 3),
     ),
     max_size=60,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=150, deadline=None)

@@ -131,9 +131,25 @@ def test_a_zone_of_half_hours_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["localtime", "posixrules", "Factory", "posix/Europe/London", "right/UTC", "europe/london", "Europe", "", "utc",
-     "zones", "/usr/share/zoneinfo/UTC", "Europe/../UTC", "Europe//London", "Europe/London ", "UTC\n", "tzdata.zi"],
-)  # fmt: skip
+    [
+        "localtime",
+        "posixrules",
+        "Factory",
+        "posix/Europe/London",
+        "right/UTC",
+        "europe/london",
+        "Europe",
+        "",
+        "utc",
+        "zones",
+        "/usr/share/zoneinfo/UTC",
+        "Europe/../UTC",
+        "Europe//London",
+        "Europe/London ",
+        "UTC\n",
+        "tzdata.zi",
+    ],
+)
 def test_a_zone_is_one_that_a_person_means_by_its_name(name: str) -> None:
     with pytest.raises(InvalidField, match="is not an IANA time zone; give one like "):
         parse_zone(name)
@@ -160,9 +176,12 @@ def test_a_zone_is_the_same_on_every_machine(tmp_path: Path) -> None:
         " 'Mine' in zone_names())"
     )
     run = subprocess.run(
-        [sys.executable, "-c", says], env={**os.environ, "PYTHONTZPATH": str(tmp_path)}, capture_output=True, text=True,
+        [sys.executable, "-c", says],
+        env={**os.environ, "PYTHONTZPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
         check=True,
-    )  # fmt: skip
+    )
     assert run.stdout.split() == ["9:00:00", "0:00:00", "False"]
 
 

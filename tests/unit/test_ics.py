@@ -17,12 +17,25 @@ ID, FIRST = "01968a00-0000-7000-8000-000000000002", "01968a00-0000-7000-8000-000
 
 def booked(**members: Any) -> Booked:
     facts: dict[str, Any] = {
-        "id": ID, "segment": 0, "pool": "sky.spark", "starts": NOW.replace(minute=0),
+        "id": ID,
+        "segment": 0,
+        "pool": "sky.spark",
+        "starts": NOW.replace(minute=0),
         "ends": NOW.replace(hour=17, minute=0),
-        "counts": (2, 8, 4096, 0, 0, 5), "share": 0, "template": None, "template_version": None, "template_count": None,
-        "account": "ada", "actor": "ada lovelace", "tentative": False, "series": None, "created": 10, "changed": 10,
-        "created_at": NOW - timedelta(days=1), "changed_at": NOW - timedelta(days=1),
-    }  # fmt: skip
+        "counts": (2, 8, 4096, 0, 0, 5),
+        "share": 0,
+        "template": None,
+        "template_version": None,
+        "template_count": None,
+        "account": "ada",
+        "actor": "ada lovelace",
+        "tentative": False,
+        "series": None,
+        "created": 10,
+        "changed": 10,
+        "created_at": NOW - timedelta(days=1),
+        "changed_at": NOW - timedelta(days=1),
+    }
     return Booked(**facts | members)
 
 
@@ -100,12 +113,15 @@ def test_a_feed_is_from_90_days_ago_to_a_year_ahead_unless_a_range_is_given() ->
 @pytest.mark.parametrize(
     ("kind", "file", "period", "error"),
     [
-        ("project", "sky", None, UnknownId), ("project", "sky.spark.ics", None, UnknownId),
-        ("cluster", "sky.ics", None, UnknownId), ("project", "S K Y.ics", None, UnknownId),
-        ("account", ".ics", None, InvalidField), ("account", "a\nb.ics", None, InvalidField),
+        ("project", "sky", None, UnknownId),
+        ("project", "sky.spark.ics", None, UnknownId),
+        ("cluster", "sky.ics", None, UnknownId),
+        ("project", "S K Y.ics", None, UnknownId),
+        ("account", ".ics", None, InvalidField),
+        ("account", "a\nb.ics", None, InvalidField),
         ("project", "sky.ics", "2026-01-01", InvalidField),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_feed_is_refused(kind: str, file: str, period: str | None, error: type[HourbookError]) -> None:
     with pytest.raises(error):
         parse_feed(kind, file, period, "UTC", NOW)

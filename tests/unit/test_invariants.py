@@ -8,12 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from services.command.domain import (
-    Command,
-    CreateBooking,
-    SettleConflicts,
-    nearest,
-)
+from services.command.domain import Command, CreateBooking, SettleConflicts, nearest
 from services.command.domain.capacity_check import horizon_of
 from services.command.domain.state import Booking, ProjectState
 from services.command.handler.snapshots import decode_state, encode_state
@@ -129,9 +124,13 @@ def check_nearest(project: Project, command: Command) -> None:
     if near is None:
         return
     moved = CreateBooking(
-        booking=command.booking, pool=command.pool, account=command.account, period=near, capacity=command.capacity,
+        booking=command.booking,
+        pool=command.pool,
+        account=command.account,
+        period=near,
+        capacity=command.capacity,
         share=command.share,
-    )  # fmt: skip
+    )
     before = project.state.version
     try:
         project.do(moved)

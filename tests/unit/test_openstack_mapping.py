@@ -70,8 +70,12 @@ def test_a_quota_is_a_grant_plain_or_in_detail(detail: bool) -> None:
 
 def test_a_quota_of_an_older_microversion_and_a_users_limits_are_grants_too() -> None:
     capacity = Capacity(servers=8, cores=16, memory=32_768)
-    limits = {"limits": {"rate": [], "absolute": {"maxTotalCores": 16, "maxTotalInstances": 8, "maxTotalRAMSize": 32768,
-                                                  "totalCoresUsed": 2}}}  # fmt: skip
+    limits = {
+        "limits": {
+            "rate": [],
+            "absolute": {"maxTotalCores": 16, "maxTotalInstances": 8, "maxTotalRAMSize": 32768, "totalCoresUsed": 2},
+        }
+    }
     for document in (OLD_QUOTA, OLD_QUOTA["quota_set"], limits):
         (grants,) = wanted("nova", document)
         assert isinstance(grants, Grants)
@@ -117,8 +121,9 @@ def test_flavors_of_all_microversions_are_read() -> None:
     newest = flavor("new", 10, 2, 2048, 10, swap=0)
     capacity = Capacity(servers=1, cores=2, memory=2048, tempdisc=10)
     assert wanted("nova", {"flavors": [first, newest]}) == [
-        Template("old", capacity, "9"), Template("new", capacity, "10"),
-    ]  # fmt: skip
+        Template("old", capacity, "9"),
+        Template("new", capacity, "10"),
+    ]
 
 
 def test_a_flavors_disc_is_counted_as_asked_or_not_at_all() -> None:
@@ -137,10 +142,13 @@ def test_the_short_list_of_flavors_says_too_little() -> None:
 @pytest.mark.parametrize(
     ("members", "says"),
     [
-        ({"ram": -1}, ">= 0"), ({"vcpus": None}, "Expected `int`"), ({"swap": "lots"}, "swap"),
-        ({"name": 7}, "`$.name`"), ({"disk": [1]}, "`$.disk`"),
+        ({"ram": -1}, ">= 0"),
+        ({"vcpus": None}, "Expected `int`"),
+        ({"swap": "lots"}, "swap"),
+        ({"name": 7}, "`$.name`"),
+        ({"disk": [1]}, "`$.disk`"),
     ],
-)  # fmt: skip
+)
 def test_a_malformed_flavor_does_not_take_the_others_with_it(members: dict[str, Any], says: str) -> None:
     result = mapped("nova", json.dumps({"flavors": [{**NODE, "name": "broken", **members}, HEAD, "x"]}))
     assert [one.name for one in result.wanted if isinstance(one, Template)] == ["c2.head"]
@@ -215,9 +223,11 @@ def test_what_no_dimension_counts_is_noted() -> None:
 def test_a_lease_grants_what_its_reservations_of_instances_hold() -> None:
     (grants,) = wanted("blazar", {"lease": lease(instances(6), instances(1, vcpus=1, memory_mb=512, disk_gb=0))})
     assert grants == Grants(
-        "blazar:30c6a1f2-77d4-4e0b-9a55-1f2b3c4d5e6f", "lease spring run", SPRING,
+        "blazar:30c6a1f2-77d4-4e0b-9a55-1f2b3c4d5e6f",
+        "lease spring run",
+        SPRING,
         (Capacity(servers=6, cores=24, memory=49_152, tempdisc=300), Capacity(servers=1, cores=1, memory=512)),
-    )  # fmt: skip
+    )
 
 
 def test_a_list_a_lease_and_a_bare_one_come_to_the_same_and_twice_is_once() -> None:
@@ -352,9 +362,15 @@ def test_a_cluster_that_says_its_flavors_needs_no_template() -> None:
 
 def test_bays_and_baymodels_are_clusters_of_long_ago() -> None:
     bay = {
-        "status": "CREATE_COMPLETE", "uuid": "d41c7e0a-5b7f-4b0a-8f4e-61f0c9a2b3d4", "master_count": 1, "node_count": 4,
-        "baymodel_id": "k8s-1.30", "bay_create_timeout": 60, "name": "Night_Sky", "links": [],
-    }  # fmt: skip
+        "status": "CREATE_COMPLETE",
+        "uuid": "d41c7e0a-5b7f-4b0a-8f4e-61f0c9a2b3d4",
+        "master_count": 1,
+        "node_count": 4,
+        "baymodel_id": "k8s-1.30",
+        "bay_create_timeout": 60,
+        "name": "Night_Sky",
+        "links": [],
+    }
     (made,) = clusters_in({"bays": [bay]}, {"baymodels": [cluster_template()]}, {"flavors": [NODE, HEAD]})
     assert isinstance(made, Cluster)
     assert (made.name, made.layout, made.start) == (NAME, LAYOUT, None)
@@ -397,9 +413,12 @@ def test_a_cluster_that_claims_nothing_is_told(members: dict[str, Any], says: st
 
 def test_the_state_of_a_cluster_says_what_its_counts_are() -> None:
     for status, state in (
-        ("CREATE_IN_PROGRESS", "applied"), ("UPDATE_COMPLETE", "applied"), (None, "applied"),
-        ("UPDATE_IN_PROGRESS", "requested"), ("UPDATE_FAILED", "failed"),
-    ):  # fmt: skip
+        ("CREATE_IN_PROGRESS", "applied"),
+        ("UPDATE_COMPLETE", "applied"),
+        (None, "applied"),
+        ("UPDATE_IN_PROGRESS", "requested"),
+        ("UPDATE_FAILED", "failed"),
+    ):
         (made,) = clusters_in(cluster(status=status), cluster_template(), {"flavors": [NODE, HEAD]})
         assert isinstance(made, Cluster)
         assert made.state == state
@@ -447,10 +466,15 @@ def test_an_ideographic_space_between_the_parts_is_read_and_noted_one_in_a_name_
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "line 1, column 2"), ('{"a": 1,}', "line 1, column"), ("<html>", "line 1, column 1"), ("[1, 2", "line 1"),
-        ('{"a": 1} }', "line 1, column 10"), ("[" * 100_000, "not JSON"), ("1" * 5000, "not JSON"),
+        ("{", "line 1, column 2"),
+        ('{"a": 1,}', "line 1, column"),
+        ("<html>", "line 1, column 1"),
+        ("[1, 2", "line 1"),
+        ('{"a": 1} }', "line 1, column 10"),
+        ("[" * 100_000, "not JSON"),
+        ("1" * 5000, "not JSON"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_json_is_refused_with_the_place(text: str, says: str) -> None:
     with pytest.raises(Unreadable, match=says):
         read(text, "quota.json")
@@ -459,17 +483,22 @@ def test_what_is_not_json_is_refused_with_the_place(text: str, says: str) -> Non
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "nothing in it"), ("[]", "nothing in it"), ("3", "3 is no document"), ('"x"', "no document"),
+        ("", "nothing in it"),
+        ("[]", "nothing in it"),
+        ("3", "3 is no document"),
+        ('"x"', "no document"),
         ("{}", "holds nothing"),
-        ('{"servers": []}', "holds servers"), ('{"quota_set": 3}', "holds quota_set"),
+        ('{"servers": []}', "holds servers"),
+        ('{"quota_set": 3}', "holds quota_set"),
         ('{"itemNotFound": {"code": 404, "message": "no such project"}}', "no such project"),
         ('{"error": {"code": 401, "title": "Unauthorized", "message": "log in"}}', "log in"),
         ('{"error_code": 403, "error_message": "not yours"}', "not yours"),
         ('{"errors": [{"status": 404, "detail": "Cluster x could not be found."}]}', "could not be found"),
-        ('{"leases": [{}]}', "for `hourbook import blazar`"), ('{"quota_set": {"cores": 1}, "x": 2}', "is not in it"),
+        ('{"leases": [{}]}', "for `hourbook import blazar`"),
+        ('{"quota_set": {"cores": 1}, "x": 2}', "is not in it"),
         ('{"flavors": [], "flavors_links": [{"rel": "next", "href": "h"}]}', "goes on"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_document_for_the_importer_is_told(text: str, says: str) -> None:
     result = mapped("nova", text)
     assert result.wanted == []
@@ -498,12 +527,17 @@ WHOLE_DOCUMENTS = {
     "nova": [quota(), quota(detail=True), {"flavors": [NODE, HEAD]}],
     "blazar": [lease(instances(), hosts()), {"leases": [lease(instances(resource_type="flavor:instance"))]}],
     "magnum": [cluster(), {"clusters": [cluster()]}, cluster_template(), {"node_count": 3, "nodegroup": "x"}],
-}  # fmt: skip
+}
 ANYTHING = st.one_of(
-    st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(), st.text(max_size=5), st.just([]),
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**30), 10**30),
+    st.floats(),
+    st.text(max_size=5),
+    st.just([]),
     st.just({}),
     st.sampled_from(["-1", "9" * 400, "2026-01-01", "ACTIVE", "physical:host", '["and"]', "[[", "\u3000"]),
-)  # fmt: skip
+)
 
 
 def places(document: Any) -> list[tuple[Any, Any]]:
@@ -527,6 +561,12 @@ def test_whatever_a_document_holds_is_mapped_or_told(data: st.DataObject) -> Non
             del holder[name]
         if not places(document):
             break
-    result = mapped(service, json.dumps(document), flavor="11", master_flavor="c2.head", cluster="sky.k8s",
-                    known={"c2.head": "c2.head"})  # fmt: skip
+    result = mapped(
+        service,
+        json.dumps(document),
+        flavor="11",
+        master_flavor="c2.head",
+        cluster="sky.k8s",
+        known={"c2.head": "c2.head"},
+    )
     assert result.wanted or result.unmapped or result.notes

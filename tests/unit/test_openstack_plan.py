@@ -36,9 +36,14 @@ def granted(
 ) -> dict[str, Any]:
     counts = {name: getattr(capacity, name) for name in ("servers", "cores", "tempdisc")}
     return {
-        "type": "GrantCreated", "grant": grant, "source": source, "start": iso(start), "end": iso(end),
-        "capacity": counts, **more,
-    }  # fmt: skip
+        "type": "GrantCreated",
+        "grant": grant,
+        "source": source,
+        "start": iso(start),
+        "end": iso(end),
+        "capacity": counts,
+        **more,
+    }
 
 
 def withdrawn(start: int, end: int, grant: str = "g1") -> dict[str, Any]:
@@ -47,16 +52,26 @@ def withdrawn(start: int, end: int, grant: str = "g1") -> dict[str, Any]:
 
 def made(cluster: str = "sky.k8s-d41c7e0a", end: int = NOW + 900, layout: Layout = LAYOUT) -> dict[str, Any]:
     return {
-        "type": "ClusterCreated", "cluster": cluster, "kind": "magnum", "start": iso(NOW - 100), "end": iso(end),
-        "capacity": {"servers": 5}, "layout": as_dict(layout),
-    }  # fmt: skip
+        "type": "ClusterCreated",
+        "cluster": cluster,
+        "kind": "magnum",
+        "start": iso(NOW - 100),
+        "end": iso(end),
+        "capacity": {"servers": 5},
+        "layout": as_dict(layout),
+    }
 
 
 def resized(kind: str = "ClusterResized", layout: Layout = MORE, start: int = NOW, **more: Any) -> dict[str, Any]:
     return {
-        "type": kind, "cluster": "sky.k8s-d41c7e0a", "start": iso(start), "end": iso(NOW + 900),
-        "capacity": {"servers": 7}, "layout": as_dict(layout), **more,
-    }  # fmt: skip
+        "type": kind,
+        "cluster": "sky.k8s-d41c7e0a",
+        "start": iso(start),
+        "end": iso(NOW + 900),
+        "capacity": {"servers": 7},
+        "layout": as_dict(layout),
+        **more,
+    }
 
 
 def as_dict(layout: Layout) -> dict[str, Any]:
@@ -88,8 +103,12 @@ def test_a_template_is_made_once_and_again_when_it_is_another() -> None:
     before = {"type": "TemplateCreated", "template": "node", "version": 1, "capacity": {"servers": 1, "cores": 8}}
     assert step(wanted).outcome == "created"
     assert step(wanted).calls[0].body == {
-        "project": "sky", "name": "node", "servers": 1, "cores": 8, "reason": "Nova flavor 11",
-    }  # fmt: skip
+        "project": "sky",
+        "name": "node",
+        "servers": 1,
+        "cores": 8,
+        "reason": "Nova flavor 11",
+    }
     assert step(wanted, before).outcome == "there"
     assert step(wanted, before, {**before, "version": 2, "capacity": {"cores": 4}}).outcome == "changed"
 
@@ -109,9 +128,13 @@ def test_a_quota_without_dates_is_granted_for_a_year_from_today() -> None:
     made = step(quota(SMALL))
     assert (made.outcome, paths(made)) == ("created", ["/novaquota/create"])
     assert made.calls[0].body == {
-        "project": "sky", "startdate": "2026-03-01T00:00:00Z", "enddate": "2027-03-01T00:00:00Z", "servers": 2,
-        "cores": 8, "source": "nova",
-    }  # fmt: skip
+        "project": "sky",
+        "startdate": "2026-03-01T00:00:00Z",
+        "enddate": "2027-03-01T00:00:00Z",
+        "servers": 2,
+        "cores": 8,
+        "source": "nova",
+    }
 
 
 def test_the_same_quota_again_is_there_whenever_it_is_imported() -> None:
@@ -155,9 +178,10 @@ def test_disc_that_was_granted_beside_a_quota_goes_on_until_another_amount_is_sa
 
 def test_a_quota_that_has_changed_already_is_there() -> None:
     events = [
-        granted(NOW - 1000, NOW + 1000, SMALL), granted(NOW - 5, NOW + 1000, BIG, grant="g2"),
+        granted(NOW - 1000, NOW + 1000, SMALL),
+        granted(NOW - 5, NOW + 1000, BIG, grant="g2"),
         withdrawn(NOW - 5, NOW + 1000),
-    ]  # fmt: skip
+    ]
     assert step(quota(BIG), *events).outcome == "there"
     assert step(quota(BIG, (NOW - 1000, NOW + 1000)), *events).outcome == "there"
 
@@ -236,9 +260,11 @@ def test_a_lease_that_grants_nothing_more_is_withdrawn_once() -> None:
 
 def test_a_lease_that_is_missing_at_blazar_grants_nothing_more() -> None:
     events = [
-        granted(NOW, NOW + 9, SMALL, "blazar:b1"), granted(NOW, NOW + 9, SMALL, "blazar:b2", "g2"),
-        granted(NOW - 9, NOW, SMALL, "blazar:b3", "g3"), granted(NOW, NOW + 9, SMALL, "nova", "g4"),
-    ]  # fmt: skip
+        granted(NOW, NOW + 9, SMALL, "blazar:b1"),
+        granted(NOW, NOW + 9, SMALL, "blazar:b2", "g2"),
+        granted(NOW - 9, NOW, SMALL, "blazar:b3", "g3"),
+        granted(NOW, NOW + 9, SMALL, "nova", "g4"),
+    ]
     present = fold([json.dumps({"project": "sky", **event}).encode() for event in events], Present())
     assert missing_leases(["blazar:b1"], present, GIVEN) == [Revoked("blazar:b2", "lease b2")]
 
@@ -254,9 +280,15 @@ def test_a_cluster_claims_what_it_is_made_of_as_long_as_its_project_has_anything
     done = step(cluster(), granted(NOW - 9, NOW + 1000, SMALL))
     assert paths(done) == ["/magcluster/create"]
     assert done.calls[0].body == {
-        "parent": "sky", "name": "k8s-d41c7e0a", "startdate": iso(NOW - 9), "enddate": iso(NOW + 1000),
-        "masterflavor": "head", "mastercount": 1, "workerflavor": "node", "workercount": 4,
-    }  # fmt: skip
+        "parent": "sky",
+        "name": "k8s-d41c7e0a",
+        "startdate": iso(NOW - 9),
+        "enddate": iso(NOW + 1000),
+        "masterflavor": "head",
+        "mastercount": 1,
+        "workerflavor": "node",
+        "workercount": 4,
+    }
     assert done.otherwise is not None
     assert done.otherwise.body["startdate"] == iso(NOW)
     assert done.otherwise.key != done.calls[0].key
@@ -271,9 +303,11 @@ def spans_of_cluster(done: Step) -> tuple[int, int]:
 
 def test_a_cluster_claims_the_hours_without_a_gap_in_what_its_project_has() -> None:
     events = [
-        granted(NOW - 900, NOW - 800, SMALL), granted(NOW + 50, NOW + 99, SMALL, grant="g2"),
-        granted(NOW - 9, NOW + 7, SMALL, grant="g3"), granted(NOW + 5, NOW + 20, SMALL, grant="g4"),
-    ]  # fmt: skip
+        granted(NOW - 900, NOW - 800, SMALL),
+        granted(NOW + 50, NOW + 99, SMALL, grant="g2"),
+        granted(NOW - 9, NOW + 7, SMALL, grant="g3"),
+        granted(NOW + 5, NOW + 20, SMALL, grant="g4"),
+    ]
     assert spans_of_cluster(step(cluster(), *events)) == (NOW - 9, NOW + 20)
     assert spans_of_cluster(step(cluster(), *events[:2])) == (NOW + 50, NOW + 99)
 
@@ -341,8 +375,14 @@ def test_a_cluster_that_is_gone_ends_once() -> None:
 
 
 def test_a_cluster_that_is_missing_at_magnum_is_gone_and_others_are_left_alone() -> None:
-    events = [made(), made("sky.db-00000000"), made("sky.spark"), {**made("sky.x-11111111"), "kind": "cluster"},
-              made("sky.spark.y-22222222"), made("sky.z-33333333", NOW)]  # fmt: skip
+    events = [
+        made(),
+        made("sky.db-00000000"),
+        made("sky.spark"),
+        {**made("sky.x-11111111"), "kind": "cluster"},
+        made("sky.spark.y-22222222"),
+        made("sky.z-33333333", NOW),
+    ]
     present = fold([json.dumps({"project": "sky", **event}).encode() for event in events], Present())
     assert missing_clusters(["d41c7e0a-5b7f-4b0a-8f4e-61f0c9a2b3d4"], present, GIVEN, "sky") == [Gone("db-00000000")]
 

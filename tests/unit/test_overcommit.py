@@ -67,10 +67,16 @@ def test_a_cluster_has_its_parents_policy_or_its_own(gaia: Project) -> None:
     gaia.do(
         CreateCluster(cluster="gaia.b", parent="gaia", kind="x", period=period, capacity=cores(2), overcommit="never")
     )
-    gaia.do(CreateCluster(
-        cluster="gaia.b.c", parent="gaia.b", kind="x", period=period, capacity=cores(1),
-        overcommit=Overcommit(beyond_hours=500),
-    ))  # fmt: skip
+    gaia.do(
+        CreateCluster(
+            cluster="gaia.b.c",
+            parent="gaia.b",
+            kind="x",
+            period=period,
+            capacity=cores(1),
+            overcommit=Overcommit(beyond_hours=500),
+        )
+    )
     assert gaia.tentative(gaia.book(200, 201, 3, pool="gaia.a"))
     with pytest.raises(CapacityExceeded):
         gaia.book(200, 201, 3, pool="gaia.b")
@@ -135,9 +141,11 @@ def test_a_grant_is_not_withdrawn_from_under_bookings_that_are_near(gaia: Projec
 
 def test_a_cluster_may_over_commit_and_is_confirmed(gaia: Project) -> None:
     gaia.book(200, 300, 8)
-    (created,) = gaia.do(CreateCluster(
-        cluster="gaia.spark", parent="gaia", kind="x", period=Period(T0 + 200, T0 + 300), capacity=cores(4)
-    ))  # fmt: skip
+    (created,) = gaia.do(
+        CreateCluster(
+            cluster="gaia.spark", parent="gaia", kind="x", period=Period(T0 + 200, T0 + 300), capacity=cores(4)
+        )
+    )
     assert isinstance(created, ClusterCreated)
     assert created.tentative
     events = gaia.do(CreateGrant(grant=uuid4(), period=Period(T0 + 200, T0 + 300), capacity=cores(2)))

@@ -72,8 +72,9 @@ def test_of_an_hour_that_comes_twice_the_first_is_meant() -> None:
 def test_the_first_occurrence_is_what_was_asked_for_also_in_the_second_of_two_hours() -> None:
     start = at("2026-10-25T01:00Z")  # 01:00, for the second time
     assert expand("FREQ=DAILY;COUNT=2", start, start + 1, LONDON) == [
-        Period(start, start + 1), Period(start + 24, start + 25),
-    ]  # fmt: skip
+        Period(start, start + 1),
+        Period(start + 24, start + 25),
+    ]
     first = Period(start - 1, start)  # from 01:00 to 01:00 by the clocks
     assert expand("FREQ=DAILY;COUNT=2", *first, LONDON) == [first, Period(start + 24, start + 25)]
 
@@ -152,11 +153,16 @@ def day(text: str) -> date:
 @pytest.mark.parametrize(
     ("zone", "first"),
     [
-        ("Africa/Cairo", "2027-04-29"), ("Asia/Beirut", "2027-03-27"), ("America/Santiago", "2027-09-04"),
-        ("America/Havana", "2027-03-13"), ("Atlantic/Azores", "2027-03-27"), ("Atlantic/Azores", "2027-10-30"),
-        ("Europe/London", "2027-03-27"), ("UTC", "2027-03-27"),
+        ("Africa/Cairo", "2027-04-29"),
+        ("Asia/Beirut", "2027-03-27"),
+        ("America/Santiago", "2027-09-04"),
+        ("America/Havana", "2027-03-13"),
+        ("Atlantic/Azores", "2027-03-27"),
+        ("Atlantic/Azores", "2027-10-30"),
+        ("Europe/London", "2027-03-27"),
+        ("UTC", "2027-03-27"),
     ],
-)  # fmt: skip
+)
 def test_recurring_days_are_the_days_that_single_bookings_give(zone: str, first: str) -> None:
     clocks = parse_zone(zone)
     days = [str(day(first) + timedelta(days=number)) for number in range(3)]
@@ -190,8 +196,9 @@ def test_until_a_day_without_a_midnight_includes_that_day() -> None:
 def test_a_midnight_that_was_given_as_a_time_is_a_time_and_may_be_skipped() -> None:
     cairo, start = parse_zone("Africa/Cairo"), at("2027-04-28T22:00Z")
     assert clocks(expand("FREQ=DAILY;COUNT=2", start, start + 2, cairo), cairo) == [
-        "Thu 04-29 00:00-02:00", "Sat 05-01 00:00-02:00",
-    ]  # fmt: skip
+        "Thu 04-29 00:00-02:00",
+        "Sat 05-01 00:00-02:00",
+    ]
 
 
 def test_a_day_that_the_zone_skipped_altogether_does_not_occur() -> None:
@@ -327,8 +334,10 @@ def test_a_rule_that_names_nothing_is_not_looked_for_for_long(rule: str) -> None
 
 RULES = st.builds(
     "FREQ={};INTERVAL={};COUNT={}".format,
-    st.sampled_from(["HOURLY", "DAILY", "WEEKLY"]), st.integers(1, 8), st.integers(1, 60),
-)  # fmt: skip
+    st.sampled_from(["HOURLY", "DAILY", "WEEKLY"]),
+    st.integers(1, 8),
+    st.integers(1, 60),
+)
 ZONES = st.sampled_from(["UTC", "Europe/London", "America/New_York", "Pacific/Apia", "Asia/Tehran"]).map(parse_zone)
 
 

@@ -19,9 +19,17 @@ ONE_DAY, ONE_HOUR = timedelta(days=1), timedelta(hours=1)
 MANY = 60
 SEARCHED = timedelta(days=700)
 ZONES = (
-    "UTC", "Europe/London", "Africa/Cairo", "America/Havana", "Asia/Beirut", "America/Santiago", "Atlantic/Azores",
-    "Pacific/Apia", "America/New_York", "Africa/Casablanca",
-)  # fmt: skip
+    "UTC",
+    "Europe/London",
+    "Africa/Cairo",
+    "America/Havana",
+    "Asia/Beirut",
+    "America/Santiago",
+    "Atlantic/Azores",
+    "Pacific/Apia",
+    "America/New_York",
+    "Africa/Casablanca",
+)
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -264,9 +272,12 @@ def test_days_are_as_rfc_5545_defines_them_and_none_is_left_out(
 
 @settings(max_examples=MANY, deadline=None)
 @given(
-    rules(st.just("HOURLY"), hours=True), STARTS, SPANS, st.integers(1, 4),
+    rules(st.just("HOURLY"), hours=True),
+    STARTS,
+    SPANS,
+    st.integers(1, 4),
     st.sampled_from([*ZONES, "Australia/Lord_Howe", "Asia/Kolkata"]),
-)  # fmt: skip
+)
 def test_hours_pass_one_after_the_other(text: str, when: datetime, span: timedelta, length: int, name: str) -> None:
     zone, start = parse_zone(name), hour_of(when.replace(tzinfo=UTC))
     rule = parse(text + ";COUNT=1")
@@ -282,38 +293,68 @@ def test_hours_pass_one_after_the_other(text: str, when: datetime, span: timedel
     ("text", "first", "days"),
     [
         ("FREQ=DAILY;INTERVAL=10;COUNT=5", "1997-09-02", "09-02 09-12 09-22 10-02 10-12"),
-        ("FREQ=WEEKLY;INTERVAL=2;COUNT=8;WKST=SU;BYDAY=TU,TH", "1997-09-02",
-         "09-02 09-04 09-16 09-18 09-30 10-02 10-14 10-16"),
-        ("FREQ=WEEKLY;INTERVAL=2;UNTIL=19971224T000000Z;WKST=SU;BYDAY=MO,WE,FR", "1997-09-01",
-         "09-01 09-03 09-05 09-15 09-17 09-19 09-29 10-01 10-03 10-13 10-15 10-17 10-27 10-29 10-31 11-10 11-12 11-14"
-         " 11-24 11-26 11-28 12-08 12-10 12-12 12-22"),
-        ("FREQ=MONTHLY;COUNT=10;BYDAY=1FR", "1997-09-05",
-         "09-05 10-03 11-07 12-05 01-02 02-06 03-06 04-03 05-01 06-05"),
-        ("FREQ=MONTHLY;INTERVAL=2;COUNT=10;BYDAY=1SU,-1SU", "1997-09-07",
-         "09-07 09-28 11-02 11-30 01-04 01-25 03-01 03-29 05-03 05-31"),
+        (
+            "FREQ=WEEKLY;INTERVAL=2;COUNT=8;WKST=SU;BYDAY=TU,TH",
+            "1997-09-02",
+            "09-02 09-04 09-16 09-18 09-30 10-02 10-14 10-16",
+        ),
+        (
+            "FREQ=WEEKLY;INTERVAL=2;UNTIL=19971224T000000Z;WKST=SU;BYDAY=MO,WE,FR",
+            "1997-09-01",
+            "09-01 09-03 09-05 09-15 09-17 09-19 09-29 10-01 10-03 10-13 10-15 10-17 10-27 10-29 10-31 11-10 11-12"
+            " 11-14 11-24 11-26 11-28 12-08 12-10 12-12 12-22",
+        ),
+        (
+            "FREQ=MONTHLY;COUNT=10;BYDAY=1FR",
+            "1997-09-05",
+            "09-05 10-03 11-07 12-05 01-02 02-06 03-06 04-03 05-01 06-05",
+        ),
+        (
+            "FREQ=MONTHLY;INTERVAL=2;COUNT=10;BYDAY=1SU,-1SU",
+            "1997-09-07",
+            "09-07 09-28 11-02 11-30 01-04 01-25 03-01 03-29 05-03 05-31",
+        ),
         ("FREQ=MONTHLY;COUNT=6;BYDAY=-2MO", "1997-09-22", "09-22 10-20 11-17 12-22 01-19 02-16"),
         ("FREQ=MONTHLY;COUNT=6;BYMONTHDAY=-3", "1997-09-28", "09-28 10-29 11-28 12-29 01-29 02-26"),
-        ("FREQ=MONTHLY;COUNT=10;BYMONTHDAY=1,-1", "1997-09-30",
-         "09-30 10-01 10-31 11-01 11-30 12-01 12-31 01-01 01-31 02-01"),
-        ("FREQ=MONTHLY;INTERVAL=18;COUNT=10;BYMONTHDAY=10,11,12,13,14,15", "1997-09-10",
-         "09-10 09-11 09-12 09-13 09-14 09-15 03-10 03-11 03-12 03-13"),
+        (
+            "FREQ=MONTHLY;COUNT=10;BYMONTHDAY=1,-1",
+            "1997-09-30",
+            "09-30 10-01 10-31 11-01 11-30 12-01 12-31 01-01 01-31 02-01",
+        ),
+        (
+            "FREQ=MONTHLY;INTERVAL=18;COUNT=10;BYMONTHDAY=10,11,12,13,14,15",
+            "1997-09-10",
+            "09-10 09-11 09-12 09-13 09-14 09-15 03-10 03-11 03-12 03-13",
+        ),
         ("FREQ=YEARLY;COUNT=4;BYMONTH=6,7", "1997-06-10", "06-10 07-10 06-10 07-10"),
-        ("FREQ=YEARLY;INTERVAL=3;COUNT=10;BYYEARDAY=1,100,200", "1997-01-01",
-         "01-01 04-10 07-19 01-01 04-09 07-18 01-01 04-10 07-19 01-01"),
+        (
+            "FREQ=YEARLY;INTERVAL=3;COUNT=10;BYYEARDAY=1,100,200",
+            "1997-01-01",
+            "01-01 04-10 07-19 01-01 04-09 07-18 01-01 04-10 07-19 01-01",
+        ),
         ("FREQ=YEARLY;COUNT=3;BYDAY=20MO", "1997-05-19", "05-19 05-18 05-17"),
         ("FREQ=YEARLY;COUNT=3;BYWEEKNO=20;BYDAY=MO", "1997-05-12", "05-12 05-11 05-17"),
         ("FREQ=YEARLY;COUNT=7;BYMONTH=3;BYDAY=TH", "1997-03-13", "03-13 03-20 03-27 03-05 03-12 03-19 03-26"),
         ("FREQ=MONTHLY;COUNT=5;BYDAY=FR;BYMONTHDAY=13", "1998-02-13", "02-13 03-13 11-13 08-13 10-13"),
-        ("FREQ=MONTHLY;COUNT=6;BYDAY=SA;BYMONTHDAY=7,8,9,10,11,12,13", "1997-09-13",
-         "09-13 10-11 11-08 12-13 01-10 02-07"),
-        ("FREQ=YEARLY;INTERVAL=4;COUNT=3;BYMONTH=11;BYDAY=TU;BYMONTHDAY=2,3,4,5,6,7,8", "1996-11-05",
-         "11-05 11-07 11-02"),
+        (
+            "FREQ=MONTHLY;COUNT=6;BYDAY=SA;BYMONTHDAY=7,8,9,10,11,12,13",
+            "1997-09-13",
+            "09-13 10-11 11-08 12-13 01-10 02-07",
+        ),
+        (
+            "FREQ=YEARLY;INTERVAL=4;COUNT=3;BYMONTH=11;BYDAY=TU;BYMONTHDAY=2,3,4,5,6,7,8",
+            "1996-11-05",
+            "11-05 11-07 11-02",
+        ),
         ("FREQ=MONTHLY;COUNT=3;BYDAY=TU,WE,TH;BYSETPOS=3", "1997-09-04", "09-04 10-07 11-06"),
-        ("FREQ=MONTHLY;COUNT=7;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-2", "1997-09-29",
-         "09-29 10-30 11-27 12-30 01-29 02-26 03-30"),
+        (
+            "FREQ=MONTHLY;COUNT=7;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-2",
+            "1997-09-29",
+            "09-29 10-30 11-27 12-30 01-29 02-26 03-30",
+        ),
         ("FREQ=MONTHLY;BYMONTHDAY=15,30;COUNT=5", "2007-01-15", "01-15 01-30 02-15 03-15 03-30"),
     ],
-)  # fmt: skip
+)
 def test_the_examples_of_rfc_5545(text: str, first: str, days: str) -> None:
     """Of section 3.8.5.3, those that end and are no finer than a day: at 09:00 in New York."""
     zone = parse_zone("America/New_York")

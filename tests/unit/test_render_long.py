@@ -21,9 +21,16 @@ START = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
 def selection(hours: int, grain: Any, view: Any = "available", **more: Any) -> Selection:
     values = {"rows": ("available",), "sizes": ("granted",)}.get(view, ("granted", "available"))
     return Selection(
-        view=view, field="project", pool="gaia", period=Period(START, START + hours), grain=grain, zone="UTC",
-        dimensions=ROW if view == "rows" else DIMENSIONS[:3], values=values, **more,
-    )  # fmt: skip
+        view=view,
+        field="project",
+        pool="gaia",
+        period=Period(START, START + hours),
+        grain=grain,
+        zone="UTC",
+        dimensions=ROW if view == "rows" else DIMENSIONS[:3],
+        values=values,
+        **more,
+    )
 
 
 def rollup(asked: Selection, *, fits: bool) -> Rollup:

@@ -49,12 +49,11 @@ TWICE: dict[Any, tuple[Command, Any]] = {
     CreateGrant: (CreateGrant(grant=uuid4(), period=DAY, capacity=cores(1)), ANOTHER),
     WithdrawGrant: (WithdrawGrant(grant=WITHDRAWN), NOTHING_NEW),
     CreateCluster: (
-        CreateCluster(cluster="gaia.new", parent="gaia", kind="x", period=DAY, capacity=cores(1)), AlreadyExists,
+        CreateCluster(cluster="gaia.new", parent="gaia", kind="x", period=DAY, capacity=cores(1)),
+        AlreadyExists,
     ),
     ResizeCluster: (ResizeCluster(cluster="gaia.k", capacity=cores(3)), NOTHING_NEW),
-    RequestResize: (
-        RequestResize(request=uuid4(), resize=ResizeCluster(cluster="gaia.k", capacity=cores(4))), ANOTHER,
-    ),
+    RequestResize: (RequestResize(request=uuid4(), resize=ResizeCluster(cluster="gaia.k", capacity=cores(4))), ANOTHER),
     ApplyResize: (ApplyResize(cluster="gaia.k", request=APPLIED), NOTHING_NEW),
     FailResize: (FailResize(cluster="gaia.k", request=FAILED, error="no host"), NOTHING_NEW),
     CreateTemplate: (CreateTemplate(template="small", capacity=cores(1)), NOTHING_NEW),
@@ -69,14 +68,15 @@ TWICE: dict[Any, tuple[Command, Any]] = {
         AlreadyExists,
     ),
     CreateSeries: (
-        CreateSeries(booking=booking(), periods=(DAY,), rrule="FREQ=DAILY;COUNT=1", timezone="UTC"), ANOTHER,
+        CreateSeries(booking=booking(), periods=(DAY,), rrule="FREQ=DAILY;COUNT=1", timezone="UTC"),
+        ANOTHER,
     ),
     AmendSeries: (AmendSeries(series=SERIES, counts={"cores": 2}), NOTHING_NEW),
     CancelSeries: (CancelSeries(series=SERIES), NOTHING_NEW),
     AmendBooking: (AmendBooking(booking=AMENDED, end=T0 + 30, capacity=cores(2)), NOTHING_NEW),
     CancelBooking: (CancelBooking(booking=CANCELLED), NOTHING_NEW),
     SettleConflicts: (SettleConflicts(), NOTHING_NEW),
-}  # fmt: skip
+}
 
 
 @pytest.fixture

@@ -12,17 +12,7 @@ from hypothesis import strategies as st
 
 from services.query.questions.parameters import BLOCKS_MAX, Cursor, Selection, parse_cursor, parse_grain_or_day
 from services.query.render.blocks import render_csv, render_json
-from services.query.rollup import (
-    EPOCH_2000_HOUR,
-    HOUR_US,
-    VALUES,
-    figures,
-    fits,
-    instants,
-    read_for,
-    roll_up,
-    scatter,
-)
+from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, VALUES, figures, fits, instants, read_for, roll_up, scatter
 from shared.capacity import COUNT_MAX
 from shared.errors import InvalidField
 from shared.hours import EARLIEST, LATEST, Period, block_starts, iso, parse_zone
@@ -95,9 +85,11 @@ def test_a_rollup_is_what_a_loop_over_the_hours_finds(
     starts = block_starts(period, grain, parse_zone("Europe/London"))
     hours, read = sent([period.start + hour for hour in rows]), {}
     for value in read_for(wanted):
-        columns = [[row[4] for row in rows.values()]] if value == "shares" else [
-            [each_of(row, d)[value] for row in rows.values()] for d in range(2)
-        ]  # fmt: skip
+        columns = (
+            [[row[4] for row in rows.values()]]
+            if value == "shares"
+            else [[each_of(row, d)[value] for row in rows.values()] for d in range(2)]
+        )
         read[value] = scatter(period, hours, [packed(column) for column in columns])
     rollup = roll_up(figures(wanted, read, (2, 100)), period, starts)
 
@@ -143,9 +135,15 @@ def test_instants_are_written_as_everywhere_else(hours: list[int]) -> None:
 
 def selection(**changes: object) -> Selection:
     fields = {
-        "view": "available", "field": "project", "pool": "gaia", "period": Period(START, START + 2), "grain": "hour",
-        "zone": "UTC", "dimensions": ("cores",), "values": ("available",),
-    }  # fmt: skip
+        "view": "available",
+        "field": "project",
+        "pool": "gaia",
+        "period": Period(START, START + 2),
+        "grain": "hour",
+        "zone": "UTC",
+        "dimensions": ("cores",),
+        "values": ("available",),
+    }
     return Selection(**(fields | changes))  # type: ignore[arg-type]
 
 

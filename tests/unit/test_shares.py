@@ -41,8 +41,12 @@ def test_a_share_takes_from_what_counts_have_left(spark: Project) -> None:
     with pytest.raises(CapacityExceeded) as refusal:
         spark.book(0, 10, pool="gaia.spark", share=4001)
     assert refusal.value.facts["shortages"][0] | {"start": "", "end": ""} == {
-        "start": "", "end": "", "dimension": "cores", "asked": 5, "available": 4,
-    }  # fmt: skip
+        "start": "",
+        "end": "",
+        "dimension": "cores",
+        "asked": 5,
+        "available": 4,
+    }
     spark.book(0, 10, pool="gaia.spark", share=4000)
     assert spark.free(0, 2, "gaia.spark") == [0, 0]
 
@@ -85,10 +89,16 @@ def test_an_exclusive_booking_is_a_new_cluster_booked_whole_in_one_append(spark:
     assert spark.free(0, 5) == [83, 83, 83, 83, 90]
     assert spark.free(0, 5, "gaia.mine") == [0] * 5
     with pytest.raises(CapacityExceeded):
-        spark.do(CreateExclusive(
-            booking=uuid4(), cluster="gaia.more", parent="gaia", account="ada", period=Period(T0, T0 + 4),
-            capacity=cores(84),
-        ))  # fmt: skip
+        spark.do(
+            CreateExclusive(
+                booking=uuid4(),
+                cluster="gaia.more",
+                parent="gaia",
+                account="ada",
+                period=Period(T0, T0 + 4),
+                capacity=cores(84),
+            )
+        )
     assert "gaia.more" not in spark.state.pools
 
 

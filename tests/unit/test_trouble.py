@@ -24,8 +24,12 @@ def test_trouble_is_said_when_it_begins_when_it_changes_again_after_a_while_and_
     for now, words in ((1, "a"), (2, "a"), (60, "a"), (61, "a"), (70, "b"), (71, None), (72, None), (80, "a")):  # noqa: B007
         trouble.is_over() if words is None else trouble.is_so(words)
     assert [record.getMessage() for record in caplog.records] == [
-        "relay: a", "relay: a (for 60 s)", "relay: b (for 69 s)", "relay: it goes on, after 70 s", "relay: a",
-    ]  # fmt: skip
+        "relay: a",
+        "relay: a (for 60 s)",
+        "relay: b (for 69 s)",
+        "relay: it goes on, after 70 s",
+        "relay: a",
+    ]
     assert {record.levelno for record in caplog.records} == {logging.ERROR, logging.WARNING}
     now = 85
     assert (trouble.words, trouble.seconds) == ("a", 5)
@@ -99,9 +103,15 @@ def test_whatever_follows_the_events_is_a_trouble_when_an_event_has_waited_for_i
 
 def good() -> StreamConfig:
     return StreamConfig(
-        name="HOURBOOK", subjects=SUBJECTS, allow_atomic=True, storage=StorageType.FILE, max_msgs=-1, max_bytes=-1,
-        retention=RetentionPolicy.LIMITS, max_age=0.0,
-    )  # fmt: skip
+        name="HOURBOOK",
+        subjects=SUBJECTS,
+        allow_atomic=True,
+        storage=StorageType.FILE,
+        max_msgs=-1,
+        max_bytes=-1,
+        retention=RetentionPolicy.LIMITS,
+        max_age=0.0,
+    )
 
 
 @pytest.mark.parametrize(

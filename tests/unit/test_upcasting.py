@@ -10,15 +10,7 @@ import pytest
 
 from services.projector.projections import Known, fold
 from services.projector.projections.pools import Pools
-from shared.events import (
-    EVENT_TYPES,
-    Event,
-    GrantCreated,
-    GrantWithdrawn,
-    decode_event,
-    decode_events,
-    encode_event,
-)
+from shared.events import EVENT_TYPES, Event, GrantCreated, GrantWithdrawn, decode_event, decode_events, encode_event
 from shared.events.upcasting import Document, EventDecoder, NewerSchema, version_of
 from tests.support.histories import history
 
@@ -100,9 +92,16 @@ def test_an_event_of_a_later_version_is_refused_not_misread() -> None:
 
 @pytest.mark.parametrize(
     "stored",
-    [b"[]", b"{}", b'{"type":"Unheard"}', b'{"type":7}', b'{"type":"ProjectCreated"}',
-     b'{"type":"ProjectCreated","schema":"2"}', b'{"type":"GrantCreated","schema":true}'],
-)  # fmt: skip
+    [
+        b"[]",
+        b"{}",
+        b'{"type":"Unheard"}',
+        b'{"type":7}',
+        b'{"type":"ProjectCreated"}',
+        b'{"type":"ProjectCreated","schema":"2"}',
+        b'{"type":"GrantCreated","schema":true}',
+    ],
+)
 def test_what_is_no_event_stays_none(stored: bytes) -> None:
     for decoder in (DECODER.decode, decode_event):
         with pytest.raises(msgspec.ValidationError):

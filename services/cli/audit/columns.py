@@ -65,10 +65,15 @@ def _groups(lines: Iterator[bytes]) -> Iterator[RecordBatch]:
             counted.append(versions[head.project])
         at = np.array([(head.at - EPOCH) // MICROSECOND for head in heads], dtype="datetime64[us]")
         columns: list[Any] = [
-            list(range(position + 1, position + len(group) + 1)), [head.project for head in heads], counted,
-            [head.type for head in heads], at, [head.actor for head in heads],
-            [head.command for head in heads], [line[:-1].decode() for line in group],
-        ]  # fmt: skip
+            list(range(position + 1, position + len(group) + 1)),
+            [head.project for head in heads],
+            counted,
+            [head.type for head in heads],
+            at,
+            [head.actor for head in heads],
+            [head.command for head in heads],
+            [line[:-1].decode() for line in group],
+        ]
         arrays = [
             Array.from_numpy(column).cast(field.type) if column is at else Array(column, field.type)
             for column, field in zip(columns, FIELDS, strict=True)

@@ -26,9 +26,13 @@ NO_ROOM = "capacity_exceeded"
 KNOWN = {kind.__name__ for kind in EVENT_TYPES}
 # In this order in the summary, with the colour of each.
 OUTCOMES = {
-    "created": "green", "changed": "yellow", "already there": "dim", "refused": "red", "not mapped": "magenta",
+    "created": "green",
+    "changed": "yellow",
+    "already there": "dim",
+    "refused": "red",
+    "not mapped": "magenta",
     "note": "cyan",
-}  # fmt: skip
+}
 
 
 class Row(NamedTuple):

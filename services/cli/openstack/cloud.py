@@ -55,8 +55,11 @@ class Cloud:
                     for listed in page["clusters"]
                 ]
                 templates = self._pages(client, "/clustertemplates", "clustertemplates", "next")
-                return [{"clusters": clusters}, *({"clustertemplates": page["clustertemplates"]} for page in templates),
-                        *self._flavors()]  # fmt: skip
+                return [
+                    {"clusters": clusters},
+                    *({"clustertemplates": page["clustertemplates"]} for page in templates),
+                    *self._flavors(),
+                ]
 
     def _client(self, service: str) -> Adapter:
         """What clouds.yaml says of the service's place holds."""
@@ -64,9 +67,12 @@ class Cloud:
 
         kind, config = SERVICE_TYPES[service], self._connection.config
         return Adapter(
-            self._connection.session, service_type=kind, region_name=config.get_region_name(kind),
-            interface=config.get_interface(kind), endpoint_override=config.get_endpoint(kind),
-        )  # fmt: skip
+            self._connection.session,
+            service_type=kind,
+            region_name=config.get_region_name(kind),
+            interface=config.get_interface(kind),
+            endpoint_override=config.get_endpoint(kind),
+        )
 
     def _flavors(self) -> list[dict[str, Any]]:
         client = self._client("nova")

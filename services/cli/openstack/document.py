@@ -14,19 +14,36 @@ SPACES = "\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
 STRING_OR_SPACE = re.compile(rf'"(?:[^"\\]|\\.)*"|([{SPACES}])', re.DOTALL)
 
 WRAPPED = {
-    "quota_set": "quota", "limits": "limits", "flavor": "flavor", "lease": "lease", "reservation": "reservation",
-    "cluster": "cluster", "bay": "cluster", "clustertemplate": "clustertemplate", "baymodel": "clustertemplate",
-}  # fmt: skip
+    "quota_set": "quota",
+    "limits": "limits",
+    "flavor": "flavor",
+    "lease": "lease",
+    "reservation": "reservation",
+    "cluster": "cluster",
+    "bay": "cluster",
+    "clustertemplate": "clustertemplate",
+    "baymodel": "clustertemplate",
+}
 LISTED = {
-    "flavors": "flavor", "leases": "lease", "clusters": "cluster", "bays": "cluster",
-    "clustertemplates": "clustertemplate", "baymodels": "clustertemplate", "nodegroups": "nodegroup",
-}  # fmt: skip
+    "flavors": "flavor",
+    "leases": "lease",
+    "clusters": "cluster",
+    "bays": "cluster",
+    "clustertemplates": "clustertemplate",
+    "baymodels": "clustertemplate",
+    "nodegroups": "nodegroup",
+}
 # Magnum answers a single thing as it is. The first whose members are all there.
 BARE = (
-    ({"reservations", "start_date"}, "lease"), ({"uuid", "coe", "flavor_id"}, "clustertemplate"),
-    ({"uuid", "role", "node_count"}, "nodegroup"), ({"uuid", "node_count"}, "cluster"), ({"uuid", "status"}, "cluster"),
-    ({"node_count"}, "resize"), ({"vcpus", "ram", "name"}, "flavor"), ({"cores", "ram"}, "quota"),
-)  # fmt: skip
+    ({"reservations", "start_date"}, "lease"),
+    ({"uuid", "coe", "flavor_id"}, "clustertemplate"),
+    ({"uuid", "role", "node_count"}, "nodegroup"),
+    ({"uuid", "node_count"}, "cluster"),
+    ({"uuid", "status"}, "cluster"),
+    ({"node_count"}, "resize"),
+    ({"vcpus", "ram", "name"}, "flavor"),
+    ({"cores", "ram"}, "quota"),
+)
 # The list goes on elsewhere.
 NEXT = ("next", "flavors_links", "leases_links")
 

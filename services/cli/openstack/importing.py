@@ -118,9 +118,10 @@ class Host:
     def capacity(self) -> Capacity:
         """Raises Failure for what is no count."""
         return Capacity(
-            cores=checked("host-cores", self.host_cores), memory=checked("host-memory", self.host_memory),
+            cores=checked("host-cores", self.host_cores),
+            memory=checked("host-memory", self.host_memory),
             tempdisc=checked("host-tempdisc", self.host_tempdisc),
-        )  # fmt: skip
+        )
 
 
 def nova(
@@ -156,21 +157,26 @@ def nova(
     disc
         What a flavor's disc (root, ephemeral and swap) is counted as.
     """
-    amounts = {"servers": servers, "cores": cores, "memory": memory,
-               "tempdisc": tempdisc, "userdisc": userdisc, "datadisc": datadisc}  # fmt: skip
+    amounts = {
+        "servers": servers,
+        "cores": cores,
+        "memory": memory,
+        "tempdisc": tempdisc,
+        "userdisc": userdisc,
+        "datadisc": datadisc,
+    }
     start, end = quota_hours(when)
     given = msgspec.structs.replace(
-        into.given(), start=start, end=end, disc=None if disc == "none" else disc,
+        into.given(),
+        start=start,
+        end=end,
+        disc=None if disc == "none" else disc,
         amounts={name: checked(name, amount) for name, amount in amounts.items() if amount is not None},
-    )  # fmt: skip
+    )
     run("nova", files, into, given)
 
 
-def blazar(
-    *files: File,
-    into: Into,
-    host: Host = Host(),
-) -> None:
+def blazar(*files: File, into: Into, host: Host = Host()) -> None:
     """Leases become grants, with the source `blazar:<lease id>`.
 
     Parameters
@@ -212,9 +218,14 @@ def magnum(
     """
     start, end = when.hours()
     given = msgspec.structs.replace(
-        into.given(), start=start, end=end, flavor=flavor, master_flavor=master_flavor, cluster=cluster,
+        into.given(),
+        start=start,
+        end=end,
+        flavor=flavor,
+        master_flavor=master_flavor,
+        cluster=cluster,
         worker_group=worker_group,
-    )  # fmt: skip
+    )
     run("magnum", files, into, given, parent)
 
 
@@ -278,10 +289,7 @@ async def take_over(service: str, documents: list[Read], into: Into, given: Give
     rows = [row for document in documents for row in noted(document.notes, document.unmapped)]
     async with Client(into.url, ACTOR) as client:
         present = await present_at(client, into, rows)
-        return [
-            *rows,
-            *await carry_out(client, service, items, given, parent, present=present, dry_run=into.dry_run),
-        ]
+        return [*rows, *await carry_out(client, service, items, given, parent, present=present, dry_run=into.dry_run)]
 
 
 async def present_at(client: Client, into: Into, rows: list[Row]) -> Present:

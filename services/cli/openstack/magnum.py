@@ -40,9 +40,10 @@ MASTER_GROUPS, WORKER_GROUPS = ("default-master", "master"), ("default-worker", 
 IN_PROGRESS = ("UPDATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 FAILED = ("UPDATE_FAILED", "ROLLBACK_FAILED")
 UNMAPPED = {
-    "CREATE_FAILED": "it was not made", "DELETE_IN_PROGRESS": "it is being deleted; it is given back when it is gone",
+    "CREATE_FAILED": "it was not made",
+    "DELETE_IN_PROGRESS": "it is being deleted; it is given back when it is gone",
     "DELETE_FAILED": "nobody knows what is left of it",
-}  # fmt: skip
+}
 
 
 class ClusterDocument(msgspec.Struct, frozen=True):
@@ -149,9 +150,11 @@ def layout_of(
     if masters + document.node_count == 0:
         raise Malformed("it has no nodes")
     return Layout(
-        masterflavor=known_flavor(master or DEFAULT_FLAVOR, given, flavors), mastercount=masters,
-        workerflavor=known_flavor(worker or DEFAULT_FLAVOR, given, flavors), workercount=document.node_count,
-    )  # fmt: skip
+        masterflavor=known_flavor(master or DEFAULT_FLAVOR, given, flavors),
+        mastercount=masters,
+        workerflavor=known_flavor(worker or DEFAULT_FLAVOR, given, flavors),
+        workercount=document.node_count,
+    )
 
 
 def known_flavor(flavor: str, given: Given, flavors: Mapping[str, str]) -> str:

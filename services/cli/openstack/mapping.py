@@ -27,12 +27,19 @@ from shared.capacity import Capacity
 
 # Flavors go with each: they say how big an instance is.
 KINDS = {
-    "nova": {"quota", "limits", "flavor"}, "blazar": {"lease", "flavor"},
+    "nova": {"quota", "limits", "flavor"},
+    "blazar": {"lease", "flavor"},
     "magnum": {"cluster", "clustertemplate", "nodegroup", "resize", "flavor"},
-}  # fmt: skip
+}
 OWNER = {"quota": "id", "lease": "project_id", "cluster": "project_id"}
-LABELS = {"quota": "nova quota", "limits": "nova limits", "lease": "lease", "cluster": "cluster",
-          "resize": "resize request", "reservation": "reservation"}  # fmt: skip
+LABELS = {
+    "quota": "nova quota",
+    "limits": "nova limits",
+    "lease": "lease",
+    "cluster": "cluster",
+    "resize": "resize request",
+    "reservation": "reservation",
+}
 
 
 class SeveralOwners(ValueError):
@@ -63,11 +70,13 @@ def mapped(
     item: Item, given: Given, flavors: dict[str, str], sizes: dict[str, Capacity], clustertemplates: dict[str, Any]
 ) -> Result:
     mappers = {
-        "quota": partial(map_quota, item, given), "limits": partial(map_quota, item, given),
+        "quota": partial(map_quota, item, given),
+        "limits": partial(map_quota, item, given),
         "lease": partial(map_lease, item, given, sizes),
         "cluster": partial(map_cluster, item, given, flavors, clustertemplates),
-        "resize": partial(map_resize, item, given), "nodegroup": partial(map_nodegroup, item),
-    }  # fmt: skip
+        "resize": partial(map_resize, item, given),
+        "nodegroup": partial(map_nodegroup, item),
+    }
     try:
         return mappers[item.kind]()
     except Malformed as error:

@@ -29,8 +29,11 @@ from shared.hours import instant_of
 
 SOURCE = "nova"
 # Nova's name of a limit, in a quota set and in the limits that any user may read, and the dimension that it is.
-LIMITS = (("instances", "maxTotalInstances", "servers"), ("cores", "maxTotalCores", "cores"),
-          ("ram", "maxTotalRAMSize", "memory"))  # fmt: skip
+LIMITS = (
+    ("instances", "maxTotalInstances", "servers"),
+    ("cores", "maxTotalCores", "cores"),
+    ("ram", "maxTotalRAMSize", "memory"),
+)
 # What a flavor asks for beside cores, memory and disc, which no dimension counts.
 UNCOUNTED = ("resources:", "resources", "pci_passthrough:", "accel:", "trait:")
 MIB_PER_GIB = 1024

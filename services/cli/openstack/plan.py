@@ -63,9 +63,12 @@ def missing_clusters(uuids: Iterable[str], present: Present, given: Given, paren
     return [
         Gone(name)
         for cluster in present.clusters.values()
-        if cluster.kind == "magnum" and cluster.id.rpartition(".")[0] == parent and cluster.size_at(given.now).capacity
-        and (name := imported_name(cluster.id)) is not None and name.rpartition("-")[2] not in there
-    ]  # fmt: skip
+        if cluster.kind == "magnum"
+        and cluster.id.rpartition(".")[0] == parent
+        and cluster.size_at(given.now).capacity
+        and (name := imported_name(cluster.id)) is not None
+        and name.rpartition("-")[2] not in there
+    ]
 
 
 def missing_leases(sources: Iterable[str], present: Present, given: Given) -> list[Revoked]:

@@ -59,9 +59,10 @@ def plan_cluster(wanted: Cluster, present: Present, given: Given, parent: str) -
 def found(name: str, present: Present, parent: str) -> list[PresentCluster]:
     """All that were made of one Magnum cluster, the newest first."""
     of_it = [
-        cluster for cluster in present.clusters.values()
+        cluster
+        for cluster in present.clusters.values()
         if cluster.id.rpartition(".")[0] == parent and imported_name(cluster.id) == name
-    ]  # fmt: skip
+    ]
     return sorted(of_it, key=lambda cluster: cluster.period.start, reverse=True)
 
 
@@ -102,11 +103,11 @@ def bounds_of(present: Present, given: Given, parent: str) -> Period | None:
 
 def plan_gone(wanted: Gone, present: Present, given: Given, parent: str) -> list[Step | Unmapped]:
     live = [
-        cluster for cluster in found(wanted.name, present, parent)
-        if cluster.period.end > given.now and any(
-            size.capacity for size in (cluster.size_at(hour) for hour in hours_of_change(cluster, given.now))
-        )
-    ]  # fmt: skip
+        cluster
+        for cluster in found(wanted.name, present, parent)
+        if cluster.period.end > given.now
+        and any(size.capacity for size in (cluster.size_at(hour) for hour in hours_of_change(cluster, given.now)))
+    ]
     how = f"ended at {iso(given.now)}: it is gone at Magnum"
     return [Step("changed", f"cluster {cluster.id}", how, (ending(cluster, given.now),)) for cluster in live]
 

@@ -62,8 +62,10 @@ def with_discs(capacities: tuple[Capacity, ...], before: list[Grant], now: int) 
     """A quota does not speak of disc: where nobody did, what was granted of it goes on."""
     (capacity,) = capacities
     granted = sum_in(before, Period(now, now + 1))
-    counts = [count or had * (dimension in DISCS) for dimension, count, had in
-              zip(DIMENSIONS, capacity.counts(), granted, strict=True)]  # fmt: skip
+    counts = [
+        count or had * (dimension in DISCS)
+        for dimension, count, had in zip(DIMENSIONS, capacity.counts(), granted, strict=True)
+    ]
     return (capacity_of(counts),)
 
 

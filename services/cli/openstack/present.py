@@ -18,9 +18,15 @@ from shared.names import TEXT_MAX
 
 # An event type is asked for by name; all others are of no concern here.
 TYPES = (
-    "ProjectCreated", "TemplateCreated", "GrantCreated", "GrantWithdrawn", "ClusterCreated", "ClusterResized",
-    "ClusterResizeRequested", "ClusterResizeFailed",
-)  # fmt: skip
+    "ProjectCreated",
+    "TemplateCreated",
+    "GrantCreated",
+    "GrantWithdrawn",
+    "ClusterCreated",
+    "ClusterResized",
+    "ClusterResizeRequested",
+    "ClusterResizeFailed",
+)
 
 
 # The reason of a template that was made of a flavor, before the flavor's id: clusters may name it by that.

@@ -59,10 +59,13 @@ def openstack(
     amounts = {"servers": servers, "cores": cores, "memory": memory, "tempdisc": tempdisc}
     start, end = quota_hours(when)
     given = msgspec.structs.replace(
-        into.given(), start=start, end=end, disc=None if disc == "none" else disc,
+        into.given(),
+        start=start,
+        end=end,
+        disc=None if disc == "none" else disc,
         amounts={name: checked(name, amount) for name, amount in amounts.items() if amount is not None},
         host=host.capacity(),
-    )  # fmt: skip
+    )
     asked = [name for name in SERVICES if services is None or name in services]
     finish(sync(connect(cloud), asked, into, given, parent or into.project), into)
 

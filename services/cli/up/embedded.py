@@ -76,9 +76,12 @@ class EmbeddedPostgres:
         if not (self.data / "PG_VERSION").exists():
             self._make_cluster()
         options = {
-            "listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": "",
-            "max_connections": "100", **self.settings,
-        }  # fmt: skip
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "max_connections": "100",
+            **self.settings,
+        }
         arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
         with open_closed(self.log, "ab") as log:
             self.process = self._spawn([self._program("postgres"), "-D", str(self.data), *arguments], log)
@@ -101,11 +104,18 @@ class EmbeddedPostgres:
         with open_closed(self.log, "ab") as log:
             initdb = self._spawn(
                 [
-                    self._program("initdb"), "-D", str(self.data), "--username=hourbook", "--auth=scram-sha-256",
-                    f"--pwfile={self._password_file}", "--encoding=UTF8", "--locale=C", "--no-instructions",
+                    self._program("initdb"),
+                    "-D",
+                    str(self.data),
+                    "--username=hourbook",
+                    "--auth=scram-sha-256",
+                    f"--pwfile={self._password_file}",
+                    "--encoding=UTF8",
+                    "--locale=C",
+                    "--no-instructions",
                 ],
                 log,
-            )  # fmt: skip
+            )
         if initdb.wait(START_TIMEOUT_S) != 0:
             raise EmbeddedServerFailed(f"initdb failed; see {self.log}")
 
@@ -122,9 +132,13 @@ class EmbeddedPostgres:
 
     def _spawn(self, command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            tethered(command, signal.SIGINT, self._user), cwd=self.data,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+            tethered(command, signal.SIGINT, self._user),
+            cwd=self.data,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
     def _program(self, name: str) -> str:
         return str(self._programs / name)
@@ -162,8 +176,11 @@ class EmbeddedNats:
         with open_closed(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 tethered([str(Path(sys.executable).parent / "nats-server"), "-c", str(config)], signal.SIGTERM),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         _wait_for_port(self.process, self.port, "NATS", self.log)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:

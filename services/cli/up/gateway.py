@@ -45,10 +45,20 @@ CONNECT_TIMEOUT_S = 5.0
 IDLE_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 3.0
 SERVER_SENT = "text/event-stream"
-HOP_BY_HOP = frozenset({
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade", "expect",
-})  # fmt: skip
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "expect",
+    }
+)
 ADDED_BY_CLIENT = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 PortOf = Callable[[str], int | None]
@@ -117,10 +127,13 @@ class Gateway:
         await receive(request)
         try:
             answered = await self._sessions[target.service].request(
-                request.method, self._url(port, target), headers=forwarded(request),
+                request.method,
+                self._url(port, target),
+                headers=forwarded(request),
                 data=request.content if request.body_exists else None,
-                skip_auto_headers=ADDED_BY_CLIENT, allow_redirects=False,
-            )  # fmt: skip
+                skip_auto_headers=ADDED_BY_CLIENT,
+                allow_redirects=False,
+            )
         except (ClientConnectorError, ConnectionTimeoutError):
             return unavailable(target.service)
         except (ClientError, ConnectionError, TimeoutError) as lost:
@@ -216,9 +229,11 @@ async def send_once(request: ClientRequest, send: ClientHandlerType) -> ClientRe
 def client(*middlewares: Callable[[ClientRequest, ClientHandlerType], object]) -> ClientSession:
     return ClientSession(
         connector=TCPConnector(limit=0, keepalive_timeout=IDLE_TIMEOUT_S),
-        timeout=ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S), cookie_jar=DummyCookieJar(),
-        auto_decompress=False, middlewares=middlewares,  # type: ignore[arg-type]
-    )  # fmt: skip
+        timeout=ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+        cookie_jar=DummyCookieJar(),
+        auto_decompress=False,
+        middlewares=middlewares,  # type: ignore[arg-type]
+    )
 
 
 def forwarded(request: web.BaseRequest) -> CIMultiDict[str]:

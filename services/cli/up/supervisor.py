@@ -103,9 +103,13 @@ class ServiceProgram:
         rotate(self.log)
         with open_closed(self.log, "ab") as log:
             return subprocess.Popen(
-                tethered([sys.executable, "-P", "-m", self._service.module], signal.SIGTERM), env=environment,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                tethered([sys.executable, "-P", "-m", self._service.module], signal.SIGTERM),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     async def _listening(self, process: subprocess.Popen[bytes], port: int) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S

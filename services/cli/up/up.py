@@ -124,9 +124,11 @@ class Up:
             return
         logs = self._directory.logs
         postgres = EmbeddedPostgres(
-            self._directory.postgres, settings=EPHEMERAL if self._ephemeral else None, log=logs / "postgres.log",
+            self._directory.postgres,
+            settings=EPHEMERAL if self._ephemeral else None,
+            log=logs / "postgres.log",
             ours=(self._directory.path,) if self._directory.is_ours else (),
-        )  # fmt: skip
+        )
         nats = EmbeddedNats(self._directory.nats, log=logs / "nats.log")
         new = "" if (postgres.data / "PG_VERSION").exists() else " (new)"
         await self._timed(
@@ -153,9 +155,11 @@ class Up:
     async def _start_services(self) -> None:
         assert self._servers is not None
         environment = {
-            **self._environment, DATABASE: self._servers.database_url, NATS: self._servers.nats_url,
+            **self._environment,
+            DATABASE: self._servers.database_url,
+            NATS: self._servers.nats_url,
             "HOURBOOK_HOST": HOST,
-        }  # fmt: skip
+        }
         if "sealer" in self._services and AUDIT_KEY not in environment:
             environment[AUDIT_KEY] = str(self._directory.audit_key)
             ensure_key(self._directory.audit_key)
@@ -236,11 +240,16 @@ def examples(url: str, now: datetime) -> str:
     first, booked, last = (f"{now + timedelta(days=days):%Y-%m-%d}" for days in (0, 6, 29))
     posts = (
         ("projects", '{"id": "gaia", "name": "Gaia"}'),
-        ("resources", f'{{"project": "gaia", "startdate": "{first}", "enddate": "{last}", '
-                      '"cores": 64, "memory": 131072}'),
-        ("bookings", f'{{"project": "gaia", "account": "ada", "startdate": "{first}", "enddate": "{booked}", '
-                     '"cores": 16, "memory": 32768}'),
-    )  # fmt: skip
+        (
+            "resources",
+            f'{{"project": "gaia", "startdate": "{first}", "enddate": "{last}", "cores": 64, "memory": 131072}}',
+        ),
+        (
+            "bookings",
+            f'{{"project": "gaia", "account": "ada", "startdate": "{first}", "enddate": "{booked}", '
+            '"cores": 16, "memory": 32768}',
+        ),
+    )
     lines = [f"  curl {url}/{path}/create -d '{body}'" for path, body in posts]
     return "\n".join([*lines, f"  curl '{url}/available/select?project=gaia&range={first},{last}&grain=day'"])
 

@@ -110,8 +110,12 @@ def _check_months(booking: Booking, limits: dict[str, int], months: list[Period]
 def _exceeded(booking: Booking, limit: str, asked: int, allowed: int, said: str, **facts: Any) -> AccountLimitExceeded:
     return AccountLimitExceeded(
         f"the booking {said}; the limit {limit} of {booking.account!r} is {allowed}",
-        account=booking.account, limit=limit, asked=asked, allowed=allowed, **facts,
-    )  # fmt: skip
+        account=booking.account,
+        limit=limit,
+        asked=asked,
+        allowed=allowed,
+        **facts,
+    )
 
 
 def _gained(

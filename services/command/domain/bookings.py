@@ -33,13 +33,7 @@ from services.command.domain.state import Booking, Pool, ProjectState, evolve
 from services.command.domain.templates import resolve
 from shared.capacity import NOTHING, WHOLE, Capacity, Vector
 from shared.errors import InvalidField, NoLongerHeld, OutsidePeriod, PastIsImmutable, UnknownId
-from shared.events import (
-    BookingAmended,
-    BookingCancelled,
-    BookingCreated,
-    Event,
-    FromTemplate,
-)
+from shared.events import BookingAmended, BookingCancelled, BookingCreated, Event, FromTemplate
 from shared.hours import Period, checked_period, instant_of, iso, next_hour
 
 
@@ -65,19 +59,29 @@ def create_booking(
         tentative = tentative or bool(short.any())
     return [
         BookingCreated(
-            booking=command.booking, pool=command.pool, account=command.account, capacity=capacity,
-            share=command.share, template=template, tentative=tentative, series=series, **span(period),
+            booking=command.booking,
+            pool=command.pool,
+            account=command.account,
+            capacity=capacity,
+            share=command.share,
+            template=template,
+            tentative=tentative,
+            series=series,
+            **span(period),
             **meta_of(context, project),
         )
-    ]  # fmt: skip
+    ]
 
 
 def create_exclusive(state: ProjectState, project: str, command: CreateExclusive, context: Context) -> list[Event]:
     """100% of a new cluster: both or neither."""
     cluster = CreateCluster(
-        cluster=command.cluster, parent=command.parent, kind="exclusive", period=command.period,
+        cluster=command.cluster,
+        parent=command.parent,
+        kind="exclusive",
+        period=command.period,
         capacity=command.capacity,
-    )  # fmt: skip
+    )
     events = create_cluster(state, project, cluster, context)
     after = sketch(state)
     for event in events:
@@ -114,14 +118,21 @@ def amend_booking(state: ProjectState, project: str, command: AmendBooking, cont
     takes = capacity.vector() > 0 if not share else pool.size.read(*period) > 0
     return [
         BookingAmended(
-            booking=command.booking, pool=booking.pool, account=booking.account,
-            from_start=instant_of(rest.start), from_end=instant_of(rest.end),
-            from_capacity=booking.capacity, from_share=booking.share,
-            capacity=capacity, share=share, template=template,
+            booking=command.booking,
+            pool=booking.pool,
+            account=booking.account,
+            from_start=instant_of(rest.start),
+            from_end=instant_of(rest.end),
+            from_capacity=booking.capacity,
+            from_share=booking.share,
+            capacity=capacity,
+            share=share,
+            template=template,
             tentative=bool(((after < 0) & takes).any()),
-            **span(period), **meta_of(context, project),
+            **span(period),
+            **meta_of(context, project),
         )
-    ]  # fmt: skip
+    ]
 
 
 def amount_of(
@@ -151,10 +162,14 @@ def cancel_booking(state: ProjectState, project: str, command: CancelBooking, co
         return []
     return [
         BookingCancelled(
-            booking=command.booking, pool=booking.pool, capacity=booking.capacity, share=booking.share, **span(rest),
+            booking=command.booking,
+            pool=booking.pool,
+            capacity=booking.capacity,
+            share=booking.share,
+            **span(rest),
             **meta_of(context, project),
         )
-    ]  # fmt: skip
+    ]
 
 
 def _booking(state: ProjectState, booking_id: UUID) -> Booking:

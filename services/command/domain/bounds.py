@@ -85,9 +85,12 @@ WAYS = {
     "tentative_hours": "wait until some are confirmed, or cancel some",
 }
 COUNTED: dict[type[Event], str] = {
-    ClusterCreated: "pools", GrantCreated: "grants", BookingCreated: "bookings", TemplateCreated: "templates",
+    ClusterCreated: "pools",
+    GrantCreated: "grants",
+    BookingCreated: "bookings",
+    TemplateCreated: "templates",
     ClusterResizeRequested: "resizes",
-}  # fmt: skip
+}
 BOOKED = (BookingCreated, BookingAmended)  # a union that is made anew at each look costs half a microsecond
 CHANGED = (AmendSeries, CancelSeries)
 GROWING = {*COUNTED, BookingAmended, BookingContested, ClusterResized, AccountCreated}
@@ -111,8 +114,9 @@ def check_command(state: ProjectState, command: Command, bounds: Bounds) -> None
             raise TooMuchAtOnce(
                 f"the occurrences are {hours} hours together, and one command changes {bounds.series_hours} at most;"
                 " say from which day on, or change some of them by themselves before",
-                asked=hours, allowed=bounds.series_hours,
-            )  # fmt: skip
+                asked=hours,
+                allowed=bounds.series_hours,
+            )
 
 
 def check_growth(state: ProjectState, project: str, events: list[Event], bounds: Bounds) -> None:
@@ -127,8 +131,11 @@ def check_growth(state: ProjectState, project: str, events: list[Event], bounds:
             raise ProjectLimitExceeded(
                 f"{project!r} would have {asked} {WORDS[limit]}, and {allowed} are allowed in a project; {way}, or have"
                 f" {setting} raised",
-                limit=limit, asked=asked, allowed=allowed, setting=setting,
-            )  # fmt: skip
+                limit=limit,
+                asked=asked,
+                allowed=allowed,
+                setting=setting,
+            )
 
 
 def _is_small(state: ProjectState, project: str, event: Event, bounds: Bounds) -> bool:

@@ -20,9 +20,12 @@ SHORTAGES_MAX = 100
 def meta_of(context: Context, project: str) -> dict[str, Any]:
     """What every event of a command carries."""
     return {
-        "at": context.at, "actor": context.actor, "command": context.command, "reason": context.reason,
+        "at": context.at,
+        "actor": context.actor,
+        "command": context.command,
+        "reason": context.reason,
         "project": project,
-    }  # fmt: skip
+    }
 
 
 def span(period: Period) -> dict[str, Any]:
@@ -84,8 +87,10 @@ def shortage(pool_id: str, period: Period, asked: Vector, free: Vector, short: A
     return CapacityExceeded(
         f"{what} asks {first['asked']} {first['dimension']} of {pool_id!r} from {first['start']} to {first['end']},"
         f" where {first['available']} are available",
-        pool=pool_id, shortages=shortages, shortages_total=total,
-    )  # fmt: skip
+        pool=pool_id,
+        shortages=shortages,
+        shortages_total=total,
+    )
 
 
 def share_room(pool: Pool, pool_id: str, period: Period, change: Vector) -> None:
@@ -106,8 +111,10 @@ def share_room(pool: Pool, pool_id: str, period: Period, change: Vector) -> None
     raise CapacityExceeded(
         f"share: the booking asks {asked / 100:g}% of {pool_id!r} from {start} to {end}, where {available / 100:g}% are"
         " not shared out",
-        pool=pool_id, shortages=shortages, shortages_total=1,
-    )  # fmt: skip
+        pool=pool_id,
+        shortages=shortages,
+        shortages_total=1,
+    )
 
 
 def share_taken(pool: Pool, period: Period, change: Vector) -> Vector:
@@ -130,8 +137,11 @@ def _shortages(period: Period, asked: Vector, free: Vector, short: Any) -> tuple
         found += zip(hours[first[:-1]].tolist(), (hours[first[1:] - 1] + 1).tolist(), repeat(dimension))
     return [
         {
-            "start": iso(period.start + low), "end": iso(period.start + high), "dimension": DIMENSIONS[dimension],
-            "asked": int(asked[low, dimension]), "available": int(free[low, dimension]),
+            "start": iso(period.start + low),
+            "end": iso(period.start + high),
+            "dimension": DIMENSIONS[dimension],
+            "asked": int(asked[low, dimension]),
+            "available": int(free[low, dimension]),
         }
         for low, high, dimension in sorted(found)[:SHORTAGES_MAX]
-    ], total  # fmt: skip
+    ], total

@@ -37,11 +37,18 @@ def create_cluster(state: ProjectState, project: str, command: CreateCluster, co
     tentative = admit(parent, command.parent, command.period, capacity.vector(), context, "the cluster")
     return [
         ClusterCreated(
-            cluster=command.cluster, parent=command.parent, kind=command.kind, capacity=capacity, layout=layout,
-            overcommit=command.overcommit, tentative=tentative, **span(command.period), **meta_of(context, project),
+            cluster=command.cluster,
+            parent=command.parent,
+            kind=command.kind,
+            capacity=capacity,
+            layout=layout,
+            overcommit=command.overcommit,
+            tentative=tentative,
+            **span(command.period),
+            **meta_of(context, project),
         ),
         *_given_up(state, project, command.cluster, context),
-    ]  # fmt: skip
+    ]
 
 
 def _check_name(state: ProjectState, command: CreateCluster, context: Context) -> None:
@@ -89,10 +96,14 @@ def request_resize(state: ProjectState, project: str, command: RequestResize, co
         raise _too_early(earliest)
     return [
         ClusterResizeRequested(
-            request=command.request, cluster=resize.cluster, capacity=resize.capacity, layout=resize.layout,
-            **span(resize.period), **meta_of(context, project),
+            request=command.request,
+            cluster=resize.cluster,
+            capacity=resize.capacity,
+            layout=resize.layout,
+            **span(resize.period),
+            **meta_of(context, project),
         )
-    ]  # fmt: skip
+    ]
 
 
 def apply_resize(state: ProjectState, project: str, command: ApplyResize, context: Context) -> list[Event]:
@@ -127,10 +138,15 @@ def _resized(state: ProjectState, resize: Resize, context: Context, project: str
     admit(pool, resize.cluster, period, lost, context, "the new size")
     return [
         ClusterResized(
-            cluster=resize.cluster, capacity=resize.capacity, layout=resize.layout, tentative=tentative,
-            **span(period), **applied, **meta_of(context, project),
+            cluster=resize.cluster,
+            capacity=resize.capacity,
+            layout=resize.layout,
+            tentative=tentative,
+            **span(period),
+            **applied,
+            **meta_of(context, project),
         )
-    ]  # fmt: skip
+    ]
 
 
 def _checked(state: ProjectState, command: ResizeCluster, context: Context) -> tuple[Resize, int]:

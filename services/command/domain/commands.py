@@ -186,9 +186,24 @@ class SettleConflicts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 Command = (
-    CreateProject | CreateGrant | WithdrawGrant
-    | CreateCluster | ResizeCluster | RequestResize | ApplyResize | FailResize
-    | CreateTemplate | CreateAccount | SetLimits | CloseAccount
-    | CreateBooking | CreateExclusive | AmendBooking | CancelBooking
-    | CreateSeries | AmendSeries | CancelSeries | SettleConflicts
-)  # fmt: skip
+    CreateProject
+    | CreateGrant
+    | WithdrawGrant
+    | CreateCluster
+    | ResizeCluster
+    | RequestResize
+    | ApplyResize
+    | FailResize
+    | CreateTemplate
+    | CreateAccount
+    | SetLimits
+    | CloseAccount
+    | CreateBooking
+    | CreateExclusive
+    | AmendBooking
+    | CancelBooking
+    | CreateSeries
+    | AmendSeries
+    | CancelSeries
+    | SettleConflicts
+)

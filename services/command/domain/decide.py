@@ -5,20 +5,9 @@ from __future__ import annotations
 from typing import assert_never
 
 from services.command.domain.accounts import close_account, create_account, set_limits
-from services.command.domain.bookings import (
-    amend_booking,
-    cancel_booking,
-    create_booking,
-    create_exclusive,
-)
+from services.command.domain.bookings import amend_booking, cancel_booking, create_booking, create_exclusive
 from services.command.domain.bounds import BOUNDLESS, DEFAULT, Bounds, check_command, check_growth
-from services.command.domain.clusters import (
-    apply_resize,
-    create_cluster,
-    fail_resize,
-    request_resize,
-    resize_cluster,
-)
+from services.command.domain.clusters import apply_resize, create_cluster, fail_resize, request_resize, resize_cluster
 from services.command.domain.commands import (
     AmendBooking,
     AmendSeries,

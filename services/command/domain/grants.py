@@ -20,10 +20,13 @@ def create_grant(project: str, command: CreateGrant, context: Context) -> list[E
     something(command.capacity)
     return [
         GrantCreated(
-            grant=command.grant, capacity=command.capacity, source=command.source, **span(command.period),
+            grant=command.grant,
+            capacity=command.capacity,
+            source=command.source,
+            **span(command.period),
             **meta_of(context, project),
         )
-    ]  # fmt: skip
+    ]
 
 
 def withdraw_grant(state: ProjectState, project: str, command: WithdrawGrant, context: Context) -> list[Event]:
@@ -35,6 +38,4 @@ def withdraw_grant(state: ProjectState, project: str, command: WithdrawGrant, co
     if rest is None:
         return []
     admit(state.pools[grant.pool], grant.pool, rest, grant.capacity.vector(), context, "withdrawing the grant")
-    return [
-        GrantWithdrawn(grant=command.grant, capacity=grant.capacity, **span(rest), **meta_of(context, project))
-    ]  # fmt: skip
+    return [GrantWithdrawn(grant=command.grant, capacity=grant.capacity, **span(rest), **meta_of(context, project))]

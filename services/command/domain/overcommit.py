@@ -118,8 +118,9 @@ def _too_much(pool_id: str, most: int) -> TooMuchAtOnce:
     return TooMuchAtOnce(
         f"it makes hours of {pool_id!r} short that too many bookings are in: one command may do so to {most}, or to"
         " fewer that are long; take away less, or cancel some of them before",
-        pool=pool_id, allowed=most,
-    )  # fmt: skip
+        pool=pool_id,
+        allowed=most,
+    )
 
 
 def _shorter(before: Pool, pool: Pool, first: int) -> list[int]:

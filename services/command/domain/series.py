@@ -58,9 +58,14 @@ def create_series(state: ProjectState, project: str, command: CreateSeries, cont
     if refusal is not None and not booked:
         raise refusal
     series = SeriesCreated(
-        series=first.booking, pool=first.pool, account=first.account, rrule=command.rrule, timezone=command.timezone,
-        skipped=tuple(skipped), **meta_of(context, project),
-    )  # fmt: skip
+        series=first.booking,
+        pool=first.pool,
+        account=first.account,
+        rrule=command.rrule,
+        timezone=command.timezone,
+        skipped=tuple(skipped),
+        **meta_of(context, project),
+    )
     return [series, *booked]
 
 

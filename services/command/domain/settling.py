@@ -118,9 +118,14 @@ def _lapse(key: UUID, booking: Booking, hour: int, first: int, meta: dict[str, A
     """A booking that has not begun goes whole; one that has keeps the hours before the short one."""
     start = hour if booking.began < first else booking.start
     return BookingLapsed(
-        booking=key, pool=booking.pool, capacity=booking.capacity, share=booking.share,
-        start=instant_of(start), end=instant_of(booking.end), **meta,
-    )  # fmt: skip
+        booking=key,
+        pool=booking.pool,
+        capacity=booking.capacity,
+        share=booking.share,
+        start=instant_of(start),
+        end=instant_of(booking.end),
+        **meta,
+    )
 
 
 def _shrink(
@@ -137,6 +142,10 @@ def _shrink(
     same = (left == left[0]).all(axis=1) & (size == size[0]).all(axis=1)
     hours = len(same) if same.all() else int(np.argmin(same))
     return ClusterResized(
-        cluster=cluster_id, capacity=capacity_of(left[0]), lapsed=True,
-        start=instant_of(hour), end=instant_of(hour + hours), **meta,
-    )  # fmt: skip
+        cluster=cluster_id,
+        capacity=capacity_of(left[0]),
+        lapsed=True,
+        start=instant_of(hour),
+        end=instant_of(hour + hours),
+        **meta,
+    )

@@ -38,18 +38,32 @@ class Sketches(dict[str, Sketched]):
 def sketch(state: ProjectState) -> ProjectState:
     """A copy that `evolve` may change without changing `state`, and that costs what is changed in it."""
     return msgspec.structs.replace(
-        state, pools=Sketches(state.pools), grants=ChainMap({}, state.grants), bookings=ChainMap({}, state.bookings),
-        requests=dict(state.requests), settled=ChainMap({}, state.settled), accounts=Sketches(state.accounts),
-        tentative=dict(state.tentative), names=set(), series=ChainMap({}, state.series),
-    )  # fmt: skip
+        state,
+        pools=Sketches(state.pools),
+        grants=ChainMap({}, state.grants),
+        bookings=ChainMap({}, state.bookings),
+        requests=dict(state.requests),
+        settled=ChainMap({}, state.settled),
+        accounts=Sketches(state.accounts),
+        tentative=dict(state.tentative),
+        names=set(),
+        series=ChainMap({}, state.series),
+    )
 
 
 def lend(state: ProjectState) -> ProjectState:
     """The state as it is now, for good, to be read in another thread while this one goes on. It takes milliseconds:
     what is written next is copied then."""
     return msgspec.structs.replace(
-        state, pools={name: pool.lend() for name, pool in state.pools.items()}, grants=dict(state.grants),
-        bookings=dict(state.bookings), templates={name: [*versions] for name, versions in state.templates.items()},
-        accounts={name: account.lend() for name, account in state.accounts.items()}, requests=dict(state.requests),
-        settled=dict(state.settled), series=dict(state.series), tentative={}, names=set(),
-    )  # fmt: skip
+        state,
+        pools={name: pool.lend() for name, pool in state.pools.items()},
+        grants=dict(state.grants),
+        bookings=dict(state.bookings),
+        templates={name: [*versions] for name, versions in state.templates.items()},
+        accounts={name: account.lend() for name, account in state.accounts.items()},
+        requests=dict(state.requests),
+        settled=dict(state.settled),
+        series=dict(state.series),
+        tentative={},
+        names=set(),
+    )

@@ -143,6 +143,4 @@ def touching(state: ProjectState, pool_id: str, hours: Period) -> Iterator[tuple
 
 
 def _of(key: UUID, booking: Booking) -> Claim:
-    return Claim(
-        booking.order, key, booking.start, booking.end, booking.capacity, booking.share, booking.tentative
-    )  # fmt: skip
+    return Claim(booking.order, key, booking.start, booking.end, booking.capacity, booking.share, booking.tentative)

@@ -102,15 +102,21 @@ class Pool(msgspec.Struct):
     def lend(self) -> Pool:
         """The pool as it is now, for good."""
         return msgspec.structs.replace(
-            self, size=self.size.lend(), free=self.free.lend(), shares=self.shares.lend(),
+            self,
+            size=self.size.lend(),
+            free=self.free.lend(),
+            shares=self.shares.lend(),
             growth=self.growth and self.growth.lend(),
-        )  # fmt: skip
+        )
 
     def sketch(self) -> Pool:
         return msgspec.structs.replace(
-            self, size=self.size.sketch(), free=self.free.sketch(), shares=self.shares.sketch(),
+            self,
+            size=self.size.sketch(),
+            free=self.free.sketch(),
+            shares=self.shares.sketch(),
             growth=self.growth and self.growth.sketch(),
-        )  # fmt: skip
+        )
 
 
 class Account(msgspec.Struct):
@@ -190,24 +196,40 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
             start, end, account = hour_of(event.start), hour_of(event.end), intern(event.account)
             state.names.add(account)
             _book(
-                state, event.booking,
+                state,
+                event.booking,
                 Booking(
-                    intern(event.pool), account, start, start, end, event.capacity, event.share, state.version,
+                    intern(event.pool),
+                    account,
+                    start,
+                    start,
+                    end,
+                    event.capacity,
+                    event.share,
+                    state.version,
                     event.tentative,
                 ),
-            )  # fmt: skip
+            )
             if event.series is not None:
                 state.series[event.series] = event.booking.int - event.series.int + 1
         case BookingAmended():
             kept = _release(state, event.booking, hour_of(event.from_start))
             start, end = hour_of(event.start), hour_of(event.end)
             _book(
-                state, event.booking,
+                state,
+                event.booking,
                 Booking(
-                    kept.pool, kept.account, kept.began if kept.began < kept.end else start, start, end,
-                    event.capacity, event.share, state.version, event.tentative,
+                    kept.pool,
+                    kept.account,
+                    kept.began if kept.began < kept.end else start,
+                    start,
+                    end,
+                    event.capacity,
+                    event.share,
+                    state.version,
+                    event.tentative,
                 ),
-            )  # fmt: skip
+            )
         case BookingCancelled() | BookingLapsed():
             _release(state, event.booking, hour_of(event.start))
         case BookingConfirmed() | BookingContested():
@@ -374,9 +396,15 @@ def _create_cluster(state: ProjectState, event: ClusterCreated) -> None:
     parent = state.pools[event.parent]
     beyond = parent.beyond_hours if event.overcommit is None else beyond_hours(event.overcommit)
     pool = Pool(
-        event.parent, Period(start, end), Timeline(), Timeline(), beyond_hours=beyond, layout=event.layout,
-        order=state.version, born=state.version,
-    )  # fmt: skip
+        event.parent,
+        Period(start, end),
+        Timeline(),
+        Timeline(),
+        beyond_hours=beyond,
+        layout=event.layout,
+        order=state.version,
+        born=state.version,
+    )
     if (before := state.pools.get(event.cluster)) is not None:
         state.cluster_hours += before.size.grown_by(start, end)
         pool.size, pool.free, pool.shares = before.size.sketch(), before.free.sketch(), before.shares.sketch()

@@ -318,10 +318,16 @@ class CommandHandler:
                 evolve(state, event)
                 pending.append(
                     Pending(
-                        submitted.project, state.version, submitted.context.command, ordinal, submitted.request_hash,
-                        type(event).__name__, encode_event(event), submitted.request_id,
+                        submitted.project,
+                        state.version,
+                        submitted.context.command,
+                        ordinal,
+                        submitted.request_hash,
+                        type(event).__name__,
+                        encode_event(event),
+                        submitted.request_id,
                     )
-                )  # fmt: skip
+                )
             decided.append(Decided(submitted, pending, state.version))
         return decided
 

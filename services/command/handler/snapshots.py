@@ -102,10 +102,18 @@ def _pieces(state: ProjectState) -> Iterator[Saved]:
     )
     for name, pool in state.pools.items():
         yield SavedPool(
-            name, pool.parent, pool.period, _saved(pool.size), _saved(pool.free), _saved(pool.shares),
-            pool.beyond_hours, pool.layout, None if pool.growth is None else _saved(pool.growth), pool.order,
+            name,
+            pool.parent,
+            pool.period,
+            _saved(pool.size),
+            _saved(pool.free),
+            _saved(pool.shares),
+            pool.beyond_hours,
+            pool.layout,
+            None if pool.growth is None else _saved(pool.growth),
+            pool.order,
             pool.born,
-        )  # fmt: skip
+        )
     for name, account in state.accounts.items():
         shares = {pool_id: _saved(timeline) for pool_id, timeline in account.shares.items()}
         yield SavedAccount(name, account.limits, account.open, _saved(account.held), shares)
@@ -140,9 +148,17 @@ def _restore(state: ProjectState, piece: Saved) -> None:
         case SavedPool():
             growth = None if piece.growth is None else _timeline(piece.growth)
             state.pools[piece.pool] = Pool(
-                piece.parent, piece.period, _timeline(piece.size), _timeline(piece.free), _timeline(piece.shares),
-                piece.beyond_hours, piece.layout, growth, piece.order, piece.born,
-            )  # fmt: skip
+                piece.parent,
+                piece.period,
+                _timeline(piece.size),
+                _timeline(piece.free),
+                _timeline(piece.shares),
+                piece.beyond_hours,
+                piece.layout,
+                growth,
+                piece.order,
+                piece.born,
+            )
         case SavedAccount():
             shares = {pool: _timeline(timeline) for pool, timeline in piece.shares.items()}
             state.accounts[piece.account] = Account(piece.limits, piece.open, _timeline(piece.held), shares)

@@ -106,9 +106,14 @@ def calendar_of(first: date, last: date, week_start: int) -> Calendar:
     middles = days + 3 - (weekdays - week_start) % 7  # a week belongs to the year in which most of its days lie
     middle = place_in(middles, middles.astype("M8[Y]"))
     return Calendar(
-        numbers, weekdays, months.astype(np.int64), years.astype(np.int64), place_in(days, months),
-        place_in(days, years), middle.sevenths(),
-    )  # fmt: skip
+        numbers,
+        weekdays,
+        months.astype(np.int64),
+        years.astype(np.int64),
+        place_in(days, months),
+        place_in(days, years),
+        middle.sevenths(),
+    )
 
 
 def place_in(days: npt.NDArray[np.datetime64], periods: npt.NDArray[np.datetime64]) -> Place:
@@ -133,8 +138,10 @@ def is_named(rule: Rule, calendar: Calendar) -> Mask:
     """Whether a day has what each part asks of it."""
     named = np.ones(len(calendar.days), dtype=np.bool_)
     for values, place in (
-        (rule.year_days, calendar.in_year), (rule.month_days, calendar.in_month), (rule.weeks, calendar.weeks)
-    ):  # fmt: skip
+        (rule.year_days, calendar.in_year),
+        (rule.month_days, calendar.in_month),
+        (rule.weeks, calendar.weeks),
+    ):
         if values:
             named &= place.is_in(values)
     if rule.months:

@@ -17,8 +17,12 @@ INTERVAL_MAX = 10_000
 
 Frequency = Literal["HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"]
 FREQUENCIES: dict[str, Frequency] = {
-    "HOURLY": "HOURLY", "DAILY": "DAILY", "WEEKLY": "WEEKLY", "MONTHLY": "MONTHLY", "YEARLY": "YEARLY",
-}  # fmt: skip
+    "HOURLY": "HOURLY",
+    "DAILY": "DAILY",
+    "WEEKLY": "WEEKLY",
+    "MONTHLY": "MONTHLY",
+    "YEARLY": "YEARLY",
+}
 WEEKDAYS = {name: number for number, name in enumerate(("MO", "TU", "WE", "TH", "FR", "SA", "SU"))}
 DAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)", re.ASCII)
 NUMBER = re.compile(r"[+-]?\d{1,5}", re.ASCII)
@@ -26,15 +30,23 @@ UNTIL = re.compile(r"\d{8}(T\d{6}Z)?", re.ASCII)
 ORDINAL_MAX = 53
 # The values of each part, and whether they are counted from the end too: -1 is the last.
 LISTS: dict[str, tuple[int, int, bool]] = {
-    "BYSETPOS": (1, 366, True), "BYMONTH": (1, 12, False), "BYWEEKNO": (1, 53, True), "BYYEARDAY": (1, 366, True),
-    "BYMONTHDAY": (1, 31, True), "BYHOUR": (0, 23, False), "BYMINUTE": (0, 59, False), "BYSECOND": (0, 0, False),
-}  # fmt: skip
+    "BYSETPOS": (1, 366, True),
+    "BYMONTH": (1, 12, False),
+    "BYWEEKNO": (1, 53, True),
+    "BYYEARDAY": (1, 366, True),
+    "BYMONTHDAY": (1, 31, True),
+    "BYHOUR": (0, 23, False),
+    "BYMINUTE": (0, 59, False),
+    "BYSECOND": (0, 0, False),
+}
 KNOWN = ("FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYDAY", *LISTS)
 # What RFC 5545 gives no meaning to; and an hour holds one hour.
 MEANINGLESS = {
-    "BYWEEKNO": ("HOURLY", "DAILY", "WEEKLY", "MONTHLY"), "BYYEARDAY": ("DAILY", "WEEKLY", "MONTHLY"),
-    "BYMONTHDAY": ("WEEKLY",), "BYSETPOS": ("HOURLY",),
-}  # fmt: skip
+    "BYWEEKNO": ("HOURLY", "DAILY", "WEEKLY", "MONTHLY"),
+    "BYYEARDAY": ("DAILY", "WEEKLY", "MONTHLY"),
+    "BYMONTHDAY": ("WEEKLY",),
+    "BYSETPOS": ("HOURLY",),
+}
 
 
 class Weekday(NamedTuple):
@@ -81,9 +93,14 @@ def parse(text: str) -> Rule:
         until=parse_until(given["UNTIL"]) if "UNTIL" in given else None,
         week_start=parse_days("WKST", given["WKST"], ordinals=False)[0].day if "WKST" in given else 0,
         weekdays=parse_days("BYDAY", given["BYDAY"], ordinals=ordinals) if "BYDAY" in given else (),
-        months=lists["BYMONTH"], weeks=lists["BYWEEKNO"], year_days=lists["BYYEARDAY"],
-        month_days=lists["BYMONTHDAY"], hours=lists["BYHOUR"], minutes=lists["BYMINUTE"], positions=lists["BYSETPOS"],
-    )  # fmt: skip
+        months=lists["BYMONTH"],
+        weeks=lists["BYWEEKNO"],
+        year_days=lists["BYYEARDAY"],
+        month_days=lists["BYMONTHDAY"],
+        hours=lists["BYHOUR"],
+        minutes=lists["BYMINUTE"],
+        positions=lists["BYSETPOS"],
+    )
 
 
 def parse_frequency(given: dict[str, str]) -> Frequency:

@@ -54,9 +54,13 @@ class Bookings(Commands):
         """Extends, shortens, moves or resizes what has not begun of a booking, or of one of a series."""
         start, end = hours_of(data)
         command = AmendBooking(
-            booking=booking, template=data.wanted(), counts=data.counts() or None, start=start, end=end,
+            booking=booking,
+            template=data.wanted(),
+            counts=data.counts() or None,
+            start=start,
+            end=end,
             share=None if data.share is None else basis_points(data.share),
-        )  # fmt: skip
+        )
         project = partial(self.handler.project_of, booking, "id", "booking")
         return await self.do(request, data, project, command, str(booking))
 
@@ -76,9 +80,12 @@ class Bookings(Commands):
         of all, or of those that begin at `from` or later. All of them are changed, or none. Their times stay; amend one
         occurrence to move it, or cancel the series from a day on and book another."""
         command = AmendSeries(
-            series=series, since=since_of(data), template=data.wanted(), counts=data.counts() or None,
+            series=series,
+            since=since_of(data),
+            template=data.wanted(),
+            counts=data.counts() or None,
             share=None if data.share is None else basis_points(data.share),
-        )  # fmt: skip
+        )
         project = partial(self.handler.project_of, series, "id", "series")
         return await self.do(request, data, project, command, str(series))
 
@@ -102,9 +109,14 @@ def command_of(data: BookingRequest, booking: UUID) -> Command:
     if data.name is not None:
         raise InvalidField("name", "only a booking that makes its own cluster (share 100% with counts) has a name")
     command = CreateBooking(
-        booking=booking, pool=pool_of(data), account=data.account, period=period, capacity=capacity, share=share,
+        booking=booking,
+        pool=pool_of(data),
+        account=data.account,
+        period=period,
+        capacity=capacity,
+        share=share,
         template=template,
-    )  # fmt: skip
+    )
     if data.rrule is None:
         if data.skip:
             raise InvalidField("skip", "it belongs to an rrule; give one")
@@ -124,9 +136,13 @@ def exclusive(data: BookingRequest, booking: UUID, share: int, period: Period) -
         raise InvalidField("rrule", "a booking that makes its own cluster does not recur; create the cluster first")
     cluster = f"{data.project}.{data.name or new_name(booking)}"
     return CreateExclusive(
-        booking=booking, cluster=cluster, parent=data.project, account=data.account, period=period,
+        booking=booking,
+        cluster=cluster,
+        parent=data.project,
+        account=data.account,
+        period=period,
         capacity=data.capacity(),
-    )  # fmt: skip
+    )
 
 
 def project_of(data: BookingRequest) -> str:

@@ -63,9 +63,13 @@ class OpenStack(Commands):
         command_id = new_id()
         cluster = f"{data.parent}.{data.name or new_name(command_id)}"
         command = CreateCluster(
-            cluster=cluster, parent=data.parent, kind="magnum", layout=layout_of(data), overcommit=data.overcommit,
+            cluster=cluster,
+            parent=data.parent,
+            kind="magnum",
+            layout=layout_of(data),
+            overcommit=data.overcommit,
             period=parse_period(data.startdate, data.enddate, parse_zone(data.tz)),
-        )  # fmt: skip
+        )
         return await self.do(request, data, project_in(data.parent), command, cluster, command_id)
 
     @command_post("/magcluster/{cluster:str}/resize")

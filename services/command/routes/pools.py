@@ -56,9 +56,13 @@ class Pools(Commands):
         cluster = f"{data.parent}.{data.name or new_name(command_id)}"
         period = parse_period(data.startdate, data.enddate, parse_zone(data.tz))
         command = CreateCluster(
-            cluster=cluster, parent=data.parent, kind=data.kind, period=period, capacity=data.capacity(),
+            cluster=cluster,
+            parent=data.parent,
+            kind=data.kind,
+            period=period,
+            capacity=data.capacity(),
             overcommit=data.overcommit,
-        )  # fmt: skip
+        )
         return await self.do(request, data, project_in(data.parent), command, cluster, command_id)
 
     @command_post("/clusters/{cluster:str}/resize")

@@ -104,9 +104,13 @@ class CapacityRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def capacity(self) -> Capacity:
         return Capacity(
-            servers=self.servers, cores=self.cores, memory=self.memory,
-            tempdisc=self.tempdisc, userdisc=self.userdisc, datadisc=self.datadisc,
-        )  # fmt: skip
+            servers=self.servers,
+            cores=self.cores,
+            memory=self.memory,
+            tempdisc=self.tempdisc,
+            userdisc=self.userdisc,
+            datadisc=self.datadisc,
+        )
 
 
 class GrantRequest(CapacityRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -285,9 +289,11 @@ class FailedRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 def layout_of(data: MagnumRequest | MagnumResizeRequest) -> LayoutChange:
     return LayoutChange(
-        masterflavor=data.masterflavor, mastercount=data.mastercount,
-        workerflavor=data.workerflavor, workercount=data.workercount,
-    )  # fmt: skip
+        masterflavor=data.masterflavor,
+        mastercount=data.mastercount,
+        workerflavor=data.workerflavor,
+        workercount=data.workercount,
+    )
 
 
 def template_count(data: AmountRequest | ChangeRequest) -> TemplateCount | None:

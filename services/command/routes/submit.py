@@ -182,10 +182,14 @@ def respond(entity: str, answer: Answer) -> Encoded[Decided]:
 def previewed(answer: Answer) -> Encoded[Decided]:
     problem = None if answer.refusal is None else msgspec.Raw(problem_body(answer.refusal))
     body = {
-        "dry_run": True, "accepted": answer.refusal is None, "position": answer.position, "version": answer.version,
-        "decided": [msgspec.Raw(event) for event in answer.decided], "problem": problem,
+        "dry_run": True,
+        "accepted": answer.refusal is None,
+        "position": answer.position,
+        "version": answer.version,
+        "decided": [msgspec.Raw(event) for event in answer.decided],
+        "problem": problem,
         "nearest": _span(answer.nearest),
-    }  # fmt: skip
+    }
     return Encoded(msgspec.json.encode(body))
 
 
@@ -216,9 +220,14 @@ def entity_of(decided: Any) -> str:
     if event.type == "ClusterResized":
         return str(event.cluster)
     return (
-        event.booking or event.grant or event.request or event.cluster or event.account or event.template
+        event.booking
+        or event.grant
+        or event.request
+        or event.cluster
+        or event.account
+        or event.template
         or event.project
-    )  # fmt: skip
+    )
 
 
 class _Occurrence(msgspec.Struct):

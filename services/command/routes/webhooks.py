@@ -80,9 +80,8 @@ class Webhooks(Controller):
 
         async def work(connection: Any) -> Encoded[Webhook]:
             webhook = Webhook(
-                new_id(), url, data.project, types, kinds,
-                "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
-            )  # fmt: skip
+                new_id(), url, data.project, types, kinds, "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+            )
             await register(connection, webhook, actor, data.after)
             return Encoded(msgspec.json.encode(webhook), status_code=201)
 
@@ -148,9 +147,17 @@ KNOWN = "SELECT EXISTS (SELECT FROM stream_head WHERE stream = $1)"
 async def register(connection: Any, webhook: Webhook, actor: str, after: int | None) -> None:
     """Raises TooManyWebhooks, UnknownId for a project that is not there, InvalidField when no event is at `after`."""
     status = await connection.execute(
-        REGISTER, webhook.id, webhook.url, webhook.project, webhook.types, webhook.notices, webhook.secret, actor,
-        after, WEBHOOKS_MAX,
-    )  # fmt: skip
+        REGISTER,
+        webhook.id,
+        webhook.url,
+        webhook.project,
+        webhook.types,
+        webhook.notices,
+        webhook.secret,
+        actor,
+        after,
+        WEBHOOKS_MAX,
+    )
     if status == "INSERT 0 1":
         return
     if webhook.project is not None and not await connection.fetchval(KNOWN, webhook.project):

@@ -115,8 +115,20 @@ WHERE m.project = t.project AND m.name = t.name AND m.version = t.version AND m.
 
 def _pool_values(key: Key, row: PoolRow) -> tuple[Any, ...]:
     starts, ends = (None if hour is None else instant_of(hour) for hour in (row.start, row.end))
-    return (*key, row.id, row.parent, row.project, row.name, row.kind, starts, ends, row.beyond_hours, row.tentative,
-            row.claimed, *layout_columns(row.layout))  # fmt: skip
+    return (
+        *key,
+        row.id,
+        row.parent,
+        row.project,
+        row.name,
+        row.kind,
+        starts,
+        ends,
+        row.beyond_hours,
+        row.tentative,
+        row.claimed,
+        *layout_columns(row.layout),
+    )
 
 
 def _grant_values(key: Key, row: GrantRow) -> tuple[Any, ...]:
@@ -127,8 +139,21 @@ def _grant_values(key: Key, row: GrantRow) -> tuple[Any, ...]:
 def _booking_values(key: Key, row: BookingRow) -> tuple[Any, ...]:
     pool, start, end, counts, actor, account, share, tentative, created, claimed, _, template, series, _ = row
     origin = (None, None, None) if template is None else (template.name, template.version, template.count)
-    return (*key, pool, instant_of(start), instant_of(end), *counts, actor, account, share, tentative, created, claimed,
-            *origin, series)  # fmt: skip
+    return (
+        *key,
+        pool,
+        instant_of(start),
+        instant_of(end),
+        *counts,
+        actor,
+        account,
+        share,
+        tentative,
+        created,
+        claimed,
+        *origin,
+        series,
+    )
 
 
 def _account_values(key: Key, row: AccountRow) -> tuple[Any, ...]:
@@ -136,30 +161,90 @@ def _account_values(key: Key, row: AccountRow) -> tuple[Any, ...]:
 
 
 def _resize_values(key: Key, row: ResizeRow) -> tuple[Any, ...]:
-    return (*key, row.decided, row.request, row.state, instant_of(row.start), instant_of(row.end), *row.counts,
-            *layout_columns(row.layout), row.lapsed, row.error, row.actor)  # fmt: skip
+    return (
+        *key,
+        row.decided,
+        row.request,
+        row.state,
+        instant_of(row.start),
+        instant_of(row.end),
+        *row.counts,
+        *layout_columns(row.layout),
+        row.lapsed,
+        row.error,
+        row.actor,
+    )
 
 
 def _template_values(key: Key, row: TemplateRow) -> tuple[Any, ...]:
     return (*key, *row.counts, row.actor, row.created)
 
 
-POOL = Model("past_pool", END_POOLS, [
-    "pool", "id", "parent", "project", "name", "kind", "starts", "ends", "beyond_hours", "tentative", "claimed",
-    *LAYOUT,
-], _pool_values)  # fmt: skip
+POOL = Model(
+    "past_pool",
+    END_POOLS,
+    [
+        "pool",
+        "id",
+        "parent",
+        "project",
+        "name",
+        "kind",
+        "starts",
+        "ends",
+        "beyond_hours",
+        "tentative",
+        "claimed",
+        *LAYOUT,
+    ],
+    _pool_values,
+)
 GRANT = Model("past_grant", END_GRANTS, ["id", "pool", "starts", "ends", *DIMENSIONS, "actor", "source"], _grant_values)
-BOOKING = Model("past_booking", END_BOOKINGS, [
-    "id", "segment", "pool", "starts", "ends", *DIMENSIONS, "actor", "account", "share", "tentative", "created",
-    "claimed", "template", "template_version", "template_count", "series",
-], _booking_values)  # fmt: skip
+BOOKING = Model(
+    "past_booking",
+    END_BOOKINGS,
+    [
+        "id",
+        "segment",
+        "pool",
+        "starts",
+        "ends",
+        *DIMENSIONS,
+        "actor",
+        "account",
+        "share",
+        "tentative",
+        "created",
+        "claimed",
+        "template",
+        "template_version",
+        "template_count",
+        "series",
+    ],
+    _booking_values,
+)
 ACCOUNT = Model(
     "past_account", END_ACCOUNTS, ["project", "account", "name", "limits", "closed", "created"], _account_values
 )
-RESIZE = Model("past_resize", END_RESIZES, [
-    "pool", "position", "decided", "request", "state", "starts", "ends", *DIMENSIONS, *LAYOUT, "lapsed", "error",
-    "actor",
-], _resize_values)  # fmt: skip
+RESIZE = Model(
+    "past_resize",
+    END_RESIZES,
+    [
+        "pool",
+        "position",
+        "decided",
+        "request",
+        "state",
+        "starts",
+        "ends",
+        *DIMENSIONS,
+        *LAYOUT,
+        "lapsed",
+        "error",
+        "actor",
+    ],
+    _resize_values,
+)
 TEMPLATE = Model(
     "past_template", END_TEMPLATES, ["project", "name", "version", *DIMENSIONS, "actor", "created"], _template_values
 )
@@ -168,9 +253,13 @@ TEMPLATE = Model(
 async def write_rows(connection: Connection, rows: Rows) -> None:
     """Ends what has ended, then adds what began."""
     models: list[tuple[Model, Versions]] = [
-        (POOL, rows.pools), (GRANT, rows.grants), (BOOKING, rows.bookings), (ACCOUNT, rows.accounts),
-        (RESIZE, rows.resizes), (TEMPLATE, rows.templates),
-    ]  # fmt: skip
+        (POOL, rows.pools),
+        (GRANT, rows.grants),
+        (BOOKING, rows.bookings),
+        (ACCOUNT, rows.accounts),
+        (RESIZE, rows.resizes),
+        (TEMPLATE, rows.templates),
+    ]
     for model, versions in models:
         if versions.ended:
             keyed = [(*key, until) for key, until in versions.ended]
@@ -184,10 +273,17 @@ async def write_rows(connection: Connection, rows: Rows) -> None:
 
 async def _add_hours(connection: Connection, changes: Iterable[HourChange]) -> None:
     records = [
-        (change.position, change.pool, instant_of(change.start), instant_of(change.end), *change.granted,
-         *change.booked, change.shares)
+        (
+            change.position,
+            change.pool,
+            instant_of(change.start),
+            instant_of(change.end),
+            *change.granted,
+            *change.booked,
+            change.shares,
+        )
         for change in changes
-    ]  # fmt: skip
+    ]
     columns = ["position", "pool", "starts", "ends", *AMOUNTS]
     await connection.copy_records_to_table("past_change", records=records, columns=columns)
 
@@ -204,9 +300,18 @@ def _layout(record: asyncpg.Record) -> Layout | None:
 def _pool(record: asyncpg.Record) -> PoolRow:
     start, end = (None if record[edge] is None else hour_of(record[edge]) for edge in ("starts", "ends"))
     return PoolRow(
-        record["id"], record["parent"], record["project"], record["name"], record["kind"], start, end,
-        record["beyond_hours"], record["tentative"], record["claimed"], _layout(record),
-    )  # fmt: skip
+        record["id"],
+        record["parent"],
+        record["project"],
+        record["name"],
+        record["kind"],
+        start,
+        end,
+        record["beyond_hours"],
+        record["tentative"],
+        record["claimed"],
+        _layout(record),
+    )
 
 
 def _grant(record: asyncpg.Record) -> GrantRow:
@@ -219,11 +324,21 @@ def _booking(record: asyncpg.Record) -> BookingRow:
     series: UUID | None = record["series"]
     changed = record["since"] if record["since"] > record["claimed"] else None  # a version begins with what changed it
     return (
-        record["pool"], hour_of(record["starts"]), hour_of(record["ends"]), _counts(record), record["actor"],
-        record["account"], record["share"], record["tentative"], record["created"], record["claimed"],
-        record["segment"], None if name is None else FromTemplate(name=name, version=version, count=count), series,
+        record["pool"],
+        hour_of(record["starts"]),
+        hour_of(record["ends"]),
+        _counts(record),
+        record["actor"],
+        record["account"],
+        record["share"],
+        record["tentative"],
+        record["created"],
+        record["claimed"],
+        record["segment"],
+        None if name is None else FromTemplate(name=name, version=version, count=count),
+        series,
         changed,
-    )  # fmt: skip
+    )
 
 
 def _account(record: asyncpg.Record) -> AccountRow:
@@ -233,7 +348,16 @@ def _account(record: asyncpg.Record) -> AccountRow:
 
 def _resize(record: asyncpg.Record) -> ResizeRow:
     return ResizeRow(
-        record["pool"], record["position"], record["decided"], record["request"], record["state"],
-        hour_of(record["starts"]), hour_of(record["ends"]), _counts(record), _layout(record), record["lapsed"],
-        record["error"], record["actor"],
-    )  # fmt: skip
+        record["pool"],
+        record["position"],
+        record["decided"],
+        record["request"],
+        record["state"],
+        hour_of(record["starts"]),
+        hour_of(record["ends"]),
+        _counts(record),
+        _layout(record),
+        record["lapsed"],
+        record["error"],
+        record["actor"],
+    )

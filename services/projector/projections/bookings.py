@@ -14,7 +14,7 @@ from shared.hours import hour_of
 # after the claim that changed it. A plain tuple: a rebuild makes millions.
 BookingRow = tuple[
     int, int, int, Counts, str, str, int, bool, int, int, int, FromTemplate | None, UUID | None, int | None
-]  # fmt: skip
+]
 
 
 class BookingChanges:
@@ -66,9 +66,21 @@ class BookingChanges:
         if (event.capacity, event.share) != (event.from_capacity, event.from_share) or event.template is not None:
             template = event.template
         self.current[event.booking] = (
-            pool, hour_of(event.start), hour_of(event.end), event.capacity.counts(), actor, account, event.share,
-            event.tentative, created, position, segment, template, series, None,
-        )  # fmt: skip
+            pool,
+            hour_of(event.start),
+            hour_of(event.end),
+            event.capacity.counts(),
+            actor,
+            account,
+            event.share,
+            event.tentative,
+            created,
+            position,
+            segment,
+            template,
+            series,
+            None,
+        )
 
     def _cut_row(self, booking: UUID, row: BookingRow, end: int, position: int) -> None:
         if end <= row[1]:

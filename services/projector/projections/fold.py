@@ -112,9 +112,21 @@ def apply(changes: Changes, position: int, event: Event) -> None:
             else:
                 changes.availability.booked[pool].append((start, end, counts))
             changes.bookings.current[event.booking] = (
-                pool, start, end, counts, event.actor, event.account, event.share, event.tentative, position, position,
-                0, event.template, event.series, None,
-            )  # fmt: skip
+                pool,
+                start,
+                end,
+                counts,
+                event.actor,
+                event.account,
+                event.share,
+                event.tentative,
+                position,
+                position,
+                0,
+                event.template,
+                event.series,
+                None,
+            )
         case BookingCancelled() | BookingLapsed():
             pool = pools.touch(event.pool, position)
             _book(changes, pool, event.start, event.end, event.capacity, event.share, -1)
@@ -187,9 +199,18 @@ def _book(
 def _create_cluster(changes: Changes, position: int, event: ClusterCreated) -> None:
     parent, (start, end) = changes.pools.touch(event.parent, position), hours_of(event.start, event.end)
     row = PoolRow(
-        event.cluster, parent, event.project, event.cluster.rsplit(".", 1)[-1], event.kind, start, end,
-        changes.pools.inherited(event.overcommit, parent), event.tentative, position, event.layout,
-    )  # fmt: skip
+        event.cluster,
+        parent,
+        event.project,
+        event.cluster.rsplit(".", 1)[-1],
+        event.kind,
+        start,
+        end,
+        changes.pools.inherited(event.overcommit, parent),
+        event.tentative,
+        position,
+        event.layout,
+    )
     cluster = changes.pools.create(row, position)
     changes.availability.granted[cluster].append((start, end, event.capacity.counts()))
     changes.availability.booked[parent].append((start, end, event.capacity.counts()))

@@ -68,6 +68,16 @@ def _row(
     event: ClusterResizeRequested | ClusterResized, pool: int, position: int, state: Literal["requested", "applied"]
 ) -> ResizeRow:
     return ResizeRow(
-        pool, position, position, event.request, state, hour_of(event.start), hour_of(event.end),
-        event.capacity.counts(), event.layout, isinstance(event, ClusterResized) and event.lapsed, None, event.actor,
-    )  # fmt: skip
+        pool,
+        position,
+        position,
+        event.request,
+        state,
+        hour_of(event.start),
+        hour_of(event.end),
+        event.capacity.counts(),
+        event.layout,
+        isinstance(event, ClusterResized) and event.lapsed,
+        None,
+        event.actor,
+    )

@@ -15,9 +15,25 @@ from shared.hours import hour_of, instant_of
 from shared.postgres import copy_rows
 
 COLUMNS = [
-    "generation", "id", "segment", "pool", "starts", "ends", *DIMENSIONS, "share", "tentative", "created", "claimed",
-    "actor", "account", "template", "template_version", "template_count", "series", "changed",
-]  # fmt: skip
+    "generation",
+    "id",
+    "segment",
+    "pool",
+    "starts",
+    "ends",
+    *DIMENSIONS,
+    "share",
+    "tentative",
+    "created",
+    "claimed",
+    "actor",
+    "account",
+    "template",
+    "template_version",
+    "template_count",
+    "series",
+    "changed",
+]
 FIXED = struct.Struct(">h ii i16s ii ii iq iq" + "iq" * len(DIMENSIONS) + "ii ib iq iq")
 PLAIN = NULL * 5  # of no template and no series, and nothing has changed since it was claimed
 
@@ -42,11 +58,21 @@ async def read_bookings(connection: Connection, generation: int, ids: set[UUID])
         name, version, count = record["template"], record["template_version"], record["template_count"]
         a, b, c, d, e, f = (record[dimension] for dimension in DIMENSIONS)
         known[record["id"]] = (
-            record["pool"], hour_of(record["starts"]), hour_of(record["ends"]), (a, b, c, d, e, f), record["actor"],
-            record["account"], record["share"], record["tentative"], record["created"], record["claimed"],
-            record["segment"], None if name is None else FromTemplate(name=name, version=version, count=count),
-            record["series"], record["changed"],
-        )  # fmt: skip
+            record["pool"],
+            hour_of(record["starts"]),
+            hour_of(record["ends"]),
+            (a, b, c, d, e, f),
+            record["actor"],
+            record["account"],
+            record["share"],
+            record["tentative"],
+            record["created"],
+            record["claimed"],
+            record["segment"],
+            None if name is None else FromTemplate(name=name, version=version, count=count),
+            record["series"],
+            record["changed"],
+        )
     return known
 
 
@@ -113,12 +139,57 @@ async def _mark(connection: Connection, generation: int, tentative: dict[UUID, t
 
 def _pack(generation: int, booking: UUID, row: BookingRow) -> bytes:
     """A row as COPY's binary format has it."""
-    (pool, start, end, (a, b, c, d, e, f), actor, account, share, tentative, created, claimed, segment, template,
-     series, changed) = row  # fmt: skip
+    (
+        pool,
+        start,
+        end,
+        (a, b, c, d, e, f),
+        actor,
+        account,
+        share,
+        tentative,
+        created,
+        claimed,
+        segment,
+        template,
+        series,
+        changed,
+    ) = row
     fixed = FIXED.pack(
-        len(COLUMNS), 4, generation, 16, booking.bytes, 4, segment, 4, pool, 8, (start - Y2000) * HOUR_US,
-        8, (end - Y2000) * HOUR_US, 8, a, 8, b, 8, c, 8, d, 8, e, 8, f, 4, share, 1, tentative, 8, created, 8, claimed,
-    )  # fmt: skip
+        len(COLUMNS),
+        4,
+        generation,
+        16,
+        booking.bytes,
+        4,
+        segment,
+        4,
+        pool,
+        8,
+        (start - Y2000) * HOUR_US,
+        8,
+        (end - Y2000) * HOUR_US,
+        8,
+        a,
+        8,
+        b,
+        8,
+        c,
+        8,
+        d,
+        8,
+        e,
+        8,
+        f,
+        4,
+        share,
+        1,
+        tentative,
+        8,
+        created,
+        8,
+        claimed,
+    )
     if template is None and series is None and changed is None:
         return fixed + _pack_people(actor, account) + PLAIN
     return fixed + _pack_people(actor, account) + _pack_origin(template, series) + _pack_number(changed)

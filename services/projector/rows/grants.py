@@ -35,7 +35,28 @@ def _pack(generation: int, grant: UUID, row: GrantRow) -> bytes:
     """A row as COPY's binary format has it."""
     pool, start, end, (a, b, c, d, e, f), actor, source = row
     fixed = FIXED.pack(
-        len(COLUMNS), 4, generation, 16, grant.bytes, 4, pool, 8, (start - Y2000) * HOUR_US, 8, (end - Y2000) * HOUR_US,
-        8, a, 8, b, 8, c, 8, d, 8, e, 8, f,
-    )  # fmt: skip
+        len(COLUMNS),
+        4,
+        generation,
+        16,
+        grant.bytes,
+        4,
+        pool,
+        8,
+        (start - Y2000) * HOUR_US,
+        8,
+        (end - Y2000) * HOUR_US,
+        8,
+        a,
+        8,
+        b,
+        8,
+        c,
+        8,
+        d,
+        8,
+        e,
+        8,
+        f,
+    )
     return fixed + packed_text(actor) + packed_text(source)

@@ -37,13 +37,22 @@ async def write_pools(connection: Connection, generation: int, pools: PoolChange
         rows = list(pools.created.values())
         layouts = [layout_columns(row.layout) for row in rows]
         await connection.execute(
-            CREATE_POOLS, generation, list(pools.created), [row.id for row in rows], [row.parent for row in rows],
-            [row.project for row in rows], [row.name for row in rows], [row.kind for row in rows],
-            [_instant(row.start) for row in rows], [_instant(row.end) for row in rows],
-            [pools.touched[number] for number in pools.created], [row.beyond_hours for row in rows],
-            [row.tentative for row in rows], [row.claimed for row in rows],
+            CREATE_POOLS,
+            generation,
+            list(pools.created),
+            [row.id for row in rows],
+            [row.parent for row in rows],
+            [row.project for row in rows],
+            [row.name for row in rows],
+            [row.kind for row in rows],
+            [_instant(row.start) for row in rows],
+            [_instant(row.end) for row in rows],
+            [pools.touched[number] for number in pools.created],
+            [row.beyond_hours for row in rows],
+            [row.tentative for row in rows],
+            [row.claimed for row in rows],
             *(list(column) for column in zip(*layouts, strict=True)),
-        )  # fmt: skip
+        )
     before = {number: position for number, position in pools.touched.items() if number not in pools.created}
     if before:
         await connection.execute(TOUCH_POOLS, generation, list(before), list(before.values()))
@@ -65,9 +74,17 @@ FORGET_SHORT = "DELETE FROM short_hour WHERE generation = $1 AND pool = $2 AND h
 
 async def _renew_pool(connection: Connection, generation: int, number: int, row: PoolRow) -> None:
     await connection.execute(
-        RENEW_POOL, generation, number, row.kind, _instant(row.start), _instant(row.end), row.beyond_hours,
-        row.tentative, row.claimed, *layout_columns(row.layout),
-    )  # fmt: skip
+        RENEW_POOL,
+        generation,
+        number,
+        row.kind,
+        _instant(row.start),
+        _instant(row.end),
+        row.beyond_hours,
+        row.tentative,
+        row.claimed,
+        *layout_columns(row.layout),
+    )
     await connection.execute(FORGET_SHORT, generation, number, _instant(row.start))
 
 

@@ -28,10 +28,20 @@ FAIL = "UPDATE cluster_resize SET state = 'failed', decided = $3, error = $4 WHE
 async def write_resizes(connection: Connection, generation: int, changes: ResizeChanges) -> None:
     if changes.created:
         rows = [
-            (generation, row.pool, row.position, row.decided, row.request, row.state, *_sized(row), row.lapsed,
-             row.error, row.actor)
+            (
+                generation,
+                row.pool,
+                row.position,
+                row.decided,
+                row.request,
+                row.state,
+                *_sized(row),
+                row.lapsed,
+                row.error,
+                row.actor,
+            )
             for row in changes.created
-        ]  # fmt: skip
+        ]
         await connection.executemany(ADD, rows)
     if changes.applied:
         applied = changes.applied.items()

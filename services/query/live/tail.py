@@ -103,9 +103,11 @@ class Tail:
     def streamed(self, begin: int, wanted: Wanted, headers: Mapping[str, str]) -> Streamed[bytes]:
         """The answer to one who has begun, who leaves with it."""
         return Streamed(
-            self.follow(begin, wanted), media_type=SERVER_SENT, on_end=self.leave,
+            self.follow(begin, wanted),
+            media_type=SERVER_SENT,
+            on_end=self.leave,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers},
-        )  # fmt: skip
+        )
 
     async def follow(self, after: int, wanted: Wanted) -> AsyncGenerator[bytes]:
         """The events after a position as server-sent events, for ever. A heartbeat carries the position that was

@@ -27,9 +27,12 @@ POOL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}",
 
 View = Literal["available", "resources", "bookings", "sizes", "rows"]
 VALUES_OF: dict[View, tuple[str, ...]] = {
-    "available": VALUES, "resources": ("granted",), "bookings": ("booked",), "sizes": ("granted",),
+    "available": VALUES,
+    "resources": ("granted",),
+    "bookings": ("booked",),
+    "sizes": ("granted",),
     "rows": ("granted",),
-}  # fmt: skip
+}
 
 
 class Cursor(msgspec.Struct, frozen=True):

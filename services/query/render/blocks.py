@@ -17,9 +17,7 @@ from shared.hours import instant_of, iso, parse_zone
 Item = Mapping[str, Any]
 
 OF_A_GRANT = ("source", "actor")
-OF_A_BOOKING = (
-    "share", "template", "account", "actor", "state", "created", "series", "segment",
-)  # fmt: skip
+OF_A_BOOKING = ("share", "template", "account", "actor", "state", "created", "series", "segment")
 
 # The names that an answer gives its blocks, and to a value where it is not the value's own.
 LISTS = {"sizes": "sizes"}

@@ -82,12 +82,18 @@ class Audit(Controller):
         path = inclusion_path(position - 1, size)
         leaf = (0, position - 1)
         nodes = await read_nodes(self.database, {leaf, *(node for named in path for node in named), *edge(0, size)})
-        return proven(size, {
-            "position": position, "index": position - 1, "size": size, "leaf": b64(nodes[leaf]),
-            "root": b64(fold_right([nodes[node] for node in edge(0, size)])),
-            "proof": [b64(digest) for digest in proof(path, nodes.__getitem__)],
-            "checkpoint": None if checkpoint is None else checkpoint.note,
-        })  # fmt: skip
+        return proven(
+            size,
+            {
+                "position": position,
+                "index": position - 1,
+                "size": size,
+                "leaf": b64(nodes[leaf]),
+                "root": b64(fold_right([nodes[node] for node in edge(0, size)])),
+                "proof": [b64(digest) for digest in proof(path, nodes.__getitem__)],
+                "checkpoint": None if checkpoint is None else checkpoint.note,
+            },
+        )
 
     @get("/consistency")
     async def consistency(
@@ -115,11 +121,17 @@ class Audit(Controller):
         path, edges = consistency_path(first, size), (edge(0, first), edge(0, size))
         nodes = await read_nodes(self.database, {node for named in (*path, *edges) for node in named})
         from_root, to_root = (b64(fold_right([nodes[node] for node in named])) for named in edges)
-        return proven(size, {
-            "from": first, "to": size, "from_root": from_root, "to_root": to_root,
-            "proof": [b64(digest) for digest in proof(path, nodes.__getitem__)],
-            "checkpoint": None if checkpoint is None else checkpoint.note,
-        })  # fmt: skip
+        return proven(
+            size,
+            {
+                "from": first,
+                "to": size,
+                "from_root": from_root,
+                "to_root": to_root,
+                "proof": [b64(digest) for digest in proof(path, nodes.__getitem__)],
+                "checkpoint": None if checkpoint is None else checkpoint.note,
+            },
+        )
 
     async def _latest(self) -> SignedCheckpoint:
         latest = await latest_checkpoint(self.database)

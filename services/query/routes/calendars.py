@@ -87,11 +87,8 @@ AsOfText = Annotated[str | None, QueryParameter(name=AS_OF, description=AS_OF_SA
 # What a controller says whose reads all take as_of.
 TAKES_AS_OF: dict[str, Any] = {AS_OF: True}
 AS_OF_PARAMETERS: dict[str, Any] = {
-    AS_OF: QueryParameter(
-        name=AS_OF, annotation=str | None, default=None, required=False,
-        description=AS_OF_SAYS,
-    )
-}  # fmt: skip
+    AS_OF: QueryParameter(name=AS_OF, annotation=str | None, default=None, required=False, description=AS_OF_SAYS)
+}
 
 BOM_NAME = "bom"
 BOM_SAYS = (
@@ -103,11 +100,8 @@ BomText = Annotated[str | None, QueryParameter(name=BOM_NAME, description=BOM_SA
 TAKES_BOTH: dict[str, Any] = {**TAKES_AS_OF, BOM_NAME: True}
 BOTH_PARAMETERS: dict[str, Any] = {
     **AS_OF_PARAMETERS,
-    BOM_NAME: QueryParameter(
-        name=BOM_NAME, annotation=str | None, default=None, required=False,
-        description=BOM_SAYS,
-    ),
-}  # fmt: skip
+    BOM_NAME: QueryParameter(name=BOM_NAME, annotation=str | None, default=None, required=False, description=BOM_SAYS),
+}
 
 POOL = frozenset({"project", "clusterid"})
 BLOCKS = frozenset({"range", "grain", "tz", "dimensions", "shape", "min_position"})
@@ -232,11 +226,20 @@ class Calendars(Controller):
         else:
             period = parse_range(required(asked.period, "range", "two dates, as 2020-06-08,2020-06-14"), zone)
         selection = Selection(
-            view=view, field=field, pool=pool, period=period, grain=parse_grain_or_day(asked.grain), zone=zone.key,
-            dimensions=parse_dimensions(asked.dimensions), values=parse_values(values, view),
-            columns=parse_shape(asked.shape), csv=preferred(request, CSV), after=parse_cursor(after), limit=limit,
+            view=view,
+            field=field,
+            pool=pool,
+            period=period,
+            grain=parse_grain_or_day(asked.grain),
+            zone=zone.key,
+            dimensions=parse_dimensions(asked.dimensions),
+            values=parse_values(values, view),
+            columns=parse_shape(asked.shape),
+            csv=preferred(request, CSV),
+            after=parse_cursor(after),
+            limit=limit,
             template=None if template is None else parse_template(template),
-        )  # fmt: skip
+        )
         return await answered(self.answers, request, selection, read_calendar, asked.min_position)
 
 

@@ -72,11 +72,14 @@ class Catalogue(Controller):
         refuse_unknown(request, frozenset({"project", "range", "grain", "tz", "dimensions", "min_position"}))
         zone = parse_zone(tz)
         question = UsageQuestion(
-            account=asked_name(account, "account"), project=None if project is None else checked_project(project),
+            account=asked_name(account, "account"),
+            project=None if project is None else checked_project(project),
             period=parse_range(required(period, "range", "two dates, as 2020-06-08,2020-06-14"), zone),
-            grain=parse_grain_or_day(grain), zone=zone.key, dimensions=parse_dimensions(dimensions),
+            grain=parse_grain_or_day(grain),
+            zone=zone.key,
+            dimensions=parse_dimensions(dimensions),
             csv=preferred(request, CSV),
-        )  # fmt: skip
+        )
         return await answered(self.answers, request, question, read_usage, min_position)
 
 

@@ -60,9 +60,9 @@ PoolName = Annotated[
 ]
 Entity = Annotated[str | None, QueryParameter(description="Only events about this booking, grant, cluster or project.")]
 
-SOUGHT = frozenset({
-    "as_of", "after", "before", "project", "type", "actor", "account", "pool", "entity", "since", "until",
-})  # fmt: skip
+SOUGHT = frozenset(
+    {"as_of", "after", "before", "project", "type", "actor", "account", "pool", "entity", "since", "until"}
+)
 
 
 def sought_of(
@@ -79,13 +79,17 @@ def sought_of(
 ) -> Sought:
     types = parse_event_types(kinds)
     return Sought(
-        after=after, before=before, project=None if project is None else checked_project(project),
-        types=None if types is None else tuple(sorted(types)), actor=asked(actor, "actor"),
-        account=asked(account, "account"), pool=asked(pool, "pool"),
+        after=after,
+        before=before,
+        project=None if project is None else checked_project(project),
+        types=None if types is None else tuple(sorted(types)),
+        actor=asked(actor, "actor"),
+        account=asked(account, "account"),
+        pool=asked(pool, "pool"),
         entity=None if entity is None else asked_name(entity, "entity").lower(),
         since=None if since is None else parse_moment(since, "since"),
         until=None if until is None else parse_moment(until, "until"),
-    )  # fmt: skip
+    )
 
 
 class Form(NamedTuple):

@@ -209,12 +209,29 @@ class _Decided(msgspec.Struct):
 
 def booked_in(records: Sequence[Record]) -> list[Booked]:
     decoder = msgspec.json.Decoder(_Decided)
-    return [
-        Booked(
-            str(id_), segment, pool, starts, ends, tuple(counts), share, template, version, count, account, actor,
-            tentative, None if series is None else str(series), created, changed, decoder.decode(created_data).at,
-            decoder.decode(changed_data).at,
-        )
-        for id_, segment, pool, starts, ends, *counts, share, template, version, count, account, actor, tentative,
-        series, created, changed, created_data, changed_data in records
-    ]  # fmt: skip
+    return [_booked(record, decoder) for record in records]
+
+
+def _booked(record: Record, decoder: msgspec.json.Decoder[_Decided]) -> Booked:
+    id_, segment, pool, starts, ends, *counts, share, template, version, count = tuple(record)[:-8]
+    account, actor, tentative, series, created, changed, created_data, changed_data = tuple(record)[-8:]
+    return Booked(
+        id=str(id_),
+        segment=segment,
+        pool=pool,
+        starts=starts,
+        ends=ends,
+        counts=tuple(counts),
+        share=share,
+        template=template,
+        template_version=version,
+        template_count=count,
+        account=account,
+        actor=actor,
+        tentative=tentative,
+        series=None if series is None else str(series),
+        created=created,
+        changed=changed,
+        created_at=decoder.decode(created_data).at,
+        changed_at=decoder.decode(changed_data).at,
+    )

@@ -88,8 +88,14 @@ class Fits(Controller):
         does not begin before the next whole hour (of the moment that `as_of` names): what has begun is no offer.
 
         With `most=TEMPLATE` and a range instead: `most: {template, version, count}`, how many fit in all of it."""
-        asked = {"servers": servers, "cores": cores, "memory": memory,
-                 "tempdisc": tempdisc, "userdisc": userdisc, "datadisc": datadisc}  # fmt: skip
+        asked = {
+            "servers": servers,
+            "cores": cores,
+            "memory": memory,
+            "tempdisc": tempdisc,
+            "userdisc": userdisc,
+            "datadisc": datadisc,
+        }
         known = POOL | {"duration", "range", "tz", "template", "count", "share", "most", "limit", "min_position"}
         refuse_unknown(request, known | set(DIMENSIONS))
         field, pool = parse_pool(project, clusterid)
@@ -108,12 +114,18 @@ class Fits(Controller):
         now = await now_or_then(request)
         within = parse_range(period, zone) if period is not None else year_ahead(now)
         question = SlotsQuestion(
-            field=field, pool=pool, csv=csv, period=within, earliest=earliest_of(within, now),
+            field=field,
+            pool=pool,
+            csv=csv,
+            period=within,
+            earliest=earliest_of(within, now),
             duration=parse_duration(required(duration, "duration", "a number of hours, as 72h")),
             counts=counts_of(asked) if amounts[2] else None,
-            template=None if template is None else parse_template(template), count=count,
-            share=0 if share is None else parse_share(share), limit=limit,
-        )  # fmt: skip
+            template=None if template is None else parse_template(template),
+            count=count,
+            share=0 if share is None else parse_share(share),
+            limit=limit,
+        )
         return await answered(self.answers, request, question, read_slots, min_position)
 
     @get("/conflicts/select")

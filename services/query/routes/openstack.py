@@ -48,8 +48,14 @@ def rows_query(
     tz: ZoneText = "UTC",
     min_position: MinPosition = 0,
 ) -> dict[str, Any]:
-    return {"project": project, "clusterid": clusterid, "period": period, "grain": grain, "tz": tz,
-            "min_position": min_position}  # fmt: skip
+    return {
+        "project": project,
+        "clusterid": clusterid,
+        "period": period,
+        "grain": grain,
+        "tz": tz,
+        "min_position": min_position,
+    }
 
 
 class OpenStack(Controller):
@@ -127,9 +133,16 @@ class OpenStack(Controller):
         else:
             period = parse_range(required(asked["period"], "range", "two dates, as 2020-06-08,2020-06-14"), zone)
         return Selection(
-            view="rows", field=field, pool=pool, period=period, grain=parse_grain_or_day(asked["grain"]), zone=zone.key,
-            dimensions=ROW, values=(value,), csv=preferred(request, CSV),
-        )  # fmt: skip
+            view="rows",
+            field=field,
+            pool=pool,
+            period=period,
+            grain=parse_grain_or_day(asked["grain"]),
+            zone=zone.key,
+            dimensions=ROW,
+            values=(value,),
+            csv=preferred(request, CSV),
+        )
 
 
 def grant_id(text: str) -> UUID:

@@ -24,8 +24,12 @@ WEB = Path(__file__).parents[1] / "web"
 STYLES = ("tokens.css", "controls.css", "layout.css", "calendar.css", "lists.css", "../vendor/uplot.css")
 ALL_STYLES = "style/all.css"
 TYPES = {
-    ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2", ".html": "text/html",
-}  # fmt: skip
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+    ".html": "text/html",
+}
 COMPRESSED_ALREADY = frozenset({".woff2"})
 HEADERS = {**page_headers(), "Vary": "Accept-Encoding"}
 

@@ -69,11 +69,17 @@ class Refusals(Controller):
         if after is None:
             after = POSITION_MAX if newest else 0
         records = await read_refusals(
-            self.database, newest, after, limit + 1, asked(project, "project"),
-            None if actor is None else spellings(asked_name(actor, "actor")), asked(code, "code"),
+            self.database,
+            newest,
+            after,
+            limit + 1,
+            asked(project, "project"),
+            None if actor is None else spellings(asked_name(actor, "actor")),
+            asked(code, "code"),
             None if since is None else parse_moment(since, "since"),
-            None if until is None else parse_moment(until, "until"), then,
-        )  # fmt: skip
+            None if until is None else parse_moment(until, "until"),
+            then,
+        )
         if not records and not newest:
             check_after(after, await last_refusal(self.database), "refusal")
         page = [refusal_of(record) for record in records[:limit]]
@@ -97,9 +103,17 @@ ORDER BY id {1} LIMIT $2
 
 
 async def read_refusals(
-    database: Database, newest: bool, after: int, limit: int, project: str | None, actor: Sequence[str] | None,
-    code: str | None, since: datetime | None, until: datetime | None, then: datetime | None,
-) -> Sequence[Record]:  # fmt: skip
+    database: Database,
+    newest: bool,
+    after: int,
+    limit: int,
+    project: str | None,
+    actor: Sequence[str] | None,
+    code: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    then: datetime | None,
+) -> Sequence[Record]:
     """A walk over the log, which is bounded; no index is kept for it, so that it costs little to write."""
     found = REFUSALS.format(*(("<", "DESC") if newest else (">", "ASC")))
     return await database.fetch(found, after, limit, project, actor, code, since, until, then)

@@ -81,11 +81,12 @@ def _rendered(question: UsageQuestion, blocks: list[dict[str, Any]]) -> tuple[by
         flat = [{**block, **dict(zip(names, block["used"].values(), strict=True))} for block in blocks]
         return table(flat, ["start", "end", "hours", *names]), None
     opening = {
-        "account": composed(question.account), "project": question.project,
+        "account": composed(question.account),
+        "project": question.project,
         "range": {"start": iso(question.period.start), "end": iso(question.period.end)},
         "grain": question.grain if isinstance(question.grain, str) else f"{question.grain}h",
         "timezone": question.zone,
-    }  # fmt: skip
+    }
     return render_object(opening, {"blocks": blocks})
 
 

@@ -68,9 +68,13 @@ def read_of(selection: Selection, template: Template | None) -> tuple[tuple[str,
 
 
 def encode(
-    selection: Selection, starts: list[int], hours: Hours, template: Template | None,
-    items: Sequence[Item] | None, following: str | None,
-) -> Body:  # fmt: skip
+    selection: Selection,
+    starts: list[int],
+    hours: Hours,
+    template: Template | None,
+    items: Sequence[Item] | None,
+    following: str | None,
+) -> Body:
     """The answer's bytes, but for the position."""
     if selection.csv and items is not None:
         return Body(hours.version, table(items, item_names(selection)), None, following)

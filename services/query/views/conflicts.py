@@ -69,10 +69,15 @@ def conflict_of(run: Run, claims: Claims) -> dict[str, Any]:
     """The oldest claims first. The deadline is that of the first hour, also when that is before the range."""
     oldest = sorted(claims.oldest, key=lambda claim: int(claim["position"]))
     return {
-        "pool": run.pool, "start": iso(run.start), "end": iso(run.end), "dimension": run.dimension,
-        "deficit": run.deficit, "deadline": iso(run.began - run.beyond_hours),
-        "claims": oldest[:CLAIMS_MAX], "claims_total": claims.total,
-    }  # fmt: skip
+        "pool": run.pool,
+        "start": iso(run.start),
+        "end": iso(run.end),
+        "dimension": run.dimension,
+        "deficit": run.deficit,
+        "deadline": iso(run.began - run.beyond_hours),
+        "claims": oldest[:CLAIMS_MAX],
+        "claims_total": claims.total,
+    }
 
 
 VERSION = """
@@ -170,9 +175,12 @@ async def _claims(reader: Reader, generation: int, runs: Sequence[Run]) -> list[
         ends = [instant_of(max(run.end for run in mine if run.number == pool)) for pool in pools]
         bookings = await reader.fetch(BOOKINGS.format(dimension), generation, pools, starts, ends)
         within = (
-            generation, places, [run.number for run in mine],
-            [instant_of(run.start) for run in mine], [instant_of(run.end) for run in mine],
-        )  # fmt: skip
+            generation,
+            places,
+            [run.number for run in mine],
+            [instant_of(run.start) for run in mine],
+            [instant_of(run.end) for run in mine],
+        )
         clusters = await reader.fetch(CLUSTERS.format(dimension), *within)
         for place, claims in zip(places, await asyncio.to_thread(bookings_of, mine, bookings), strict=True):
             found[place] = claims
@@ -206,6 +214,11 @@ def claim_of(
 ) -> dict[str, Any]:
     """`amount` of a share, and of a cluster that changes its size, is the most that it is in these hours."""
     return {
-        kind: claim_id, "account": account, "start": iso(start), "end": iso(end),
-        "state": "tentative" if tentative else "confirmed", "position": position, "amount": amount,
-    }  # fmt: skip
+        kind: claim_id,
+        "account": account,
+        "start": iso(start),
+        "end": iso(end),
+        "state": "tentative" if tentative else "confirmed",
+        "position": position,
+        "amount": amount,
+    }

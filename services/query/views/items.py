@@ -35,9 +35,15 @@ async def read_items(reader: Reader, selection: Selection, hours: Hours) -> tupl
     start, end = (instant_of(hour) for hour in selection.period)
     after, names = selection.after, item_names(selection)
     records = await reader.fetch(
-        ITEMS[selection.view], hours.version.generation, hours.pool, start, end,
-        instant_of(after.start), after.id, selection.limit + 1,
-    )  # fmt: skip
+        ITEMS[selection.view],
+        hours.version.generation,
+        hours.pool,
+        start,
+        end,
+        instant_of(after.start),
+        after.id,
+        selection.limit + 1,
+    )
     page = records[: selection.limit]
     items = [item_of(record, selection, names) for record in page]
     if len(records) == len(page):

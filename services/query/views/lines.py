@@ -73,18 +73,32 @@ def csv_lines(events: Sequence[HistoricEvent]) -> bytes:
 def cells_of(event: HistoricEvent) -> tuple[object, ...]:
     head = head_of(event)
     return (
-        event.position, event.version, head.at, head.project, head.type, head.actor, head.account,
-        head.pool or head.cluster or head.project, head.booking or head.grant or head.cluster or head.project,
-        head.reason, head.command, event.event,
-    )  # fmt: skip
+        event.position,
+        event.version,
+        head.at,
+        head.project,
+        head.type,
+        head.actor,
+        head.account,
+        head.pool or head.cluster or head.project,
+        head.booking or head.grant or head.cluster or head.project,
+        head.reason,
+        head.command,
+        event.event,
+    )
 
 
 def deed(event: HistoricEvent) -> Deed:
     head = head_of(event)
     return Deed(
-        position=event.position, version=event.version, at=head.at, actor=head.actor, type=head.type,
-        reason=head.reason or None, event=event.event,
-    )  # fmt: skip
+        position=event.position,
+        version=event.version,
+        at=head.at,
+        actor=head.actor,
+        type=head.type,
+        reason=head.reason or None,
+        event=event.event,
+    )
 
 
 def head_of(event: HistoricEvent) -> Head:

@@ -56,9 +56,7 @@ LEFT JOIN availability_hour a ON a.generation = p.generation AND a.pool = p.pool
 WHERE g.live
 """
 LAYOUT = ["masterflavor", "mastercount", "workerflavor", "workercount"]
-CLUSTER_NAMES = [
-    "id", "parent", "project", "name", "kind", "startdate", "enddate", *LAYOUT, *DIMENSIONS, "state",
-]  # fmt: skip
+CLUSTER_NAMES = ["id", "parent", "project", "name", "kind", "startdate", "enddate", *LAYOUT, *DIMENSIONS, "state"]
 
 
 async def read_cluster(database: Database, question: ClusterQuestion) -> Read:
@@ -84,8 +82,18 @@ LEFT JOIN cluster_resize r ON r.generation = p.generation AND r.pool = p.pool
 WHERE g.live ORDER BY r.position
 """
 RESIZE_NAMES = [
-    "request", "position", "decided", "state", "startdate", "enddate", *LAYOUT, *DIMENSIONS, "lapsed", "error", "actor",
-]  # fmt: skip
+    "request",
+    "position",
+    "decided",
+    "state",
+    "startdate",
+    "enddate",
+    *LAYOUT,
+    *DIMENSIONS,
+    "lapsed",
+    "error",
+    "actor",
+]
 
 
 async def read_resizes(database: Database, question: ResizesQuestion) -> Read:

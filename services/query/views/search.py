@@ -53,10 +53,13 @@ class Sought(msgspec.Struct, frozen=True, kw_only=True):
     def keys(self) -> dict[str, str]:
         """The columns that an index finds, and what must stand there."""
         given = {
-            "entity": self.entity, "account": self.account, "pool": self.pool, "actor": self.actor,
+            "entity": self.entity,
+            "account": self.account,
+            "pool": self.pool,
+            "actor": self.actor,
             "type": self.types[0] if self.types is not None and len(self.types) == 1 else None,
             "project": self.project,
-        }  # fmt: skip
+        }
         return {column: key for column, key in given.items() if key is not None}
 
     def spelled(self) -> list[Sought]:
@@ -151,10 +154,18 @@ async def _find_spelled(database: Database, sought: Sought, limit: int) -> Histo
     keys = sought.keys()
     column = await rarest(database, after, sought.before, keys) if len(keys) > 1 else next(iter(keys), None)
     arguments = [
-        after, sought.before, limit + 1, sought.project,
-        None if sought.types is None else list(sought.types), sought.actor, sought.account, sought.pool,
-        sought.entity, sought.since, sought.until,
-    ]  # fmt: skip
+        after,
+        sought.before,
+        limit + 1,
+        sought.project,
+        None if sought.types is None else list(sought.types),
+        sought.actor,
+        sought.account,
+        sought.pool,
+        sought.entity,
+        sought.since,
+        sought.until,
+    ]
     if column is None:
         records = await database.fetch(BY_POSITION, *arguments)
     else:

@@ -94,11 +94,17 @@ async def read_templates(database: Database, question: TemplatesQuestion) -> Rea
         raise question.unknown()
     version = Version(generation, touched)
     rows = [
-        {"id": f"{name}@{number}", "name": name, "version": number, "actor": actor, "created": created,
-         "capacity": dict(zip(DIMENSIONS, counts, strict=True))}
+        {
+            "id": f"{name}@{number}",
+            "name": name,
+            "version": number,
+            "actor": actor,
+            "created": created,
+            "capacity": dict(zip(DIMENSIONS, counts, strict=True)),
+        }
         for _, _, _, name, number, *counts, actor, created in records
         if name is not None
-    ]  # fmt: skip
+    ]
     if question.csv:
         flat = [{**row, **row["capacity"]} for row in rows]
         return Read(position, Body(version, table(flat, ["name", "version", *DIMENSIONS, "actor", "created"])))
