@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from shared.capacity import DIMENSIONS, Vector
 from shared.hours import hour_of, instant_of
-
-if TYPE_CHECKING:
-    import asyncpg
+from shared.postgres import Reader
 
 HOUR_US = 3_600_000_000
 EPOCH_2000_HOUR = 262_968
 AMOUNTS = [*(f"{group}_{dimension}" for group in ("granted", "booked") for dimension in DIMENSIONS), "shares"]
 WIDTH = len(AMOUNTS)
-
-
-class Reader(Protocol):
-    """What runs a statement."""
-
-    async def fetch(self, query: str, *args: Any) -> Sequence[asyncpg.Record]: ...
 
 
 class Snapshot(NamedTuple):

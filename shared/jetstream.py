@@ -10,6 +10,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import msgspec
+import nats.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
@@ -37,6 +38,8 @@ SINGLY_MAX = 16  # an atomic batch costs the server 6 ms on disc whatever its si
 PUBLISH_TIMEOUT_S = 5.0
 LEAVE_TIMEOUT_S = 2.0
 SEQUENCE_DIGITS = 20
+# The connection or the NATS server is lost, or it does not answer in time (OSError, and so TimeoutError).
+NATS_LOST = (nats.errors.Error, OSError)
 
 
 class PublishRefused(Exception):

@@ -1,8 +1,8 @@
-"""The way to PostgreSQL, for everybody: a server that is gone is noticed within seconds, whatever is being waited for.
+"""Connections to PostgreSQL, for every service: they notice within seconds that their server is gone.
 
-asyncpg alone has two waits without an end. What writes much (COPY, many rows of one statement) waits for room in the
-socket, and is not told that the connection was lost meanwhile. And the kernel asks a silent peer for a quarter of an
-hour, or never, whether it is still there.
+asyncpg alone has two waits without an end. A large write (COPY, many rows in one statement) waits for room in the
+socket, and does not hear that the connection was lost meanwhile. And the kernel waits for a silent peer for a quarter
+of an hour, or for ever.
 """
 
 from __future__ import annotations
@@ -10,14 +10,32 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
 
+Record = asyncpg.Record
 if TYPE_CHECKING:
-    BaseConnection = asyncpg.Connection[asyncpg.Record]
-else:
-    BaseConnection = asyncpg.Connection
+    Connection = asyncpg.Connection[Record]
+    Pool = asyncpg.Pool[Record]
+else:  # at run time asyncpg's classes take no parameter
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+# The connection or the server is lost, or the server takes no connection for now: ask the same again on a new one.
+# What a statement itself may be the reason for (no memory, a time limit) is not here.
+LOST = (
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    OSError,  # and so TimeoutError
+)
+# LOST, and every error that PostgreSQL answers. For work that must go on whatever PostgreSQL says: its tables may be
+# migrated later, its disc may be full for an hour.
+LOST_OR_REFUSED = (*LOST, asyncpg.PostgresError)
 
 CONNECT_TIMEOUT_S = 5.0
 IDLE_S, INTERVAL_S, PROBES = 5, 3, 3  # a silent peer of an idle connection is asked whether it is there
@@ -28,8 +46,16 @@ COPY_END = b"\xff\xff"
 PIECE_BYTES = 4 * 1024 * 1024  # of rows, in one message: PostgreSQL drops who sends one of more than 1 GiB
 
 
-class Connection(BaseConnection):
-    """asyncpg's, which notices when its server is gone."""
+class Reader(Protocol):
+    """Runs statements that read: a connection, a pool, or one snapshot."""
+
+    async def fetch(self, query: str, *args: Any) -> Sequence[Record]: ...
+
+    async def fetchrow(self, query: str, *args: Any) -> Record | None: ...
+
+
+class WatchedConnection(Connection):
+    """asyncpg's connection. It notices that its server is gone."""
 
     def __init__(self, protocol: Any, transport: Any, *others: Any) -> None:
         super().__init__(protocol, transport, *others)
@@ -39,16 +65,16 @@ class Connection(BaseConnection):
 
 
 async def connect(url: str, **options: Any) -> Connection:
-    """As asyncpg's; a server that does not answer raises TimeoutError soon."""
+    """Connects, with asyncpg's options. Raises LOST_OR_REFUSED: TimeoutError after 5 s without an answer."""
     options.setdefault("timeout", CONNECT_TIMEOUT_S)
-    connection: Connection = await asyncpg.connect(url, connection_class=Connection, **options)
+    connection: Connection = await asyncpg.connect(url, connection_class=WatchedConnection, **options)
     return connection
 
 
-def create_pool(url: str, **options: Any) -> asyncpg.Pool[asyncpg.Record]:
-    """As asyncpg's, of such connections."""
+def create_pool(url: str, **options: Any) -> Pool:
+    """A pool of such connections, with asyncpg's options."""
     options.setdefault("timeout", CONNECT_TIMEOUT_S)
-    return asyncpg.create_pool(url, connection_class=Connection, **options)
+    return asyncpg.create_pool(url, connection_class=WatchedConnection, **options)
 
 
 def keep_alive(connected: Any) -> None:
@@ -67,7 +93,7 @@ def keep_alive(connected: Any) -> None:
 
 
 async def copy_rows(
-    connection: asyncpg.Connection[asyncpg.Record],
+    connection: Connection,
     table: str,
     packed: Iterable[bytes],
     columns: Sequence[str] | None = None,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import asyncpg
 import msgspec
 
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
+from shared.postgres import Connection
 
 
 class Progress(NamedTuple):

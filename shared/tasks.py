@@ -1,10 +1,11 @@
-"""How works end: on a signal, side by side, and for certain."""
+"""Task helpers: run until SIGTERM, run several until one ends, run again after an error, cancel and wait."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 AGAIN_S = 3.0
@@ -27,6 +28,24 @@ async def side_by_side(*works: Coroutine[Any, Any, Any]) -> None:
             task.result()
     finally:
         await end_tasks(*tasks)
+
+
+async def keep_running(
+    log: logging.Logger,
+    name: str,
+    serve: Callable[[], Awaitable[None]],
+    errors: tuple[type[Exception], ...],
+    delay_s: float,
+    then: str = "it goes on",
+) -> None:
+    """Calls `serve` again and again, until it is cancelled. When it raises one of `errors`, logs one warning, which
+    ends with what `then` happens, and waits `delay_s` before the next call. Raises any other error."""
+    while True:
+        try:
+            await serve()
+        except errors as error:
+            log.warning("%s: %s: %s; %s", name, type(error).__name__, error, then)
+            await asyncio.sleep(delay_s)
 
 
 async def end_tasks(*tasks: asyncio.Task[Any], again_s: float | None = None) -> None:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import asyncpg
 import msgspec
 from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -17,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from shared import postgres
+from shared.postgres import LOST_OR_REFUSED
 from shared.progress import Progress, read_progress
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -24,16 +24,9 @@ READ_TIMEOUT_S = 2.0
 READ_AGAIN_S = 1.0  # however often it is asked, the database is asked once a second
 BATCH_EVENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 BATCH_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-UNREADABLE = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    OSError,
-    TimeoutError,
-    LookupError,
-    ValueError,
-    msgspec.MsgspecError,
-)
+# /metrics must answer, so these count as well: the address of the database is wrong (ValueError), it is not migrated
+# (LookupError), or an event in it is none (MsgspecError).
+UNREADABLE = (*LOST_OR_REFUSED, LookupError, ValueError, msgspec.MsgspecError)
 
 Observe = Callable[[int, float], None]
 

@@ -22,13 +22,14 @@ from services.cli.up.directory import DataDirectory, Run, default_directory
 from services.cli.up.processes import started_at
 from services.cli.up.servers import NATS, NATS_ERRORS, Servers, connect_nats, named_in, redacted, without_password
 from shared.jetstream import STREAM, SUBJECTS, wrong_with
+from shared.postgres import LOST_OR_REFUSED
 from shared.progress import Progress, ages_after, read_progress, standing_of
 
 TIMEOUT_S = 5.0
 PIPED_WIDTH = 200
 TOLD_LATE_S = 2 * 3600 + 60
 LATE_S = 60.0
-STORE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError)
+STORE_ERRORS = (*LOST_OR_REFUSED, ValueError)  # ValueError: the address of the database is wrong
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 

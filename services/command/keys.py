@@ -10,12 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from uuid import UUID
 
-import asyncpg
-
-from services.command.handler.handler import LOST
 from services.command.handler.queue import KeyReused, StoreUnavailable
 from shared import postgres
 from shared.errors import HourbookError
@@ -23,9 +20,8 @@ from shared.event_store import EventStore, Kept, Remembered
 from shared.http.problem_document import MEDIA_TYPE
 from shared.http.problems import problem_body
 from shared.http.responses import JSON, Encoded
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
+from shared.postgres import LOST, LOST_OR_REFUSED, Connection
+from shared.tasks import keep_running
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +70,7 @@ class Keys:
                     return await (_done(connection, work) if key is None else _once(connection, key, work))
                 finally:
                     connection.terminate()
-        except (*LOST, TimeoutError) as lost:
+        except LOST as lost:
             raise StoreUnavailable(f"the database did not answer: {lost or type(lost).__name__}") from None
 
     async def refuse(self, key: Key | None, refusal: HourbookError) -> Encoded[Any]:
@@ -89,11 +85,11 @@ class Keys:
 
     async def run(self) -> None:
         """Forgets, until it is cancelled."""
+        await keep_running(log, "keys", self._serve, LOST_OR_REFUSED, FORGET_EVERY_S)
+
+    async def _serve(self) -> None:
         while True:
-            try:
-                await self.forget()
-            except (*LOST, asyncpg.PostgresError, TimeoutError) as error:
-                log.warning("keys: %s: %s; it goes on", type(error).__name__, error)
+            await self.forget()
             await asyncio.sleep(FORGET_EVERY_S)
 
     async def forget(self) -> None:

@@ -10,9 +10,8 @@ import asyncio
 import logging
 from collections import deque
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import asyncpg
 import msgspec
 
 from services.command.domain import Command
@@ -20,9 +19,7 @@ from services.command.domain.commands import Context
 from shared import postgres
 from shared.errors import HourbookError
 from shared.hours import Period, iso
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
+from shared.postgres import LOST_OR_REFUSED, Connection
 
 log = logging.getLogger(__name__)
 
@@ -112,13 +109,7 @@ class Refusals:
                 await connection.execute(INSERT, *map(list, zip(*batch, strict=True)))
                 await self._sweep(connection)
             return connection
-        except (
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-            OSError,
-            TimeoutError,
-        ) as lost:
+        except LOST_OR_REFUSED as lost:
             log.warning("%d refusals are not kept: %s: %s", len(batch), type(lost).__name__, lost)
             self._drop(len(batch))
             self._unsaid += sum(row.dropped for row in batch)

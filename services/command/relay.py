@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 
-import asyncpg
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -22,6 +21,7 @@ from shared.event_store.store import PositionGap
 from shared.jetstream import (
     BATCH_MAX,
     DOORBELL,
+    NATS_LOST,
     NEWS,
     PUBLISH_TIMEOUT_S,
     SINGLY_MAX,
@@ -35,22 +35,17 @@ from shared.jetstream import (
     publish_batch,
     wrong_with,
 )
+from shared.locks import Lock, try_lock
+from shared.postgres import LOST_OR_REFUSED
 from shared.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
-TRY_TO_LEAD = "SELECT pg_try_advisory_lock(7310579630513578616)"
+TRY_TO_LEAD = try_lock(Lock.RELAY)
 RETRY_DELAY_S = 0.5
 CONNECT_TIMEOUT_S = 5.0
-LOST = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    nats.errors.Error,
-    OSError,
-    TimeoutError,
-    PositionGap,
-)
+# PositionGap: the store is not whole; a restored backup may mend it.
+GOES_ON_AFTER = (*LOST_OR_REFUSED, *NATS_LOST, PositionGap)
 REST_S = 0.01  # after a batch under load: what arrives meanwhile goes out together, which halves what an event costs
 MEND = (
     "Nothing is published until that is mended. If the store has lost nothing (`hourbook audit verify` with a "
@@ -101,16 +96,16 @@ class Relay:
             self._ringing = asyncio.create_task(self._ring_elsewhere(self._client))
 
     async def _ring_elsewhere(self, client: Client) -> None:
-        with contextlib.suppress(nats.errors.Error, OSError):
+        with contextlib.suppress(*NATS_LOST):
             await client.publish(DOORBELL, b"")
             await client.flush()
 
     async def run(self) -> None:
         """Relays until it is cancelled, over lost connections and whatever becomes of the stream."""
-        while True:
+        while True:  # not `keep_running`: `trouble` says what is wrong, for /health and /metrics too
             try:
                 await self._serve()
-            except LOST as lost:
+            except GOES_ON_AFTER as lost:
                 self.trouble.is_so(f"{type(lost).__name__}: {lost}")
                 await asyncio.sleep(RETRY_DELAY_S)
 
@@ -187,7 +182,7 @@ class Relay:
         self.trouble.is_so(why)
         head = await store.head()
         if head > self._seen and client.is_connected:
-            with contextlib.suppress(nats.errors.Error, OSError):
+            with contextlib.suppress(*NATS_LOST):
                 await client.publish(NEWS, b"")
         self._seen = head
         await asyncio.sleep(min(RETRY_DELAY_S, self._poll_s))

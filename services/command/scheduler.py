@@ -11,14 +11,14 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
-
 from services.command.domain import SettleConflicts
 from services.command.domain.commands import Context
-from services.command.handler.handler import LOST, CommandHandler
+from services.command.handler.handler import CommandHandler
 from shared import postgres
 from shared.errors import HourbookError
 from shared.hours import hour_of
+from shared.postgres import LOST_OR_REFUSED
+from shared.tasks import keep_running
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +52,11 @@ class Clock:
 
     async def run(self) -> None:
         """Until it is cancelled, over lost connections."""
+        await keep_running(log, "clock", self._serve, (*LOST_OR_REFUSED, HourbookError), self._poll_s)
+
+    async def _serve(self) -> None:
         while True:
-            try:
-                await self.tick()
-            except (*LOST, asyncpg.PostgresError, HourbookError, TimeoutError) as error:
-                log.warning("clock: %s: %s; it goes on", type(error).__name__, error)
+            await self.tick()
             await asyncio.sleep(self._poll_s)
 
     async def tick(self) -> None:

@@ -6,10 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import asyncpg
-import nats.errors
 from nats.aio.client import Client
 
 from services.notify.publisher import publish
@@ -17,19 +15,16 @@ from services.notify.schedule import Leads, Schedule
 from services.notify.settings import Settings
 from services.notify.webhooks import Retries, Webhooks
 from shared import postgres
-from shared.jetstream import join, leave
-from shared.tasks import side_by_side, until_stopped
+from shared.jetstream import NATS_LOST, join, leave
+from shared.locks import Lock, try_lock
+from shared.postgres import LOST_OR_REFUSED, Connection, Pool
+from shared.tasks import keep_running, side_by_side, until_stopped
 from shared.trouble import Trouble
 from shared.webhook_hosts import allowed_hosts
 
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
-    Pool = asyncpg.Pool[asyncpg.Record]
-
 log = logging.getLogger(__name__)
 
-LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
-TRY_TO_LEAD = "SELECT pg_try_advisory_lock(7310579630513578619)"
+TRY_TO_LEAD = try_lock(Lock.NOTIFIER)
 RETRY_DELAY_S = 1.0
 CONNECTIONS_MAX = 6
 
@@ -59,12 +54,7 @@ class Notifier:
 
     async def run(self) -> None:
         """Notifies until it is cancelled, over lost connections."""
-        while True:
-            try:
-                await self._serve()
-            except LOST as lost:
-                log.warning("notifier: %s: %s; it goes on", type(lost).__name__, lost)
-                await asyncio.sleep(RETRY_DELAY_S)
+        await keep_running(log, "notifier", self._serve, LOST_OR_REFUSED, RETRY_DELAY_S)
 
     async def _serve(self) -> None:
         connection = await postgres.connect(self._settings.database_url)
@@ -89,18 +79,18 @@ class Notifier:
                 await asyncio.sleep(self._poll_s)
 
     async def _publish(self, pool: Pool) -> None:
-        """Over a NATS server that is not there, too: the notices wait in their table."""
+        """Goes on while the NATS server is not there, too: the notices wait in their table. Raises PostgreSQL's errors,
+        as every part of the notifier."""
         client, trouble = Client(), Trouble(log, "notices: NATS")
-        try:
+
+        async def serve() -> None:
+            if not client.is_connected:
+                await join(client, self._settings.nats_url, trouble)
             while True:
-                try:
-                    if not client.is_connected:
-                        await join(client, self._settings.nats_url, trouble)
-                    while True:
-                        if not await publish(pool, client):
-                            await asyncio.sleep(self._poll_s)
-                except (nats.errors.Error, OSError, TimeoutError) as lost:
-                    log.warning("notices: %s: %s; they wait", type(lost).__name__, lost)
-                    await asyncio.sleep(RETRY_DELAY_S)
+                if not await publish(pool, client):
+                    await asyncio.sleep(self._poll_s)
+
+        try:
+            await keep_running(log, "notices", serve, NATS_LOST, RETRY_DELAY_S, "they wait")
         finally:
             await leave(client)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from nats.aio.client import Client
 
 from shared.notices import Notice, cloud_event, ensure_stream
-
-if TYPE_CHECKING:
-    import asyncpg
-
-    Pool = asyncpg.Pool[asyncpg.Record]
+from shared.postgres import Pool
 
 BATCH_MAX = 500
 PUBLISH_TIMEOUT_S = 5.0

@@ -8,18 +8,13 @@ can be cancelled up to then. Bookings that are made or moved when their instant 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from shared.hours import hour_of, instant_of
 from shared.notices import ORDER, BookingNotice, ConflictNotice, Notice
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
-    Record = asyncpg.Record
+from shared.postgres import Connection, Record
 
 EVENTS_MAX = 5000  # looked at in one transaction
 

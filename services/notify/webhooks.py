@@ -9,21 +9,17 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from aiohttp import ClientSession
 
 from services.notify.delivery import Message, Outcome, deliver, event_message, notice_message
 from shared.errors import HourbookError
+from shared.postgres import Pool, Record
 from shared.tasks import end_tasks
 from shared.webhook_hosts import check_url
-
-if TYPE_CHECKING:
-    Pool = asyncpg.Pool[asyncpg.Record]
-    Record = asyncpg.Record
 
 log = logging.getLogger(__name__)
 

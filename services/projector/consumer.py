@@ -20,13 +20,13 @@ from services.projector.generation import (
     prepare,
     write_batch,
 )
-from services.projector.rows.copying import Connection
 from services.projector.source import Source
 from shared import postgres
 from shared.batches import BatchSize
 from shared.event_store import EventStore
 from shared.event_store.store import PositionGap
-from shared.tasks import end_tasks
+from shared.postgres import LOST_OR_REFUSED, Connection
+from shared.tasks import end_tasks, keep_running
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,9 @@ STATEMENT_TIMEOUT_S = 120.0  # a server that is there and does not answer
 MANY = 2048
 RETRY_DELAY_S = 0.2
 PARKED_DELAY_S = 1.0
+# LookupError: no generation is live yet, as before the migrations. PositionGap: the store is not whole; a restored
+# backup may mend it. MemoryError: the next batch is smaller.
+GOES_ON_AFTER = (*LOST_OR_REFUSED, LookupError, PositionGap, MemoryError)
 # What writing an event can raise that is the event's own fault, and would be again.
 UNAPPLICABLE = (
     msgspec.MsgspecError,
@@ -76,21 +79,7 @@ class Projector:
 
     async def run(self) -> None:
         """Projects until it is cancelled, over lost connections."""
-        while True:
-            try:
-                await self._serve()
-            except (
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-                OSError,
-                TimeoutError,
-                LookupError,
-                PositionGap,
-                MemoryError,
-            ) as lost:
-                log.warning("projector: %s: %s; it goes on", type(lost).__name__, lost)
-                await asyncio.sleep(RETRY_DELAY_S)
+        await keep_running(log, "projector", self._serve, GOES_ON_AFTER, RETRY_DELAY_S)
 
     async def _serve(self) -> None:
         connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)

@@ -10,12 +10,12 @@ from services.projector.projections import Changes, Known, Needed, fold, needed_
 from services.projector.projections.pools import Pools
 from services.projector.rows.bookings import pack_bookings, read_bookings, write_bookings
 from services.projector.rows.catalogue import write_catalogue
-from services.projector.rows.copying import Connection
 from services.projector.rows.grants import write_grants
 from services.projector.rows.hours import forget_staged, prepare_hours, read_sizes, write_hours
 from services.projector.rows.pools import read_pools, write_pools
 from services.projector.rows.resizes import write_resizes
 from shared.events import Event, decode_events
+from shared.postgres import Connection
 
 HOURS_MAX = 500_000  # of one batch: what is held and written at once, however much its events say
 

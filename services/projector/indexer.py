@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
-
-import asyncpg
 
 from shared import postgres
 from shared.batches import BatchSize
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
+from shared.postgres import LOST_OR_REFUSED, Connection
+from shared.tasks import keep_running
 
 log = logging.getLogger(__name__)
 
@@ -36,18 +32,7 @@ class Indexer:
 
     async def run(self) -> None:
         """Indexes until it is cancelled, over lost connections."""
-        while True:
-            try:
-                await self._serve()
-            except (
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-                OSError,
-                TimeoutError,
-            ) as lost:
-                log.warning("indexer: %s: %s; it goes on", type(lost).__name__, lost)
-                await asyncio.sleep(RETRY_DELAY_S)
+        await keep_running(log, "indexer", self._serve, LOST_OR_REFUSED, RETRY_DELAY_S)
 
     async def _serve(self) -> None:
         connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)

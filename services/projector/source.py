@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import logging
 
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from shared.event_store import EventStore
-from shared.jetstream import NEWS, join, leave
+from shared.jetstream import NATS_LOST, NEWS, join, leave
+from shared.tasks import keep_running
 from shared.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -56,18 +56,18 @@ class Source:
     async def listen(self, nats_url: str) -> None:
         """Hears the relay, until it is cancelled, over lost connections."""
         trouble = Trouble(log, "projector: NATS")
-        while True:
+
+        async def serve() -> None:
             client = Client()
             try:
                 await join(client, nats_url, trouble)
                 await client.subscribe(NEWS, cb=self._heard)
                 self._client = client
                 await asyncio.Event().wait()
-            except (nats.errors.Error, OSError, TimeoutError) as lost:
-                log.warning("projector: %s: %s; it polls meanwhile", type(lost).__name__, lost)
-                await asyncio.sleep(RETRY_DELAY_S)
             finally:
                 await leave(client)
+
+        await keep_running(log, "projector", serve, NATS_LOST, RETRY_DELAY_S, "it polls meanwhile")
 
     async def _heard(self, _: Msg) -> None:
         self._news.set()

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import asyncpg
 import numpy as np
@@ -41,10 +41,7 @@ from shared.capacity import DIMENSIONS, Vector
 from shared.errors import InvalidField
 from shared.hours import EPOCH, Period, hour_of, instant_of
 from shared.names import spellings
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
-    Record = asyncpg.Record
+from shared.postgres import Connection, Record
 
 SESSIONS_MAX = 2
 WAITING_MAX = 64  # for a session

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import asyncpg
 
 from shared import postgres
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
-    Record = asyncpg.Record
+from shared.postgres import LOST, Connection, Pool, Reader, Record
 
 STATEMENT_TIMEOUT_S = 30.0
 
@@ -23,23 +20,9 @@ SERVER_SETTINGS = {
     "jit": "off",
     "default_transaction_read_only": "on",
 }
-UNREACHABLE = (
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    OSError,
-    TimeoutError,
-)
-
-
-class Reader(Protocol):
-    """What runs a statement: the Database, or one snapshot of it."""
-
-    async def fetch(self, query: str, *args: Any) -> Sequence[Record]: ...
-
-    async def fetchrow(self, query: str, *args: Any) -> Record | None: ...
+# A read changes nothing and may be asked again, so these count as well: PostgreSQL broke the statement off (a time
+# limit, an administrator), or has no memory, disc or connection left for it.
+UNREACHABLE = (*LOST, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
 
 
 class Database:
@@ -47,7 +30,7 @@ class Database:
 
     def __init__(self, url: str, connections_max: int) -> None:
         self._url, self._connections_max = url, connections_max
-        self._pool: asyncpg.Pool[Record]
+        self._pool: Pool
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING
 
-import asyncpg
-import nats.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
@@ -16,11 +13,10 @@ from nats.js.errors import NotFoundError
 
 from shared import postgres
 from shared.audit.notes import BadNote, checkpoint_of
-from shared.jetstream import join, leave
+from shared.jetstream import NATS_LOST, join, leave
+from shared.postgres import LOST_OR_REFUSED, Connection
+from shared.tasks import keep_running
 from shared.trouble import Trouble
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
 
 log = logging.getLogger(__name__)
 
@@ -43,22 +39,11 @@ class Announcer:
 
     async def run(self) -> None:
         """Publishes until it is cancelled, over lost connections."""
-        while True:
-            await self._leads.wait()
-            try:
-                await self._serve()
-            except (
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-                nats.errors.Error,
-                OSError,
-                TimeoutError,
-            ) as lost:
-                log.warning("announcer: %s: %s; it goes on", type(lost).__name__, lost)
-                await asyncio.sleep(RETRY_DELAY_S)
+        await keep_running(log, "announcer", self._serve, (*LOST_OR_REFUSED, *NATS_LOST), RETRY_DELAY_S)
 
     async def _serve(self) -> None:
+        """Publishes from when the sealer leads until it does not."""
+        await self._leads.wait()
         connection = await postgres.connect(self._database_url)
         try:
             client = Client()

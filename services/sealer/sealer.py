@@ -10,27 +10,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-import asyncpg
 
 from shared import postgres
 from shared.audit.merkle import Tree
 from shared.audit.notes import Signer
 from shared.audit.store import SignedCheckpoint, latest_checkpoint, read_tree, write_checkpoint
 from shared.event_store.store import PositionGap
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
+from shared.locks import Lock, try_lock
+from shared.postgres import LOST_OR_REFUSED, Connection
+from shared.tasks import keep_running
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.4  # an event is sealed within a second: this, and the time that the sealing takes
 BATCH_MAX = 50_000
 RETRY_DELAY_S = 0.5
-LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
-TRY_TO_LEAD = "SELECT pg_try_advisory_lock(7310579630513578618)"
+TRY_TO_LEAD = try_lock(Lock.SEALER)
 
 
 class Sealer:
@@ -45,12 +41,7 @@ class Sealer:
 
     async def run(self) -> None:
         """Seals until it is cancelled, over lost connections."""
-        while True:
-            try:
-                await self._serve()
-            except LOST as lost:
-                log.warning("sealer: %s: %s; it goes on", type(lost).__name__, lost)
-                await asyncio.sleep(RETRY_DELAY_S)
+        await keep_running(log, "sealer", self._serve, LOST_OR_REFUSED, RETRY_DELAY_S)
 
     async def _serve(self) -> None:
         connection = await postgres.connect(self._database_url)

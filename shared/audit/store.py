@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 from shared.audit.merkle import DIGEST, Node, Tree, edge, tree_at
-
-if TYPE_CHECKING:
-    import asyncpg
-
-    Connection = asyncpg.Connection[asyncpg.Record]
-    Record = asyncpg.Record
+from shared.postgres import Connection, Reader
 
 LEVEL_HEIGHT = 8  # every eighth height is kept …
 TILE = 1 << LEVEL_HEIGHT  # … in rows that end at every 256th node
-
-
-class Reader(Protocol):
-    """What runs a statement."""
-
-    async def fetch(self, query: str, *args: Any) -> Sequence[Record]: ...
 
 
 class MissingHashes(Exception):

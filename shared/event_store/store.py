@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
+from shared.locks import Lock
+from shared.postgres import Connection
 
 
 class Pending(msgspec.Struct, frozen=True, gc=False):
@@ -102,7 +101,7 @@ STREAM_OF = """
 SELECT stream FROM event WHERE command_id <= $1 AND command_id >= $2 ORDER BY command_id DESC, ordinal DESC LIMIT 1
 """
 OCCURRENCES_MAX = 500
-LOCK = "SELECT pg_advisory_xact_lock(7310579630513578615)"
+LOCK = f"SELECT pg_advisory_xact_lock({Lock.APPEND:d})"
 BY_COMMANDS = """
 SELECT position, stream, version, command_id, request_id, request_hash, type, data
 FROM event WHERE command_id = ANY ($1) ORDER BY position

@@ -19,6 +19,7 @@ from shared.audit.merkle import Tree, hash_leaves
 from shared.audit.notes import Signer
 from shared.event_store import EventStore, Pending
 from shared.events import Event, encode_event
+from shared.locks import Lock
 from tests.support.histories import history
 
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -169,7 +170,7 @@ async def test_an_event_that_cannot_be_replayed_is_named(sealed: Sealed) -> None
 
 
 async def test_it_does_not_meet_a_rebuild(sealed: Sealed) -> None:
-    await sealed.connection.fetchval("SELECT pg_advisory_lock(7310579630513578617)")
+    await sealed.connection.fetchval(f"SELECT pg_advisory_lock({Lock.REBUILD:d})")
     with pytest.raises(AlreadyRebuilding):
         await sealed.verify()
 

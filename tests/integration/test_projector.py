@@ -29,6 +29,7 @@ from shared.events import (
     encode_event,
 )
 from shared.jetstream import STREAM
+from shared.locks import Lock
 from shared.tasks import end_tasks
 from tests.support.histories import append_history, history
 from tests.support.oracle import (
@@ -278,6 +279,6 @@ async def test_queries_and_the_projector_go_on_during_a_rebuild(
 
 
 async def test_one_rebuild_at_a_time(store: EventStore, database_url: str) -> None:
-    await store.connection.fetchval("SELECT pg_advisory_lock(7310579630513578617)")
+    await store.connection.fetchval(f"SELECT pg_advisory_lock({Lock.REBUILD:d})")
     with pytest.raises(AlreadyRebuilding):
         await rebuild(database_url)

@@ -31,6 +31,7 @@ from shared.audit.store import (
     write_checkpoint,
 )
 from shared.event_store import EventStore, Pending
+from shared.locks import Lock
 from shared.tasks import end_tasks
 
 BOUND_S = 30
@@ -184,7 +185,7 @@ async def test_of_several_sealers_one_leads_and_another_takes_over(store: EventS
             async with asyncio.timeout(BOUND_S):
                 while not await store.connection.fetchval(
                     "SELECT bool_or(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-                    " AND (classid::bigint << 32) + objid::bigint = 7310579630513578618"
+                    f" AND (classid::bigint << 32) + objid::bigint = {Lock.SEALER:d}"
                     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
                 ):
                     await asyncio.sleep(0.01)

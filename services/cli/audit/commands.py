@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-import asyncpg
 from cyclopts import Parameter
 
 from services.cli.failure import Failure
@@ -16,6 +15,7 @@ from services.cli.run import become
 from services.cli.up.directory import DataDirectory, default_directory
 from services.cli.up.servers import DATABASE, redacted
 from shared.audit.notes import BadKey, Signer, ensure_key, load_key
+from shared.postgres import LOST_OR_REFUSED
 
 T = TypeVar("T")
 Several = Annotated[tuple[T, ...], Parameter(negative=(), show_default=False)]
@@ -53,7 +53,7 @@ def export(directory: Path, /, *, data_dir: DataDir = None) -> None:
         exported = write(url, directory, tell)
     except (NothingToExport, LookupError) as error:
         raise Failure(str(error)) from None
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except LOST_OR_REFUSED as error:
         raise Failure(redacted(str(error) or type(error).__name__, url)) from None
     seconds = time.monotonic() - began
     rate = exported.size / seconds

@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import asyncpg
 import msgspec
 
 from services.cli.audit import verify
@@ -25,6 +24,7 @@ from services.cli.audit.columns import write_parquet
 from shared import postgres
 from shared.audit.store import SignedCheckpoint, latest_checkpoint, read_keys
 from shared.events.schemas import event_schemas
+from shared.postgres import Connection
 
 BATCH_MAX = 20_000
 
@@ -102,7 +102,7 @@ async def _write(database_url: str, size: int, write: Callable[[bytes], object],
 BATCH = "SELECT array_agg(data ORDER BY position) FROM event WHERE position > $1 AND position <= $2"
 
 
-async def batches(connection: asyncpg.Connection[asyncpg.Record], size: int) -> AsyncIterator[list[bytes]]:
+async def batches(connection: Connection, size: int) -> AsyncIterator[list[bytes]]:
     """The stored events up to position `size`, in order. Raises LookupError when one is missing."""
     for start in range(0, size, BATCH_MAX):
         end = min(size, start + BATCH_MAX)

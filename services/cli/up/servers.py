@@ -14,11 +14,13 @@ import nats.errors
 from nats.aio.client import Client
 
 from services.cli.failure import Failure
+from shared.jetstream import NATS_LOST
+from shared.postgres import LOST_OR_REFUSED
 
 DATABASE, NATS = "HOURBOOK_DATABASE_URL", "HOURBOOK_NATS_URL"
 CONNECT_TIMEOUT_S = 5.0
 PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)|(?<=[?&]password=)[^&]+")
-NATS_ERRORS = (nats.errors.Error, OSError, TimeoutError, ValueError)
+NATS_ERRORS = (*NATS_LOST, ValueError)
 
 
 class Servers(NamedTuple):
@@ -50,7 +52,7 @@ async def check_database(url: str) -> None:
         connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
     except asyncpg.InvalidCatalogNameError:
         return  # the migrations create it
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+    except (*LOST_OR_REFUSED, ValueError) as error:
         raise _unusable(DATABASE, url, error) from None
     await connection.close(timeout=CONNECT_TIMEOUT_S)
 

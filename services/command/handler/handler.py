@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from services.command.domain import (
@@ -51,18 +50,10 @@ from shared import postgres
 from shared.errors import CapacityExceeded, HourbookError, OutsidePeriod, Refused, UnknownId
 from shared.event_store import EventStore, Pending, Remembered
 from shared.events import decode_event, encode_event
+from shared.postgres import LOST, LOST_OR_REFUSED
 
 log = logging.getLogger(__name__)
 
-LOST = (
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    OSError,
-)
 RECONNECT_DELAY_S = 0.1
 CONTENDED_S = 5.0
 LOOKUPS_MAX = 8
@@ -165,7 +156,7 @@ class CommandHandler:
                     stream = await EventStore(connection).stream_of(entity)
                 finally:
                     connection.terminate()
-        except (*LOST, asyncpg.PostgresError, TimeoutError) as lost:
+        except LOST_OR_REFUSED as lost:
             raise StoreUnavailable(f"the event store did not answer: {lost or type(lost).__name__}") from None
         if stream is None:
             raise UnknownId(field, kind, str(entity))
@@ -199,7 +190,7 @@ class CommandHandler:
     async def _save_snapshot(self, project: str, lent: ProjectState, position: int) -> None:
         try:
             await save_snapshot(self._database_url, project, lent, position)
-        except (*LOST, asyncpg.PostgresError) as lost:
+        except LOST_OR_REFUSED as lost:
             log.info("the snapshot of %s was not saved: %s", project, lost)
 
     def _next_batch(self) -> list[Submitted]:
@@ -227,7 +218,7 @@ class CommandHandler:
                     batch = [submitted for submitted in batch if not submitted.answer.done()]
                     await self._append(store, batch)
                     return
-            except (*LOST, TimeoutError) as lost:
+            except LOST as lost:
                 self._forget_connection()
                 if asyncio.get_running_loop().time() >= deadline:
                     fail(batch, StoreUnavailable(f"the event store did not answer: {lost or type(lost).__name__}"))

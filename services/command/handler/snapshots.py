@@ -11,10 +11,9 @@ import struct
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from sys import intern
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import numpy as np
 
@@ -24,10 +23,8 @@ from shared import postgres
 from shared.capacity import Capacity
 from shared.events import Layout, Limits
 from shared.hours import Period
+from shared.postgres import Connection
 from shared.timeline import Timeline
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
 
 FORMAT = b"hourbook snapshot 6\n"  # of what is kept before: an array, which began with its number
 LENGTH = struct.Struct(">I")

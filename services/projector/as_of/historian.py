@@ -10,9 +10,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-import asyncpg
 
 from services.projector.as_of.rows import load_rows, read_past_pools, write_rows
 from services.projector.as_of.versions import Rows
@@ -23,10 +20,9 @@ from shared.as_of import pack, read_all_hours, read_hours_at
 from shared.batches import BatchSize
 from shared.event_store import EventStore
 from shared.events import Event, decode_events
+from shared.postgres import Connection
+from shared.tasks import keep_running
 from shared.timeline import Timeline
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +49,8 @@ class Historian:
     async def run(self) -> None:
         """Keeps the past until it is cancelled, over lost connections. An event that cannot be applied is not passed
         over: as_of then ends before it, as the live generation does."""
-        while True:
-            try:
-                await self._serve()
-            except Exception as lost:  # whatever it is, it must not end what is live, which is in the same process
-                log.warning("historian: %s: %s; it goes on", type(lost).__name__, lost)
-                await asyncio.sleep(RETRY_DELAY_S)
+        # Over every error, too: it must not end the live projection, which runs in the same process.
+        await keep_running(log, "historian", self._serve, (Exception,), RETRY_DELAY_S)
 
     async def _serve(self) -> None:
         connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)

@@ -16,12 +16,12 @@ from services.projector.projections.grants import GrantRow
 from services.projector.projections.pools import PoolRow, Pools
 from services.projector.projections.resizes import ResizeRow
 from services.projector.rows.catalogue import encoded
-from services.projector.rows.copying import Connection
 from services.projector.rows.pools import layout_columns
 from shared.as_of import AMOUNTS
 from shared.capacity import DIMENSIONS
 from shared.events import ClusterCreated, Event, FromTemplate, GrantWithdrawn, Layout, Limits
 from shared.hours import hour_of, instant_of
+from shared.postgres import Connection
 
 LAYOUT = ["masterflavor", "mastercount", "workerflavor", "workercount"]
 OPEN = "until = 9223372036854775807"

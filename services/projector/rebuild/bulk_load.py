@@ -27,9 +27,9 @@ from services.projector.generation import (
 from services.projector.projections import Changes, Known, Needed, fold, needed_for
 from services.projector.projections.availability import HourRows, HourSums
 from services.projector.rows.bookings import pack_bookings
-from services.projector.rows.copying import Connection
 from services.projector.rows.hours import write_first_hours, write_hours
 from shared.events import Event, decode_events
+from shared.postgres import Connection
 from shared.tasks import end_tasks
 
 BATCH_MAX = 20_000

@@ -13,8 +13,9 @@ import msgspec
 from services.projector.consumer import apply
 from services.projector.generation import Generation, load_generation, prepare
 from services.projector.rebuild.bulk_load import fill, read_events
-from services.projector.rows.copying import Connection
 from shared import postgres
+from shared.locks import Lock, try_lock
+from shared.postgres import LOST_OR_REFUSED, Connection
 
 OLD_QUERIES_S = 1.0
 LEVEL_S = 1.0
@@ -70,13 +71,13 @@ async def rebuild(database_url: str, progress: Callable[[int, int], None] = lamb
     finally:
         reader.terminate()
         if made is not None:  # what cannot be dropped now the next rebuild drops
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(*LOST_OR_REFUSED):
                 await drop(connection, made)
         connection.terminate()
 
 
-ALONE = "SELECT pg_try_advisory_lock(7310579630513578617)"
-RELEASE = "SELECT pg_advisory_unlock(7310579630513578617)"
+ALONE = try_lock(Lock.REBUILD)
+RELEASE = f"SELECT pg_advisory_unlock({Lock.REBUILD:d})"
 LEFT_OVER = "SELECT generation FROM generation WHERE NOT live"
 
 

@@ -16,11 +16,11 @@ from services.projector.consumer import Parked, apply
 from services.projector.generation import Generation, load_generation, prepare
 from services.projector.rebuild.bulk_load import fill, read_events
 from services.projector.rebuild.rebuild import CREATE, LIVE, alone, drop
-from services.projector.rows.copying import Connection
 from shared import postgres
 from shared.audit.merkle import Tree, hash_leaves
 from shared.audit.notes import BadNote, Verifier, open_checkpoint, verifier_of
 from shared.audit.store import latest_checkpoint, read_keys
+from shared.postgres import Connection
 
 BATCH_MAX = 20_000
 SHOWN_MAX = 5

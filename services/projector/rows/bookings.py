@@ -8,11 +8,11 @@ from functools import lru_cache
 from uuid import UUID
 
 from services.projector.projections.bookings import BookingChanges, BookingRow
-from services.projector.rows.copying import HOUR_US, NULL, Y2000, Connection, packed_text
+from services.projector.rows.copying import HOUR_US, NULL, Y2000, packed_text
 from shared.capacity import DIMENSIONS
 from shared.events import FromTemplate
 from shared.hours import hour_of, instant_of
-from shared.postgres import copy_rows
+from shared.postgres import Connection, copy_rows
 
 COLUMNS = [
     "generation",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from services.projector.projections.catalogue import CatalogueChanges
-from services.projector.rows.copying import Connection
 from shared.events import Limits
+from shared.postgres import Connection
 
 ADD_TEMPLATE = """
 INSERT INTO template (generation, project, name, version, servers, cores, memory, tempdisc, userdisc, datadisc, actor,

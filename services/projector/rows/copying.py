@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import asyncpg
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
-else:
-    Connection = asyncpg.Connection
-
 NULL = b"\xff\xff\xff\xff"
 HOUR_US = 3_600_000_000
 Y2000 = 262_968  # the hour at which PostgreSQL's timestamps start

@@ -6,10 +6,10 @@ import struct
 from uuid import UUID
 
 from services.projector.projections.grants import GrantChanges, GrantRow
-from services.projector.rows.copying import HOUR_US, Y2000, Connection, packed_text
+from services.projector.rows.copying import HOUR_US, Y2000, packed_text
 from shared.capacity import DIMENSIONS
 from shared.hours import instant_of
-from shared.postgres import copy_rows
+from shared.postgres import Connection, copy_rows
 
 COLUMNS = ["generation", "id", "pool", "starts", "ends", *DIMENSIONS, "actor", "source"]
 FIXED = struct.Struct(">h ii i16s ii iq iq" + "iq" * len(DIMENSIONS))

@@ -9,10 +9,10 @@ import numpy as np
 
 from services.projector.projections.availability import AMOUNTS_WIDTH, HourRows
 from services.projector.projections.pools import Pools
-from services.projector.rows.copying import HOUR_US, Y2000, Connection
+from services.projector.rows.copying import HOUR_US, Y2000
 from shared.capacity import DIMENSIONS, Vector
 from shared.hours import hour_of, instant_of
-from shared.postgres import copy_rows
+from shared.postgres import Connection, copy_rows
 from shared.timeline import Timeline
 
 AMOUNTS = [*(f"{group}_{dimension}" for group in ("granted", "booked") for dimension in DIMENSIONS), "shares"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.projector.projections.pools import PoolChange, PoolChanges, PoolRow, Pools
-from services.projector.rows.copying import Connection
 from shared.events import Layout
 from shared.hours import instant_of
+from shared.postgres import Connection
 
 POOLS = "SELECT id, pool, parent, beyond_hours FROM pool WHERE generation = $1"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from services.projector.projections.resizes import ResizeChanges, ResizeRow
-from services.projector.rows.copying import Connection
 from services.projector.rows.pools import layout_columns
 from shared.hours import instant_of
+from shared.postgres import Connection
 
 ADD = """
 INSERT INTO cluster_resize (

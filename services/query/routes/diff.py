@@ -14,7 +14,7 @@ from litestar.params import FromQuery, QueryParameter
 from services.query.answers.admission import Admission
 from services.query.answers.answers import Answer, weight_of
 from services.query.answers.long import Long, windows
-from services.query.database import Database, Reader
+from services.query.database import Database
 from services.query.questions.parameters import parse_pool, required, unknown_pool
 from services.query.rollup import instants, reserved
 from services.query.routes.calendars import POOL, AnyRequest, RangeText, ZoneText, past_of, refuse_unknown, respond
@@ -23,6 +23,7 @@ from shared.capacity import DIMENSIONS, Vector
 from shared.errors import InvalidField
 from shared.hours import PERIOD_HOURS_MAX, Period, hour_of, iso, parse_range, parse_zone
 from shared.http.responses import Encoded
+from shared.postgres import Reader
 
 if TYPE_CHECKING:
     from asyncpg import Record

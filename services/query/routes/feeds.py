@@ -15,7 +15,7 @@ from litestar.params import FromPath
 
 from services.query.answers.answers import Answer, matches, visible
 from services.query.answers.freshness import NoGeneration, Positions
-from services.query.database import Database, Reader
+from services.query.database import Database
 from services.query.questions.parameters import POOL_ID
 from services.query.render.ics import Booked, Note, render
 from services.query.routes.calendars import (
@@ -34,6 +34,7 @@ from shared.errors import UnknownId
 from shared.hours import Period, hour_of, instant_of, parse_range, parse_zone
 from shared.http.responses import Encoded
 from shared.names import asked_name, composed, spellings
+from shared.postgres import Reader
 
 if TYPE_CHECKING:
     from asyncpg import Record

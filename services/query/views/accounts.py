@@ -10,7 +10,7 @@ import numpy as np
 from services.query.answers.answers import Read
 from services.query.answers.cache import Body, Version
 from services.query.answers.freshness import NoGeneration
-from services.query.database import Database, Reader
+from services.query.database import Database
 from services.query.questions.model import AccountsQuestion, UsageQuestion
 from services.query.questions.parameters import too_many_blocks
 from services.query.render.blocks import render_object
@@ -19,6 +19,7 @@ from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, Cells, instants, res
 from shared.capacity import DIMENSIONS
 from shared.hours import Period, block_starts, hour_of, instant_of, iso, parse_zone
 from shared.names import composed, spellings
+from shared.postgres import Reader
 
 ACCOUNTS = """
 SELECT g.generation, g.position, p.touched, a.account, a.name, a.limits, a.closed, a.created

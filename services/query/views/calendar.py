@@ -9,7 +9,7 @@ import numpy as np
 
 from services.query.answers.answers import Read
 from services.query.answers.cache import Body
-from services.query.database import Database, Reader
+from services.query.database import Database
 from services.query.questions.parameters import Selection
 from services.query.render.blocks import ROW, Item, dated_rows, item_names, render_csv, render_json, render_rows
 from services.query.render.tables import table
@@ -19,6 +19,7 @@ from services.query.views.hours import Hours, by_value, columns_of, read_hours
 from services.query.views.items import ITEMS, read_items
 from services.query.views.templates import Template, read_template
 from shared.capacity import DIMENSIONS
+from shared.postgres import Reader
 
 # An answer with more figures than this is packed, beside the event loop, and its text made while it is sent.
 FIGURES_AT_ONCE = 50_000

@@ -11,12 +11,13 @@ import numpy as np
 from services.query.answers.answers import Read
 from services.query.answers.cache import Body, Version
 from services.query.answers.freshness import NoGeneration
-from services.query.database import Database, Reader
+from services.query.database import Database
 from services.query.questions.model import ConflictsQuestion
 from services.query.render.blocks import render_object
 from services.query.render.tables import table
 from shared.capacity import DIMENSIONS, WHOLE
 from shared.hours import hour_of, instant_of, iso
+from shared.postgres import Reader
 
 if TYPE_CHECKING:
     from asyncpg import Record

@@ -6,7 +6,7 @@ import numpy as np
 
 from services.query.answers.answers import Read
 from services.query.answers.cache import Body
-from services.query.database import Database, Reader
+from services.query.database import Database
 from services.query.questions.model import Counts, MostQuestion, NowQuestion, SlotsQuestion
 from services.query.render.blocks import render_object
 from services.query.render.tables import table
@@ -16,6 +16,7 @@ from services.query.views.templates import Template, read_newest, read_template
 from shared.capacity import COUNT_MAX, DIMENSIONS, WHOLE
 from shared.errors import InvalidField
 from shared.hours import Period, iso
+from shared.postgres import Reader
 from shared.slots import Fits, earliest_starts
 
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from services.query.answers.cache import Version
 from services.query.answers.freshness import NoGeneration
-from services.query.database import Reader
 from services.query.rollup import Cells, scatter
 from shared.capacity import DIMENSIONS
 from shared.errors import UnknownId
 from shared.hours import Period, instant_of
+from shared.postgres import Reader
 
 
 class Hours(NamedTuple):

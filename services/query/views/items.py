@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from services.query.database import Reader
 from services.query.questions.parameters import Cursor, Selection
 from services.query.render.blocks import Item, item_names
 from services.query.views.hours import Hours
 from shared.hours import hour_of, instant_of, iso
+from shared.postgres import Reader
 
 if TYPE_CHECKING:
     from asyncpg import Record

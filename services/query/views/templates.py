@@ -7,13 +7,14 @@ from typing import NamedTuple
 from services.query.answers.answers import Read
 from services.query.answers.cache import Body, Version
 from services.query.answers.freshness import NoGeneration
-from services.query.database import Database, Reader
+from services.query.database import Database
 from services.query.questions.model import TemplatesQuestion
 from services.query.questions.parameters import TemplateName
 from services.query.render.blocks import render_object
 from services.query.render.tables import table
 from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField, UnknownId
+from shared.postgres import Reader
 
 
 class Template(NamedTuple):
