@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
-
-import msgspec
-
 from services.command.app import create_app
 from services.command.settings import Settings
 from shared.http.serving import serve
-from shared.settings import settings_from
+from shared.process import log_to_stderr, settings_or_exit
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        settings = settings_from(os.environ, Settings)
-    except msgspec.ValidationError as error:
-        sys.exit(f"hourbook: the settings HOURBOOK_… are not right: {error}")
+    log_to_stderr()
+    settings = settings_or_exit(Settings)
     serve(create_app(settings), settings.host, settings.command_port)
 
 

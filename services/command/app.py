@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Response, get
+from litestar import Litestar, get
 
 from services.command.handler.handler import CommandHandler
 from services.command.keys import Keys
@@ -24,10 +24,8 @@ from services.command.routes.webhooks import Webhooks
 from services.command.scheduler import Clock
 from services.command.settings import Settings
 from shared.http.application import Application
-from shared.http.openapi import Errors, openapi_assets, openapi_config
-from shared.http.problems import EXCEPTION_HANDLERS
 from shared.tasks import end_tasks
-from shared.telemetry import CONTENT_TYPE, Telemetry
+from shared.telemetry import Telemetry
 from shared.webhook_hosts import allowed_hosts
 
 log = logging.getLogger(__name__)
@@ -97,10 +95,6 @@ def create_app(settings: Settings) -> Litestar:
             trouble=relay.trouble.words if relay else None,
         )
 
-    @get("/metrics", include_in_schema=False)
-    async def metrics() -> Response[bytes]:
-        return Response(await telemetry.render(), media_type=CONTENT_TYPE)
-
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -119,15 +113,10 @@ def create_app(settings: Settings) -> Litestar:
     hosts = allowed_hosts(settings.webhook_hosts)
     webhooks = type("BoundWebhooks", (Webhooks,), {"keys": keys, "hosts": hosts})
     return Application(
-        [*controllers, webhooks, health, metrics, openapi_assets],
-        plugins=[Errors()],
+        [*controllers, webhooks, health],
+        telemetry,
+        "What writes: commands, and webhooks. What can be read is [the query service](/schema).",
         lifespan=[lifespan],
-        before_send=[telemetry.count],
-        logging_config=None,
-        exception_handlers=EXCEPTION_HANDLERS,
-        openapi_config=openapi_config(
-            "What writes: commands, and webhooks. What can be read is [the query service](/schema)."
-        ),
         request_max_body_size=BODY_BYTES_MAX,
         request_class=CommandRequest,
     )

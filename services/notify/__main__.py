@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import sys
-
-import msgspec
 
 from services.notify.app import serve
 from services.notify.settings import Settings
-from shared.settings import settings_from
+from shared.process import log_to_stderr, settings_or_exit
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        settings = settings_from(os.environ, Settings)
-    except msgspec.ValidationError as error:
-        sys.exit(f"hourbook: the settings HOURBOOK_… are not right: {error}")
+    log_to_stderr()
+    settings = settings_or_exit(Settings)
     asyncio.run(serve(settings))
 
 

@@ -7,13 +7,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import logging
-import os
 import sys
 import time
 from pathlib import Path
-
-import msgspec
 
 from services.projector.app import serve
 from services.projector.consumer import Parked
@@ -23,16 +19,13 @@ from services.projector.rebuild.report import screen
 from services.projector.rebuild.verification import Kept, verify
 from services.projector.settings import Settings
 from shared.audit.notes import BadKey
-from shared.settings import settings_from
+from shared.process import log_to_stderr, settings_or_exit
 
 
 def main() -> None:
     gc.set_threshold(100_000, 50, 50)  # a batch makes many objects that live just as long as it, and no cycles
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        settings = settings_from(os.environ, Settings)
-    except msgspec.ValidationError as error:
-        sys.exit(f"hourbook: the settings HOURBOOK_… are not right: {error}")
+    log_to_stderr()
+    settings = settings_or_exit(Settings)
     if sys.argv[1:] == ["rebuild"]:
         try:
             asyncio.run(_rebuild(settings))

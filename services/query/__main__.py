@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
-import msgspec
-
 from services.query.app import create_app
 from services.query.memory import give_back_large_buffers
 from services.query.settings import Settings
 from shared.http.serving import serve
-from shared.settings import settings_from
+from shared.process import settings_or_exit
 
 
 def main() -> None:
-    try:
-        settings = settings_from(os.environ, Settings)
-    except msgspec.ValidationError as error:
-        sys.exit(f"hourbook: the settings HOURBOOK_… are not right: {error}")
+    settings = settings_or_exit(Settings)
     give_back_large_buffers()
     app = create_app(settings)
     serve(app, settings.host, settings.query_port, app.state.end_streams)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from litestar import Litestar, Response, get
+from litestar import Litestar, Response
 from litestar.datastructures import State
 
 from services.query.answers.answers import Answers, wide_reads
@@ -31,9 +31,8 @@ from services.query.routes.refusals import Refusals
 from services.query.routes.webhooks import Webhooks
 from services.query.settings import Settings
 from shared.http.application import Application
-from shared.http.openapi import Errors, openapi_assets, openapi_config
-from shared.http.problems import EXCEPTION_HANDLERS, problem
-from shared.telemetry import CONTENT_TYPE, Telemetry
+from shared.http.problems import problem
+from shared.telemetry import Telemetry
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -60,10 +59,6 @@ def create_app(settings: Settings) -> Litestar:
         lambda: tail.subscribers + notices_tail.subscribers,
     )
 
-    @get("/metrics", include_in_schema=False)
-    async def metrics() -> Response[bytes]:
-        return Response(await telemetry.render(), media_type=CONTENT_TYPE)
-
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with database.opened(), past.opened():
@@ -86,16 +81,12 @@ def create_app(settings: Settings) -> Litestar:
             type("BoundHealth", (Health,), {"positions": positions}),
             type("BoundPages", (Pages,), {"page": load_page()}),
             Documents,
-            metrics,
-            openapi_assets,
         ],
-        plugins=[Errors()],
+        telemetry,
+        "What can be read. What writes is [the command service](/schema/command).",
+        exception_handlers=dict.fromkeys(UNREACHABLE, unreachable),
         lifespan=[lifespan],
-        before_send=[telemetry.count],
         state=State({"end_streams": end_streams, "tail": tail, "past": past}),
-        logging_config=None,
-        exception_handlers=EXCEPTION_HANDLERS | dict.fromkeys(UNREACHABLE, unreachable),
-        openapi_config=openapi_config("What can be read. What writes is [the command service](/schema/command)."),
     )
 
 
