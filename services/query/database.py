@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
 from shared import postgres
+from shared.errors import HourbookError
 from shared.postgres import LOST, Connection, Pool, Reader, Record
+
+T = TypeVar("T")
 
 STATEMENT_TIMEOUT_S = 30.0
 
@@ -23,6 +26,22 @@ SERVER_SETTINGS = {
 # A read changes nothing and may be asked again, so these count as well: PostgreSQL broke the statement off (a time
 # limit, an administrator), or has no memory, disc or connection left for it.
 UNREACHABLE = (*LOST, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
+
+
+class NoGeneration(HourbookError):
+    """No generation of the read models is live."""
+
+    code = "no_generation"
+    status = 503
+    title = "The read models are not there"
+
+
+def live(found: T | None) -> T:
+    """What a statement over the live generation found: its record, or its records. Raises NoGeneration when it found
+    none: then no generation is live, for each such statement answers a row of the generation itself."""
+    if not found:
+        raise NoGeneration("no generation of the read models is live")
+    return found
 
 
 class Database:

@@ -1,4 +1,4 @@
-"""Which errors mean a lost database, and how a service goes on after one."""
+"""Which errors mean a lost database, how a service goes on after one, and what a read finds without read models."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ import pytest
 
 import shared.migrate
 from services.projector.consumer import GOES_ON_AFTER, UNAPPLICABLE
-from services.query.database import UNREACHABLE
+from services.query.database import UNREACHABLE, NoGeneration, live
 from shared.jetstream import NATS_LOST
 from shared.locks import Lock, try_lock
 from shared.postgres import LOST, LOST_OR_REFUSED
@@ -139,3 +139,10 @@ def test_the_sql_of_the_migrations_takes_the_lock_of_the_appends() -> None:
     assert taken == {f"{Lock.APPEND:d}"}
     assert try_lock(Lock.RELAY) == "SELECT pg_try_advisory_lock(7310579630513578616)"
     assert len(set(Lock)) == 5
+
+
+@pytest.mark.parametrize("nothing", [None, []])
+def test_a_read_that_finds_no_live_generation_says_so(nothing: list[int] | None) -> None:
+    with pytest.raises(NoGeneration, match="no generation of the read models is live"):
+        live(nothing)
+    assert live([0]) == [0]

@@ -6,7 +6,7 @@ import asyncio
 from typing import NamedTuple
 
 from services.query.answers.cache import Scope, Version
-from services.query.database import Database
+from services.query.database import Database, live
 from shared.errors import HourbookError, InvalidField
 
 POLL_INTERVAL_S = 0.002
@@ -18,14 +18,6 @@ class NotYetVisible(HourbookError):
     code = "not_yet_visible"
     status = 503
     title = "The position asked for is not visible yet"
-
-
-class NoGeneration(HourbookError):
-    """No generation of the read models is live."""
-
-    code = "no_generation"
-    status = 503
-    title = "The read models are not there"
 
 
 class Fresh(NamedTuple):
@@ -89,11 +81,9 @@ class Freshness:
         pools = [scope.id for scope in scopes if scope.kind == "pool"]
         trees = [scope.id for scope in scopes if scope.kind == "tree"]
         if trees:
-            records = await self._database.fetch(FRESHNESS_OF_TREES, pools, trees)
+            records = live(await self._database.fetch(FRESHNESS_OF_TREES, pools, trees))
         else:
-            records = await self._database.fetch(FRESHNESS, pools)
-        if not records:
-            raise NoGeneration("no generation of the read models is live")
+            records = live(await self._database.fetch(FRESHNESS, pools))
         generation, position = records[0]["generation"], records[0]["position"]
         versions = {
             Scope(record["kind"], record["id"]): Version(generation, record["touched"])
@@ -137,9 +127,7 @@ class Positions:
 
     async def read(self) -> tuple[int, int]:
         """The live generation's position and the store's head, in one snapshot."""
-        record = await self._database.fetchrow(POSITIONS)
-        if record is None:
-            raise NoGeneration("no generation of the read models is live")
+        record = live(await self._database.fetchrow(POSITIONS))
         return record["position"], record["head"]
 
     async def _poll(self) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from services.query.answers.freshness import NoGeneration
-from services.query.database import Database
+from services.query.database import Database, live
 from shared.event_store.store import PositionGap
 
 if TYPE_CHECKING:
@@ -40,9 +39,7 @@ WHERE g.live ORDER BY e.position
 
 async def read_visible(database: Database, after: int, limit: int) -> tuple[int, list[Told]]:
     """How far the live projection is, and the events after a position up to there. Raises PositionGap."""
-    records = await database.fetch(VISIBLE_AFTER, after, limit)
-    if not records:
-        raise NoGeneration("no generation of the read models is live")
+    records = live(await database.fetch(VISIBLE_AFTER, after, limit))
     events = [told(record) for record in records if record["position"] is not None]
     for expected, event in enumerate(events, after + 1):
         if event.position != expected:
@@ -66,9 +63,7 @@ async def find_events(
     database: Database, after: int, project: str | None, types: Sequence[str] | None, limit: int
 ) -> tuple[int, list[Told]]:
     """The next events of a project and of some types, `limit` at most, and the position up to which that is all."""
-    records = await database.fetch(WANTED_AFTER, after, WINDOW, project, types, limit)
-    if not records:
-        raise NoGeneration("no generation of the read models is live")
+    records = live(await database.fetch(WANTED_AFTER, after, WINDOW, project, types, limit))
     events = [told(record) for record in records if record["position"] is not None]
     return events[-1].position if len(events) == limit else max(after, records[0]["looked"]), events
 

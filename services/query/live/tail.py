@@ -13,8 +13,7 @@ from collections.abc import AsyncGenerator, Mapping
 
 import msgspec
 
-from services.query.answers.freshness import NoGeneration
-from services.query.database import UNREACHABLE, Database
+from services.query.database import UNREACHABLE, Database, NoGeneration
 from services.query.live.sources import Feed, Told
 from services.query.views.history import check_after
 from shared.errors import HourbookError
@@ -154,7 +153,7 @@ class Tail:
 
     async def _run(self) -> None:
         delay = POLL_MIN_S
-        while True:
+        while True:  # not `keep_running`: while the database is lost, the subscribers get their heartbeats
             try:
                 events = await self._read()
             except (*UNREACHABLE, NoGeneration, PositionGap) as lost:

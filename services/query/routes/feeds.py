@@ -14,8 +14,8 @@ from litestar import Controller, get
 from litestar.params import FromPath
 
 from services.query.answers.answers import Answer, matches, visible
-from services.query.answers.freshness import NoGeneration, Positions
-from services.query.database import Database
+from services.query.answers.freshness import Positions
+from services.query.database import Database, live
 from services.query.questions.parameters import POOL_ID
 from services.query.render.ics import Booked, Note, render
 from services.query.routes.calendars import (
@@ -173,9 +173,7 @@ async def read_feed(database: Database, feed: Feed, etags: str | None, events_ma
 async def read_booked(reader: Reader, feed: Feed, events_max: int) -> tuple[int, list[Booked], list[Note]]:
     """Those nearest to today, in the order of their starts: all that run or come before any that is over. The notes say
     where something is missing. Raises UnknownId."""
-    state = await reader.fetchrow(STATE, feed.name)
-    if state is None:
-        raise NoGeneration("no generation of the read models is live")
+    state = live(await reader.fetchrow(STATE, feed.name))
     if state["pool"] is None and feed.kind != "account":
         raise UnknownId("id", feed.kind, feed.name)
     name = spellings(feed.name) if feed.kind == "account" else feed.name

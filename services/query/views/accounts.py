@@ -9,8 +9,7 @@ import numpy as np
 
 from services.query.answers.answers import Read
 from services.query.answers.cache import Body, Version
-from services.query.answers.freshness import NoGeneration
-from services.query.database import Database
+from services.query.database import Database, live
 from services.query.questions.model import AccountsQuestion, UsageQuestion
 from services.query.questions.parameters import too_many_blocks
 from services.query.render.blocks import render_object
@@ -32,9 +31,7 @@ WHERE g.live ORDER BY a.account
 
 async def read_accounts(database: Database, question: AccountsQuestion) -> Read:
     """`{project, position, accounts: [{account, name, limits, closed, created}]}`."""
-    records = await database.fetch(ACCOUNTS, question.project)
-    if not records:
-        raise NoGeneration("no generation of the read models is live")
+    records = live(await database.fetch(ACCOUNTS, question.project))
     generation, position, touched, *_ = records[0]
     if touched is None:
         raise question.unknown()
@@ -99,9 +96,7 @@ FROM generation g WHERE g.live
 
 
 async def _version(reader: Reader, question: UsageQuestion) -> tuple[int, Version]:
-    record = await reader.fetchrow(VERSION, question.project)
-    if record is None:
-        raise NoGeneration("no generation of the read models is live")
+    record = live(await reader.fetchrow(VERSION, question.project))
     generation, position, touched = record
     if touched is None:
         raise question.unknown()

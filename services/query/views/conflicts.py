@@ -10,8 +10,7 @@ import numpy as np
 
 from services.query.answers.answers import Read
 from services.query.answers.cache import Body, Version
-from services.query.answers.freshness import NoGeneration
-from services.query.database import Database
+from services.query.database import Database, live
 from services.query.questions.model import ConflictsQuestion
 from services.query.render.blocks import render_object
 from services.query.render.tables import table
@@ -90,9 +89,7 @@ FROM generation g LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1 
 
 
 async def _version(reader: Reader, question: ConflictsQuestion) -> tuple[int, Version]:
-    record = await reader.fetchrow(VERSION, question.pool)
-    if record is None:
-        raise NoGeneration("no generation of the read models is live")
+    record = live(await reader.fetchrow(VERSION, question.pool))
     generation, position, touched, pool = record
     if pool is None:
         raise question.unknown()

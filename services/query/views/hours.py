@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.query.answers.cache import Version
-from services.query.answers.freshness import NoGeneration
+from services.query.database import live
 from services.query.rollup import Cells, scatter
 from shared.capacity import DIMENSIONS
 from shared.errors import UnknownId
@@ -78,9 +78,7 @@ def by_value(read: Sequence[str], dimensions: Sequence[str], cells: Cells) -> Ma
 async def read_hours(reader: Reader, pool_id: str, period: Period, columns: Columns, unknown: UnknownId) -> Hours:
     """The hours of the period; one without a row is zero. Raises `unknown` for a pool that is not there."""
     start, end = (instant_of(hour) for hour in period)
-    record = await reader.fetchrow(hours_statement(columns), pool_id, start, end)
-    if record is None:
-        raise NoGeneration("no generation of the read models is live")
+    record = live(await reader.fetchrow(hours_statement(columns), pool_id, start, end))
     generation, position, pool, touched, project, starts, ends, hours, *packed = record
     if pool is None:
         raise unknown

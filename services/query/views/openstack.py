@@ -7,8 +7,7 @@ from typing import Any
 
 from services.query.answers.answers import Read
 from services.query.answers.cache import Body, Version
-from services.query.answers.freshness import NoGeneration
-from services.query.database import Database
+from services.query.database import Database, live
 from services.query.questions.model import ClusterQuestion, ProjectSizesQuestion, QuotaQuestion, ResizesQuestion
 from services.query.questions.parameters import Selection
 from services.query.render.blocks import ROW, dated_rows, render_object, render_rows
@@ -31,9 +30,7 @@ QUOTA_NAMES = ["id", "project", "startdate", "enddate", *DIMENSIONS, "source", "
 
 async def read_quota(database: Database, question: QuotaQuestion) -> Read:
     """`{position, id, project, startdate, enddate, servers, cores, memory, …, source, actor}`: what is left of it."""
-    record = await database.fetchrow(QUOTA, question.grant)
-    if record is None:
-        raise NoGeneration("no generation of the read models is live")
+    record = live(await database.fetchrow(QUOTA, question.grant))
     if record["id"] is None:
         raise question.unknown()
     row = {**record, **dates_of(record["starts"], record["ends"])}
@@ -62,9 +59,7 @@ CLUSTER_NAMES = ["id", "parent", "project", "name", "kind", "startdate", "enddat
 async def read_cluster(database: Database, question: ClusterQuestion) -> Read:
     """The cluster, with its layout as it was decided last and its size in the hour that is running (before it begins
     that of its first hour, after its end that of its last)."""
-    record = await database.fetchrow(CLUSTER, question.pool, instant_of(question.hour))
-    if record is None:
-        raise NoGeneration("no generation of the read models is live")
+    record = live(await database.fetchrow(CLUSTER, question.pool, instant_of(question.hour)))
     if record["id"] is None:
         raise question.unknown()
     row = {**record, **dates_of(record["starts"], record["ends"]), "state": state_of(record["tentative"])}
@@ -99,9 +94,7 @@ RESIZE_NAMES = [
 async def read_resizes(database: Database, question: ResizesQuestion) -> Read:
     """`{pool, position, resizes: [{request, position, decided, state, startdate, enddate, …}]}`, in the order in which
     they were asked for. `state` is requested, applied or failed, since the position `decided`."""
-    records = await database.fetch(RESIZES, question.pool)
-    if not records:
-        raise NoGeneration("no generation of the read models is live")
+    records = live(await database.fetch(RESIZES, question.pool))
     if records[0]["pool_id"] is None:
         raise question.unknown()
     version, position = Version(records[0]["generation"], records[0]["touched"]), records[0]["shown"]
@@ -148,9 +141,7 @@ async def read_project_sizes(database: Database, question: ProjectSizesQuestion)
     selection = question.selection
     starts = selection.block_starts()
     start, end = (instant_of(hour) for hour in selection.period)
-    record = await database.fetchrow(PROJECT_SIZES, selection.pool, start, end)
-    if record is None:
-        raise NoGeneration("no generation of the read models is live")
+    record = live(await database.fetchrow(PROJECT_SIZES, selection.pool, start, end))
     generation, position, pool, touched, hours, *packed = record
     if pool is None:
         raise question.unknown()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from services.query.answers.answers import Answer
-from services.query.answers.freshness import NoGeneration, Positions
-from services.query.database import Database
+from services.query.answers.freshness import Positions
+from services.query.database import Database, live
 from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, checked_period, hour_of, iso
 
@@ -71,8 +71,7 @@ async def read_pools(database: Database, project: str | None, after: str, limit:
 
 def listed(records: Sequence[Record], name: str, limit: int) -> Answer:
     """`{position, <name>: [{id, parent, project, name, kind, start, end}], next}`."""
-    if not records:
-        raise NoGeneration("no generation of the read models is live")
+    live(records)
     position = records[0]["position"]
     pools = [pool_row(record) for record in records if record["id"] is not None]
     following = pools[limit - 1]["id"] if len(pools) > limit else None

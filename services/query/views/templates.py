@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from services.query.answers.answers import Read
 from services.query.answers.cache import Body, Version
-from services.query.answers.freshness import NoGeneration
-from services.query.database import Database
+from services.query.database import Database, live
 from services.query.questions.model import TemplatesQuestion
 from services.query.questions.parameters import TemplateName
 from services.query.render.blocks import render_object
@@ -87,9 +86,7 @@ WHERE g.live ORDER BY t.name, t.version DESC
 
 async def read_templates(database: Database, question: TemplatesQuestion) -> Read:
     """Every version of every template: by name, the newest first."""
-    records = await database.fetch(ALL, question.project)
-    if not records:
-        raise NoGeneration("no generation of the read models is live")
+    records = live(await database.fetch(ALL, question.project))
     generation, position, touched, *_ = records[0]
     if touched is None:
         raise question.unknown()
