@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from shared.event_store import EventStore, Pending
+from shared.event_store.ranges import EventsMissing, read_events, stream_columns
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
@@ -57,6 +58,28 @@ async def test_the_database_refuses_to_change_an_event(store: EventStore, change
     await store.append({"a": 0}, [pending("a", 1)])
     with pytest.raises(asyncpg.RestrictViolationError, match="immutable"):
         await store.connection.execute(change)
+
+
+async def test_a_range_of_events_is_read_whole_or_the_missing_one_is_an_error(store: EventStore) -> None:
+    connection = store.connection
+    await store.append({"a": 0}, [pending("a", version) for version in range(1, 6)])
+    assert [part async for part in stream_columns(connection, ("version", "type"), 5, batch_max=2)] == [
+        [[1, 2], ["Tested"] * 2],
+        [[3, 4], ["Tested"] * 2],
+        [[5], ["Tested"]],
+    ]
+    assert [part async for part in stream_columns(connection, ("data",), 0)] == []
+    assert await read_events(connection, 3, 5) == [b"{}", b"{}"]
+    await connection.execute("ALTER TABLE event DISABLE TRIGGER ALL")
+    await connection.execute("DELETE FROM event WHERE position = 4")
+    parts = stream_columns(connection, ("version",), 5, batch_max=2)
+    assert await anext(parts) == [[1, 2]]
+    with pytest.raises(EventsMissing, match="of the events 3 to 4 only 1 are there"):
+        await anext(parts)
+    with pytest.raises(EventsMissing, match="of the events 4 to 5 only 1 are there"):
+        await read_events(connection, 3, 5)
+    with pytest.raises(EventsMissing, match="of the events 6 to 7 only 0 are there"):
+        await read_events(connection, 5, 7)
 
 
 async def test_an_append_is_never_compiled(store: EventStore) -> None:

@@ -15,6 +15,7 @@ from services.projector.rebuild.bulk_load import fill
 from services.projector.rebuild.rebuild import rebuild
 from shared.capacity import Capacity
 from shared.event_store import EventStore
+from shared.event_store.ranges import read_events
 from shared.events import GrantCreated, ProjectCreated, encode_event
 from shared.hours import instant_of
 from tests.support.histories import append_history, history
@@ -104,7 +105,7 @@ async def test_a_rebuild_whose_comparison_fails_ends_and_leaves_nothing(
     connection, _ = connections
     await append_history(EventStore(connection), history(3, 60))
     live = await load_generation(connection)
-    await apply(connection, live, await bulk_load.read_events(connection, 0, 60))
+    await apply(connection, live, await read_events(connection, 0, 60))
     one_of_two = (
         "SELECT *, CASE WHEN $1 = 1 THEN pg_sleep(1)::text ELSE (1 / ($1 - $1))::text END FROM checksum_generation($1)"
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,10 +23,8 @@ from services.cli.audit import verify
 from services.cli.audit.columns import write_parquet
 from shared import postgres
 from shared.audit.store import SignedCheckpoint, latest_checkpoint, read_keys
+from shared.event_store.ranges import stream_columns
 from shared.events.schemas import event_schemas
-from shared.postgres import Connection
-
-BATCH_MAX = 20_000
 
 README = """An export of Hourbook: the whole history up to position {size}.
 
@@ -53,7 +51,7 @@ class Exported(NamedTuple):
 
 def export(database_url: str, directory: Path, progress: Progress = lambda _done, _all: None) -> Exported:
     """Writes the events up to the latest checkpoint, at constant memory. The checkpoint is written last: what was
-    broken off does not verify. Raises NothingToExport, and asyncpg's errors."""
+    broken off does not verify. Raises NothingToExport, EventsMissing and asyncpg's errors."""
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
         raise NothingToExport(f"{directory} is not empty")
@@ -88,7 +86,7 @@ async def _write(database_url: str, size: int, write: Callable[[bytes], object],
     connection = await postgres.connect(database_url)
     try:
         done = 0
-        async for stored in batches(connection, size):
+        async for (stored,) in stream_columns(connection, ("data",), size):
             lines = b"\n".join(stored) + b"\n"
             if lines.count(b"\n") != len(stored):
                 raise ValueError(f"an event after position {done} holds a newline, which JSON on a line cannot")
@@ -97,16 +95,3 @@ async def _write(database_url: str, size: int, write: Callable[[bytes], object],
             progress(done, size)
     finally:
         await connection.close()
-
-
-BATCH = "SELECT array_agg(data ORDER BY position) FROM event WHERE position > $1 AND position <= $2"
-
-
-async def batches(connection: Connection, size: int) -> AsyncIterator[list[bytes]]:
-    """The stored events up to position `size`, in order. Raises LookupError when one is missing."""
-    for start in range(0, size, BATCH_MAX):
-        end = min(size, start + BATCH_MAX)
-        stored: list[bytes] = await connection.fetchval(BATCH, start, end) or []
-        if len(stored) != end - start:
-            raise LookupError(f"of the events {start + 1} to {end} only {len(stored)} are there")
-        yield stored

@@ -28,6 +28,7 @@ from services.projector.projections import Changes, Known, Needed, fold, needed_
 from services.projector.projections.availability import HourRows, HourSums
 from services.projector.rows.bookings import pack_bookings
 from services.projector.rows.hours import write_first_hours, write_hours
+from shared.event_store.ranges import EventsMissing, read_events
 from shared.events import Event, decode_events
 from shared.postgres import Connection
 from shared.tasks import end_tasks
@@ -37,10 +38,6 @@ BATCH_MAX = 20_000
 
 class HoursLost(Exception):
     """A defect: what the events add up to is not what a row of an hour holds. The generation is of no use."""
-
-
-class EventsMissing(LookupError):
-    """The store has not got every event that it must have."""
 
 
 Progress = Callable[[int], None]
@@ -73,17 +70,6 @@ async def fill(
             end = min(position, generation.position + BATCH_MAX)
             stored = await read_events(reader, generation.position, end)
             await apply(connection, generation, stored, live=False, hours_max=hours_max)
-
-
-EVENTS = "SELECT data FROM event WHERE position > $1 AND position <= $2 ORDER BY position"
-
-
-async def read_events(connection: Connection, after: int, end: int) -> list[bytes]:
-    """Raises EventsMissing when one is, which no store that is whole can do."""
-    stored = [record[0] for record in await connection.fetch(EVENTS, after, end)]
-    if len(stored) != end - after:
-        raise EventsMissing(f"of the events {after + 1} to {end} only {len(stored)} are there")
-    return stored
 
 
 class _Batch(NamedTuple):

@@ -12,8 +12,9 @@ import msgspec
 
 from services.projector.consumer import apply
 from services.projector.generation import Generation, load_generation, prepare
-from services.projector.rebuild.bulk_load import fill, read_events
+from services.projector.rebuild.bulk_load import fill
 from shared import postgres
+from shared.event_store.ranges import read_events
 from shared.locks import Lock, try_lock
 from shared.postgres import LOST_OR_REFUSED, Connection
 

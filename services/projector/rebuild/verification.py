@@ -7,22 +7,22 @@ compared with the live one in one snapshot: the projector goes on meanwhile.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from uuid import UUID
 
 import msgspec
 
 from services.projector.consumer import Parked, apply
 from services.projector.generation import Generation, load_generation, prepare
-from services.projector.rebuild.bulk_load import fill, read_events
+from services.projector.rebuild.bulk_load import fill
 from services.projector.rebuild.rebuild import CREATE, LIVE, alone, drop
 from shared import postgres
 from shared.audit.merkle import Tree, hash_leaves
 from shared.audit.notes import BadNote, Verifier, open_checkpoint, verifier_of
 from shared.audit.store import latest_checkpoint, read_keys
+from shared.event_store.ranges import read_events, stream_columns
 from shared.postgres import Connection
 
-BATCH_MAX = 20_000
 SHOWN_MAX = 5
 
 
@@ -93,8 +93,7 @@ async def prove(
         report.sealed = latest.size
         opened(report, Kept("the latest checkpoint", latest.note), trusted)
     tree, columns = Tree(), Columns(report)
-    while tree.size < head:
-        stored = await read_stored(connection, tree.size, min(head, tree.size + BATCH_MAX))
+    async for stored in read_stored(connection, head):
         columns.check(tree.size, stored)
         leaves, places = (
             hash_leaves(stored.datas),
@@ -147,21 +146,10 @@ class Stored(msgspec.Struct, gc=False):
         return len(self.datas)
 
 
-STORED = """
-SELECT array_agg(data ORDER BY position), array_agg(stream ORDER BY position), array_agg(version ORDER BY position),
-       array_agg(type ORDER BY position), array_agg(command_id ORDER BY position)
-FROM event WHERE position > $1 AND position <= $2
-"""
-
-
-async def read_stored(connection: Connection, start: int, end: int) -> Stored:
-    """Raises LookupError when one is missing, which no store that is whole can do."""
-    record = await connection.fetchrow(STORED, start, end)
-    assert record is not None
-    stored = Stored(*(column or [] for column in record))
-    if stored.count != end - start:
-        raise LookupError(f"of the events {start + 1} to {end} only {stored.count} are there")
-    return stored
+async def read_stored(connection: Connection, end: int) -> AsyncIterator[Stored]:
+    """All events up to position `end`, some at a time. Raises EventsMissing."""
+    async for columns in stream_columns(connection, ("data", "stream", "version", "type", "command_id"), end):
+        yield Stored(*columns)
 
 
 class _Said(msgspec.Struct, gc=False):
