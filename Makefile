@@ -1,20 +1,45 @@
-# From a fresh clone with Python and make alone: every target gets uv first, into .tools, if there is none: the version
-# that deploy/uv.txt names, and no other file than its hashes do.
+# All commands of this project. `make` alone lists them.
+# They need Python 3.11 and make. uv is taken from PATH, or installed into .tools: the version and hashes of deploy/uv.txt.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 
-.PHONY: up test lint sync
+.DEFAULT_GOAL := help
+.PHONY: help up fmt check lint tidy quick test bench build hooks sync
 
-up: sync
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: sync ## Run Hourbook on this machine, at http://127.0.0.1:8080
 	$(UV) run hourbook up
 
-test: sync
-	$(UV) run pytest
+fmt: sync ## Format the code, and mend what ruff can mend
+	$(UV) run ruff check --fix .
+	$(UV) run ruff format .
 
-lint: sync
+check: lint tidy ## Everything short of the tests: lint and tidy
+
+lint: sync ## Ruff, the formatter's check, mypy --strict, the import contracts
 	$(UV) run ruff check .
 	$(UV) run ruff format --check .
 	$(UV) run mypy
 	$(UV) run lint-imports
+
+tidy: sync ## The house rules: lengths, docstrings, paths (tests/unit/test_tidy.py)
+	$(UV) run pytest --quiet tests/unit/test_tidy.py
+
+quick: sync ## The tests of the inner loop
+	$(UV) run pytest tests/unit
+
+test: sync ## All tests, with real servers and a browser
+	$(UV) run pytest
+
+bench: sync ## Measure the speed; writes the table of the README
+	$(UV) run hourbook bench
+
+build: sync ## The wheel and the source distribution, into dist/
+	$(UV) build
+
+hooks: sync ## Check every commit before git makes it (.pre-commit-config.yaml)
+	$(UV) run pre-commit install
 
 sync: $(UV)
 	$(UV) sync --frozen --quiet
