@@ -1,4 +1,4 @@
-"""The whole system as processes, one for each module; a project of its own for each test."""
+"""The services as processes: a system for each module, one `hourbook up` for all, and a project for each test."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.backends import Backend
+from tests.support.running import Running
 from tests.support.system import System
 
 
@@ -20,6 +21,16 @@ def system(own_directory: Path, backend: Backend) -> Iterator[System]:
         yield system
     finally:
         system.stop()
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A `hourbook up` with all services, for the tests that need one as it is. A test that stops it starts its own."""
+    up = Running(tmp_path_factory.mktemp("up") / "output", "--ephemeral")
+    try:
+        yield up.ready()
+    finally:
+        up.stop()
 
 
 @pytest.fixture

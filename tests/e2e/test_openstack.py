@@ -24,15 +24,6 @@ def at(hours: int) -> str:
     return iso(HOUR + hours)
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    up = Running(tmp_path_factory.mktemp("openstack") / "output", "--ephemeral")
-    try:
-        yield up.ready()
-    finally:
-        up.stop()
-
-
 class Sky:
     """A project of Hourbook's, and OpenStack's documents beside it."""
 
