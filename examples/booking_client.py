@@ -75,8 +75,7 @@ def book(hourbook: Hourbook, cluster: str, account: str, cores: int) -> dict[str
 
 def main(hourbook: Hourbook, name: str, cores: int) -> None:
     """Makes the project `name`, its grant and its cluster, books, and prints the cluster's days."""
-    # A key that follows from the name: the second run is given the first run's answer.
-    hourbook.command("/projects/create", {"id": name, "name": name}, f"{name}-project")
+    hourbook.command("/projects/create", {"id": name, "name": name}, f"{name}-project")  # again: the first answer
     hourbook.command("/resources/create", {"project": name, "cores": 64, **DAYS}, f"{name}-grant")
     body = {"parent": name, "name": "spark", "cores": 40, **DAYS}
     cluster = hourbook.command("/clusters/create", body, f"{name}-spark")["id"]
