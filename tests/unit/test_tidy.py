@@ -1,0 +1,120 @@
+"""The house rules that no linter checks: lengths, docstrings, text that becomes SQL, paths."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ("services", "shared", "examples")
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 70
+SUMMARY_MAX = 120
+PAGE_LINE_MAX = 140
+
+# SQL is a constant. These files put names of tables, columns or conditions into it, because PostgreSQL takes no
+# parameter in their place. All that they put in are constants of Hourbook's own, never anything that a request said.
+SQL_FROM_PARTS = {
+    "services/projector/as_of/rows.py": "one condition, OPEN, in the statements of six tables",
+    "services/projector/rows/bookings.py": "each generation has its own table of bookings",
+    "services/projector/rows/hours.py": "one condition, SHORT, in two statements",
+    "services/query/answers/freshness.py": "the statement for one pool is part of the statement for trees",
+    "services/query/as_of_database.py": "a view for each table of the read models",
+    "services/query/routes/feeds.py": "a condition for each kind of feed, and its limit",
+    "services/query/routes/refusals.py": "the order: the newest first, or the oldest",
+    "services/query/views/conflicts.py": "the column of a dimension",
+    "services/query/views/hours.py": "the columns of the dimensions and values that are asked for",
+    "services/query/views/search.py": "the column of the index that is walked, and the order",
+    "shared/as_of.py": "the columns of the six dimensions",
+}
+
+# What is longer today. A line is taken away when its file has been mended; none is added.
+LONGER_FILES = {
+    "services/command/domain/state.py",
+    "services/command/handler/handler.py",
+    "services/query/routes/calendars.py",
+}
+LONGER_FUNCTIONS = {
+    "services/command/app.py create_app",
+    "services/command/domain/state.py evolve",
+    "services/projector/projections/fold.py apply",
+}
+
+
+def files(*folders: str, suffix: str = ".py") -> Iterator[Path]:
+    """Every file that is the project's own: not what others made (`vendor`)."""
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob(f"*{suffix}")):
+            if not {"vendor", "node_modules", "__pycache__"} & set(path.parts):
+                yield path
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_no_file_is_longer_than_what_one_reads_at_once() -> None:
+    longer = {name_of(path) for path in files(*SOURCE) if path.read_text().count("\n") > FILE_LINES_MAX}
+    assert longer <= LONGER_FILES, f"over {FILE_LINES_MAX} lines: split by concern, as the folder's other files are"
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    longer = {
+        f"{name_of(path)} {node.name}"
+        for path in files(*SOURCE)
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno + 1 > FUNCTION_LINES_MAX
+    }
+    assert longer <= LONGER_FUNCTIONS, f"over {FUNCTION_LINES_MAX} lines: name its parts, and make them functions"
+
+
+def test_every_file_says_in_one_line_what_it_is() -> None:
+    for path in files(*SOURCE, "tests/support"):
+        docstring = ast.get_docstring(parsed(path))
+        assert docstring, f"{name_of(path)} has no docstring"
+        assert len(docstring.splitlines()[0]) <= SUMMARY_MAX, f"{name_of(path)}: the first line is too long"
+
+
+STATEMENT = re.compile(r"^\s*(?:SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|WITH|UNION|COPY)\b", re.MULTILINE)
+
+
+def makes_sql(node: ast.AST) -> bool:
+    """An f-string or a `%` with a statement in it; `.format` of a constant, or of one in a table of constants."""
+    match node:
+        case ast.JoinedStr(values=parts):
+            return any(isinstance(part, ast.Constant) and STATEMENT.search(str(part.value)) for part in parts)
+        case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod()):
+            return bool(STATEMENT.search(text))
+        case ast.Call(func=ast.Attribute(value=ast.Name() | ast.Subscript(), attr="format")):
+            return True
+    return False
+
+
+def test_sql_is_made_of_parts_only_where_it_is_said_why() -> None:
+    found = {name_of(path) for path in files("services", "shared") if any(map(makes_sql, ast.walk(parsed(path))))}
+    found.discard("services/cli/audit/export.py")  # it makes a README
+    assert found <= set(SQL_FROM_PARTS), "give it a parameter ($1), or list the file with the reason"
+
+
+@pytest.mark.parametrize("words", ["fmt: skip", "fmt: off"])
+def test_nobody_argues_with_the_formatter(words: str) -> None:
+    here = Path(__file__)
+    assert [name_of(path) for path in files(*SOURCE, "tests") if path != here and words in path.read_text()] == []
+
+
+def test_no_file_names_a_path_of_somebodys_machine() -> None:
+    somewhere = re.compile(r"(?<![\w.])/(?:home/(?!you\b)|root/|Users/|work/|mnt/)\w")
+    texts = [*files(*SOURCE, "tests", "docs", "deploy", suffix=""), *ROOT.glob("*.md"), ROOT / "Makefile"]
+    written = {"", ".css", ".html", ".js", ".md", ".py", ".sh", ".sql", ".toml", ".yaml", ".yml"}
+    for path in texts:
+        if path.is_file() and path.suffix in written:
+            assert not somewhere.search(path.read_text(encoding="utf-8")), name_of(path)
