@@ -118,3 +118,22 @@ def test_no_file_names_a_path_of_somebodys_machine() -> None:
     for path in texts:
         if path.is_file() and path.suffix in written:
             assert not somewhere.search(path.read_text(encoding="utf-8")), name_of(path)
+
+
+def test_documents_link_to_files_that_are_there() -> None:
+    for path in documents():
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+            there = "://" in target or target.startswith("mailto:") or (path.parent / target).exists()
+            assert there, f"{name_of(path)} links to {target}"
+
+
+def test_documents_name_files_that_are_there() -> None:
+    named = re.compile(r"`((?:services|shared|tests|docs|deploy|examples)/[\w./-]*)`")
+    for path in documents():
+        for name in named.findall(path.read_text(encoding="utf-8")):
+            assert (ROOT / name).exists(), f"{name_of(path)} names {name}"
+
+
+def documents() -> Iterator[Path]:
+    yield from sorted(ROOT.glob("*.md"))
+    yield from files("docs", "services", "examples", suffix=".md")
