@@ -130,6 +130,8 @@ def test_documents_link_to_files_that_are_there() -> None:
 def test_documents_name_files_that_are_there() -> None:
     named = re.compile(r"`((?:services|shared|tests|docs|deploy|examples)/[\w./-]*)`")
     for path in documents():
+        if path.name == "CHANGELOG.md":  # it names what was there
+            continue
         for name in named.findall(path.read_text(encoding="utf-8")):
             assert (ROOT / name).exists(), f"{name_of(path)} names {name}"
 
