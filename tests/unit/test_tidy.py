@@ -105,6 +105,12 @@ def test_sql_is_made_of_parts_only_where_it_is_said_why() -> None:
     assert found <= set(SQL_FROM_PARTS), "give it a parameter ($1), or list the file with the reason"
 
 
+def test_the_page_has_lines_that_fit_a_screen() -> None:
+    for path in (*files("services/query/web", suffix=".js"), *files("services/query/web", suffix=".css")):
+        longest = max(map(len, path.read_text(encoding="utf-8").splitlines()))
+        assert longest <= PAGE_LINE_MAX, f"{name_of(path)} has a line of {longest} characters"
+
+
 @pytest.mark.parametrize("words", ["fmt: skip", "fmt: off"])
 def test_nobody_argues_with_the_formatter(words: str) -> None:
     here = Path(__file__)

@@ -60,16 +60,25 @@ function Top({ address }) {
   const other = zone === UTC ? "" : UTC;
   return html`
     <header class="top">
-      <a class="brand" ...${follow({ view: "calendar" })}><svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true"><rect x="1" y="1" width="8" height="8" rx="2" class="b1" /><rect x="11" y="1" width="8" height="8" rx="2" class="b2" /><rect x="1" y="11" width="8" height="8" rx="2" class="b3" /><rect x="11" y="11" width="8" height="8" rx="2" class="b4" /></svg> Hourbook</a>
+      <a class="brand" ...${follow({ view: "calendar" })}><svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true">
+          <rect x="1" y="1" width="8" height="8" rx="2" class="b1" /><rect x="11" y="1" width="8" height="8" rx="2" class="b2" />
+          <rect x="1" y="11" width="8" height="8" rx="2" class="b3" /><rect x="11" y="11" width="8" height="8" rx="2" class="b4" />
+        </svg> Hourbook</a>
       <nav class="views" aria-label="Views">${VIEWS.map(([id, label]) => html`
-        <a key=${id} ...${follow({ view: id, booking: "", form: "" })} aria-current=${id === address.view ? "page" : undefined}>${label}</a>`)}</nav>
+        <a key=${id} ...${follow({ view: id, booking: "", form: "" })}
+          aria-current=${id === address.view ? "page" : undefined}>${label}</a>`)}</nav>
       <div class="top-right">
         <label class="who"><span class="hidden">Your name, kept in the history</span>
-          <input value=${name} placeholder="Your name" maxlength="200" autocomplete="off" onInput=${(event) => { setName(event.target.value); setActor(event.target.value); }} /></label>
-        <button type="button" class="quiet" title="Switch the zone in which times are shown" disabled=${zoneCannotBeShown && !address.tz} onClick=${() => go({ tz: other })}
-          aria-label=${`Times are in ${sayZone(zone)}. ${zone === UTC ? `Show ${sayZone(VIEWER_ZONE)}` : "Show UTC"}`}>${sayZone(zone)}</button>
-        <button type="button" class="quiet icon" aria-label=${theme === "dark" ? "Light colours" : "Dark colours"} onClick=${() => chooseTheme(theme === "dark" ? "light" : "dark")}>
-          <svg viewBox="0 0 20 20" width="18" height="18" aria-hidden="true"><circle cx="10" cy="10" r="7" class="ring" /><path d="M10 3a7 7 0 0 1 0 14z" class="half" /></svg></button>
+          <input value=${name} placeholder="Your name" maxlength="200" autocomplete="off"
+            onInput=${(event) => { setName(event.target.value); setActor(event.target.value); }} /></label>
+        <button type="button" class="quiet" title="Switch the zone in which times are shown"
+          disabled=${zoneCannotBeShown && !address.tz} onClick=${() => go({ tz: other })}
+          aria-label=${`Times are in ${sayZone(zone)}. ${zone === UTC ? `Show ${sayZone(VIEWER_ZONE)}` : "Show UTC"}`}>
+            ${sayZone(zone)}</button>
+        <button type="button" class="quiet icon" aria-label=${theme === "dark" ? "Light colours" : "Dark colours"}
+          onClick=${() => chooseTheme(theme === "dark" ? "light" : "dark")}>
+          <svg viewBox="0 0 20 20" width="18" height="18" aria-hidden="true"><circle cx="10" cy="10" r="7" class="ring" />
+            <path d="M10 3a7 7 0 0 1 0 14z" class="half" /></svg></button>
       </div>
     </header>`;
 }
@@ -79,11 +88,13 @@ function Bottom({ address }) {
   const { data: health } = useAnswer("/health");
   return html`
     <footer class="bottom">
-      <span class=${`live ${connection}`}>${connection === "live" ? "Live" : connection === "lost" ? "Not connected, trying again" : "Connecting"}</span>
+      <span class=${`live ${connection}`}>${connection === "live" ? "Live" : connection === "lost"
+        ? "Not connected, trying again" : "Connecting"}</span>
       ${health && html`<span>Position ${health.position.toLocaleString("en")}</span>`}
       <${Chain} position=${health?.position} />
       ${zoneCannotBeShown && html`<span>Times are in UTC: ${sayZone(VIEWER_ZONE)} is not whole hours off it.</span>`}
-      <span class="far">${!address.as_of && html`<a ...${follow({ as_of: String(health?.position ?? 1) })}>Look back in time</a>`} <a href="schema">HTTP interface</a></span>
+      <span class="far">${!address.as_of && html`<a ...${follow({ as_of: String(health?.position ?? 1) })}>Look back in time</a>`}
+        ${" "}<a href="schema">HTTP interface</a></span>
     </footer>`;
 }
 

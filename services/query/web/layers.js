@@ -24,11 +24,13 @@ export function layersOf(blocks, items, measure) {
   const named = ranked.length > ACCOUNTS_MAX ? ACCOUNTS_MAX - 1 : ACCOUNTS_MAX;
   const own = ranked.slice(0, named).map(([label, values], rank) => ({ key: `account:${label}`, label, kind: "account", rank, values }));
   const rest = ranked.slice(named);
-  if (rest.length) own.push({ key: "others", label: `${rest.length} other accounts`, kind: "others", values: summed(rest.map(([, values]) => values), count) });
+  if (rest.length) own.push({ key: "others", label: `${rest.length} other accounts`, kind: "others",
+    values: summed(rest.map(([, values]) => values), count) });
   const held = summed(own.map(({ values }) => values), count);
   const pick = (of) => Float64Array.from(blocks, of);
   const layers = [
-    { key: "clusters", label: items ? "Clusters in it" : "Booked", kind: "clusters", values: pick((block, at) => Math.max(0, block.booked.max - held[at])) },
+    { key: "clusters", label: items ? "Clusters in it" : "Booked", kind: "clusters",
+      values: pick((block, at) => Math.max(0, block.booked.max - held[at])) },
     ...own,
     { key: "shared", label: "Reserved by shares", kind: "shared", values: pick((block) => block.shared?.max ?? 0) },
     { key: "free", label: "Free", kind: "free", values: pick((block) => Math.max(0, block.low)) },

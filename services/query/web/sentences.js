@@ -5,14 +5,17 @@ import { sayInstant, sayPeriod } from "./time.js";
 
 const percent = (points) => `${points / 100}%`;
 const held = (event, capacity = event.capacity, share = event.share) =>
-  share ? `${percent(share)} of ${event.pool}` : event.template ? `${event.template.count ?? 1} × ${event.template.name} (${sayCapacity(capacity)})` : sayCapacity(capacity);
+  share ? `${percent(share)} of ${event.pool}` : event.template
+    ? `${event.template.count ?? 1} × ${event.template.name} (${sayCapacity(capacity)})` : sayCapacity(capacity);
 const tentatively = (event) => (event.tentative ? " tentatively" : "");
-const policy = (overcommit) => (!overcommit || overcommit === "never" ? "never over-committed" : `over-commit allowed beyond ${many(overcommit.beyond_hours, "hour")}`);
+const policy = (overcommit) => (!overcommit || overcommit === "never" ? "never over-committed"
+  : `over-commit allowed beyond ${many(overcommit.beyond_hours, "hour")}`);
 
 function limits({ capacity, monthly_hours: monthly, ahead_hours: ahead, duration_hours: duration } = {}) {
   const said = [
     capacity && `at most ${sayCapacity(capacity)} at once`,
-    monthly && `${DIMENSIONS.filter(({ name }) => name in monthly).map(({ name }) => `${sayAmount(monthly[name], name)} × hours`).join(", ")} a month`,
+    monthly && `${DIMENSIONS.filter(({ name }) => name in monthly).map(({ name }) => `${sayAmount(monthly[name], name)} × hours`)
+      .join(", ")} a month`,
     ahead && `booked at most ${many(ahead, "hour")} ahead`, duration && `for at most ${many(duration, "hour")}`,
   ].filter(Boolean);
   return said.length ? said.join("; ") : "no limits";
@@ -20,10 +23,12 @@ function limits({ capacity, monthly_hours: monthly, ahead_hours: ahead, duration
 
 const SENTENCES = {
   ProjectCreated: (e) => `opened the project ${e.project} (“${e.name}”), ${policy(e.overcommit)}`,
-  GrantCreated: (e, when) => `granted ${e.project} ${sayCapacity(e.capacity)}, ${when(e.start, e.end)}${e.source ? `, from ${e.source}` : ""}`,
+  GrantCreated: (e, when) =>
+    `granted ${e.project} ${sayCapacity(e.capacity)}, ${when(e.start, e.end)}${e.source ? `, from ${e.source}` : ""}`,
   GrantWithdrawn: (e, when) => `withdrew ${sayCapacity(e.capacity)} from ${e.project}, ${when(e.start, e.end)}`,
   ClusterCreated: (e, when) => `made the ${e.kind} ${e.cluster}${tentatively(e)} of ${sayCapacity(e.capacity)}, ${when(e.start, e.end)}`,
-  ClusterResized: (e, when) => `${e.lapsed ? "cut back" : "resized"} ${e.cluster} to ${sayCapacity(e.capacity)}${tentatively(e)}, ${when(e.start, e.end)}`,
+  ClusterResized: (e, when) =>
+    `${e.lapsed ? "cut back" : "resized"} ${e.cluster} to ${sayCapacity(e.capacity)}${tentatively(e)}, ${when(e.start, e.end)}`,
   ClusterConfirmed: (e) => `confirmed the cluster ${e.cluster}: its hours have what it takes`,
   ClusterResizeRequested: (e, when) => `asked to resize ${e.cluster} to ${sayCapacity(e.capacity)}, ${when(e.start, e.end)}`,
   ClusterResizeFailed: (e) => `noted that a resize of ${e.cluster} failed: ${e.error}`,
@@ -31,10 +36,17 @@ const SENTENCES = {
   AccountCreated: (e) => `opened the account ${e.account} in ${e.project}: ${limits(e.limits)}`,
   AccountLimitsSet: (e) => `set the limits of ${e.account}: ${limits(e.limits)}`,
   AccountClosed: (e) => `closed the account ${e.account} of ${e.project}`,
-  SeriesCreated: (e) => `booked ${e.pool} for ${e.account} again and again (${e.rrule})${e.skipped?.length ? `, ${many(e.skipped.length, "time")} left out` : ""}`,
-  BookingCreated: (e, when) => `booked ${held(e)} of ${e.pool}${tentatively(e)} for ${e.account}, ${when(e.start, e.end)}`.replace(` of ${e.pool} of ${e.pool}`, ` of ${e.pool}`),
-  BookingAmended: (e, when) => `changed a booking of ${e.account} in ${e.pool}${tentatively(e)}: now ${held(e)}, ${when(e.start, e.end)} (before: ${held({ ...e, template: null }, e.from_capacity, e.from_share)}, ${when(e.from_start, e.from_end)})`,
-  BookingCancelled: (e, when) => `cancelled a booking: ${held(e)} of ${e.pool} given back, ${when(e.start, e.end)}`.replace(` of ${e.pool} of ${e.pool}`, ` of ${e.pool}`),
+  SeriesCreated: (e) => `booked ${e.pool} for ${e.account} again and again (${e.rrule})`
+    + (e.skipped?.length ? `, ${many(e.skipped.length, "time")} left out` : ""),
+  BookingCreated: (e, when) =>
+    `booked ${held(e)} of ${e.pool}${tentatively(e)} for ${e.account}, ${when(e.start, e.end)}`
+      .replace(` of ${e.pool} of ${e.pool}`, ` of ${e.pool}`),
+  BookingAmended: (e, when) =>
+    `changed a booking of ${e.account} in ${e.pool}${tentatively(e)}: now ${held(e)}, ${when(e.start, e.end)}`
+    + ` (before: ${held({ ...e, template: null }, e.from_capacity, e.from_share)}, ${when(e.from_start, e.from_end)})`,
+  BookingCancelled: (e, when) =>
+    `cancelled a booking: ${held(e)} of ${e.pool} given back, ${when(e.start, e.end)}`
+      .replace(` of ${e.pool} of ${e.pool}`, ` of ${e.pool}`),
   BookingLapsed: (e, when) => `let a tentative booking in ${e.pool} lapse: ${held(e)}, ${when(e.start, e.end)}`,
   BookingConfirmed: (e) => `confirmed a booking in ${e.pool}: its hours have what it holds`,
   BookingContested: (e) => `made a booking in ${e.pool} tentative: capacity that it relied on was withdrawn`,

@@ -113,7 +113,8 @@ export function sayPeriod(start, end, zone) {
     return dateIn(start, zone) === dateIn(last, zone) ? sayDay(start, zone) : `${sayDay(start, zone)} – ${sayDay(last, zone)}`;
   }
   const sameDay = dateIn(start, zone) === dateIn(end - 1, zone);
-  const ending = opensDay(end, zone) ? `${sameDay ? "" : `${sayDay(end - 1, zone)}, `}24:00` : sameDay ? sayClock(end, zone) : sayInstant(end, zone);
+  const ending = opensDay(end, zone) ? `${sameDay ? "" : `${sayDay(end - 1, zone)}, `}24:00` : sameDay ? sayClock(end, zone)
+    : sayInstant(end, zone);
   return `${sayInstant(start, zone)} – ${ending}`;
 }
 

@@ -7,7 +7,8 @@ const MAIN = ["servers", "cores", "memory"];
 const GIB = 1024;
 
 /** A form's amount: {way, servers, cores, memory, …, template, count, share}; memory is typed in GiB. */
-export const emptyAmount = () => ({ way: "counts", template: "", count: "1", share: "", ...Object.fromEntries(NAMES.map((name) => [name, ""])) });
+export const emptyAmount = () => ({ way: "counts", template: "", count: "1", share: "",
+  ...Object.fromEntries(NAMES.map((name) => [name, ""])) });
 
 /** The amount that an item holds, to begin an amendment with. */
 export function amountOf(item) {
@@ -54,12 +55,14 @@ export function AmountFields({ amount, onChange, ways = ["counts"], templates = 
 function CountFields({ amount, set, wrong }) {
   const field = ({ name, label, unit }) => html`
     <${Field} key=${name} label=${name === "memory" ? "Memory, GiB" : unit ? `${label}, ${unit}` : label} wrong=${wrong[name]}>
-      ${(attributes) => html`<input ...${attributes} name=${name} type="number" min="0" step=${name === "memory" ? "any" : "1"} inputmode="numeric" placeholder="0"
+      ${(attributes) => html`<input ...${attributes} name=${name} type="number" min="0" step=${name === "memory" ? "any" : "1"}
+        inputmode="numeric" placeholder="0"
         value=${amount[name]} onInput=${(event) => set({ [name]: event.target.value })} />`}<//>`;
   const rest = DIMENSIONS.filter(({ name }) => !MAIN.includes(name));
   return html`
     <div class="counts">${DIMENSIONS.filter(({ name }) => MAIN.includes(name)).map(field)}</div>
-    <details open=${rest.some(({ name }) => Number(amount[name]) > 0)}><summary>Disc</summary><div class="counts">${rest.map(field)}</div></details>`;
+    <details open=${rest.some(({ name }) => Number(amount[name]) > 0)}><summary>Disc</summary>
+      <div class="counts">${rest.map(field)}</div></details>`;
 }
 
 function TemplateFields({ amount, set, templates, wrong }) {

@@ -41,8 +41,10 @@ function AsOfSlider({ address }) {
   const moment = (dragged == null && instant) || (position ? data?.event.at : "");
   return html`
     <div class="slider">
-      <label><span>${asOf ? "As it stood at" : "Now, at"} position <b>${position.toLocaleString("en")}</b> of ${head.toLocaleString("en")}</span>
-        <input type="range" min="0" max=${head} value=${position} aria-valuetext=${words} onInput=${(event) => setDragged(Number(event.target.value))} /></label>
+      <label><span>${asOf ? "As it stood at" : "Now, at"} position
+        ${" "}<b>${position.toLocaleString("en")}</b> of ${head.toLocaleString("en")}</span>
+        <input type="range" min="0" max=${head} value=${position} aria-valuetext=${words}
+          onInput=${(event) => setDragged(Number(event.target.value))} /></label>
       <p class="hint" aria-live="polite">${words}</p>
     </div>
     <${Moment} moment=${moment} zone=${zone} />`;

@@ -14,13 +14,16 @@ export function BookingCard({ item, zone, onClose }) {
   const over = end <= Date.now();
   return html`
     <section class="card form" aria-label="Booking">
-      <header class="card-head"><h2>Booking</h2><button type="button" class="quiet" aria-label="Close the booking" onClick=${onClose}>✕</button></header>
+      <header class="card-head"><h2>Booking</h2><button type="button" class="quiet" aria-label="Close the booking"
+        onClick=${onClose}>✕</button></header>
       <dl class="facts">
         <dt>Account</dt><dd>${item.account}</dd>
         <dt>Holds</dt><dd>${heldBy(item)}</dd>
         <dt>When</dt><dd>${sayPeriod(start, end, zone)} <span class="hint">${sayDuration((end - start) / HOUR)}</span></dd>
         <dt>In</dt><dd>${item.pool}</dd>
-        ${item.state && html`<dt>State</dt><dd>${item.state === "tentative" ? html`<span class="tag warn">tentative</span> until its hours have what it holds` : "confirmed"}</dd>`}
+        ${item.state && html`<dt>State</dt>
+          <dd>${item.state === "tentative" ? html`<span class="tag warn">tentative</span> until its hours have what it holds`
+            : "confirmed"}</dd>`}
         <dt>Booked by</dt><dd>${item.actor}</dd>
         <dt>Number</dt><dd><code>${item.id}</code></dd>
       </dl>
@@ -28,7 +31,8 @@ export function BookingCard({ item, zone, onClose }) {
         <div class="buttons"><button type="button" onClick=${() => setDoing("amend")}>Amend</button>
           <button type="button" class="danger" onClick=${() => setDoing("cancel")}>Cancel booking</button></div>`
         : doing === "cancel" ? html`<${Cancel} item=${item} started=${start < Date.now()} onBack=${() => setDoing("")} onDone=${onClose} />`
-        : html`<${Amend} item=${item} zone=${zone} started=${start < Date.now()} onBack=${() => setDoing("")} onDone=${() => setDoing("")} />`}
+        : html`<${Amend} item=${item} zone=${zone} started=${start < Date.now()} onBack=${() => setDoing("")}
+          onDone=${() => setDoing("")} />`}
     </section>`;
 }
 
@@ -42,11 +46,16 @@ function Cancel({ item, started, onBack, onDone }) {
     <form onSubmit=${(event) => { event.preventDefault(); run(path, body, { tryFirst: true }); }}>
       ${item.series && html`<${Field} label="It is one of several">${(field) => html`
         <select ...${field} value=${scope} onChange=${(event) => setScope(event.target.value)}>
-          <option value="one">this one</option><option value="rest">this one and all after it</option><option value="all">all that are not over</option></select>`}<//>`}
-      <p>${scope !== "one" ? "All of each is given back; of one that has begun, what comes after the next whole hour." : started ? "It has begun: it ends at the next whole hour, and what has been used stays on record." : "All of it is given back."}</p>
-      <${Field} label="Reason, if you like">${(field) => html`<input ...${field} maxlength="200" value=${reason} onInput=${(event) => setReason(event.target.value)} />`}<//>
+          <option value="one">this one</option><option value="rest">this one and all after it</option>
+          <option value="all">all that are not over</option></select>`}<//>`}
+      <p>${scope !== "one" ? "All of each is given back; of one that has begun, what comes after the next whole hour."
+        : started ? "It has begun: it ends at the next whole hour, and what has been used stays on record."
+          : "All of it is given back."}</p>
+      <${Field} label="Reason, if you like">
+        ${(field) => html`<input ...${field} maxlength="200" value=${reason} onInput=${(event) => setReason(event.target.value)} />`}<//>
       ${problem && html`<${Said} problem=${problem} />`}
-      <div class="buttons"><button class="danger" disabled=${busy}>Cancel the booking${scope === "one" ? "" : "s"}</button><button type="button" onClick=${onBack}>Keep it</button></div>
+      <div class="buttons"><button class="danger" disabled=${busy}>Cancel the booking${scope === "one" ? "" : "s"}</button>
+        <button type="button" onClick=${onBack}>Keep it</button></div>
     </form>`;
 }
 

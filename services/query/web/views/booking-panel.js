@@ -18,14 +18,18 @@ const SHOWN = 12;
 export function BookingPanel({ address, zone, chosen, templates }) {
   const { pool } = address;
   const period = chosen ?? { start: nextHour(), end: nextHour() + 24 * HOUR };
-  const params = { ...poolParams(pool), range: periodText(period.start, period.end), grain: "month", ...(address.as_of ? { as_of: address.as_of } : {}) };
+  const params = { ...poolParams(pool), range: periodText(period.start, period.end), grain: "month",
+    ...(address.as_of ? { as_of: address.as_of } : {}) };
   const { data } = useAnswer(pool && "/bookings/select", params);
   const open = data?.items.findLast(({ id }) => id === address.booking);
   return html`
     <aside class="panel" id="book" aria-label="Book">
-      ${chosen && !address.as_of && html`<a class="jump" href="#book" onClick=${jump}>Book ${sayPeriod(chosen.start, chosen.end, zone)}</a>`}
-      ${open && !address.as_of ? html`<${BookingCard} key=${open.id} item=${open} zone=${zone} onClose=${() => go({ booking: "" }, { replace: true })} />`
-        : address.as_of ? html`<div class="card"><h2>As it stood then</h2><p class="hint">The past can be looked at, not booked. Come back to now to book.</p></div>`
+      ${chosen && !address.as_of
+        && html`<a class="jump" href="#book" onClick=${jump}>Book ${sayPeriod(chosen.start, chosen.end, zone)}</a>`}
+      ${open && !address.as_of ? html`<${BookingCard} key=${open.id} item=${open} zone=${zone}
+        onClose=${() => go({ booking: "" }, { replace: true })} />`
+        : address.as_of ? html`<div class="card"><h2>As it stood then</h2>
+          <p class="hint">The past can be looked at, not booked. Come back to now to book.</p></div>`
         : html`<${BookingForm} key=${pool} pool=${pool} zone=${zone} period=${period} chosen=${chosen} templates=${templates} />`}
       ${data && html`<${Held} items=${data.items} chosen=${chosen} zone=${zone} period=${period} open=${address.booking} />`}
     </aside>`;
@@ -39,7 +43,8 @@ function jump(event) {
 }
 
 function Held({ items, chosen, zone, period, open }) {
-  if (!items.length) return chosen ? html`<p class="hint padded">Nobody has booked ${sayPeriod(period.start, period.end, zone)}.</p>` : null;
+  if (!items.length) return chosen
+    ? html`<p class="hint padded">Nobody has booked ${sayPeriod(period.start, period.end, zone)}.</p>` : null;
   return html`
     <section class="card" aria-label="Booked in these hours">
       <h2>Booked ${chosen ? "in these hours" : "in the next day"}</h2>
@@ -47,9 +52,11 @@ function Held({ items, chosen, zone, period, open }) {
         <li key=${item.id + item.start}><button type="button" class="row" aria-pressed=${item.id === open ? "true" : "false"}
           onClick=${() => go({ booking: item.id }, { replace: true })}>
           <b>${item.account}</b>${item.state === "tentative" && html`<span class="tag warn">tentative</span>`}
-          <span>${heldBy(item)}</span><span class="hint">${sayPeriod(Date.parse(item.start), Date.parse(item.end), zone)}</span></button></li>`)}
+          <span>${heldBy(item)}</span><span class="hint">${sayPeriod(Date.parse(item.start), Date.parse(item.end), zone)}</span>
+          </button></li>`)}
       </ul>
-      ${items.length > SHOWN && html`<p class="hint">and ${items.length - SHOWN} more: <a href="?view=bookings" onClick=${(event) => { event.preventDefault(); go({ view: "bookings" }); }}>all bookings</a></p>`}
+      ${items.length > SHOWN && html`<p class="hint">and ${items.length - SHOWN} more: <a href="?view=bookings"
+        onClick=${(event) => { event.preventDefault(); go({ view: "bookings" }); }}>all bookings</a></p>`}
     </section>`;
 }
 
@@ -65,7 +72,8 @@ function BookingForm({ pool, zone, period, chosen, templates }) {
 
   const asked = periodOf(dates, zone);
   const held = bodyOf(amount);
-  const rrule = repeats.freq && asked && { ...datesToRepeat(asked, zone), rrule: `FREQ=${repeats.freq};COUNT=${Math.max(2, Number(repeats.times) || 2)}`, tz: zone, skip: repeats.skip };
+  const rrule = repeats.freq && asked && { ...datesToRepeat(asked, zone),
+    rrule: `FREQ=${repeats.freq};COUNT=${Math.max(2, Number(repeats.times) || 2)}`, tz: zone, skip: repeats.skip };
   const body = held && asked && asName(account)
     ? { ...poolParams(pool), account: asName(account), startdate: iso(asked.start), enddate: iso(asked.end), ...held, ...rrule } : null;
   const { verdict, checking } = useDryRun("/bookings/create", body);
@@ -88,8 +96,10 @@ function BookingForm({ pool, zone, period, chosen, templates }) {
     <form class="card form" onSubmit=${(event) => { event.preventDefault(); if (body) { setDone(null); run("/bookings/create", body); } }}>
       <h2>Book <span class="hint">${pool}</span></h2>
       ${done && html`<p class="said good" role="status"><b>Booked.</b> ${done.occurrences
-        ? `${done.occurrences.filter((one) => one.booking).length} of ${done.occurrences.length} times.` : sayPeriod(asked.start, asked.end, zone)}
-        ${" "}<button type="button" class="link" onClick=${() => { go({ booking: done.id }, { replace: true }); setDone(null); }}>Show it</button></p>`}
+        ? `${done.occurrences.filter((one) => one.booking).length} of ${done.occurrences.length} times.`
+          : sayPeriod(asked.start, asked.end, zone)}
+        ${" "}<button type="button" class="link"
+          onClick=${() => { go({ booking: done.id }, { replace: true }); setDone(null); }}>Show it</button></p>`}
       <${PeriodFields} dates=${dates} zone=${zone} onChange=${change} wrong=${wrong} />
       <${Field} label="Account" wrong=${wrong.account}>
         ${(field) => html`<input ...${field} name="account" required maxlength="200" list="accounts" autocomplete="off" value=${account}
@@ -98,8 +108,10 @@ function BookingForm({ pool, zone, period, chosen, templates }) {
       <${AmountFields} amount=${amount} onChange=${(next) => { setAmount(next); setDone(null); }} templates=${details} wrong=${wrong}
         ways=${pool.includes(".") ? ["counts", "template", "share"] : ["counts", "template"]} />
       <${Repeats} repeats=${repeats} onChange=${setRepeats} wrong=${wrong.rrule} />
-      ${!done && html`<${Verdict} verdict=${verdict} checking=${checking && body} zone=${zone} fits=${repeats.freq ? "Every time fits." : "It fits."} />`}
-      ${short && html`<${Slots} pool=${pool} amount=${held} start=${asked.start} hours=${(asked.end - asked.start) / HOUR} nearest=${verdict.nearest} zone=${zone} onTake=${take} />`}
+      ${!done && html`<${Verdict} verdict=${verdict} checking=${checking && body} zone=${zone}
+        fits=${repeats.freq ? "Every time fits." : "It fits."} />`}
+      ${short && html`<${Slots} pool=${pool} amount=${held} start=${asked.start} hours=${(asked.end - asked.start) / HOUR}
+        nearest=${verdict.nearest} zone=${zone} onTake=${take} />`}
       ${problem && !problem.body?.shortages && html`<${Said} problem=${problem} />`}
       <button class="primary" disabled=${busy || !body || (verdict && !verdict.accepted)}>${busy ? "Booking…" : "Book"}</button>
     </form>`;
@@ -111,9 +123,12 @@ function Repeats({ repeats, onChange, wrong }) {
     <div class="repeats">
       <${Field} label="Repeats" wrong=${wrong}>
         ${(field) => html`<select ...${field} value=${repeats.freq} onChange=${(event) => set({ freq: event.target.value })}>
-          <option value="">once</option><option value="DAILY">every day</option><option value="WEEKLY">every week</option><option value="MONTHLY">every month</option></select>`}<//>
+          <option value="">once</option><option value="DAILY">every day</option><option value="WEEKLY">every week</option>
+          <option value="MONTHLY">every month</option></select>`}<//>
       ${repeats.freq && html`
-        <${Field} label="Times">${(field) => html`<input ...${field} type="number" min="2" max="500" value=${repeats.times} onInput=${(event) => set({ times: event.target.value })} />`}<//>
-        <label class="check"><input type="checkbox" checked=${repeats.skip} onChange=${(event) => set({ skip: event.target.checked })} /> leave out the times that do not fit</label>`}
+        <${Field} label="Times">${(field) => html`<input ...${field} type="number" min="2" max="500" value=${repeats.times}
+          onInput=${(event) => set({ times: event.target.value })} />`}<//>
+        <label class="check"><input type="checkbox" checked=${repeats.skip}
+          onChange=${(event) => set({ skip: event.target.checked })} /> leave out the times that do not fit</label>`}
     </div>`;
 }

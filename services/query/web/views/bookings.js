@@ -22,7 +22,8 @@ export function Bookings({ address, pools }) {
   const within = pools.filter(({ id }) => id === pool || id.startsWith(`${pool}.`)).slice(0, POOLS_MAX);
   const then = address.as_of ? { as_of: address.as_of } : {};
   const range = { range: `${span.first},${span.last}`, tz: zone, ...then };
-  const { data, problem, old } = useAnswers(within.map(({ id }) => ["/bookings/select", { ...poolParams(id), ...range, grain: "month", limit: LIMIT }]));
+  const { data, problem, old } = useAnswers(within.map(({ id }) => ["/bookings/select",
+    { ...poolParams(id), ...range, grain: "month", limit: LIMIT }]));
   const answers = data ?? old;
   const items = (answers ?? []).flatMap((answer) => answer.items);
   const open = items.findLast(({ id }) => id === address.booking);
@@ -31,13 +32,17 @@ export function Bookings({ address, pools }) {
     <div class=${classes("split", !open && "alone")}>
       <section class="stack" aria-label="Bookings">
         <${SpanBar} scale=${scale} date=${date} span=${span} zone=${zone}>
-          <${Segmented} label="Group by" value=${address.group} options=${[["account", "By account"], ["cluster", "By cluster"]]} onPick=${(group) => go({ group })} /><//>
+          <${Segmented} label="Group by" value=${address.group} options=${[["account", "By account"], ["cluster", "By cluster"]]}
+            onPick=${(group) => go({ group })} /><//>
         ${problem ? html`<${Said} problem=${problem} />` : !answers ? html`<div class="waiting" aria-busy="true"></div>`
           : !items.length ? html`<${Nothing} pool=${pool} />`
-          : html`<div class="card"><${Gantt} items=${items} group=${address.group} shown=${shown} zone=${zone} open=${address.booking} /></div>
-            <${List} items=${items} pool=${pool} range=${range} zone=${zone} more=${answers.some((answer) => answer.next)} open=${address.booking} />`}
+          : html`<div class="card"><${Gantt} items=${items} group=${address.group} shown=${shown} zone=${zone}
+            open=${address.booking} /></div>
+            <${List} items=${items} pool=${pool} range=${range} zone=${zone} more=${answers.some((answer) => answer.next)}
+              open=${address.booking} />`}
       </section>
-      ${open && html`<aside class="panel"><${BookingCard} key=${open.id} item=${open} zone=${zone} onClose=${() => go({ booking: "" }, { replace: true })} /></aside>`}
+      ${open && html`<aside class="panel"><${BookingCard} key=${open.id} item=${open} zone=${zone}
+        onClose=${() => go({ booking: "" }, { replace: true })} /></aside>`}
     </div>`;
 }
 
@@ -57,12 +62,16 @@ function List({ items, pool, range, zone, more, open }) {
           <a href=${subscribable}>Calendar feed (.ics)</a></span></header>
       <div class="scroll" tabindex="0" role="region" aria-label="The bookings as a table">
         <table class="list wide">
-          <thead><tr><th scope="col">Account</th><th scope="col">Holds</th><th scope="col">In</th><th scope="col">From</th><th scope="col">Until</th><th scope="col">State</th><th scope="col">Booked by</th></tr></thead>
+          <thead><tr><th scope="col">Account</th><th scope="col">Holds</th><th scope="col">In</th><th scope="col">From</th>
+            <th scope="col">Until</th><th scope="col">State</th><th scope="col">Booked by</th></tr></thead>
           <tbody>${rows.map((item) => html`
             <tr key=${item.id + item.start} class=${item.id === open ? "current" : ""}>
-              <th scope="row"><button type="button" class="link" onClick=${() => go({ booking: item.id }, { replace: true })}>${item.account}</button></th>
-              <td>${heldBy(item)}</td><td>${item.pool}</td><td class="time">${sayInstant(Date.parse(item.start), zone)}</td><td class="time">${sayInstant(Date.parse(item.end), zone)}</td>
-              <td>${item.state === "tentative" ? html`<span class="tag warn">tentative</span>` : item.state ?? ""}</td><td>${item.actor}</td>
+              <th scope="row"><button type="button" class="link"
+                onClick=${() => go({ booking: item.id }, { replace: true })}>${item.account}</button></th>
+              <td>${heldBy(item)}</td><td>${item.pool}</td><td class="time">${sayInstant(Date.parse(item.start), zone)}</td>
+              <td class="time">${sayInstant(Date.parse(item.end), zone)}</td>
+              <td>${item.state === "tentative" ? html`<span class="tag warn">tentative</span>` : item.state ?? ""}</td>
+              <td>${item.actor}</td>
             </tr>`)}</tbody>
         </table>
       </div>
@@ -71,7 +80,8 @@ function List({ items, pool, range, zone, more, open }) {
 
 /** The same question, answered as a table: a link could not ask for it. */
 async function download(pool, range) {
-  const answer = await fetch(urlOf("/bookings/select", { ...poolParams(pool), ...range, limit: 10_000 }), { headers: { Accept: "text/csv" } });
+  const answer = await fetch(urlOf("/bookings/select", { ...poolParams(pool), ...range, limit: 10_000 }),
+    { headers: { Accept: "text/csv" } });
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await answer.blob());
   link.download = `${pool} bookings ${range.range.replace(",", " to ")}.csv`;

@@ -72,20 +72,25 @@ function Picture({ address, data, blocks, grain, scale, zone, span, date, chosen
         <p aria-hidden="true">${pointed ? html`<${Pointed} block=${pointed} measure=${measure} zone=${zone} />`
           : html`<span class="hint">Drag over ${grain}s to book them${scale === "day" ? "" : ", double-click to look closer"}.</span>`}</p>
         <${Legend} top=${top} measure=${measure} over=${over.length > 0} />
-        <button type="button" class="quiet small" aria-pressed=${inTable ? "true" : "false"} onClick=${() => go({ table: inTable ? "" : "calendar" }, { replace: true })}>Table</button>
+        <button type="button" class="quiet small" aria-pressed=${inTable ? "true" : "false"}
+          onClick=${() => go({ table: inTable ? "" : "calendar" }, { replace: true })}>Table</button>
       </div>
-      ${over.length > 0 && html`<p class="warning" role="status"><b>Over-committed</b> in ${over.length} ${over.length === 1 ? "block" : "blocks"} of these. ${" "}<a href="?view=conflicts" onClick=${(event) => { event.preventDefault(); go({ view: "conflicts" }); }}>See the conflicts</a></p>`}
+      ${over.length > 0 && html`<p class="warning" role="status">
+        <b>Over-committed</b> in ${over.length} ${over.length === 1 ? "block" : "blocks"} of these. ${" "}
+        <a href="?view=conflicts" onClick=${(event) => { event.preventDefault(); go({ view: "conflicts" }); }}>See the conflicts</a></p>`}
       ${top <= 0 && !over.length && html`<${NothingThere} pool=${pool} measure=${measure} />`}
       ${inTable ? html`<${BlocksTable} blocks=${blocks} measure=${measure} zone=${zone} />`
         : scale === "year" && grain === "day" ? html`<${Year} blocks=${blocks} shared=${shared} onChoose=${choose} />`
-        : html`<${HeatMap} blocks=${blocks} ...${shared} label=${pool} month=${scale === "month" ? date.slice(0, 7) : null} onChoose=${choose} />`}
+        : html`<${HeatMap} blocks=${blocks} ...${shared} label=${pool} month=${scale === "month" ? date.slice(0, 7) : null}
+          onChoose=${choose} />`}
     </div>
     <${Timeline} address=${address} pool=${pool} measure=${measure} span=${span} zone=${zone} scale=${scale} />`;
 }
 
 /** What to do first, where there is nothing to book. */
 function NothingThere({ pool, measure }) {
-  const what = measure.startsWith("template:") ? `None of ${measure.slice("template:".length)} fit` : `There are no ${labelOf(measure).toLowerCase()}`;
+  const what = measure.startsWith("template:") ? `None of ${measure.slice("template:".length)} fit`
+    : `There are no ${labelOf(measure).toLowerCase()}`;
   const [form, way] = pool.includes(".") ? ["resize", "give the cluster a size"] : ["grant", "grant the project some"];
   return html`<p class="said note">${what} in this time. To book, first <a ...${follow({ view: "setup", form })}>${way}</a>.</p>`;
 }
@@ -103,8 +108,11 @@ const range = ({ min, max }, measure) => (min === max ? sayCount(min, measure) :
 function Legend({ top, measure, over }) {
   if (top <= 0) return null;
   return html`
-    <div class="legend" role="img" aria-label=${`Darker fill is more free, from nothing to ${sayCount(top, measure)}. A mark shows the best hour.${over ? " Stripes show over-committed hours." : ""}`}>
-      <span>0</span>${Array.from({ length: 9 }, (_, level) => html`<i key=${level} class=${`f${level}`}></i>`)}<span>${sayCount(top, measure)}</span>
+    <div class="legend" role="img"
+      aria-label=${`Darker fill is more free, from nothing to ${sayCount(top, measure)}. A mark shows the best hour.${over
+        ? " Stripes show over-committed hours." : ""}`}>
+      <span>0</span>${Array.from({ length: 9 }, (_, level) => html`<i key=${level} class=${`f${level}`}></i>`)}
+      <span>${sayCount(top, measure)}</span>
     </div>`;
 }
 
@@ -119,7 +127,8 @@ function Year({ blocks, shared, onChoose }) {
   });
   return html`<div class="months">${[...months].map(([month, { first, blocks: days }]) => html`
     <section key=${month} aria-label=${sayDate(month, { month: "long" })}>
-      <h2><button type="button" class="heading" onClick=${() => shared.onHeading("month", month)}>${sayDate(month, { month: "long" })}</button></h2>
+      <h2><button type="button" class="heading" onClick=${() => shared.onHeading("month", month)}>
+        ${sayDate(month, { month: "long" })}</button></h2>
       <${HeatMap} blocks=${days} ...${shared} compact label=${sayDate(month, { month: "long", year: "numeric" })}
         onChoose=${(from, to) => onChoose(first + from, first + to)} />
     </section>`)}</div>`;

@@ -15,5 +15,6 @@ export function Chain({ position }) {
       setSize(Number(note.split("\n")[1]) || null); // C2SP tlog-checkpoint: the origin, the size, the root
     }, SEALED_AFTER_MS);
   }, [position]);
-  return size && html`<span title="A signed Merkle tree holds every event up to here: none can be changed unseen."><a href="audit/checkpoint">Verified to position ${size.toLocaleString("en")}</a></span>`;
+  return size && html`<span title="A signed Merkle tree holds every event up to here: none can be changed unseen.">
+    <a href="audit/checkpoint">Verified to position ${size.toLocaleString("en")}</a></span>`;
 }

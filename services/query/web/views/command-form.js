@@ -17,8 +17,10 @@ export function CommandForm({ title, hint, path, body, zone, action, done, onDon
       <h2>${title}</h2>
       ${hint && html`<p class="hint">${hint}</p>`}
       ${children(wrongFields(refused))}
-      ${said ? html`<p class="said good" role="status">${said}</p>` : html`<${Verdict} verdict=${verdict} checking=${checking && body} zone=${zone} fits="This can be done." />`}
+      ${said ? html`<p class="said good" role="status">${said}</p>`
+        : html`<${Verdict} verdict=${verdict} checking=${checking && body} zone=${zone} fits="This can be done." />`}
       ${problem && !verdict && html`<${Said} problem=${problem} />`}
-      <div class="buttons"><button class="primary" disabled=${busy || !body || Boolean(said) || (verdict && !verdict.accepted)}>${action}</button></div>
+      <div class="buttons"><button class="primary" disabled=${busy || !body || Boolean(said) || (verdict && !verdict.accepted)}>
+        ${action}</button></div>
     </form>`;
 }

@@ -21,10 +21,13 @@ export function Conflicts({ address }) {
   return html`
     <section class="stack narrow" aria-label="Conflicts">
       <header class="bar"><div><h1>Conflicts</h1>
-        <p class="hint">Hours of ${address.pool} and what is in it that are promised more than they have. By the deadline, the ledger settles what is left: tentative bookings lapse, the newest first.</p></div></header>
+        <p class="hint">Hours of ${address.pool} and what is in it that are promised more than they have.
+          ${" "}By the deadline, the ledger settles what is left: tentative bookings lapse, the newest first.</p></div></header>
       ${problem ? html`<${Said} problem=${problem} />` : !answer ? html`<div class="waiting" aria-busy="true"></div>`
-        : !answer.conflicts.length ? html`<${Empty} title="Every hour has what it is promised."><p>Nothing is over-committed in the next two years.</p><//>`
-        : episodesOf(answer.conflicts).map((episode) => html`<${Episode} key=${`${episode.pool} ${episode.start}`} episode=${episode} zone=${zone} />`)}
+        : !answer.conflicts.length ? html`<${Empty} title="Every hour has what it is promised.">
+          <p>Nothing is over-committed in the next two years.</p><//>`
+        : episodesOf(answer.conflicts)
+          .map((episode) => html`<${Episode} key=${`${episode.pool} ${episode.start}`} episode=${episode} zone=${zone} />`)}
     </section>`;
 }
 
@@ -35,18 +38,24 @@ function Episode({ episode, zone }) {
   const select = periodText(start, end);
   return html`
     <article class="card conflict">
-      <header class="card-head"><h2>${sayPeriod(start, end, zone)} <span class="hint">${pool}</span></h2><span class="short">up to ${missing} short</span></header>
+      <header class="card-head"><h2>${sayPeriod(start, end, zone)} <span class="hint">${pool}</span></h2>
+        <span class="short">up to ${missing} short</span></header>
       <p><b>To be settled by ${sayInstant(deadline, zone)}</b> <span class="hint">${remaining(deadline)}</span></p>
       <h3>What would resolve it</h3>
       <ul class="ways">
-        ${waysOf(episode).map((way) => html`<li key=${way.map(({ key }) => key).join()}>${way.map((claim, at) => html`${at === 0 ? "" : at === way.length - 1 ? " and " : ", "}<${Way} claim=${claim} zone=${zone} first=${at === 0} />`)}</li>`)}
+        ${waysOf(episode).map((way) =>
+          html`<li key=${way.map(({ key }) => key).join()}>
+            ${way.map((claim, at) => html`${at === 0 ? "" : at === way.length - 1 ? " and " : ", "}
+              <${Way} claim=${claim} zone=${zone} first=${at === 0} />`)}</li>`)}
         <li>${pool.includes(".") ? html`<a ...${follow({ view: "setup", form: "resize", pool, select })}>Enlarge ${pool}</a> by ${missing}`
           : html`<a ...${follow({ view: "setup", form: "grant", pool, select })}>Grant more</a>: ${missing}`} for these hours</li>
       </ul>
       <details><summary>${many(claims.length, "claim")} on these hours</summary>
-        <div class="scroll"><table class="list"><thead><tr><th scope="col">Who</th><th scope="col">Holds</th><th scope="col">When</th><th scope="col">State</th></tr></thead>
+        <div class="scroll"><table class="list">
+          <thead><tr><th scope="col">Who</th><th scope="col">Holds</th><th scope="col">When</th><th scope="col">State</th></tr></thead>
           <tbody>${claims.map((claim) => html`<tr key=${claim.key}><th scope="row">${claim.account ?? claim.cluster}</th>
-            <td>${sayCapacity(claim.holds)}</td><td>${sayPeriod(Date.parse(claim.start), Date.parse(claim.end), zone)}</td><td>${claim.state}</td></tr>`)}</tbody></table></div></details>
+            <td>${sayCapacity(claim.holds)}</td><td>${sayPeriod(Date.parse(claim.start), Date.parse(claim.end), zone)}</td>
+            <td>${claim.state}</td></tr>`)}</tbody></table></div></details>
     </article>`;
 }
 
@@ -54,7 +63,9 @@ function Way({ claim, zone, first }) {
   const to = claim.booking
     ? { view: "bookings", booking: claim.booking, date: dateIn(Date.parse(claim.start), zone), scale: "month" }
     : { view: "setup", form: "resize", pool: claim.cluster };
-  return html`<a ...${follow(to)}>${claim.booking ? `${first ? "Shorten" : "shorten"}, move or cancel ${claim.account}’s booking` : `${first ? "Resize" : "resize"} ${claim.cluster}`}</a> (${sayCapacity(claim.holds)}${claim.state === "tentative" ? ", tentative" : ""})`;
+  return html`<a ...${follow(to)}>${claim.booking ? `${first ? "Shorten" : "shorten"}, move or cancel ${claim.account}’s booking`
+    : `${first ? "Resize" : "resize"} ${claim.cluster}`}</a> (${sayCapacity(claim.holds)}${claim.state === "tentative"
+      ? ", tentative" : ""})`;
 }
 
 function remaining(deadline) {

@@ -40,7 +40,8 @@ function byWeek(blocks, zone, single) {
     if (!rows.length || column === 0) rows.push({ date, cells: Array(7).fill(null) });
     rows.at(-1).cells[column] = index;
   });
-  return { columns: WEEKDAYS.map((name, column) => ({ name, date: single ? dateOfCell(rows[0]?.cells[column], blocks, zone) : null })), rows };
+  const dateOf = (column) => (single ? dateOfCell(rows[0]?.cells[column], blocks, zone) : null);
+  return { columns: WEEKDAYS.map((name, column) => ({ name, date: dateOf(column) })), rows };
 }
 
 const dateOfCell = (index, blocks, zone) => (index == null ? null : dateIn(blocks[index].start, zone));
@@ -157,12 +158,14 @@ export function HeatMap({ blocks, scale, grain, measure, zone, top, month, chose
       ${grid.columns && html`<thead><tr>
         ${(grid.hours || !compact) && html`<th class="side"><span class="hidden">${grid.hours ? "Hour" : "Week"}</span></th>`}
         ${grid.columns.map(({ name, date }) => html`<th key=${name} scope="col" class=${date === today(zone) ? "today" : ""}>
-          ${heading(date ? html`${name} <b>${Number(date.slice(8))}</b>` : compact ? html`<span aria-hidden="true">${name[0]}</span><span class="hidden">${name}</span>` : name, date, "day")}</th>`)}
+          ${heading(date ? html`${name} <b>${Number(date.slice(8))}</b>` : compact
+            ? html`<span aria-hidden="true">${name[0]}</span><span class="hidden">${name}</span>` : name, date, "day")}</th>`)}
       </tr></thead>`}
       <tbody>
         ${grid.rows.map((row, at) => html`<tr key=${at}>
           ${grid.columns && (grid.hours || !compact) && html`<th class="side" scope="row">
-            ${grid.hours ? `${String(row.hour).padStart(2, "0")}:00` : scale === "week" ? "" : heading(`W${weekNumber(row.date)}`, row.date, "week")}</th>`}
+            ${grid.hours ? `${String(row.hour).padStart(2, "0")}:00` : scale === "week" ? ""
+              : heading(`W${weekNumber(row.date)}`, row.date, "week")}</th>`}
           ${row.cells.map(cell)}
         </tr>`)}
       </tbody>
@@ -176,14 +179,18 @@ function Best({ block, top, measure, compact }) {
   if (compact) return html`<span class=${`best-dot f${levelOf(block.high, top)}`}></span>`;
   return html`
     <span class="best" aria-hidden="true"><span class="best-text">to ${sayCount(block.high, measure)}</span>
-      <span class="gauge"><i class="held" style=${{ width: `${held * 100}%` }}></i><i class="mark" style=${{ left: `${part * 100}%` }}></i></span></span>`;
+      <span class="gauge"><i class="held" style=${{ width: `${held * 100}%` }}></i>
+        <i class="mark" style=${{ left: `${part * 100}%` }}></i></span></span>`;
 }
 
 function captionOf(block, grain, zone, grid, compact) {
   if (grid.hours) return null;
   const date = dateIn(block.start, zone);
   if (grain === "month") return sayDate(date, { month: "long" });
-  if (grain === "week") return html`W${weekNumber(date)}<span class="from"> ${sayDay(block.start, zone, { day: "numeric", month: "short" })} – ${sayDay(block.end - HOUR, zone, { day: "numeric", month: "short" })}</span>`;
+  if (grain === "week") {
+    const [from, to] = [block.start, block.end - HOUR].map((at) => sayDay(at, zone, { day: "numeric", month: "short" }));
+    return html`W${weekNumber(date)}<span class="from"> ${from} – ${to}</span>`;
+  }
   const day = Number(date.slice(8));
   return day === 1 && !compact ? sayDate(date, { day: "numeric", month: "short" }) : day;
 }

@@ -28,7 +28,8 @@ export function History({ address }) {
   return html`
     <section class="stack narrow" aria-label="History">
       <header class="bar"><h1>History</h1>
-        <span class="links">${address.pool && html`<a href=${`${refused ? "refusals" : "events"}?project=${projectOf(address.pool)}`}>As data</a>`}</span></header>
+        <span class="links">${address.pool
+          && html`<a href=${`${refused ? "refusals" : "events"}?project=${projectOf(address.pool)}`}>As data</a>`}</span></header>
       <${AsOf} address=${address} />
       <form class="filters" role="search" aria-label="Filter the history" onSubmit=${(event) => event.preventDefault()}>
         <label>What <select value=${address.kind} onChange=${(event) => go({ kind: event.target.value }, { replace: true })}>
@@ -39,12 +40,15 @@ export function History({ address }) {
         <label>Who <input type="search" placeholder="Anybody" onChange=${set("actor")} /></label>
         ${!refused && html`<label>Account <input type="search" placeholder="Any" onChange=${set("account")} /></label>`}
       </form>
-      ${refused ? html`<${Refusals} address=${address} project=${filter.pool && projectOf(filter.pool.replace(/^in /, ""))} actor=${filter.actor} />`
+      ${refused ? html`<${Refusals} address=${address} project=${filter.pool && projectOf(filter.pool.replace(/^in /, ""))}
+        actor=${filter.actor} />`
         : problem ? html`<${Said} problem=${problem} />` : !events ? html`<div class="waiting" aria-busy="true"></div>`
-        : !events.length ? html`<${Empty} title="Nothing that fits has happened."><p>Whatever is decided is written here, and stays.</p><//>`
+        : !events.length ? html`<${Empty} title="Nothing that fits has happened.">
+          <p>Whatever is decided is written here, and stays.</p><//>`
         : html`<${Days} told=${events.map(({ position, event }) => ({ key: position, at: event.at, event }))} zone=${zone}
             say=${({ key, event }) => html`
-              <span class=${classes("what", event.lapsed && "bad")}><b>${named(event.actor)}</b> ${sentence(event, zone, { withActor: false })}</span>
+              <span class=${classes("what", event.lapsed && "bad")}>
+                <b>${named(event.actor)}</b> ${sentence(event, zone, { withActor: false })}</span>
               <${Position} position=${key} event=${event} />`}>
             ${more && html`<button type="button" onClick=${older}>Earlier</button>`}<//>`}
     </section>`;
@@ -52,7 +56,8 @@ export function History({ address }) {
 
 /** Where an event stands; it leads to the calendar as it stood then. */
 function Position({ position, event }) {
-  return html`<a class="position" ...${follow({ view: "calendar", as_of: String(position), pool: poolOf(event) })} title="The calendar as it stood after this" aria-label=${`The calendar at position ${position}`}>${position}</a>`;
+  return html`<a class="position" ...${follow({ view: "calendar", as_of: String(position), pool: poolOf(event) })}
+    title="The calendar as it stood after this" aria-label=${`The calendar at position ${position}`}>${position}</a>`;
 }
 
 const poolOf = (event) => event.pool ?? event.cluster ?? event.project;
@@ -87,7 +92,8 @@ async function newest(sought, asOf, wanted, signal) {
   for (let window = Math.max(WINDOW, 2 * wanted); ; window *= 4) {
     const after = Math.max(0, last - window);
     const found = await all(sought, after, last + 1, signal);
-    if (found.length >= wanted || after === 0) return { events: found.reverse().slice(0, wanted), more: found.length > wanted || after > 0 };
+    if (found.length >= wanted || after === 0) return { events: found.reverse().slice(0, wanted),
+      more: found.length > wanted || after > 0 };
   }
 }
 

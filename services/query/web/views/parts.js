@@ -7,7 +7,8 @@ export function Segmented({ label, value, options, onPick }) {
   return html`
     <div class="segmented" role="group" aria-label=${label}>
       ${options.map(([name, text]) => html`
-        <button key=${name} type="button" aria-pressed=${name === value ? "true" : "false"} onClick=${() => onPick(name)}>${text}</button>`)}
+        <button key=${name} type="button" aria-pressed=${name === value ? "true" : "false"}
+          onClick=${() => onPick(name)}>${text}</button>`)}
     </div>`;
 }
 

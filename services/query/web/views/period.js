@@ -25,7 +25,8 @@ export function PeriodFields({ dates, zone, onChange, wrong = {}, fixedStart = f
       ${!fixedStart && html`<${Field} label=${`From (${sayZone(zone)})`} wrong=${wrong.startdate}>
         ${(field) => html`<${DateHour} ...${field} label="From" date=${dates.from} hour=${dates.fromHour}
           onChange=${(from, fromHour) => onChange({ ...dates, from, fromHour })} />`}<//>`}
-      <${Field} label=${fixedStart ? `Until (${sayZone(zone)})` : "Until"} wrong=${period ? wrong.enddate : "The end is not after the start."}
+      <${Field} label=${fixedStart ? `Until (${sayZone(zone)})` : "Until"}
+        wrong=${period ? wrong.enddate : "The end is not after the start."}
         hint=${period && sayDuration((period.end - period.start) / HOUR)}>
         ${(field) => html`<${DateHour} ...${field} label="Until" date=${dates.to} hour=${dates.toHour}
           onChange=${(to, toHour) => onChange({ ...dates, to, toHour })} />`}<//>

@@ -16,7 +16,8 @@ export function Refusals({ address, project, actor }) {
   const answer = data ?? old;
   if (problem) return html`<${Said} problem=${problem} />`;
   if (!answer) return html`<div class="waiting" aria-busy="true"></div>`;
-  if (!answer.refusals.length) return html`<${Empty} title="Nothing that fits was refused."><p>Whoever asks for more than there is finds it here, with the reason.</p><//>`;
+  if (!answer.refusals.length) return html`<${Empty} title="Nothing that fits was refused.">
+    <p>Whoever asks for more than there is finds it here, with the reason.</p><//>`;
   const told = answer.refusals.map((refusal) => ({ ...refusal, key: refusal.id }));
   return html`<${Days} told=${told} zone=${zone}
     say=${(refusal) => html`<span class="what"><b>${named(refusal.actor)}</b> ${refusalSentence(refusal, zone)}</span>`}>

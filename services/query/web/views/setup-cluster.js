@@ -15,20 +15,28 @@ export function ClusterSetup({ address, zone, pools }) {
   const [name, setName] = useState("");
   const [kind, setKind] = useState(KINDS[0]);
   const [amount, setAmount] = useState(emptyAmount);
-  const [dates, setDates] = useState(() => datesOf(parsePeriod(address.select) ?? { start: nextHour(), end: nextHour() + MONTH_HOURS * HOUR }, zone));
+  const [dates, setDates] = useState(
+    () => datesOf(parsePeriod(address.select) ?? { start: nextHour(), end: nextHour() + MONTH_HOURS * HOUR }, zone));
   const period = periodOf(dates, zone);
   const held = bodyOf(amount);
   const body = held && period && name
     ? { parent, name, kind, startdate: iso(period.start), enddate: iso(period.end), ...held } : null;
   return html`
-    <${CommandForm} title="New cluster" hint="A cluster takes its size from the project or cluster that it is in, and is booked on its own." path="/clusters/create" body=${body} zone=${zone}
+    <${CommandForm} title="New cluster"
+      hint="A cluster takes its size from the project or cluster that it is in, and is booked on its own."
+      path="/clusters/create" body=${body} zone=${zone}
       action="Create the cluster" done="The cluster is there." onDone=${({ id }) => go({ pool: id, view: "calendar" })}>
       ${(wrong) => html`
-        <${Field} label="In" wrong=${wrong.parent}>${(field) => html`<select ...${field} value=${parent} onChange=${(event) => setParent(event.target.value)}>
+        <${Field} label="In" wrong=${wrong.parent}>
+          ${(field) => html`<select ...${field} value=${parent} onChange=${(event) => setParent(event.target.value)}>
           ${pools.map(({ id }) => html`<option key=${id} value=${id}>${id}</option>`)}</select>`}<//>
         <div class="counts">
-          <${Field} label="Name" wrong=${wrong.name} class="wide">${(field) => html`<input ...${field} name="cluster" required pattern="[a-z0-9][a-z0-9\\-]{0,62}" value=${name} onInput=${(event) => setName(event.target.value)} />`}<//>
-          <${Field} label="Kind" wrong=${wrong.kind}>${(field) => html`<select ...${field} value=${kind} onChange=${(event) => setKind(event.target.value)}>${KINDS.map((each) => html`<option key=${each}>${each}</option>`)}</select>`}<//>
+          <${Field} label="Name" wrong=${wrong.name} class="wide">
+            ${(field) => html`<input ...${field} name="cluster" required pattern="[a-z0-9][a-z0-9\\-]{0,62}"
+            value=${name} onInput=${(event) => setName(event.target.value)} />`}<//>
+          <${Field} label="Kind" wrong=${wrong.kind}>
+            ${(field) => html`<select ...${field} value=${kind} onChange=${(event) => setKind(event.target.value)}>
+              ${KINDS.map((each) => html`<option key=${each}>${each}</option>`)}</select>`}<//>
         </div>
         <${PeriodFields} dates=${dates} zone=${zone} onChange=${setDates} wrong=${wrong} />
         <${AmountFields} amount=${amount} onChange=${setAmount} wrong=${wrong} />`}
@@ -40,8 +48,9 @@ export function ResizeSetup({ address, zone, pools }) {
   const [id, setId] = useState(address.pool.includes(".") ? address.pool : clusters[0]?.id);
   if (!clusters.length) return html`<${Empty} title="There is no cluster to resize."><p>Make one first.</p><//>`;
   return html`
-    <div class="card"><${Field} label="Cluster">${(field) => html`<select ...${field} value=${id} onChange=${(event) => setId(event.target.value)}>
-      ${clusters.map((cluster) => html`<option key=${cluster.id} value=${cluster.id}>${cluster.id}</option>`)}</select>`}<//></div>
+    <div class="card"><${Field} label="Cluster">
+      ${(field) => html`<select ...${field} value=${id} onChange=${(event) => setId(event.target.value)}>
+${clusters.map((cluster) => html`<option key=${cluster.id} value=${cluster.id}>${cluster.id}</option>`)}</select>`}<//></div>
     <${Resize} key=${id} cluster=${clusters.find((cluster) => cluster.id === id) ?? clusters[0]} address=${address} zone=${zone} />`;
 }
 
@@ -54,11 +63,13 @@ function Resize({ cluster, address, zone }) {
   const held = ending ? {} : bodyOf(amount);
   const body = held && period ? { startdate: iso(period.start), enddate: iso(period.end), ...held } : null;
   return html`
-    <${CommandForm} title=${`Resize ${cluster.id}`} hint="Afterwards, the sizes that were planned before stand again." path=${`/clusters/${cluster.id}/resize`} body=${body} zone=${zone}
+    <${CommandForm} title=${`Resize ${cluster.id}`} hint="Afterwards, the sizes that were planned before stand again."
+      path=${`/clusters/${cluster.id}/resize`} body=${body} zone=${zone}
       action="Resize it" done="It is resized.">
       ${(wrong) => html`
         <${PeriodFields} dates=${dates} zone=${zone} onChange=${setDates} wrong=${wrong} />
-        <label class="check"><input type="checkbox" checked=${ending} onChange=${(event) => setEnding(event.target.checked)} /> to nothing, which ends it</label>
+        <label class="check"><input type="checkbox" checked=${ending}
+          onChange=${(event) => setEnding(event.target.checked)} /> to nothing, which ends it</label>
         ${!ending && html`<${AmountFields} amount=${amount} onChange=${setAmount} wrong=${wrong} />`}`}
     <//>`;
 }

@@ -23,14 +23,18 @@ export function GrantSetup({ address, zone, project }) {
   const period = periodOf(dates, zone);
   const held = bodyOf(amount);
   const body = held && period
-    ? { project, startdate: iso(period.start), enddate: iso(period.end), ...held, ...(source.trim() ? { source: source.trim() } : {}) } : null;
+    ? { project, startdate: iso(period.start), enddate: iso(period.end), ...held,
+      ...(source.trim() ? { source: source.trim() } : {}) } : null;
   return html`
-    <${CommandForm} title=${`Grant capacity to ${project}`} hint="A Nova quota or a Blazar reservation is a grant: capacity, for a time." path="/resources/create" body=${body} zone=${zone}
+    <${CommandForm} title=${`Grant capacity to ${project}`}
+      hint="A Nova quota or a Blazar reservation is a grant: capacity, for a time." path="/resources/create" body=${body} zone=${zone}
       action="Grant it" done="It is granted." onDone=${() => setAmount(emptyAmount())}>
       ${(wrong) => html`
         <${PeriodFields} dates=${dates} zone=${zone} onChange=${setDates} wrong=${wrong} />
         <${AmountFields} amount=${amount} onChange=${setAmount} wrong=${wrong} />
-        <${Field} label="Source, if you like" wrong=${wrong.source}>${(field) => html`<input ...${field} maxlength="200" placeholder="nova, blazar, …" value=${source} onInput=${(event) => setSource(event.target.value)} />`}<//>`}
+        <${Field} label="Source, if you like" wrong=${wrong.source}>
+          ${(field) => html`<input ...${field} maxlength="200" placeholder="nova, blazar, …" value=${source}
+            onInput=${(event) => setSource(event.target.value)} />`}<//>`}
     <//>
     <${Grants} project=${project} zone=${zone} />`;
 }
@@ -39,15 +43,22 @@ const AHEAD_DAYS = 3650;
 
 function Grants({ project, zone }) {
   const from = nextHour() - HOUR;
-  const { data } = useAnswer("/resources/select", { ...poolParams(project), range: periodText(from, from + AHEAD_DAYS * 24 * HOUR), grain: `${AHEAD_DAYS * 24}h` });
+  const { data } = useAnswer("/resources/select",
+    { ...poolParams(project), range: periodText(from, from + AHEAD_DAYS * 24 * HOUR), grain: `${AHEAD_DAYS * 24}h` });
   const { busy, problem, run } = useCommand();
   if (!data?.items.length) return null;
   return html`
     <section class="card" aria-label="Grants"><h2>Granted now and later</h2>
       ${problem && html`<${Said} problem=${problem} />`}
-      <div class="scroll"><table class="list"><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Source</th><th><span class="hidden">Withdraw</span></th></tr></thead>
-        <tbody>${data.items.map((item) => html`<tr key=${item.id}><th scope="row">${sayPeriod(Date.parse(item.start), Date.parse(item.end), zone)}</th><td>${sayCapacity(item)}</td><td>${item.source ?? ""}</td>
-          <td><button type="button" class="small danger" disabled=${busy} onClick=${() => run(`/resources/${item.id}/withdraw`, {}, { tryFirst: true })}
-            aria-label=${`Withdraw ${sayCapacity(item)}, ${sayPeriod(Date.parse(item.start), Date.parse(item.end), zone)}`}>Withdraw</button></td></tr>`)}</tbody></table></div>
+      <div class="scroll"><table class="list">
+        <thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Source</th>
+          <th><span class="hidden">Withdraw</span></th></tr></thead>
+        <tbody>${data.items.map((item) => html`
+          <tr key=${item.id}><th scope="row">${sayPeriod(Date.parse(item.start), Date.parse(item.end), zone)}</th>
+          <td>${sayCapacity(item)}</td><td>${item.source ?? ""}</td>
+          <td><button type="button" class="small danger" disabled=${busy}
+            onClick=${() => run(`/resources/${item.id}/withdraw`, {}, { tryFirst: true })}
+            aria-label=${`Withdraw ${sayCapacity(item)}, ${sayPeriod(Date.parse(item.start), Date.parse(item.end),
+              zone)}`}>Withdraw</button></td></tr>`)}</tbody></table></div>
     </section>`;
 }

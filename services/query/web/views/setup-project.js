@@ -15,14 +15,20 @@ export function ProjectSetup({ zone }) {
   const body = name.trim() && slug
     ? { id: slug, name: name.trim(), overcommit: Number(beyond) > 0 ? { beyond_hours: Number(beyond) * 24 } : "never" } : null;
   return html`
-    <${CommandForm} title="New project" hint="A project is what capacity is granted to, and what accounts book from." path="/projects/create" body=${body} zone=${zone}
+    <${CommandForm} title="New project" hint="A project is what capacity is granted to, and what accounts book from."
+      path="/projects/create" body=${body} zone=${zone}
       action="Create the project" done="The project is there." onDone=${() => go({ view: "setup", pool: slug, form: "grant" })}>
       ${(wrong) => html`
-        <${Field} label="Name" wrong=${wrong.name}>${(field) => html`<input ...${field} name="name" required maxlength="200" value=${name} onInput=${(event) => setName(event.target.value)} />`}<//>
+        <${Field} label="Name" wrong=${wrong.name}>
+          ${(field) => html`<input ...${field} name="name" required maxlength="200" value=${name}
+            onInput=${(event) => setName(event.target.value)} />`}<//>
         <${Field} label="Short name" wrong=${wrong.id} hint="Lower-case letters, digits and hyphens. It stays for ever.">
-          ${(field) => html`<input ...${field} name="id" required pattern="[a-z0-9][a-z0-9\\-]{0,62}" value=${slug} onInput=${(event) => setId(event.target.value)} />`}<//>
-        <${Field} label="Over-commit" wrong=${wrong.overcommit} hint="Far-off hours may be promised more than they have, if it is settled before they come near.">
+          ${(field) => html`<input ...${field} name="id" required pattern="[a-z0-9][a-z0-9\\-]{0,62}" value=${slug}
+            onInput=${(event) => setId(event.target.value)} />`}<//>
+        <${Field} label="Over-commit" wrong=${wrong.overcommit}
+          hint="Far-off hours may be promised more than they have, if it is settled before they come near.">
           ${(field) => html`<select ...${field} value=${beyond} onChange=${(event) => setBeyond(event.target.value)}>
-            <option value="">never</option>${[7, 14, 28].map((days) => html`<option key=${days} value=${days}>hours more than ${days} days off</option>`)}</select>`}<//>`}
+            <option value="">never</option>
+            ${[7, 14, 28].map((days) => html`<option key=${days} value=${days}>hours more than ${days} days off</option>`)}</select>`}<//>`}
     <//>`;
 }

@@ -12,15 +12,20 @@ export function TemplateSetup({ zone, project }) {
   const held = bodyOf(amount);
   const body = held && name.trim() ? { project, name: name.trim(), ...held } : null;
   return html`
-    <${CommandForm} title=${`Template of ${project}`} hint="A named capacity to book by. A new one of the same name is its next version; bookings made before keep theirs." path="/templates/create" body=${body} zone=${zone}
+    <${CommandForm} title=${`Template of ${project}`}
+      hint="A named capacity to book by. A new one of the same name is its next version; bookings made before keep theirs."
+      path="/templates/create" body=${body} zone=${zone}
       action="Save the template" done="The template is there." onDone=${() => { setName(""); setAmount(emptyAmount()); }}>
       ${(wrong) => html`
-        <${Field} label="Name" wrong=${wrong.name}>${(field) => html`<input ...${field} name="template" required maxlength="100" placeholder="small" value=${name} onInput=${(event) => setName(event.target.value)} />`}<//>
+        <${Field} label="Name" wrong=${wrong.name}>
+          ${(field) => html`<input ...${field} name="template" required maxlength="100" placeholder="small" value=${name}
+            onInput=${(event) => setName(event.target.value)} />`}<//>
         <${AmountFields} amount=${amount} onChange=${setAmount} wrong=${wrong} />`}
     <//>
     ${data?.templates.length > 0 && html`
       <section class="card" aria-label="Templates"><h2>Templates</h2>
         <table class="list"><thead><tr><th scope="col">Name</th><th scope="col">Version</th><th scope="col">Capacity</th></tr></thead>
-          <tbody>${data.templates.map((one) => html`<tr key=${`${one.name}@${one.version}`}><th scope="row">${one.name}</th><td>${one.version}</td><td>${sayCapacity(one.capacity)}</td></tr>`)}</tbody></table>
+          <tbody>${data.templates.map((one) => html`<tr key=${`${one.name}@${one.version}`}><th scope="row">${one.name}</th>
+            <td>${one.version}</td><td>${sayCapacity(one.capacity)}</td></tr>`)}</tbody></table>
       </section>`}`;
 }

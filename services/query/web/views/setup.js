@@ -21,7 +21,9 @@ export function Setup({ address, pools }) {
   return html`
     <section class="stack narrow" aria-label="Set up">
       <header class="bar"><h1>Set up</h1>
-        ${pools.length > 0 && html`<${Segmented} label="What to set up" value=${name} options=${FORMS} onPick=${(form) => go({ form })} />`}</header>
-      <${Form} key=${`${name} ${address.pool}`} address=${address} zone=${zone} pools=${pools} project=${address.pool && projectOf(address.pool)} />
+        ${pools.length > 0 && html`<${Segmented} label="What to set up" value=${name} options=${FORMS}
+          onPick=${(form) => go({ form })} />`}</header>
+      <${Form} key=${`${name} ${address.pool}`} address=${address} zone=${zone} pools=${pools}
+        project=${address.pool && projectOf(address.pool)} />
     </section>`;
 }

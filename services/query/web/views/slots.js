@@ -30,6 +30,7 @@ export function Slots({ pool, amount, start, hours, nearest, zone, onTake }) {
   return html`
     <div class="slots" role="group" aria-label="The earliest times at which it fits">
       <p class="hint">It would fit:</p>
-      ${slots.map((slot) => html`<button key=${slot.start} type="button" onClick=${() => onTake(slot)}>${sayPeriod(Date.parse(slot.start), Date.parse(slot.end), zone)}</button>`)}
+      ${slots.map((slot) => html`<button key=${slot.start} type="button"
+        onClick=${() => onTake(slot)}>${sayPeriod(Date.parse(slot.start), Date.parse(slot.end), zone)}</button>`)}
     </div>`;
 }

@@ -33,5 +33,6 @@ function titleOf(scale, date, span) {
   if (scale === "year") return date.slice(0, 4);
   if (scale === "month") return sayDate(date, { month: "long", year: "numeric" });
   if (scale === "day") return sayDate(date, { weekday: "long", ...short, month: "long", year: "numeric" });
-  return html`Week ${weekNumber(date)} <small>${sayDate(span.first, short)} – ${sayDate(span.last, { ...short, year: "numeric" })}</small>`;
+  const last = sayDate(span.last, { ...short, year: "numeric" });
+  return html`Week ${weekNumber(date)} <small>${sayDate(span.first, short)} – ${last}</small>`;
 }

@@ -18,8 +18,10 @@ export function Timeline({ address, pool, measure: asked, span, zone, scale }) {
   const measure = asked.startsWith("template:") ? "cores" : asked;
   const then = address.as_of ? { as_of: address.as_of } : {};
   const range = `${span.first},${span.last}`;
-  const hours = useAnswer("/available/select", { ...poolParams(pool), range, tz: zone, grain: "hour", shape: "columns", dimensions: measure, ...then });
-  const booked = useAnswer("/bookings/select", { ...poolParams(pool), range, tz: zone, grain: "month", dimensions: measure, limit: ITEMS_MAX, ...then });
+  const hours = useAnswer("/available/select", { ...poolParams(pool), range, tz: zone, grain: "hour", shape: "columns",
+    dimensions: measure, ...then });
+  const booked = useAnswer("/bookings/select", { ...poolParams(pool), range, tz: zone, grain: "month", dimensions: measure,
+    limit: ITEMS_MAX, ...then });
   const data = hours.data ?? hours.old;
   const picture = useMemo(() => {
     if (!data) return null;
@@ -35,8 +37,10 @@ export function Timeline({ address, pool, measure: asked, span, zone, scale }) {
   if (!blocks.some((block) => block.granted.max > 0)) return null;
   return html`
     <section class="card timeline" aria-label="Timeline">
-      <header class="card-head"><h2>Who holds what <span class="hint">${measure}${asked !== measure ? ", of which the template is made" : ""}</span></h2>
-        <button type="button" class="quiet small" aria-pressed=${inTable ? "true" : "false"} onClick=${() => go({ table: inTable ? "" : "timeline" }, { replace: true })}>Table</button></header>
+      <header class="card-head">
+        <h2>Who holds what <span class="hint">${measure}${asked !== measure ? ", of which the template is made" : ""}</span></h2>
+        <button type="button" class="quiet small" aria-pressed=${inTable ? "true" : "false"}
+          onClick=${() => go({ table: inTable ? "" : "timeline" }, { replace: true })}>Table</button></header>
       ${inTable ? html`<${LayersTable} blocks=${blocks} layers=${layers} measure=${measure} zone=${zone} size=${size} />`
         : html`<${Plot} blocks=${blocks} layers=${layers} measure=${measure} zone=${zone} size=${size} scale=${scale} onAt=${setAt} />
           <${Key} blocks=${blocks} layers=${layers} at=${at} measure=${measure} zone=${zone} size=${size} />`}
@@ -50,14 +54,16 @@ function Key({ blocks, layers, at, measure, zone, size }) {
       <span class="key-when">${block ? sayInstant(block.start, zone) : ""}</span>
       <span class="key-item"><i class="swatch line"></i>${size} ${block && html`<b>${sayCount(block.granted.max, measure)}</b>`}</span>
       ${[...layers].reverse().map(({ key, label, values, kind, rank }) => html`
-        <span key=${key} class="key-item"><i class=${`swatch ${kind === "account" ? `account-${rank}` : kind}`}></i>${label} ${block && html`<b>${sayCount(values[Math.min(at, blocks.length - 1)], measure)}</b>`}</span>`)}
+        <span key=${key} class="key-item"><i class=${`swatch ${kind === "account" ? `account-${rank}` : kind}`}></i>
+          ${label} ${block && html`<b>${sayCount(values[Math.min(at, blocks.length - 1)], measure)}</b>`}</span>`)}
     </div>`;
 }
 
 function Plot({ blocks, layers, measure, zone, size, onAt }) {
   const root = useRef(null);
   const theme = useTheme();
-  const summary = `${size} and who holds it, ${sayPeriod(blocks[0].start, blocks.at(-1).end, zone)}. Layers from the bottom: ${layers.map(({ label }) => label).join(", ")}. The table holds the figures.`;
+  const summary = `${size} and who holds it, ${sayPeriod(blocks[0].start, blocks.at(-1).end,
+    zone)}. Layers from the bottom: ${layers.map(({ label }) => label).join(", ")}. The table holds the figures.`;
   useEffect(() => {
     const element = root.current;
     const plot = new uPlot(optionsOf(element, blocks, layers, measure, zone, onAt), columnsOf(blocks, layers), element);
@@ -95,14 +101,16 @@ function optionsOf(element, blocks, layers, measure, zone, onAt) {
     width: element.clientWidth, height: HEIGHT, tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     legend: { show: false }, padding: [8, 26, 0, 0],
     cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
-    scales: { x: { time: true, range: (_, low, high) => [low, high] }, y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high * 1.05)] } },
+    scales: { x: { time: true, range: (_, low, high) => [low, high] },
+      y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high * 1.05)] } },
     axes: [
       { ...axis, size: 28, grid: { show: false }, values: axisTimes(zone) },
       { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? sayCount(tick, measure) : "")) },
     ],
     series: [
       {},
-      ...[...layers.keys()].reverse().map((index) => ({ paths: steps, fill: fills[index], stroke: colour("--surface"), width: 1, points: { show: false } })),
+      ...[...layers.keys()].reverse()
+        .map((index) => ({ paths: steps, fill: fills[index], stroke: colour("--surface"), width: 1, points: { show: false } })),
       { paths: steps, stroke: colour("--ink"), width: 2, points: { show: false } },
       { paths: steps, stroke: colour("--over"), width: 3, points: { show: false } },
     ],
@@ -161,10 +169,13 @@ function LayersTable({ blocks, layers, measure, zone, size }) {
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label="The timeline as a table">
       <table class="list numbers">
-        <thead><tr><th scope="col">When</th><th scope="col">${size}</th>${layers.map(({ key, label }) => html`<th key=${key} scope="col">${label}</th>`)}</tr></thead>
+        <thead><tr><th scope="col">When</th><th scope="col">${size}</th>
+          ${layers.map(({ key, label }) => html`<th key=${key} scope="col">${label}</th>`)}</tr></thead>
         <tbody>${runs.slice(0, RUNS_MAX).map(({ from, to }) => html`
-          <tr key=${from} class=${blocks[from].low < 0 ? "bad" : ""}><th scope="row">${sayPeriod(blocks[from].start, blocks[to - 1].end, zone)}</th>
-            <td>${sayCount(granted[from], measure)}</td>${layers.map(({ key, values }) => html`<td key=${key}>${sayCount(values[from], measure)}</td>`)}</tr>`)}</tbody>
+          <tr key=${from} class=${blocks[from].low < 0 ? "bad" : ""}>
+            <th scope="row">${sayPeriod(blocks[from].start, blocks[to - 1].end, zone)}</th>
+            <td>${sayCount(granted[from], measure)}</td>
+            ${layers.map(({ key, values }) => html`<td key=${key}>${sayCount(values[from], measure)}</td>`)}</tr>`)}</tbody>
       </table>
       ${runs.length > RUNS_MAX && html`<p class="hint">The first ${RUNS_MAX} of ${runs.length} changes; a shorter span shows all.</p>`}
     </div>`;

@@ -38,7 +38,8 @@ function Branch({ pools, children, matches, address }) {
   return html`
     <ul>${pools.map((pool) => html`
       <li key=${pool.id}>
-        <a ...${follow({ pool: pool.id, select: "", booking: "" })} aria-current=${pool.id === address.pool ? "page" : undefined} title=${`${pool.id}, ${pool.kind}`}>
+        <a ...${follow({ pool: pool.id, select: "", booking: "" })} aria-current=${pool.id === address.pool ? "page" : undefined}
+          title=${`${pool.id}, ${pool.kind}`}>
           <span class=${`kind kind-${pool.parent ? "cluster" : "project"}`} aria-hidden="true"></span>
           <span class="name">${lastName(pool)}</span>
         </a>

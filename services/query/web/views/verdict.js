@@ -42,7 +42,8 @@ function merged(shortages) {
 
 function lack({ dimension, asked, available }) {
   if (dimension === "share") return `${(asked - available) / 100}% too much, ${available / 100}% is free`;
-  return `${sayAmount(asked - available, dimension)} short (${sayCount(Math.max(0, available), dimension)} free of ${sayCount(asked, dimension)} asked)`;
+  return `${sayAmount(asked - available, dimension)} short (${sayCount(Math.max(0, available),
+    dimension)} free of ${sayCount(asked, dimension)} asked)`;
 }
 
 /** What was decided, as the amount that somebody holds. */
