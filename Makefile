@@ -32,7 +32,7 @@ quick: sync ## The tests of the inner loop
 test: sync ## All tests, with real servers and a browser
 	$(UV) run pytest
 
-bench: sync ## Measure the speed; writes the table of the README
+bench: sync ## Measure the speed; prints the table of the README
 	$(UV) run hourbook bench
 
 build: sync ## The wheel and the source distribution, into dist/
