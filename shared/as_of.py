@@ -9,10 +9,8 @@ import numpy as np
 
 from shared.capacity import DIMENSIONS, Vector
 from shared.hours import hour_of, instant_of
-from shared.postgres import Reader
+from shared.postgres import Reader, hours_received
 
-HOUR_US = 3_600_000_000
-EPOCH_2000_HOUR = 262_968
 AMOUNTS = [*(f"{group}_{dimension}" for group in ("granted", "booked") for dimension in DIMENSIONS), "shares"]
 WIDTH = len(AMOUNTS)
 
@@ -68,18 +66,13 @@ async def read_changes(reader: Reader, pool: int, after: int, until: int, start:
     starts, ends, *columns = records[0]
     steps = np.zeros((end - start + 1, WIDTH), dtype=np.int64)
     if starts is not None:
-        first = np.maximum(_hours(starts), start) - start
-        last = np.minimum(_hours(ends), end) - start
+        first = np.maximum(hours_received(starts), start) - start
+        last = np.minimum(hours_received(ends), end) - start
         amounts = np.stack([np.frombuffer(column, dtype=">i8").astype(np.int64) for column in columns], axis=1)
         np.add.at(steps, first, amounts)
         np.subtract.at(steps, last, amounts)
     summed: Vector = np.cumsum(steps, axis=0)[:-1]
     return summed
-
-
-def _hours(packed: bytes) -> Vector:
-    hours: Vector = np.frombuffer(packed, dtype=">i8").astype(np.int64) // HOUR_US + EPOCH_2000_HOUR
-    return hours
 
 
 EXTENT = "SELECT min(starts), max(ends) FROM past_change WHERE pool = $1 AND position > $2 AND position <= $3"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, overload
 
 import msgspec
 import numpy as np
@@ -49,9 +49,17 @@ def capacity_of(counts: Any) -> Capacity:
     return Capacity(**{name: int(count) for name, count in zip(DIMENSIONS, counts, strict=True)})
 
 
-def reserved(size: Vector, shares: Vector) -> Vector:
-    """What shares hold of a size, rounded up: shape (hours, 6) of sizes (hours, 6) and basis points (hours, 1)."""
-    held: Vector = size * shares
+@overload
+def reserved(size: int, shares: int) -> int: ...
+@overload
+def reserved(size: Vector | int, shares: Vector) -> Vector: ...
+def reserved(size: Vector | int, shares: Vector | int) -> Vector | int:
+    """The amount of a size that shares reserve: size * shares / 10000, rounded up; `shares` are basis points.
+
+    Numbers, or arrays whose shapes broadcast: sizes (hours, 6) and shares (hours, 1) give (hours, 6). The SQL function
+    `reserved` has the same rule for PostgreSQL.
+    """
+    held = size * shares
     held += WHOLE - 1  # in place: of ten years, each array more costs a millisecond
     held //= WHOLE
     return held

@@ -13,6 +13,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
+import numpy as np
+
+from shared.capacity import Vector
 
 Record = asyncpg.Record
 if TYPE_CHECKING:
@@ -124,3 +127,20 @@ def pieces(packed: Iterable[bytes], size: int = PIECE_BYTES) -> Iterator[bytes]:
             yield from (joined[start : start + size] for start in range(0, len(joined), size))
     if held:
         yield b"".join(held)
+
+
+# PostgreSQL sends and takes a timestamptz as microseconds since 2000-01-01T00:00Z, an int64 of big-endian bytes.
+HOUR_US = 3_600_000_000
+EPOCH_HOUR = 262_968  # 2000-01-01T00:00Z in hours since 1970
+
+
+def timestamps_of(hours: Vector) -> Vector:
+    """Hours since 1970 as PostgreSQL's timestamps; the same shape."""
+    return (hours - EPOCH_HOUR) * HOUR_US
+
+
+def hours_received(packed: bytes, *, since: int = 0) -> Vector:
+    """Hours, shape (n,), of `packed`, n timestamps one after the other. They count from the hour `since`."""
+    hours: Vector = np.frombuffer(packed, dtype=">i8") // HOUR_US
+    hours += EPOCH_HOUR - since
+    return hours

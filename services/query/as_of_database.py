@@ -36,12 +36,12 @@ from services.query.database import SERVER_SETTINGS, STATEMENT_TIMEOUT_S, Databa
 from services.query.questions.parameters import POSITION, parse_moment
 from services.query.views.history import position_before
 from shared import postgres
-from shared.as_of import AMOUNTS, EPOCH_2000_HOUR, HOUR_US, Snapshot, read_all_hours, read_hours_at
-from shared.capacity import DIMENSIONS, Vector
+from shared.as_of import AMOUNTS, Snapshot, read_all_hours, read_hours_at
+from shared.capacity import DIMENSIONS, Vector, reserved
 from shared.errors import InvalidField
 from shared.hours import EPOCH, Period, hour_of, instant_of
 from shared.names import spellings
-from shared.postgres import Connection, Record
+from shared.postgres import Connection, Record, timestamps_of
 
 SESSIONS_MAX = 2
 WAITING_MAX = 64  # for a session
@@ -238,7 +238,7 @@ def copied(pool: int, hours: Vector, cells: Vector) -> Iterator[bytes]:
 def copied_rows(pool: int, hours: Vector, cells: Vector) -> bytes:
     rows = np.zeros(len(hours), dtype=COPY_ROW)
     rows["fields"], rows["generation_bytes"], rows["pool_bytes"], rows["hour_bytes"] = 3 + len(AMOUNTS), 4, 4, 8
-    rows["pool"], rows["hour"] = pool, (hours - EPOCH_2000_HOUR) * HOUR_US
+    rows["pool"], rows["hour"] = pool, timestamps_of(hours)
     rows["amounts"]["bytes"], rows["amounts"]["amount"] = 8, cells
     return rows.tobytes()
 
@@ -279,7 +279,7 @@ def first_short(snapshot: Snapshot, start: int) -> int:
 def short_hours(cells: Vector) -> Any:
     """Which hours have less than nothing of something: an array of bool, shape (n,)."""
     granted, booked, shares = cells[:, :WIDTH], cells[:, WIDTH : 2 * WIDTH], cells[:, 2 * WIDTH :]
-    return (granted - booked < (granted * shares + 9999) // 10000).any(axis=1)
+    return (granted - booked < reserved(granted, shares)).any(axis=1)
 
 
 PUT_SHORT = "INSERT INTO short_hour SELECT 0, $1, unnest($2::timestamptz[])"

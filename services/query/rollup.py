@@ -8,14 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shared.capacity import WHOLE
+from shared.capacity import reserved
 from shared.hours import Period
+from shared.postgres import hours_received
 
 VALUES = ("granted", "booked", "shared", "available")
-
-# What PostgreSQL's timestamptz_send counts: microseconds since 2000-01-01T00:00Z.
-HOUR_US = 3_600_000_000
-EPOCH_2000_HOUR = 262_968
 
 Cells = npt.NDArray[np.int64]
 
@@ -40,7 +37,7 @@ def scatter(period: Period, hours: bytes, columns: Sequence[bytes]) -> Cells:
     many as the hours. An hour without a row is zero.
     """
     cells = np.zeros((len(columns), period.hours), dtype=np.int64)
-    places = np.frombuffer(hours, dtype=">i8") // HOUR_US + (EPOCH_2000_HOUR - period.start)
+    places = hours_received(hours, since=period.start)
     for row, column in zip(cells, columns, strict=True):
         row[places] = np.frombuffer(column, dtype=">i8")
     return cells
@@ -75,12 +72,6 @@ def figures(values: Sequence[str], read: Mapping[str, Cells], shape: tuple[int, 
         elif shared is not None:
             cell[:] = shared
     return cells
-
-
-def reserved(granted: Cells, shares: Cells) -> Cells:
-    """ceil(granted * shares / 10000), by the hour."""
-    held: Cells = -((-granted * shares) // WHOLE)
-    return held
 
 
 def fits(available: Cells, required: Sequence[int]) -> Cells:

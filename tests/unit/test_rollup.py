@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from services.query.questions.parameters import BLOCKS_MAX, Cursor, Selection, parse_cursor, parse_grain_or_day
 from services.query.render.blocks import render_csv, render_json
-from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, VALUES, figures, fits, instants, read_for, roll_up, scatter
+from services.query.rollup import VALUES, figures, fits, instants, read_for, roll_up, scatter
 from shared.capacity import COUNT_MAX
 from shared.errors import InvalidField
 from shared.hours import EARLIEST, LATEST, Period, block_starts, iso, parse_zone
+from shared.postgres import EPOCH_HOUR, HOUR_US
 
 START = 525_960  # 2030-01-01T00:00Z
 COUNTS = st.integers(0, 10**15)
@@ -26,7 +27,7 @@ def packed(numbers: Sequence[int]) -> bytes:
 
 
 def sent(hours: Sequence[int]) -> bytes:
-    return packed([(hour - EPOCH_2000_HOUR) * HOUR_US for hour in hours])
+    return packed([(hour - EPOCH_HOUR) * HOUR_US for hour in hours])
 
 
 def test_the_example_of_the_notes() -> None:

@@ -8,11 +8,11 @@ from functools import lru_cache
 from uuid import UUID
 
 from services.projector.projections.bookings import BookingChanges, BookingRow
-from services.projector.rows.copying import HOUR_US, NULL, Y2000, packed_text
+from services.projector.rows.copying import NULL, packed_text
 from shared.capacity import DIMENSIONS
 from shared.events import FromTemplate
 from shared.hours import hour_of, instant_of
-from shared.postgres import Connection, copy_rows
+from shared.postgres import EPOCH_HOUR, HOUR_US, Connection, copy_rows
 
 COLUMNS = [
     "generation",
@@ -166,9 +166,9 @@ def _pack(generation: int, booking: UUID, row: BookingRow) -> bytes:
         4,
         pool,
         8,
-        (start - Y2000) * HOUR_US,
+        (start - EPOCH_HOUR) * HOUR_US,
         8,
-        (end - Y2000) * HOUR_US,
+        (end - EPOCH_HOUR) * HOUR_US,
         8,
         a,
         8,

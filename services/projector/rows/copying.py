@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 NULL = b"\xff\xff\xff\xff"
-HOUR_US = 3_600_000_000
-Y2000 = 262_968  # the hour at which PostgreSQL's timestamps start
 
 
 def packed_text(text: str | None) -> bytes:

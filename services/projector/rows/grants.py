@@ -6,10 +6,10 @@ import struct
 from uuid import UUID
 
 from services.projector.projections.grants import GrantChanges, GrantRow
-from services.projector.rows.copying import HOUR_US, Y2000, packed_text
+from services.projector.rows.copying import packed_text
 from shared.capacity import DIMENSIONS
 from shared.hours import instant_of
-from shared.postgres import Connection, copy_rows
+from shared.postgres import EPOCH_HOUR, HOUR_US, Connection, copy_rows
 
 COLUMNS = ["generation", "id", "pool", "starts", "ends", *DIMENSIONS, "actor", "source"]
 FIXED = struct.Struct(">h ii i16s ii iq iq" + "iq" * len(DIMENSIONS))
@@ -43,9 +43,9 @@ def _pack(generation: int, grant: UUID, row: GrantRow) -> bytes:
         4,
         pool,
         8,
-        (start - Y2000) * HOUR_US,
+        (start - EPOCH_HOUR) * HOUR_US,
         8,
-        (end - Y2000) * HOUR_US,
+        (end - EPOCH_HOUR) * HOUR_US,
         8,
         a,
         8,

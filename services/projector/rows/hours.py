@@ -9,13 +9,12 @@ import numpy as np
 
 from services.projector.projections.availability import AMOUNTS_WIDTH, HourRows
 from services.projector.projections.pools import Pools
-from services.projector.rows.copying import HOUR_US, Y2000
+from shared.as_of import AMOUNTS
 from shared.capacity import DIMENSIONS, Vector
 from shared.hours import hour_of, instant_of
-from shared.postgres import Connection, copy_rows
+from shared.postgres import Connection, copy_rows, timestamps_of
 from shared.timeline import Timeline
 
-AMOUNTS = [*(f"{group}_{dimension}" for group in ("granted", "booked") for dimension in DIMENSIONS), "shares"]
 HOUR_ROW = np.dtype(
     [("fields", ">i2"), ("pool_size", ">i4"), ("pool", ">i4"), ("hour_size", ">i4"), ("hour", ">i8")]
     + [part for name in AMOUNTS for part in ((f"{name}_size", ">i4"), (name, ">i8"))]
@@ -130,7 +129,7 @@ def _pack_hours(pool: int, hours: Vector, amounts: Vector) -> bytes:
     """Rows without their generation, as COPY's binary format has them."""
     rows = np.empty(len(hours), dtype=HOUR_ROW)
     rows["fields"], rows["pool_size"], rows["pool"] = 2 + AMOUNTS_WIDTH, 4, pool
-    rows["hour_size"], rows["hour"] = 8, (hours - Y2000) * HOUR_US
+    rows["hour_size"], rows["hour"] = 8, timestamps_of(hours)
     for column, name in enumerate(AMOUNTS):
         rows[f"{name}_size"], rows[name] = 8, amounts[:, column]
     return rows.tobytes()
@@ -141,12 +140,12 @@ DELETE FROM short_hour s USING staged_hour t
 WHERE s.generation = $1 AND s.pool = ANY ($2) AND s.pool = t.pool AND s.hour = t.hour
 """
 SHORT = """(
-    a.granted_servers - a.booked_servers < (a.granted_servers * a.shares + 9999) / 10000
-    OR a.granted_cores - a.booked_cores < (a.granted_cores * a.shares + 9999) / 10000
-    OR a.granted_memory - a.booked_memory < (a.granted_memory * a.shares + 9999) / 10000
-    OR a.granted_tempdisc - a.booked_tempdisc < (a.granted_tempdisc * a.shares + 9999) / 10000
-    OR a.granted_userdisc - a.booked_userdisc < (a.granted_userdisc * a.shares + 9999) / 10000
-    OR a.granted_datadisc - a.booked_datadisc < (a.granted_datadisc * a.shares + 9999) / 10000
+    a.granted_servers - a.booked_servers < reserved(a.granted_servers, a.shares)
+    OR a.granted_cores - a.booked_cores < reserved(a.granted_cores, a.shares)
+    OR a.granted_memory - a.booked_memory < reserved(a.granted_memory, a.shares)
+    OR a.granted_tempdisc - a.booked_tempdisc < reserved(a.granted_tempdisc, a.shares)
+    OR a.granted_userdisc - a.booked_userdisc < reserved(a.granted_userdisc, a.shares)
+    OR a.granted_datadisc - a.booked_datadisc < reserved(a.granted_datadisc, a.shares)
 )"""
 # Not of a cluster that has ended and whose name another has.
 OF_NOW = "(p.starts IS NULL OR a.hour >= p.starts)"

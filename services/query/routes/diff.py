@@ -16,10 +16,10 @@ from services.query.answers.answers import Answer, weight_of
 from services.query.answers.long import Long, windows
 from services.query.database import Database
 from services.query.questions.parameters import parse_pool, required, unknown_pool
-from services.query.rollup import instants, reserved
+from services.query.rollup import VALUES, instants
 from services.query.routes.calendars import POOL, AnyRequest, RangeText, ZoneText, past_of, refuse_unknown, respond
 from shared.as_of import read_changes, read_hours_at
-from shared.capacity import DIMENSIONS, Vector
+from shared.capacity import DIMENSIONS, Vector, reserved
 from shared.errors import InvalidField
 from shared.hours import PERIOD_HOURS_MAX, Period, hour_of, iso, parse_range, parse_zone
 from shared.http.responses import Encoded
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 CHANGES_MAX = 10_000
 WIDTH = len(DIMENSIONS)
-VALUES = ("granted", "booked", "shared", "available")
 RUN_ROWS = 2 + 2 * len(VALUES) * WIDTH
 RUNS_AT_ONCE = 500
 RUN_BYTES = 900  # of the text of one

@@ -14,11 +14,11 @@ from services.query.questions.model import AccountsQuestion, UsageQuestion
 from services.query.questions.parameters import too_many_blocks
 from services.query.render.blocks import render_object
 from services.query.render.tables import table
-from services.query.rollup import EPOCH_2000_HOUR, HOUR_US, Cells, instants, reserved, scatter
-from shared.capacity import DIMENSIONS
+from services.query.rollup import Cells, instants, scatter
+from shared.capacity import DIMENSIONS, reserved
 from shared.hours import Period, block_starts, hour_of, instant_of, iso, parse_zone
 from shared.names import composed, spellings
-from shared.postgres import Reader
+from shared.postgres import Reader, hours_received
 
 ACCOUNTS = """
 SELECT g.generation, g.position, p.touched, a.account, a.name, a.limits, a.closed, a.created
@@ -123,7 +123,7 @@ async def _counted(reader: Reader, generation: int, question: UsageQuestion) -> 
     )
     steps = np.zeros((len(DIMENSIONS), end - start + 1), dtype=np.int64)
     if record is not None and record[0] is not None:
-        first, after = (np.frombuffer(edge, dtype=">i8") // HOUR_US + EPOCH_2000_HOUR - start for edge in record[:2])
+        first, after = (hours_received(edge, since=start) for edge in record[:2])
         for row, packed in zip(steps, record[2:], strict=True):
             counts = np.frombuffer(packed, dtype=">i8").astype(np.int64)
             np.add.at(row, first, counts)

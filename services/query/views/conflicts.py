@@ -14,7 +14,7 @@ from services.query.database import Database, live
 from services.query.questions.model import ConflictsQuestion
 from services.query.render.blocks import render_object
 from services.query.render.tables import table
-from shared.capacity import DIMENSIONS, WHOLE
+from shared.capacity import DIMENSIONS, reserved
 from shared.hours import hour_of, instant_of, iso
 from shared.postgres import Reader
 
@@ -126,7 +126,7 @@ def runs_of(records: Sequence[Record], start: int) -> list[Run]:
         return []
     figures = np.array([record[4:] for record in records], dtype=np.int64)
     shares, granted, booked = figures[:, :1], figures[:, 1:7], figures[:, 7:]
-    missing = booked - granted - (-granted * shares) // WHOLE
+    missing = booked - granted + reserved(granted, shares)
     numbers = np.array([record[1] for record in records])
     hours = np.array([hour_of(record[3]) for record in records])
     runs = []
@@ -196,7 +196,7 @@ def bookings_of(runs: Sequence[Run], records: Sequence[Record]) -> list[Claims]:
     pools, starts, ends, counts, shares = figures.T
     found = []
     for run in runs:
-        amounts = np.where(shares > 0, -((-run.size * shares) // WHOLE), counts)
+        amounts = np.where(shares > 0, reserved(run.size, shares), counts)
         touch = np.flatnonzero((pools == run.number) & (starts < run.end) & (ends > run.start) & (amounts > 0))
         oldest = []
         for place in touch[:CLAIMS_MAX]:

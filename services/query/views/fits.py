@@ -10,10 +10,10 @@ from services.query.database import Database
 from services.query.questions.model import Counts, MostQuestion, NowQuestion, SlotsQuestion
 from services.query.render.blocks import render_object
 from services.query.render.tables import table
-from services.query.rollup import Cells, fits, reserved
+from services.query.rollup import Cells, fits
 from services.query.views.hours import Hours, by_value, columns_of, read_hours, within
 from services.query.views.templates import Template, read_newest, read_template
-from shared.capacity import COUNT_MAX, DIMENSIONS, WHOLE
+from shared.capacity import COUNT_MAX, DIMENSIONS, WHOLE, reserved
 from shared.errors import InvalidField
 from shared.hours import Period, iso
 from shared.postgres import Reader

@@ -45,7 +45,7 @@ WHERE g.live
 PACKED = {
     "granted": "string_agg(int8send(granted_{0}), ''::bytea)",
     "booked": "string_agg(int8send(booked_{0}), ''::bytea)",
-    "available": "string_agg(int8send(granted_{0} - booked_{0} - (granted_{0} * shares + 9999) / 10000), ''::bytea)",
+    "available": "string_agg(int8send(granted_{0} - booked_{0} - reserved(granted_{0}, shares)), ''::bytea)",
 }
 SHARES = "string_agg(int8send(shares), ''::bytea)"
 Columns = tuple[tuple[str, str], ...]  # (value, dimension), or ("shares", "")
