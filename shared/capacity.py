@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, overload
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from shared.errors import InvalidField
 
 DIMENSIONS = ("servers", "cores", "memory", "tempdisc", "userdisc", "datadisc")
 
@@ -14,6 +17,8 @@ DIMENSIONS = ("servers", "cores", "memory", "tempdisc", "userdisc", "datadisc")
 COUNT_MAX = 1_000_000_000_000
 
 WHOLE = 10_000  # a share of 100%, in basis points
+
+_PERCENTAGE = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?%", re.ASCII)
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]
 Vector = npt.NDArray[np.int64]
@@ -47,6 +52,19 @@ NOTHING = Capacity()
 def capacity_of(counts: Any) -> Capacity:
     """The inverse of `counts()`; takes any sequence of six integers."""
     return Capacity(**{name: int(count) for name, count in zip(DIMENSIONS, counts, strict=True)})
+
+
+def percentage(text: str) -> int:
+    """Basis points of a percentage: `12.5%` is 1250. 0 for a text that is no percentage."""
+    match = _PERCENTAGE.fullmatch(text)
+    return int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0")) if match else 0
+
+
+def checked_share(points: int, text: object) -> int:
+    """The basis points. Raises InvalidField, which shows `text`, for a share of nothing or of more than 100%."""
+    if not 1 <= points <= WHOLE:
+        raise InvalidField("share", f'{text!r} is not a share; give "0.01%" to "100%", or 1 to {WHOLE} basis points')
+    return points
 
 
 @overload

@@ -16,6 +16,13 @@ TEXT_MAX = 200
 # A name that is asked for may be spelled in more characters than it is stored in, and old ones may be of any.
 ASKED_MAX = 4 * NAME_MAX
 
+# Ids. Python's $ matches before a last newline too; (?!\n) refuses that newline. OpenAPI shows these patterns.
+_SLUG = "[a-z0-9][a-z0-9-]{0,62}"
+SLUG = rf"^{_SLUG}$(?!\n)"  # a project, and a cluster in its parent
+POOL_ID = rf"^{_SLUG}(\.{_SLUG}){{0,7}}$(?!\n)"  # a project or a cluster, with all that it is in
+TEMPLATE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$(?!\n)"
+_POOL_ID = re.compile(POOL_ID)
+
 _PLAIN_NAME = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _PLAIN_TEXT = re.compile(r"[\t\n -~]+")
 _IN_PATHS = frozenset({".", ".."})  # a client takes them for steps in the path and leaves them out
@@ -45,6 +52,11 @@ _AFTER_EMOJI = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
 _IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]")
 _KEYCAP = re.compile("[0-9#*]\ufe0f\u20e3")
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f")  # Scotland's, for one
+
+
+def is_pool_id(text: str) -> bool:
+    """Whether a project or a cluster may have this id."""
+    return _POOL_ID.fullmatch(text) is not None
 
 
 def composed(text: str) -> str:

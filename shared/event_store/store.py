@@ -12,6 +12,9 @@ from shared.locks import Lock
 from shared.postgres import Connection
 
 
+POSITION_MAX = 2**63 - 1  # what PostgreSQL's bigint holds
+
+
 class Pending(msgspec.Struct, frozen=True, gc=False):
     """An event that waits to be appended; `ordinal` is its place among the events of its command."""
 

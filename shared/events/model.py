@@ -28,6 +28,11 @@ class Overcommit(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unk
 Policy = Literal["never"] | Overcommit
 
 
+def beyond_hours(policy: Policy) -> int | None:
+    """After how many hours the policy allows over-commit; None: never."""
+    return policy.beyond_hours if isinstance(policy, Overcommit) else None
+
+
 class FromTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The template that a booking's capacity was resolved from: `count` times the capacity of this version."""
 

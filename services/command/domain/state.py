@@ -31,11 +31,10 @@ from shared.events import (
     GrantWithdrawn,
     Layout,
     Limits,
-    Overcommit,
-    Policy,
     ProjectCreated,
     SeriesCreated,
     TemplateCreated,
+    beyond_hours,
 )
 from shared.hours import Period, hour_of
 from shared.names import spellings
@@ -272,11 +271,6 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
         case _:
             assert_never(event)
     return state
-
-
-def beyond_hours(policy: Policy) -> int | None:
-    """How far off an hour must be to be over-committed; None: however far, it must not."""
-    return policy.beyond_hours if isinstance(policy, Overcommit) else None
 
 
 def last_hour(timeline: Timeline) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal, get_args
@@ -10,14 +9,12 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from services.command.domain import LayoutChange, TemplateCount
-from shared.capacity import COUNT_MAX, DIMENSIONS, WHOLE, Capacity, Count
+from shared.capacity import COUNT_MAX, DIMENSIONS, Capacity, Count, checked_share, percentage
 from shared.errors import InvalidField
 from shared.events import Limits, Policy
 from shared.hours import parse_instant, parse_zone
-from shared.names import NAME_MAX, TEXT_MAX, checked_name, checked_text
+from shared.names import NAME_MAX, POOL_ID, SLUG, TEMPLATE_NAME, TEXT_MAX, checked_name, checked_text
 
-# Python's $ matches before a last newline too; (?!\n) sees to it that there is none.
-SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)"
 Slug = Annotated[str, msgspec.Meta(pattern=SLUG)]
 
 Rule = Callable[[str, str], str]
@@ -37,9 +34,7 @@ RuleText = Annotated[
 ErrorText = Annotated[
     str, msgspec.Meta(min_length=1, extra_json_schema=says(2000, WRITTEN)), partial(checked_text, most=2000)
 ]
-TEMPLATE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$(?!\n)"
 TemplateName = Annotated[str, msgspec.Meta(pattern=TEMPLATE_NAME)]
-POOL_ID = r"^[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}$(?!\n)"
 PoolId = Annotated[str, msgspec.Meta(pattern=POOL_ID)]
 # What an id looks like, in words: the decoder names only the pattern.
 SHAPES = {
@@ -48,7 +43,6 @@ SHAPES = {
     TEMPLATE_NAME: "letters, digits, dots, dashes and underscores, 1 to 100 of them, such as m1.small",
 }
 Nodes = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-PERCENT = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?%", re.ASCII)
 
 
 def rule_of(annotation: Any) -> Rule | None:
@@ -320,12 +314,5 @@ def hours_of(data: ResizeRequest | MagnumResizeRequest | AmendRequest) -> tuple[
 
 
 def basis_points(share: str | int) -> int:
-    """`"12.5%"` is 1250, as is 1250. Raises InvalidField."""
-    if isinstance(share, str):
-        match = PERCENT.fullmatch(share.strip())
-        points = int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0")) if match else 0
-    else:
-        points = share
-    if not 1 <= points <= WHOLE:
-        raise InvalidField("share", f'{share!r} is not a share; give "0.01%" to "100%", or 1 to {WHOLE} basis points')
-    return points
+    """Basis points of a share: `"12.5%"` is 1250, and so is 1250. Raises InvalidField."""
+    return checked_share(percentage(share.strip()) if isinstance(share, str) else share, share)

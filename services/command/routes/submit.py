@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -22,13 +21,12 @@ from services.command.domain.commands import Context
 from services.command.handler.handler import CommandHandler
 from services.command.handler.queue import Answer, halves
 from services.command.keys import REPEATED, Key, Keys, again
-from services.command.routes.requests import POOL_ID
 from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, iso
 from shared.http.openapi import response
 from shared.http.problems import Problem, problem_body
 from shared.http.responses import Encoded
-from shared.names import TEXT_MAX, checked_name, checked_text
+from shared.names import TEXT_MAX, checked_name, checked_text, is_pool_id
 
 # Idempotency keys belong to an actor, so that two people may both count from 1.
 KEYS = UUID("6f0f7ee0-7c1e-5b52-9b2e-6a4f1b7f0c11")
@@ -269,7 +267,7 @@ def new_name(command_id: UUID) -> str:
 
 async def project_of_cluster(cluster: str) -> str:
     """Raises UnknownId for an id that no cluster can have."""
-    if not re.fullmatch(POOL_ID, cluster):
+    if not is_pool_id(cluster):
         raise UnknownId("id", "cluster", cluster)
     return project_in(cluster)
 

@@ -17,6 +17,7 @@ from services.command.keys import Keys
 from services.command.routes.requests import Slug
 from services.command.routes.submit import AnyRequest, KeyedOperation, actor_of, key_of, new_id
 from shared.errors import HourbookError, InvalidField, UnknownId
+from shared.event_store import POSITION_MAX
 from shared.events import EVENT_TYPES
 from shared.http.openapi import refusal, response
 from shared.http.responses import Encoded
@@ -43,7 +44,7 @@ class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     project: Slug | None = None
     types: list[str] | None = None
     notices: bool = False
-    after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+    after: Annotated[int, msgspec.Meta(ge=0, le=POSITION_MAX)] | None = None
 
 
 class Webhook(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from services.projector.projections.availability import AvailabilityChanges, Cou
 from services.projector.projections.bookings import BookingChanges, BookingRow
 from services.projector.projections.catalogue import CatalogueChanges
 from services.projector.projections.grants import GrantChanges
-from services.projector.projections.pools import PoolChanges, PoolRow, Pools, beyond_hours
+from services.projector.projections.pools import PoolChanges, PoolRow, Pools
 from services.projector.projections.resizes import ResizeChanges
 from shared.capacity import Capacity, Vector
 from shared.events import (
@@ -40,6 +40,7 @@ from shared.events import (
     ProjectCreated,
     SeriesCreated,
     TemplateCreated,
+    beyond_hours,
 )
 from shared.hours import hour_of
 from shared.timeline import Timeline

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from shared.events import Layout, Overcommit, Policy
+from shared.events import Layout, Policy, beyond_hours
 
 
 class PoolRow(NamedTuple):
@@ -143,7 +143,3 @@ class PoolChanges:
         inside = f"{pool_id}."
         for known in (self._numbers, self._new):
             yield from (pool for pool in known if pool.startswith(inside))
-
-
-def beyond_hours(policy: Policy) -> int | None:
-    return policy.beyond_hours if isinstance(policy, Overcommit) else None

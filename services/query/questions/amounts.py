@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
-from shared.capacity import COUNT_MAX, WHOLE
+from shared.capacity import COUNT_MAX, checked_share, percentage
 from shared.errors import InvalidField
 from shared.hours import HOURS_GRAIN, PERIOD_HOURS_MAX
 
 COUNT_DIGITS = len(str(COUNT_MAX))
-PERCENT = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?%", re.ASCII)
 
 
 def parse_duration(text: str) -> int:
@@ -29,11 +26,6 @@ def parse_count(text: str, field: str) -> int:
 
 
 def parse_share(text: str) -> int:
-    """Basis points, of `12.5%` or of 1250."""
-    if match := PERCENT.fullmatch(text):
-        points = int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0"))
-    else:
-        points = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
-    if not 1 <= points <= WHOLE:
-        raise InvalidField("share", f'{text!r} is not a share; give "0.01%" to "100%", or 1 to {WHOLE} basis points')
-    return points
+    """Basis points of a share: `12.5%` is 1250, and so is `1250`. Raises InvalidField."""
+    is_number = text.isascii() and text.isdigit() and len(text) < 6
+    return checked_share(int(text) if is_number else percentage(text), text)

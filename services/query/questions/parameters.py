@@ -18,12 +18,11 @@ from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField, UnknownId
 from shared.events import EVENT_TYPES
 from shared.hours import EARLIEST, INSTANT, LATEST, Period, block_starts, lost_plus, parse_grain, parse_zone
-from shared.names import asked_name
+from shared.names import asked_name, is_pool_id
 
 BLOCKS_MAX = 100_000
 BOM = b"\xef\xbb\xbf"  # by which some spreadsheets know UTF-8
 TEMPLATE = re.compile(r"([^@\0]{1,200})(?:@([1-9]\d{0,8}))?")
-POOL_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62}){0,7}", re.ASCII)
 
 View = Literal["available", "resources", "bookings", "sizes", "rows"]
 VALUES_OF: dict[View, tuple[str, ...]] = {
@@ -111,14 +110,14 @@ def parse_pool(project: str | None, cluster: str | None) -> tuple[str, str]:
 
 def checked_project(project: str, field: str = "project") -> str:
     """The id itself. Raises UnknownId for one that no project can have."""
-    if not POOL_ID.fullmatch(project) or "." in project:
+    if not is_pool_id(project) or "." in project:
         raise UnknownId(field, "project", project)
     return project
 
 
 def checked_cluster(cluster: str, field: str) -> str:
     """The id itself. Raises UnknownId for one that no cluster can have."""
-    if not POOL_ID.fullmatch(cluster) or "." not in cluster:
+    if not is_pool_id(cluster) or "." not in cluster:
         raise UnknownId(field, "cluster", cluster)
     return cluster
 

@@ -9,14 +9,13 @@ from typing import NamedTuple
 
 from icalendar import Calendar, Event
 
-from shared.capacity import DIMENSIONS
+from shared.capacity import DIMENSIONS, WHOLE
 
 PRODID = "-//Hourbook//Hourbook//EN"
 HOST = "hourbook"  # of the UIDs: not this server's, which may be called otherwise tomorrow
 REFRESH = timedelta(hours=1)
 KEPT = 10_000  # events, of about half a kilobyte
 SEQUENCE_MAX = 2**31 - 1
-WHOLE = 10_000
 UNITS = {"memory": "MiB memory", "tempdisc": "GiB tempdisc", "userdisc": "GiB userdisc", "datadisc": "GiB datadisc"}
 
 

@@ -10,10 +10,11 @@ from litestar import Controller, get
 from litestar.params import QueryParameter
 
 from services.query.database import Database
-from services.query.routes.calendars import POSITION_MAX, AnyRequest, refuse_unknown
+from services.query.routes.calendars import AnyRequest, refuse_unknown
 from shared.audit.merkle import consistency_path, edge, fold_right, inclusion_path, proof
 from shared.audit.store import SignedCheckpoint, checkpoint_from, latest_checkpoint, read_keys, read_nodes
 from shared.errors import HourbookError, InvalidField, UnknownId
+from shared.event_store import POSITION_MAX
 from shared.http.responses import Encoded
 
 TEXT = "text/plain"

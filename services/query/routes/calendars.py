@@ -37,13 +37,13 @@ from services.query.questions.parameters import (
 from services.query.views.calendar import read_calendar
 from services.query.views.pools import cluster_period, read_pools, read_projects
 from shared.errors import InvalidField
+from shared.event_store import POSITION_MAX
 from shared.hours import parse_range, parse_zone
 from shared.http.problems import GIVEN_MAX, names_of, parameters_of
 from shared.http.responses import JSON, Encoded, Streamed
 
 AnyRequest = Request[Any, Any, Any]
 
-POSITION_MAX = 2**63 - 1
 CSV = "text/csv"
 WHOLE_NUMBER = re.compile(r"\d{1,19}", re.ASCII)
 REFUSED = re.compile(r";\s*q=0(\.0*)?\s*(;|$)", re.IGNORECASE)  # a weight of nothing says: not this one

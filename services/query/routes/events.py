@@ -24,7 +24,6 @@ from services.query.questions.parameters import (
 )
 from services.query.routes.calendars import (
     CSV,
-    POSITION_MAX,
     WHOLE_NUMBER,
     AnyRequest,
     AsOfText,
@@ -38,6 +37,7 @@ from services.query.views import Answer, lines
 from services.query.views.history import HistoricEvent, History, check_project, position_before, read_event
 from services.query.views.search import Sought, read_found
 from shared.errors import InvalidField, UnknownId
+from shared.event_store import POSITION_MAX
 from shared.http.problems import GIVEN_MAX
 from shared.http.responses import Encoded, Streamed
 from shared.names import asked_name

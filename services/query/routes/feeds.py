@@ -16,7 +16,6 @@ from litestar.params import FromPath
 from services.query.answers.answers import Answer, matches, visible
 from services.query.answers.freshness import Positions
 from services.query.database import Database, live
-from services.query.questions.parameters import POOL_ID
 from services.query.render.ics import Booked, Note, render
 from services.query.routes.calendars import (
     AS_OF_PARAMETERS,
@@ -33,7 +32,7 @@ from services.query.routes.calendars import (
 from shared.errors import UnknownId
 from shared.hours import Period, hour_of, instant_of, parse_range, parse_zone
 from shared.http.responses import Encoded
-from shared.names import asked_name, composed, spellings
+from shared.names import asked_name, composed, is_pool_id, spellings
 from shared.postgres import Reader
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ def parse_feed(kind: str, file: str, period: str | None, tz: str, now: datetime)
     if not file.endswith(SUFFIX):
         raise UnknownId("id", "calendar", file)
     name = asked_name(file.removesuffix(SUFFIX), "id")
-    if kind != "account" and (not POOL_ID.fullmatch(name) or ("." in name) != (kind == "cluster")):
+    if kind != "account" and (not is_pool_id(name) or ("." in name) != (kind == "cluster")):
         raise UnknownId("id", kind, name)
     zone = parse_zone(tz)
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)  # so that it is the same all day

@@ -12,8 +12,9 @@ from services.query.database import Database
 from services.query.live.sources import last_notice
 from services.query.live.tail import LAST_EVENT_ID, Tail, Wanted
 from services.query.questions.parameters import checked_project, parse_names, parse_position
-from services.query.routes.calendars import POSITION_MAX, AnyRequest, AsOfText, past_of, refuse_unknown
+from services.query.routes.calendars import AnyRequest, AsOfText, past_of, refuse_unknown
 from services.query.views.history import check_after, check_project
+from shared.event_store import POSITION_MAX
 from shared.http.responses import Encoded, Streamed
 from shared.notices import KINDS
 

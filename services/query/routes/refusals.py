@@ -13,17 +13,9 @@ from litestar.params import FromQuery, QueryParameter
 from services.query.database import Database
 from services.query.questions.parameters import asked, parse_bom, parse_moment
 from services.query.render.tables import table
-from services.query.routes.calendars import (
-    CSV,
-    POSITION_MAX,
-    AnyRequest,
-    AsOfText,
-    BomText,
-    past_of,
-    preferred,
-    refuse_unknown,
-)
+from services.query.routes.calendars import CSV, AnyRequest, AsOfText, BomText, past_of, preferred, refuse_unknown
 from services.query.views.history import check_after
+from shared.event_store import POSITION_MAX
 from shared.http.responses import JSON, Encoded
 from shared.names import asked_name, spellings
 

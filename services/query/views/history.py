@@ -10,11 +10,10 @@ import msgspec
 
 from services.query.database import Database
 from shared.errors import InvalidField, UnknownId
+from shared.event_store import POSITION_MAX
 
 if TYPE_CHECKING:
     from asyncpg import Record
-
-POSITION_MAX = 2**63 - 1
 
 
 class HistoricEvent(msgspec.Struct, frozen=True, gc=False):

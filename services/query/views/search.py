@@ -12,7 +12,6 @@ import msgspec
 
 from services.query.database import Database
 from services.query.views.history import (
-    POSITION_MAX,
     History,
     check_after,
     check_project,
@@ -22,6 +21,7 @@ from services.query.views.history import (
     read_project_events,
 )
 from shared.errors import HourbookError, UnknownId
+from shared.event_store import POSITION_MAX
 from shared.names import spellings
 
 NOT_INDEXED_MAX = 20_000  # events looked for one by one
