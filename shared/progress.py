@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal, NamedTuple
 
-import msgspec
-
+from shared.events import decode_envelope
 from shared.postgres import Connection
 
 
@@ -83,14 +81,10 @@ async def ages_after(connection: Connection, *positions: int | None) -> list[flo
     """How long ago the event after each position was decided, in seconds; None where there is none."""
     wanted = list({position + 1 for position in positions if position is not None})
     ages = {
-        position: (now - msgspec.json.decode(data, type=_Decided).at).total_seconds()
+        position: (now - decode_envelope(data).instant).total_seconds()
         for position, data, now in await connection.fetch(DECIDED, wanted)
     }
     return [None if position is None else ages.get(position + 1) for position in positions]
-
-
-class _Decided(msgspec.Struct):
-    at: datetime
 
 
 class Standing(NamedTuple):

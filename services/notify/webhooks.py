@@ -17,6 +17,7 @@ from aiohttp import ClientSession
 
 from services.notify.delivery import Message, Outcome, deliver, event_message, notice_message
 from shared.errors import HourbookError
+from shared.events import decode_envelope
 from shared.postgres import Pool, Record
 from shared.tasks import end_tasks
 from shared.webhook_hosts import check_url
@@ -154,10 +155,6 @@ WHERE webhook = $1 AND message = $2
 """
 
 
-class _At(msgspec.Struct):
-    at: str = ""
-
-
 class Worker:
     """One webhook's deliveries, one after the other."""
 
@@ -256,7 +253,7 @@ class Worker:
 
 def event_of(row: Record) -> Message:
     try:
-        at = msgspec.json.decode(row["data"], type=_At).at
+        at = decode_envelope(row["data"]).at
     except msgspec.MsgspecError:
         at = ""
     return event_message(row["position"], row["version"], row["type"], at, row["data"])

@@ -11,7 +11,6 @@ import msgspec
 from shared.locks import Lock
 from shared.postgres import Connection
 
-
 POSITION_MAX = 2**63 - 1  # what PostgreSQL's bigint holds
 
 

@@ -1,5 +1,6 @@
 """The facts of the ledger. An event class is never changed in a way that old bytes no longer mean what they meant."""
 
+from shared.events.envelope import Envelope, decode_envelope, decode_envelopes
 from shared.events.model import (
     EVENT_TYPES,
     AccountClosed,
@@ -53,6 +54,7 @@ __all__ = [
     "ClusterResizeFailed",
     "ClusterResizeRequested",
     "ClusterResized",
+    "Envelope",
     "Event",
     "FromTemplate",
     "GrantCreated",
@@ -67,6 +69,8 @@ __all__ = [
     "Skipped",
     "TemplateCreated",
     "beyond_hours",
+    "decode_envelope",
+    "decode_envelopes",
     "decode_event",
     "decode_events",
     "encode_event",

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema
 from arro3.io import write_parquet as write_reader
 
+from shared.events import decode_envelopes
 from shared.hours import EPOCH
 
 GROUP_ROWS = 20_000
@@ -35,19 +35,6 @@ SCHEMA = Schema(FIELDS)
 MICROSECOND = timedelta(microseconds=1)
 
 
-class _Head(msgspec.Struct, gc=False):
-    """What the columns say of an event; `event` is all of it."""
-
-    type: str
-    at: datetime
-    actor: str
-    command: str
-    project: str
-
-
-_heads = msgspec.json.Decoder(list[_Head])
-
-
 def write_parquet(events: Path, parquet: Path) -> None:
     """The lines of an NDJSON file as rows: line n is position n. `version` counts a project's events."""
     with events.open("rb") as lines:
@@ -58,12 +45,12 @@ def write_parquet(events: Path, parquet: Path) -> None:
 def _groups(lines: Iterator[bytes]) -> Iterator[RecordBatch]:
     position, versions = 0, defaultdict[str, int](int)
     while group := list(islice(lines, GROUP_ROWS)):
-        heads = _heads.decode(b"[" + b",".join(group) + b"]")
+        heads = decode_envelopes(group)
         counted = []
         for head in heads:
             versions[head.project] += 1
             counted.append(versions[head.project])
-        at = np.array([(head.at - EPOCH) // MICROSECOND for head in heads], dtype="datetime64[us]")
+        at = np.array([(head.instant - EPOCH) // MICROSECOND for head in heads], dtype="datetime64[us]")
         columns: list[Any] = [
             list(range(position + 1, position + len(group) + 1)),
             [head.project for head in heads],

@@ -21,6 +21,7 @@ from shared.audit.merkle import Tree, hash_leaves
 from shared.audit.notes import BadNote, Verifier, open_checkpoint, verifier_of
 from shared.audit.store import latest_checkpoint, read_keys
 from shared.event_store.ranges import read_events, stream_columns
+from shared.events import decode_envelopes
 from shared.postgres import Connection
 
 SHOWN_MAX = 5
@@ -152,24 +153,17 @@ async def read_stored(connection: Connection, end: int) -> AsyncIterator[Stored]
         yield Stored(*columns)
 
 
-class _Said(msgspec.Struct, gc=False):
-    type: str
-    project: str
-    command: UUID
-
-
 class Columns:
     """What the store says beside an event must be what the event says: project, type, command, and the version, which
     counts a project's events. So the bytes alone, in their order, give all the rest again."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._decoder = msgspec.json.Decoder(list[_Said])
         self._versions: defaultdict[str, int] = defaultdict(int)
 
     def check(self, position: int, stored: Stored) -> None:
         try:
-            said = self._decoder.decode(b"[" + b",".join(stored.datas) + b"]")
+            said = decode_envelopes(stored.datas)
         except msgspec.DecodeError as error:
             _say(self._report, f"some event of {position + 1} to {position + stored.count} is none: {error}")
             return
@@ -177,7 +171,7 @@ class Columns:
         rows = zip(said, stored.streams, stored.versions, stored.types, stored.commands, strict=True)
         for position, (event, stream, version, kind, command) in enumerate(rows, position + 1):  # noqa: B020
             counted = versions[event.project] = versions[event.project] + 1
-            if (event.project, counted, event.type, event.command) != (stream, version, kind, command):
+            if (event.project, counted, event.type, event.command) != (stream, version, kind, str(command)):
                 _say(self._report, f"position {position}: the columns beside the event are not what it says")
 
 

@@ -30,6 +30,7 @@ from services.query.routes.calendars import (
     respond,
 )
 from shared.errors import UnknownId
+from shared.events import decode_envelope
 from shared.hours import Period, hour_of, instant_of, parse_range, parse_zone
 from shared.http.responses import Encoded
 from shared.names import asked_name, composed, is_pool_id, spellings
@@ -201,16 +202,11 @@ def note_of(feed: Feed, moment: datetime, summary: str, which: str) -> Note:
     return Note(str(uuid5(NAMESPACE_URL, f"hourbook:{feed.kind}:{feed.name}:{summary}:{day}")), day, summary, says)
 
 
-class _Decided(msgspec.Struct):
-    at: datetime
-
-
 def booked_in(records: Sequence[Record]) -> list[Booked]:
-    decoder = msgspec.json.Decoder(_Decided)
-    return [_booked(record, decoder) for record in records]
+    return [_booked(record) for record in records]
 
 
-def _booked(record: Record, decoder: msgspec.json.Decoder[_Decided]) -> Booked:
+def _booked(record: Record) -> Booked:
     id_, segment, pool, starts, ends, *counts, share, template, version, count = tuple(record)[:-8]
     account, actor, tentative, series, created, changed, created_data, changed_data = tuple(record)[-8:]
     return Booked(
@@ -230,6 +226,6 @@ def _booked(record: Record, decoder: msgspec.json.Decoder[_Decided]) -> Booked:
         series=None if series is None else str(series),
         created=created,
         changed=changed,
-        created_at=decoder.decode(created_data).at,
-        changed_at=decoder.decode(changed_data).at,
+        created_at=decode_envelope(created_data).instant,
+        changed_at=decode_envelope(changed_data).instant,
     )

@@ -8,6 +8,7 @@ import msgspec
 
 from services.query.render.tables import table_lines
 from services.query.views.history import HistoricEvent
+from shared.events import Envelope
 
 COLUMNS = (
     "position",
@@ -27,20 +28,14 @@ COLUMNS = (
 _encoder = msgspec.json.Encoder()
 
 
-class Head(msgspec.Struct):
-    """What is shown of an event beside itself; what this code does not know it to have is left empty."""
+class Head(Envelope, frozen=True, kw_only=True, gc=False):
+    """The columns of an event. A field that events of its type do not have is empty."""
 
-    at: str = ""
-    project: str = ""
-    type: str = ""
-    actor: str = ""
     account: str = ""
     pool: str | None = None
     cluster: str | None = None
     booking: str | None = None
     grant: str | None = None
-    reason: str = ""
-    command: str = ""
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +51,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _head = msgspec.json.Decoder(Head)
+_NO_EVENT = Head(type="", at="", actor="", command="", project="")
 
 
 def ndjson(events: Sequence[HistoricEvent]) -> bytes:
@@ -82,7 +78,7 @@ def cells_of(event: HistoricEvent) -> tuple[object, ...]:
         head.account,
         head.pool or head.cluster or head.project,
         head.booking or head.grant or head.cluster or head.project,
-        head.reason,
+        head.reason or "",
         head.command,
         event.event,
     )
@@ -96,7 +92,7 @@ def deed(event: HistoricEvent) -> Deed:
         at=head.at,
         actor=head.actor,
         type=head.type,
-        reason=head.reason or None,
+        reason=head.reason,
         event=event.event,
     )
 
@@ -105,4 +101,4 @@ def head_of(event: HistoricEvent) -> Head:
     try:
         return _head.decode(event.event)
     except msgspec.MsgspecError:
-        return Head()
+        return _NO_EVENT
