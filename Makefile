@@ -3,7 +3,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help up fmt check lint tidy quick test bench build hooks sync
+.PHONY: help up fmt check lint tidy quick test bench build hooks schema sync
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ build: sync ## The wheel and the source distribution, into dist/
 
 hooks: sync ## Check every commit before git makes it (.pre-commit-config.yaml)
 	$(UV) run pre-commit install
+
+schema: sync ## Write shared/migrations/schema.sql again, after a new migration
+	$(UV) run python -m tests.support.schema
 
 sync: $(UV)
 	$(UV) sync --frozen --quiet

@@ -17,8 +17,10 @@ from shared.capacity import Capacity
 from shared.event_store import EventStore, Pending
 from shared.events import BookingCreated, Event, GrantCreated, encode_event
 from shared.migrate import MIGRATIONS, migrate
+from tests.support.backends import RUN, Postgres
 from tests.support.histories import append_history
 from tests.support.project import T0, Project, changed_bookings
+from tests.support.schema import HEAD, SCHEMA, schema_of
 
 WHOLE_DOMAIN = 20261124000120
 BOOKING_CHANGED = 20261126080001
@@ -63,7 +65,7 @@ def command_of(event: Event) -> UUID:
 
 def migrate_down(database_url: str, version: int) -> None:
     """Undoes the migrations from the newest one to `version`."""
-    newer = sorted((int(one.name[:14]) for one in MIGRATIONS.glob("*.sql")), reverse=True)
+    newer = sorted((int(one.name[:14]) for one in MIGRATIONS.glob("[0-9]*.sql")), reverse=True)
     for _ in range(newer.index(version) + 1):
         subprocess.run(
             [
@@ -113,3 +115,18 @@ async def test_where_a_booking_was_changed_last_is_found_in_the_history(database
     assert await connection.fetch(CHANGED) == expected
     await connection.close()
     assert (await rebuild(database_url)).differences == []
+
+
+async def test_the_schema_in_one_file_is_what_the_migrations_make(postgres: Postgres) -> None:
+    url = postgres.url_of(f"schema_{RUN}")
+    migrate(url)
+    assert schema_of(url) == SCHEMA.read_text(), (
+        "the migrations make another schema: `make schema` writes the file again"
+    )
+
+
+async def test_undoing_every_migration_leaves_nothing(postgres: Postgres) -> None:
+    url = postgres.url_of(f"undone_{RUN}")
+    migrate(url)
+    migrate_down(url, min(int(one.name[:14]) for one in MIGRATIONS.glob("[0-9]*.sql")))
+    assert schema_of(url).strip() == HEAD.strip()

