@@ -35,10 +35,6 @@ class Tree:
         self.size = 0
         self._edge: list[bytes] = []  # by height: the complete node that is still without a right sibling, or b""
 
-    def append(self, leaf: bytes) -> None:
-        """Takes the hash of one more leaf."""
-        self.extend(leaf)
-
     def extend(self, leaves: bytes) -> list[bytes]:
         """Takes the hashes of more leaves, one after the other; answers the nodes that became complete, by height (the
         first are the leaves themselves), each height's one after the other."""

@@ -276,7 +276,7 @@ async def test_bookings_show_share_template_state_and_segments(shown: Shown) -> 
     by_template = shown.project.book(2, 10, template=TemplateCount(name="small", count=2))
     shown.project.at(5)
     shown.project.amend(by_template, end=20)
-    shown.project.do(AmendBooking(booking=by_template, capacity=Capacity(cores=1)))
+    shown.project.do(AmendBooking(booking=by_template, counts={"cores": 1}))
     (item,) = (await shown.get("/bookings/select", clusterid="gaia.k", range=DAY))["items"]
     assert (item["id"], item["share"], item["template"], item["cores"]) == (str(shared), 2500, None, 0)
     assert (item["state"], item["created"], item["series"], item["segment"]) == ("confirmed", 5, None, 0)

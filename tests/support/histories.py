@@ -39,7 +39,7 @@ from services.command.domain import (
     evolve,
 )
 from services.command.domain.commands import Context
-from shared.capacity import NOTHING, Capacity
+from shared.capacity import DIMENSIONS, NOTHING, Capacity
 from shared.errors import HourbookError
 from shared.event_store import EventStore, Pending
 from shared.events import Event, Limits, Overcommit, encode_event
@@ -202,7 +202,14 @@ def random_command(
             )
         case "amend" if state.bookings:
             booking = chance.choice(list(state.bookings))
-            what = chance.choice([{}, {"capacity": small}, {"share": share}, {"template": TemplateCount(name="t")}])
+            what = chance.choice(
+                [
+                    {},
+                    {"counts": dict(zip(DIMENSIONS, small.counts(), strict=True))},
+                    {"share": share},
+                    {"template": TemplateCount(name="t")},
+                ]
+            )
             return AmendBooking(
                 booking=booking, start=chance.choice([None, None, start]), end=chance.choice([None, period.end]), **what
             )

@@ -108,12 +108,12 @@ def changed_bookings() -> list[Event]:
     project.do(WithdrawGrant(grant=second))  # what relied on it is contested
     project.at(5)
     project.do(CancelBooking(booking=cut))
-    project.amend(twice, capacity=cores(2))
+    project.amend(twice, counts={"cores": 2})
     project.amend(twice, end=50)
     project.amend(given_up, end=70)
     project.do(CancelBooking(booking=given_up))  # all but what it held before
     project.amend(moved, start=30, end=44)
-    project.amend(shared, capacity=cores(3))
+    project.amend(shared, counts={"cores": 3})
     project.at(8)
     project.amend(twice, end=45)
     project.grant(0, 103, 8)

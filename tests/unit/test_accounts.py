@@ -5,7 +5,7 @@ import pytest
 from services.command.domain import CloseAccount, CreateAccount, SetLimits
 from shared.errors import AccountLimitExceeded, AlreadyExists, InvalidField, Refused, UnknownId
 from shared.events import Limits
-from tests.support.project import Project, cores
+from tests.support.project import Project
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_resource_hours_of_a_calendar_month(gaia: Project) -> None:
     assert refusal(gaia, january - 11, january + 50, 1) == {"limit": "monthly_hours", "asked": 101, "allowed": 100}
     booking = gaia.book(january - 10, january + 50, 1)
     with pytest.raises(AccountLimitExceeded):
-        gaia.amend(booking, capacity=cores(2))
+        gaia.amend(booking, counts={"cores": 2})
     gaia.amend(booking, end=january + 90)
 
 
@@ -98,7 +98,7 @@ def test_what_only_gives_back_is_never_refused(gaia: Project) -> None:
     limited(gaia, capacity={"cores": 2})
     with pytest.raises(AccountLimitExceeded):
         gaia.amend(booking, end=11)
-    gaia.amend(booking, capacity=cores(5))
+    gaia.amend(booking, counts={"cores": 5})
     gaia.do(CloseAccount(account="ada"))
     gaia.amend(booking, end=9)
     assert gaia.free(0, 10) == [95] * 9 + [100]

@@ -23,7 +23,7 @@ def test_a_booking_is_extended_shortened_moved_and_resized(gaia: Project) -> Non
     assert gaia.free(1, 8) == [4, 2, 4, 4, 4, 4, 4]
     gaia.amend(booking, start=4, end=6)
     assert gaia.free(1, 8) == [4, 4, 4, 2, 2, 4, 4]
-    gaia.amend(booking, capacity=cores(3))
+    gaia.amend(booking, counts={"cores": 3})
     assert gaia.free(1, 8) == [4, 4, 4, 1, 1, 4, 4]
 
 
@@ -45,17 +45,17 @@ def test_it_is_refused_where_others_are_and_nothing_changes(gaia: Project) -> No
 
 def test_the_same_again_is_already_so(gaia: Project) -> None:
     booking = gaia.book(2, 5, 2)
-    assert gaia.amend(booking, start=2, end=5, capacity=cores(2)) == []
+    assert gaia.amend(booking, start=2, end=5, counts={"cores": 2}) == []
 
 
 def test_a_started_booking_changes_from_the_next_whole_hour(gaia: Project) -> None:
     booking = gaia.book(0, 10, 2)
     gaia.at(3)
-    (amended,) = gaia.amend(booking, capacity=cores(4))
+    (amended,) = gaia.amend(booking, counts={"cores": 4})
     assert isinstance(amended, BookingAmended)
     assert gaia.free(0, 10) == [2, 2, 2, 0, 0, 0, 0, 0, 0, 0]
     gaia.at(5)
-    gaia.amend(booking, end=7, capacity=cores(1))
+    gaia.amend(booking, end=7, counts={"cores": 1})
     assert gaia.free(0, 10) == [2, 2, 2, 0, 0, 3, 3, 4, 4, 4]
     assert gaia.state.bookings[booking].began == gaia.state.bookings[booking].start - 5
     with pytest.raises(PastIsImmutable, match="startdate"):
@@ -85,7 +85,7 @@ def test_counts_become_a_share_and_back(gaia: Project) -> None:
     gaia.amend(booking, share=7500)
     assert gaia.free(1, 5, "gaia.spark") == [4, 1, 1, 4]
     gaia.amend(booking, share=10_000)
-    gaia.amend(booking, capacity=cores(2))
+    gaia.amend(booking, counts={"cores": 2})
     assert gaia.free(1, 5, "gaia.spark") == [4, 2, 2, 4]
     assert not gaia.state.pools["gaia.spark"].shares.cells.any()
 

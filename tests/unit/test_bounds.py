@@ -192,7 +192,7 @@ def test_what_is_beyond_a_bound_already_loads_and_gives_back() -> None:
     gaia.bounds = Bounds(**dict.fromkeys(Bounds.__struct_fields__, 1))
     assert gaia.tentative(late)
     gaia.amend(late, end=150)
-    gaia.amend(held, capacity=cores(80))
+    gaia.amend(held, counts={"cores": 80})
     gaia.do(ResizeCluster(cluster="gaia.c", capacity=cores(0)))
     gaia.do(CancelBooking(booking=held))
     assert not gaia.tentative(late)

@@ -117,9 +117,9 @@ def test_an_amendment_that_gives_back_confirms_too(gaia: Project) -> None:
     sure, late = gaia.book(200, 210, 8), gaia.book(205, 210, 4)
     events = gaia.amend(sure, end=205)
     assert about(events, BookingConfirmed) == [late]
-    assert not gaia.amend(late, capacity=cores(5))[0].tentative  # type: ignore[union-attr]
-    assert gaia.amend(late, capacity=cores(11))[0].tentative  # type: ignore[union-attr]
-    assert not gaia.amend(late, capacity=cores(10))[0].tentative  # type: ignore[union-attr]
+    assert not gaia.amend(late, counts={"cores": 5})[0].tentative  # type: ignore[union-attr]
+    assert gaia.amend(late, counts={"cores": 11})[0].tentative  # type: ignore[union-attr]
+    assert not gaia.amend(late, counts={"cores": 10})[0].tentative  # type: ignore[union-attr]
 
 
 def test_a_grant_withdrawn_from_under_bookings_contests_the_youngest(gaia: Project) -> None:
@@ -182,7 +182,7 @@ def test_a_booking_that_has_begun_keeps_the_hours_before_the_short_one(gaia: Pro
     long = gaia.book(50, 300, 2)
     extra = gaia.book(120, 300, 2)  # tentative from hour 200 on
     assert gaia.tentative(extra)
-    gaia.amend(long, capacity=cores(3))
+    gaia.amend(long, counts={"cores": 3})
     assert (gaia.tentative(long), gaia.tentative(extra)) == (True, False)  # the amended claim is the younger one now
     gaia.at(201 - BEYOND)
     assert about(gaia.do(SettleConflicts()), BookingLapsed) == [long]
@@ -212,7 +212,7 @@ def test_while_over_committed_what_makes_no_hour_worse_is_accepted(gaia: Project
     gaia.at(250 - BEYOND)  # the clock has not come by yet: hours 200 to 250 are short and near
     with pytest.raises(CapacityExceeded):
         gaia.book(240, 260, 1)
-    gaia.amend(late, capacity=cores(4))
+    gaia.amend(late, counts={"cores": 4})
     assert gaia.free(200, 202) == [-2, -2]
     gaia.do(CancelBooking(booking=late))
     assert gaia.free(200, 202) == [2, 2]

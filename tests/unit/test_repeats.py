@@ -73,7 +73,7 @@ TWICE: dict[Any, tuple[Command, Any]] = {
     ),
     AmendSeries: (AmendSeries(series=SERIES, counts={"cores": 2}), NOTHING_NEW),
     CancelSeries: (CancelSeries(series=SERIES), NOTHING_NEW),
-    AmendBooking: (AmendBooking(booking=AMENDED, end=T0 + 30, capacity=cores(2)), NOTHING_NEW),
+    AmendBooking: (AmendBooking(booking=AMENDED, end=T0 + 30, counts={"cores": 2}), NOTHING_NEW),
     CancelBooking: (CancelBooking(booking=CANCELLED), NOTHING_NEW),
     SettleConflicts: (SettleConflicts(), NOTHING_NEW),
 }
@@ -146,7 +146,7 @@ def test_what_ends_with_the_hour_that_has_begun_has_nothing_left_to_cancel_and_i
     assert gaia.do(CancelBooking(booking=CANCELLED)) == []
     assert gaia.do(WithdrawGrant(grant=WITHDRAWN)) == []
     with pytest.raises(PastIsImmutable, match=r"ends at .*, with the hour that has begun"):
-        gaia.amend(AMENDED, capacity=cores(3))
+        gaia.amend(AMENDED, counts={"cores": 3})
     gaia.now = instant_of(T0 + 99).replace(minute=30)
     with pytest.raises(PastIsImmutable, match="ends with the hour that has begun"):
         gaia.do(ResizeCluster(cluster="gaia.k", capacity=cores(1)))

@@ -143,8 +143,6 @@ def amount_of(
         return NOTHING, command.share, None
     if command.counts is not None:
         capacity = msgspec.structs.replace(booking.capacity, **command.counts)
-    elif command.capacity is not None:
-        capacity = command.capacity
     elif command.template is not None:
         counts, template = resolve(state, command.template)
         return counts, 0, template

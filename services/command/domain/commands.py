@@ -149,12 +149,11 @@ class CreateSeries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class AmendBooking(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What is None stays. At most one of `capacity`, `counts` (of some dimensions), `share` and `template`."""
+    """What is None stays. At most one of `counts` (of some dimensions), `share` and `template`."""
 
     booking: UUID
     start: int | None = None
     end: int | None = None
-    capacity: Capacity | None = None
     counts: dict[str, int] | None = None
     share: int | None = None
     template: TemplateCount | None = None

@@ -19,10 +19,6 @@ Item = Mapping[str, Any]
 OF_A_GRANT = ("source", "actor")
 OF_A_BOOKING = ("share", "template", "account", "actor", "state", "created", "series", "segment")
 
-# The names that an answer gives its blocks, and to a value where it is not the value's own.
-LISTS = {"sizes": "sizes"}
-LABELS = {"sizes": {"granted": "size"}}
-
 
 def render_json(
     selection: Selection, rollup: Rollup, items: Sequence[Item] | None, following: str | None
@@ -53,7 +49,7 @@ def rest_of(items: Sequence[Item] | None, following: str | None) -> bytes:
 
 def blocks_json(selection: Selection, rollup: Rollup) -> bytes:
     """`"blocks": [{start, end, hours, <value>: {"min": {<dimension>: n}, "max": {…}}}]`."""
-    return b'"%b":[%b]' % (LISTS.get(selection.view, "blocks").encode(), block_texts(selection, rollup))
+    return b'"%b":[%b]' % (list_name(selection), block_texts(selection, rollup))
 
 
 def block_texts(selection: Selection, rollup: Rollup) -> bytes:
@@ -116,9 +112,14 @@ def render_object(opening: Mapping[str, Any], rest: Mapping[str, Any]) -> tuple[
     return head + (b',"position":' if opening else b'"position":'), b"," + msgspec.json.encode(rest)[1:]
 
 
+def list_name(selection: Selection) -> bytes:
+    """The name of the list of blocks in an answer as JSON."""
+    return b"sizes" if selection.view == "sizes" else b"blocks"
+
+
 def labels(selection: Selection) -> list[str]:
-    renamed = LABELS.get(selection.view, {})
-    return [renamed.get(value, value) for value in selection.values]
+    """The names of the values in an answer. What is granted to a cluster is its size."""
+    return ["size"] if selection.view == "sizes" else list(selection.values)
 
 
 def rows(rollup: Rollup) -> Iterator[tuple[Any, ...]]:

@@ -11,7 +11,6 @@ import numpy as np
 from services.query.answers.long import Window, window, windows
 from services.query.questions.parameters import Selection
 from services.query.render.blocks import (
-    LISTS,
     ROW,
     Item,
     block_lines,
@@ -19,6 +18,7 @@ from services.query.render.blocks import (
     csv_names,
     dated_rows,
     labels,
+    list_name,
     opening,
     rest_of,
 )
@@ -45,7 +45,7 @@ def render_long(
     head, rest = opening(selection), rest_of(items, following)
     if selection.columns:
         return head, rest, tuple(columns(selection, rollup))
-    name = LISTS.get(selection.view, "blocks").encode()
+    name = list_name(selection)
     return head, rest, blocks(selection, rollup, "json", block_texts, b',"%b":[' % name)
 
 

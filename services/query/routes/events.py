@@ -11,6 +11,7 @@ from litestar import Controller, get
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from services.query.answers.answers import Answer
 from services.query.database import Database
 from services.query.live.tail import LAST_EVENT_ID, Tail, Wanted
 from services.query.questions.parameters import (
@@ -33,7 +34,7 @@ from services.query.routes.calendars import (
     refuse_unknown,
     respond,
 )
-from services.query.views import Answer, lines
+from services.query.views import lines
 from services.query.views.history import HistoricEvent, History, check_project, position_before, read_event
 from services.query.views.search import Sought, read_found
 from shared.errors import InvalidField, UnknownId
