@@ -59,9 +59,9 @@ async def load_rows(connection: Connection, pools: Pools, events: Sequence[Event
         (event.project, account) for event in events if (account := getattr(event, "account", None)) is not None
     }
     for record in await connection.fetch(OPEN_POOLS, list(clusters)) if clusters else ():
-        rows.pools.open[record["pool"],] = _pool(record)
+        rows.pools.open[(record["pool"],)] = _pool(record)
     for record in await connection.fetch(OPEN_GRANTS, list(grants)) if grants else ():
-        rows.grants.open[record["id"],] = _grant(record)
+        rows.grants.open[(record["id"],)] = _grant(record)
     for record in await connection.fetch(OPEN_BOOKINGS, list(bookings)) if bookings else ():
         rows.bookings.open[record["id"], record["segment"]] = _booking(record)
         rows.segments.setdefault(record["id"], set()).add(record["segment"])

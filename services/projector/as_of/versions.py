@@ -108,7 +108,7 @@ class Rows:
             self.pools.put((number,), row, position)
             self.known_pools.add(row.id, number, row.parent, row.beyond_hours)
         for number, change in changes.pools.changed.items():
-            before: PoolRow = self.pools.open[number,]
+            before: PoolRow = self.pools.open[(number,)]
             self.pools.put((number,), change.applied_to(before), position)
 
     def _apply_grants(self, position: int, changes: Changes) -> None:

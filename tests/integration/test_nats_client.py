@@ -1,0 +1,39 @@
+"""The one private function of nats-py that Hourbook calls does what shared/jetstream.py relies on.
+
+`Client._send_command` writes bytes to the connection as they are. It was read in nats-py 2.16. If a later version breaks
+this test: let `publish_batch` in shared/jetstream.py call `client.publish(subject, data, headers=headers)` for every
+message instead. That is public and right, and costs about 18 us an event more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import version
+
+import nats
+
+from shared.jetstream import hpub
+from tests.support.backends import Nats
+
+READ = ((2, 16), (3, 0))  # from, and before
+
+
+def test_nats_py_is_of_the_versions_that_were_read() -> None:
+    lowest, beyond = READ
+    installed = tuple(int(part) for part in version("nats-py").split(".")[:2])
+    assert lowest <= installed < beyond, "read Client._send_command again, run this file, and change READ"
+
+
+async def test_bytes_handed_to_the_client_arrive_as_messages_before_what_follows(nats_server: Nats) -> None:
+    client = await nats.connect(nats_server.url)
+    subscription = await client.subscribe("told.>")
+    await client.flush()
+    frames = [hpub(f"told.{number}", {"Number": str(number)}, b"%d" % number) for number in range(100)]
+    await client._send_command(b"".join(frames))
+    await client.publish("told.last", b"last")
+    async with asyncio.timeout(10):
+        messages = [await subscription.next_msg(timeout=10) for _ in range(101)]
+    await client.close()
+    assert [message.data for message in messages] == [*(b"%d" % number for number in range(100)), b"last"]
+    assert [(message.headers or {}).get("Number") for message in messages[:-1]] == [str(one) for one in range(100)]
+    assert messages[7].subject == "told.7"
