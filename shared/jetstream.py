@@ -173,8 +173,9 @@ async def publish_batch(
         if not singly:
             headers["Nats-Batch-Commit"] = "1"
         # The client's own publish checks and copies each header of each message: 18 of 25 us an event. What these
-        # headers hold needs no check, so the messages are handed to its buffer as they go over the wire. The function is
-        # private: tests/integration/test_nats_client.py says for which versions it was read, and what to do without it.
+        # headers hold needs no check, so the messages are handed to its buffer as they go over the wire. The function
+        # is private: tests/integration/test_nats_client.py says for which versions it was read, and what to do if it
+        # changes.
         await client._send_command(b"".join(frames))
         reply = await client.request(subject, event.data, timeout=timeout_s, headers=headers)
         ack = _ack.decode(reply.data)

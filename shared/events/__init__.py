@@ -1,6 +1,6 @@
 """The facts of the ledger. An event class is never changed in a way that old bytes no longer mean what they meant."""
 
-from shared.events.envelope import Envelope, decode_envelope, decode_envelopes
+from shared.events.envelope import Envelope, PartialEnvelope, decode_envelope, decode_envelopes
 from shared.events.model import (
     EVENT_TYPES,
     AccountClosed,
@@ -62,6 +62,7 @@ __all__ = [
     "Layout",
     "Limits",
     "Overcommit",
+    "PartialEnvelope",
     "Policy",
     "ProjectCreated",
     "Recorded",

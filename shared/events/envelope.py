@@ -24,15 +24,26 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return datetime.fromisoformat(self.at)
 
 
-_decoder = msgspec.json.Decoder(Envelope)
+class PartialEnvelope(Envelope, frozen=True, kw_only=True, gc=False):
+    """For readers that show an event and prove nothing: a field that is missing is empty."""
+
+    type: str = ""
+    at: str = ""
+    actor: str = ""
+    command: str = ""
+    project: str = ""
+
+
+_one = msgspec.json.Decoder(PartialEnvelope)
 _many = msgspec.json.Decoder(list[Envelope])
 
 
 def decode_envelope(stored: bytes) -> Envelope:
-    """The envelope of a stored event, of whatever version. Raises msgspec.DecodeError on what is no event."""
-    return _decoder.decode(stored)
+    """The envelope of a stored event, of whatever version; a field that is missing is empty. Raises msgspec.DecodeError
+    on bytes that are no JSON object, and on a field that is no text."""
+    return _one.decode(stored)
 
 
 def decode_envelopes(stored: Sequence[bytes]) -> list[Envelope]:
-    """As `decode_envelope`, for many at once, which is faster."""
+    """The envelopes of whole events, in their order. Raises msgspec.DecodeError, also when a field is missing."""
     return _many.decode(b"[" + b",".join(stored) + b"]")

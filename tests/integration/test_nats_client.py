@@ -1,8 +1,8 @@
 """The one private function of nats-py that Hourbook calls does what shared/jetstream.py relies on.
 
-`Client._send_command` writes bytes to the connection as they are. It was read in nats-py 2.16. If a later version breaks
-this test: let `publish_batch` in shared/jetstream.py call `client.publish(subject, data, headers=headers)` for every
-message instead. That is public and right, and costs about 18 us an event more.
+`Client._send_command` writes bytes to the connection as they are. It was read in nats-py 2.16. If a later version
+breaks this test, `publish_batch` in shared/jetstream.py can call `client.publish(subject, data, headers=headers)` for
+every message instead. That function is public. It costs about 18 us an event more.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import msgspec
 
 from services.query.render.tables import table_lines
 from services.query.views.history import HistoricEvent
-from shared.events import Envelope
+from shared.events import PartialEnvelope
 
 COLUMNS = (
     "position",
@@ -28,7 +28,7 @@ COLUMNS = (
 _encoder = msgspec.json.Encoder()
 
 
-class Head(Envelope, frozen=True, kw_only=True, gc=False):
+class Head(PartialEnvelope, frozen=True, kw_only=True, gc=False):
     """The columns of an event. A field that events of its type do not have is empty."""
 
     account: str = ""
@@ -51,7 +51,6 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _head = msgspec.json.Decoder(Head)
-_NO_EVENT = Head(type="", at="", actor="", command="", project="")
 
 
 def ndjson(events: Sequence[HistoricEvent]) -> bytes:
@@ -101,4 +100,4 @@ def head_of(event: HistoricEvent) -> Head:
     try:
         return _head.decode(event.event)
     except msgspec.MsgspecError:
-        return _NO_EVENT
+        return Head()
