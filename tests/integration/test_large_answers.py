@@ -15,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import psutil
 import pytest
 
 from services.cli.up.embedded import free_port, stop_process
@@ -103,8 +104,7 @@ class Process:
         return f"http://127.0.0.1:{self.port}"
 
     def memory(self) -> int:
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
+        return psutil.Process(self.process.pid).memory_info().rss
 
 
 @pytest.fixture

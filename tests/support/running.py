@@ -1,5 +1,6 @@
 """`hourbook up` and the other commands, as processes, as a person runs them."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import psutil
 
 from services.cli.up.embedded import free_port
 
@@ -46,12 +48,10 @@ class Running:
     def marked(self) -> dict[int, str]:
         """Every living process that it started, itself among them."""
         found = {}
-        for process in Path("/proc").iterdir():
-            try:
-                if process.name.isdigit() and f"{MARK}={self.mark}".encode() in (process / "environ").read_bytes():
-                    found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get(MARK) == self.mark:
+                    found[process.pid] = " ".join(process.cmdline())
         return found
 
     def pid_of(self, words: str) -> int:

@@ -118,7 +118,7 @@ class DataDirectory:
             if process.started is None or started_at(process.pid) != process.started:
                 continue
             say(f"{name} (pid {process.pid}) was left behind by an earlier run: stopping it")
-            end(process.pid, signal.SIGINT if name == "postgres" else signal.SIGTERM, STALE_TIMEOUT_S)
+            end(process.pid, process.started, signal.SIGINT if name == "postgres" else signal.SIGTERM, STALE_TIMEOUT_S)
         self.remove_run()
 
     def _postmaster(self) -> Process | None:

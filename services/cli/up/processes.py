@@ -1,49 +1,52 @@
-"""What other processes are: whether one lives, whether it is still the one that was meant, how to end it."""
+"""Other processes: find one by its pid, make sure that it is still the same one, end it."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
+
+import psutil
 
 POLL_S = 0.02
 
 
 def started_at(pid: int) -> str | None:
-    """A mark that tells this process from any other that ever has its pid; None when it is gone, or a zombie."""
-    if sys.platform != "linux":
-        found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-        return found.stdout.strip() or None
+    """The process's start time in seconds, as text. It differs from that of a later process with the same pid.
+
+    None when no such process runs; a zombie does not run. On Linux the time counts from the boot of the machine, so a
+    change of the clock does not change it.
+    """
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return f"{process.create_time() - (psutil.boot_time() if psutil.LINUX else 0):.2f}"
+    except (psutil.Error, ValueError):  # ValueError: a negative pid
         return None
-    return None if fields[0] == "Z" else fields[19]
 
 
 def command_line(pid: int) -> str:
-    """The process's command line; empty when there is no such process."""
-    if sys.platform != "linux":
-        found = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
-        return found.stdout.strip()
+    """The process's command line. Empty when no such process runs."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
-    except OSError:
+        return " ".join(psutil.Process(pid).cmdline())
+    except (psutil.Error, ValueError):
         return ""
 
 
-def end(pid: int, how: signal.Signals, timeout_s: float) -> None:
-    """Signals a process that is not a child and waits until it is gone; one that does not go in time is killed."""
-    mark = started_at(pid)
+def end(pid: int, started: str, how: signal.Signals, timeout_s: float) -> None:
+    """Signals a process that is not a child, and waits until it is gone. Kills it after `timeout_s`.
+
+    `started` is what `started_at` answered for it: another process that has the pid by now is left alone.
+    """
     for number in (how, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            if started_at(pid) != started:
+                return
+            process.send_signal(number)
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            if mark is None or started_at(pid) != mark:
+            if started_at(pid) != started:
                 return
             time.sleep(POLL_S)
