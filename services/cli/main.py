@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
 
 from cyclopts import App
 
 from services.cli.failure import Failure
+from shared.version import VERSION
 
 HELP = """The booking ledger of shared compute.
 
@@ -15,7 +15,7 @@ HELP = """The booking ledger of shared compute.
 The others are for containers: each runs one part, on the servers that HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL name.
 """
 
-app = App(name="hourbook", help=HELP, version=lambda: version("hourbook"))
+app = App(name="hourbook", help=HELP, version=VERSION)
 # The first line of each is what `hourbook --help` shows; its parameters are described where they are taken.
 COMMANDS = {
     "up.up:up": """Run the whole system here until Ctrl-C.

@@ -22,6 +22,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 from shared.errors import HourbookError
 from shared.http.problem_document import MEDIA_TYPE, POLICY, page_headers
 from shared.http.problems import Problem
+from shared.version import VERSION
 
 PAGE = Path(__file__).parent / "openapi_page"
 TYPES = {"swagger-ui.js": "text/javascript", "show.js": "text/javascript", "swagger-ui.css": "text/css"}
@@ -110,7 +111,7 @@ def errors() -> Iterator[type[HourbookError]]:
 def openapi_config(description: str) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Hourbook",
-        version="0.1.0",
+        version=VERSION,
         description=description,
         use_handler_docstrings=True,
         render_plugins=[Reference(), JsonRenderPlugin(), YamlRenderPlugin()],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 import msgspec
 import yaml
 from litestar import Controller, get
@@ -13,6 +11,7 @@ from services.query.asyncapi import document, event_schema
 from services.query.questions.parameters import EVENT_TYPE_NAMES
 from shared.errors import UnknownId
 from shared.http.responses import JSON, Encoded
+from shared.version import VERSION
 
 YAML, SCHEMA = "application/yaml", "application/schema+json"
 KEPT = {"Cache-Control": "public, max-age=300"}
@@ -24,12 +23,12 @@ class Documents(Controller):
     @get("/asyncapi.json")
     async def asyncapi_json(self) -> Encoded[bytes]:
         """The event stream as an AsyncAPI 3 document."""
-        return Encoded(msgspec.json.encode(document(version("hourbook"))), media_type=JSON, headers=KEPT)
+        return Encoded(msgspec.json.encode(document(VERSION)), media_type=JSON, headers=KEPT)
 
     @get("/asyncapi.yaml")
     async def asyncapi_yaml(self) -> Encoded[bytes]:
         """The same as YAML."""
-        text: str = yaml.safe_dump(document(version("hourbook")), sort_keys=False, allow_unicode=True, width=120)
+        text: str = yaml.safe_dump(document(VERSION), sort_keys=False, allow_unicode=True, width=120)
         return Encoded(text.encode(), media_type=YAML, headers=KEPT)
 
     @get("/schemas/events")
