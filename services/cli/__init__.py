@@ -1,1 +1,1 @@
-"""The command line `hourbook`: one command a file. It starts the services as programs, and imports none of them."""
+"""The command line `hourbook`. It starts the services as programs, and imports none of them."""

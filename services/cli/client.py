@@ -1,4 +1,4 @@
-"""Hourbook's HTTP interface, for the commands that use it as any other program would."""
+"""The HTTP client of `demo`, `import` and `sync`. They use the same interface as any other program."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from services.cli.failure import Failure
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_S = 20.0
 TRIES, TRY_AGAIN_S = 10, 1.0
-NOT_YET = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
-REPEATED = "Idempotent-Replayed"
-UNUSABLE = (ClientError, OSError, TimeoutError, ValueError)
+UNAVAILABLE = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
+REPLAYED = "Idempotent-Replayed"
+CONNECTION_ERRORS = (ClientError, OSError, TimeoutError, ValueError)
 
 
-class Done(msgspec.Struct):
-    """What a command answers, or the problem with it; of a dry run whether it would be `accepted`."""
+class CommandAnswer(msgspec.Struct):
+    """The answer to a command, or its problem document. A dry run answers `accepted` and perhaps a `problem`."""
 
     id: str = ""
     position: int = 0
@@ -33,7 +33,7 @@ class Done(msgspec.Struct):
 
 
 class Client:
-    """Sends commands until their outcome is known, and reads. As a context, it has a session of its own."""
+    """Sends commands and reads. Repeats a request while a service starts. Use it as an async context manager."""
 
     def __init__(self, url: str, actor: str, try_again_s: float = TRY_AGAIN_S) -> None:
         self.url = url.rstrip("/")
@@ -46,40 +46,43 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def post(self, path: str, body: Mapping[str, Any], key: str | None = None) -> tuple[int, Done]:
-        """The status and the answer, whatever it is. With a key, sending it again is safe.
+    async def post(self, path: str, body: Mapping[str, Any], key: str | None = None) -> tuple[int, CommandAnswer]:
+        """Sends a command. Answers the status and the body, also of a refusal.
 
-        A key outlives the program that sends it: what was refused of an earlier run is asked anew, with a key of this.
+        `key` is the Idempotency-Key. The server stores refusals too: when it replays the refusal of an earlier run, the
+        command is sent again with a key of this run.
         """
         headers = {"X-Hourbook-Actor": self._actor} | ({} if key is None else {"Idempotency-Key": key})
-        status, answered, is_repeat = await self._until_known("POST", path, json=body, headers=headers)
+        status, answered, is_repeat = await self._send("POST", path, json=body, headers=headers)
         if is_repeat and status >= HTTPStatus.BAD_REQUEST:
             headers["Idempotency-Key"] = f"{key}:{self._run}"
-            status, answered, _ = await self._until_known("POST", path, json=body, headers=headers)
+            status, answered, _ = await self._send("POST", path, json=body, headers=headers)
         return status, decoded(answered)
 
     async def get(self, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
-        status, answered, _ = await self._until_known("GET", path, params=query)
+        """The status and the body."""
+        status, answered, _ = await self._send("GET", path, params=query)
         return status, answered
 
-    async def _until_known(self, method: str, path: str, **request: Any) -> tuple[int, bytes, bool]:
-        """The status, the body, and whether it was answered before."""
+    async def _send(self, method: str, path: str, **request: Any) -> tuple[int, bytes, bool]:
+        """The status, the body, and whether it is the replay of an earlier answer. Sends again on 502 and 503."""
         for attempt in range(TRIES):
             async with self._session.request(method, self.url + path, **request) as answer:
-                status, answered, is_repeat = answer.status, await answer.read(), REPEATED in answer.headers
-            if status not in NOT_YET or attempt == TRIES - 1:
+                status, answered, is_repeat = answer.status, await answer.read(), REPLAYED in answer.headers
+            if status not in UNAVAILABLE or attempt == TRIES - 1:
                 break
             await asyncio.sleep(self._try_again_s)
         return status, answered, is_repeat
 
 
-def decoded(body: bytes) -> Done:
+def decoded(body: bytes) -> CommandAnswer:
     try:
-        return msgspec.json.decode(body, type=Done)
+        return msgspec.json.decode(body, type=CommandAnswer)
     except msgspec.DecodeError:
-        return Done(detail=body[:200].decode(errors="replace"))
+        return CommandAnswer(detail=body[:200].decode(errors="replace"))
 
 
-def unusable(url: str, error: Exception) -> Failure:
-    words = str(error) or type(error).__name__
-    return Failure(f"{url} cannot be used: {words}. Does `hourbook up` run? --url says where")
+def cannot_connect(url: str, error: Exception) -> Failure:
+    """The failure to show when `error`, one of CONNECTION_ERRORS, came from the server at `url`."""
+    reason = str(error) or type(error).__name__
+    return Failure(f"cannot use {url}: {reason}. Does `hourbook up` run? --url names another address")

@@ -1,4 +1,4 @@
-"""`hourbook demo`: January 2020 of the notes, over HTTP, as any other program would do it."""
+"""`hourbook demo`: loads the example month, January 2020, over HTTP, and draws the available cores of each day."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.client import DEFAULT_URL, UNUSABLE, Client, Done, decoded, unusable
+from services.cli.client import CONNECTION_ERRORS, DEFAULT_URL, Client, CommandAnswer, cannot_connect, decoded
 from services.cli.failure import Failure
 
 PROJECT = "demo-january-2020"
@@ -31,8 +31,7 @@ class _Calendar(msgspec.Struct):
 
 
 def demo(*, url: str = DEFAULT_URL) -> None:
-    """Load the notes' example, January 2020, and draw what is available on each day.
-
+    """
     Parameters
     ----------
     url
@@ -41,15 +40,16 @@ def demo(*, url: str = DEFAULT_URL) -> None:
     console = Console(highlight=False)
     try:
         calendar = asyncio.run(load_and_read(url, console))
-    except UNUSABLE as error:
-        raise unusable(url, error) from None
+    except CONNECTION_ERRORS as error:
+        raise cannot_connect(url, error) from None
     draw(calendar, console)
     days = tuple(block.available["min"]["cores"] for block in calendar.blocks)
     if days != EXPECTED:
-        raise Failure(f"this is not the month that the notes give: has somebody else booked in {PROJECT}?")
+        raise Failure(f"this is not the month of the example: has somebody else booked in {PROJECT}?")
 
 
 async def load_and_read(url: str, console: Console) -> _Calendar:
+    """Sends the commands, shows each, and reads the month as it is after the last of them."""
     position = 0
     async with Client(url, ACTOR) as client:
         for path, body in commands():
@@ -65,7 +65,7 @@ async def load_and_read(url: str, console: Console) -> _Calendar:
 
 
 def commands() -> list[tuple[str, dict[str, Any]]]:
-    """Each with the path it is sent to."""
+    """The commands of the example, as (path, body)."""
     amount = {"cores": 1, "memory": 1}
     grant = {"startdate": "2020-01-01", "enddate": "2020-01-31", "cores": GRANTED, "memory": GRANTED}
     return [
@@ -87,7 +87,8 @@ def commands() -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-async def send(client: Client, path: str, body: dict[str, Any]) -> tuple[int, Done]:
+async def send(client: Client, path: str, body: dict[str, Any]) -> tuple[int, CommandAnswer]:
+    """The status and the answer. Raises Failure when the command is refused, unless the thing exists already."""
     status, done = await client.post(path, body, f"{PROJECT}{path}/{body.get('account', '')}")
     if status in (HTTPStatus.OK, HTTPStatus.CREATED) or done.code == "already_exists":
         return status, done
@@ -95,6 +96,7 @@ async def send(client: Client, path: str, body: dict[str, Any]) -> tuple[int, Do
 
 
 def draw(calendar: _Calendar, console: Console) -> None:
+    """Shows a bar for each day: the available cores, of those granted."""
     console.print(f"\n{PROJECT}: cores available, of {GRANTED}, at position {calendar.position}\n", markup=False)
     table = Table(box=None, pad_edge=False)
     table.add_column("day")

@@ -1,4 +1,4 @@
-"""The commands that run one part: a service, the migrations, a rebuild. A service takes the place of this process."""
+"""The commands that run one part: a service, the migrations, a rebuild. A service replaces this process."""
 
 from __future__ import annotations
 
@@ -13,46 +13,42 @@ from shared.migrate import migrate as apply_migrations
 
 
 def command() -> None:
-    """Run the command service alone: POST …"""
-    become("services.command")
+    replace_process("services.command")
 
 
 def projector() -> None:
-    """Run the projector alone: events become the read models."""
-    become("services.projector")
+    replace_process("services.projector")
 
 
 def query() -> None:
-    """Run the query service alone: GET …"""
-    become("services.query")
+    replace_process("services.query")
 
 
 def notify() -> None:
-    """Run the notifier alone: notices and webhooks."""
-    become("services.notify")
+    replace_process("services.notify")
 
 
 def sealer() -> None:
-    """Run the sealer alone: the history is proven."""
-    become("services.sealer")
+    replace_process("services.sealer")
 
 
 def rebuild() -> None:
-    """Build the read models anew from the events, beside the live ones, and switch to them."""
-    become("services.projector", "rebuild")
+    replace_process("services.projector", "rebuild")
 
 
 def migrate() -> None:
-    """Bring the database of HOURBOOK_DATABASE_URL to the newest schema; create it if there is none."""
     url = os.environ.get(DATABASE)
     if not url:
-        raise Failure(f"{DATABASE} is not set: say which database to migrate, as postgresql://user:password@host/name")
+        raise Failure(
+            f"{DATABASE} is not set: set it to the database to migrate, as postgresql://user:password@host/name"
+        )
     try:
-        print(apply_migrations(url).strip() or "nothing to apply: the schema is the newest")
+        print(apply_migrations(url).strip() or "nothing to do: the schema is the newest")
     except MigrationFailed as error:
         raise migrations_failed(error, url) from None
 
 
-def become(module: str, *arguments: str) -> NoReturn:
+def replace_process(module: str, *arguments: str) -> NoReturn:
+    """Runs a Python module in this process's place: it keeps the pid, the terminal and the signals."""
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])

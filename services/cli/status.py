@@ -1,4 +1,4 @@
-"""`hourbook status`: one screen that says how far each part has come, and what is wrong."""
+"""`hourbook status`: one table that shows how far each part has come, and what is wrong."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from shared.progress import Progress, ages_after, read_progress, standing_of
 
 TIMEOUT_S = 5.0
 PIPED_WIDTH = 200
-TOLD_LATE_S = 2 * 3600 + 60
+REMINDERS_LATE_S = 2 * 3600 + 60  # the notifier completes every hour: two missing hours are a fault
 LATE_S = 60.0
 STORE_ERRORS = (*LOST_OR_REFUSED, ValueError)  # ValueError: the address of the database is wrong
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
-class Line(NamedTuple):
-    """A row of the screen; `trouble` says what is wrong, if anything."""
+class Row(NamedTuple):
+    """A row of the table. `behind`: how many events the part has not reached. `trouble`: what is wrong, if anything."""
 
     part: str
     position: int | None
@@ -44,14 +44,13 @@ class Line(NamedTuple):
 
 
 def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
-    """Show how far each part has come, and what is wrong.
-
+    """
     Parameters
     ----------
     url
-        The address of the HTTP interface. Default: the one that `hourbook up` wrote down, or http://127.0.0.1:8080.
+        The address of the HTTP interface. Default: that of the `hourbook up` that runs, or http://127.0.0.1:8080.
     data_dir
-        The data directory of the `hourbook up` that is asked about. Default: as for `hourbook up`.
+        The data directory of the `hourbook up` to ask about. Default: as for `hourbook up`.
     """
     directory = DataDirectory(data_dir or default_directory(os.environ))
     run = directory.read_run()
@@ -60,7 +59,7 @@ def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
         servers = Servers(run.database_url, run.nats_url)
     if servers is None:
         raise Failure(
-            f"nothing runs in {directory.path}: start `hourbook up`, name the --data-dir that it was given, "
+            f"nothing runs in {directory.path}: start `hourbook up`, give the --data-dir of the one that runs, "
             "or set HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL"
         )
     lines = asyncio.run(read(servers, (url or (run.address if run else DEFAULT_URL)).rstrip("/")))
@@ -69,24 +68,27 @@ def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
     sys.exit(1 if any(line.trouble for line in lines) else 0)
 
 
-async def read(servers: Servers, url: str) -> list[Line]:
-    lines: list[Line] = []
+async def read(servers: Servers, url: str) -> list[Row]:
+    """Asks the database, NATS and the services. A part that does not answer is a row with a trouble."""
+    lines: list[Row] = []
     head: int | None = None
     try:
         async with asyncio.timeout(TIMEOUT_S):
             store = await read_store(servers.database_url)
         head = store.head
         lines += [
-            Line("event store", head, None, without_password(servers.database_url).partition("?")[0]),
+            Row("event store", head, None, without_password(servers.database_url).partition("?")[0]),
             read_models(store),
             seal(store),
-            follower("past", store.past, store, store.unkept_s, "kept for as_of", "hourbook projector"),
-            follower("index", store.indexed, store, store.unindexed_s, "of the history", "hourbook projector"),
+            follower("past", store.past, store, store.unkept_s, "for point-in-time reads", "hourbook projector"),
+            follower(
+                "index", store.indexed, store, store.unindexed_s, "for searching the history", "hourbook projector"
+            ),
             notices(store),
             *webhooks(store),
         ]
     except STORE_ERRORS as error:
-        lines.append(Line("event store", None, None, "", redacted(_words(error), servers.database_url)))
+        lines.append(Row("event store", None, None, "", redacted(_reason(error), servers.database_url)))
     lines.insert(1, await stream(servers, head))
     async with ClientSession(timeout=ClientTimeout(total=TIMEOUT_S)) as session:
         lines += [
@@ -108,92 +110,91 @@ async def read_store(url: str) -> Progress:
         await connection.close(timeout=TIMEOUT_S)
 
 
-def read_models(store: Progress) -> Line:
+def read_models(store: Progress) -> Row:
     standing = standing_of(store)
     why = standing.why
     if store.position is None or store.moved_s is None:
-        return Line("read models", None, None, "", why)
+        return Row("read models", None, None, "", why)
     notes = [f"generation {store.generation}", f"moved {ago(store.moved_s)}"]
     if store.oldest_s is not None:
         notes.append(f"oldest event not applied is {duration(store.oldest_s)} old")
     if standing.state == "stalled":
-        why = f"{why}: does `hourbook projector` run? Its log says more"
-    return Line("read models", store.position, store.head - store.position, ", ".join(notes), why)
+        why = f"{why}: does `hourbook projector` run? See its log"
+    return Row("read models", store.position, store.head - store.position, ", ".join(notes), why)
 
 
-def follower(part: str, position: int, store: Progress, oldest_s: float | None, note: str, program: str) -> Line:
-    """What follows the events by itself, a moment behind them."""
+def follower(part: str, position: int, store: Progress, oldest_s: float | None, note: str, program: str) -> Row:
+    """A part that reads the events by itself. `oldest_s`: the age of the oldest event that it has not read."""
     late = None
     if oldest_s is not None and oldest_s > LATE_S:
-        late = (
-            f"the oldest event that waits for it is {duration(oldest_s)} old: does `{program}` run? Its log says more"
-        )
-    return Line(part, position, store.head - position, note, late)
+        late = f"the oldest event that it has not read is {duration(oldest_s)} old: does `{program}` run? See its log"
+    return Row(part, position, store.head - position, note, late)
 
 
-def seal(store: Progress) -> Line:
+def seal(store: Progress) -> Row:
     if not store.sealed:
-        return Line("seal", 0, store.head, "nothing is sealed before `hourbook sealer` has run")
+        return Row("seal", 0, store.head, "there is no checkpoint: `hourbook sealer` has not run yet")
     return follower("seal", store.sealed, store, store.unsealed_s, "the last signed checkpoint", "hourbook sealer")
 
 
-def notices(store: Progress) -> Line:
-    """Every hour is told when it has struck; two that are not are a notifier that is not there."""
+def notices(store: Progress) -> Row:
+    """How far the notifier has come. It completes each hour soon after the hour begins."""
     if store.told_s is None:
-        return Line("notices", None, None, "none are told before `hourbook notify` has run")
-    note, behind = f"told up to {ago(store.told_s)}", store.head - store.noticed
+        return Row("notices", None, None, "`hourbook notify` has not run yet")
+    note, behind = f"complete up to {ago(store.told_s)}", store.head - store.noticed
     if store.unpublished:
         note += f", {store.unpublished:,} wait for the stream"
-    if store.told_s > TOLD_LATE_S:
-        late = f"the last hour told is of {ago(store.told_s)}: does `hourbook notify` run?"
-        return Line("notices", store.noticed, behind, note, late)
+    if store.told_s > REMINDERS_LATE_S:
+        late = f"the last complete hour was {ago(store.told_s)}: does `hourbook notify` run?"
+        return Row("notices", store.noticed, behind, note, late)
     if store.unpublished_s is not None and store.unpublished_s > LATE_S:
-        late = f"{store.unpublished:,} wait for the stream, for {duration(store.unpublished_s)}: its log says why"
-        return Line("notices", store.noticed, behind, note, late)
-    return Line("notices", store.noticed, behind, note)
+        late = f"{store.unpublished:,} have waited for the stream for {duration(store.unpublished_s)}: see its log"
+        return Row("notices", store.noticed, behind, note, late)
+    return Row("notices", store.noticed, behind, note)
 
 
-def webhooks(store: Progress) -> list[Line]:
-    """Nothing when none was registered."""
+def webhooks(store: Progress) -> list[Row]:
+    """How far the slowest webhook has come. No row when there are no webhooks."""
     if store.delivered is None and store.notices_undelivered is None and not store.webhooks_disabled:
         return []
     behind = None if store.delivered is None else store.head - store.delivered
-    notes = ["the one furthest behind"]
+    notes = ["the slowest one"]
     if store.notices_undelivered:
         notes.append(f"{store.notices_undelivered:,} notices wait")
     if store.webhooks_disabled:
         notes.append(f"{store.webhooks_disabled:,} disabled")
     if store.dead_letters:
         notes.append(f"{store.dead_letters:,} messages given up (GET /webhooks/{{id}}/dead-letters)")
-    return [Line("webhooks", store.delivered, behind, ", ".join(notes))]
+    return [Row("webhooks", store.delivered, behind, ", ".join(notes))]
 
 
-async def stream(servers: Servers, head: int | None) -> Line:
+async def stream(servers: Servers, head: int | None) -> Row:
+    """How far the stream in NATS has come, compared with the event store, whose last position is `head`."""
     url = servers.nats_url
     try:
         client = await connect_nats(url)
     except NATS_ERRORS as error:
-        return Line("stream", None, None, "", redacted(_words(error), url))
+        return Row("stream", None, None, "", redacted(_reason(error), url))
     try:
         last, data, trouble = await look_at_stream(client.jetstream())
     except NATS_ERRORS as error:
-        return Line("stream", None, None, "", redacted(_words(error), url))
+        return Row("stream", None, None, "", redacted(_reason(error), url))
     finally:
         await client.close()
     behind = None if head is None else max(0, head - last)
     if head is not None and trouble is None:
-        trouble = await beside_the_store(servers.database_url, last, data)
-    return Line("stream", last, behind, without_password(url), trouble)
+        trouble = await compare_with_store(servers.database_url, last, data)
+    return Row("stream", last, behind, without_password(url), trouble)
 
 
 async def look_at_stream(context: JetStreamContext) -> tuple[int, bytes | None, str | None]:
-    """Where it ends, its last message if it is kept, and what is wrong with it itself."""
+    """Its last position, its last message if NATS still has it, and what is wrong with its settings."""
     try:
         info = await context.stream_info(STREAM)
     except NotFoundError:
         with contextlib.suppress(NotFoundError):
-            taker = await context.find_stream_name_by_subject(SUBJECTS[0])
-            return 0, None, f"there is none, and the stream {taker} has its subjects: remove that, and it is made"
+            other = await context.find_stream_name_by_subject(SUBJECTS[0])
+            return 0, None, f"it does not exist, because the stream {other} has its subjects: remove that stream"
         return 0, None, None
     data = None
     if info.state.last_seq:
@@ -205,9 +206,12 @@ async def look_at_stream(context: JetStreamContext) -> tuple[int, bytes | None, 
 EVENT = "SELECT data FROM event WHERE position = $1"
 
 
-async def beside_the_store(database_url: str, last: int, data: bytes | None) -> str | None:
-    """Whether it ends beyond the store, as it is now: the head that was read before it is older. Whether its last
-    message is not the event; whether the event after that is not there, and should long be."""
+async def compare_with_store(database_url: str, last: int, data: bytes | None) -> str | None:
+    """What is wrong with the stream, compared with the store as it is now; None when nothing is.
+
+    `last` is the stream's last position and `data` its last message. The stream is wrong when it is ahead of the store,
+    when the message is not the event of that position, or when an older event has not reached it.
+    """
     try:
         async with asyncio.timeout(TIMEOUT_S):
             connection = await asyncpg.connect(database_url, timeout=TIMEOUT_S)
@@ -216,50 +220,51 @@ async def beside_the_store(database_url: str, last: int, data: bytes | None) -> 
             finally:
                 connection.terminate()
     except STORE_ERRORS as error:
-        return redacted(_words(error), database_url)
+        return redacted(_reason(error), database_url)
     if last and event is None:
-        return "it is ahead of the event store: what is beyond is not of this store"
+        return "it is ahead of the event store: its last messages are those of another store"
     if data is not None and data != event:
-        return f"its message {last} is not the event {last} of the store"
+        return f"its message {last} is not event {last} of the store"
     if age_s is None or age_s < LATE_S:
         return None
     return (
-        f"the oldest event that is not on it is {duration(age_s)} old: does a command service run with {NATS}? "
-        "Its log and /health say more"
+        f"the oldest event that it does not have is {duration(age_s)} old: does a command service run with {NATS}? "
+        "See its log and /health"
     )
 
 
-async def health(session: ClientSession, url: str, name: str, path: str) -> Line:
+async def health(session: ClientSession, url: str, name: str, path: str) -> Row:
+    """What a service answers at its /health."""
     try:
         async with session.get(url + path) as answer:
             body, code = await answer.read(), answer.status
     except (ClientError, OSError, TimeoutError, ValueError) as error:
-        return Line(name, None, None, url, f"{url} cannot be reached: {_words(error)}")
+        return Row(name, None, None, url, f"cannot reach {url}: {_reason(error)}")
     try:
         told = msgspec.json.decode(body, type=_Health)
     except ValueError:
         told = _Health()
     trouble = told.why or told.trouble or (None if code == 200 else f"{url}{path} answers {code}")
-    return Line(name, told.position, None, f"answers at {url}", trouble)
+    return Row(name, told.position, None, f"answers at {url}", trouble)
 
 
 class _Health(msgspec.Struct):
-    """`why` is the projector's, `trouble` the command service's."""
+    """A /health document. The projector answers `why`, the command service answers `trouble`."""
 
     position: int | None = None
     why: str | None = None
     trouble: str | None = None
 
 
-def processes(run: Run) -> list[Line]:
-    """The processes that `up` wrote down and that are not there now."""
+def processes(run: Run) -> list[Row]:
+    """A row for each process of this `hourbook up` that no longer runs."""
     gone = [(name, process.pid) for name, process in run.processes.items() if not started_at(process.pid)]
     if not started_at(run.pid):
         gone = [("hourbook up", run.pid)]
-    return [Line(name, None, None, "", f"process {pid} is gone") for name, pid in gone]
+    return [Row(name, None, None, "", f"process {pid} is gone") for name, pid in gone]
 
 
-def show(lines: list[Line], console: Console) -> None:
+def show(lines: list[Row], console: Console) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("part")
     table.add_column("position", justify="right")
@@ -276,6 +281,7 @@ def ago(seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
+    """The time in one unit: `130.0` is `2 min`."""
     for length_s, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * length_s:
             return f"{seconds / length_s:.0f} {unit}"
@@ -290,5 +296,5 @@ def _plain(text: str) -> str:
     return text.replace("[", "\\[")
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import platform
+import sys
 import tempfile
 from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
 
 from tests.bench import audit, heavy, live, measures
 from tests.support.system import System
@@ -24,36 +27,41 @@ MEASURES = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="hourbook bench", description=__doc__)
-    parser.add_argument("measures", nargs="*", type=measure, help="which of 1 to 8; all by default")
-    parser.add_argument("--most", type=int, default=1_000_000, help="the longest history, in bookings")
-    parser.add_argument("--seconds", type=float, default=4.0, help="how long each load lasts")
-    options = parser.parse_args()
+Chosen = Literal["1", "2", "3", "4", "5", "6", "7", "8"]
+app = App(name="hourbook bench", help_on_error=False)
+
+
+@app.default
+def main(*chosen: Annotated[Chosen, Parameter(name="measures")], most: int = 1_000_000, seconds: float = 4.0) -> None:
+    """Measure this machine, and print the table of the README.
+
+    Parameters
+    ----------
+    chosen
+        Which measures. Default: all.
+    most
+        The longest history, in bookings.
+    seconds
+        How long each load lasts.
+    """
     gc.set_threshold(100_000, 50, 50)  # as in the processes in which people rebuild and verify
     print(f"{platform.machine()}, Python {platform.python_version()}\n")
     print("| what | measured | beside it | ratio | aim |\n|---|---|---|---|---|")
-    for chosen in options.measures or MEASURES.values():
+    for measure in [MEASURES[name] for name in chosen or MEASURES]:
         with tempfile.TemporaryDirectory(prefix="hourbook-bench-") as directory:
             Path(directory).chmod(0o711)  # root's PostgreSQL is another user
             system = System(Path(directory))
             system.start()
             try:
-                asyncio.run(_print(chosen, system, options))
+                asyncio.run(_print(measure, system, most, seconds))
             finally:
                 system.stop()
 
 
-def measure(name: str) -> measures.Measure:
-    if name not in MEASURES:
-        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(MEASURES)}")
-    return MEASURES[name]
-
-
-async def _print(measure: measures.Measure, system: System, options: argparse.Namespace) -> None:
-    async for row in measure(system, options.most, options.seconds):
+async def _print(measure: measures.Measure, system: System, most: int, seconds: float) -> None:
+    async for row in measure(system, most, seconds):
         print(f"| {row.what} | {row.measured} | {row.beside} | {row.ratio} | {row.aim} |", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    app(sys.argv[1:])

@@ -1,1 +1,1 @@
-"""`hourbook audit`: the history exported, and verified without the database."""
+"""`hourbook audit`: verifies the history, exports it, makes the key that signs it."""

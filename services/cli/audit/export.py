@@ -1,11 +1,11 @@
-"""An export: everything an auditor needs in one directory, the program that verifies it included.
+"""An export: one directory with everything that an auditor needs, also the program that verifies it.
 
-events.ndjson    an event a line, byte for byte as it is stored, line n is position n
-events.parquet   the same in columns, for questions
-checkpoint.txt   the signed checkpoint of just these events
-key.txt          the public keys that sign (NAME+KEYID+KEY), the newest first
-schemas/         a JSON Schema an event type
-verify.py        verifies all this with nothing but Python
+events.ndjson    one event a line, byte for byte as it is stored; line n is position n
+events.parquet   the same in columns, for queries
+checkpoint.txt   the signed checkpoint of exactly these events
+key.txt          the public keys (NAME+KEYID+KEY), the newest first
+schemas/         a JSON Schema for each event type
+verify.py        verifies all this; it needs only Python
 README.txt
 """
 
@@ -25,40 +25,44 @@ from shared import postgres
 from shared.audit.store import SignedCheckpoint, latest_checkpoint, read_keys
 from shared.event_store.ranges import stream_columns
 from shared.events.schemas import event_schemas
+from shared.progress_bar import Tell
 
 README = """An export of Hourbook: the whole history up to position {size}.
 
     python verify.py --key KEY [--kept CHECKPOINT]
 
-KEY is the public key that you were given when the ledger was set up (not the key.txt beside this file, which whoever
-forged the rest would have forged too); CHECKPOINT is any checkpoint.txt that you kept from before.
-The Python program needs nothing else. By hand: the leaf of a line is SHA-256 of a zero byte and the line without its
+KEY is the public key that you were given when the ledger was set up. Do not use the key.txt beside this file: whoever
+forges the events can forge this key too. CHECKPOINT is any checkpoint.txt that you kept from an earlier export.
+verify.py needs only Python. To verify by hand: the leaf of a line is SHA-256 of a zero byte and the line without its
 newline; a node is SHA-256 of a byte 1 and the two hashes below it (RFC 6962).
 """
 
-Progress = Callable[[int, int], None]
-
 
 class NothingToExport(Exception):
-    """There is no checkpoint yet, or the directory holds something already."""
+    """There is no checkpoint yet, or the directory is not empty."""
 
 
 class Exported(NamedTuple):
+    """`size`: events. `bytes`: of both files of events. `note`: the signed checkpoint."""
+
     size: int
     bytes: int
     note: str
 
 
-def export(database_url: str, directory: Path, progress: Progress = lambda _done, _all: None) -> Exported:
-    """Writes the events up to the latest checkpoint, at constant memory. The checkpoint is written last: what was
-    broken off does not verify. Raises NothingToExport, EventsMissing and asyncpg's errors."""
+def export(database_url: str, directory: Path, tell: Tell = lambda _step, _done, _total: None) -> Exported:
+    """Writes the events up to the latest checkpoint, at constant memory, and all the files beside them.
+
+    The checkpoint is written last, so an export that was interrupted does not verify. Raises NothingToExport,
+    EventsMissing, and asyncpg's errors.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
         raise NothingToExport(f"{directory} is not empty")
     checkpoint, keys = asyncio.run(_begin(database_url))
     events, parquet = directory / "events.ndjson", directory / "events.parquet"
     with events.open("wb") as file:
-        asyncio.run(_write(database_url, checkpoint.size, file.write, progress))
+        asyncio.run(_write(database_url, checkpoint.size, file.write, tell))
     write_parquet(events, parquet)
     schemas = directory / "schemas"
     schemas.mkdir()
@@ -76,22 +80,22 @@ async def _begin(database_url: str) -> tuple[SignedCheckpoint, list[str]]:
     try:
         checkpoint = await latest_checkpoint(connection)
         if checkpoint is None:
-            raise NothingToExport("nothing has been sealed yet: is the sealer running?")
+            raise NothingToExport("there is no signed checkpoint yet: does the sealer run?")
         return checkpoint, await read_keys(connection)
     finally:
         await connection.close()
 
 
-async def _write(database_url: str, size: int, write: Callable[[bytes], object], progress: Progress) -> None:
+async def _write(database_url: str, size: int, write: Callable[[bytes], object], tell: Tell) -> None:
     connection = await postgres.connect(database_url)
     try:
         done = 0
         async for (stored,) in stream_columns(connection, ("data",), size):
             lines = b"\n".join(stored) + b"\n"
             if lines.count(b"\n") != len(stored):
-                raise ValueError(f"an event after position {done} holds a newline, which JSON on a line cannot")
+                raise ValueError(f"an event after position {done} contains a newline, and one line cannot hold it")
             write(lines)
             done += len(stored)
-            progress(done, size)
+            tell("export", done, size)
     finally:
         await connection.close()

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Verifies an export of Hourbook with nothing but Python's standard library.
+"""Verifies an export of Hourbook. Needs only Python's standard library, hence argparse.
 
     python verify.py [DIRECTORY] [--key KEY] [--kept CHECKPOINT]...
 
 It hashes every line of events.ndjson into the Merkle tree (RFC 6962: SHA-256 of a zero byte and the line without its
-newline), compares the root with checkpoint.txt and checks that note's Ed25519 signature (RFC 8032). KEY is the public
-key you were given (NAME+KEYID+KEY, or a file that holds it); without it, key.txt of the export itself is believed.
-CHECKPOINT is a note you kept from before: what it was signed over must be how this history begins.
+newline), compares the root with checkpoint.txt and checks the Ed25519 signature of checkpoint.txt (RFC 8032).
+KEY is the public key that you were given (NAME+KEYID+KEY, or a file that holds it). Without it, the export's own
+key.txt is trusted. CHECKPOINT is a checkpoint.txt of an earlier export: this history must begin with the same events.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ import sys
 from hashlib import sha256, sha512
 from pathlib import Path
 
+# The curve Ed25519: the prime, the order of the base point, the constant d, the square root of -1.
 P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D, MINUS_ONE_ROOT = -121665 * pow(121666, P - 2, P) % P, pow(2, (P - 1) // 4, P)
 Point = tuple[int, int, int, int]  # extended coordinates X, Y, Z, T of the twisted Edwards curve
 
 
 class Wrong(Exception):
-    """The history is not what was signed."""
+    """The export does not verify. The message says why."""
 
 
 def decode_point(encoded: bytes) -> Point | None:
+    """The point of 32 bytes; None when they are no point of the curve."""
     number = int.from_bytes(encoded, "little")
     sign, y = number >> 255, number & (1 << 255) - 1
     x2 = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
@@ -58,7 +60,7 @@ BASE = decode_point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
 
 
 def signed(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether the Ed25519 signature is good."""
+    """Whether the Ed25519 signature of the message is valid."""
     a, r, s = decode_point(public), decode_point(signature[:32]), int.from_bytes(signature[32:], "little")
     if len(signature) != 64 or len(public) != 32 or a is None or r is None or BASE is None or s >= L:
         return False
@@ -68,13 +70,13 @@ def signed(public: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def open_note(file: Path, keys: list[str]) -> tuple[int, bytes, str]:
-    """The size and the root of a checkpoint, and the key that signed it (C2SP signed-note). Raises Wrong."""
+    """The size and the root of a checkpoint (C2SP signed-note), and the key of `keys` that signed it. Raises Wrong."""
     text, _, signatures = file.read_text(encoding="utf-8").rpartition("\n\n")
     for key in keys:
         name, key_id, encoded = key.split("+", 2)
         public = base64.b64decode(encoded)
         if public[:1] != b"\x01" or sha256(f"{name}\n".encode() + public).hexdigest()[:8] != key_id:
-            raise Wrong(f"{key} is no Ed25519 key of a signed note")
+            raise Wrong(f"{key} is not an Ed25519 key of a signed note")
         for line in signatures.splitlines():
             signature = base64.b64decode(line.rpartition(" ")[2]) if line.startswith(f"\u2014 {name} ") else b""
             if signature[:4].hex() == key_id and signed(public[1:], f"{text}\n".encode(), signature[4:]):
@@ -84,13 +86,13 @@ def open_note(file: Path, keys: list[str]) -> tuple[int, bytes, str]:
 
 
 def roots_of(events: Path, sizes: set[int]) -> tuple[int, dict[int, bytes]]:
-    """How many events there are, and the root over the first so many, for each size wanted."""
-    edge: list[bytes] = []  # by height: the complete node that has no right sibling yet, or nothing
+    """The number of events, and for each of `sizes` the root over that many first events."""
+    edge: list[bytes] = []  # edge[h]: the complete node of height h without a right sibling, or empty
     count, roots = 0, {}
     with events.open("rb") as lines:
         for line in lines:
             if not line.endswith(b"\n"):
-                raise Wrong("the last line is cut")
+                raise Wrong("the last line has no end")
             node, height = sha256(b"\0" + line[:-1]).digest(), 0
             while height < len(edge) and edge[height]:
                 node, edge[height], height = sha256(b"\1" + edge[height] + node).digest(), b"", height + 1
@@ -102,6 +104,7 @@ def roots_of(events: Path, sizes: set[int]) -> tuple[int, dict[int, bytes]]:
 
 
 def root_of(edge: list[bytes]) -> bytes:
+    """The root over the complete nodes, the lowest one first."""
     root = b""
     for node in filter(None, edge):
         root = sha256(b"\1" + node + root).digest() if root else node
@@ -109,7 +112,7 @@ def root_of(edge: list[bytes]) -> bytes:
 
 
 def verify(directory: Path, key: str | None, kept: list[Path]) -> list[str]:
-    """What was found to be so. Raises Wrong at the first thing that is not."""
+    """The lines of the report. Raises Wrong at the first thing that does not verify."""
     file = Path(key or directory / "key.txt")
     keys = (file.read_text(encoding="utf-8") if file.is_file() else str(key)).split()
     size, root, signer = open_note(directory / "checkpoint.txt", keys)
@@ -117,16 +120,16 @@ def verify(directory: Path, key: str | None, kept: list[Path]) -> list[str]:
     count, roots = roots_of(directory / "events.ndjson", {size, *(note[1] for note in earlier)})
     for note, kept_size, kept_root, _ in earlier:
         if kept_size > count:
-            raise Wrong(f"{note} was signed over {kept_size} events; there are only {count} now")
+            raise Wrong(f"{note} was signed over {kept_size} events, and this export has only {count}")
         if roots[kept_size] != kept_root:
-            raise Wrong(f"{note} was signed over other events: the history before {kept_size} was rewritten")
+            raise Wrong(f"{note} was signed over other events: the first {kept_size} events were changed since")
     if count != size:
-        raise Wrong(f"the checkpoint is of {size} events, and there are {count}")
+        raise Wrong(f"the checkpoint was signed over {size} events, and this export has {count}")
     if roots[size] != root:
-        raise Wrong("the events are not those that were signed")
-    believed = "" if key else "\n           (the export's own key: compare it with the one that you were given)"
-    found = [f"events     {count}", f"root       {base64.b64encode(root).decode()}", f"signed by  {signer}{believed}"]
-    return found + [f"kept       {note}: the first {of} events are what it was signed over" for note, of, *_ in earlier]
+        raise Wrong("the events are not those that the checkpoint was signed over")
+    trust = "" if key else "\n           (the export's own key: compare it with the one that you were given)"
+    found = [f"events     {count}", f"root       {base64.b64encode(root).decode()}", f"signed by  {signer}{trust}"]
+    return found + [f"kept       {note}: it was signed over the first {of} events" for note, of, *_ in earlier]
 
 
 def main() -> None:

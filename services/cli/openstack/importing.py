@@ -15,7 +15,7 @@ from aiohttp import ClientConnectionError
 from cyclopts import Parameter
 from rich.console import Console
 
-from services.cli.client import DEFAULT_URL, UNUSABLE, Client, unusable
+from services.cli.client import CONNECTION_ERRORS, DEFAULT_URL, Client, cannot_connect
 from services.cli.failure import Failure
 from services.cli.openstack.carry_out import Row, carry_out, noted, read_present, show
 from services.cli.openstack.document import Read, Unreadable, read
@@ -261,8 +261,8 @@ def finish(work: Coroutine[Any, Any, list[Row]], into: Into) -> None:
         rows = asyncio.run(work)
     except SeveralOwners as error:
         raise Failure(f"{error}; --openstack-project says which of them is meant") from None
-    except UNUSABLE as error:
-        raise unusable(into.url, error) from None
+    except CONNECTION_ERRORS as error:
+        raise cannot_connect(into.url, error) from None
     show(rows, console(), dry_run=into.dry_run)
     sys.exit(1 if any(row.outcome == "refused" for row in rows) else 0)
 
