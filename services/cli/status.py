@@ -20,7 +20,7 @@ from rich.table import Table
 from services.cli.failure import Failure
 from services.cli.up.directory import DataDirectory, Run, default_directory
 from services.cli.up.processes import started_at
-from services.cli.up.servers import NATS, NATS_ERRORS, Servers, connect_nats, named_in, redacted, without_password
+from services.cli.up.servers import NATS, NATS_ERRORS, Servers, connect_nats, redacted, servers_from, without_password
 from shared.jetstream import STREAM, SUBJECTS, wrong_with
 from shared.postgres import LOST_OR_REFUSED
 from shared.progress import Progress, ages_after, read_progress, standing_of
@@ -54,7 +54,7 @@ def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
     """
     directory = DataDirectory(data_dir or default_directory(os.environ))
     run = directory.read_run()
-    servers = named_in(os.environ) if data_dir is None else None
+    servers = servers_from(os.environ) if data_dir is None else None
     if servers is None and run is not None:
         servers = Servers(run.database_url, run.nats_url)
     if servers is None:

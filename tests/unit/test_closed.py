@@ -12,7 +12,7 @@ import pytest
 
 from services.cli.up.directory import ROOTS_DIRECTORY, DataDirectory, default_directory
 from services.cli.up.embedded import EmbeddedPostgres, EmbeddedServerFailed
-from services.cli.up.private_files import in_the_way, let_pass, open_closed, programs_for, system_user
+from services.cli.up.private_files import first_closed_folder, let_user_enter, open_private, programs_for, system_user
 from services.cli.up.tether import tethered
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="it is root's PostgreSQL that is another user")
@@ -30,10 +30,10 @@ def mode(path: Path) -> int:
 
 
 def test_a_file_is_its_owners_alone_from_the_start_and_one_that_was_open_becomes_so(tmp_path: Path) -> None:
-    with open_closed(tmp_path / "new", "w"):
+    with open_private(tmp_path / "new", "w"):
         assert mode(tmp_path / "new") == 0o600
     (tmp_path / "old").write_text("before")
-    with open_closed(tmp_path / "old", "a") as file:
+    with open_private(tmp_path / "old", "a") as file:
         assert mode(tmp_path / "old") == 0o600
         file.write(" and after")
     assert (tmp_path / "old").read_text() == "before and after"
@@ -75,11 +75,11 @@ def test_roots_data_are_where_another_user_may_go_unless_they_are_elsewhere_alre
 def test_folders_of_ours_let_the_user_pass_and_no_other(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     user = system_user()
-    found = in_the_way(tmp_path / "file", user)
+    found = first_closed_folder(tmp_path / "file", user)
     assert found is not None
-    let_pass([tmp_path], user)
+    let_user_enter([tmp_path], user)
     assert mode(tmp_path) == 0o710
-    assert in_the_way(tmp_path / "file", user) != tmp_path
+    assert first_closed_folder(tmp_path / "file", user) != tmp_path
 
 
 @as_root
@@ -87,7 +87,7 @@ def test_a_folder_that_is_not_ours_is_named_and_left_as_it_is(own_directory: Pat
     closed = own_directory / "closed"
     closed.mkdir(mode=0o700)
     postgres = EmbeddedPostgres(closed / "postgres")
-    with pytest.raises(EmbeddedServerFailed, match=f"may not pass {closed}, .*{closed / 'postgres'}"):
+    with pytest.raises(EmbeddedServerFailed, match=f"{closed / 'postgres'}.* may not enter {closed}\\."):
         postgres.start()
     assert mode(closed) == 0o700
 

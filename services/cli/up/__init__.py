@@ -1,1 +1,1 @@
-"""All services on this machine, with their servers and one address: `hourbook up`."""
+"""`hourbook up`: all services on this machine, with their servers, behind one HTTP address."""

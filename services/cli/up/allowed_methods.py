@@ -1,6 +1,6 @@
-"""What a path answers behind the one address, where each service knows its own half.
+"""The methods that a path takes at the gateway, where each service knows only its own.
 
-There is no table to keep: whoever may answer a path is asked with OPTIONS, and only about a path that was refused.
+There is no table of paths. The gateway asks both services with OPTIONS, and only about a path that was refused.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ Ask = Callable[[str], Awaitable[frozenset[str] | None]]
 
 
 async def allowed_at(ask: Ask, is_missing: Callable[[], Awaitable[bool]]) -> frozenset[str] | None:
-    """`ask` says which methods the service takes that a request with this method would go to. None is nobody knows.
+    """The methods that both services take at one path; None when a service cannot be asked.
 
-    To one service `/projects/create` is a command, to the other it may be a thing of that name: where both take a path,
-    `is_missing` tells whether there is nothing to read.
+    `ask(method)` answers the methods of the service that gets requests with this method. `/projects/create` is a
+    command, and to the query service it may be a project named `create`: when both services take a path, `is_missing`
+    answers whether there is nothing to read.
     """
     reads, others = await asyncio.gather(ask("GET"), ask("POST"))
     if reads is None or others is None:
@@ -30,5 +31,5 @@ async def allowed_at(ask: Ask, is_missing: Callable[[], Awaitable[bool]]) -> fro
 
 
 def named(allow: str) -> frozenset[str]:
-    """The methods in a header."""
+    """The methods in an Allow header."""
     return frozenset(method.strip().upper() for method in allow.split(",")) - {""}

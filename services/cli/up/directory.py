@@ -1,4 +1,4 @@
-"""The directory that holds everything of one `hourbook up`: its lock, its data, its logs, and who runs in it."""
+"""The data directory of one `hourbook up`: its lock, its data, its logs, and the list of its processes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 import msgspec
 
 from services.cli.failure import Failure
-from services.cli.up.private_files import close, closed_folder, open_closed
+from services.cli.up.private_files import make_private, make_private_folder, open_private
 from services.cli.up.processes import command_line, end, started_at
 
 STALE_TIMEOUT_S = 20.0
-# Root's PostgreSQL is another user, and /root is no place for others.
+# PostgreSQL that root starts runs as another user, who may not enter /root.
 ROOTS_DIRECTORY = Path("/var/lib/hourbook")
 NAMES = frozenset({"lock", "run.json", "run.new", "audit.key", "logs", "postgres", "nats"})
 
 
 class Process(msgspec.Struct, frozen=True):
-    """A process that `up` started; `started` tells it from a later one with the same pid."""
+    """A process that `up` started. `started` tells it from a later process with the same pid."""
 
     pid: int
     started: str | None
@@ -30,7 +30,7 @@ class Process(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """`run.json`: what runs now and where. It holds the database's password, so nobody else may read it."""
+    """The file `run.json`: what runs now. It contains the database's password, so only its owner may read it."""
 
     pid: int
     address: str
@@ -40,8 +40,10 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class DataDirectory:
-    """`lock` (held while it runs), `run.json`, `audit.key`, `logs/`, `postgres/`, `nats/`: all of it for its owner
-    alone, also what an earlier version left open."""
+    """`lock` (locked while `up` runs), `run.json`, `audit.key`, `logs/`, `postgres/` and `nats/`.
+
+    Only the owner may read these. Files that an earlier version left open to others are closed too.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
@@ -51,15 +53,17 @@ class DataDirectory:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the directory for this process alone, and makes all that it makes from now on its owner's alone.
-        Raises Failure when another one has it."""
+        """Locks the directory for this process, and sets the umask so that new files are private.
+
+        Raises Failure when another process has the lock, or the directory cannot be used.
+        """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             os.umask(0o077)
             self.path.mkdir(exist_ok=True)
-            lock = open_closed(self.path / "lock", "a+")
+            lock = open_private(self.path / "lock", "a+")
         except OSError as error:
-            raise Failure(f"the data directory cannot be used: {error}; give another with --data-dir") from None
+            raise Failure(f"cannot use the data directory: {error}; give another with --data-dir") from None
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,38 +81,39 @@ class DataDirectory:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it holds nothing but what is made here. A folder of other things is its owner's to open or close."""
+        """Whether the directory contains only files of `up`. The mode of a folder with other files is not changed."""
         return {path.name for path in self.path.iterdir()} <= NAMES
 
     def _close_to_others(self) -> None:
-        closed_folder(self.logs)
+        make_private_folder(self.logs)
         for path in (self._run, self.audit_key, *self.logs.iterdir()):
-            close(path)
+            make_private(path)
         for folder in (self.postgres, self.nats, *([self.path] if self.is_ours else [])):
-            close(folder)
+            make_private(folder)
 
     def write_run(self, run: Run) -> None:
+        """Replaces `run.json` in one step: a reader sees the old file or the new one."""
         new = self._run.with_suffix(".new")
         with contextlib.suppress(FileNotFoundError):
             new.unlink()
-        with open_closed(new, "xb") as file:
+        with open_private(new, "xb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(run)))
         new.replace(self._run)
 
     def read_run(self) -> Run | None:
-        """What runs here; None when nothing does, or did not stop in order. Raises Failure when it may not be read."""
+        """What runs here; None when there is no valid `run.json`. Raises Failure when another user owns the file."""
         try:
             return msgspec.json.decode(self._run.read_bytes(), type=Run)
         except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
             return None
         except PermissionError:
-            raise Failure(f"{self._run} belongs to somebody else: ask as the user who runs `hourbook up`") from None
+            raise Failure(f"{self._run} belongs to another user: run this as the user who runs `hourbook up`") from None
 
     def remove_run(self) -> None:
         self._run.unlink(missing_ok=True)
 
-    def end_left_behind(self, say: Callable[[str], None]) -> None:
-        """Ends what an `up` that was killed has left. Call it with the lock held: then none of it has a master."""
+    def stop_leftovers(self, say: Callable[[str], None]) -> None:
+        """Stops the processes that an earlier `up` left when it was killed. Call it only while the lock is held."""
         run = self.read_run()
         left = dict(run.processes) if run else {}
         postmaster = self._postmaster()
@@ -122,8 +127,11 @@ class DataDirectory:
         self.remove_run()
 
     def _postmaster(self) -> Process | None:
-        """The live postmaster of this directory. A lock file that names some other program is removed: no postmaster
-        that is gone may keep the next one from starting because its pid is in use again, as in a container."""
+        """The running PostgreSQL of this directory; None when none runs.
+
+        PostgreSQL does not start while its `postmaster.pid` names a living process. In a container another program may
+        have that pid by now: then the file is removed.
+        """
         file = self.postgres / "data" / "postmaster.pid"
         try:
             pid = int(file.read_text().splitlines()[0])
@@ -138,8 +146,10 @@ class DataDirectory:
 
 
 def default_directory(environment: Mapping[str, str]) -> Path:
-    """`$XDG_DATA_HOME/hourbook`, which is ~/.local/share/hourbook unless the user has said otherwise. Root's is
-    /var/lib/hourbook, unless there are data at the former place already."""
+    """`$XDG_DATA_HOME/hourbook`, or ~/.local/share/hourbook when that variable is not set.
+
+    For root it is /var/lib/hourbook, unless one of the former exists or the variable is set.
+    """
     home = environment.get("XDG_DATA_HOME", "")
     directory = (Path(home) if home else Path("~/.local/share").expanduser()) / "hourbook"
     if home or os.geteuid() != 0 or directory.exists():

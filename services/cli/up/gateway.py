@@ -1,6 +1,6 @@
 """One address for people and programs: GET and HEAD go to the query service, everything else to the command service.
 
-A command is sent once and never again. Where its answer is lost, the client is told so, and asks with its key.
+A command is sent once, never twice. When its answer is lost, the client gets 502 and may send it again with its key.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 COMMAND, PROJECTOR, QUERY = "command", "projector", "query"
 OWN = ("/schema", "/health", "/metrics")
 CONNECT_TIMEOUT_S = 5.0
-# The services close a connection that was idle for 5 s: one that is about to be closed must not be used again.
+# Shorter than the 5 s after which a service closes an idle connection: a connection that is closing must not be used.
 IDLE_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 3.0
 SERVER_SENT = "text/event-stream"
@@ -65,19 +65,22 @@ PortOf = Callable[[str], int | None]
 
 
 class AnswerLost(ClientError):
-    """The connection ended before the answer came. What was asked may have been done."""
+    """The connection ended before the answer came. The service may have carried out the request."""
 
 
 class Target(NamedTuple):
-    """The service that is asked, and the path it is asked for."""
+    """The service to ask, and the path to ask for."""
 
     service: str
     path: str
 
 
 def route(method: str, path: str) -> Target:
-    """Where a request goes. /schema, /health and /metrics are each service's own: those of the services that a GET
-    would not reach are /schema/command…, /health/command, /health/projector, /metrics/command, /metrics/projector."""
+    """Which service takes a request, and under which path.
+
+    Each service has its own /schema, /health and /metrics. A GET reaches those of the query service; a suffix names
+    another service: /schema/command, /health/command, /health/projector, /metrics/command, /metrics/projector.
+    """
     if method not in READS:
         return Target(COMMAND, path)
     for own in OWN:
@@ -89,8 +92,11 @@ def route(method: str, path: str) -> Target:
 
 
 class Gateway:
-    """`port_of` answers a service's port on the loopback interface; None while it is not there. A reader that takes
-    nothing of its answer for `unread_timeout_s` is left."""
+    """Passes requests to the services and answers to the clients.
+
+    `port_of` answers a service's port on the loopback interface; None while the service does not listen. A client that
+    reads nothing of its answer for `unread_timeout_s` is disconnected.
+    """
 
     def __init__(
         self, port_of: PortOf, bounds: Bounds | None = None, *, unread_timeout_s: float = UNTAKEN_TIMEOUT_S
@@ -107,7 +113,7 @@ class Gateway:
         await web.SockSite(runner, listening, backlog=1024).start()
 
     async def stop(self) -> None:
-        """Lets what is being answered end, within a bound; what would go on for ever is broken off."""
+        """Waits for answers to end, for at most STOP_TIMEOUT_S. Breaks off event streams, which never end."""
         for transport in self._endless:
             transport.abort()
         await self._running.aclose()
@@ -145,17 +151,16 @@ class Gateway:
         if answered.status in (404, 405) and (refusal := await self._not_allowed(request)) is not None:
             return refusal
         if answered.content_type != SERVER_SENT or request.transport is None:
-            return await relay(request, answered, self._unread_timeout_s)
+            return await pass_on(request, answered, self._unread_timeout_s)
         transport: asyncio.Transport = request.transport
         self._endless.add(transport)
         try:
-            return await relay(request, answered, self._unread_timeout_s)
+            return await pass_on(request, answered, self._unread_timeout_s)
         finally:
             self._endless.discard(transport)
 
     async def _not_allowed(self, request: web.BaseRequest) -> web.Response | None:
-        """405 for a method that the path does not take, whichever service takes the others; None for what a service
-        said by itself."""
+        """The answer 405 when some service takes the path with other methods; None to keep the service's own answer."""
         allowed = await self._allowed(request.raw_path)
         if not allowed or request.method in allowed:
             return None
@@ -184,7 +189,7 @@ class Gateway:
             return False
 
     async def _methods(self, target: Target) -> frozenset[str] | None:
-        """What a service takes at a path; None while nobody can say."""
+        """The methods that a service takes at a path; None while the service cannot be asked."""
         if (port := self._port_of(target.service)) is None:
             return None
         try:
@@ -197,9 +202,12 @@ class Gateway:
         return URL(f"http://127.0.0.1:{port}{target.path}", encoded=True)
 
 
-async def relay(request: web.BaseRequest, answered: ClientResponse, unread_timeout_s: float) -> web.StreamResponse:
-    """Passes an answer on as it comes. One that breaks off is broken off here too, never ended as if it were whole; so
-    is one of which the reader takes nothing for `unread_timeout_s`."""
+async def pass_on(request: web.BaseRequest, answered: ClientResponse, unread_timeout_s: float) -> web.StreamResponse:
+    """Passes an answer on, piece by piece.
+
+    When the service's answer breaks off, the client's connection is aborted: the answer must not look complete. The
+    same happens when the client reads nothing for `unread_timeout_s`.
+    """
     headers = end_to_end(answered.headers)
     headers.update(OURS)
     response = web.StreamResponse(status=answered.status, reason=answered.reason, headers=headers)
@@ -217,7 +225,7 @@ async def relay(request: web.BaseRequest, answered: ClientResponse, unread_timeo
 
 
 async def send_once(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
-    """Keeps the client from sending a command again when the connection is lost: it would repeat a DELETE."""
+    """Keeps aiohttp from sending a request again when the connection is lost: it would repeat a DELETE."""
     try:
         return await send(request)
     except (ClientConnectorError, ConnectionTimeoutError):
@@ -244,14 +252,14 @@ def forwarded(request: web.BaseRequest) -> CIMultiDict[str]:
 
 
 def in_utf8(value: str) -> str:
-    """A header that was not UTF-8 is what HTTP once said that headers are; sent on as it is, it would lose letters."""
+    """Decodes a header that is not UTF-8 as Latin-1, as older HTTP does. Otherwise its letters would be lost."""
     if value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value):
         return value
     return value.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
-    """The headers that are not about one connection only."""
+    """The headers without those that concern one connection only (hop-by-hop)."""
     named = {name.strip().lower() for value in headers.getall("Connection", ()) for name in value.split(",")}
     return CIMultiDict(
         (name, value) for name, value in headers.items() if name.lower() not in HOP_BY_HOP and name.lower() not in named
@@ -276,7 +284,7 @@ def answer_lost(service: str, lost: BaseException) -> web.Response:
 
 
 def body_lost(request: web.BaseRequest, bounds: Bounds) -> web.Response | None:
-    """Where it was the client's own body that did not come, or was none. Then nothing was done: no service has it."""
+    """The refusal when the client's own body was late or invalid; None otherwise. Then no service has the request."""
     failure = request.content.exception()
     if failure is None:
         return None

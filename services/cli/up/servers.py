@@ -1,4 +1,4 @@
-"""The servers that the environment names, tried before anything depends on them; no message shows a password."""
+"""The database and NATS that the environment names: read, checked, and shown without their passwords."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ NATS_ERRORS = (*NATS_LOST, ValueError)
 
 
 class Servers(NamedTuple):
-    """Where the event store and the stream are."""
+    """The addresses of the database and of NATS."""
 
     database_url: str
     nats_url: str
 
 
-def named_in(environment: Mapping[str, str]) -> Servers | None:
-    """The servers that the environment names; None when it names none. Raises Failure when it names only one."""
+def servers_from(environment: Mapping[str, str]) -> Servers | None:
+    """The servers that the environment names; None when it names none. Raises Failure when it names one of the two."""
     database_url, nats_url = environment.get(DATABASE, ""), environment.get(NATS, "")
     if bool(database_url) != bool(nats_url):
         given, missing = (DATABASE, NATS) if database_url else (NATS, DATABASE)
         raise Failure(
-            f"{given} is set and {missing} is not: set both to use your own servers, or neither to have them embedded"
+            f"{given} is set and {missing} is not: set both to use your own servers, or none to use the embedded ones"
         )
     return Servers(database_url, nats_url) if database_url else None
 
 
 async def check(servers: Servers) -> None:
-    """Raises Failure, which names the variable that is wrong and what its server said."""
+    """Connects to both. Raises Failure, which names the variable that is wrong and what its server answered."""
     await check_database(servers.database_url)
     await check_nats(servers.nats_url)
 
@@ -51,9 +51,9 @@ async def check_database(url: str) -> None:
     try:
         connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
     except asyncpg.InvalidCatalogNameError:
-        return  # the migrations create it
+        return  # the migrations create the database
     except (*LOST_OR_REFUSED, ValueError) as error:
-        raise _unusable(DATABASE, url, error) from None
+        raise _cannot_use(DATABASE, url, error) from None
     await connection.close(timeout=CONNECT_TIMEOUT_S)
 
 
@@ -61,17 +61,17 @@ async def check_nats(url: str) -> None:
     try:
         client = await connect_nats(url)
     except NATS_ERRORS as error:
-        raise _unusable(NATS, url, error) from None
+        raise _cannot_use(NATS, url, error) from None
     try:
         await client.jetstream().account_info()
     except NATS_ERRORS as error:
-        raise Failure(f"{NATS}: the server {without_password(url)} has no JetStream: {_words(error)}") from None
+        raise Failure(f"{NATS}: the server {without_password(url)} has no JetStream: {_reason(error)}") from None
     finally:
         await client.close()
 
 
 async def connect_nats(url: str) -> Client:
-    """Connects at once or raises one of NATS_ERRORS. By itself the client goes on trying for ever, at the start too."""
+    """Connects, or raises one of NATS_ERRORS. Without `give_up` the client would try to connect for ever."""
 
     async def give_up(error: Exception) -> None:
         raise error
@@ -82,7 +82,7 @@ async def connect_nats(url: str) -> Client:
 
 
 def without_password(url: str) -> str:
-    """The address, with `***` for a password; just the scheme if it cannot be read."""
+    """The address with `***` in place of the password; only its scheme when it is not a valid address."""
     try:
         parts = urlsplit(url)
         user, at, host = parts.netloc.rpartition("@")
@@ -94,7 +94,7 @@ def without_password(url: str) -> str:
 
 
 def redacted(message: str, url: str) -> str:
-    """`message` without the password of `url`, in whatever form a program may have repeated it."""
+    """`message` without the password of `url`, also where the password is percent-encoded or decoded."""
     message = message.replace(url, without_password(url))
     for password in PASSWORD.findall(url):
         for secret in (password, unquote(password), quote(unquote(password), safe="")):
@@ -103,14 +103,15 @@ def redacted(message: str, url: str) -> str:
 
 
 def migrations_failed(error: Exception, url: str) -> Failure:
+    """The failure to show when the migrations of the database at `url` failed."""
     message = redacted(str(error), url)
     hint = "; add ?sslmode=disable to it" if "SSL is not enabled" in message else ""
     return Failure(f"{DATABASE}: the migrations failed: {message}{hint}")
 
 
-def _unusable(variable: str, url: str, error: Exception) -> Failure:
-    return Failure(f"{variable}: cannot use {without_password(url)}: {redacted(_words(error), url)}")
+def _cannot_use(variable: str, url: str, error: Exception) -> Failure:
+    return Failure(f"{variable}: cannot use {without_password(url)}: {redacted(_reason(error), url)}")
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return f"{error}" or type(error).__name__

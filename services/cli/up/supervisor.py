@@ -1,4 +1,4 @@
-"""Keeps programs running: starts them in order, starts again what dies, ends them in the reverse order."""
+"""Supervisor: starts programs in order, restarts those that end, stops them in the reverse order."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from services.cli.up.embedded import EmbeddedNats, EmbeddedPostgres, EmbeddedServerFailed, free_port, stop_process
-from services.cli.up.private_files import open_closed
+from services.cli.up.private_files import open_private
 from services.cli.up.tether import tethered
 
 POLL_S = 0.05
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 5.0
-STEADY_S = 10.0  # who ran for so long is not in a row of failures any more
+STEADY_S = 10.0  # a program that ran this long starts a new count of failures
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 6.0
-FAILURES_SHOWN = 3  # in a row; then its last lines are shown, and only every twelfth failure is said
+FAILURES_SHOWN = 3  # after so many in a row: show the log's last lines, and report only every twelfth failure
 SAY_EVERY = 12
 LAST_LINES = 12
 LOG_BYTES_MAX = 10_000_000
@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 
 class Program(Protocol):
-    """One thing that runs. `start` returns when it is ready and may raise; `stop` returns when it is gone."""
+    """A program to supervise. `start` returns when it is ready, or raises. `stop` returns when it has ended."""
 
     @property
     def name(self) -> str: ...
@@ -51,11 +51,11 @@ class Program(Protocol):
 
 
 class NotReady(Exception):
-    """A program ended while it started, or did not listen in time."""
+    """A program ended before it was ready, or did not listen in time."""
 
 
 class Service(NamedTuple):
-    """A service of ours: its module, and the setting that gives it a port, if it has one."""
+    """A service: its module, and the setting for its port, if it listens."""
 
     name: str
     module: str
@@ -75,7 +75,7 @@ SERVICES = {
 
 
 class ServiceProgram:
-    """A service as a process, on a new free port each time; `port` is None while it does not listen."""
+    """A service as a process. Each start takes a new free port. `port` is None while it does not listen."""
 
     def __init__(self, service: Service, environment: Mapping[str, str], logs: Path) -> None:
         self.name, self.log = service.name, logs / f"{service.name}.log"
@@ -101,7 +101,7 @@ class ServiceProgram:
         if self._service.port_setting:
             environment[self._service.port_setting] = str(port)
         rotate(self.log)
-        with open_closed(self.log, "ab") as log:
+        with open_private(self.log, "ab") as log:
             return subprocess.Popen(
                 tethered([sys.executable, "-P", "-m", self._service.module], signal.SIGTERM),
                 env=environment,
@@ -126,7 +126,7 @@ class ServiceProgram:
 
 
 class ServerProgram:
-    """An embedded server. It keeps its port, for its address is known to the services."""
+    """An embedded server. It keeps its port over restarts, because the services know its address."""
 
     def __init__(self, name: str, server: EmbeddedPostgres | EmbeddedNats, hurried_end: signal.Signals) -> None:
         self.name, self.log, self.port = name, server.log, server.port
@@ -147,7 +147,7 @@ class ServerProgram:
 
 
 class Supervisor:
-    """`keep` starts a program and starts it again whenever it ends, until `stop`. `changed` is called after a start."""
+    """Keeps programs running until `stop`. `say` shows a message to the user, `changed` is called after each start."""
 
     def __init__(self, say: Say, changed: Callable[[], None] = lambda: None) -> None:
         self.programs: list[Program] = []
@@ -157,7 +157,7 @@ class Supervisor:
         self._stopping = False
 
     async def keep(self, program: Program) -> bool:
-        """Starts a program; answers whether it was ready at once. It is kept running in either case."""
+        """Starts a program and restarts it whenever it ends. Answers whether the first start succeeded."""
         self.programs.append(program)
         failure: str | None = None
         try:
@@ -170,7 +170,7 @@ class Supervisor:
         return failure is None
 
     async def start_once(self, program: Program) -> None:
-        """Starts a program that the others need; raises what its start raised. From then on it is kept running."""
+        """Starts a program that the others need, then keeps it running. Raises when the first start fails."""
         self.programs.append(program)
         await program.start()
         self._changed()
@@ -178,14 +178,15 @@ class Supervisor:
             self._keepers.append(asyncio.create_task(self._keep(program, None)))
 
     def port_of(self, name: str) -> int | None:
+        """The port of a program; None while it does not listen."""
         return next((program.port for program in self.programs if program.name == name), None)
 
     def hurry(self) -> None:
-        """Ends without waiting for anybody: what is on the disc stays there, and the next start recovers it."""
+        """Makes `stop` kill the programs. What they acknowledged is on the disc, and the next start recovers it."""
         self._hurried.set()
 
     async def stop(self) -> None:
-        """Ends the services together, then the servers, the last one started first."""
+        """Stops the services together, then the servers, the last started first."""
         self._stopping = True
         for keeper in self._keepers:
             keeper.cancel()
@@ -222,7 +223,7 @@ class Supervisor:
         start = asyncio.create_task(program.start())
         try:
             await asyncio.shield(start)
-        except asyncio.CancelledError:  # what is being started must be there, or be gone, before it can be stopped
+        except asyncio.CancelledError:  # a program must have started or ended before `stop` can stop it
             start.cancel() if isinstance(program, ServiceProgram) else None
             await asyncio.gather(start, return_exceptions=True)
             raise
@@ -242,7 +243,7 @@ class Supervisor:
 
 
 async def ended(program: Program) -> str:
-    """Waits until a program that was started has ended; says how."""
+    """Waits until a program has ended. Answers how it ended, in words."""
     while program.process is not None and program.process.poll() is None:
         await asyncio.sleep(POLL_S)
     if isinstance(program, ServiceProgram):
@@ -251,6 +252,7 @@ async def ended(program: Program) -> str:
 
 
 def ending(process: subprocess.Popen[bytes]) -> str:
+    """How a process ended: `killed by SIGKILL`, `exit status 1`."""
     status = process.poll()
     if status is not None and status < 0:
         return f"killed by {signal.Signals(-status).name}"
@@ -258,6 +260,7 @@ def ending(process: subprocess.Popen[bytes]) -> str:
 
 
 def last_lines(log: Path) -> list[str]:
+    """The last lines of a log. Empty when there is no log; the error's text when it cannot be read."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 8_000))
@@ -269,7 +272,7 @@ def last_lines(log: Path) -> list[str]:
 
 
 def rotate(log: Path) -> None:
-    """Keeps a log from growing for ever: one earlier part of it is kept."""
+    """Begins a new log when this one is too large. One earlier log is kept."""
     with contextlib.suppress(OSError):
         if log.stat().st_size > LOG_BYTES_MAX:
             log.replace(log.with_suffix(".log.1"))

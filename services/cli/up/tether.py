@@ -1,7 +1,7 @@
-"""Runs a program that ends when the process that started it does, however that ended (Linux; elsewhere just runs it).
+"""Tether: runs a program that is signalled when the process that started it ends, also when that one was killed.
 
-It is run by path, as a program of its own, and becomes the other program: the process id stays the same. The kernel
-watches the *thread* that started it, so a tethered program must be started from a thread that lives as long as it.
+This works on Linux; elsewhere the program just runs. This file is run by its path and replaces itself by the program,
+which keeps the pid. The kernel watches the *thread* that started it: that thread must live as long as the program.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def tethered(command: list[str], how: signal.Signals, user: pwd.struct_passwd | None = None) -> list[str]:
-    """The command line that runs `command` (as `user`), and sends it `how` when this process is gone."""
+    """The command line that runs `command` (as `user`) and sends it the signal `how` when this process ends."""
     identity = f"{user.pw_uid}:{user.pw_gid}" if user else ""
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(int(how)), identity, *command]
 
@@ -28,11 +28,11 @@ def main() -> None:
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)
-    if sys.platform == "linux":  # after setuid, which would undo it
+    if sys.platform == "linux":  # after setuid, which clears it
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(how), 0, 0, 0)
         if os.getppid() != int(parent):
-            sys.exit("tether: who started this is gone already")
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec would hand that on
+            sys.exit("tether: the process that started this has ended already")
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the program would inherit that
     os.execv(command[0], command)
 
 

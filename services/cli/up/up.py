@@ -1,4 +1,4 @@
-"""`hourbook up`: the whole system on this machine, from its own servers or from those that the environment names."""
+"""`hourbook up`: runs the whole system on this machine, with embedded servers or those that the environment names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from services.cli.up.directory import DataDirectory, Process, Run, default_direc
 from services.cli.up.embedded import EmbeddedNats, EmbeddedPostgres, EmbeddedServerFailed
 from services.cli.up.gateway import Gateway
 from services.cli.up.processes import started_at
-from services.cli.up.servers import DATABASE, NATS, Servers, check, migrations_failed, named_in
+from services.cli.up.servers import DATABASE, NATS, Servers, check, migrations_failed, servers_from
 from services.cli.up.supervisor import LOG_BYTES_MAX, SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
 from shared.audit.notes import ensure_key
 from shared.http.patience import leave_who_reads_nothing
@@ -34,7 +34,7 @@ from shared.migrate import MigrationFailed, migrate
 
 HOST = "127.0.0.1"
 AUDIT_KEY = "HOURBOOK_AUDIT_KEY_FILE"
-# What is gone with the directory anyway need not reach the disc.
+# PostgreSQL's settings for data that are removed at the end: they need not reach the disc.
 EPHEMERAL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
@@ -45,31 +45,30 @@ def up(
     ephemeral: Annotated[bool, Parameter(negative=())] = False,
     services: Annotated[tuple[str, ...], Parameter(show=False)] = tuple(SERVICES),
 ) -> None:
-    """Run the whole system here until Ctrl-C.
-
+    """
     Parameters
     ----------
     data_dir
-        Where all data, the logs and the lock are. Default: $XDG_DATA_HOME/hourbook, or ~/.local/share/hourbook;
-        for root /var/lib/hourbook.
+        The directory of the data and the logs. Default: $XDG_DATA_HOME/hourbook, or ~/.local/share/hourbook; for root
+        /var/lib/hourbook.
     port
-        The port of the one address, on 127.0.0.1.
+        The port of the HTTP address, on 127.0.0.1.
     ephemeral
-        Keep everything in a temporary directory, which is removed at the end.
+        Use a temporary directory, and remove it at the end.
     services
-        Which services to run: for tests.
+        Which services to run. For tests.
     """
     console = Console(highlight=False, soft_wrap=True)
-    servers = named_in(os.environ)
+    servers = servers_from(os.environ)
     if ephemeral and data_dir is not None:
-        raise Failure("--ephemeral keeps nothing, --data-dir says where to keep it: give one of the two")
+        raise Failure("--ephemeral keeps no data, --data-dir names a place to keep them: give one of the two")
     with _directory(data_dir, ephemeral) as directory, directory.locked(), _listening(port) as address:
         _keep_log(directory.logs / "gateway.log")
         asyncio.run(Up(console, directory, servers, ephemeral, services, address, dict(os.environ)).run())
 
 
 class Up:
-    """One run, from the first line on the terminal to the last."""
+    """One run of the whole system. Shows the user what happens; the services log to files."""
 
     def __init__(
         self,
@@ -90,10 +89,10 @@ class Up:
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        """Returns when all is stopped. Raises Failure when it could not start."""
+        """Runs until a signal, and returns when everything has stopped. Raises Failure when the start failed."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup has it ignored
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it, and so do we
                 loop.add_signal_handler(number, self._stop_asked)
         began = time.monotonic()
         try:
@@ -114,10 +113,10 @@ class Up:
             self._supervisor.hurry()
             return
         self._stop.set()
-        self._say("stopping (once more to hurry) …")
+        self._say("stopping (press Ctrl-C again to stop at once) …")
 
     async def _start_servers(self) -> None:
-        await asyncio.to_thread(self._directory.end_left_behind, self._say)
+        await asyncio.to_thread(self._directory.stop_leftovers, self._say)
         if self._named is not None:
             named = self._named
             await self._timed("your servers", lambda: check(named))
@@ -176,7 +175,7 @@ class Up:
             self._line(program.name, time.monotonic() - began)
 
     async def _until_stop(self, starting: Awaitable[bool]) -> bool:
-        """Waits for a service, unless the user does not any more: then the service is stopped while it starts."""
+        """Waits until a service has started. Answers False when the user stops `up` before that."""
         start, stop = asyncio.ensure_future(starting), asyncio.create_task(self._stop.wait())
         await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
@@ -214,7 +213,7 @@ class Up:
         self._console.print(f"{datetime.now():%H:%M:%S} {message}", markup=False)  # noqa: DTZ005  (the user's clock)
 
     def _record(self) -> None:
-        """Writes down what runs, for `hourbook status` and for the next start, should this one be killed."""
+        """Writes `run.json`, for `hourbook status`, and for the next start in case this process is killed."""
         servers = self._servers or Servers("", "")
         processes = {
             program.name: Process(program.process.pid, started_at(program.process.pid), program.port)
@@ -230,13 +229,13 @@ class Up:
             f"  data ({kept}) and logs: {self._directory.path}\n"
             f"  OpenAPI: {self._url}/schema (reads), {self._url}/schema/command (writes)\n\n"
             f"Try, in another terminal:\n{examples(self._url, datetime.now(UTC))}\n"
-            f"or `hourbook demo` for a whole month, and `hourbook status` for how it is.\n",
+            f"or `hourbook demo` for a whole month, and `hourbook status` for how each part is.\n",
             markup=False,
         )
 
 
 def examples(url: str, now: datetime) -> str:
-    """Requests to paste: a project, what it is granted, a booking, what is left."""
+    """Requests to paste: create a project, a grant and a booking, and read what is available."""
     first, booked, last = (f"{now + timedelta(days=days):%Y-%m-%d}" for days in (0, 6, 29))
     posts = (
         ("projects", '{"id": "gaia", "name": "Gaia"}'),
@@ -255,13 +254,14 @@ def examples(url: str, now: datetime) -> str:
 
 
 def _keep_log(file: Path) -> None:
-    """What this process and its libraries have to say. The terminal is for `_say` alone."""
+    """Logs of this process and its libraries go to a file. The terminal shows only what `_say` prints."""
     handler = RotatingFileHandler(file, maxBytes=LOG_BYTES_MAX, backupCount=1, encoding="utf-8")
     logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
 
 @contextlib.contextmanager
 def _directory(data_dir: Path | None, ephemeral: bool) -> Iterator[DataDirectory]:
+    """The data directory. An ephemeral one is removed at the end."""
     if not ephemeral:
         yield DataDirectory(data_dir or default_directory(os.environ))
         return
@@ -274,7 +274,7 @@ def _directory(data_dir: Path | None, ephemeral: bool) -> Iterator[DataDirectory
 
 @contextlib.contextmanager
 def _listening(port: int) -> Iterator[socket.socket]:
-    """The address, taken before anything is started. Who asks too early waits in the queue."""
+    """Binds the port before anything starts. Requests that come early wait in the queue. Raises Failure."""
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         leave_who_reads_nothing(taken)
@@ -282,10 +282,10 @@ def _listening(port: int) -> Iterator[socket.socket]:
             taken.bind((HOST, port))
             taken.listen(1024)
         except PermissionError:
-            raise Failure(f"port {port} is for root only: choose one from 1024 on, as --port 8080") from None
+            raise Failure(f"only root may use port {port}: choose one from 1024 on, as --port 8080") from None
         except OSError as error:
             raise Failure(
-                f"port {port} of {HOST} cannot be used ({error.strerror}): "
+                f"cannot use port {port} of {HOST} ({error.strerror}): "
                 f"choose another, as --port {port + 1 if port < 65535 else 8080}"
             ) from None
         yield taken
