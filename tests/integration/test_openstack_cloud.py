@@ -7,7 +7,7 @@ import pytest
 
 from services.cli.failure import Failure
 from services.cli.openstack.cloud import Cloud, NoAnswer, connect
-from services.cli.openstack.document import sorted_out
+from services.cli.openstack.document import items_in
 from tests.support.cloud import FakeCloud, running
 from tests.support.openstack import OWNER, cluster, flavor
 
@@ -25,7 +25,7 @@ def cloud(fake: FakeCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
 
 
 def kinds(cloud: Cloud, service: str) -> list[str]:
-    read = sorted_out(cloud.documents(service), service)
+    read = items_in(cloud.documents(service), service)
     assert read.unmapped == []
     return [item.kind for item in read.items]
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from services.cli.openstack.document import read
+from services.cli.openstack.desired import ImportOptions, MappingResult
+from services.cli.openstack.document import parse
 from services.cli.openstack.mapping import map_items
-from services.cli.openstack.wanted import Given, Result
 from shared.hours import parse_instant, parse_zone
 
 NOW = parse_instant("2026-03-01T08:00Z", "now", parse_zone("UTC"))
@@ -167,12 +167,14 @@ def cluster_template(**members: Any) -> dict[str, Any]:
     }
 
 
-def mapped(service: str, *texts: str, **given: Any) -> Result:
+def mapped(service: str, *texts: str, **options: Any) -> MappingResult:
     """What files with these texts come to."""
-    files = [read(text, f"file {number}") for number, text in enumerate(texts, 1)]
-    result = map_items(service, [item for file in files for item in file.items], Given(project="sky", now=NOW, **given))
-    return Result(
-        result.wanted,
+    files = [parse(text, f"file {number}") for number, text in enumerate(texts, 1)]
+    result = map_items(
+        service, [item for file in files for item in file.items], ImportOptions(project="sky", now=NOW, **options)
+    )
+    return MappingResult(
+        result.desired,
         [*(one for file in files for one in file.unmapped), *result.unmapped],
         [*(one for file in files for one in file.notes), *result.notes],
     )

@@ -5,28 +5,38 @@ from typing import Any
 
 import pytest
 
-from services.cli.openstack.calls import Step
+from services.cli.openstack.current import CurrentState, fold
+from services.cli.openstack.desired import (
+    DeletedCluster,
+    Desired,
+    DesiredCluster,
+    DesiredGrants,
+    DesiredTemplate,
+    EndedSource,
+    ImportOptions,
+    ResizeRequest,
+    Unmapped,
+)
 from services.cli.openstack.plan import Planned, missing_clusters, missing_leases, plan
-from services.cli.openstack.present import Present, fold
-from services.cli.openstack.wanted import Cluster, Given, Gone, Grants, Resize, Revoked, Template, Unmapped, Wanted
+from services.cli.openstack.steps import Step
 from shared.capacity import Capacity
 from shared.events import Layout
 from shared.hours import Period, instant_of, iso
 from tests.support.openstack import NOW, hour
 
-GIVEN = Given(project="sky", now=NOW)
+GIVEN = ImportOptions(project="sky", now=NOW)
 SMALL, BIG = Capacity(servers=2, cores=8), Capacity(servers=4, cores=6)
 LAYOUT = Layout(masterflavor="head", mastercount=1, workerflavor="node", workercount=4)
 MORE = Layout(masterflavor="head", mastercount=1, workerflavor="node", workercount=6)
 
 
-def planned(wanted: Wanted, *events: dict[str, Any], given: Given = GIVEN) -> list[Planned]:
-    present = fold([json.dumps({"project": "sky", **event}).encode() for event in events], Present())
-    return plan(wanted, present, given, "sky")
+def planned(desired: Desired, *events: dict[str, Any], options: ImportOptions = GIVEN) -> list[Planned]:
+    current = fold([json.dumps({"project": "sky", **event}).encode() for event in events], CurrentState())
+    return plan(desired, current, options, "sky")
 
 
-def step(wanted: Wanted, *events: dict[str, Any], given: Given = GIVEN) -> Step:
-    (only,) = planned(wanted, *events, given=given)
+def step(desired: Desired, *events: dict[str, Any], options: ImportOptions = GIVEN) -> Step:
+    (only,) = planned(desired, *events, options=options)
     assert isinstance(only, Step)
     return only
 
@@ -87,38 +97,38 @@ def spans(done: Step) -> list[tuple[int, int]]:
     return [(hour(call.body["startdate"]), hour(call.body["enddate"])) for call in done.calls if "cores" in call.body]
 
 
-def quota(capacity: Capacity, period: tuple[int, int] | None = None) -> Grants:
-    return Grants("nova", "nova quota", None if period is None else Period(*period), (capacity,))
+def quota(capacity: Capacity, period: tuple[int, int] | None = None) -> DesiredGrants:
+    return DesiredGrants("nova", "nova quota", None if period is None else Period(*period), (capacity,))
 
 
-def lease(*capacities: Capacity, start: int = NOW - 24, end: int = NOW + 240) -> Grants:
-    return Grants("blazar:b1", "lease b1", Period(start, end), capacities)
+def lease(*capacities: Capacity, start: int = NOW - 24, end: int = NOW + 240) -> DesiredGrants:
+    return DesiredGrants("blazar:b1", "lease b1", Period(start, end), capacities)
 
 
 # --- templates ---
 
 
 def test_a_template_is_made_once_and_again_when_it_is_another() -> None:
-    wanted = Template("node", Capacity(servers=1, cores=8), "11")
+    desired = DesiredTemplate("node", Capacity(servers=1, cores=8), "11")
     before = {"type": "TemplateCreated", "template": "node", "version": 1, "capacity": {"servers": 1, "cores": 8}}
-    assert step(wanted).outcome == "created"
-    assert step(wanted).calls[0].body == {
+    assert step(desired).outcome == "created"
+    assert step(desired).calls[0].body == {
         "project": "sky",
         "name": "node",
         "servers": 1,
         "cores": 8,
         "reason": "Nova flavor 11",
     }
-    assert step(wanted, before).outcome == "there"
-    assert step(wanted, before, {**before, "version": 2, "capacity": {"cores": 4}}).outcome == "changed"
+    assert step(desired, before).outcome == "there"
+    assert step(desired, before, {**before, "version": 2, "capacity": {"cores": 4}}).outcome == "changed"
 
 
 def test_the_ids_of_flavors_are_remembered_with_their_templates() -> None:
     event = {"type": "TemplateCreated", "project": "sky", "template": "node", "reason": "Nova flavor 11"}
     by_hand = {**event, "template": "mine", "reason": "because"}
     both = {**event, "template": "both", "reason": "Nova flavor 12, 13"}
-    present = fold([json.dumps(one).encode() for one in (event, by_hand, both)], Present())
-    assert present.flavors == {"11": "node", "12": "both", "13": "both"}
+    current = fold([json.dumps(one).encode() for one in (event, by_hand, both)], CurrentState())
+    assert current.flavors == {"11": "node", "12": "both", "13": "both"}
 
 
 # --- a quota ---
@@ -163,10 +173,10 @@ def test_a_quota_for_some_hours_leaves_the_others_as_they_were() -> None:
 
 def test_a_lower_quota_is_guarded_by_a_dry_run_of_what_is_to_go() -> None:
     done = step(quota(BIG), granted(NOW - 1000, NOW + 1000, SMALL))  # 2 cores fewer
-    (guard,) = done.guards
+    (guard,) = done.checks
     assert guard.path == "/clusters/create"
     assert guard.body == {"parent": "sky", "startdate": iso(NOW), "enddate": iso(NOW + 1000), "cores": 2}
-    assert step(quota(Capacity(servers=9, cores=9)), granted(NOW - 1000, NOW + 1000, SMALL)).guards == ()
+    assert step(quota(Capacity(servers=9, cores=9)), granted(NOW - 1000, NOW + 1000, SMALL)).checks == ()
 
 
 def test_disc_that_was_granted_beside_a_quota_goes_on_until_another_amount_is_said() -> None:
@@ -238,7 +248,7 @@ def test_a_lease_that_moves_takes_its_grants_along(
     assert done.outcome == "changed"
     assert spans(done) == ([] if anew is None else [anew])
     assert paths(done)[-1] == "/resources/g1/withdraw"
-    assert bool(done.guards) == loses
+    assert bool(done.checks) == loses
 
 
 def test_a_lease_that_has_changed_and_is_over_stays_as_it_was_granted() -> None:
@@ -250,10 +260,10 @@ def test_a_lease_that_has_changed_and_is_over_stays_as_it_was_granted() -> None:
 
 
 def test_a_lease_that_grants_nothing_more_is_withdrawn_once() -> None:
-    revoked, before = Revoked("blazar:b1", "lease b1"), granted(NOW - 24, NOW + 240, SMALL, "blazar:b1")
+    revoked, before = EndedSource("blazar:b1", "lease b1"), granted(NOW - 24, NOW + 240, SMALL, "blazar:b1")
     done = step(revoked, before)
     assert paths(done) == ["/resources/g1/withdraw"]
-    assert done.guards[0].body["cores"] == 8
+    assert done.checks[0].body["cores"] == 8
     assert planned(revoked, before, withdrawn(NOW, NOW + 240)) == []
     assert planned(revoked) == []
 
@@ -265,15 +275,17 @@ def test_a_lease_that_is_missing_at_blazar_grants_nothing_more() -> None:
         granted(NOW - 9, NOW, SMALL, "blazar:b3", "g3"),
         granted(NOW, NOW + 9, SMALL, "nova", "g4"),
     ]
-    present = fold([json.dumps({"project": "sky", **event}).encode() for event in events], Present())
-    assert missing_leases(["blazar:b1"], present, GIVEN) == [Revoked("blazar:b2", "lease b2")]
+    current = fold([json.dumps({"project": "sky", **event}).encode() for event in events], CurrentState())
+    assert missing_leases(["blazar:b1"], current, GIVEN) == [EndedSource("blazar:b2", "lease b2")]
 
 
 # --- clusters ---
 
 
-def cluster(layout: Layout = LAYOUT, state: str = "applied", **times: int | None) -> Cluster:
-    return Cluster("k8s-d41c7e0a", layout, times.get("start", NOW - 50), times.get("end"), state, "no valid host")
+def cluster(layout: Layout = LAYOUT, state: str = "applied", **times: int | None) -> DesiredCluster:
+    return DesiredCluster(
+        "k8s-d41c7e0a", layout, times.get("start", NOW - 50), times.get("end"), state, "no valid host"
+    )
 
 
 def test_a_cluster_claims_what_it_is_made_of_as_long_as_its_project_has_anything() -> None:
@@ -289,10 +301,10 @@ def test_a_cluster_claims_what_it_is_made_of_as_long_as_its_project_has_anything
         "workerflavor": "node",
         "workercount": 4,
     }
-    assert done.otherwise is not None
-    assert done.otherwise.body["startdate"] == iso(NOW)
-    assert done.otherwise.key != done.calls[0].key
-    assert step(cluster(end=NOW + 7, start=NOW)).otherwise is None
+    assert done.fallback is not None
+    assert done.fallback.body["startdate"] == iso(NOW)
+    assert done.fallback.key != done.calls[0].key
+    assert step(cluster(end=NOW + 7, start=NOW)).fallback is None
     assert spans_of_cluster(step(cluster(end=NOW + 7))) == (NOW - 50, NOW + 7)
     assert spans_of_cluster(step(cluster(start=None, end=NOW + 7))) == (NOW - 1, NOW + 7)
 
@@ -323,8 +335,8 @@ def test_a_cluster_in_a_project_without_capacity_to_come_is_told() -> None:
 
 
 def test_a_cluster_within_another_is_bounded_by_it() -> None:
-    present = fold([json.dumps({"project": "sky", **made("sky.outer", NOW + 30)}).encode()], Present())
-    (done,) = plan(cluster(), present, GIVEN, "sky.outer")
+    current = fold([json.dumps({"project": "sky", **made("sky.outer", NOW + 30)}).encode()], CurrentState())
+    (done,) = plan(cluster(), current, GIVEN, "sky.outer")
     assert isinstance(done, Step)
     assert spans_of_cluster(done) == (NOW - 50, NOW + 30)
 
@@ -367,11 +379,11 @@ def test_a_cluster_whose_claim_has_ended_is_claimed_again_under_another_name() -
 
 
 def test_a_cluster_that_is_gone_ends_once() -> None:
-    done = step(Gone("k8s-d41c7e0a"), made())
+    done = step(DeletedCluster("k8s-d41c7e0a"), made())
     assert (paths(done), done.calls[0].body) == (["/clusters/sky.k8s-d41c7e0a/resize"], {})
-    assert planned(Gone("k8s-d41c7e0a"), made(), resized(capacity={})) == []
-    assert planned(Gone("k8s-d41c7e0a"), made(end=NOW)) == []
-    assert planned(Gone("k8s-d41c7e0a")) == []
+    assert planned(DeletedCluster("k8s-d41c7e0a"), made(), resized(capacity={})) == []
+    assert planned(DeletedCluster("k8s-d41c7e0a"), made(end=NOW)) == []
+    assert planned(DeletedCluster("k8s-d41c7e0a")) == []
 
 
 def test_a_cluster_that_is_missing_at_magnum_is_gone_and_others_are_left_alone() -> None:
@@ -383,16 +395,18 @@ def test_a_cluster_that_is_missing_at_magnum_is_gone_and_others_are_left_alone()
         made("sky.spark.y-22222222"),
         made("sky.z-33333333", NOW),
     ]
-    present = fold([json.dumps({"project": "sky", **event}).encode() for event in events], Present())
-    assert missing_clusters(["d41c7e0a-5b7f-4b0a-8f4e-61f0c9a2b3d4"], present, GIVEN, "sky") == [Gone("db-00000000")]
+    current = fold([json.dumps({"project": "sky", **event}).encode() for event in events], CurrentState())
+    assert missing_clusters(["d41c7e0a-5b7f-4b0a-8f4e-61f0c9a2b3d4"], current, GIVEN, "sky") == [
+        DeletedCluster("db-00000000")
+    ]
 
 
 def test_a_resize_request_changes_one_of_the_counts() -> None:
-    wanted = Resize("sky.k8s-d41c7e0a", None, 6)
-    done = step(wanted, made())
+    desired = ResizeRequest("sky.k8s-d41c7e0a", None, 6)
+    done = step(desired, made())
     assert done.calls[0].body == {**as_dict(MORE), "status": "requested"}
-    assert step(wanted, made(), resized()).outcome == "there"
-    assert step(wanted, made(), resized("ClusterResizeRequested", request="r1")).outcome == "there"
+    assert step(desired, made(), resized()).outcome == "there"
+    assert step(desired, made(), resized("ClusterResizeRequested", request="r1")).outcome == "there"
 
 
 @pytest.mark.parametrize(
@@ -400,7 +414,7 @@ def test_a_resize_request_changes_one_of_the_counts() -> None:
     [([], "there is no cluster"), ([made(end=NOW)], "ended at"), ([{**made(), "layout": None}], "not made of masters")],
 )
 def test_a_resize_request_for_no_such_cluster_is_told(events: list[dict[str, Any]], says: str) -> None:
-    (only,) = planned(Resize("sky.k8s-d41c7e0a", None, 6), *events)
+    (only,) = planned(ResizeRequest("sky.k8s-d41c7e0a", None, 6), *events)
     assert isinstance(only, Unmapped)
     assert says in only.why
 

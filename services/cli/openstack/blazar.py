@@ -9,22 +9,22 @@ from typing import Any
 
 import msgspec
 
+from services.cli.openstack.desired import (
+    Amount,
+    DesiredGrants,
+    EndedSource,
+    ImportOptions,
+    Malformed,
+    MappingResult,
+    Note,
+    Unmapped,
+    capacity_text,
+    converted,
+    parse_time,
+    whole_hours,
+)
 from services.cli.openstack.document import Item
 from services.cli.openstack.nova import Flavor
-from services.cli.openstack.wanted import (
-    Amount,
-    Given,
-    Grants,
-    Malformed,
-    Note,
-    Result,
-    Revoked,
-    Unmapped,
-    granted,
-    instant,
-    said,
-    shaped,
-)
 from shared.capacity import COUNT_MAX, DIMENSIONS, Capacity, capacity_of
 from shared.hours import Period, hour_of, instant_of, iso
 
@@ -64,24 +64,26 @@ class Reservation(msgspec.Struct, frozen=True):
     missing_resources: bool | None = False
 
 
-def map_lease(item: Item, given: Given, flavors: Mapping[str, Capacity]) -> Result:
+def map_lease(item: Item, options: ImportOptions, flavors: Mapping[str, Capacity]) -> MappingResult:
     """`flavors` by id and name, for a reservation that says no more than its flavor. Raises Malformed."""
-    lease = shaped(item.data, Lease)
+    lease = converted(item.data, Lease)
     name, source = f"lease {lease.name or lease.id}", f"blazar:{lease.id}"
     status = (lease.status or "").upper()
     if status in OVER:
-        return Result([Revoked(source, name)], [Unmapped(name, f"its state is {status}: it grants nothing more")], [])
+        return MappingResult(
+            [EndedSource(source, name)], [Unmapped(name, f"its state is {status}: it grants nothing more")], []
+        )
     if status not in GRANTING:
-        return Result([], [Unmapped(name, f"its state is {status}: it grants nothing, or not yet")], [])
-    start, end = instant(lease.start_date), instant(lease.end_date)
-    period = granted(start, end)
+        return MappingResult([], [Unmapped(name, f"its state is {status}: it grants nothing, or not yet")], [])
+    start, end = parse_time(lease.start_date), parse_time(lease.end_date)
+    period = whole_hours(start, end)
     notes = list(narrowed(name, period, instant_of(hour_of(start)) != start or instant_of(hour_of(end)) != end))
     capacities, unmapped = [], []
     for number, data in enumerate(lease.reservations, 1):
         label = f"{name}, reservation {data.get('id') or number}"
         try:
-            reservation = shaped(data, Reservation)
-            capacities.append(capacity_in(reservation, given, flavors))
+            reservation = converted(data, Reservation)
+            capacities.append(capacity_in(reservation, options, flavors))
         except Malformed as error:
             unmapped.append(Unmapped(label, str(error)))
             continue
@@ -89,8 +91,8 @@ def map_lease(item: Item, given: Given, flavors: Mapping[str, Capacity]) -> Resu
             notes.append(Note(label, "it is granted, though Blazar says that resources are missing"))
     if not lease.reservations:
         unmapped.append(Unmapped(name, "it has no reservations"))
-    wanted = [Grants(source, name, period, tuple(capacities))] if capacities else []
-    return Result([*wanted], unmapped, notes)
+    desired = [DesiredGrants(source, name, period, tuple(capacities))] if capacities else []
+    return MappingResult([*desired], unmapped, notes)
 
 
 def narrowed(name: str, period: Period, is_narrowed: bool) -> Iterator[Note]:
@@ -98,7 +100,7 @@ def narrowed(name: str, period: Period, is_narrowed: bool) -> Iterator[Note]:
         yield Note(name, f"the whole hours in it are granted: {iso(period.start)} .. {iso(period.end)}")
 
 
-def capacity_in(reservation: Reservation, given: Given, flavors: Mapping[str, Capacity]) -> Capacity:
+def capacity_in(reservation: Reservation, options: ImportOptions, flavors: Mapping[str, Capacity]) -> Capacity:
     """What a reservation grants. Raises Malformed, with the reason, for one that grants nothing that is counted."""
     if (reservation.status or "").lower() in DEAD_RESERVATIONS:
         raise Malformed(f"its state is {reservation.status}")
@@ -110,7 +112,7 @@ def capacity_in(reservation: Reservation, given: Given, flavors: Mapping[str, Ca
         case "physical:host":
             if reservation.min == 0:
                 raise Malformed("its min is 0, or not in it: no host is certain")
-            return times(reservation.min, host(reservation, given))
+            return times(reservation.min, host(reservation, options))
         case other:
             raise Malformed(f"{other!r} is not capacity that is counted here")
 
@@ -119,7 +121,7 @@ def instance(reservation: Reservation, flavors: Mapping[str, Capacity]) -> Capac
     """One instance. A flavor's own properties, where Blazar kept them, also say what it has beside the root disc."""
     kept = properties_of(reservation.resource_properties)
     if reservation.resource_type == "flavor:instance" and isinstance(kept, dict) and "vcpus" in kept:
-        flavor = shaped({"name": "", **kept}, Flavor)
+        flavor = converted({"name": "", **kept}, Flavor)
         return Capacity(servers=1, cores=flavor.vcpus, memory=flavor.ram, tempdisc=flavor.disc())
     if reservation.vcpus is not None and reservation.memory_mb is not None:
         return Capacity(
@@ -132,18 +134,18 @@ def instance(reservation: Reservation, flavors: Mapping[str, Capacity]) -> Capac
     return capacity
 
 
-def host(reservation: Reservation, given: Given) -> Capacity:
+def host(reservation: Reservation, options: ImportOptions) -> Capacity:
     """One host: what was said of it, and of the rest what the reservation asks of it at least."""
     counts = {"servers": 1}
     for properties in (reservation.hypervisor_properties, reservation.resource_properties):
         for dimension, least in at_least(properties_of(properties)):
             counts[dimension] = max(least, counts.get(dimension, 0))
-    counts |= {name: count for name, count in zip(DIMENSIONS, given.host.counts(), strict=True) if count}
+    counts |= {name: count for name, count in zip(DIMENSIONS, options.host.counts(), strict=True) if count}
     missing = [name for name in ("cores", "memory") if name not in counts]
     if missing:
-        known = said(Capacity(**counts))
-        options = " and ".join(f"--host-{name}" for name in missing)
-        raise Malformed(f"how big a host is, is not in it ({known} at least): give {options}")
+        known = capacity_text(Capacity(**counts))
+        flags = " and ".join(f"--host-{name}" for name in missing)
+        raise Malformed(f"how big a host is, is not in it ({known} at least): give {flags}")
     return Capacity(**counts)
 
 
@@ -174,5 +176,5 @@ def at_least(condition: Any) -> Iterator[tuple[str, int]]:
 def times(count: int, capacity: Capacity) -> Capacity:
     counts = [count * each for each in capacity.counts()]
     if max(counts) > COUNT_MAX:
-        raise Malformed(f"{count} times {said(capacity)} is more than {COUNT_MAX} of something")
+        raise Malformed(f"{count} times {capacity_text(capacity)} is more than {COUNT_MAX} of something")
     return capacity_of(counts)

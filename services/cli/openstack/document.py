@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from services.cli.openstack.wanted import Note, Unmapped
+from services.cli.openstack.desired import Note, Unmapped
 
 # Wherever it stands between the parts of a document, a strict parser refuses it, and OpenStack's own samples have one.
 SPACES = "\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -56,31 +56,31 @@ class Item(NamedTuple):
     origin: str
 
 
-class Read(NamedTuple):
+class Parsed(NamedTuple):
     items: list[Item]
     unmapped: list[Unmapped]
     notes: list[Note]
 
 
-class Unreadable(ValueError):
+class NotJson(ValueError):
     """The text is not JSON. The message says where and why."""
 
 
-def read(text: str, origin: str) -> Read:
+def parse(text: str, origin: str) -> Parsed:
     """The items of one or more JSON documents, one after the other. Raises Unreadable."""
     text, notes = without_odd_spaces(text, origin)
-    result = sorted_out(decoded(text, origin), origin)
+    result = items_in(decoded(text, origin), origin)
     if not (result.items or result.unmapped):
         result.unmapped.append(Unmapped(origin, "there is nothing in it"))
     return result._replace(notes=[*notes, *result.notes])
 
 
-def sorted_out(documents: Iterable[Any], origin: str) -> Read:
+def items_in(documents: Iterable[Any], origin: str) -> Parsed:
     """The items of documents that have been decoded."""
-    result = Read([], [], [])
+    result = Parsed([], [], [])
     for document in documents:
         for part in document if isinstance(document, list) else [document]:
-            sort_out(part, origin, result)
+            add_item(part, origin, result)
     return result
 
 
@@ -109,13 +109,13 @@ def decoded(text: str, origin: str) -> Iterator[Any]:
             document, at = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
             where = f"line {error.lineno}, column {error.colno}"
-            raise Unreadable(f"{origin} is not JSON: {where}: {error.msg}") from None
+            raise NotJson(f"{origin} is not JSON: {where}: {error.msg}") from None
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets within brackets
-            raise Unreadable(f"{origin} is not JSON that can be read here: {error}") from None
+            raise NotJson(f"{origin} is not JSON that can be read here: {error}") from None
         yield document
 
 
-def sort_out(document: Any, origin: str, result: Read) -> None:
+def add_item(document: Any, origin: str, result: Parsed) -> None:
     if not isinstance(document, dict):
         result.unmapped.append(Unmapped(origin, f"{json.dumps(document)[:60]} is no document of OpenStack's"))
         return

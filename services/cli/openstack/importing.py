@@ -17,11 +17,11 @@ from rich.console import Console
 
 from services.cli.client import CONNECTION_ERRORS, DEFAULT_URL, Client, cannot_connect
 from services.cli.failure import Failure
-from services.cli.openstack.carry_out import Row, carry_out, noted, read_present, show
-from services.cli.openstack.document import Read, Unreadable, read
+from services.cli.openstack.apply import ReportLine, apply_items, read_current, rows_of, show_report
+from services.cli.openstack.current import CurrentState
+from services.cli.openstack.desired import ImportOptions
+from services.cli.openstack.document import NotJson, Parsed, parse
 from services.cli.openstack.mapping import SeveralOwners
-from services.cli.openstack.present import Present
-from services.cli.openstack.wanted import Given
 from shared.capacity import Capacity
 from shared.errors import InvalidField
 from shared.hours import next_hour, parse_instant, parse_period, parse_zone
@@ -35,7 +35,7 @@ File = Annotated[str, Parameter(allow_leading_hyphen=True)]  # for -
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Into:
+class Target:
     """Where it goes.
 
     Parameters
@@ -58,13 +58,13 @@ class Into:
     create_project: bool = False
     dry_run: bool = False
 
-    def given(self) -> Given:
-        return Given(project=self.project, now=next_hour(datetime.now(UTC)), owner=self.openstack_project)
+    def options(self) -> ImportOptions:
+        return ImportOptions(project=self.project, now=next_hour(datetime.now(UTC)), owner=self.openstack_project)
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class When:
+class PeriodOptions:
     """The period, where the documents have none.
 
     Parameters
@@ -98,7 +98,7 @@ class When:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Host:
+class HostOptions:
     """What one host has, of a reservation of physical hosts.
 
     Parameters
@@ -126,8 +126,8 @@ class Host:
 
 def nova(
     *files: File,
-    into: Into,
-    when: When = When(),
+    target: Target,
+    when: PeriodOptions = PeriodOptions(),
     servers: int | None = None,
     cores: int | None = None,
     memory: int | None = None,
@@ -166,17 +166,17 @@ def nova(
         "datadisc": datadisc,
     }
     start, end = quota_hours(when)
-    given = msgspec.structs.replace(
-        into.given(),
+    options = msgspec.structs.replace(
+        target.options(),
         start=start,
         end=end,
         disc=None if disc == "none" else disc,
         amounts={name: checked(name, amount) for name, amount in amounts.items() if amount is not None},
     )
-    run("nova", files, into, given)
+    run("nova", files, target, options)
 
 
-def blazar(*files: File, into: Into, host: Host = Host()) -> None:
+def blazar(*files: File, target: Target, host: HostOptions = HostOptions()) -> None:
     """Leases become grants, with the source `blazar:<lease id>`.
 
     Parameters
@@ -185,13 +185,13 @@ def blazar(*files: File, into: Into, host: Host = Host()) -> None:
         JSON as Blazar answers it: a lease, a list of leases. Flavors as Nova answers them may go with it. - is standard
         input.
     """
-    run("blazar", files, into, msgspec.structs.replace(into.given(), host=host.capacity()))
+    run("blazar", files, target, msgspec.structs.replace(target.options(), host=host.capacity()))
 
 
 def magnum(
     *files: File,
-    into: Into,
-    when: When = When(),
+    target: Target,
+    when: PeriodOptions = PeriodOptions(),
     parent: str | None = None,
     flavor: str | None = None,
     master_flavor: str | None = None,
@@ -217,8 +217,8 @@ def magnum(
         The node group that holds all workers, if it is not Magnum's default-worker.
     """
     start, end = when.hours()
-    given = msgspec.structs.replace(
-        into.given(),
+    options = msgspec.structs.replace(
+        target.options(),
         start=start,
         end=end,
         flavor=flavor,
@@ -226,10 +226,10 @@ def magnum(
         cluster=cluster,
         worker_group=worker_group,
     )
-    run("magnum", files, into, given, parent)
+    run("magnum", files, target, options, parent)
 
 
-def quota_hours(when: When) -> tuple[int | None, int | None]:
+def quota_hours(when: PeriodOptions) -> tuple[int | None, int | None]:
     """Both ends of a quota's period, or none when neither was said: then it is what is granted already."""
     start, end = when.hours()
     if start is None and end is None:
@@ -245,25 +245,27 @@ def checked(name: str, amount: int) -> int:
     return amount
 
 
-def run(service: str, files: tuple[str, ...], into: Into, given: Given, parent: str | None = None) -> None:
+def run(
+    service: str, files: tuple[str, ...], target: Target, options: ImportOptions, parent: str | None = None
+) -> None:
     """Reads the files, carries them out, shows what became of them. Exits with 1 when Hourbook refused something."""
     if not files:
         raise Failure("name a file, or - for standard input")
     if option := next((name for name in files if name.startswith("-") and name != "-"), None):
         raise Failure(f"there is no option {option}; --help shows those that there are")
     documents = [read_file(name) for name in files]
-    finish(take_over(service, documents, into, given, parent or into.project), into)
+    finish(import_documents(service, documents, target, options, parent or target.project), target)
 
 
-def finish(work: Coroutine[Any, Any, list[Row]], into: Into) -> None:
+def finish(work: Coroutine[Any, Any, list[ReportLine]], target: Target) -> None:
     """Does the work, shows what became of each thing, and exits."""
     try:
         rows = asyncio.run(work)
     except SeveralOwners as error:
         raise Failure(f"{error}; --openstack-project says which of them is meant") from None
     except CONNECTION_ERRORS as error:
-        raise cannot_connect(into.url, error) from None
-    show(rows, console(), dry_run=into.dry_run)
+        raise cannot_connect(target.url, error) from None
+    show_report(rows, console(), dry_run=target.dry_run)
     sys.exit(1 if any(row.outcome == "refused" for row in rows) else 0)
 
 
@@ -271,33 +273,38 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 
-def read_file(name: str) -> Read:
+def read_file(name: str) -> Parsed:
     origin = "standard input" if name == "-" else Path(name).name
     try:
         content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return read(content.decode(), origin)
+        return parse(content.decode(), origin)
     except UnicodeDecodeError as error:
         raise Failure(f"{origin} is not UTF-8: {error.reason} at byte {error.start}") from None
     except OSError as error:
         raise Failure(f"{name} cannot be read: {error.strerror}") from None
-    except Unreadable as error:
+    except NotJson as error:
         raise Failure(str(error)) from None
 
 
-async def take_over(service: str, documents: list[Read], into: Into, given: Given, parent: str) -> list[Row]:
+async def import_documents(
+    service: str, documents: list[Parsed], target: Target, options: ImportOptions, parent: str
+) -> list[ReportLine]:
     items = [item for document in documents for item in document.items]
-    rows = [row for document in documents for row in noted(document.notes, document.unmapped)]
-    async with Client(into.url, ACTOR) as client:
-        present = await present_at(client, into, rows)
-        return [*rows, *await carry_out(client, service, items, given, parent, present=present, dry_run=into.dry_run)]
+    rows = [row for document in documents for row in rows_of(document.notes, document.unmapped)]
+    async with Client(target.url, ACTOR) as client:
+        current = await read_or_assume_empty(client, target, rows)
+        return [
+            *rows,
+            *await apply_items(client, service, items, options, parent, current=current, dry_run=target.dry_run),
+        ]
 
 
-async def present_at(client: Client, into: Into, rows: list[Row]) -> Present:
+async def read_or_assume_empty(client: Client, target: Target, rows: list[ReportLine]) -> CurrentState:
     """A dry run needs no Hourbook: what cannot be asked is taken not to be there, and that is noted."""
     try:
-        return await read_present(client, into.project, create=into.create_project and not into.dry_run)
+        return await read_current(client, target.project, create=target.create_project and not target.dry_run)
     except (Failure, ClientConnectionError) as error:
-        if not into.dry_run:
+        if not target.dry_run:
             raise
-        rows.append(Row("note", "Hourbook", f"all is shown as if nothing were there yet: {error}"))
-        return Present()
+        rows.append(ReportLine("note", "Hourbook", f"all is shown as if nothing were there yet: {error}"))
+        return CurrentState()

@@ -11,23 +11,23 @@ from typing import Any
 
 import msgspec
 
-from services.cli.openstack.document import Item
-from services.cli.openstack.wanted import (
+from services.cli.openstack.desired import (
     Amount,
-    Cluster,
-    Given,
-    Gone,
+    DeletedCluster,
+    DesiredCluster,
+    ImportOptions,
     Malformed,
+    MappingResult,
     Note,
-    Resize,
-    Result,
+    ResizeRequest,
     Unmapped,
-    instant,
-    own_name,
-    shaped,
+    converted,
+    parse_time,
     slug,
     template_name,
+    unique_name,
 )
+from services.cli.openstack.document import Item
 from shared.events import Layout
 from shared.hours import hour_of
 
@@ -72,13 +72,13 @@ class ResizeDocument(msgspec.Struct, frozen=True):
     nodegroup: str | None = None
 
 
-def map_templates(items: Iterable[Item]) -> tuple[Result, dict[str, TemplateDocument]]:
+def map_templates(items: Iterable[Item]) -> tuple[MappingResult, dict[str, TemplateDocument]]:
     """The cluster templates by id and name. They are no things of Hourbook's: clusters are made of them."""
     templates: dict[str, TemplateDocument] = {}
-    result = Result([], [], [])
+    result = MappingResult([], [], [])
     for item in items:
         try:
-            template = shaped(item.data, TemplateDocument)
+            template = converted(item.data, TemplateDocument)
         except Malformed as error:
             result.unmapped.append(Unmapped("a cluster template", str(error)))
             continue
@@ -91,25 +91,27 @@ def map_templates(items: Iterable[Item]) -> tuple[Result, dict[str, TemplateDocu
 
 
 def map_cluster(
-    item: Item, given: Given, flavors: Mapping[str, str], templates: Mapping[str, TemplateDocument]
-) -> Result:
+    item: Item, options: ImportOptions, flavors: Mapping[str, str], templates: Mapping[str, TemplateDocument]
+) -> MappingResult:
     """`flavors` are the templates of Hourbook's by the ids and names of flavors. Raises Malformed."""
-    document = shaped(item.data, ClusterDocument)
+    document = converted(item.data, ClusterDocument)
     label, name = f"cluster {document.name or document.uuid}", cluster_name(document)
     status = (document.status or "").upper()
     if status == "DELETE_COMPLETE":
-        return Result([Gone(name)], [Unmapped(label, "its state is DELETE_COMPLETE: there is nothing left of it")], [])
+        return MappingResult(
+            [DeletedCluster(name)], [Unmapped(label, "its state is DELETE_COMPLETE: there is nothing left of it")], []
+        )
     if status in UNMAPPED:
         reason = f" ({document.status_reason})" if document.status_reason else ""
-        return Result([], [Unmapped(label, f"its state is {status}{reason}: {UNMAPPED[status]}")], [])
+        return MappingResult([], [Unmapped(label, f"its state is {status}{reason}: {UNMAPPED[status]}")], [])
     notes: list[Note] = []
-    layout = layout_of(document, given, flavors, templates, notes)
+    layout = layout_of(document, options, flavors, templates, notes)
     # What is claimed is rounded outwards: the hour in which the cluster was made is claimed whole.
-    made = None if document.created_at is None else hour_of(instant(document.created_at))
+    made = None if document.created_at is None else hour_of(parse_time(document.created_at))
     state = "requested" if status in IN_PROGRESS else "failed" if status in FAILED else "applied"
-    start = given.start if given.start is not None else made
+    start = options.start if options.start is not None else made
     error = document.status_reason or status
-    return Result([Cluster(name, layout, start, given.end, state, error)], [], notes)
+    return MappingResult([DesiredCluster(name, layout, start, options.end, state, error)], [], notes)
 
 
 def cluster_name(document: ClusterDocument) -> str:
@@ -126,15 +128,15 @@ def digits_of(uuid: str) -> str:
 
 def layout_of(
     document: ClusterDocument,
-    given: Given,
+    options: ImportOptions,
     flavors: Mapping[str, str],
     templates: Mapping[str, TemplateDocument],
     notes: list[Note],
 ) -> Layout:
     reference = document.cluster_template_id or document.baymodel_id or ""
     template = templates.get(reference)
-    worker = document.flavor_id or (template and template.flavor_id) or given.flavor
-    master = document.master_flavor_id or (template and template.master_flavor_id) or given.master_flavor
+    worker = document.flavor_id or (template and template.flavor_id) or options.flavor
+    master = document.master_flavor_id or (template and template.master_flavor_id) or options.master_flavor
     if template is None and not (worker and master):
         raise Malformed(
             f"it does not say its flavors, and its cluster template {reference!r} is in none of the files: give its "
@@ -150,47 +152,47 @@ def layout_of(
     if masters + document.node_count == 0:
         raise Malformed("it has no nodes")
     return Layout(
-        masterflavor=known_flavor(master or DEFAULT_FLAVOR, given, flavors),
+        masterflavor=known_flavor(master or DEFAULT_FLAVOR, options, flavors),
         mastercount=masters,
-        workerflavor=known_flavor(worker or DEFAULT_FLAVOR, given, flavors),
+        workerflavor=known_flavor(worker or DEFAULT_FLAVOR, options, flavors),
         workercount=document.node_count,
     )
 
 
-def known_flavor(flavor: str, given: Given, flavors: Mapping[str, str]) -> str:
+def known_flavor(flavor: str, options: ImportOptions, flavors: Mapping[str, str]) -> str:
     if template := flavors.get(flavor):
         return template
-    known = (given.known.get(name) for name in (flavor, own_name(flavor), template_name(flavor)))
+    known = (options.known.get(name) for name in (flavor, unique_name(flavor), template_name(flavor)))
     if template := next(filter(None, known), None):
         return template
     raise Malformed(
-        f"its flavor {flavor!r} is no template of {given.project}: `hourbook import nova` the flavors first, or give "
+        f"its flavor {flavor!r} is no template of {options.project}: `hourbook import nova` the flavors first, or give "
         "their file too"
     )
 
 
-def map_resize(item: Item, given: Given) -> Result:
+def map_resize(item: Item, options: ImportOptions) -> MappingResult:
     """The body of a resize request, for the cluster that was named beside it. Raises Malformed."""
-    document = shaped(item.data, ResizeDocument)
+    document = converted(item.data, ResizeDocument)
     label, group = "resize request", document.nodegroup or ""
-    if given.cluster is None:
-        return Result(
+    if options.cluster is None:
+        return MappingResult(
             [], [Unmapped(label, "it does not say of which cluster: give --cluster, an id of Hourbook's")], []
         )
     if document.node_count > NODES_MAX:
         raise Malformed(f"node_count is more than {NODES_MAX}")
     if group in MASTER_GROUPS:
-        return Result([Resize(given.cluster, document.node_count, None)], [], [])
-    if group in WORKER_GROUPS or group == given.worker_group:
-        return Result([Resize(given.cluster, None, document.node_count)], [], [])
+        return MappingResult([ResizeRequest(options.cluster, document.node_count, None)], [], [])
+    if group in WORKER_GROUPS or group == options.worker_group:
+        return MappingResult([ResizeRequest(options.cluster, None, document.node_count)], [], [])
     why = (
         f"the node group {group!r} is neither the default masters nor the default workers, and a cluster has no others "
         f"here; if all its workers are in it, give --worker-group {group}"
     )
-    return Result([], [Unmapped(label, why)], [])
+    return MappingResult([], [Unmapped(label, why)], [])
 
 
-def map_nodegroup(item: Item) -> Result:
+def map_nodegroup(item: Item) -> MappingResult:
     name: Any = item.data.get("name") if isinstance(item.data, dict) else None
     why = "a cluster here is masters and workers; its document counts the nodes of all its groups"
-    return Result([], [Unmapped(f"node group {name or ''}".strip(), why)], [])
+    return MappingResult([], [Unmapped(f"node group {name or ''}".strip(), why)], [])

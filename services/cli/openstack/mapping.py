@@ -7,22 +7,22 @@ from functools import partial
 from typing import Any
 
 from services.cli.openstack.blazar import map_lease
+from services.cli.openstack.desired import (
+    DeletedCluster,
+    Desired,
+    DesiredCluster,
+    DesiredGrants,
+    DesiredTemplate,
+    EndedSource,
+    ImportOptions,
+    Malformed,
+    MappingResult,
+    ResizeRequest,
+    Unmapped,
+)
 from services.cli.openstack.document import Item
 from services.cli.openstack.magnum import map_cluster, map_nodegroup, map_resize, map_templates
 from services.cli.openstack.nova import map_flavors, map_quota
-from services.cli.openstack.wanted import (
-    Cluster,
-    Given,
-    Gone,
-    Grants,
-    Malformed,
-    Resize,
-    Result,
-    Revoked,
-    Template,
-    Unmapped,
-    Wanted,
-)
 from shared.capacity import Capacity
 
 # Flavors go with each: they say how big an instance is.
@@ -49,45 +49,53 @@ class SeveralOwners(ValueError):
         super().__init__(f"the documents belong to {len(owners)} OpenStack projects: {', '.join(owners)}")
 
 
-def map_items(service: str, items: Iterable[Item], given: Given) -> Result:
+def map_items(service: str, items: Iterable[Item], options: ImportOptions) -> MappingResult:
     """What the items of one import come to, templates first. Raises SeveralOwners."""
-    result = Result([], [], [])
-    taken = list(ours(service, items, given, result))
+    result = MappingResult([], [], [])
+    taken = list(items_of_project(service, items, options, result))
     of_kind = {kind: [item for item in taken if item.kind == kind] for kind in KINDS[service]}
-    templates, flavors = map_flavors(of_kind["flavor"], given)
-    capacities = {template.name: template.capacity for template in templates.wanted if isinstance(template, Template)}
+    templates, flavors = map_flavors(of_kind["flavor"], options)
+    capacities = {
+        template.name: template.capacity for template in templates.desired if isinstance(template, DesiredTemplate)
+    }
     sizes = {flavor: capacities[name] for flavor, name in flavors.items()}
-    add(result, templates)
+    extend(result, templates)
     clustertemplates_result, clustertemplates = map_templates(of_kind.get("clustertemplate", []))
-    add(result, clustertemplates_result)
+    extend(result, clustertemplates_result)
     for item in taken:
         if item.kind not in ("flavor", "clustertemplate"):
-            add(result, mapped(item, given, flavors, sizes, clustertemplates))
-    return result._replace(wanted=list(once(result)))
+            extend(result, map_item(item, options, flavors, sizes, clustertemplates))
+    return result._replace(desired=list(without_duplicates(result)))
 
 
-def mapped(
-    item: Item, given: Given, flavors: dict[str, str], sizes: dict[str, Capacity], clustertemplates: dict[str, Any]
-) -> Result:
+def map_item(
+    item: Item,
+    options: ImportOptions,
+    flavors: dict[str, str],
+    sizes: dict[str, Capacity],
+    clustertemplates: dict[str, Any],
+) -> MappingResult:
     mappers = {
-        "quota": partial(map_quota, item, given),
-        "limits": partial(map_quota, item, given),
-        "lease": partial(map_lease, item, given, sizes),
-        "cluster": partial(map_cluster, item, given, flavors, clustertemplates),
-        "resize": partial(map_resize, item, given),
+        "quota": partial(map_quota, item, options),
+        "limits": partial(map_quota, item, options),
+        "lease": partial(map_lease, item, options, sizes),
+        "cluster": partial(map_cluster, item, options, flavors, clustertemplates),
+        "resize": partial(map_resize, item, options),
         "nodegroup": partial(map_nodegroup, item),
     }
     try:
         return mappers[item.kind]()
     except Malformed as error:
-        return Result([], [Unmapped(label_of(item), str(error))], [])
+        return MappingResult([], [Unmapped(label_of(item), str(error))], [])
 
 
-def ours(service: str, items: Iterable[Item], given: Given, result: Result) -> Iterable[Item]:
+def items_of_project(
+    service: str, items: Iterable[Item], options: ImportOptions, result: MappingResult
+) -> Iterable[Item]:
     """The items that this service answers and that belong to the project that is meant."""
     items = list(items)
     owners = sorted({owner for item in items if (owner := owner_of(item)) is not None})
-    if given.owner is None and len(owners) > 1:
+    if options.owner is None and len(owners) > 1:
         raise SeveralOwners(owners)
     for item in items:
         owner = owner_of(item)
@@ -95,7 +103,7 @@ def ours(service: str, items: Iterable[Item], given: Given, result: Result) -> I
             other = next((name for name, kinds in KINDS.items() if item.kind in kinds), None)
             why = f"that is for `hourbook import {other}`" if other else "alone it grants nothing; give its lease"
             result.unmapped.append(Unmapped(label_of(item), why))
-        elif given.owner is not None and owner is not None and owner != given.owner:
+        elif options.owner is not None and owner is not None and owner != options.owner:
             result.unmapped.append(Unmapped(label_of(item), f"it belongs to the OpenStack project {owner}"))
         else:
             yield item
@@ -113,29 +121,29 @@ def label_of(item: Item) -> str:
     return " ".join(filter(None, (LABELS.get(item.kind, item.kind), None if name is None else str(name))))
 
 
-def add(result: Result, more: Result) -> None:
-    result.wanted.extend(more.wanted)
+def extend(result: MappingResult, more: MappingResult) -> None:
+    result.desired.extend(more.desired)
     result.unmapped.extend(more.unmapped)
     result.notes.extend(more.notes)
 
 
-def once(result: Result) -> Iterable[Wanted]:
+def without_duplicates(result: MappingResult) -> Iterable[Desired]:
     """Each thing once; what a second document says differently of it is not mapped."""
-    seen: dict[tuple[str, str], Wanted] = {}
-    for wanted in result.wanted:
-        key = identity(wanted)
+    seen: dict[tuple[str, str], Desired] = {}
+    for desired in result.desired:
+        key = identity(desired)
         if key not in seen:
-            seen[key] = wanted
-            yield wanted
-        elif seen[key] != wanted:
+            seen[key] = desired
+            yield desired
+        elif seen[key] != desired:
             result.unmapped.append(Unmapped(key[1], "another of the documents says otherwise, and came first"))
 
 
-def identity(wanted: Wanted) -> tuple[str, str]:
-    match wanted:
-        case Template() | Cluster() | Gone():
-            return ("template" if isinstance(wanted, Template) else "cluster", wanted.name)
-        case Grants() | Revoked():
-            return ("source", wanted.source)
-        case Resize():
-            return ("resize", wanted.cluster)
+def identity(desired: Desired) -> tuple[str, str]:
+    match desired:
+        case DesiredTemplate() | DesiredCluster() | DeletedCluster():
+            return ("template" if isinstance(desired, DesiredTemplate) else "cluster", desired.name)
+        case DesiredGrants() | EndedSource():
+            return ("source", desired.source)
+        case ResizeRequest():
+            return ("resize", desired.cluster)

@@ -7,23 +7,23 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from services.cli.openstack.document import Item
-from services.cli.openstack.present import ID_SEPARATOR, IDS_MAX
-from services.cli.openstack.wanted import (
+from services.cli.openstack.current import ID_SEPARATOR, IDS_MAX
+from services.cli.openstack.desired import (
     Amount,
-    Given,
-    Grants,
+    Desired,
+    DesiredGrants,
+    DesiredTemplate,
+    ImportOptions,
     Malformed,
+    MappingResult,
     Note,
-    Result,
-    Template,
     Unmapped,
-    Wanted,
-    granted,
-    own_name,
-    shaped,
+    converted,
     template_name,
+    unique_name,
+    whole_hours,
 )
+from services.cli.openstack.document import Item
 from shared.capacity import COUNT_MAX, DIMENSIONS, Capacity
 from shared.hours import instant_of
 
@@ -64,13 +64,13 @@ class Flavor(msgspec.Struct, frozen=True):
         return self.disk + (self.ephemeral or 0) - (-swap // MIB_PER_GIB)
 
 
-def map_quota(item: Item, given: Given) -> Result:
+def map_quota(item: Item, options: ImportOptions) -> MappingResult:
     """A quota set, plain or detailed, or the `limits` of a user. Raises Malformed."""
-    limits = shaped(item.data, dict[str, Any])
+    limits = converted(item.data, dict[str, Any])
     if item.kind == "limits":
-        limits = shaped(limits.get("absolute"), dict[str, Any])
+        limits = converted(limits.get("absolute"), dict[str, Any])
     name = f"nova quota of {limits['id']}" if isinstance(limits.get("id"), str) else "nova quota"
-    counts, unlimited = dict(given.amounts), []
+    counts, unlimited = dict(options.amounts), []
     for limit, absolute, dimension in LIMITS:
         count = limit_of(limits, absolute if item.kind == "limits" else limit)
         if count is not None and count >= 0:
@@ -78,16 +78,16 @@ def map_quota(item: Item, given: Given) -> Result:
         elif dimension not in counts:
             unlimited.append(f"{limit} is {'unlimited (-1)' if count is not None else 'not in it'}: give --{dimension}")
     if unlimited:
-        return Result([], [Unmapped(name, f"{'; '.join(unlimited)} to say how much there is")], [])
+        return MappingResult([], [Unmapped(name, f"{'; '.join(unlimited)} to say how much there is")], [])
     capacity = Capacity(**counts)
     if not capacity:
-        return Result([], [Unmapped(name, "it grants nothing: instances, cores and ram are 0")], [])
+        return MappingResult([], [Unmapped(name, "it grants nothing: instances, cores and ram are 0")], [])
     period = None
-    if given.start is not None and given.end is not None:
-        period = granted(instant_of(given.start), instant_of(given.end))
+    if options.start is not None and options.end is not None:
+        period = whole_hours(instant_of(options.start), instant_of(options.end))
     says_disc = any(counts.get(disc) for disc in DIMENSIONS[3:])
     notes = [] if says_disc else [Note(name, NO_DISC)]
-    return Result([Grants(SOURCE, name, period, (capacity,))], [], notes)
+    return MappingResult([DesiredGrants(SOURCE, name, period, (capacity,))], [], notes)
 
 
 def limit_of(limits: dict[str, Any], name: str) -> int | None:
@@ -97,13 +97,13 @@ def limit_of(limits: dict[str, Any], name: str) -> int | None:
         value = value.get("limit")
     if value is None:
         return None
-    count = shaped(value, int)
+    count = converted(value, int)
     if count > COUNT_MAX:
         raise Malformed(f"{name}: {count} is more than {COUNT_MAX}")
     return count
 
 
-class Sized(NamedTuple):
+class SizedFlavor(NamedTuple):
     """A flavor, and what one server of it takes."""
 
     label: str
@@ -111,60 +111,60 @@ class Sized(NamedTuple):
     capacity: Capacity
 
 
-def map_flavors(items: Iterable[Item], given: Given) -> tuple[Result, dict[str, str]]:
+def map_flavors(items: Iterable[Item], options: ImportOptions) -> tuple[MappingResult, dict[str, str]]:
     """The templates, and by which of them a flavor's id or name is known."""
-    result, ids, names = Result([], [], []), dict[str, str](), dict[str, str]()
-    sized = list(sized_flavors(items, given, result))
-    owners, templates = owners_of(sized, given), dict[str, Template]()
+    result, ids, names = MappingResult([], [], []), dict[str, str](), dict[str, str]()
+    sized = list(sized_flavors(items, options, result))
+    owners, templates = owners_of(sized, options), dict[str, DesiredTemplate]()
     for one in sized:
-        flavor, name = one.flavor, name_of(one, owners, given)
+        flavor, name = one.flavor, name_of(one, owners, options)
         before = templates.get(names.get(flavor.name, name))
         if before is not None and before.capacity != one.capacity:
             result.unmapped.append(Unmapped(one.label, "another of the documents says otherwise, and came first"))
             continue
-        templates[name] = Template(name, one.capacity, with_id(before, str(flavor.id)))
+        templates[name] = DesiredTemplate(name, one.capacity, with_id(before, str(flavor.id)))
         ids[str(flavor.id)] = names[flavor.name] = name
         result.notes.extend(notes_on(flavor, name, one.label))
-    wanted: list[Wanted] = list(templates.values())
-    return result._replace(wanted=wanted), {**names, **ids}
+    desired: list[Desired] = list(templates.values())
+    return result._replace(desired=desired), {**names, **ids}
 
 
-def sized_flavors(items: Iterable[Item], given: Given, result: Result) -> Iterator[Sized]:
+def sized_flavors(items: Iterable[Item], options: ImportOptions, result: MappingResult) -> Iterator[SizedFlavor]:
     for item in items:
         label = label_of(item.data)
         try:
-            flavor = shaped(item.data, Flavor)
-            disc = {given.disc: flavor.disc()} if given.disc is not None else {}
-            yield Sized(label, flavor, Capacity(servers=1, cores=flavor.vcpus, memory=flavor.ram, **disc))
+            flavor = converted(item.data, Flavor)
+            disc = {options.disc: flavor.disc()} if options.disc is not None else {}
+            yield SizedFlavor(label, flavor, Capacity(servers=1, cores=flavor.vcpus, memory=flavor.ram, **disc))
         except Malformed as error:
             short = isinstance(item.data, dict) and "vcpus" not in item.data and "links" in item.data
             why = "the short list does not say how big a flavor is: fetch /flavors/detail" if short else str(error)
             result.unmapped.append(Unmapped(label, why))
 
 
-def owners_of(sized: Iterable[Sized], given: Given) -> dict[str, Capacity]:
+def owners_of(sized: Iterable[SizedFlavor], options: ImportOptions) -> dict[str, Capacity]:
     """The size that each plain name stands for, where flavors of several sizes would have it: that of the flavor which
     had it before, else of the one that is called just so, else of the first."""
     ranked: dict[str, tuple[int, Capacity]] = {}
     for one in sized:
         name = plain_name(one.flavor)
-        rank = 0 if given.known.get(str(one.flavor.id)) == name else 1 if one.flavor.name == name else 2
+        rank = 0 if options.known.get(str(one.flavor.id)) == name else 1 if one.flavor.name == name else 2
         if name not in ranked or rank < ranked[name][0]:
             ranked[name] = rank, one.capacity
     return {name: capacity for name, (_, capacity) in ranked.items()}
 
 
-def name_of(one: Sized, owners: Mapping[str, Capacity], given: Given) -> str:
+def name_of(one: SizedFlavor, owners: Mapping[str, Capacity], options: ImportOptions) -> str:
     """The plain name, also of a second flavor of this size; one of its own for a flavor of another size."""
-    name, own = plain_name(one.flavor), own_name(one.flavor.name)
-    return own if owners[name] != one.capacity or given.known.get(str(one.flavor.id)) == own else name
+    name, own = plain_name(one.flavor), unique_name(one.flavor.name)
+    return own if owners[name] != one.capacity or options.known.get(str(one.flavor.id)) == own else name
 
 
 def plain_name(flavor: Flavor) -> str:
     return template_name(flavor.name) or template_name(f"flavor-{flavor.id}")
 
 
-def with_id(before: Template | None, flavor: str) -> str:
+def with_id(before: DesiredTemplate | None, flavor: str) -> str:
     """The ids of the flavors of a template, as many as can be remembered with it."""
     ids = [] if before is None else before.flavor.split(ID_SEPARATOR)
     more = ID_SEPARATOR.join([*ids, flavor])

@@ -9,13 +9,21 @@ from typing import Any, Literal
 import msgspec
 
 from services.cli.client import Client
-from services.cli.openstack.carry_out import Row, carry_out, noted, perform, read_present
+from services.cli.openstack.apply import ReportLine, apply_items, apply_steps, read_current, rows_of
 from services.cli.openstack.cloud import Cloud, NoAnswer, connect
-from services.cli.openstack.document import Item, sorted_out
-from services.cli.openstack.importing import Host, Into, When, checked, finish, present_at, quota_hours
+from services.cli.openstack.current import CurrentState
+from services.cli.openstack.desired import DeletedCluster, EndedSource, ImportOptions
+from services.cli.openstack.document import Item, items_in
+from services.cli.openstack.importing import (
+    HostOptions,
+    PeriodOptions,
+    Target,
+    checked,
+    finish,
+    quota_hours,
+    read_or_assume_empty,
+)
 from services.cli.openstack.plan import missing_clusters, missing_leases, plan
-from services.cli.openstack.present import Present
-from services.cli.openstack.wanted import Given, Gone, Revoked
 
 ACTOR = "hourbook sync"
 SERVICES = ("nova", "blazar", "magnum")
@@ -23,8 +31,8 @@ SERVICES = ("nova", "blazar", "magnum")
 
 def openstack(
     *,
-    into: Into,
-    when: When = When(),  # noqa: B008  (a frozen value)
+    target: Target,
+    when: PeriodOptions = PeriodOptions(),  # noqa: B008  (a frozen value)
     cloud: str | None = None,
     services: list[Literal["nova", "blazar", "magnum"]] | None = None,
     parent: str | None = None,
@@ -33,7 +41,7 @@ def openstack(
     memory: int | None = None,
     tempdisc: int | None = None,
     disc: Literal["tempdisc", "userdisc", "datadisc", "none"] = "tempdisc",
-    host: Host = Host(),  # noqa: B008  (a frozen value)
+    host: HostOptions = HostOptions(),  # noqa: B008  (a frozen value)
 ) -> None:
     """Take over an OpenStack project.
 
@@ -58,8 +66,8 @@ def openstack(
     """
     amounts = {"servers": servers, "cores": cores, "memory": memory, "tempdisc": tempdisc}
     start, end = quota_hours(when)
-    given = msgspec.structs.replace(
-        into.given(),
+    options = msgspec.structs.replace(
+        target.options(),
         start=start,
         end=end,
         disc=None if disc == "none" else disc,
@@ -67,44 +75,48 @@ def openstack(
         host=host.capacity(),
     )
     asked = [name for name in SERVICES if services is None or name in services]
-    finish(sync(connect(cloud), asked, into, given, parent or into.project), into)
+    finish(sync(connect(cloud), asked, target, options, parent or target.project), target)
 
 
-async def sync(cloud: Cloud, services: Sequence[str], into: Into, given: Given, parent: str) -> list[Row]:
+async def sync(
+    cloud: Cloud, services: Sequence[str], target: Target, options: ImportOptions, parent: str
+) -> list[ReportLine]:
     """One service after the other: what one grants, the next may claim. One that does not answer changes nothing."""
     project = await asyncio.to_thread(cloud.project)
-    given = msgspec.structs.replace(given, owner=into.openstack_project or project)
-    rows: list[Row] = []
-    async with Client(into.url, ACTOR) as client:
-        present = await present_at(client, into, rows)
+    options = msgspec.structs.replace(options, owner=target.openstack_project or project)
+    rows: list[ReportLine] = []
+    async with Client(target.url, ACTOR) as client:
+        current = await read_or_assume_empty(client, target, rows)
         for service in services:
             try:
                 documents = await asyncio.to_thread(cloud.documents, service)
             except NoAnswer as error:
-                rows.append(Row("refused", service, str(error)))
+                rows.append(ReportLine("refused", service, str(error)))
                 continue
-            read = sorted_out(documents, service)
-            rows += noted(read.notes, read.unmapped)
+            parsed = items_in(documents, service)
+            rows += rows_of(parsed.notes, parsed.unmapped)
             # A cluster has no end, and the quota's is not its own.
-            its = msgspec.structs.replace(given, start=None, end=None) if service == "magnum" else given
-            rows += await carry_out(client, service, read.items, its, parent, present=present, dry_run=into.dry_run)
-            for missing in gone(service, read.items, present, given, parent):
-                rows += await perform(client, plan(missing, present, given, parent), dry_run=into.dry_run)
-            if not into.dry_run:
-                present = await read_present(client, into.project)
+            its = msgspec.structs.replace(options, start=None, end=None) if service == "magnum" else options
+            rows += await apply_items(
+                client, service, parsed.items, its, parent, current=current, dry_run=target.dry_run
+            )
+            for missing in missing_things(service, parsed.items, current, options, parent):
+                rows += await apply_steps(client, plan(missing, current, options, parent), dry_run=target.dry_run)
+            if not target.dry_run:
+                current = await read_current(client, target.project)
     return list(dict.fromkeys(rows))
 
 
-def gone(
-    service: str, items: Sequence[Item], present: Present, given: Given, parent: str
-) -> list[Revoked] | list[Gone]:
+def missing_things(
+    service: str, items: Sequence[Item], current: CurrentState, options: ImportOptions, parent: str
+) -> list[EndedSource] | list[DeletedCluster]:
     """What an earlier sync made and is not among all that there is now. Where one has no id, nobody knows: nothing."""
     if service == "blazar":
         leases = ids_of(items, "lease", "id")
-        return [] if leases is None else missing_leases([f"blazar:{lease}" for lease in leases], present, given)
+        return [] if leases is None else missing_leases([f"blazar:{lease}" for lease in leases], current, options)
     if service == "magnum":
         uuids = ids_of(items, "cluster", "uuid")
-        return [] if uuids is None else missing_clusters(uuids, present, given, parent)
+        return [] if uuids is None else missing_clusters(uuids, current, options, parent)
     return []
 
 

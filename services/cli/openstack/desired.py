@@ -18,7 +18,7 @@ NOT_IN_A_TEMPLATE = re.compile(r"[^A-Za-z0-9._-]+")
 NOT_IN_A_SLUG = re.compile(r"[^a-z0-9]+")
 
 
-class Template(NamedTuple):
+class DesiredTemplate(NamedTuple):
     """A flavor, or several of one size. `flavor` is its id at Nova, or theirs with commas between them."""
 
     name: str
@@ -26,7 +26,7 @@ class Template(NamedTuple):
     flavor: str
 
 
-class Grants(NamedTuple):
+class DesiredGrants(NamedTuple):
     """All that one source grants: a quota, or the reservations of a lease. `period` None: as long as it is known."""
 
     source: str
@@ -35,14 +35,14 @@ class Grants(NamedTuple):
     capacities: tuple[Capacity, ...]
 
 
-class Revoked(NamedTuple):
+class EndedSource(NamedTuple):
     """A source that grants nothing any more."""
 
     source: str
     name: str
 
 
-class Cluster(NamedTuple):
+class DesiredCluster(NamedTuple):
     """A Magnum cluster of this layout. `state`: applied, requested (the layout is being made), or failed."""
 
     name: str
@@ -53,13 +53,13 @@ class Cluster(NamedTuple):
     error: str = ""
 
 
-class Gone(NamedTuple):
+class DeletedCluster(NamedTuple):
     """A Magnum cluster that has been deleted."""
 
     name: str
 
 
-class Resize(NamedTuple):
+class ResizeRequest(NamedTuple):
     """A resize request for a cluster of Hourbook's; None leaves a count as it is."""
 
     cluster: str
@@ -67,7 +67,7 @@ class Resize(NamedTuple):
     workers: int | None
 
 
-Wanted = Template | Grants | Revoked | Cluster | Gone | Resize
+Desired = DesiredTemplate | DesiredGrants | EndedSource | DesiredCluster | DeletedCluster | ResizeRequest
 
 
 class Unmapped(NamedTuple):
@@ -84,15 +84,15 @@ class Note(NamedTuple):
     how: str
 
 
-class Result(NamedTuple):
+class MappingResult(NamedTuple):
     """What some documents come to."""
 
-    wanted: list[Wanted]
+    desired: list[Desired]
     unmapped: list[Unmapped]
     notes: list[Note]
 
 
-class Given(msgspec.Struct, frozen=True, kw_only=True):
+class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What cannot be read from the documents, and was said beside them.
 
     `now` is the next whole hour. `amounts` are of what Nova does not limit; `host` is what one physical host has;
@@ -122,7 +122,7 @@ class Malformed(ValueError):
     """An item does not have what its kind has. The message says which part."""
 
 
-def shaped(data: Any, kind: type[T]) -> T:
+def converted(data: Any, kind: type[T]) -> T:
     """The item as `kind`; numbers in quotes are numbers. Raises Malformed."""
     try:
         return msgspec.convert(data, kind, strict=False)
@@ -135,7 +135,7 @@ def template_name(name: str) -> str:
     return NOT_IN_A_TEMPLATE.sub("-", name).lstrip("._-")[:100].rstrip("-")
 
 
-def own_name(flavor: str) -> str:
+def unique_name(flavor: str) -> str:
     """A template's name that only this flavor has: where the other is another flavor's, which is of another size."""
     digits = blake2b(flavor.encode(), digest_size=3).hexdigest()
     return f"{template_name(flavor)[:90].rstrip('-') or 'flavor'}-{digits}"
@@ -145,7 +145,7 @@ def slug(name: str) -> str:
     return NOT_IN_A_SLUG.sub("-", name.lower()).strip("-")
 
 
-def instant(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """A date of OpenStack's; without an offset it is in UTC. Raises Malformed."""
     try:
         when = datetime.fromisoformat(text.strip())
@@ -154,7 +154,7 @@ def instant(text: str) -> datetime:
         raise Malformed(f"{text!r} is not a date that is in the calendar") from None
 
 
-def granted(start: datetime, end: datetime) -> Period:
+def whole_hours(start: datetime, end: datetime) -> Period:
     """The whole hours within: no more may be promised than is granted. Raises Malformed where there are none."""
     period = Period(next_hour(start), hour_of(end))
     if period.end <= period.start:
@@ -166,11 +166,11 @@ def granted(start: datetime, end: datetime) -> Period:
     return period
 
 
-def total(capacities: tuple[Capacity, ...]) -> tuple[int, ...]:
+def sum_of(capacities: tuple[Capacity, ...]) -> tuple[int, ...]:
     return tuple(map(sum, zip(*(capacity.counts() for capacity in capacities), strict=True)))
 
 
-def said(capacity: Capacity) -> str:
+def capacity_text(capacity: Capacity) -> str:
     """`servers 2, cores 8, memory 4096`."""
     counts = zip(DIMENSIONS, capacity.counts(), strict=True)
     return ", ".join(f"{name} {count}" for name, count in counts if count) or "nothing"

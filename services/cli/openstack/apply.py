@@ -13,16 +13,16 @@ from rich.table import Table
 
 from services.cli.client import Client, decoded
 from services.cli.failure import Failure
-from services.cli.openstack.calls import Call, Step
+from services.cli.openstack.current import TYPES, CurrentState, fold
+from services.cli.openstack.desired import ImportOptions, Note, ResizeRequest, Unmapped
 from services.cli.openstack.document import Item
 from services.cli.openstack.mapping import map_items
 from services.cli.openstack.plan import Planned, plan
-from services.cli.openstack.present import TYPES, Present, fold
-from services.cli.openstack.wanted import Given, Note, Resize, Unmapped
+from services.cli.openstack.steps import Call, Step
 from shared.events import EVENT_TYPES
 
 PAGE = "10000"
-NO_ROOM = "capacity_exceeded"
+CAPACITY_EXCEEDED = "capacity_exceeded"
 KNOWN = {kind.__name__ for kind in EVENT_TYPES}
 # In this order in the summary, with the colour of each.
 OUTCOMES = {
@@ -35,7 +35,7 @@ OUTCOMES = {
 }
 
 
-class Row(NamedTuple):
+class ReportLine(NamedTuple):
     """A line of the summary. `outcome` is one of OUTCOMES."""
 
     outcome: str
@@ -52,15 +52,15 @@ class _Event(msgspec.Struct):
     event: msgspec.Raw
 
 
-async def read_present(client: Client, project: str, *, create: bool = False) -> Present:
+async def read_current(client: Client, project: str, *, create: bool = False) -> CurrentState:
     """Raises Failure when there is no such project and it is not to be created."""
-    present, after = Present(), "0"
+    current, after = CurrentState(), "0"
     while True:
         query = {"project": project, "type": ",".join(name for name in TYPES if name in KNOWN), "limit": PAGE}
         status, body = await client.get("/events", query | {"after": after})
         if status == HTTPStatus.NOT_FOUND and create:
             await create_project(client, project)
-            return Present(name=project)
+            return CurrentState(name=project)
         if status == HTTPStatus.NOT_FOUND:
             raise Failure(
                 f"there is no project {project!r}: POST /projects/create makes it, and so does --create-project"
@@ -68,9 +68,9 @@ async def read_present(client: Client, project: str, *, create: bool = False) ->
         if status != HTTPStatus.OK:
             raise Failure(f"GET /events answers {status}: {decoded(body).detail}")
         page = msgspec.json.decode(body, type=_Page)
-        fold((stored.event for stored in page.events), present)
+        fold((stored.event for stored in page.events), current)
         if page.next is None:
-            return present
+            return current
         after = str(page.next)
 
 
@@ -80,69 +80,76 @@ async def create_project(client: Client, project: str) -> None:
         raise Failure(f"the project cannot be created: {done.detail}")
 
 
-async def carry_out(
-    client: Client, service: str, items: Sequence[Item], given: Given, parent: str, *, present: Present, dry_run: bool
-) -> list[Row]:
+async def apply_items(
+    client: Client,
+    service: str,
+    items: Sequence[Item],
+    options: ImportOptions,
+    parent: str,
+    *,
+    current: CurrentState,
+    dry_run: bool,
+) -> list[ReportLine]:
     """What became of the items of one service, and of all that they come to. Raises SeveralOwners."""
-    rows: list[Row] = []
-    known = {name: name for name in present.templates} | present.flavors
-    result = map_items(service, items, msgspec.structs.replace(given, known=known))
-    for wanted in result.wanted:
-        if isinstance(wanted, Resize) and not dry_run:
-            present = await read_present(client, given.project)  # its cluster may be new
-        rows += await perform(client, plan(wanted, present, given, parent), dry_run=dry_run)
-    return [*rows, *noted(result.notes, result.unmapped)]
+    rows: list[ReportLine] = []
+    known = {name: name for name in current.templates} | current.flavors
+    result = map_items(service, items, msgspec.structs.replace(options, known=known))
+    for desired in result.desired:
+        if isinstance(desired, ResizeRequest) and not dry_run:
+            current = await read_current(client, options.project)  # its cluster may be new
+        rows += await apply_steps(client, plan(desired, current, options, parent), dry_run=dry_run)
+    return [*rows, *rows_of(result.notes, result.unmapped)]
 
 
-async def perform(client: Client, planned: Iterable[Planned], *, dry_run: bool) -> list[Row]:
+async def apply_steps(client: Client, planned: Iterable[Planned], *, dry_run: bool) -> list[ReportLine]:
     return [
-        Row("not mapped", *one) if isinstance(one, Unmapped) else await take(client, one, dry_run=dry_run)
+        ReportLine("not mapped", *one) if isinstance(one, Unmapped) else await apply_step(client, one, dry_run=dry_run)
         for one in planned
     ]
 
 
-async def take(client: Client, step: Step, *, dry_run: bool) -> Row:
+async def apply_step(client: Client, step: Step, *, dry_run: bool) -> ReportLine:
     """Carries out a step, all of it or, when something of it is refused, nothing that lasts."""
     if step.outcome == "there":
-        return Row("already there", step.what, step.how)
+        return ReportLine("already there", step.what, step.how)
     if dry_run:
-        return Row(step.outcome, step.what, step.how)
-    for guard in step.guards:
+        return ReportLine(step.outcome, step.what, step.how)
+    for guard in step.checks:
         _, done = await client.post(f"{guard.path}?dry_run=true", guard.body)
         if not done.accepted or done.code:
             reason = (done.problem or {}).get("detail") or done.detail
-            return Row("refused", step.what, f"it is less than before, and that is in use: {reason}")
+            return ReportLine("refused", step.what, f"it is less than before, and that is in use: {reason}")
     made: list[str] = []
     statuses, how = [], step.how
     for call in step.calls:
         status, done = await client.post(call.path, call.body, call.key)
-        if done.code == NO_ROOM and step.otherwise is not None:
-            call = step.otherwise
+        if done.code == CAPACITY_EXCEEDED and step.fallback is not None:
+            call = step.fallback
             how = f"{how}; there is room only from {call.body['startdate']} on"
             status, done = await client.post(call.path, call.body, call.key)
         if status not in (HTTPStatus.OK, HTTPStatus.CREATED):
-            hint = f" ({step.hint})" if step.hint and done.code == NO_ROOM else ""
-            return Row("refused", step.what, await undone(client, call, made, done.detail) + hint)
+            hint = f" ({step.hint})" if step.hint and done.code == CAPACITY_EXCEEDED else ""
+            return ReportLine("refused", step.what, await withdraw_grants(client, call, made, done.detail) + hint)
         statuses.append(status)
         if call.path.endswith("/create") and status == HTTPStatus.CREATED:
             made.append(done.id)
     is_new = HTTPStatus.CREATED in statuses
-    return Row(step.outcome if is_new else "already there", step.what, how)
+    return ReportLine(step.outcome if is_new else "already there", step.what, how)
 
 
-async def undone(client: Client, refused: Call, made: Sequence[str], detail: str) -> str:
+async def withdraw_grants(client: Client, refused: Call, made: Sequence[str], detail: str) -> str:
     """What was refused, and that what was granted before it has been withdrawn, if anything was."""
     for grant in made:
         await client.post(f"/resources/{grant}/withdraw", {"reason": f"{refused.path} was refused"})
     return f"{detail} ({len(made)} new grants are withdrawn again)" if made else detail
 
 
-def noted(notes: Iterable[Note], unmapped: Iterable[Unmapped]) -> list[Row]:
-    rows = [*(Row("not mapped", *one) for one in unmapped), *(Row("note", *one) for one in notes)]
+def rows_of(notes: Iterable[Note], unmapped: Iterable[Unmapped]) -> list[ReportLine]:
+    rows = [*(ReportLine("not mapped", *one) for one in unmapped), *(ReportLine("note", *one) for one in notes)]
     return list(dict.fromkeys(rows))
 
 
-def show(rows: Sequence[Row], console: Console, *, dry_run: bool) -> None:
+def show_report(rows: Sequence[ReportLine], console: Console, *, dry_run: bool) -> None:
     order = list(OUTCOMES)
     table = Table(box=None, pad_edge=False)
     for column in ("", "what", ""):

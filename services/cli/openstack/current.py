@@ -35,7 +35,7 @@ ID_SEPARATOR = ", "  # where several flavors are one template
 IDS_MAX = TEXT_MAX - len(FLAVOR)
 
 
-class Grant(msgspec.Struct):
+class CurrentGrant(msgspec.Struct):
     """`end` is where it was cut when it was withdrawn; then nothing may be left of it."""
 
     id: str
@@ -45,7 +45,7 @@ class Grant(msgspec.Struct):
     capacity: Capacity
 
 
-class Size(msgspec.Struct, frozen=True):
+class ClusterSize(msgspec.Struct, frozen=True):
     """What a cluster is made of in some hours. `layout` None: not said in masters and workers."""
 
     period: Period
@@ -53,29 +53,29 @@ class Size(msgspec.Struct, frozen=True):
     layout: Layout | None
 
 
-class Cluster(msgspec.Struct):
+class CurrentCluster(msgspec.Struct):
     """`sizes` in the order in which they were decided: of those that cover an hour, the last one holds."""
 
     id: str
     kind: str
     period: Period
-    sizes: list[Size]
-    pending: dict[str, Size] = {}
+    sizes: list[ClusterSize]
+    pending: dict[str, ClusterSize] = {}
 
-    def size_at(self, hour: int) -> Size:
+    def size_at(self, hour: int) -> ClusterSize:
         covering = [size for size in self.sizes if size.period.start <= hour < size.period.end]
-        return covering[-1] if covering else Size(Period(hour, hour + 1), Capacity(), None)
+        return covering[-1] if covering else ClusterSize(Period(hour, hour + 1), Capacity(), None)
 
 
-class Present(msgspec.Struct):
+class CurrentState(msgspec.Struct):
     """`templates` are the newest versions, `flavors` their names by the ids of the flavors that they were made of. A
     project that is not there has no name."""
 
     name: str | None = None
     templates: dict[str, Capacity] = {}
     flavors: dict[str, str] = {}
-    grants: dict[str, Grant] = {}
-    clusters: dict[str, Cluster] = {}
+    grants: dict[str, CurrentGrant] = {}
+    clusters: dict[str, CurrentCluster] = {}
 
     def granted_around(self, hour: int) -> Period | None:
         """The hours without a gap in which something is granted: those around `hour`, else the next to come."""
@@ -90,7 +90,7 @@ class Present(msgspec.Struct):
         return next((run for run in runs if run.end > hour), None)
 
 
-class Happened(msgspec.Struct):
+class ProjectEvent(msgspec.Struct):
     """The members of an event that matter here."""
 
     type: str
@@ -114,39 +114,39 @@ class Happened(msgspec.Struct):
         return Period(hour_of(self.start), hour_of(self.end))
 
 
-def fold(stored: Iterable[bytes | msgspec.Raw], present: Present) -> Present:
+def fold(stored: Iterable[bytes | msgspec.Raw], current: CurrentState) -> CurrentState:
     """The events of one project, in their order."""
     for data in stored:
-        apply(msgspec.json.decode(data, type=Happened), present)
-    return present
+        apply_event(msgspec.json.decode(data, type=ProjectEvent), current)
+    return current
 
 
-def apply(event: Happened, present: Present) -> None:
+def apply_event(event: ProjectEvent, current: CurrentState) -> None:
     match event.type:
         case "ProjectCreated":
-            present.name = event.name
+            current.name = event.name
         case "TemplateCreated":
-            present.templates[event.template] = event.capacity
+            current.templates[event.template] = event.capacity
             if event.reason is not None and event.reason.startswith(FLAVOR):
                 for flavor in event.reason.removeprefix(FLAVOR).split(ID_SEPARATOR):
-                    present.flavors[flavor] = event.template
+                    current.flavors[flavor] = event.template
         case "GrantCreated":
             period = event.period()
-            present.grants[event.grant] = Grant(event.grant, event.source, *period, event.capacity)
+            current.grants[event.grant] = CurrentGrant(event.grant, event.source, *period, event.capacity)
         case "GrantWithdrawn":
-            grant = present.grants[event.grant]
+            grant = current.grants[event.grant]
             grant.end = min(grant.end, event.period().start)
         case "ClusterCreated":
-            size = Size(event.period(), event.capacity, event.layout)
-            present.clusters[event.cluster] = Cluster(event.cluster, event.kind, size.period, [size])
+            size = ClusterSize(event.period(), event.capacity, event.layout)
+            current.clusters[event.cluster] = CurrentCluster(event.cluster, event.kind, size.period, [size])
         case "ClusterResized":
-            cluster = present.clusters[event.cluster]
-            cluster.sizes.append(Size(event.period(), event.capacity, event.layout))
+            cluster = current.clusters[event.cluster]
+            cluster.sizes.append(ClusterSize(event.period(), event.capacity, event.layout))
             cluster.pending.pop(event.request or "", None)
         case "ClusterResizeRequested":
-            size = Size(event.period(), event.capacity, event.layout)
-            present.clusters[event.cluster].pending[event.request or ""] = size
+            size = ClusterSize(event.period(), event.capacity, event.layout)
+            current.clusters[event.cluster].pending[event.request or ""] = size
         case "ClusterResizeFailed":
-            present.clusters[event.cluster].pending.pop(event.request or "", None)
+            current.clusters[event.cluster].pending.pop(event.request or "", None)
         case _:
             pass

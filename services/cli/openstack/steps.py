@@ -31,19 +31,19 @@ class Step(NamedTuple):
     what: str
     how: str
     calls: tuple[Call, ...] = ()
-    guards: tuple[Call, ...] = ()
-    otherwise: Call | None = None
+    checks: tuple[Call, ...] = ()
+    fallback: Call | None = None
     hint: str = ""
 
 
-def key_of(*parts: Any) -> str:
+def idempotency_key(*parts: Any) -> str:
     """The same for the same parts, and short."""
     return "openstack:" + blake2b(msgspec.json.encode(parts), digest_size=20).hexdigest()
 
 
-def counts_in(capacity: Capacity) -> dict[str, int]:
+def count_fields(capacity: Capacity) -> dict[str, int]:
     return {name: count for name, count in zip(DIMENSIONS, capacity.counts(), strict=True) if count}
 
 
-def span_in(period: Period) -> dict[str, str]:
+def period_fields(period: Period) -> dict[str, str]:
     return {"startdate": iso(period.start), "enddate": iso(period.end)}

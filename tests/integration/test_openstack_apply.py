@@ -8,8 +8,8 @@ from aiohttp import web
 
 from services.cli.client import Client
 from services.cli.failure import Failure
-from services.cli.openstack.calls import Call, Step
-from services.cli.openstack.carry_out import read_present, take
+from services.cli.openstack.apply import apply_step, read_current
+from services.cli.openstack.steps import Call, Step
 
 CREATE, WITHDRAW = Call("/novaquota/create", {"cores": 2}, "k1"), Call("/resources/g0/withdraw", {}, "k2")
 GUARD = Call("/clusters/create", {"cores": 1})
@@ -54,7 +54,7 @@ async def client(server: Scripted) -> AsyncIterator[Client]:
 
 async def test_a_command_is_sent_until_its_outcome_is_known_with_one_key(server: Scripted, client: Client) -> None:
     server.script[CREATE.path] = [(503, {}), (502, {}), (201, {"id": "g1"})]
-    row = await take(client, Step("created", "quota", "2 cores", (CREATE,)), dry_run=False)
+    row = await apply_step(client, Step("created", "quota", "2 cores", (CREATE,)), dry_run=False)
     assert row.outcome == "created"
     assert (server.sent, server.keys) == ([CREATE.path] * 3, ["k1"] * 3)
 
@@ -62,22 +62,22 @@ async def test_a_command_is_sent_until_its_outcome_is_known_with_one_key(server:
 async def test_what_was_refused_of_an_earlier_run_is_asked_anew(server: Scripted, client: Client) -> None:
     server.script[CREATE.path] = [FULL, (201, {"id": "g1"})]
     server.refused_before = {"k1"}
-    assert (await take(client, Step("created", "quota", "", (CREATE,)), dry_run=False)).outcome == "created"
+    assert (await apply_step(client, Step("created", "quota", "", (CREATE,)), dry_run=False)).outcome == "created"
     assert server.keys[0] == "k1"
     assert str(server.keys[1]).startswith("k1:")
     server.script[CREATE.path], server.keys, server.refused_before = [FULL], [], set()
-    assert (await take(client, Step("created", "quota", "", (CREATE,)), dry_run=False)).outcome == "refused"
+    assert (await apply_step(client, Step("created", "quota", "", (CREATE,)), dry_run=False)).outcome == "refused"
     assert server.keys == ["k1"], "it was refused now"
 
 
 async def test_what_another_has_sent_meanwhile_is_there(server: Scripted, client: Client) -> None:
     server.script[CREATE.path] = [(200, {"id": "g1"})]
-    assert (await take(client, Step("created", "quota", "", (CREATE,)), dry_run=False)).outcome == "already there"
+    assert (await apply_step(client, Step("created", "quota", "", (CREATE,)), dry_run=False)).outcome == "already there"
 
 
 async def test_a_change_that_is_refused_in_the_middle_is_undone(server: Scripted, client: Client) -> None:
     server.script[WITHDRAW.path] = [FULL]
-    row = await take(client, Step("changed", "quota", "", (CREATE, WITHDRAW)), dry_run=False)
+    row = await apply_step(client, Step("changed", "quota", "", (CREATE, WITHDRAW)), dry_run=False)
     assert row.outcome == "refused"
     assert "it is full" in row.how
     assert server.sent == [CREATE.path, WITHDRAW.path, "/resources/g1/withdraw"]
@@ -87,11 +87,11 @@ async def test_nothing_is_sent_where_a_guard_is_not_accepted(server: Scripted, c
     guarded = Step("changed", "quota", "", (CREATE, WITHDRAW), (GUARD,))
     for answer in ((200, {"accepted": False, "problem": {"detail": "it is full"}}), FULL):
         server.script["/clusters/create?dry_run=true"] = [answer]
-        row = await take(client, guarded, dry_run=False)
+        row = await apply_step(client, guarded, dry_run=False)
         assert (row.outcome, "it is full" in row.how) == ("refused", True)
     assert server.sent == ["/clusters/create?dry_run=true"] * 2
     server.script["/clusters/create?dry_run=true"] = [(200, {"accepted": True})]
-    assert (await take(client, guarded, dry_run=False)).outcome == "changed"
+    assert (await apply_step(client, guarded, dry_run=False)).outcome == "changed"
 
 
 async def test_where_there_is_no_room_the_other_call_is_made_and_else_the_hint_is_said(
@@ -99,19 +99,19 @@ async def test_where_there_is_no_room_the_other_call_is_made_and_else_the_hint_i
 ) -> None:
     later = Call("/magcluster/create", {"startdate": "2026-03-01T08:00:00Z"}, "k4")
     step = Step(
-        "created", "cluster", "4 nodes", (Call("/magcluster/create", {}, "k3"),), otherwise=later, hint="try this"
+        "created", "cluster", "4 nodes", (Call("/magcluster/create", {}, "k3"),), fallback=later, hint="try this"
     )
     server.script["/magcluster/create"] = [FULL, (201, {"id": "c"})]
-    row = await take(client, step, dry_run=False)
+    row = await apply_step(client, step, dry_run=False)
     assert (row.outcome, row.how) == ("created", "4 nodes; there is room only from 2026-03-01T08:00:00Z on")
     server.script["/magcluster/create"] = [FULL]
-    assert (await take(client, step, dry_run=False)).how == "it is full (try this)"
+    assert (await apply_step(client, step, dry_run=False)).how == "it is full (try this)"
     assert server.keys == ["k3", "k4"] * 2
 
 
 async def test_a_dry_run_and_what_is_there_send_nothing(server: Scripted, client: Client) -> None:
-    assert (await take(client, Step("created", "quota", "", (CREATE,)), dry_run=True)).outcome == "created"
-    assert (await take(client, Step("there", "quota", ""), dry_run=False)).outcome == "already there"
+    assert (await apply_step(client, Step("created", "quota", "", (CREATE,)), dry_run=True)).outcome == "created"
+    assert (await apply_step(client, Step("there", "quota", ""), dry_run=False)).outcome == "already there"
     assert server.sent == []
 
 
@@ -119,9 +119,9 @@ async def test_a_project_that_cannot_be_created_is_told(server: Scripted, client
     server.script["/projects/create"] = [(400, {"detail": "id: not a slug"})]
     server.script["/events"] = [(404, {"detail": "no such project"})]
     with pytest.raises(Failure, match="--create-project"):
-        await read_present(client, "Sky")
+        await read_current(client, "Sky")
     with pytest.raises(Failure, match="not a slug"):
-        await read_present(client, "Sky", create=True)
+        await read_current(client, "Sky", create=True)
     server.script["/events"] = [(500, {"detail": "it broke"})]
     with pytest.raises(Failure, match="answers 500"):
-        await read_present(client, "Sky", create=True)
+        await read_current(client, "Sky", create=True)
