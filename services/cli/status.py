@@ -15,9 +15,11 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from services.cli.failure import Failure
+from services.cli.terminal import table_console
 from services.cli.up.directory import DataDirectory, Run, default_directory
 from services.cli.up.processes import started_at
 from services.cli.up.servers import NATS, NATS_ERRORS, Servers, connect_nats, redacted, servers_from, without_password
@@ -26,7 +28,6 @@ from shared.postgres import LOST_OR_REFUSED
 from shared.progress import Progress, ages_after, read_progress, standing_of
 
 TIMEOUT_S = 5.0
-PIPED_WIDTH = 200
 REMINDERS_LATE_S = 2 * 3600 + 60  # the notifier completes every hour: two missing hours are a fault
 LATE_S = 60.0
 STORE_ERRORS = (*LOST_OR_REFUSED, ValueError)  # ValueError: the address of the database is wrong
@@ -64,7 +65,7 @@ def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
         )
     lines = asyncio.run(read(servers, (url or (run.address if run else DEFAULT_URL)).rstrip("/")))
     lines += [*processes(run)] if run is not None else []
-    show(lines, Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH))
+    show(lines, table_console())
     sys.exit(1 if any(line.trouble for line in lines) else 0)
 
 
@@ -271,7 +272,7 @@ def show(lines: list[Row], console: Console) -> None:
     table.add_column("behind", justify="right")
     table.add_column("", overflow="fold")
     for line in lines:
-        note = f"[red]{_plain(line.trouble)}[/red]" if line.trouble else _plain(line.note)
+        note = f"[red]{escape(line.trouble)}[/red]" if line.trouble else escape(line.note)
         table.add_row(line.part, _number(line.position), _number(line.behind), note)
     console.print(table)
 
@@ -290,10 +291,6 @@ def duration(seconds: float) -> str:
 
 def _number(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
 
 
 def _reason(error: Exception) -> str:

@@ -103,7 +103,7 @@ async def test_where_there_is_no_room_the_other_call_is_made_and_else_the_hint_i
     )
     server.script["/magcluster/create"] = [FULL, (201, {"id": "c"})]
     row = await apply_step(client, step, dry_run=False)
-    assert (row.outcome, row.how) == ("created", "4 nodes; there is room only from 2026-03-01T08:00:00Z on")
+    assert (row.outcome, row.how) == ("created", "4 nodes; there is enough capacity only from 2026-03-01T08:00:00Z on")
     server.script["/magcluster/create"] = [FULL]
     assert (await apply_step(client, step, dry_run=False)).how == "it is full (try this)"
     assert server.keys == ["k3", "k4"] * 2

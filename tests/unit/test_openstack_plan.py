@@ -328,7 +328,7 @@ def test_a_cluster_in_a_project_without_capacity_to_come_is_told() -> None:
     for events in ([], [granted(NOW - 9, NOW - 2, SMALL)]):
         (only,) = planned(cluster(), *events)
         assert isinstance(only, Unmapped)
-        assert "no capacity to come" in only.why
+        assert "no future capacity" in only.why
     (only,) = planned(cluster(end=NOW - 50))
     assert isinstance(only, Unmapped)
     assert "is not after its start" in only.why
@@ -411,7 +411,11 @@ def test_a_resize_request_changes_one_of_the_counts() -> None:
 
 @pytest.mark.parametrize(
     ("events", "says"),
-    [([], "there is no cluster"), ([made(end=NOW)], "ended at"), ([{**made(), "layout": None}], "not made of masters")],
+    [
+        ([], "there is no cluster"),
+        ([made(end=NOW)], "ended at"),
+        ([{**made(), "layout": None}], "does not have masters"),
+    ],
 )
 def test_a_resize_request_for_no_such_cluster_is_told(events: list[dict[str, Any]], says: str) -> None:
     (only,) = planned(ResizeRequest("sky.k8s-d41c7e0a", None, 6), *events)

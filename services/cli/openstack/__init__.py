@@ -1,4 +1,5 @@
-"""What OpenStack's own APIs answer, read as what it means in Hourbook. No I/O: documents in, wishes and calls out.
+"""OpenStack's documents become commands of Hourbook: `hourbook import` and `hourbook sync`.
 
-document (text → items) → nova, blazar, magnum (items → wanted) → plan (wanted and present → the calls to make).
+Without I/O: document (text → items) → nova, blazar, magnum (items → desired state) → plan (desired and current state →
+steps). With I/O: importing (files), syncing and cloud (OpenStack's APIs), apply (the steps, over Hourbook's HTTP).
 """

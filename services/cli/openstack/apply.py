@@ -1,4 +1,4 @@
-"""What OpenStack says is carried out at Hourbook: read what is there, plan, send, show what became of each thing."""
+"""Applies OpenStack items to Hourbook: reads the current state, plans, sends the calls, reports each thing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from services.cli.client import Client, decoded
@@ -24,7 +25,7 @@ from shared.events import EVENT_TYPES
 PAGE = "10000"
 CAPACITY_EXCEEDED = "capacity_exceeded"
 KNOWN = {kind.__name__ for kind in EVENT_TYPES}
-# In this order in the summary, with the colour of each.
+# The outcomes in the order of the report, each with its colour.
 OUTCOMES = {
     "created": "green",
     "changed": "yellow",
@@ -36,7 +37,7 @@ OUTCOMES = {
 
 
 class ReportLine(NamedTuple):
-    """A line of the summary. `outcome` is one of OUTCOMES."""
+    """A line of the report: what happened to one thing, and how. `outcome` is one of OUTCOMES."""
 
     outcome: str
     what: str
@@ -53,7 +54,7 @@ class _Event(msgspec.Struct):
 
 
 async def read_current(client: Client, project: str, *, create: bool = False) -> CurrentState:
-    """Raises Failure when there is no such project and it is not to be created."""
+    """Folds the project's events. Raises Failure when there is no such project, unless `create` creates it."""
     current, after = CurrentState(), "0"
     while True:
         query = {"project": project, "type": ",".join(name for name in TYPES if name in KNOWN), "limit": PAGE}
@@ -63,7 +64,7 @@ async def read_current(client: Client, project: str, *, create: bool = False) ->
             return CurrentState(name=project)
         if status == HTTPStatus.NOT_FOUND:
             raise Failure(
-                f"there is no project {project!r}: POST /projects/create makes it, and so does --create-project"
+                f"there is no project {project!r}: create it with POST /projects/create or with --create-project"
             )
         if status != HTTPStatus.OK:
             raise Failure(f"GET /events answers {status}: {decoded(body).detail}")
@@ -77,7 +78,7 @@ async def read_current(client: Client, project: str, *, create: bool = False) ->
 async def create_project(client: Client, project: str) -> None:
     status, done = await client.post("/projects/create", {"id": project, "name": project})
     if status not in (HTTPStatus.OK, HTTPStatus.CREATED) and done.code != "already_exists":
-        raise Failure(f"the project cannot be created: {done.detail}")
+        raise Failure(f"cannot create the project: {done.detail}")
 
 
 async def apply_items(
@@ -90,13 +91,13 @@ async def apply_items(
     current: CurrentState,
     dry_run: bool,
 ) -> list[ReportLine]:
-    """What became of the items of one service, and of all that they come to. Raises SeveralOwners."""
+    """Maps the items of one service, plans and applies the steps. Answers the report. Raises SeveralOwners."""
     rows: list[ReportLine] = []
     known = {name: name for name in current.templates} | current.flavors
     result = map_items(service, items, msgspec.structs.replace(options, known=known))
     for desired in result.desired:
         if isinstance(desired, ResizeRequest) and not dry_run:
-            current = await read_current(client, options.project)  # its cluster may be new
+            current = await read_current(client, options.project)  # an earlier item may have created its cluster
         rows += await apply_steps(client, plan(desired, current, options, parent), dry_run=dry_run)
     return [*rows, *rows_of(result.notes, result.unmapped)]
 
@@ -109,7 +110,7 @@ async def apply_steps(client: Client, planned: Iterable[Planned], *, dry_run: bo
 
 
 async def apply_step(client: Client, step: Step, *, dry_run: bool) -> ReportLine:
-    """Carries out a step, all of it or, when something of it is refused, nothing that lasts."""
+    """Applies one step. When a call is refused, the grants that the step has created are withdrawn."""
     if step.outcome == "there":
         return ReportLine("already there", step.what, step.how)
     if dry_run:
@@ -118,14 +119,14 @@ async def apply_step(client: Client, step: Step, *, dry_run: bool) -> ReportLine
         _, done = await client.post(f"{guard.path}?dry_run=true", guard.body)
         if not done.accepted or done.code:
             reason = (done.problem or {}).get("detail") or done.detail
-            return ReportLine("refused", step.what, f"it is less than before, and that is in use: {reason}")
+            return ReportLine("refused", step.what, f"it is less than before, and the difference is in use: {reason}")
     made: list[str] = []
     statuses, how = [], step.how
     for call in step.calls:
         status, done = await client.post(call.path, call.body, call.key)
         if done.code == CAPACITY_EXCEEDED and step.fallback is not None:
             call = step.fallback
-            how = f"{how}; there is room only from {call.body['startdate']} on"
+            how = f"{how}; there is enough capacity only from {call.body['startdate']} on"
             status, done = await client.post(call.path, call.body, call.key)
         if status not in (HTTPStatus.OK, HTTPStatus.CREATED):
             hint = f" ({step.hint})" if step.hint and done.code == CAPACITY_EXCEEDED else ""
@@ -138,10 +139,10 @@ async def apply_step(client: Client, step: Step, *, dry_run: bool) -> ReportLine
 
 
 async def withdraw_grants(client: Client, refused: Call, made: Sequence[str], detail: str) -> str:
-    """What was refused, and that what was granted before it has been withdrawn, if anything was."""
+    """Withdraws the grants that the step has created. Answers the text for the report."""
     for grant in made:
         await client.post(f"/resources/{grant}/withdraw", {"reason": f"{refused.path} was refused"})
-    return f"{detail} ({len(made)} new grants are withdrawn again)" if made else detail
+    return f"{detail} ({len(made)} new grants were withdrawn again)" if made else detail
 
 
 def rows_of(notes: Iterable[Note], unmapped: Iterable[Unmapped]) -> list[ReportLine]:
@@ -156,13 +157,9 @@ def show_report(rows: Sequence[ReportLine], console: Console, *, dry_run: bool) 
         table.add_column(column, overflow="fold")
     for row in sorted(rows, key=lambda row: order.index(row.outcome)):
         colour = OUTCOMES[row.outcome]
-        table.add_row(f"[{colour}]{row.outcome}[/{colour}]", plain(row.what), plain(row.how))
+        table.add_row(f"[{colour}]{row.outcome}[/{colour}]", escape(row.what), escape(row.how))
     if rows:
         console.print(table)
     counts = Counter(row.outcome for row in rows)
     summary = ", ".join(f"{counts[name]} {name}" for name in order if name != "note")
     console.print(f"{'Dry run, nothing is sent. ' if dry_run else ''}{summary}", markup=False)
-
-
-def plain(text: str) -> str:
-    return text.replace("[", "\\[")

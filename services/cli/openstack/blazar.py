@@ -1,4 +1,4 @@
-"""Blazar: a lease is a source of grants, `blazar:<lease id>`, one for each of its reservations."""
+"""Blazar: a lease becomes grants with the source `blazar:<lease id>`, one for each of its reservations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from services.cli.openstack.nova import Flavor
 from shared.capacity import COUNT_MAX, DIMENSIONS, Capacity, capacity_of
 from shared.hours import Period, hour_of, instant_of, iso
 
-# What grants, what is over (so that an earlier import is taken back), and what is neither: the rest.
+# The states of a lease that grants something, and of a lease that has ended: grants of an earlier import are withdrawn.
+# A lease in any other state is left alone.
 GRANTING = {"PENDING", "ACTIVE", "STARTING", "UPDATING", ""}
 OVER = {"TERMINATED", "TERMINATING", "DELETING", "DELETED"}
 DEAD_RESERVATIONS = {"error", "deleted", "deleting", "terminated"}
@@ -38,6 +39,8 @@ AT_LEAST = {">=": 0, "==": 0, "=": 0, ">": 1}
 
 
 class Lease(msgspec.Struct, frozen=True):
+    """A lease, as Blazar answers it."""
+
     id: str
     start_date: str
     end_date: str
@@ -47,7 +50,7 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """`amount` instances of `vcpus`, `memory_mb` (MiB) and `disk_gb`, or from `min` to `max` hosts."""
+    """A reservation: `amount` instances of `vcpus`, `memory_mb` (MiB) and `disk_gb` (GiB), or `min` to `max` hosts."""
 
     resource_type: str
     id: str = ""
@@ -65,13 +68,13 @@ class Reservation(msgspec.Struct, frozen=True):
 
 
 def map_lease(item: Item, options: ImportOptions, flavors: Mapping[str, Capacity]) -> MappingResult:
-    """`flavors` by id and name, for a reservation that says no more than its flavor. Raises Malformed."""
+    """The grants of a lease. `flavors`: the size of each flavor, by its id and by its name. Raises Malformed."""
     lease = converted(item.data, Lease)
     name, source = f"lease {lease.name or lease.id}", f"blazar:{lease.id}"
     status = (lease.status or "").upper()
     if status in OVER:
         return MappingResult(
-            [EndedSource(source, name)], [Unmapped(name, f"its state is {status}: it grants nothing more")], []
+            [EndedSource(source, name)], [Unmapped(name, f"its state is {status}: it grants nothing any more")], []
         )
     if status not in GRANTING:
         return MappingResult([], [Unmapped(name, f"its state is {status}: it grants nothing, or not yet")], [])
@@ -88,7 +91,7 @@ def map_lease(item: Item, options: ImportOptions, flavors: Mapping[str, Capacity
             unmapped.append(Unmapped(label, str(error)))
             continue
         if reservation.missing_resources:
-            notes.append(Note(label, "it is granted, though Blazar says that resources are missing"))
+            notes.append(Note(label, "it is granted, although Blazar answers that resources are missing"))
     if not lease.reservations:
         unmapped.append(Unmapped(name, "it has no reservations"))
     desired = [DesiredGrants(source, name, period, tuple(capacities))] if capacities else []
@@ -96,29 +99,30 @@ def map_lease(item: Item, options: ImportOptions, flavors: Mapping[str, Capacity
 
 
 def narrowed(name: str, period: Period, is_narrowed: bool) -> Iterator[Note]:
+    """A note when the lease does not begin and end on whole hours."""
     if is_narrowed:
-        yield Note(name, f"the whole hours in it are granted: {iso(period.start)} .. {iso(period.end)}")
+        yield Note(name, f"only its whole hours are granted: {iso(period.start)} .. {iso(period.end)}")
 
 
 def capacity_in(reservation: Reservation, options: ImportOptions, flavors: Mapping[str, Capacity]) -> Capacity:
-    """What a reservation grants. Raises Malformed, with the reason, for one that grants nothing that is counted."""
+    """What a reservation grants. Raises Malformed, with the reason, when it grants nothing that Hourbook counts."""
     if (reservation.status or "").lower() in DEAD_RESERVATIONS:
         raise Malformed(f"its state is {reservation.status}")
     match reservation.resource_type:
         case "virtual:instance" | "flavor:instance":
             if reservation.amount == 0:
-                raise Malformed("its amount is 0, or not in it")
+                raise Malformed("its amount is 0 or missing")
             return times(reservation.amount, instance(reservation, flavors))
         case "physical:host":
             if reservation.min == 0:
-                raise Malformed("its min is 0, or not in it: no host is certain")
+                raise Malformed("its min is 0 or missing: no host is guaranteed")
             return times(reservation.min, host(reservation, options))
         case other:
-            raise Malformed(f"{other!r} is not capacity that is counted here")
+            raise Malformed(f"Hourbook does not count {other!r}")
 
 
 def instance(reservation: Reservation, flavors: Mapping[str, Capacity]) -> Capacity:
-    """One instance. A flavor's own properties, where Blazar kept them, also say what it has beside the root disc."""
+    """The size of one instance. Takes the flavor's properties where Blazar kept them: they include all discs."""
     kept = properties_of(reservation.resource_properties)
     if reservation.resource_type == "flavor:instance" and isinstance(kept, dict) and "vcpus" in kept:
         flavor = converted({"name": "", **kept}, Flavor)
@@ -128,14 +132,14 @@ def instance(reservation: Reservation, flavors: Mapping[str, Capacity]) -> Capac
             servers=1, cores=reservation.vcpus, memory=reservation.memory_mb, tempdisc=reservation.disk_gb or 0
         )
     if reservation.flavor_id is None:
-        raise Malformed("it says neither vcpus and memory_mb nor a flavor_id")
+        raise Malformed("it has neither vcpus and memory_mb nor a flavor_id")
     if (capacity := flavors.get(reservation.flavor_id)) is None:
-        raise Malformed(f"its flavor {reservation.flavor_id!r} is not known: give the flavors' file too")
+        raise Malformed(f"its flavor {reservation.flavor_id!r} is not known: give the file of the flavors too")
     return capacity
 
 
 def host(reservation: Reservation, options: ImportOptions) -> Capacity:
-    """One host: what was said of it, and of the rest what the reservation asks of it at least."""
+    """The size of one host: the --host- options, and for the rest the least that the reservation asks of a host."""
     counts = {"servers": 1}
     for properties in (reservation.hypervisor_properties, reservation.resource_properties):
         for dimension, least in at_least(properties_of(properties)):
@@ -145,12 +149,12 @@ def host(reservation: Reservation, options: ImportOptions) -> Capacity:
     if missing:
         known = capacity_text(Capacity(**counts))
         flags = " and ".join(f"--host-{name}" for name in missing)
-        raise Malformed(f"how big a host is, is not in it ({known} at least): give {flags}")
+        raise Malformed(f"it does not have the size of a host ({known} at least): give {flags}")
     return Capacity(**counts)
 
 
 def properties_of(text: Any) -> Any:
-    """Blazar keeps JSON in a text."""
+    """The JSON in a text, as Blazar stores properties. None when it is not JSON; another value as it is."""
     if not isinstance(text, str) or not text.strip():
         return text
     try:
@@ -160,7 +164,7 @@ def properties_of(text: Any) -> Any:
 
 
 def at_least(condition: Any) -> Iterator[tuple[str, int]]:
-    """What holds of every host that fulfils `[">=", "$vcpus", "4"]`, or an `and` of such."""
+    """The least that a condition asks, as (dimension, count): of `[">=", "$vcpus", "4"]`, or an `and` of such."""
     if not isinstance(condition, list) or not condition:
         return
     if condition[0] == "and":
@@ -174,6 +178,7 @@ def at_least(condition: Any) -> Iterator[tuple[str, int]]:
 
 
 def times(count: int, capacity: Capacity) -> Capacity:
+    """`count` times the capacity. Raises Malformed when a count is too large."""
     counts = [count * each for each in capacity.counts()]
     if max(counts) > COUNT_MAX:
         raise Malformed(f"{count} times {capacity_text(capacity)} is more than {COUNT_MAX} of something")

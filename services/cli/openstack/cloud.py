@@ -1,4 +1,4 @@
-"""A cloud that is asked through openstacksdk: its documents are those of the files, as OpenStack's APIs answer them."""
+"""Reads a cloud through openstacksdk. Answers the same documents that `hourbook import` reads from files."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ if TYPE_CHECKING:
     from keystoneauth1.adapter import Adapter
     from openstack.connection import Connection
 
-# How each is called in a cloud's catalogue.
+# The service type of each in the catalogue of a cloud.
 SERVICE_TYPES = {"nova": "compute", "blazar": "reservation", "magnum": "container-infrastructure-management"}
 PAGES_MAX = 1000
 
 
 class NoAnswer(Exception):
-    """A service could not be asked. The message says why."""
+    """A service did not answer with a valid document. The message says why."""
 
 
 class Cloud:
-    """One project of a cloud. Its calls block, and raise NoAnswer."""
+    """One project of a cloud. Its methods block, and raise NoAnswer."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def project(self) -> str:
-        """The id of the OpenStack project. Raises Failure when the cloud does not let us in."""
+        """The id of the OpenStack project. Raises Failure when the sign-in fails."""
         from keystoneauth1.exceptions import ClientException
 
         try:
             project = self._connection.current_project_id
         except ClientException as error:
-            raise Failure(f"the cloud cannot be used: {error}") from None
+            raise Failure(f"cannot use the cloud: {error}") from None
         if not project:
-            raise Failure("the cloud's sign-in is for no project: give one in clouds.yaml, or OS_PROJECT_ID")
+            raise Failure("the sign-in is for no project: set one in clouds.yaml or in OS_PROJECT_ID")
         return str(project)
 
     def documents(self, service: str) -> list[dict[str, Any]]:
-        """All that `hourbook import` could be given of a service. Raises NoAnswer."""
+        """All documents of a service that `hourbook import` can read. Raises NoAnswer."""
         client = self._client(service)
         match service:
             case "nova":
@@ -48,7 +48,7 @@ class Cloud:
             case "blazar":
                 return [self._get(client, "/leases"), *self._flavors()]
             case _:
-                # A list of clusters does not say when they were made, nor of which flavors.
+                # The list of clusters has neither their creation times nor their flavors.
                 clusters = [
                     self._get(client, f"/clusters/{listed['uuid']}")
                     for page in self._pages(client, "/clusters", "clusters", "next")
@@ -62,7 +62,7 @@ class Cloud:
                 ]
 
     def _client(self, service: str) -> Adapter:
-        """What clouds.yaml says of the service's place holds."""
+        """A client of a service, at the region, interface or endpoint that clouds.yaml sets for it."""
         from keystoneauth1.adapter import Adapter
 
         kind, config = SERVICE_TYPES[service], self._connection.config
@@ -80,13 +80,13 @@ class Cloud:
         return [{"flavors": page["flavors"]} for page in pages]
 
     def _pages(self, client: Adapter, path: str, name: str, following: str) -> list[dict[str, Any]]:
-        """Every page of a list. The next one is named by an address, alone or among links; its query is what counts."""
+        """All pages of a list. `following` is the member that has the address of the next page, or its links."""
         pages: list[dict[str, Any]] = []
         query = ""
         while len(pages) < PAGES_MAX:
             page = self._get(client, path + query)
             if not isinstance(page.get(name), list):
-                raise NoAnswer(f"{path} answers without {name}")
+                raise NoAnswer(f"the answer of {path} has no {name}")
             pages.append(page)
             link = page.get(following)
             if isinstance(link, list):
@@ -105,14 +105,14 @@ class Cloud:
         except ClientException as error:
             raise NoAnswer(str(error) or type(error).__name__) from None
         except ValueError:
-            raise NoAnswer(f"{path} answers {answer.status_code}, and no JSON") from None
+            raise NoAnswer(f"{path} answers {answer.status_code}, and not with JSON") from None
         if answer.status_code != 200 or not isinstance(document, dict):
             raise NoAnswer(f"{path} answers {answer.status_code}: {str(document)[:200]}")
         return document
 
 
 def connect(name: str | None) -> Cloud:
-    """A cloud of clouds.yaml, or the one that OS_CLOUD or the other OS_ variables name. Raises Failure."""
+    """The cloud `name` of clouds.yaml; None: the one that OS_CLOUD or other OS_ variables name. Raises Failure."""
     try:
         import openstack
     except ImportError:
@@ -122,8 +122,8 @@ def connect(name: str | None) -> Cloud:
 
     try:
         with warnings.catch_warnings():
-            # It warns of its own metrics, which nobody asked for.
+            # It warns about its own metrics, which are not used here.
             warnings.simplefilter("ignore", PendingDeprecationWarning)
             return Cloud(openstack.connect(cloud=name, app_name="hourbook"))
     except (ConfigException, ClientException) as error:
-        raise Failure(f"no cloud can be used: {error}; name one of clouds.yaml with --cloud or OS_CLOUD") from None
+        raise Failure(f"cannot use the cloud: {error}; name one of clouds.yaml with --cloud or OS_CLOUD") from None

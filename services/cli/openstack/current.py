@@ -1,7 +1,7 @@
-"""What Hourbook has of a project: its templates, the grants of each source and its clusters, folded from its events.
+"""The current state of a project in Hourbook: its templates, grants and clusters, folded from its events.
 
-The history is asked, not the read models: it says at once what was just written, and it says what an import needs and
-no table has, such as the grants of a source that have been withdrawn.
+The events are read, not the read models. Events are visible at once after a write, and they have what no table has:
+the grants of a source that were withdrawn.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shared.events import Layout
 from shared.hours import Period, hour_of
 from shared.names import TEXT_MAX
 
-# An event type is asked for by name; all others are of no concern here.
+# The types of the events that are read.
 TYPES = (
     "ProjectCreated",
     "TemplateCreated",
@@ -29,14 +29,14 @@ TYPES = (
 )
 
 
-# The reason of a template that was made of a flavor, before the flavor's id: clusters may name it by that.
+# The reason of a template that was imported from flavors begins so; their ids follow. Clusters name flavors by id.
 FLAVOR = "Nova flavor "
-ID_SEPARATOR = ", "  # where several flavors are one template
+ID_SEPARATOR = ", "  # between the ids, when several flavors are one template
 IDS_MAX = TEXT_MAX - len(FLAVOR)
 
 
 class CurrentGrant(msgspec.Struct):
-    """`end` is where it was cut when it was withdrawn; then nothing may be left of it."""
+    """A grant, from `start` to `end` (hours). A withdrawal cuts `end`, perhaps to `start` or before it."""
 
     id: str
     source: str | None
@@ -46,7 +46,7 @@ class CurrentGrant(msgspec.Struct):
 
 
 class ClusterSize(msgspec.Struct, frozen=True):
-    """What a cluster is made of in some hours. `layout` None: not said in masters and workers."""
+    """The size of a cluster in some hours. `layout` None: it was not given as masters and workers."""
 
     period: Period
     capacity: Capacity
@@ -54,7 +54,7 @@ class ClusterSize(msgspec.Struct, frozen=True):
 
 
 class CurrentCluster(msgspec.Struct):
-    """`sizes` in the order in which they were decided: of those that cover an hour, the last one holds."""
+    """A cluster. `sizes` are in the order of the events: the last one that covers an hour is valid in that hour."""
 
     id: str
     kind: str
@@ -63,13 +63,16 @@ class CurrentCluster(msgspec.Struct):
     pending: dict[str, ClusterSize] = {}
 
     def size_at(self, hour: int) -> ClusterSize:
+        """The size in an hour. Its capacity is empty where the cluster has none."""
         covering = [size for size in self.sizes if size.period.start <= hour < size.period.end]
         return covering[-1] if covering else ClusterSize(Period(hour, hour + 1), Capacity(), None)
 
 
 class CurrentState(msgspec.Struct):
-    """`templates` are the newest versions, `flavors` their names by the ids of the flavors that they were made of. A
-    project that is not there has no name."""
+    """A project. `name` None: it does not exist.
+
+    `templates`: the newest version of each, by name. `flavors`: a template's name by the id of each of its flavors.
+    """
 
     name: str | None = None
     templates: dict[str, Capacity] = {}
@@ -78,7 +81,7 @@ class CurrentState(msgspec.Struct):
     clusters: dict[str, CurrentCluster] = {}
 
     def granted_around(self, hour: int) -> Period | None:
-        """The hours without a gap in which something is granted: those around `hour`, else the next to come."""
+        """The hours without a gap in which something is granted: around `hour`, else after it, else None."""
         runs: list[Period] = []
         for grant in sorted(self.grants.values(), key=lambda grant: grant.start):
             if grant.start >= grant.end:
@@ -91,7 +94,7 @@ class CurrentState(msgspec.Struct):
 
 
 class ProjectEvent(msgspec.Struct):
-    """The members of an event that matter here."""
+    """The members of an event that are read here."""
 
     type: str
     project: str
@@ -109,13 +112,14 @@ class ProjectEvent(msgspec.Struct):
     request: str | None = None
 
     def period(self) -> Period:
+        """The event's period. Only events of grants and clusters have one."""
         assert self.start is not None
         assert self.end is not None
         return Period(hour_of(self.start), hour_of(self.end))
 
 
 def fold(stored: Iterable[bytes | msgspec.Raw], current: CurrentState) -> CurrentState:
-    """The events of one project, in their order."""
+    """Adds the events of one project, in their order, to `current`."""
     for data in stored:
         apply_event(msgspec.json.decode(data, type=ProjectEvent), current)
     return current

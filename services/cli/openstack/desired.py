@@ -1,4 +1,4 @@
-"""What a document of OpenStack says should be in Hourbook, and what of it has no place there."""
+"""The desired state: what Hourbook should contain according to OpenStack's documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOT_IN_A_SLUG = re.compile(r"[^a-z0-9]+")
 
 
 class DesiredTemplate(NamedTuple):
-    """A flavor, or several of one size. `flavor` is its id at Nova, or theirs with commas between them."""
+    """A template of one or more flavors of the same size. `flavor`: their ids at Nova, with commas between them."""
 
     name: str
     capacity: Capacity
@@ -27,7 +27,7 @@ class DesiredTemplate(NamedTuple):
 
 
 class DesiredGrants(NamedTuple):
-    """All that one source grants: a quota, or the reservations of a lease. `period` None: as long as it is known."""
+    """All grants of one source: a quota, or the reservations of a lease. `period` None: as before, or one year."""
 
     source: str
     name: str
@@ -36,14 +36,14 @@ class DesiredGrants(NamedTuple):
 
 
 class EndedSource(NamedTuple):
-    """A source that grants nothing any more."""
+    """A source that grants nothing any more: its grants are withdrawn from now on."""
 
     source: str
     name: str
 
 
 class DesiredCluster(NamedTuple):
-    """A Magnum cluster of this layout. `state`: applied, requested (the layout is being made), or failed."""
+    """A Magnum cluster with this layout. `state`: "applied", "requested" (Magnum is changing it) or "failed"."""
 
     name: str
     layout: Layout
@@ -54,13 +54,13 @@ class DesiredCluster(NamedTuple):
 
 
 class DeletedCluster(NamedTuple):
-    """A Magnum cluster that has been deleted."""
+    """A Magnum cluster that was deleted: it ends in Hourbook."""
 
     name: str
 
 
 class ResizeRequest(NamedTuple):
-    """A resize request for a cluster of Hourbook's; None leaves a count as it is."""
+    """A resize request for a cluster in Hourbook. None leaves a count as it is."""
 
     cluster: str
     masters: int | None
@@ -71,21 +71,21 @@ Desired = DesiredTemplate | DesiredGrants | EndedSource | DesiredCluster | Delet
 
 
 class Unmapped(NamedTuple):
-    """`what` is not in Hourbook, and `why`."""
+    """A thing that cannot be imported, and `why`."""
 
     what: str
     why: str
 
 
 class Note(NamedTuple):
-    """`what` is in Hourbook, but not as it was written; `how` it is."""
+    """A thing that was imported with a change. `how` describes the change."""
 
     what: str
     how: str
 
 
 class MappingResult(NamedTuple):
-    """What some documents come to."""
+    """The desired state that documents describe, and what could not be imported as it is."""
 
     desired: list[Desired]
     unmapped: list[Unmapped]
@@ -93,11 +93,12 @@ class MappingResult(NamedTuple):
 
 
 class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What cannot be read from the documents, and was said beside them.
+    """The user's options, and other facts that are not in the documents.
 
-    `now` is the next whole hour. `amounts` are of what Nova does not limit; `host` is what one physical host has;
-    `owner` is the OpenStack project whose things are taken; `known` are the templates that the project has already, by
-    the names and ids of flavors.
+    `now`: the next whole hour. `amounts`: counts of dimensions that Nova does not limit. `disc`: the dimension that a
+    flavor's disc is counted as; None: it is not counted. `host`: the size of one physical host. `owner`: the
+    OpenStack project whose things are imported; None: any. `known`: the project's templates by the names and ids of
+    flavors.
     """
 
     project: str
@@ -119,11 +120,11 @@ Amount = Annotated[Count, "0 to 10^12"]
 
 
 class Malformed(ValueError):
-    """An item does not have what its kind has. The message says which part."""
+    """An item does not have the members of its kind. The message says which."""
 
 
 def converted(data: Any, kind: type[T]) -> T:
-    """The item as `kind`; numbers in quotes are numbers. Raises Malformed."""
+    """The item as a `kind`. Numbers in quotes become numbers. Raises Malformed."""
     try:
         return msgspec.convert(data, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -131,46 +132,48 @@ def converted(data: Any, kind: type[T]) -> T:
 
 
 def template_name(name: str) -> str:
-    """What a flavor's name becomes as the name of a template: other characters than A-Z a-z 0-9 . _ - are one dash."""
+    """The template's name for a flavor: characters other than A-Z a-z 0-9 . _ - become one dash."""
     return NOT_IN_A_TEMPLATE.sub("-", name).lstrip("._-")[:100].rstrip("-")
 
 
 def unique_name(flavor: str) -> str:
-    """A template's name that only this flavor has: where the other is another flavor's, which is of another size."""
+    """A template's name that only this flavor has. Used when a flavor of another size has the plain name."""
     digits = blake2b(flavor.encode(), digest_size=3).hexdigest()
     return f"{template_name(flavor)[:90].rstrip('-') or 'flavor'}-{digits}"
 
 
 def slug(name: str) -> str:
+    """The name in lower case; other characters than a-z and 0-9 become one dash."""
     return NOT_IN_A_SLUG.sub("-", name.lower()).strip("-")
 
 
 def parse_time(text: str) -> datetime:
-    """A date of OpenStack's; without an offset it is in UTC. Raises Malformed."""
+    """A time as OpenStack writes it. Without an offset it is in UTC. Raises Malformed."""
     try:
         when = datetime.fromisoformat(text.strip())
         return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise Malformed(f"{text!r} is not a date that is in the calendar") from None
+        raise Malformed(f"{text!r} is not a date of the calendar") from None
 
 
 def whole_hours(start: datetime, end: datetime) -> Period:
-    """The whole hours within: no more may be promised than is granted. Raises Malformed where there are none."""
+    """The whole hours between two times: a grant must not promise more. Raises Malformed when there are none."""
     period = Period(next_hour(start), hour_of(end))
     if period.end <= period.start:
         raise Malformed(f"no whole hour lies between {start:%Y-%m-%dT%H:%M}Z and {end:%Y-%m-%dT%H:%M}Z")
     if not EARLIEST <= period.start < period.end <= LATEST:
         raise Malformed(f"{iso(period.start)} .. {iso(period.end)} lies outside 2000-01-01 .. 2100-01-01")
     if period.hours > PERIOD_HOURS_MAX:
-        raise Malformed("it is longer than ten years, the most that a grant can be")
+        raise Malformed("it is longer than ten years, the longest grant")
     return period
 
 
 def sum_of(capacities: tuple[Capacity, ...]) -> tuple[int, ...]:
+    """The sum of each dimension."""
     return tuple(map(sum, zip(*(capacity.counts() for capacity in capacities), strict=True)))
 
 
 def capacity_text(capacity: Capacity) -> str:
-    """`servers 2, cores 8, memory 4096`."""
+    """The capacity as text: `servers 2, cores 8, memory 4096`."""
     counts = zip(DIMENSIONS, capacity.counts(), strict=True)
     return ", ".join(f"{name} {count}" for name, count in counts if count) or "nothing"

@@ -1,4 +1,4 @@
-"""The text of a file becomes items: quotas, flavors, leases, clusters, each told by its shape."""
+"""Parses a file into items: quotas, flavors, leases, clusters. The shape of a document tells its kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from services.cli.openstack.desired import Note, Unmapped
 
-# Wherever it stands between the parts of a document, a strict parser refuses it, and OpenStack's own samples have one.
+# Spaces that JSON does not allow between its parts. OpenStack's own sample documents contain one.
 SPACES = "\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
 STRING_OR_SPACE = re.compile(rf'"(?:[^"\\]|\\.)*"|([{SPACES}])', re.DOTALL)
 
@@ -33,7 +33,7 @@ LISTED = {
     "baymodels": "clustertemplate",
     "nodegroups": "nodegroup",
 }
-# Magnum answers a single thing as it is. The first whose members are all there.
+# Magnum answers a single thing without a wrapper. The first row whose members the document has tells its kind.
 BARE = (
     ({"reservations", "start_date"}, "lease"),
     ({"uuid", "coe", "flavor_id"}, "clustertemplate"),
@@ -44,12 +44,12 @@ BARE = (
     ({"vcpus", "ram", "name"}, "flavor"),
     ({"cores", "ram"}, "quota"),
 )
-# The list goes on elsewhere.
+# Members of a list that has more pages.
 NEXT = ("next", "flavors_links", "leases_links")
 
 
 class Item(NamedTuple):
-    """One thing that a document is about."""
+    """One thing in a document. `origin` is the file or the service that it came from."""
 
     kind: str
     data: Any
@@ -57,6 +57,8 @@ class Item(NamedTuple):
 
 
 class Parsed(NamedTuple):
+    """The items of documents, and what could not be read in them."""
+
     items: list[Item]
     unmapped: list[Unmapped]
     notes: list[Note]
@@ -67,16 +69,16 @@ class NotJson(ValueError):
 
 
 def parse(text: str, origin: str) -> Parsed:
-    """The items of one or more JSON documents, one after the other. Raises Unreadable."""
+    """The items of a text with one or more JSON documents. Raises NotJson."""
     text, notes = without_odd_spaces(text, origin)
     result = items_in(decoded(text, origin), origin)
     if not (result.items or result.unmapped):
-        result.unmapped.append(Unmapped(origin, "there is nothing in it"))
+        result.unmapped.append(Unmapped(origin, "it contains nothing"))
     return result._replace(notes=[*notes, *result.notes])
 
 
 def items_in(documents: Iterable[Any], origin: str) -> Parsed:
-    """The items of documents that have been decoded."""
+    """The items of decoded documents."""
     result = Parsed([], [], [])
     for document in documents:
         for part in document if isinstance(document, list) else [document]:
@@ -85,21 +87,22 @@ def items_in(documents: Iterable[Any], origin: str) -> Parsed:
 
 
 def without_odd_spaces(text: str, origin: str) -> tuple[str, list[Note]]:
-    """Spaces that JSON does not have, outside of strings, become plain ones; which they were is noted."""
+    """Replaces spaces that JSON does not allow, outside of strings, by plain ones. Notes each."""
     found: list[str] = []
 
     def plain(match: re.Match[str]) -> str:
         if match[1] is None:
             return match[0]
-        if match.start() > 0 or match[1] != "\ufeff":  # a byte order mark is no news
+        if match.start() > 0 or match[1] != "\ufeff":  # a byte order mark at the start is usual
             line = text.count("\n", 0, match.start()) + 1
-            found.append(f"line {line}: U+{ord(match[1]):04X}, which JSON has not, is read as a space")
+            found.append(f"line {line}: U+{ord(match[1]):04X}, which JSON does not allow, is read as a space")
         return " "
 
     return STRING_OR_SPACE.sub(plain, text), [Note(origin, how) for how in found]
 
 
 def decoded(text: str, origin: str) -> Iterator[Any]:
+    """Yields the JSON documents of a text, which follow each other. Raises NotJson."""
     decoder, at = json.JSONDecoder(), 0
     while at < len(text):
         if text[at].isspace():
@@ -110,17 +113,18 @@ def decoded(text: str, origin: str) -> Iterator[Any]:
         except json.JSONDecodeError as error:
             where = f"line {error.lineno}, column {error.colno}"
             raise NotJson(f"{origin} is not JSON: {where}: {error.msg}") from None
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets within brackets
-            raise NotJson(f"{origin} is not JSON that can be read here: {error}") from None
+        except (ValueError, RecursionError) as error:  # a number with thousands of digits, or brackets nested too deep
+            raise NotJson(f"{origin} is not JSON that Hourbook can read: {error}") from None
         yield document
 
 
 def add_item(document: Any, origin: str, result: Parsed) -> None:
+    """Adds the items of one document to `result`, or the reason why there are none."""
     if not isinstance(document, dict):
-        result.unmapped.append(Unmapped(origin, f"{json.dumps(document)[:60]} is no document of OpenStack's"))
+        result.unmapped.append(Unmapped(origin, f"{json.dumps(document)[:60]} is not a document of OpenStack"))
         return
     if problem := error_of(document):
-        result.unmapped.append(Unmapped(origin, f"it is an error that OpenStack answered: {problem}"))
+        result.unmapped.append(Unmapped(origin, f"it is an error answer of OpenStack: {problem}"))
         return
     for name, kind in WRAPPED.items():
         if isinstance(document.get(name), dict):
@@ -130,7 +134,7 @@ def add_item(document: Any, origin: str, result: Parsed) -> None:
         if isinstance(document.get(name), list):
             result.items.extend(Item(kind, data, origin) for data in document[name])
             if any(document.get(link) for link in NEXT):
-                result.unmapped.append(Unmapped(origin, f"the list of {name} goes on: fetch the pages that follow too"))
+                result.unmapped.append(Unmapped(origin, f"the list of {name} has more pages: fetch these too"))
             if not document[name]:
                 result.notes.append(Note(origin, f"the list of {name} is empty"))
             return
@@ -139,11 +143,14 @@ def add_item(document: Any, origin: str, result: Parsed) -> None:
         result.items.append(Item(kind, document, origin))
         return
     members = ", ".join(sorted(document)[:6]) or "nothing"
-    result.unmapped.append(Unmapped(origin, f"it is no document that is known here; it holds {members}"))
+    result.unmapped.append(Unmapped(origin, f"this kind of document is not known; its members are {members}"))
 
 
 def error_of(document: dict[str, Any]) -> str | None:
-    """`{"itemNotFound": {"code": 404, "message": …}}`, `{"error_code": 403, "error_message": …}`, and Magnum's list."""
+    """The message of an error answer; None when it is none. OpenStack has three forms of them:
+
+    `{"itemNotFound": {"code": 404, "message": …}}`, `{"error_code": 403, "error_message": …}`, Magnum's `errors`.
+    """
     for content in document.values():
         if isinstance(content, dict) and isinstance(content.get("message"), str) and "code" in content:
             return str(content["message"])

@@ -1,4 +1,4 @@
-"""`hourbook import nova|blazar|magnum`: files that OpenStack's own APIs answered become commands of Hourbook's."""
+"""`hourbook import nova|blazar|magnum`: imports files of JSON as OpenStack's APIs answer it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from aiohttp import ClientConnectionError
 from cyclopts import Parameter
-from rich.console import Console
 
 from services.cli.client import CONNECTION_ERRORS, DEFAULT_URL, Client, cannot_connect
 from services.cli.failure import Failure
@@ -22,34 +21,34 @@ from services.cli.openstack.current import CurrentState
 from services.cli.openstack.desired import ImportOptions
 from services.cli.openstack.document import NotJson, Parsed, parse
 from services.cli.openstack.mapping import SeveralOwners
+from services.cli.terminal import table_console
 from shared.capacity import Capacity
 from shared.errors import InvalidField
 from shared.hours import next_hour, parse_instant, parse_period, parse_zone
 
 ACTOR = "hourbook import"
-PIPED_WIDTH = 200
 HOURS_A_YEAR = 365 * 24
 
-File = Annotated[str, Parameter(allow_leading_hyphen=True)]  # for -
+File = Annotated[str, Parameter(allow_leading_hyphen=True)]  # for "-", standard input
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Where it goes.
+    """The project in Hourbook to import into.
 
     Parameters
     ----------
     project
-        The project of Hourbook's.
+        The project in Hourbook.
     url
         The address of Hourbook's HTTP interface.
     openstack_project
-        The id of the OpenStack project whose things are taken, where the documents are of several.
+        The id of the OpenStack project to import, when the documents belong to several.
     create_project
-        Create the project at Hourbook if there is none.
+        Create the project in Hourbook when there is none.
     dry_run
-        Show what would be done, and do nothing.
+        Show what would be done, and change nothing.
     """
 
     project: str
@@ -65,17 +64,17 @@ class Target:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class PeriodOptions:
-    """The period, where the documents have none.
+    """The period of documents that have none.
 
     Parameters
     ----------
     start
-        A date or an instant on a whole hour. Default: a quota's is today, a cluster's the hour in which it was made.
+        A date, or an instant on a whole hour. Default: for a quota today, for a cluster the hour of its creation.
     end
-        A date, which is included, or an instant. Default: a quota's is a year after the start, a cluster's the end of
-        what its project is granted.
+        A date, which is included, or an instant. Default: for a quota a year after the start, for a cluster the end
+        of what its project is granted.
     tz
-        The IANA zone of dates.
+        The time zone of dates, by its IANA name.
     """
 
     start: str | None = None
@@ -83,7 +82,7 @@ class PeriodOptions:
     tz: str = "UTC"
 
     def hours(self) -> tuple[int | None, int | None]:
-        """Raises Failure for what is no time."""
+        """Start and end in hours; None where an option is missing. Raises Failure when one is not valid."""
         try:
             zone = parse_zone(self.tz)
             if self.start is not None and self.end is not None:
@@ -99,16 +98,16 @@ class PeriodOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class HostOptions:
-    """What one host has, of a reservation of physical hosts.
+    """The size of one host, for reservations of physical hosts.
 
     Parameters
     ----------
     host_cores
-        What one host has, of a reservation of physical hosts.
+        The cores of one host, for reservations of physical hosts.
     host_memory
-        As host_cores, in MiB.
+        The memory of one host, in MiB.
     host_tempdisc
-        As host_cores, in GiB.
+        The disc of one host, in GiB.
     """
 
     host_cores: int = 0
@@ -116,7 +115,7 @@ class HostOptions:
     host_tempdisc: int = 0
 
     def capacity(self) -> Capacity:
-        """Raises Failure for what is no count."""
+        """The size as a capacity. Raises Failure when a count is not valid."""
         return Capacity(
             cores=checked("host-cores", self.host_cores),
             memory=checked("host-memory", self.host_memory),
@@ -136,26 +135,25 @@ def nova(
     datadisc: int | None = None,
     disc: Literal["tempdisc", "userdisc", "datadisc", "none"] = "tempdisc",
 ) -> None:
-    """Quota sets become grants, flavors become templates.
-
+    """
     Parameters
     ----------
     files
         JSON as Nova answers it: os-quota-sets (also in detail), limits, flavors/detail. - is standard input.
     servers
-        What is granted of it where the quota is unlimited (-1).
+        The servers to grant when the quota has no limit for them (-1).
     cores
-        As servers.
+        The cores to grant when the quota has no limit for them.
     memory
-        As servers, in MiB.
+        The memory to grant when the quota has no limit for it, in MiB.
     tempdisc
-        What is granted of it beside the quota, which limits no disc, in GiB.
+        The tempdisc to grant, in GiB. A quota never limits disc.
     userdisc
-        As tempdisc.
+        The userdisc to grant, in GiB.
     datadisc
-        As tempdisc.
+        The datadisc to grant, in GiB.
     disc
-        What a flavor's disc (root, ephemeral and swap) is counted as.
+        The dimension that counts a flavor's disc (root, ephemeral and swap).
     """
     amounts = {
         "servers": servers,
@@ -177,13 +175,12 @@ def nova(
 
 
 def blazar(*files: File, target: Target, host: HostOptions = HostOptions()) -> None:
-    """Leases become grants, with the source `blazar:<lease id>`.
-
+    """
     Parameters
     ----------
     files
-        JSON as Blazar answers it: a lease, a list of leases. Flavors as Nova answers them may go with it. - is standard
-        input.
+        JSON as Blazar answers it: a lease, or a list of leases. Flavors as Nova answers them may be among the files.
+        - is standard input.
     """
     run("blazar", files, target, msgspec.structs.replace(target.options(), host=host.capacity()))
 
@@ -198,23 +195,23 @@ def magnum(
     cluster: str | None = None,
     worker_group: str | None = None,
 ) -> None:
-    """Clusters of masters and workers become clusters of Hourbook's, resize requests are noted.
-
+    """
     Parameters
     ----------
     files
-        JSON as Magnum answers it: clusters and cluster templates (or bays and baymodels), one or a list; the body of a
-        resize request. Flavors as Nova answers them may go with it, and become templates. - is standard input.
+        JSON as Magnum answers it: clusters and cluster templates (or bays and baymodels), one or a list; or the body
+        of a resize request. Flavors as Nova answers them may be among the files, and become templates. - is standard
+        input.
     parent
-        The project or cluster of Hourbook's that they are drawn from. Default: the project.
+        The project or cluster in Hourbook that the clusters draw from. Default: the project.
     flavor
-        The workers' flavor, where neither the cluster nor its cluster template says it.
+        The workers' flavor, when neither the cluster nor its cluster template has it.
     master_flavor
-        The masters' flavor, likewise.
+        The masters' flavor, when neither the cluster nor its cluster template has it.
     cluster
-        The cluster of Hourbook's that a resize request is for, as gaia.k8s-746e779a.
+        The id in Hourbook of the cluster of a resize request, as gaia.k8s-746e779a.
     worker_group
-        The node group that holds all workers, if it is not Magnum's default-worker.
+        The node group that has all workers, when it is not Magnum's default-worker.
     """
     start, end = when.hours()
     options = msgspec.structs.replace(
@@ -230,7 +227,7 @@ def magnum(
 
 
 def quota_hours(when: PeriodOptions) -> tuple[int | None, int | None]:
-    """Both ends of a quota's period, or none when neither was said: then it is what is granted already."""
+    """Start and end of a quota's period in hours. None and None: that of the present grants."""
     start, end = when.hours()
     if start is None and end is None:
         return None, None
@@ -240,6 +237,7 @@ def quota_hours(when: PeriodOptions) -> tuple[int | None, int | None]:
 
 
 def checked(name: str, amount: int) -> int:
+    """The amount of the option --`name`. Raises Failure when it is too small or too large."""
     if not 0 <= amount <= 10**12:
         raise Failure(f"--{name}: {amount} is not a number from 0 to 10^12")
     return amount
@@ -248,32 +246,29 @@ def checked(name: str, amount: int) -> int:
 def run(
     service: str, files: tuple[str, ...], target: Target, options: ImportOptions, parent: str | None = None
 ) -> None:
-    """Reads the files, carries them out, shows what became of them. Exits with 1 when Hourbook refused something."""
+    """Reads and imports the files, and shows the report. Exits with 1 when Hourbook refused something."""
     if not files:
         raise Failure("name a file, or - for standard input")
     if option := next((name for name in files if name.startswith("-") and name != "-"), None):
-        raise Failure(f"there is no option {option}; --help shows those that there are")
+        raise Failure(f"there is no option {option}; --help shows all options")
     documents = [read_file(name) for name in files]
     finish(import_documents(service, documents, target, options, parent or target.project), target)
 
 
 def finish(work: Coroutine[Any, Any, list[ReportLine]], target: Target) -> None:
-    """Does the work, shows what became of each thing, and exits."""
+    """Runs the import, shows its report, and exits. The exit status is 1 when Hourbook refused something."""
     try:
         rows = asyncio.run(work)
     except SeveralOwners as error:
-        raise Failure(f"{error}; --openstack-project says which of them is meant") from None
+        raise Failure(f"{error}; name one of them with --openstack-project") from None
     except CONNECTION_ERRORS as error:
         raise cannot_connect(target.url, error) from None
-    show_report(rows, console(), dry_run=target.dry_run)
+    show_report(rows, table_console(), dry_run=target.dry_run)
     sys.exit(1 if any(row.outcome == "refused" for row in rows) else 0)
 
 
-def console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-
-
 def read_file(name: str) -> Parsed:
+    """The items of a file; `-` is standard input. Raises Failure."""
     origin = "standard input" if name == "-" else Path(name).name
     try:
         content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
@@ -281,7 +276,7 @@ def read_file(name: str) -> Parsed:
     except UnicodeDecodeError as error:
         raise Failure(f"{origin} is not UTF-8: {error.reason} at byte {error.start}") from None
     except OSError as error:
-        raise Failure(f"{name} cannot be read: {error.strerror}") from None
+        raise Failure(f"cannot read {name}: {error.strerror}") from None
     except NotJson as error:
         raise Failure(str(error)) from None
 
@@ -300,11 +295,11 @@ async def import_documents(
 
 
 async def read_or_assume_empty(client: Client, target: Target, rows: list[ReportLine]) -> CurrentState:
-    """A dry run needs no Hourbook: what cannot be asked is taken not to be there, and that is noted."""
+    """The current state. A dry run that cannot read it assumes an empty one, and adds a note to `rows`."""
     try:
         return await read_current(client, target.project, create=target.create_project and not target.dry_run)
     except (Failure, ClientConnectionError) as error:
         if not target.dry_run:
             raise
-        rows.append(ReportLine("note", "Hourbook", f"all is shown as if nothing were there yet: {error}"))
+        rows.append(ReportLine("note", "Hourbook", f"this assumes that the project is empty: {error}"))
         return CurrentState()

@@ -1,4 +1,4 @@
-"""All items of an import together: each is mapped by its kind, with the flavors and templates of the others at hand."""
+"""Maps all items of an import to the desired state. Items of one kind refer to flavors and templates of another."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from services.cli.openstack.magnum import map_cluster, map_nodegroup, map_resize
 from services.cli.openstack.nova import map_flavors, map_quota
 from shared.capacity import Capacity
 
-# Flavors go with each: they say how big an instance is.
+# The kinds of items that each service imports. All take flavors, which have the size of an instance.
 KINDS = {
     "nova": {"quota", "limits", "flavor"},
     "blazar": {"lease", "flavor"},
@@ -43,14 +43,14 @@ LABELS = {
 
 
 class SeveralOwners(ValueError):
-    """The documents belong to several OpenStack projects, and nobody said whose are meant."""
+    """The documents belong to several OpenStack projects, and no option names one of them."""
 
     def __init__(self, owners: Sequence[str]) -> None:
         super().__init__(f"the documents belong to {len(owners)} OpenStack projects: {', '.join(owners)}")
 
 
 def map_items(service: str, items: Iterable[Item], options: ImportOptions) -> MappingResult:
-    """What the items of one import come to, templates first. Raises SeveralOwners."""
+    """The desired state of all items of one import, templates first. Raises SeveralOwners."""
     result = MappingResult([], [], [])
     taken = list(items_of_project(service, items, options, result))
     of_kind = {kind: [item for item in taken if item.kind == kind] for kind in KINDS[service]}
@@ -75,6 +75,7 @@ def map_item(
     sizes: dict[str, Capacity],
     clustertemplates: dict[str, Any],
 ) -> MappingResult:
+    """The desired state of one item. An item that is not valid is unmapped, with the reason."""
     mappers = {
         "quota": partial(map_quota, item, options),
         "limits": partial(map_quota, item, options),
@@ -92,7 +93,7 @@ def map_item(
 def items_of_project(
     service: str, items: Iterable[Item], options: ImportOptions, result: MappingResult
 ) -> Iterable[Item]:
-    """The items that this service answers and that belong to the project that is meant."""
+    """The items of this service and of the options' OpenStack project. Adds the others to `result.unmapped`."""
     items = list(items)
     owners = sorted({owner for item in items if (owner := owner_of(item)) is not None})
     if options.owner is None and len(owners) > 1:
@@ -101,7 +102,7 @@ def items_of_project(
         owner = owner_of(item)
         if item.kind not in KINDS[service]:
             other = next((name for name, kinds in KINDS.items() if item.kind in kinds), None)
-            why = f"that is for `hourbook import {other}`" if other else "alone it grants nothing; give its lease"
+            why = f"import it with `hourbook import {other}`" if other else "alone it grants nothing: give its lease"
             result.unmapped.append(Unmapped(label_of(item), why))
         elif options.owner is not None and owner is not None and owner != options.owner:
             result.unmapped.append(Unmapped(label_of(item), f"it belongs to the OpenStack project {owner}"))
@@ -110,11 +111,13 @@ def items_of_project(
 
 
 def owner_of(item: Item) -> str | None:
+    """The OpenStack project of an item, if the item has one."""
     owner = item.data.get(OWNER.get(item.kind, "")) if isinstance(item.data, dict) else None
     return owner if isinstance(owner, str) and owner else None
 
 
 def label_of(item: Item) -> str:
+    """The item in the report: its kind and its name."""
     name = None
     if isinstance(item.data, dict):
         name = item.data.get("name") or item.data.get("uuid") or item.data.get("id")
@@ -122,13 +125,14 @@ def label_of(item: Item) -> str:
 
 
 def extend(result: MappingResult, more: MappingResult) -> None:
+    """Adds `more` to `result`."""
     result.desired.extend(more.desired)
     result.unmapped.extend(more.unmapped)
     result.notes.extend(more.notes)
 
 
 def without_duplicates(result: MappingResult) -> Iterable[Desired]:
-    """Each thing once; what a second document says differently of it is not mapped."""
+    """Each thing once. A second document that describes it differently is unmapped."""
     seen: dict[tuple[str, str], Desired] = {}
     for desired in result.desired:
         key = identity(desired)
@@ -136,10 +140,11 @@ def without_duplicates(result: MappingResult) -> Iterable[Desired]:
             seen[key] = desired
             yield desired
         elif seen[key] != desired:
-            result.unmapped.append(Unmapped(key[1], "another of the documents says otherwise, and came first"))
+            result.unmapped.append(Unmapped(key[1], "another document describes it differently, and came first"))
 
 
 def identity(desired: Desired) -> tuple[str, str]:
+    """The kind and the name of a thing."""
     match desired:
         case DesiredTemplate() | DesiredCluster() | DeletedCluster():
             return ("template" if isinstance(desired, DesiredTemplate) else "cluster", desired.name)

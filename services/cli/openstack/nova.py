@@ -1,4 +1,4 @@
-"""Nova: a quota set is a grant with the source `nova`, a flavor is a template."""
+"""Nova: a quota set becomes a grant with the source `nova`, a flavor becomes a template."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from shared.capacity import COUNT_MAX, DIMENSIONS, Capacity
 from shared.hours import instant_of
 
 SOURCE = "nova"
-# Nova's name of a limit, in a quota set and in the limits that any user may read, and the dimension that it is.
+# A limit's name in a quota set, its name in the limits that every user may read, and its dimension in Hourbook.
 LIMITS = (
     ("instances", "maxTotalInstances", "servers"),
     ("cores", "maxTotalCores", "cores"),
     ("ram", "maxTotalRAMSize", "memory"),
 )
-# What a flavor asks for beside cores, memory and disc, which no dimension counts.
+# The extra specs of a flavor that ask for resources without a dimension in Hourbook.
 UNCOUNTED = ("resources:", "resources", "pci_passthrough:", "accel:", "trait:")
 MIB_PER_GIB = 1024
 NO_DISC = (
-    "Nova limits no disc, so none is granted that was not before; --tempdisc grants it, --disc none leaves it out of "
-    "flavors"
+    "Nova has no limit for disc, so the grant keeps the disc that it had before; --tempdisc grants disc, --disc none "
+    "leaves it out of flavors"
 )
 
 
 class Flavor(msgspec.Struct, frozen=True):
-    """`ram` and `swap` are MiB, `disk` and `ephemeral` GiB. No swap is 0, or an empty text before 2.75."""
+    """A flavor. `ram` and `swap` are in MiB, `disk` and `ephemeral` in GiB. No swap is 0, or "" before Nova 2.75."""
 
     name: str
     vcpus: Amount
@@ -57,7 +57,7 @@ class Flavor(msgspec.Struct, frozen=True):
     extra_specs: dict[str, Any] | None = None
 
     def disc(self) -> int:
-        """GiB of the root disc, the ephemeral disc and swap, which is rounded up."""
+        """The root disc, the ephemeral disc and swap together, in GiB. Swap is rounded up. Raises Malformed."""
         if not isinstance(self.swap, int) and self.swap:
             raise Malformed(f"swap: {self.swap!r} is not a number")
         swap = self.swap if isinstance(self.swap, int) else 0
@@ -65,7 +65,7 @@ class Flavor(msgspec.Struct, frozen=True):
 
 
 def map_quota(item: Item, options: ImportOptions) -> MappingResult:
-    """A quota set, plain or detailed, or the `limits` of a user. Raises Malformed."""
+    """The grants of a quota set, plain or detailed, or of the `limits` of a user. Raises Malformed."""
     limits = converted(item.data, dict[str, Any])
     if item.kind == "limits":
         limits = converted(limits.get("absolute"), dict[str, Any])
@@ -76,9 +76,9 @@ def map_quota(item: Item, options: ImportOptions) -> MappingResult:
         if count is not None and count >= 0:
             counts[dimension] = count
         elif dimension not in counts:
-            unlimited.append(f"{limit} is {'unlimited (-1)' if count is not None else 'not in it'}: give --{dimension}")
+            unlimited.append(f"{limit} is {'unlimited (-1)' if count is not None else 'missing'}: give --{dimension}")
     if unlimited:
-        return MappingResult([], [Unmapped(name, f"{'; '.join(unlimited)} to say how much there is")], [])
+        return MappingResult([], [Unmapped(name, f"{'; '.join(unlimited)} to name the amount")], [])
     capacity = Capacity(**counts)
     if not capacity:
         return MappingResult([], [Unmapped(name, "it grants nothing: instances, cores and ram are 0")], [])
@@ -91,7 +91,7 @@ def map_quota(item: Item, options: ImportOptions) -> MappingResult:
 
 
 def limit_of(limits: dict[str, Any], name: str) -> int | None:
-    """None where there is none. A detailed quota says `{"limit", "in_use", "reserved"}`."""
+    """A limit; None when it is missing. In a detailed quota it is `{"limit", "in_use", "reserved"}`."""
     value = limits.get(name)
     if isinstance(value, dict):
         value = value.get("limit")
@@ -104,7 +104,7 @@ def limit_of(limits: dict[str, Any], name: str) -> int | None:
 
 
 class SizedFlavor(NamedTuple):
-    """A flavor, and what one server of it takes."""
+    """A flavor, and the size of one server of it."""
 
     label: str
     flavor: Flavor
@@ -112,7 +112,7 @@ class SizedFlavor(NamedTuple):
 
 
 def map_flavors(items: Iterable[Item], options: ImportOptions) -> tuple[MappingResult, dict[str, str]]:
-    """The templates, and by which of them a flavor's id or name is known."""
+    """The desired templates, and the name of the template of each flavor, by the flavor's id and by its name."""
     result, ids, names = MappingResult([], [], []), dict[str, str](), dict[str, str]()
     sized = list(sized_flavors(items, options, result))
     owners, templates = owners_of(sized, options), dict[str, DesiredTemplate]()
@@ -120,7 +120,7 @@ def map_flavors(items: Iterable[Item], options: ImportOptions) -> tuple[MappingR
         flavor, name = one.flavor, name_of(one, owners, options)
         before = templates.get(names.get(flavor.name, name))
         if before is not None and before.capacity != one.capacity:
-            result.unmapped.append(Unmapped(one.label, "another of the documents says otherwise, and came first"))
+            result.unmapped.append(Unmapped(one.label, "another document has it with another size, and came first"))
             continue
         templates[name] = DesiredTemplate(name, one.capacity, with_id(before, str(flavor.id)))
         ids[str(flavor.id)] = names[flavor.name] = name
@@ -130,21 +130,25 @@ def map_flavors(items: Iterable[Item], options: ImportOptions) -> tuple[MappingR
 
 
 def sized_flavors(items: Iterable[Item], options: ImportOptions, result: MappingResult) -> Iterator[SizedFlavor]:
+    """Yields the valid flavors. Adds the others to `result.unmapped`."""
     for item in items:
-        label = label_of(item.data)
+        label = flavor_label(item.data)
         try:
             flavor = converted(item.data, Flavor)
             disc = {options.disc: flavor.disc()} if options.disc is not None else {}
             yield SizedFlavor(label, flavor, Capacity(servers=1, cores=flavor.vcpus, memory=flavor.ram, **disc))
         except Malformed as error:
             short = isinstance(item.data, dict) and "vcpus" not in item.data and "links" in item.data
-            why = "the short list does not say how big a flavor is: fetch /flavors/detail" if short else str(error)
+            why = "the short list does not have the size of a flavor: fetch /flavors/detail" if short else str(error)
             result.unmapped.append(Unmapped(label, why))
 
 
 def owners_of(sized: Iterable[SizedFlavor], options: ImportOptions) -> dict[str, Capacity]:
-    """The size that each plain name stands for, where flavors of several sizes would have it: that of the flavor which
-    had it before, else of the one that is called just so, else of the first."""
+    """The size that gets each plain name, when flavors of several sizes have the same plain name.
+
+    It is the size of the flavor whose template had the name before, else of the flavor with exactly this name, else of
+    the first flavor.
+    """
     ranked: dict[str, tuple[int, Capacity]] = {}
     for one in sized:
         name = plain_name(one.flavor)
@@ -155,17 +159,18 @@ def owners_of(sized: Iterable[SizedFlavor], options: ImportOptions) -> dict[str,
 
 
 def name_of(one: SizedFlavor, owners: Mapping[str, Capacity], options: ImportOptions) -> str:
-    """The plain name, also of a second flavor of this size; one of its own for a flavor of another size."""
+    """The template's name: the plain name, or a unique name when the plain one belongs to another size."""
     name, own = plain_name(one.flavor), unique_name(one.flavor.name)
     return own if owners[name] != one.capacity or options.known.get(str(one.flavor.id)) == own else name
 
 
 def plain_name(flavor: Flavor) -> str:
+    """The flavor's name as a template's name, or one made of its id."""
     return template_name(flavor.name) or template_name(f"flavor-{flavor.id}")
 
 
 def with_id(before: DesiredTemplate | None, flavor: str) -> str:
-    """The ids of the flavors of a template, as many as can be remembered with it."""
+    """The ids of a template's flavors with one more, if the text stays short enough to be stored."""
     ids = [] if before is None else before.flavor.split(ID_SEPARATOR)
     more = ID_SEPARATOR.join([*ids, flavor])
     return more if flavor not in ids and (before is None or len(more) <= IDS_MAX) else ID_SEPARATOR.join(ids)
@@ -173,14 +178,14 @@ def with_id(before: DesiredTemplate | None, flavor: str) -> str:
 
 def notes_on(flavor: Flavor, template: str, label: str) -> Iterable[Note]:
     if template != flavor.name:
-        yield Note(label, f"the template is called {template!r}")
+        yield Note(label, f"its template has the name {template!r}")
     uncounted = sorted(name for name in flavor.extra_specs or {} if name.startswith(UNCOUNTED))
     if uncounted:
-        yield Note(label, f"no dimension counts {', '.join(uncounted)}")
+        yield Note(label, f"Hourbook does not count {', '.join(uncounted)}")
     if flavor.disabled:
-        yield Note(label, "it is disabled at Nova, and a template all the same: servers of it may run")
+        yield Note(label, "it is disabled at Nova, and imported all the same, because servers of it may run")
 
 
-def label_of(data: Any) -> str:
+def flavor_label(data: Any) -> str:
     name = data.get("name") or data.get("id") if isinstance(data, dict) else None
     return f"flavor {name}" if name else "a flavor"

@@ -1,4 +1,4 @@
-"""What is wanted and what is present become the steps that make it so; where it is so already, nothing is done."""
+"""Plans the steps from the current state to the desired state. A thing that is as desired needs no call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from services.cli.openstack.desired import (
 )
 from services.cli.openstack.magnum import digits_of
 from services.cli.openstack.plan_clusters import imported_name, plan_cluster, plan_gone, plan_resize
-from services.cli.openstack.plan_grants import plan_grants, plan_revoked
+from services.cli.openstack.plan_grants import plan_ended_source, plan_grants
 from services.cli.openstack.steps import Call, Step, count_fields
 from shared.names import shown
 
@@ -27,14 +27,14 @@ Planned = Step | Unmapped
 
 
 def plan(desired: Desired, current: CurrentState, options: ImportOptions, parent: str) -> list[Planned]:
-    """The steps for one thing. What they come to is not in `present`: things that follow are planned on a newer one."""
+    """The steps for one thing. `current` does not include their effect: read it again before the next thing."""
     match desired:
         case DesiredTemplate():
             return [plan_template(desired, current, options)]
         case DesiredGrants():
             return [plan_grants(desired, current, options)]
         case EndedSource():
-            return plan_revoked(desired, current, options)
+            return plan_ended_source(desired, current, options)
         case DesiredCluster():
             return [plan_cluster(desired, current, options, parent)]
         case DeletedCluster():
@@ -44,14 +44,15 @@ def plan(desired: Desired, current: CurrentState, options: ImportOptions, parent
 
 
 def plan_template(desired: DesiredTemplate, current: CurrentState, options: ImportOptions) -> Step:
+    """Creates the template, or its next version when the size has changed."""
     what, how = f"template {desired.name}", capacity_text(desired.capacity)
     before = current.templates.get(desired.name)
     if before == desired.capacity:
         return Step("there", what, how)
-    # No key: defining what is so already changes nothing, and A, B, A is three versions.
+    # No key: creating the same version again changes nothing, and the sizes A, B, A must become three versions.
     body = {"project": options.project, "name": desired.name, **count_fields(desired.capacity)}
-    is_said = 0 < len(desired.flavor) <= IDS_MAX and shown(desired.flavor) == desired.flavor
-    call = Call("/templates/create", body | ({"reason": FLAVOR + desired.flavor} if is_said else {}))
+    fits_in_reason = 0 < len(desired.flavor) <= IDS_MAX and shown(desired.flavor) == desired.flavor
+    call = Call("/templates/create", body | ({"reason": FLAVOR + desired.flavor} if fits_in_reason else {}))
     if before is None:
         return Step("created", what, how, (call,))
     return Step("changed", what, f"{how}; it was {capacity_text(before)}", (call,))
@@ -60,7 +61,7 @@ def plan_template(desired: DesiredTemplate, current: CurrentState, options: Impo
 def missing_clusters(
     uuids: Iterable[str], current: CurrentState, options: ImportOptions, parent: str
 ) -> list[DeletedCluster]:
-    """The clusters that an import made, that still have a size, and whose UUID is not among those that there are."""
+    """The imported clusters that still have a size, and whose UUID is not one of `uuids`."""
     there = {digits_of(uuid) for uuid in uuids}
     return [
         DeletedCluster(name)
@@ -74,7 +75,7 @@ def missing_clusters(
 
 
 def missing_leases(sources: Iterable[str], current: CurrentState, options: ImportOptions) -> list[EndedSource]:
-    """The leases that something is granted of still, and that are not among those that there are."""
+    """The leases with grants in the future that are not one of `sources`."""
     there = set(sources)
     granting = {grant.source for grant in current.grants.values() if grant.source and grant.end > options.now}
     return [

@@ -1,4 +1,4 @@
-"""Magnum clusters: made, resized when they have other nodes than before, and ended when they are gone."""
+"""Plans Magnum clusters: creates them, resizes them when their nodes changed, ends them when they were deleted."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from shared.events import Layout
 from shared.hours import PERIOD_HOURS_MAX, Period, iso
 from shared.names import shown
 
-# What an import called a cluster: its name and the beginning of its UUID, and a number when it is there again.
+# The name of an imported cluster: its name and digits of its UUID, and a number when it was imported again.
 IMPORTED = re.compile(r"(.+-[0-9a-f]{8})(?:-(\d+))?")
 
 
 CAPACITY_HINT = (
-    "for other hours give --start and --end; disc, which Nova does not limit, is granted by --tempdisc of `hourbook "
-    "import nova`, and left out of flavors by its --disc none"
+    "for other hours give --start and --end; if disc is missing, grant it with --tempdisc of `hourbook import nova`, "
+    "or leave it out of flavors with its --disc none"
 )
 
 
 def imported_name(cluster: str) -> str | None:
-    """The name that the import of a cluster with this id came from, if it did."""
+    """The name, with digits, of the Magnum cluster that was imported under this id; None when it was not imported."""
     match = IMPORTED.fullmatch(cluster.rpartition(".")[2])
     return match[1] if match else None
 
@@ -50,7 +50,7 @@ def plan_cluster(
         return Step("there", what, how)
     if pending is not None:
         call = Call(f"/magcluster/{live.id}/resizes/{pending}/apply", {}, idempotency_key("apply", pending))
-        return Step("changed", what, f"{how}, as was requested", (call,))
+        return Step("changed", what, f"{how}, as requested", (call,))
     status = "requested" if desired.state == "requested" else "applied"
     was = "nothing" if not size.capacity else layout_text(size.layout) if size.layout else "something else"
     how = f"a resize to {how} is requested" if status == "requested" else f"{how}; it was {was}"
@@ -58,7 +58,7 @@ def plan_cluster(
 
 
 def imports_of(name: str, current: CurrentState, parent: str) -> list[CurrentCluster]:
-    """All that were made of one Magnum cluster, the newest first."""
+    """All imports of one Magnum cluster, the newest first."""
     of_it = [
         cluster
         for cluster in current.clusters.values()
@@ -70,11 +70,11 @@ def imports_of(name: str, current: CurrentState, parent: str) -> list[CurrentClu
 def plan_creation(
     desired: DesiredCluster, current: CurrentState, options: ImportOptions, parent: str, times: int
 ) -> Step | Unmapped:
-    """It has no end at Magnum: it claims what it is made of as long as its parent has anything."""
+    """Creates the cluster. Magnum has no end for it: it lasts as long as its parent has capacity."""
     what = f"cluster {parent}.{desired.name}"
     bounds = bounds_of(current, options, parent)
     if bounds is None and (desired.end is None):
-        return Unmapped(what, f"{parent} has no capacity to come: import its quota or leases first, or give --end")
+        return Unmapped(what, f"{parent} has no future capacity: import its quota or leases first, or give --end")
     start = options.now - 1 if desired.start is None or times else desired.start
     if bounds is not None and options.start is None:
         start = max(start, bounds.start)
@@ -84,7 +84,7 @@ def plan_creation(
         return Unmapped(what, f"its end {iso(end)} is not after its start {iso(start)}: give --end")
     name = desired.name if times == 0 else f"{desired.name}-{times + 1}"
     call = create_call(parent, name, Period(start, end), desired.layout)
-    # In hours gone by there may have been less than there is now; what counts is what is to come.
+    # The past may have had less capacity than the future has: if so, the cluster begins now.
     is_past = start < options.now < end and options.start is None
     later = create_call(parent, name, Period(options.now, end), desired.layout) if is_past else None
     how = f"{layout_text(desired.layout)}, {iso(start)} .. {iso(end)}"
@@ -97,7 +97,7 @@ def create_call(parent: str, name: str, period: Period, layout: Layout) -> Call:
 
 
 def bounds_of(current: CurrentState, options: ImportOptions, parent: str) -> Period | None:
-    """The hours in which the parent has something, without a gap; None if they are over."""
+    """The hours without a gap in which the parent has capacity; None when they are over."""
     if parent in current.clusters:
         period = current.clusters[parent].period
         return period if period.end > options.now else None
@@ -113,7 +113,7 @@ def plan_gone(
         if cluster.period.end > options.now
         and any(size.capacity for size in (cluster.size_at(hour) for hour in hours_of_change(cluster, options.now)))
     ]
-    how = f"ended at {iso(options.now)}: it is gone at Magnum"
+    how = f"ended at {iso(options.now)}: Magnum deleted it"
     return [Step("changed", f"cluster {cluster.id}", how, (end_call(cluster, options.now),)) for cluster in live]
 
 
@@ -122,7 +122,7 @@ def end_call(cluster: CurrentCluster, now: int) -> Call:
 
 
 def hours_of_change(cluster: CurrentCluster, now: int) -> list[int]:
-    """The hours to come at which the cluster may get another size, the first of them included."""
+    """The future hours in which the cluster's size may change, and the first future hour."""
     starts = {hour for size in cluster.sizes for hour in size.period if now < hour < cluster.period.end}
     return sorted({max(now, cluster.period.start), *starts})
 
@@ -135,11 +135,11 @@ def plan_resize(desired: ResizeRequest, current: CurrentState, options: ImportOp
         return Unmapped(what, f"the cluster ended at {iso(cluster.period.end)}")
     layout = cluster.size_at(max(options.now, cluster.period.start)).layout
     if layout is None:
-        return Unmapped(what, "the cluster is not made of masters and workers")
+        return Unmapped(what, "the cluster does not have masters and workers")
     changed = {"mastercount": desired.masters, "workercount": desired.workers}
     after = msgspec.structs.replace(layout, **{name: count for name, count in changed.items() if count is not None})
     if after == layout:
-        return Step("there", what, f"it is made of {layout_text(layout)}")
+        return Step("there", what, f"it has {layout_text(layout)}")
     if any(size.layout == after for size in cluster.pending.values()):
         return Step("there", what, f"{layout_text(after)} is requested already")
     return Step(
@@ -151,12 +151,12 @@ def plan_resize(desired: ResizeRequest, current: CurrentState, options: ImportOp
 
 
 def resize_call(cluster: CurrentCluster, layout: Layout, status: str) -> Call:
-    """Its key counts the sizes before: there and back and there again are three resizes."""
+    """The call that resizes a cluster. Its key counts earlier sizes: A, B, A is three resizes."""
     body = {**msgspec.structs.asdict(layout), "status": status}
     before = [len(cluster.sizes), sorted(cluster.pending)]
     return Call(f"/magcluster/{cluster.id}/resize", body, idempotency_key(cluster.id, body, before))
 
 
 def layout_text(layout: Layout) -> str:
-    """`1 x m1.large, 3 x m1.small`."""
+    """The layout as text: `1 x m1.large, 3 x m1.small`."""
     return f"{layout.mastercount} x {layout.masterflavor}, {layout.workercount} x {layout.workerflavor}"

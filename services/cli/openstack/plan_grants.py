@@ -1,6 +1,6 @@
-"""Grants of a source: made when there are none, and replaced from the next whole hour on when they have changed.
+"""Plans the grants of a source: creates them, or replaces them from the next whole hour on when they changed.
 
-What is compared is the sum that the source grants in each hour to come. Hours gone by are never touched.
+It compares the sum that the source grants in each future hour. It never changes past hours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DISCS = DIMENSIONS[3:]
 
 
 class Piece(NamedTuple):
-    """`capacity` in the hours of `period`."""
+    """A grant to create: `capacity` in the hours of `period`."""
 
     period: Period
     capacity: Capacity
@@ -30,7 +30,7 @@ class Piece(NamedTuple):
 def plan_grants(desired: DesiredGrants, current: CurrentState, options: ImportOptions) -> Step | Unmapped:
     ever = [grant for grant in current.grants.values() if grant.source == desired.source]
     period = desired.period or period_of(ever, options.now)
-    # A lease says all of its source; a quota is said for some hours, and what it was in others stays.
+    # A lease replaces all grants of its source. A quota replaces those of its period; grants of other hours stay.
     before = [grant for grant in ever if grant.start < grant.end and (desired.source != NOVA or touches(grant, period))]
     span = period if desired.source == NOVA else hull(period, before)
     if desired.source == NOVA:
@@ -46,23 +46,23 @@ def plan_grants(desired: DesiredGrants, current: CurrentState, options: ImportOp
         return Step("there", what, how)
     to_come = Period(max(span.start, options.now), span.end)
     if to_come.start >= to_come.end:
-        return Unmapped(what, f"it has changed, and its hours are over: they stay as they were granted ({how})")
+        return Unmapped(what, f"it has changed, and its hours are over: they stay as they were ({how})")
     if is_same(before, new, to_come):
         return Step("there", what, how)
     return replacement(desired, to_come, still_to_come(new, options.now), before, ever, options)
 
 
 def period_of(grants: Iterable[CurrentGrant], now: int) -> Period:
-    """A quota's, which has no dates: what is granted of it already, or a year from today."""
+    """The period of a quota, which has no dates: that of its present grants, or a year from today."""
     live = [grant for grant in grants if grant.end > now and grant.start < grant.end]
     if live:
         return Period(min(grant.start for grant in live), max(grant.end for grant in live))
-    today = (now - 1) // 24 * 24  # `now` is the next hour: at 00:00 that is another day's
+    today = (now - 1) // 24 * 24  # `now` is the next whole hour, which may be tomorrow's first
     return Period(today, today + HOURS_A_YEAR)
 
 
 def with_discs(capacities: tuple[Capacity, ...], before: list[CurrentGrant], now: int) -> tuple[Capacity, ...]:
-    """A quota does not speak of disc: where nobody did, what was granted of it goes on."""
+    """The quota with disc. Nova has no limit for disc: without an option, the disc granted before is kept."""
     (capacity,) = capacities
     granted = sum_in(before, Period(now, now + 1))
     counts = [
@@ -73,16 +73,18 @@ def with_discs(capacities: tuple[Capacity, ...], before: list[CurrentGrant], now
 
 
 def touches(grant: CurrentGrant, period: Period) -> bool:
+    """Whether the grant has an hour in the period."""
     return grant.start < period.end and period.start < grant.end
 
 
 def hull(period: Period, grants: list[CurrentGrant]) -> Period:
+    """The shortest period that covers the period and all grants."""
     starts, ends = [grant.start for grant in grants], [grant.end for grant in grants]
     return Period(min([period.start, *starts]), max([period.end, *ends]))
 
 
 def still_to_come(pieces: list[Piece], now: int) -> list[Piece]:
-    """What of them is still to come."""
+    """The parts of the pieces from `now` on."""
     return [
         Piece(Period(max(piece.period.start, now), piece.period.end), piece.capacity)
         for piece in pieces
@@ -98,7 +100,7 @@ def replacement(
     ever: list[CurrentGrant],
     options: ImportOptions,
 ) -> Step:
-    """First what is new, then what is withdrawn: no hour has less than the smaller of the two."""
+    """Creates the new grants first and withdraws the old ones then, so that no hour has less than both have."""
     old = [grant for grant in before if grant.end > options.now]
     if desired.source == NOVA:
         pieces = pieces + [piece for grant in old for piece in outside(grant, to_come, options.now)]
@@ -110,7 +112,7 @@ def replacement(
 
 
 def outside(grant: CurrentGrant, period: Period, now: int) -> list[Piece]:
-    """What is left of a grant to come, before and after the hours that are granted anew."""
+    """The future parts of a grant before and after the period that is granted again."""
     parts = (
         Period(max(grant.start, now), min(grant.end, period.start)),
         Period(max(grant.start, period.end), grant.end),
@@ -118,7 +120,7 @@ def outside(grant: CurrentGrant, period: Period, now: int) -> list[Piece]:
     return [Piece(part, grant.capacity) for part in parts if part.start < part.end]
 
 
-def plan_revoked(desired: EndedSource, current: CurrentState, options: ImportOptions) -> list[Step | Unmapped]:
+def plan_ended_source(desired: EndedSource, current: CurrentState, options: ImportOptions) -> list[Step | Unmapped]:
     ever = [grant for grant in current.grants.values() if grant.source == desired.source]
     old = [grant for grant in ever if grant.end > options.now and grant.start < grant.end]
     if not old:
@@ -126,12 +128,14 @@ def plan_revoked(desired: EndedSource, current: CurrentState, options: ImportOpt
     calls = tuple(withdraw_call(grant, ever) for grant in old)
     checks = tuple(fits_call(options, piece) for piece in reductions(old, [], options.now))
     return [
-        Step("changed", desired.name, f"withdrawn from {iso(options.now)} on: it grants nothing more", calls, checks)
+        Step(
+            "changed", desired.name, f"withdrawn from {iso(options.now)} on: it grants nothing any more", calls, checks
+        )
     ]
 
 
 def create_calls(options: ImportOptions, source: str, pieces: list[Piece], ever: list[CurrentGrant]) -> Iterator[Call]:
-    """Their keys name all that the source has ever granted: again after a change is another time."""
+    """The calls that create grants. Their keys contain all earlier grants of the source: A, B, A is three grants."""
     path = "/novaquota/create" if source == NOVA else "/resources/create"
     before = sorted(grant.id for grant in ever)
     for number, piece in enumerate(pieces):
@@ -150,19 +154,19 @@ def withdraw_call(grant: CurrentGrant, ever: list[CurrentGrant]) -> Call:
 
 
 def fits_call(options: ImportOptions, piece: Piece) -> Call:
-    """Whether what is to go is free: a cluster of it would fit."""
+    """The dry run that tells whether a capacity is free: a cluster of this size would fit."""
     body = {"parent": options.project, **period_fields(piece.period), **count_fields(piece.capacity)}
     return Call("/clusters/create", body)
 
 
 def is_same(before: list[CurrentGrant], after: list[Piece], period: Period) -> bool:
-    """Whether both come to the same in every hour of the period."""
+    """Whether both have the same sum in every hour of the period."""
     grants = as_grants(after)
     return all(sum_in(before, part) == sum_in(grants, part) for part in parts([*before, *grants], period))
 
 
 def reductions(before: list[CurrentGrant], after: list[Piece], now: int) -> list[Piece]:
-    """Where less would be granted from now on, and how much less."""
+    """The hours from `now` on in which less would be granted, and how much less."""
     grants = as_grants(after)
     pieces = []
     for part in parts([*before, *grants], Period(now, max([now, *(grant.end for grant in before)]))):
@@ -178,12 +182,13 @@ def as_grants(pieces: list[Piece]) -> list[CurrentGrant]:
 
 
 def parts(grants: list[CurrentGrant], period: Period) -> list[Period]:
-    """The period cut wherever a grant starts or ends."""
+    """The parts of the period between the hours at which a grant starts or ends."""
     cuts = {grant.start for grant in grants} | {grant.end for grant in grants}
     hours = sorted({*period, *(hour for hour in cuts if period.start < hour < period.end)})
     return [Period(start, end) for start, end in pairwise(hours)]
 
 
 def sum_in(grants: list[CurrentGrant], part: Period) -> tuple[int, ...]:
+    """The sum of the grants that cover the part, by dimension."""
     covering = [grant.capacity for grant in grants if grant.start <= part.start and part.end <= grant.end]
     return sum_of((Capacity(), *covering))

@@ -1,4 +1,4 @@
-"""What an import does at Hourbook: the calls to make, in order, and what they come to."""
+"""The steps of an import: the HTTP calls to Hourbook, in order, and what they change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.hours import Period, iso
 
 
 class Call(NamedTuple):
-    """A POST. `key` is its Idempotency-Key; a call without one is safe to repeat as it is."""
+    """A POST. `key` is its Idempotency-Key. A call without a key is safe to repeat as it is."""
 
     path: str
     body: dict[str, Any]
@@ -20,11 +20,12 @@ class Call(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One thing to make so. `outcome`: created, changed or there, which needs no call.
+    """The calls that bring one thing to its desired state.
 
-    `guards` are dry runs that must be accepted before anything is done. When a later call is refused, what the earlier
-    ones of the step granted is withdrawn again. When there is not enough capacity, `otherwise` is what to do instead of
-    the only call, and `hint` says what may be done when that is refused too.
+    `outcome`: "created", "changed", or "there" when no call is needed. `what` names the thing, `how` describes the
+    change. `checks` are sent first, as dry runs: when one is refused, no call is sent. When a call is refused, the
+    grants that earlier calls of the step created are withdrawn. `fallback` replaces a call that was refused because
+    capacity is missing; `hint` is shown to the user when that is refused too.
     """
 
     outcome: str
@@ -37,13 +38,15 @@ class Step(NamedTuple):
 
 
 def idempotency_key(*parts: Any) -> str:
-    """The same for the same parts, and short."""
+    """A short key, equal for equal parts."""
     return "openstack:" + blake2b(msgspec.json.encode(parts), digest_size=20).hexdigest()
 
 
 def count_fields(capacity: Capacity) -> dict[str, int]:
+    """The fields of a request's body for a capacity: those that are not 0."""
     return {name: count for name, count in zip(DIMENSIONS, capacity.counts(), strict=True) if count}
 
 
 def period_fields(period: Period) -> dict[str, str]:
+    """The fields of a request's body for a period."""
     return {"startdate": iso(period.start), "enddate": iso(period.end)}

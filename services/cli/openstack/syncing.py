@@ -1,4 +1,4 @@
-"""`hourbook sync openstack`: what a cloud answers now becomes commands of Hourbook's, as often as it is run."""
+"""`hourbook sync openstack`: imports the present state of a cloud."""
 
 from __future__ import annotations
 
@@ -43,26 +43,25 @@ def openstack(
     disc: Literal["tempdisc", "userdisc", "datadisc", "none"] = "tempdisc",
     host: HostOptions = HostOptions(),  # noqa: B008  (a frozen value)
 ) -> None:
-    """Take over an OpenStack project.
-
+    """
     Parameters
     ----------
     cloud
-        The name of a cloud in clouds.yaml. Default: what OS_CLOUD or the other OS_ variables say.
+        The name of a cloud in clouds.yaml. Default: that of OS_CLOUD or the other OS_ variables.
     services
-        Which are asked, each with a --services of its own. Default: all three.
+        The services to read, each with a --services of its own. Default: all three.
     parent
-        What the Magnum clusters are drawn from. Default: the project.
+        The project or cluster in Hourbook that Magnum's clusters draw from. Default: the project.
     servers
-        What is granted of it where the quota is unlimited (-1).
+        The servers to grant when the quota has no limit for them (-1).
     cores
-        As servers.
+        The cores to grant when the quota has no limit for them.
     memory
-        As servers, in MiB.
+        The memory to grant when the quota has no limit for it, in MiB.
     tempdisc
-        What is granted of it beside the quota, in GiB.
+        The tempdisc to grant, in GiB. A quota never limits disc.
     disc
-        What a flavor's disc is counted as.
+        The dimension that counts a flavor's disc.
     """
     amounts = {"servers": servers, "cores": cores, "memory": memory, "tempdisc": tempdisc}
     start, end = quota_hours(when)
@@ -81,7 +80,7 @@ def openstack(
 async def sync(
     cloud: Cloud, services: Sequence[str], target: Target, options: ImportOptions, parent: str
 ) -> list[ReportLine]:
-    """One service after the other: what one grants, the next may claim. One that does not answer changes nothing."""
+    """Imports one service after the other, because clusters draw from grants. One that fails changes nothing."""
     project = await asyncio.to_thread(cloud.project)
     options = msgspec.structs.replace(options, owner=target.openstack_project or project)
     rows: list[ReportLine] = []
@@ -95,7 +94,7 @@ async def sync(
                 continue
             parsed = items_in(documents, service)
             rows += rows_of(parsed.notes, parsed.unmapped)
-            # A cluster has no end, and the quota's is not its own.
+            # The period options are those of the quota. A Magnum cluster has no end.
             its = msgspec.structs.replace(options, start=None, end=None) if service == "magnum" else options
             rows += await apply_items(
                 client, service, parsed.items, its, parent, current=current, dry_run=target.dry_run
@@ -110,7 +109,7 @@ async def sync(
 def missing_things(
     service: str, items: Sequence[Item], current: CurrentState, options: ImportOptions, parent: str
 ) -> list[EndedSource] | list[DeletedCluster]:
-    """What an earlier sync made and is not among all that there is now. Where one has no id, nobody knows: nothing."""
+    """What an earlier sync imported and the cloud no longer has. Empty when an item has no id: then it is unknown."""
     if service == "blazar":
         leases = ids_of(items, "lease", "id")
         return [] if leases is None else missing_leases([f"blazar:{lease}" for lease in leases], current, options)
