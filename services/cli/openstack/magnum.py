@@ -78,7 +78,7 @@ class ResizeDocument(msgspec.Struct, frozen=True):
     nodegroup: str | None = None
 
 
-def map_templates(items: Iterable[Item]) -> tuple[MappingResult, dict[str, ClusterTemplateDocument]]:
+def map_cluster_templates(items: Iterable[Item]) -> tuple[MappingResult, dict[str, ClusterTemplateDocument]]:
     """The cluster templates by id and name. Nothing is imported for them alone: clusters refer to them."""
     templates: dict[str, ClusterTemplateDocument] = {}
     result = MappingResult([], [], [])

@@ -21,7 +21,7 @@ from services.cli.openstack.desired import (
     Unmapped,
 )
 from services.cli.openstack.document import Item
-from services.cli.openstack.magnum import map_cluster, map_nodegroup, map_resize, map_templates
+from services.cli.openstack.magnum import map_cluster, map_cluster_templates, map_nodegroup, map_resize
 from services.cli.openstack.nova import map_flavors, map_quota
 from shared.capacity import Capacity
 
@@ -60,7 +60,7 @@ def map_items(service: str, items: Iterable[Item], options: ImportOptions) -> Ma
     }
     sizes = {flavor: capacities[name] for flavor, name in flavors.items()}
     extend(result, templates)
-    clustertemplates_result, clustertemplates = map_templates(of_kind.get("clustertemplate", []))
+    clustertemplates_result, clustertemplates = map_cluster_templates(of_kind.get("clustertemplate", []))
     extend(result, clustertemplates_result)
     for item in taken:
         if item.kind not in ("flavor", "clustertemplate"):

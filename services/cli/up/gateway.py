@@ -1,5 +1,6 @@
 """One address for people and programs: GET and HEAD go to the query service, everything else to the command service.
 
+It is part of the package, so that one `pip install` runs the whole system without another proxy.
 A command is sent once, never twice. When its answer is lost, the client gets 502 and may send it again with its key.
 """
 

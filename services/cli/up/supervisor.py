@@ -1,4 +1,7 @@
-"""Supervisor: starts programs in order, restarts those that end, stops them in the reverse order."""
+"""Supervisor: starts programs in order, restarts those that end, stops them in the reverse order.
+
+It is part of the package, so that one `pip install` runs the whole system without another supervisor.
+"""
 
 from __future__ import annotations
 
