@@ -225,7 +225,7 @@ async def compare_with_store(database_url: str, last: int, data: bytes | None) -
     if last and event is None:
         return "it is ahead of the event store: its last messages are those of another store"
     if data is not None and data != event:
-        return f"its message {last} is not event {last} of the store"
+        return f"its message {last} is not the event {last} of the store"
     if age_s is None or age_s < LATE_S:
         return None
     return (

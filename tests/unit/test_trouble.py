@@ -98,7 +98,7 @@ def test_whatever_follows_the_events_is_a_trouble_when_an_event_has_waited_for_i
     assert "hourbook sealer" in (seal(LEVEL._replace(sealed=12, unsealed_s=61.0)).trouble or "")
     assert "hourbook projector" in (follower("past", 3, LEVEL, 61.0, "", "hourbook projector").trouble or "")
     late = LEVEL._replace(told_s=10.0, unpublished=3, unpublished_s=61.0)
-    assert "3 wait for the stream" in (notices(late).trouble or "")
+    assert "3 have waited for the stream" in (notices(late).trouble or "")
 
 
 def good() -> StreamConfig:
