@@ -23,16 +23,16 @@ class Timeline:
         self.cells: Vector = np.zeros((0, width), dtype=np.int64) if cells is None else cells
         self.lent = False  # whether somebody else looks at these cells: whoever writes takes cells of its own first
 
-    def sketch(self) -> Timeline:
+    def fork(self) -> Timeline:
         """A copy, which costs nothing before it is written. To be forgotten before this one is written."""
         copy = Timeline(self.base, self.cells)
         copy.lent = True
         return copy
 
-    def lend(self) -> Timeline:
+    def freeze(self) -> Timeline:
         """The hours as they are now, for good: this one goes on with cells of its own when it is written next."""
         self.lent = True
-        return self.sketch()
+        return self.fork()
 
     @property
     def end(self) -> int:

@@ -23,7 +23,7 @@ from services.command.domain import (
 )
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
-from services.command.domain.sketches import lend
+from services.command.domain.copies import freeze
 from services.command.handler.handler import CommandHandler
 from services.command.handler.queue import Answer, KeyReused, QueueFull, StoreUnavailable
 from services.command.handler.snapshots import decode_state, encode_state
@@ -218,7 +218,7 @@ async def test_a_snapshot_holds_the_moment_at_which_it_was_begun() -> None:
     state = ProjectState()
     for event in history(3, 300, projects=1):
         evolve(state, event)
-    lent, before = lend(state), encode_state(state)
+    lent, before = freeze(state), encode_state(state)
     for event in history(3, 400, projects=1)[300:]:
         evolve(state, event)
     assert encode_state(lent) == before != encode_state(state)

@@ -144,7 +144,7 @@ def frozen(state: ProjectState) -> Any:
         dict(state.bookings),
         dict(state.grants),
         dict(state.requests),
-        dict(state.settled),
+        dict(state.resize_outcomes),
         dict(state.tentative),
         dict(state.series),
         {name: list(versions) for name, versions in state.templates.items()},

@@ -26,8 +26,9 @@ from services.command.domain.commands import (
     WithdrawGrant,
 )
 from services.command.domain.decide import decide
+from services.command.domain.evolve import evolve
 from services.command.domain.nearest import nearest
-from services.command.domain.state import ProjectState, evolve
+from services.command.domain.state import ProjectState
 
 __all__ = [
     "AmendBooking",

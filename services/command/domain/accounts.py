@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from services.command.domain.capacity_check import meta_of
 from services.command.domain.commands import CloseAccount, Context, CreateAccount, SetLimits
+from services.command.domain.event_fields import meta_of
 from services.command.domain.state import Account, Booking, ProjectState
 from shared.capacity import DIMENSIONS, Vector, reserved_more
 from shared.errors import AccountLimitExceeded, AlreadyExists, InvalidField, Refused, UnknownId

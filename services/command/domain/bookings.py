@@ -9,14 +9,12 @@ import numpy as np
 
 from services.command.domain.accounts import check_account
 from services.command.domain.capacity_check import (
-    admit,
-    meta_of,
-    pool_of,
-    rest_of,
-    share_room,
-    share_taken,
-    something,
-    span,
+    check_capacity,
+    check_shares,
+    known_pool,
+    remaining_period,
+    require_non_zero,
+    taken_by_shares,
 )
 from services.command.domain.clusters import create_cluster
 from services.command.domain.commands import (
@@ -28,8 +26,10 @@ from services.command.domain.commands import (
     CreateExclusive,
     TemplateCount,
 )
-from services.command.domain.sketches import sketch
-from services.command.domain.state import Booking, Pool, ProjectState, evolve
+from services.command.domain.copies import fork
+from services.command.domain.event_fields import meta_of, times_of
+from services.command.domain.evolve import evolve
+from services.command.domain.state import Booking, Pool, ProjectState
 from services.command.domain.templates import resolve
 from shared.capacity import NOTHING, WHOLE, Capacity, Vector
 from shared.errors import InvalidField, NoLongerHeld, OutsidePeriod, PastIsImmutable, UnknownId
@@ -40,20 +40,20 @@ from shared.hours import Period, checked_period, instant_of, iso, next_hour
 def create_booking(
     state: ProjectState, project: str, command: CreateBooking, context: Context, series: UUID | None = None
 ) -> list[Event]:
-    pool = pool_of(state, command.pool, "clusterid" if "." in command.pool else "project")
+    pool = known_pool(state, command.pool, "clusterid" if "." in command.pool else "project")
     capacity, template = _counts(state, command.capacity, command.template)
     period = command.period
     if command.share:
         asked = _asked_share(pool, command.pool, period, command.share)
     else:
-        something(capacity)
+        require_non_zero(capacity)
         asked = capacity.vector()
     if state.accounts:
         start, end = period
         check_account(
             state, Booking(command.pool, command.account, start, start, end, capacity, command.share), context
         )
-    tentative = admit(pool, command.pool, period, asked, context, "the booking")
+    tentative = check_capacity(pool, command.pool, period, asked, context, "the booking")
     if command.share and pool.beyond_hours is not None:  # rounding may let it take nothing of an hour that is short
         short = (pool.free.read(*period) - asked < 0) & (pool.size.read(*period) > 0)
         tentative = tentative or bool(short.any())
@@ -67,7 +67,7 @@ def create_booking(
             template=template,
             tentative=tentative,
             series=series,
-            **span(period),
+            **times_of(period),
             **meta_of(context, project),
         )
     ]
@@ -83,7 +83,7 @@ def create_exclusive(state: ProjectState, project: str, command: CreateExclusive
         capacity=command.capacity,
     )
     events = create_cluster(state, project, cluster, context)
-    after = sketch(state)
+    after = fork(state)
     for event in events:
         evolve(after, event)
     booking = CreateBooking(
@@ -100,7 +100,7 @@ def amend_booking(state: ProjectState, project: str, command: AmendBooking, cont
     capacity, share, template = amount_of(state, booking, command)
     if (capacity, share) == (booking.capacity, booking.share) and _is_period(booking, command):
         return []
-    rest = rest_of(booking.start, booking.end, context, f"booking {command.booking}")
+    rest = remaining_period(booking.start, booking.end, context, f"booking {command.booking}")
     if rest is None:
         raise PastIsImmutable(f"the booking {command.booking} ends at {iso(booking.end)}, with the hour that has begun")
     period = _amended_period(booking, command, context)
@@ -113,7 +113,7 @@ def amend_booking(state: ProjectState, project: str, command: AmendBooking, cont
     if state.accounts:
         check_account(state, held, context, released=given_up)
     asked = _difference(pool, held, given_up, period)  # the other hours of the one given up only get something back
-    admit(pool, booking.pool, period, asked, context, "the amended booking")
+    check_capacity(pool, booking.pool, period, asked, context, "the amended booking")
     after = pool.free.read(*period) - asked
     takes = capacity.vector() > 0 if not share else pool.size.read(*period) > 0
     return [
@@ -129,7 +129,7 @@ def amend_booking(state: ProjectState, project: str, command: AmendBooking, cont
             share=share,
             template=template,
             tentative=bool(((after < 0) & takes).any()),
-            **span(period),
+            **times_of(period),
             **meta_of(context, project),
         )
     ]
@@ -148,14 +148,14 @@ def amount_of(
         return counts, 0, template
     else:
         return booking.capacity, booking.share, None
-    something(capacity)
+    require_non_zero(capacity)
     return capacity, 0, None
 
 
 def cancel_booking(state: ProjectState, project: str, command: CancelBooking, context: Context) -> list[Event]:
     """Nothing when it is cancelled already or has lapsed, or ends with the hour that has begun."""
     booking = _booking(state, command.booking)
-    rest = None if booking.gone else rest_of(booking.start, booking.end, context, f"booking {command.booking}")
+    rest = None if booking.gone else remaining_period(booking.start, booking.end, context, f"booking {command.booking}")
     if rest is None:
         return []
     return [
@@ -164,7 +164,7 @@ def cancel_booking(state: ProjectState, project: str, command: CancelBooking, co
             pool=booking.pool,
             capacity=booking.capacity,
             share=booking.share,
-            **span(rest),
+            **times_of(rest),
             **meta_of(context, project),
         )
     ]
@@ -187,8 +187,8 @@ def _asked_share(pool: Pool, pool_id: str, period: Period, share: int) -> Vector
     """What the share takes by the hour."""
     _within(pool, pool_id, period)
     change = np.full((period.hours, 1), share, dtype=np.int64)
-    share_room(pool, pool_id, period, change)
-    return share_taken(pool, period, change)
+    check_shares(pool, pool_id, period, change)
+    return taken_by_shares(pool, period, change)
 
 
 def _within(pool: Pool, pool_id: str, period: Period) -> None:
@@ -237,5 +237,5 @@ def _difference(pool: Pool, held: Booking, given_up: Booking, period: Period) ->
         return counts
     if held.share:
         _within(pool, held.pool, period)
-        share_room(pool, held.pool, period, shares)
-    return counts + share_taken(pool, period, shares)
+        check_shares(pool, held.pool, period, shares)
+    return counts + taken_by_shares(pool, period, shares)

@@ -17,22 +17,7 @@ from shared.hours import Period, instant_of, iso, next_hour
 SHORTAGES_MAX = 100
 
 
-def meta_of(context: Context, project: str) -> dict[str, Any]:
-    """What every event of a command carries."""
-    return {
-        "at": context.at,
-        "actor": context.actor,
-        "command": context.command,
-        "reason": context.reason,
-        "project": project,
-    }
-
-
-def span(period: Period) -> dict[str, Any]:
-    return {"start": instant_of(period.start), "end": instant_of(period.end)}
-
-
-def pool_of(state: ProjectState, pool_id: str, field: str) -> Pool:
+def known_pool(state: ProjectState, pool_id: str, field: str) -> Pool:
     """Raises UnknownId, which names the field."""
     pool = state.pools.get(pool_id)
     if pool is None:
@@ -40,13 +25,13 @@ def pool_of(state: ProjectState, pool_id: str, field: str) -> Pool:
     return pool
 
 
-def something(capacity: Capacity) -> None:
+def require_non_zero(capacity: Capacity) -> None:
     """Raises InvalidField for a capacity of nothing at all."""
     if not capacity:
         raise InvalidField("capacity", f"every dimension is 0; give at least one of {', '.join(DIMENSIONS)}")
 
 
-def rest_of(start: int, end: int, context: Context, what: str) -> Period | None:
+def remaining_period(start: int, end: int, context: Context, what: str) -> Period | None:
     """What has not begun of `[start, end)`; None when it ends with the hour that has. PastIsImmutable when it ended."""
     if instant_of(end) <= context.at:
         raise PastIsImmutable(f"the {what} ended at {iso(end)}; what has happened cannot be undone")
@@ -59,7 +44,7 @@ def horizon_of(pool: Pool, at: datetime) -> int | None:
     return None if pool.beyond_hours is None else next_hour(at) + pool.beyond_hours
 
 
-def admit(pool: Pool, pool_id: str, period: Period, asked: Vector, context: Context, what: str) -> bool:
+def check_capacity(pool: Pool, pool_id: str, period: Period, asked: Vector, context: Context, what: str) -> bool:
     """Takes `asked`, one vector or one an hour, off what is free in the period; dimensions that it does not take from
     are not looked at, so what makes no hour worse is always let in.
 
@@ -93,7 +78,7 @@ def shortage(pool_id: str, period: Period, asked: Vector, free: Vector, short: A
     )
 
 
-def share_room(pool: Pool, pool_id: str, period: Period, change: Vector) -> None:
+def check_shares(pool: Pool, pool_id: str, period: Period, change: Vector) -> None:
     """Raises CapacityExceeded when all shares together would be more than 100% in some hour that `change`, basis points
     of shape (hours, 1), adds to. No policy allows that."""
     shares = pool.shares.read(period.start, period.end)
@@ -117,7 +102,7 @@ def share_room(pool: Pool, pool_id: str, period: Period, change: Vector) -> None
     )
 
 
-def share_taken(pool: Pool, period: Period, change: Vector) -> Vector:
+def taken_by_shares(pool: Pool, period: Period, change: Vector) -> Vector:
     """What `change` in shares takes off what is free, by the hour: shape (hours, 6)."""
     return reserved_more(pool.size.read(period.start, period.end), pool.shares.read(period.start, period.end), change)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.command.domain.capacity_check import admit, meta_of, pool_of, something, span
+from services.command.domain.capacity_check import check_capacity, known_pool, require_non_zero
 from services.command.domain.commands import (
     ApplyResize,
     Context,
@@ -17,6 +17,7 @@ from services.command.domain.commands import (
     RequestResize,
     ResizeCluster,
 )
+from services.command.domain.event_fields import meta_of, times_of
 from services.command.domain.state import Pool, ProjectState, Resize, last_hour
 from services.command.domain.templates import lay_out
 from shared.capacity import Capacity, reserved
@@ -28,13 +29,13 @@ LEVELS_MAX = 8  # of pools, the project among them
 
 
 def create_cluster(state: ProjectState, project: str, command: CreateCluster, context: Context) -> list[Event]:
-    parent = pool_of(state, command.parent, "parent")
+    parent = known_pool(state, command.parent, "parent")
     if command.parent.count(".") >= LEVELS_MAX - 1:
         raise InvalidField("parent", f"{command.parent!r} lies {LEVELS_MAX} levels deep, and nothing may lie deeper")
     _check_name(state, command, context)
     capacity, layout = _size_of(state, command.capacity, command.layout, None)
-    something(capacity)
-    tentative = admit(parent, command.parent, command.period, capacity.vector(), context, "the cluster")
+    require_non_zero(capacity)
+    tentative = check_capacity(parent, command.parent, command.period, capacity.vector(), context, "the cluster")
     return [
         ClusterCreated(
             cluster=command.cluster,
@@ -44,7 +45,7 @@ def create_cluster(state: ProjectState, project: str, command: CreateCluster, co
             layout=layout,
             overcommit=command.overcommit,
             tentative=tentative,
-            **span(command.period),
+            **times_of(command.period),
             **meta_of(context, project),
         ),
         *_given_up(state, project, command.cluster, context),
@@ -100,7 +101,7 @@ def request_resize(state: ProjectState, project: str, command: RequestResize, co
             cluster=resize.cluster,
             capacity=resize.capacity,
             layout=resize.layout,
-            **span(resize.period),
+            **times_of(resize.period),
             **meta_of(context, project),
         )
     ]
@@ -133,16 +134,16 @@ def _resized(state: ProjectState, resize: Resize, context: Context, project: str
     growth = resize.capacity.vector() - size
     if not applied and _is_so(pool, resize):
         return []
-    tentative = admit(state.pools[pool.parent], pool.parent, period, growth, context, "the new size")
+    tentative = check_capacity(state.pools[pool.parent], pool.parent, period, growth, context, "the new size")
     lost = reserved(size + growth, shares) - reserved(size, shares) - growth
-    admit(pool, resize.cluster, period, lost, context, "the new size")
+    check_capacity(pool, resize.cluster, period, lost, context, "the new size")
     return [
         ClusterResized(
             cluster=resize.cluster,
             capacity=resize.capacity,
             layout=resize.layout,
             tentative=tentative,
-            **span(period),
+            **times_of(period),
             **applied,
             **meta_of(context, project),
         )
@@ -151,7 +152,7 @@ def _resized(state: ProjectState, resize: Resize, context: Context, project: str
 
 def _checked(state: ProjectState, command: ResizeCluster, context: Context) -> tuple[Resize, int]:
     """What is to be made of the cluster from when to when, and the earliest hour that can still be changed."""
-    pool = pool_of(state, command.cluster, "id")
+    pool = known_pool(state, command.cluster, "id")
     if pool.period is None:
         raise InvalidField("id", f"{command.cluster!r} is a project; its size is the sum of its grants")
     earliest, end = max(pool.period.start, next_hour(context.at)), pool.period.end
@@ -185,11 +186,11 @@ def _size_of(
 
 def _request(state: ProjectState, cluster: str, request: UUID, outcome: Literal["applied", "failed"]) -> Resize | None:
     """The resize that is to come to this `outcome`; None when it has. NoLongerHeld when it has come to another."""
-    settled = state.settled.get(request)
-    if settled is not None and settled.cluster == cluster:
-        if settled.outcome == outcome:
+    known = state.resize_outcomes.get(request)
+    if known is not None and known.cluster == cluster:
+        if known.outcome == outcome:
             return None
-        is_so = "was applied" if settled.outcome == "applied" else "has failed"
+        is_so = "was applied" if known.outcome == "applied" else "has failed"
         raise NoLongerHeld(f"the resize {request} {is_so} already")
     resize = state.requests.get(request)
     if resize is None or resize.cluster != cluster:

@@ -32,8 +32,9 @@ from services.command.domain.commands import (
     SettleConflicts,
     WithdrawGrant,
 )
-from services.command.domain.grants import create_grant, create_project, withdraw_grant
+from services.command.domain.grants import create_grant, withdraw_grant
 from services.command.domain.overcommit import consequences
+from services.command.domain.projects import create_project
 from services.command.domain.series import amend_series, cancel_series, create_series
 from services.command.domain.settling import settle
 from services.command.domain.state import ProjectState

@@ -1,41 +1,35 @@
-"""Projects, and the grants that give them capacity."""
+"""Grants: they give capacity to a project, for a period."""
 
 from __future__ import annotations
 
-from services.command.domain.capacity_check import admit, meta_of, rest_of, something, span
-from services.command.domain.commands import Context, CreateGrant, CreateProject, WithdrawGrant
+from services.command.domain.capacity_check import check_capacity, remaining_period, require_non_zero
+from services.command.domain.commands import Context, CreateGrant, WithdrawGrant
+from services.command.domain.event_fields import meta_of, times_of
 from services.command.domain.state import ProjectState
-from shared.errors import AlreadyExists, UnknownId
-from shared.events import Event, GrantCreated, GrantWithdrawn, ProjectCreated
-
-
-def create_project(state: ProjectState, command: CreateProject, context: Context) -> list[Event]:
-    if state.name is not None:
-        raise AlreadyExists(f"id: the project {command.project!r} exists; choose another id", id=command.project)
-    meta = meta_of(context, command.project)
-    return [ProjectCreated(name=command.name, overcommit=command.overcommit, **meta)]
+from shared.errors import UnknownId
+from shared.events import Event, GrantCreated, GrantWithdrawn
 
 
 def create_grant(project: str, command: CreateGrant, context: Context) -> list[Event]:
-    something(command.capacity)
+    require_non_zero(command.capacity)
     return [
         GrantCreated(
             grant=command.grant,
             capacity=command.capacity,
             source=command.source,
-            **span(command.period),
+            **times_of(command.period),
             **meta_of(context, project),
         )
     ]
 
 
 def withdraw_grant(state: ProjectState, project: str, command: WithdrawGrant, context: Context) -> list[Event]:
-    """Nothing when it is withdrawn already, or ends with the hour that has begun."""
+    """Takes back the hours that have not begun. No event if the grant was withdrawn before, or ends with this hour."""
     grant = state.grants.get(command.grant)
     if grant is None:
         raise UnknownId("id", "grant", str(command.grant))
-    rest = None if grant.gone else rest_of(grant.start, grant.end, context, f"grant {command.grant}")
+    rest = None if grant.gone else remaining_period(grant.start, grant.end, context, f"grant {command.grant}")
     if rest is None:
         return []
-    admit(state.pools[grant.pool], grant.pool, rest, grant.capacity.vector(), context, "withdrawing the grant")
-    return [GrantWithdrawn(grant=command.grant, capacity=grant.capacity, **span(rest), **meta_of(context, project))]
+    check_capacity(state.pools[grant.pool], grant.pool, rest, grant.capacity.vector(), context, "withdrawing the grant")
+    return [GrantWithdrawn(grant=command.grant, capacity=grant.capacity, **times_of(rest), **meta_of(context, project))]

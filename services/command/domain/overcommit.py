@@ -12,11 +12,12 @@ from uuid import UUID
 
 import numpy as np
 
-from services.command.domain.capacity_check import meta_of
 from services.command.domain.commands import Context
-from services.command.domain.sketches import sketch
+from services.command.domain.copies import fork
+from services.command.domain.event_fields import meta_of
+from services.command.domain.evolve import evolve
 from services.command.domain.standing import Claim, Rows, changed, claims_on, sure_in
-from services.command.domain.state import Pool, ProjectState, evolve
+from services.command.domain.state import Pool, ProjectState
 from shared.errors import TooMuchAtOnce
 from shared.events import (
     BookingAmended,
@@ -43,7 +44,7 @@ def consequences(state: ProjectState, project: str, events: list[Event], context
     later."""
     if not state.overcommits or not (pools := dict.fromkeys(pool for event in events for pool in _pools_of(event))):
         return []
-    after = sketch(state)
+    after = fork(state)
     for event in events:
         evolve(after, event)
     taken_from = _with_parents(after, dict.fromkeys(pool for event in events for pool in _taken_from(event)))

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from services.command.domain.bookings import amend_booking, cancel_booking, create_booking
-from services.command.domain.capacity_check import meta_of, pool_of, span
+from services.command.domain.capacity_check import known_pool
 from services.command.domain.commands import (
     AmendBooking,
     AmendSeries,
@@ -18,8 +18,10 @@ from services.command.domain.commands import (
     Context,
     CreateSeries,
 )
-from services.command.domain.sketches import sketch
-from services.command.domain.state import Booking, ProjectState, evolve
+from services.command.domain.copies import fork
+from services.command.domain.event_fields import meta_of, times_of
+from services.command.domain.evolve import evolve
+from services.command.domain.state import Booking, ProjectState
 from shared.errors import PastIsImmutable, Refused, UnknownId
 from shared.events import Event, SeriesCreated, Skipped
 from shared.hours import Period, iso, next_hour
@@ -36,8 +38,8 @@ class _Occurrence(NamedTuple):
 def create_series(state: ProjectState, project: str, command: CreateSeries, context: Context) -> list[Event]:
     """An occurrence has the series' id, plus its number. All of them, or with `skip` those that fit, if any does."""
     first = command.booking
-    pool_of(state, first.pool, "clusterid" if "." in first.pool else "project")
-    after = sketch(state)
+    known_pool(state, first.pool, "clusterid" if "." in first.pool else "project")
+    after = fork(state)
     booked: list[Event] = []
     skipped: list[Skipped] = []
     refusal: Refused | None = None
@@ -50,7 +52,7 @@ def create_series(state: ProjectState, project: str, command: CreateSeries, cont
                 refused.facts["occurrence"] = _said(number + 1, period)
                 raise
             refusal = refusal or refused
-            skipped.append(Skipped(why=refused.detail, **span(period)))
+            skipped.append(Skipped(why=refused.detail, **times_of(period)))
             continue
         for event in events:
             evolve(after, event)
@@ -89,7 +91,7 @@ def amend_series(state: ProjectState, project: str, command: AmendSeries, contex
     ]
     if not coming:
         raise PastIsImmutable(f"series {command.series} has no occurrence that is still to begin, so none can change")
-    after = sketch(state)
+    after = fork(state)
     amended: list[Event] = []
     for number, key, booking in coming:
         change = AmendBooking(booking=key, counts=command.counts, share=command.share, template=command.template)

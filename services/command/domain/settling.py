@@ -8,11 +8,13 @@ from uuid import UUID
 
 import numpy as np
 
-from services.command.domain.capacity_check import horizon_of, meta_of
+from services.command.domain.capacity_check import horizon_of
 from services.command.domain.commands import Context
-from services.command.domain.sketches import sketch
+from services.command.domain.copies import fork
+from services.command.domain.event_fields import meta_of
+from services.command.domain.evolve import evolve
 from services.command.domain.standing import touching
-from services.command.domain.state import Booking, Pool, ProjectState, evolve
+from services.command.domain.state import Booking, Pool, ProjectState
 from shared.capacity import capacity_of
 from shared.events import BookingLapsed, ClusterResized, Event
 from shared.hours import Period, instant_of, next_hour
@@ -40,7 +42,7 @@ class _Settling:
     """What has been settled so far, on a sketch of the state, and how much was looked at for it."""
 
     def __init__(self, state: ProjectState, project: str, context: Context) -> None:
-        self.after, self.meta, self.first = sketch(state), meta_of(context, project), next_hour(context.at)
+        self.after, self.meta, self.first = fork(state), meta_of(context, project), next_hour(context.at)
         self.events: list[Event] = []
         self.looked = 0
         self._state = state

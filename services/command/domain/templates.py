@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from services.command.domain.capacity_check import meta_of, something
+from services.command.domain.capacity_check import require_non_zero
 from services.command.domain.commands import Context, CreateTemplate, LayoutChange, TemplateCount
+from services.command.domain.event_fields import meta_of
 from services.command.domain.state import ProjectState
 from shared.capacity import COUNT_MAX, Capacity, capacity_of
 from shared.errors import InvalidField
@@ -16,7 +17,7 @@ NAMED_MAX = 20  # in an error
 
 def create_template(state: ProjectState, project: str, command: CreateTemplate, context: Context) -> list[Event]:
     """The next version of the name; nothing when the newest is the same already."""
-    something(command.capacity)
+    require_non_zero(command.capacity)
     versions = state.templates.get(command.template, [])
     if versions and versions[-1] == command.capacity:
         return []

@@ -30,7 +30,7 @@ from services.command.domain import (
 )
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
-from services.command.domain.sketches import lend
+from services.command.domain.copies import freeze
 from services.command.handler.queue import (
     Answer,
     Decided,
@@ -171,7 +171,7 @@ class CommandHandler:
                 if not batch:
                     self._arrived.clear()
                     continue
-                await self._settle(batch)
+                await self._answer(batch)
                 self._save_snapshots()
         finally:
             if self._saving is not None:
@@ -185,7 +185,7 @@ class CommandHandler:
         while self._unsaved and (self._saving is None or self._saving.done()):
             project = self._unsaved.pop()
             if (state := self._states.get(project)) is not None:
-                self._saving = asyncio.create_task(self._save_snapshot(project, lend(state), self.head))
+                self._saving = asyncio.create_task(self._save_snapshot(project, freeze(state), self.head))
 
     async def _save_snapshot(self, project: str, lent: ProjectState, position: int) -> None:
         try:
@@ -207,7 +207,7 @@ class CommandHandler:
                 batch.append(queue.popleft())
         return batch
 
-    async def _settle(self, batch: list[Submitted]) -> None:
+    async def _answer(self, batch: list[Submitted]) -> None:
         """Gives every command of the batch its answer, over lost connections too, for as long as patience lasts."""
         deadline = asyncio.get_running_loop().time() + self._patience_s
         while batch:
@@ -230,7 +230,7 @@ class CommandHandler:
                     fail(batch, error)
                     return
                 for submitted in batch:
-                    await self._settle([submitted])
+                    await self._answer([submitted])
                 return
 
     async def _answer_known(self, store: EventStore, batch: list[Submitted]) -> None:

@@ -50,5 +50,5 @@ def size_of(state: ProjectState) -> int:
     ]
     claims = len(state.grants) + len(state.bookings) + len(state.requests)
     named = 1000 * len(state.pools) + 550 * len(state.accounts)
-    small = len(state.names) + len(state.series) + len(state.settled) + sum(map(len, state.templates.values()))
+    small = len(state.names) + len(state.series) + len(state.resize_outcomes) + sum(map(len, state.templates.values()))
     return sum(timeline.cells.nbytes for timeline in timelines) + 450 * claims + named + 250 * small

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from services.command.domain import ProjectState
-from services.command.domain.state import Account, Booking, Claim, Pool, Resize, Settled
+from services.command.domain.state import Account, Booking, Grant, Pool, Resize, ResizeOutcome
 from shared import postgres
 from shared.capacity import Capacity
 from shared.events import Layout, Limits
@@ -48,7 +48,7 @@ class SavedHead(msgspec.Struct, array_like=True, frozen=True, tag=True):
     name: str | None
     templates: dict[str, list[Capacity]]
     requests: dict[UUID, Resize]
-    settled: dict[UUID, Settled]
+    resize_outcomes: dict[UUID, ResizeOutcome]
     series: dict[UUID, int]
     cluster_hours: int
 
@@ -95,7 +95,12 @@ def encode_state(state: ProjectState) -> bytes:
 
 def _pieces(state: ProjectState) -> Iterator[Saved]:
     yield SavedHead(
-        state.name, state.templates, state.requests, dict(state.settled), dict(state.series), state.cluster_hours
+        state.name,
+        state.templates,
+        state.requests,
+        dict(state.resize_outcomes),
+        dict(state.series),
+        state.cluster_hours,
     )
     for name, pool in state.pools.items():
         yield SavedPool(
@@ -140,7 +145,7 @@ def _restore(state: ProjectState, piece: Saved) -> None:
     match piece:
         case SavedHead():
             state.name, state.templates = piece.name, piece.templates
-            state.requests, state.settled, state.series = piece.requests, piece.settled, piece.series
+            state.requests, state.resize_outcomes, state.series = piece.requests, piece.resize_outcomes, piece.series
             state.cluster_hours = piece.cluster_hours
         case SavedPool():
             growth = None if piece.growth is None else _timeline(piece.growth)
@@ -161,7 +166,7 @@ def _restore(state: ProjectState, piece: Saved) -> None:
             state.accounts[piece.account] = Account(piece.limits, piece.open, _timeline(piece.held), shares)
         case SavedGrants():
             for key, pool, start, end, amount, gone in piece.grants:
-                state.grants[UUID(bytes=key)] = Claim(pool, start, end, amount, gone)
+                state.grants[UUID(bytes=key)] = Grant(pool, start, end, amount, gone)
         case SavedBookings():
             for key, pool, account, began, start, end, capacity, share, order, tentative, gone in piece.bookings:
                 state.bookings[UUID(bytes=key)] = Booking(

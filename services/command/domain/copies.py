@@ -1,0 +1,74 @@
+"""Copies of a state that cost only what is changed afterwards: a what-if copy, and one that never changes."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from typing import Any, Protocol, Self, TypeVar
+
+import msgspec
+
+from services.command.domain.state import ProjectState
+
+
+class Forkable(Protocol):
+    def fork(self) -> Self: ...
+
+
+Forked = TypeVar("Forked", bound=Forkable)
+
+
+class ForkedOnRead(dict[str, Forked]):
+    """A copy of a dict of pools or accounts. A value is forked when it is first read by its name: there may be
+    thousands, and an event changes a few. `values()` and `items()` give the originals: change none of these."""
+
+    def __init__(self, originals: dict[str, Forked]) -> None:
+        super().__init__(originals)
+        self._forked: set[str] = set()
+
+    def __getitem__(self, name: str) -> Forked:
+        if name not in self._forked:
+            self[name] = super().__getitem__(name).fork()
+            self._forked.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+
+def fork(state: ProjectState) -> ProjectState:
+    """A what-if copy: `evolve` may change it, and `state` stays as it is. Forget the copy before `state` is changed."""
+    return msgspec.structs.replace(
+        state,
+        pools=ForkedOnRead(state.pools),
+        grants=ChainMap({}, state.grants),
+        bookings=ChainMap({}, state.bookings),
+        requests=dict(state.requests),
+        resize_outcomes=ChainMap({}, state.resize_outcomes),
+        accounts=ForkedOnRead(state.accounts),
+        tentative=dict(state.tentative),
+        names=set(),
+        series=ChainMap({}, state.series),
+    )
+
+
+def freeze(state: ProjectState) -> ProjectState:
+    """A copy that never changes, so that another thread can read it while this one changes `state`.
+
+    Making it takes milliseconds. After it, `state` copies each timeline when it first writes to it.
+    """
+    return msgspec.structs.replace(
+        state,
+        pools={name: pool.freeze() for name, pool in state.pools.items()},
+        grants=dict(state.grants),
+        bookings=dict(state.bookings),
+        templates={name: [*versions] for name, versions in state.templates.items()},
+        accounts={name: account.freeze() for name, account in state.accounts.items()},
+        requests=dict(state.requests),
+        resize_outcomes=dict(state.resize_outcomes),
+        series=dict(state.series),
+        tentative={},
+        names=set(),
+    )

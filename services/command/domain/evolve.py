@@ -1,0 +1,323 @@
+"""How each event changes a project's state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from sys import intern
+from typing import Literal, assert_never
+from uuid import UUID
+
+import msgspec
+import numpy as np
+
+from services.command.domain.state import (
+    OUTCOMES_MAX,
+    Account,
+    Booking,
+    Grant,
+    Pool,
+    ProjectState,
+    Resize,
+    ResizeOutcome,
+)
+from shared.capacity import DIMENSIONS, Capacity, Vector, reserved, reserved_more
+from shared.events import (
+    AccountClosed,
+    AccountCreated,
+    AccountLimitsSet,
+    BookingAmended,
+    BookingCancelled,
+    BookingConfirmed,
+    BookingContested,
+    BookingCreated,
+    BookingLapsed,
+    ClusterConfirmed,
+    ClusterCreated,
+    ClusterResized,
+    ClusterResizeFailed,
+    ClusterResizeRequested,
+    Event,
+    GrantCreated,
+    GrantWithdrawn,
+    ProjectCreated,
+    SeriesCreated,
+    TemplateCreated,
+    beyond_hours,
+)
+from shared.hours import Period, hour_of
+from shared.names import spellings
+from shared.timeline import Timeline
+
+
+def evolve(state: ProjectState, event: Event) -> ProjectState:
+    """Folds one event into `state`, in place, and returns it. It never refuses: a stored event is a fact."""
+    state.version += 1
+    match event:
+        case BookingCreated():
+            _create_booking(state, event)
+        case BookingAmended():
+            _amend_booking(state, event)
+        case BookingCancelled() | BookingLapsed():
+            _release(state, event.booking, hour_of(event.start))
+        case BookingConfirmed():
+            _mark(state, event.booking, tentative=False)
+        case BookingContested():
+            _mark(state, event.booking, tentative=True)
+        case SeriesCreated():
+            state.series[event.series] = 0  # its occurrences follow
+        case ProjectCreated():
+            _create_project(state, event)
+        case GrantCreated():
+            _create_grant(state, event)
+        case GrantWithdrawn():
+            _withdraw_grant(state, event)
+        case ClusterCreated():
+            _create_cluster(state, event)
+        case ClusterResized():
+            _resize_cluster(state, event)
+        case ClusterConfirmed():
+            state.pools[event.cluster].growth = None
+        case ClusterResizeRequested():
+            period = Period(hour_of(event.start), hour_of(event.end))
+            state.requests[event.request] = Resize(event.cluster, period, event.capacity, event.layout)
+        case ClusterResizeFailed():
+            _close_request(state, event.request, "failed")
+        case TemplateCreated():
+            state.templates.setdefault(event.template, []).append(event.capacity)
+        case AccountCreated():
+            state.accounts[event.account] = _account(state, event)
+            state.names.add(intern(event.account))
+        case AccountLimitsSet():
+            state.accounts[event.account].limits = event.limits
+        case AccountClosed():
+            state.accounts[event.account].open = False
+        case _:
+            assert_never(event)
+    return state
+
+
+def _create_booking(state: ProjectState, event: BookingCreated) -> None:
+    start, end, account = hour_of(event.start), hour_of(event.end), intern(event.account)
+    state.names.add(account)
+    booking = Booking(
+        intern(event.pool), account, start, start, end, event.capacity, event.share, state.version, event.tentative
+    )
+    _book(state, event.booking, booking)
+    if event.series is not None:
+        state.series[event.series] = event.booking.int - event.series.int + 1
+
+
+def _amend_booking(state: ProjectState, event: BookingAmended) -> None:
+    """The booking keeps the hours before `from_start`, and gets new ones from then on."""
+    kept = _release(state, event.booking, hour_of(event.from_start))
+    start, end = hour_of(event.start), hour_of(event.end)
+    began = kept.began if kept.began < kept.end else start
+    booking = Booking(
+        kept.pool, kept.account, began, start, end, event.capacity, event.share, state.version, event.tentative
+    )
+    _book(state, event.booking, booking)
+
+
+def _create_project(state: ProjectState, event: ProjectCreated) -> None:
+    beyond = beyond_hours(event.overcommit)
+    state.name = event.name
+    state.pools[event.project] = Pool(None, None, Timeline(), Timeline(), beyond_hours=beyond)
+    state.overcommits = beyond is not None
+
+
+def _create_grant(state: ProjectState, event: GrantCreated) -> None:
+    grant = Grant(event.project, hour_of(event.start), hour_of(event.end), event.capacity)
+    state.grants[event.grant] = grant
+    _offer(state.pools[grant.pool], grant.start, grant.end, grant.capacity.vector())
+
+
+def _withdraw_grant(state: ProjectState, event: GrantWithdrawn) -> None:
+    start, end = hour_of(event.start), hour_of(event.end)
+    state.grants[event.grant] = msgspec.structs.replace(state.grants[event.grant], end=start, gone=True)
+    _offer(state.pools[event.project], start, end, -event.capacity.vector())
+
+
+def _offer(pool: Pool, start: int, end: int, amount: Vector) -> None:
+    """Adds `amount` to the pool's size: one vector for all hours, or one for each. The shares reserve their part."""
+    gained = amount
+    if pool.shares.cells.any():
+        size, shares = pool.size.read(start, end), pool.shares.read(start, end)
+        gained = amount - (reserved(size + amount, shares) - reserved(size, shares))
+    pool.size.add(start, end, amount)
+    pool.free.add(start, end, gained)
+
+
+def _take(pool: Pool, start: int, end: int, capacity: Capacity, share: int, sign: int) -> None:
+    """Takes counts or a share off what is free (`sign` +1), or gives them back (-1)."""
+    if share:
+        size, shares = pool.size.read(start, end), pool.shares.read(start, end)
+        pool.free.add(start, end, -reserved_more(size, shares, sign * share))
+        pool.shares.add(start, end, sign * share)
+    else:
+        pool.free.add(start, end, capacity.vector() * -sign)
+
+
+def _book(state: ProjectState, booking_id: UUID, booking: Booking) -> None:
+    state.bookings[booking_id] = booking
+    _take(state.pools[booking.pool], booking.start, booking.end, booking.capacity, booking.share, +1)
+    if state.accounts:
+        _hold(state, booking, booking.start, booking.end, +1)
+    if booking.tentative:
+        state.tentative[booking_id] = None
+
+
+def _close_request(state: ProjectState, request: UUID, outcome: Literal["applied", "failed"]) -> None:
+    """A requested resize was applied or failed. The newest outcomes stay known, so that a second apply or fail of the
+    same request changes nothing."""
+    if (resize := state.requests.pop(request, None)) is None:
+        return
+    outcomes = state.resize_outcomes
+    outcomes[request] = ResizeOutcome(resize.cluster, outcome)
+    if len(outcomes) > OUTCOMES_MAX and isinstance(outcomes, dict):  # a fork is short-lived, and forgets nothing
+        del outcomes[next(iter(outcomes))]
+
+
+def _release(state: ProjectState, booking_id: UUID, start: int) -> Booking:
+    """Ends the booking at the hour `start`. It stays known, so that a second cancel changes nothing."""
+    booking = state.bookings[booking_id]
+    _take(state.pools[booking.pool], start, booking.end, booking.capacity, booking.share, -1)
+    if state.accounts:
+        _hold(state, booking, start, booking.end, -1)
+    state.tentative.pop(booking_id, None)
+    state.bookings[booking_id] = cut = msgspec.structs.replace(booking, end=start, tentative=False, gone=True)
+    return cut
+
+
+def _mark(state: ProjectState, booking_id: UUID, *, tentative: bool) -> None:
+    state.bookings[booking_id] = msgspec.structs.replace(state.bookings[booking_id], tentative=tentative)
+    if tentative:
+        state.tentative[booking_id] = None
+    else:
+        state.tentative.pop(booking_id, None)
+
+
+def _hold(state: ProjectState, booking: Booking, start: int, end: int, sign: int) -> None:
+    name = state.listed(booking.account)
+    if name is None:
+        return
+    account = state.accounts[name]
+    if not booking.share:
+        account.held.add(start, end, booking.capacity.vector() * sign)
+        return
+    timeline = account.shares.setdefault(booking.pool, Timeline(width=1))
+    size, shares = state.pools[booking.pool].size.read(start, end), timeline.read(start, end)
+    change = sign * booking.share
+    account.held.add(start, end, reserved_more(size, shares, change))
+    timeline.add(start, end, change)
+
+
+def _account(state: ProjectState, event: AccountCreated) -> Account:
+    """The account with what it holds already: it may have booked before the project listed it."""
+    account = Account(event.limits, True, Timeline(), {})
+    state.accounts[event.account] = account
+    names = spellings(event.account)
+    if state.names.isdisjoint(names):
+        return account
+    live = [one for one in state.bookings.values() if one.account in names and one.start < one.end]
+    _hold_counts(account.held, [one for one in live if not one.share])
+    for booking in live:
+        if booking.share:
+            _hold(state, booking, booking.start, booking.end, +1)
+    return account
+
+
+def _hold_counts(held: Timeline, bookings: list[Booking]) -> None:
+    """Adds what the bookings take to `held`, all at once: there may be a hundred thousand bookings."""
+    if not bookings:
+        return
+    starts, ends = _column(one.start for one in bookings), _column(one.end for one in bookings)
+    base, end = int(starts.min()), int(ends.max())
+    changes = np.zeros((end - base + 1, len(DIMENSIONS)), dtype=np.int64)
+    for number, dimension in enumerate(DIMENSIONS):
+        counts = _column(getattr(one.capacity, dimension) for one in bookings)
+        if counts.any():
+            np.add.at(changes[:, number], starts - base, counts)
+            np.add.at(changes[:, number], ends - base, -counts)
+    held.add(base, end, changes.cumsum(axis=0)[:-1])
+
+
+def _column(figures: Iterable[int]) -> Vector:
+    return np.fromiter(figures, dtype=np.int64)
+
+
+def _create_cluster(state: ProjectState, event: ClusterCreated) -> None:
+    start, end, size = hour_of(event.start), hour_of(event.end), event.capacity.vector()
+    parent = state.pools[event.parent]
+    beyond = parent.beyond_hours if event.overcommit is None else beyond_hours(event.overcommit)
+    pool = Pool(
+        event.parent,
+        Period(start, end),
+        Timeline(),
+        Timeline(),
+        beyond_hours=beyond,
+        layout=event.layout,
+        order=state.version,
+        born=state.version,
+    )
+    if (before := state.pools.get(event.cluster)) is not None:
+        state.cluster_hours += before.size.grown_by(start, end)
+        pool.size, pool.free, pool.shares = before.size.fork(), before.free.fork(), before.shares.fork()
+        _close_within(state, event.cluster, start)
+    else:
+        state.cluster_hours += end - start
+    state.pools[event.cluster] = pool
+    state.overcommits = state.overcommits or beyond is not None
+    _offer(pool, start, end, size)
+    parent.free.add(start, end, -size)
+    if event.tentative:
+        pool.growth = Timeline()
+        pool.growth.add(start, end, size)
+
+
+def _close_within(state: ProjectState, cluster: str, hour: int) -> None:
+    """Ends the clusters inside `cluster` at `hour`, where the next cluster of that name begins."""
+    for pool_id, pool in state.pools.items():
+        if pool_id.startswith(f"{cluster}.") and pool.period is not None:
+            period = Period(min(pool.period.start, hour), min(pool.period.end, hour))
+            state.pools[pool_id] = msgspec.structs.replace(pool, period=period)
+
+
+def _resize_cluster(state: ProjectState, event: ClusterResized) -> None:
+    pool = state.pools[event.cluster]
+    assert pool.parent is not None
+    start, end = hour_of(event.start), hour_of(event.end)
+    size = pool.size.read(start, end)
+    growth = event.capacity.vector() - size
+    for name, account in state.accounts.items():
+        if event.cluster in account.shares:
+            _resize_shares(state.accounts[name], event.cluster, Period(start, end), size, growth)
+    _offer(pool, start, end, growth)
+    state.pools[pool.parent].free.add(start, end, -growth)
+    pool.layout = event.layout or pool.layout
+    if event.request is not None:
+        _close_request(state, event.request, "applied")
+    if (growth > 0).any():
+        pool.order = state.version
+    _grow(pool, start, end, growth, tentative=event.tentative)
+
+
+def _resize_shares(account: Account, cluster: str, period: Period, size: Vector, growth: Vector) -> None:
+    """Changes what the account holds by its shares of a cluster, whose size changes by `growth`."""
+    shares = account.shares[cluster]
+    low, high = max(period.start, shares.base), min(period.end, shares.end)
+    if low < high:
+        hours, held = slice(low - period.start, high - period.start), shares.read(low, high)
+        account.held.add(low, high, reserved((size + growth)[hours], held) - reserved(size[hours], held))
+
+
+def _grow(pool: Pool, start: int, end: int, growth: Vector, *, tentative: bool) -> None:
+    """Updates what the pool holds tentatively of its parent. A tentative growth adds to it; what the pool gives back is
+    taken off."""
+    if tentative:
+        pool.growth = pool.growth or Timeline()
+    if pool.growth is None:
+        return
+    held = pool.growth.read(start, end)
+    pool.growth.write(start, end, np.maximum(held + (growth if tentative else np.minimum(growth, 0)), 0))
+    if not pool.growth.cells.any():
+        pool.growth = None
