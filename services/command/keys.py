@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, NoReturn
 from uuid import UUID
 
-from services.command.handler.queue import KeyReused, StoreUnavailable
+from services.command.handler.errors import KeyReused, StoreUnavailable
 from shared import postgres
 from shared.errors import HourbookError
 from shared.event_store import EventStore, Kept, Remembered

@@ -1,7 +1,4 @@
-"""What time brings: in every hour, over-committed hours that have come near are settled, as commands like any other.
-
-Every command process runs it. Whoever is second finds the hours whole, and decides nothing.
-"""
+"""The scheduler: once an hour, it sends SettleConflicts to each project that may over-commit."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ log = logging.getLogger(__name__)
 ACTOR = "hourbook"
 REASON = "the hours that had come near were over-committed"
 
-# By the index event_overcommit. A name that happens to hold the word costs one decision that finds nothing to do.
+# Reads the index event_overcommit. A project whose name happens to contain the word costs one command without events.
 OVERCOMMITTING = """
 SELECT position, stream FROM event
 WHERE type IN ('ProjectCreated', 'ClusterCreated') AND position('beyond_hours'::bytea IN data) > 0 AND position > $1
@@ -33,8 +30,11 @@ ORDER BY position
 """
 
 
-class Clock:
-    """`now` and `new_id` come in; `poll_s` is how long after the hour has struck it may be noticed."""
+class Scheduler:
+    """Every command process runs one. Whichever is second in an hour finds nothing over-committed, and changes nothing.
+
+    `now` gives the time and `new_id` the id of each command. `poll_s` is how late after the hour it may notice it.
+    """
 
     def __init__(
         self,
@@ -45,14 +45,17 @@ class Clock:
         *,
         poll_s: float = 15.0,
     ) -> None:
-        self._database_url, self._handler, self._now, self._new_id = database_url, handler, now, new_id
+        self._database_url = database_url
+        self._handler = handler
+        self._now = now
+        self._new_id = new_id
         self._poll_s = poll_s
         self._position = 0
-        self._settled: dict[str, int] = {}
+        self._settled_at: dict[str, int] = {}
 
     async def run(self) -> None:
         """Until it is cancelled, over lost connections."""
-        await keep_running(log, "clock", self._serve, (*LOST_OR_REFUSED, HourbookError), self._poll_s)
+        await keep_running(log, "scheduler", self._serve, (*LOST_OR_REFUSED, HourbookError), self._poll_s)
 
     async def _serve(self) -> None:
         while True:
@@ -60,33 +63,33 @@ class Clock:
             await asyncio.sleep(self._poll_s)
 
     async def tick(self) -> None:
-        """Settles each project that may over-commit, once an hour."""
-        await self._look()
+        """Settles each project that may over-commit, unless that was done in this hour."""
+        await self._find_projects()
         hour = hour_of(self._now())
-        for project, settled in list(self._settled.items()):
-            if settled < hour:
+        for project, settled_at in list(self._settled_at.items()):
+            if settled_at < hour:
                 try:
-                    await self._settle(project)
-                except Exception as error:  # one project's trouble is not the others'; the next poll tries again
-                    log.warning("clock: %s: %s: %s", project, type(error).__name__, error)
+                    await self._settle_conflicts(project)
+                except Exception as error:  # the other projects go on; the next poll tries this one again
+                    log.warning("scheduler: %s: %s: %s", project, type(error).__name__, error)
                 else:
-                    self._settled[project] = hour
+                    self._settled_at[project] = hour
 
-    async def _settle(self, project: str) -> None:
-        """Until there is nothing left to settle: a command settles so much at most."""
+    async def _settle_conflicts(self, project: str) -> None:
+        """Sends SettleConflicts until it changes nothing: one command settles a bounded number of conflicts."""
         while True:
             context = Context(command=self._new_id(), actor=ACTOR, at=self._now(), reason=REASON)
-            answer = await self._handler.submit(project, SettleConflicts(), context)
-            if not answer.decided:
+            result = await self._handler.submit(project, SettleConflicts(), context)
+            if not result.decided:
                 return
-            log.info("clock: %s was over-committed: %d events", project, len(answer.decided))
+            log.info("scheduler: %s was over-committed: %d events", project, len(result.decided))
 
-    async def _look(self) -> None:
-        """Finds the projects with a policy that are new since the last look."""
+    async def _find_projects(self) -> None:
+        """Adds the projects that got an over-commit policy since the last look."""
         connection = await postgres.connect(self._database_url)
         try:
             for record in await connection.fetch(OVERCOMMITTING, self._position):
                 self._position = record["position"]
-                self._settled.setdefault(record["stream"], 0)
+                self._settled_at.setdefault(record["stream"], 0)
         finally:
             await connection.close()

@@ -13,7 +13,7 @@ from litestar.testing import AsyncTestClient
 from services.command.app import create_app
 from services.command.handler.handler import CommandHandler
 from services.command.routes.submit import new_id
-from services.command.scheduler import ACTOR, Clock
+from services.command.scheduler import ACTOR, Scheduler
 from services.command.settings import Settings
 from shared.events import BookingLapsed, decode_event
 from shared.tasks import end_tasks
@@ -290,7 +290,7 @@ async def test_the_clock_settles_what_has_come_near_once_with_two_replicas(datab
     start = datetime(2030, 1, 2, tzinfo=UTC)
     for hours_before, lapsed in ((25, 0), (24, 0), (23, 1)):
         now = start - timedelta(hours=hours_before)
-        async with running_clocks(database_url, now) as clocks:
+        async with running_schedulers(database_url, now) as clocks:
             for clock in clocks:
                 await clock.tick()
         connection = await asyncpg.connect(database_url)
@@ -303,11 +303,11 @@ async def test_the_clock_settles_what_has_come_near_once_with_two_replicas(datab
 
 
 @contextlib.asynccontextmanager
-async def running_clocks(database_url: str, now: datetime) -> AsyncIterator[list[Clock]]:
+async def running_schedulers(database_url: str, now: datetime) -> AsyncIterator[list[Scheduler]]:
     """Two replicas' clocks, at the same moment."""
     handlers = [CommandHandler(database_url) for _ in range(2)]
     tasks = [asyncio.create_task(handler.run()) for handler in handlers]
-    yield [Clock(database_url, handler, lambda: now, new_id) for handler in handlers]
+    yield [Scheduler(database_url, handler, lambda: now, new_id) for handler in handlers]
     await end_tasks(*tasks)
 
 

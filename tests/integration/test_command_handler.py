@@ -24,8 +24,9 @@ from services.command.domain import (
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
 from services.command.domain.copies import freeze
+from services.command.handler.errors import KeyReused, QueueFull, StoreUnavailable
 from services.command.handler.handler import CommandHandler
-from services.command.handler.queue import Answer, KeyReused, QueueFull, StoreUnavailable
+from services.command.handler.results import CommandResult
 from services.command.handler.snapshots import decode_state, encode_state
 from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError, ProjectLimitExceeded
@@ -60,7 +61,7 @@ async def send(
     *,
     project: str = "gaia",
     dry_run: bool = False,
-) -> Answer:
+) -> CommandResult:
     context = Context(command=uuid4(), actor="ada", at=datetime.now(UTC))
     return await handler.submit(project, command, context, request_id, request_hash, dry_run=dry_run)
 
@@ -80,9 +81,9 @@ async def test_two_processes_accept_exactly_what_fits(database_url: str) -> None
         outcomes = await asyncio.gather(
             *(send(one if n % 2 else other, booking()) for n in range(200)), return_exceptions=True
         )
-    accepted = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
+    accepted = [outcome for outcome in outcomes if isinstance(outcome, CommandResult)]
     assert len(accepted) == 10
-    assert all(isinstance(outcome, Answer | CapacityExceeded) for outcome in outcomes)
+    assert all(isinstance(outcome, CommandResult | CapacityExceeded) for outcome in outcomes)
     assert sorted(answer.position for answer in accepted) == list(range(3, 13))
 
 
@@ -131,7 +132,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_when_connections_die(data
     async with running(database_url) as one, running(database_url) as other:
         await project_of(one, 10_000)
         killing = asyncio.create_task(kill())
-        answers: list[Answer] = []
+        answers: list[CommandResult] = []
 
         async def client(handler: CommandHandler) -> None:
             answers.extend([await send(handler, booking()) for _ in range(60)])
@@ -218,10 +219,10 @@ async def test_a_snapshot_holds_the_moment_at_which_it_was_begun() -> None:
     state = ProjectState()
     for event in history(3, 300, projects=1):
         evolve(state, event)
-    lent, before = freeze(state), encode_state(state)
+    frozen, before = freeze(state), encode_state(state)
     for event in history(3, 400, projects=1)[300:]:
         evolve(state, event)
-    assert encode_state(lent) == before != encode_state(state)
+    assert encode_state(frozen) == before != encode_state(state)
 
 
 async def test_a_snapshot_of_another_format_is_not_used() -> None:

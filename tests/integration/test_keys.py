@@ -16,7 +16,7 @@ from services.command.app import create_app
 from services.command.domain import CreateBooking, CreateGrant, CreateProject, CreateTemplate
 from services.command.domain.commands import Context
 from services.command.handler.handler import CommandHandler
-from services.command.handler.queue import Answer
+from services.command.handler.results import CommandResult
 from services.command.keys import Keys
 from services.command.settings import Settings
 from shared.capacity import Capacity
@@ -161,6 +161,34 @@ async def test_a_key_means_the_first_answer_of_every_route_that_writes(ledger: L
         assert await ledger.state() == there, key
 
 
+MADE: list[tuple[str, dict[str, Any]]] = [
+    ("/resources/create", {"project": "gaia", "cores": 1, **MONTH}),
+    ("/novaquota/create", {"project": "gaia", "cores": 1, **MONTH}),
+    ("/clusters/create", {"parent": "gaia", "cores": 1, **MONTH}),
+    ("/clusters/create", {"parent": "gaia", "name": "named", "cores": 1, **MONTH}),
+    ("/magcluster/create", {"parent": "gaia", **FLAVORS, **MONTH}),
+    ("/magcluster/gaia.m/resize", {"workercount": 2, "status": "requested"}),
+    ("/bookings/create", BOOKING),
+    ("/bookings/create", BOOKING | {"servers": 1, "share": "100%"}),
+    ("/bookings/create", BOOKING | ONE_DAY | {"rrule": "FREQ=DAILY;COUNT=3", "skip": True}),
+]
+
+
+async def test_a_repeat_in_another_process_names_what_the_first_request_made(ledger: Ledger, database_url: str) -> None:
+    """What a route makes gets its id from the command, and the answer of another process has the same."""
+    async with AsyncTestClient(create_app(Settings(database_url=database_url))) as client:
+        other = Ledger(client, ledger.database)
+        for number, (path, body) in enumerate(MADE):
+            first = await ledger.ask(path, body, str(number))
+            assert first.status_code == 201, first.text
+            again = await other.ask(path, body, str(number))
+            assert (again.status_code, again.content) == (200, first.content)
+            decided = first.json()["decided"]
+            assert first.json()["id"] in {
+                event.get(field) for event in decided for field in ("grant", "cluster", "request", "booking", "series")
+            }
+
+
 async def test_a_repeat_undoes_nothing_that_another_has_changed_since(ledger: Ledger) -> None:
     limits = {"project": "other", "limits": {"ahead_hours": 5}}
     first = await ledger.ask("/accounts/bob/limits", limits, "same")
@@ -290,9 +318,9 @@ async def running(database_url: str) -> AsyncIterator[CommandHandler]:
         await end_tasks(task)
 
 
-async def send(handler: CommandHandler, command: Any, request_id: Any = None) -> Answer:
+async def send(handler: CommandHandler, command: Any, request_id: Any = None) -> CommandResult:
     context = Context(command=uuid4(), actor="ada", at=datetime.now(UTC))
-    entity = getattr(command, "template", "")
+    entity = command.template if isinstance(command, CreateTemplate) else ""
     return await handler.submit("gaia", command, context, request_id, b"same", entity=entity)
 
 

@@ -10,7 +10,9 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from services.command import app as command
+from services.command.handler.handler import CommandHandler
 from services.command.keys import Keys
+from services.command.routes.submit import Parts
 from services.command.routes.webhooks import Webhooks
 from services.command.settings import Settings as CommandSettings
 from services.query import app as query
@@ -70,8 +72,10 @@ async def test_what_only_some_operations_answer_is_told_there(database_url: str)
 
 async def test_a_webhook_while_the_database_is_away_is_a_503_and_a_body_that_is_no_json_a_400() -> None:
     keys = Keys("postgresql://127.0.0.1:1/none", kept_days=1, kept_max=1)
-    bound = type("BoundWebhooks", (Webhooks,), {"keys": keys, "hosts": ("localhost",)})
-    async with AsyncTestClient(Litestar([bound], exception_handlers=EXCEPTION_HANDLERS)) as client:
+    handler = CommandHandler("postgresql://127.0.0.1:1/none")
+    app = Litestar([Webhooks], exception_handlers=EXCEPTION_HANDLERS)
+    app.state.parts = Parts(handler, keys, ("localhost",))
+    async with AsyncTestClient(app) as client:
         for answer in (
             await client.delete(f"/webhooks/{uuid4()}"),
             await client.post("/webhooks", json={"url": "https://localhost/x"}),

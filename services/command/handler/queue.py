@@ -1,124 +1,97 @@
-"""What waits for the writer, what becomes of it, and how whoever waits is told."""
+"""The queue of commands that wait for the writer. Quick ones leave it in batches, heavy ones one at a time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable
 from uuid import UUID
 
 import msgspec
 
-from services.command.domain import Command
+from services.command.domain import AmendSeries, CancelSeries, Command, CreateSeries, SettleConflicts
 from services.command.domain.commands import Context
-from shared.errors import HourbookError
-from shared.event_store import Kept, Pending, Remembered, Stored
-from shared.hours import Period
-from shared.http.problems import problem_body
+from services.command.handler.errors import QueueFull
+from services.command.handler.results import CommandResult
 
+# Each decides hundreds of events, which takes tens of milliseconds.
+HEAVY = (CreateSeries, AmendSeries, CancelSeries, SettleConflicts)
 
-class QueueFull(HourbookError):
-    """More commands wait than the service lets wait. Try again in a second."""
-
-    code = "queue_full"
-    status = 503
-    title = "Too many commands are waiting"
-
-
-class StoreUnavailable(HourbookError):
-    """The event store could not be reached in time. What became of the command is not known; send it again with the
-    same Idempotency-Key, and it is carried out once."""
-
-    code = "store_unavailable"
-    status = 503
-    title = "The event store cannot be reached"
-
-
-class KeyReused(HourbookError):
-    """An Idempotency-Key was sent before with another request, whatever that was answered. Take a new key."""
-
-    code = "idempotency_key_reused"
-    status = 409
-    title = "The Idempotency-Key belongs to another request"
-
-    def __init__(self) -> None:
-        super().__init__("Idempotency-Key: it was sent before with another request; take a new key for this one")
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What became of a command: the events it made, or those that it made when it was first sent (`repeated`). Where it
-    made none then, `first` is the answer that was kept.
-
-    Of a dry run, the events it would make; or why it would be refused, and the nearest period in which it would not.
-    """
-
-    position: int
-    version: int
-    decided: Sequence[bytes]
-    repeated: bool = False
-    refusal: HourbookError | None = None
-    nearest: Period | None = None
-    first: Remembered | None = None
+# The id that a command's answer names: known before, or made of the id of the command that was carried out.
+Entity = str | Callable[[UUID], str]
 
 
 class Submitted(msgspec.Struct):
-    """A command that waits for its turn; `entity` is the id that its answer names."""
+    """A command that waits for its turn. `request_id` and `request_hash` are those of its idempotency key, if any."""
 
     project: str
     command: Command
     context: Context
     request_id: UUID | None
     request_hash: bytes
-    answer: asyncio.Future[Answer]
+    answer: asyncio.Future[CommandResult]
     dry_run: bool = False
-    entity: str = ""
+    entity: Entity = ""
+
+    def entity_of(self, command_id: UUID) -> str:
+        """The id that the answer names if the command with this id was the one carried out."""
+        return self.entity if isinstance(self.entity, str) else self.entity(command_id)
 
 
-class Decided(msgspec.Struct):
-    """A command, and the events that it makes of the state it met; or the refusal."""
+class Queue:
+    """`put` from any task; `next_batch` from one. `batch_max` bounds a batch, `waiting_max` how many may wait."""
 
-    submitted: Submitted
-    events: list[Pending]
-    version: int
-    refusal: HourbookError | None = None
-    preview: Answer | None = None
+    def __init__(self, *, batch_max: int, waiting_max: int) -> None:
+        self._batch_max = batch_max
+        self._waiting_max = waiting_max
+        self._quick: deque[Submitted] = deque()
+        self._heavy: deque[Submitted] = deque()
+        self._arrived = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._quick) + len(self._heavy)
+
+    def put(self, submitted: Submitted) -> None:
+        """Raises QueueFull."""
+        if len(self) >= self._waiting_max:
+            raise QueueFull(f"{self._waiting_max} commands are waiting; try again in a second")
+        queue = self._heavy if isinstance(submitted.command, HEAVY) else self._quick
+        queue.append(submitted)
+        self._arrived.set()
+
+    async def next_batch(self) -> list[Submitted]:
+        """Waits until there is a command. Returns the quick ones in order, and after them one heavy command at most, so
+        that a hundred heavy ones do not keep a booking waiting.
+
+        Two commands with the same request id are never in one batch: the second waits for the answer of the first.
+        """
+        while not len(self):
+            self._arrived.clear()
+            await self._arrived.wait()
+        batch: list[Submitted] = []
+        seen: set[UUID] = set()
+        for queue, most in ((self._quick, max(1, self._batch_max - 1)), (self._heavy, 1)):
+            for _ in range(min(most, len(queue))):
+                if (request_id := queue[0].request_id) is not None:
+                    if request_id in seen:
+                        break
+                    seen.add(request_id)
+                batch.append(queue.popleft())
+        return batch
 
 
-def halves(entity: str, version: int, decided: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """The body of what a command answers, before its position and after it, which is known last."""
-    tail = b',"version":%d,"decided":[%b]' % (version, b",".join(decided))
-    return b'{"id":%b,"position":' % msgspec.json.encode(entity), tail
-
-
-def kept_of(decided: list[Decided]) -> list[Kept]:
-    """The first answers that no event will tell: of commands with a key that are refused, or change nothing."""
-    kept, after = [], 0
-    for one in decided:
-        after += len(one.events)
-        key, request_hash = one.submitted.request_id, one.submitted.request_hash
-        if key is None or one.events or one.preview is not None:
-            continue
-        if one.refusal is not None:
-            kept.append(Kept(key, request_hash, one.refusal.status, problem_body(one.refusal)))
-        else:
-            head, tail = halves(one.submitted.entity, one.version, ())
-            kept.append(Kept(key, request_hash, 200, head, tail + b"}", after))
-    return kept
-
-
-def answer_of(stored: list[Stored], *, repeated: bool = False) -> Answer:
-    return Answer(stored[-1].position, stored[-1].version, [event.data for event in stored], repeated)
-
-
-def resolve(submitted: Submitted, answer: Answer) -> None:
+def resolve(submitted: Submitted, result: CommandResult) -> None:
+    """Gives a command its result, unless whoever sent it has gone."""
     if not submitted.answer.done():
-        submitted.answer.set_result(answer)
+        submitted.answer.set_result(result)
 
 
 def refuse(submitted: Submitted, refusal: Exception) -> None:
+    """Refuses a command, unless whoever sent it has gone."""
     if not submitted.answer.done():
         submitted.answer.set_exception(refusal)
 
 
-def fail(batch: list[Submitted], error: Exception) -> None:
+def refuse_all(batch: list[Submitted], refusal: Exception) -> None:
     for submitted in batch:
-        refuse(submitted, error)
+        refuse(submitted, refusal)

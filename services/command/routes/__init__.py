@@ -1,10 +1,14 @@
-"""The writes of the HTTP interface: a body becomes a command, the handler's answer becomes a response."""
+"""The writes of the HTTP interface: a body becomes a command, and what became of the command becomes a response."""
 
 from services.command.routes.accounts import Accounts
 from services.command.routes.bookings import Bookings
+from services.command.routes.clusters import Clusters
+from services.command.routes.grants import Grants
 from services.command.routes.openstack import OpenStack
-from services.command.routes.pools import Pools
+from services.command.routes.projects import Projects
+from services.command.routes.templates import Templates
+from services.command.routes.webhooks import Webhooks
 
-CONTROLLERS = (Pools, Bookings, Accounts, OpenStack)
+CONTROLLERS = (Projects, Grants, Clusters, Templates, Accounts, Bookings, OpenStack, Webhooks)
 
 __all__ = ["CONTROLLERS"]

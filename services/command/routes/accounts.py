@@ -1,50 +1,62 @@
-"""Templates and accounts: what bookings are made of, and who makes them."""
+"""Accounts: who books in a project, and how much they may book."""
 
 from __future__ import annotations
 
-from litestar import post
-from litestar.params import FromPath, JSONBody
+from litestar import Controller, post
+from litestar.params import JSONBody
 
-from services.command.domain import CloseAccount, CreateAccount, CreateTemplate, SetLimits
-from services.command.routes.requests import AccountRequest, InProjectRequest, LimitsRequest, TemplateRequest
-from services.command.routes.submit import AnyRequest, Commands, Decided, command_post
+from services.command.domain import CloseAccount, CreateAccount, SetLimits
+from services.command.routes.fields import AccountInPath
+from services.command.routes.headers import AnyRequest
+from services.command.routes.operations import command_post
+from services.command.routes.requests import AccountRequest, InProjectRequest, LimitsRequest
+from services.command.routes.responses import Decided
+from services.command.routes.submit import change
 from shared.http.responses import Encoded
 from shared.names import asked_name
 
 
-class Accounts(Commands):
-    @command_post("/templates/create")
-    async def create_template(self, request: AnyRequest, data: JSONBody[TemplateRequest]) -> Encoded[Decided]:
-        """Makes the next version of a named capacity; bookings made from earlier ones stay as they are."""
-        command = CreateTemplate(template=data.name, capacity=data.capacity())
-        return await self.do(request, data, data.project, command, data.name)
-
-    @command_post("/accounts/create")
+class Accounts(Controller):
+    @command_post("/accounts/create", summary="List an account in a project")
     async def create_account(self, request: AnyRequest, data: JSONBody[AccountRequest]) -> Encoded[Decided]:
-        """Lists an account. A project that lists any takes bookings of these only."""
+        """Lists an account in a project, with its limits. A project that lists no account takes bookings by any name. A
+        project that lists accounts takes bookings by these only.
+
+        Refused if the project lists the account already, closed or not.
+        """
         command = CreateAccount(account=data.account, name=data.name or data.account, limits=data.limits)
-        return await self.do(request, data, data.project, command, data.account)
+        return await change(request, data, data.project, command, data.account)
 
-    @command_post("/accounts/{account:str}/limits")
+    @command_post("/accounts/{account:str}/limits", summary="Set the limits of an account")
     async def set_limits(
-        self, request: AnyRequest, account: FromPath[str], data: JSONBody[LimitsRequest]
+        self, request: AnyRequest, account: AccountInPath, data: JSONBody[LimitsRequest]
     ) -> Encoded[Decided]:
-        name = asked_name(account, "account")
-        return await self.do(request, data, data.project, SetLimits(account=name, limits=data.limits), name)
+        """Replaces all limits of an account: a limit that is left out does not hold any more. Bookings that were made
+        before stay, also those that are beyond the new limits.
 
-    @command_post("/accounts/{account:str}/close")
-    async def close_account(
-        self, request: AnyRequest, account: FromPath[str], data: JSONBody[InProjectRequest]
-    ) -> Encoded[Decided]:
-        """It books nothing more; what it holds stays."""
+        Refused if the project does not list the account. 200 if the limits are the same.
+        """
         name = asked_name(account, "account")
-        return await self.do(request, data, data.project, CloseAccount(account=name), name)
+        return await change(request, data, data.project, SetLimits(account=name, limits=data.limits), name)
+
+    @command_post("/accounts/{account:str}/close", summary="Close an account")
+    async def close_account(
+        self, request: AnyRequest, account: AccountInPath, data: JSONBody[InProjectRequest]
+    ) -> Encoded[Decided]:
+        """Closes an account for good: it cannot book any more. Its bookings stay; they can be amended to take less, and
+        cancelled.
+
+        Refused if the project does not list the account. 200 if it was closed before.
+        """
+        name = asked_name(account, "account")
+        return await change(request, data, data.project, CloseAccount(account=name), name)
 
     @post("/accounts/create/limits", include_in_schema=False)
     async def set_limits_of_create(self, request: AnyRequest, data: JSONBody[LimitsRequest]) -> Encoded[Decided]:
-        """An account may be called `create` too; its path begins as that of another command."""
-        return await self.do(request, data, data.project, SetLimits(account="create", limits=data.limits), "create")
+        """The limits of an account with the name `create`: its path begins like that of another command."""
+        return await change(request, data, data.project, SetLimits(account="create", limits=data.limits), "create")
 
     @post("/accounts/create/close", include_in_schema=False)
     async def close_create(self, request: AnyRequest, data: JSONBody[InProjectRequest]) -> Encoded[Decided]:
-        return await self.do(request, data, data.project, CloseAccount(account="create"), "create")
+        """Closes an account with the name `create`."""
+        return await change(request, data, data.project, CloseAccount(account="create"), "create")

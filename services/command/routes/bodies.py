@@ -15,7 +15,7 @@ from typing import Any, get_args
 import msgspec
 from litestar import Request
 
-from services.command.routes.requests import SHAPES, rule_of
+from services.command.routes.fields import SHAPES, rule_of
 from shared.errors import InvalidField
 
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

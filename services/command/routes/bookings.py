@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from uuid import UUID
 
-from litestar.params import FromPath, JSONBody
+from litestar import Controller
+from litestar.params import JSONBody
 
 from services.command.domain import (
     AmendBooking,
@@ -18,99 +18,133 @@ from services.command.domain import (
     CreateSeries,
 )
 from services.command.recurrence import expand
+from services.command.routes.fields import BookingInPath, SeriesInPath
+from services.command.routes.headers import AnyRequest
+from services.command.routes.operations import command_post
+from services.command.routes.parsing import (
+    basis_points,
+    booked_template,
+    capacity_of,
+    changed_template,
+    counts_of,
+    hours_of,
+    since_of,
+)
 from services.command.routes.requests import (
     AmendRequest,
     AmendSeriesRequest,
     BookingRequest,
     CancelSeriesRequest,
     ReasonRequest,
-    basis_points,
-    hours_of,
-    since_of,
 )
-from services.command.routes.submit import AnyRequest, Commands, Decided, command_post, new_id, new_name, project_in
-from shared.capacity import WHOLE
+from services.command.routes.responses import Decided
+from services.command.routes.submit import change, cluster_id, make, new_id, project_in, project_of
+from shared.capacity import WHOLE, Capacity
 from shared.errors import InvalidField
 from shared.hours import Period, bare_date, parse_period, parse_zone
 from shared.http.responses import Encoded
 
 
-class Bookings(Commands):
-    @command_post("/bookings/create")
+class Bookings(Controller):
+    @command_post("/bookings/create", summary="Book capacity")
     async def create_booking(self, request: AnyRequest, data: JSONBody[BookingRequest]) -> Encoded[Decided]:
-        """Books counts, a template, or a share, once or as often as `rrule` says.
+        """Books capacity for an account, in every hour of a period: counts, a template, or a share of a cluster. Give
+        one of the three. Counts with a `share` of 100% make a new cluster of that size in `project` and book all of it.
 
-        A recurring booking answers its occurrences, each with the id by which it alone is amended or cancelled, and in
-        `series` the id of all and the paths that amend and cancel them together.
+        With `rrule` the booking recurs. Each occurrence is a booking of its own. The answer lists in `occurrences` the
+        id of each one, and in `series` the paths that amend or cancel all of them.
+
+        Refused if there is too little capacity in an hour that may not be over-committed, if a limit of the account is
+        exceeded, if the account is closed or not listed, and if shares together would be more than 100%. Where hours
+        may be over-committed, the booking is tentative instead.
         """
         booking = new_id()
-        command = command_of(data, booking)
-        return await self.do(request, data, project_of(data), command, str(booking), booking)
+        project, command = booking_command(data, booking)
+        return await make(request, data, project, command, booking)
 
-    @command_post("/bookings/{booking:uuid}/amend")
+    @command_post("/bookings/{booking:uuid}/amend", summary="Amend a booking")
     async def amend_booking(
-        self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[AmendRequest]
+        self, request: AnyRequest, booking: BookingInPath, data: JSONBody[AmendRequest]
     ) -> Encoded[Decided]:
-        """Extends, shortens, moves or resizes what has not begun of a booking, or of one of a series."""
+        """Changes the start, the end or the amount of a booking, or of one occurrence of a series. A field that is left
+        out stays as it is. Hours that have begun stay as they are.
+
+        Refused like a new booking; also if the booking is over, or was cancelled, or has lapsed. 200 if it is so
+        already.
+        """
         start, end = hours_of(data)
+        counts = counts_of(data)
         command = AmendBooking(
             booking=booking,
-            template=data.wanted(),
-            counts=data.counts() or None,
+            template=changed_template(data, counts),
+            counts=counts or None,
             start=start,
             end=end,
-            share=None if data.share is None else basis_points(data.share),
+            share=basis_points(data.share),
         )
-        project = partial(self.handler.project_of, booking, "id", "booking")
-        return await self.do(request, data, project, command, str(booking))
+        return await change(request, data, project_of(request, booking, "booking"), command, str(booking))
 
-    @command_post("/bookings/{booking:uuid}/cancel")
+    @command_post("/bookings/{booking:uuid}/cancel", summary="Cancel a booking")
     async def cancel_booking(
-        self, request: AnyRequest, booking: FromPath[UUID], data: JSONBody[ReasonRequest | None] = None
+        self, request: AnyRequest, booking: BookingInPath, data: JSONBody[ReasonRequest | None] = None
     ) -> Encoded[Decided]:
-        """Gives back what has not begun of a booking, or of one of a series."""
-        project = partial(self.handler.project_of, booking, "id", "booking")
-        return await self.do(request, data or ReasonRequest(), project, CancelBooking(booking=booking), str(booking))
+        """Cancels a booking, or one occurrence of a series, from the next whole hour on. Hours that have begun stay
+        booked.
 
-    @command_post("/bookings/series/{series:uuid}/amend")
+        Refused if the booking is over. 200 if it was cancelled before, or has lapsed.
+        """
+        command = CancelBooking(booking=booking)
+        project = project_of(request, booking, "booking")
+        return await change(request, data or ReasonRequest(), project, command, str(booking))
+
+    @command_post("/bookings/series/{series:uuid}/amend", summary="Amend a series")
     async def amend_series(
-        self, request: AnyRequest, series: FromPath[UUID], data: JSONBody[AmendSeriesRequest]
+        self, request: AnyRequest, series: SeriesInPath, data: JSONBody[AmendSeriesRequest]
     ) -> Encoded[Decided]:
-        """Changes the counts, the template or the share of every occurrence of a recurring booking that has not begun:
-        of all, or of those that begin at `from` or later. All of them are changed, or none. Their times stay; amend one
-        occurrence to move it, or cancel the series from a day on and book another."""
+        """Changes the amount of a recurring booking: of all occurrences that have not begun, or of those that begin at
+        `from` or later. All of these are changed, or none. Their times stay. To move one, amend that occurrence. To
+        change the rule, cancel the series from a day on and book another.
+
+        Refused like a new booking; also if no occurrence is left to amend.
+        """
+        counts = counts_of(data)
         command = AmendSeries(
             series=series,
             since=since_of(data),
-            template=data.wanted(),
-            counts=data.counts() or None,
-            share=None if data.share is None else basis_points(data.share),
+            template=changed_template(data, counts),
+            counts=counts or None,
+            share=basis_points(data.share),
         )
-        project = partial(self.handler.project_of, series, "id", "series")
-        return await self.do(request, data, project, command, str(series))
+        return await change(request, data, project_of(request, series, "series"), command, str(series))
 
-    @command_post("/bookings/series/{series:uuid}/cancel")
+    @command_post("/bookings/series/{series:uuid}/cancel", summary="Cancel a series")
     async def cancel_series(
-        self, request: AnyRequest, series: FromPath[UUID], data: JSONBody[CancelSeriesRequest | None] = None
+        self, request: AnyRequest, series: SeriesInPath, data: JSONBody[CancelSeriesRequest | None] = None
     ) -> Encoded[Decided]:
-        """Cancels a recurring booking: all of it, or the occurrences that begin at `from` or later. Those that are over
-        stay; one that runs ends at the next whole hour. 200 where there is nothing left to cancel."""
+        """Cancels a recurring booking: all occurrences, or those that begin at `from` or later. Occurrences that are
+        over stay. One that has begun ends at the next whole hour.
+
+        200 if nothing is left to cancel.
+        """
         data = data or CancelSeriesRequest()
-        project = partial(self.handler.project_of, series, "id", "series")
-        return await self.do(request, data, project, CancelSeries(series=series, since=since_of(data)), str(series))
+        command = CancelSeries(series=series, since=since_of(data))
+        return await change(request, data, project_of(request, series, "series"), command, str(series))
 
 
-def command_of(data: BookingRequest, booking: UUID) -> Command:
+def booking_command(data: BookingRequest, booking: UUID) -> tuple[str, Command]:
+    """The project and the command of a new booking with this id. Raises InvalidField."""
     zone = parse_zone(data.tz)
-    period, template, capacity = parse_period(data.startdate, data.enddate, zone), data.wanted(), data.capacity()
-    share = 0 if data.share is None else basis_points(data.share)
+    period, capacity = parse_period(data.startdate, data.enddate, zone), capacity_of(data)
+    template = booked_template(data, capacity)
+    share = basis_points(data.share) or 0
     if share and capacity:
-        return exclusive(data, booking, share, period)
+        return _exclusive(data, booking, share, period, capacity)
     if data.name is not None:
         raise InvalidField("name", "only a booking that makes its own cluster (share 100% with counts) has a name")
+    pool = _pool_of(data)
     command = CreateBooking(
         booking=booking,
-        pool=pool_of(data),
+        pool=pool,
         account=data.account,
         period=period,
         capacity=capacity,
@@ -120,36 +154,36 @@ def command_of(data: BookingRequest, booking: UUID) -> Command:
     if data.rrule is None:
         if data.skip:
             raise InvalidField("skip", "it belongs to an rrule; give one")
-        return command
+        return project_in(pool), command
     days = {"start_day": bare_date(data.startdate, "startdate"), "end_day": bare_date(data.enddate, "enddate")}
     periods = tuple(expand(data.rrule, period.start, period.end, zone, **days))
-    return CreateSeries(booking=command, periods=periods, rrule=data.rrule, timezone=data.tz, skip=data.skip)
+    series = CreateSeries(booking=command, periods=periods, rrule=data.rrule, timezone=data.tz, skip=data.skip)
+    return project_in(pool), series
 
 
-def exclusive(data: BookingRequest, booking: UUID, share: int, period: Period) -> CreateExclusive:
-    """Counts and a share together mean a cluster that is not there yet."""
+def _exclusive(
+    data: BookingRequest, booking: UUID, share: int, period: Period, capacity: Capacity
+) -> tuple[str, CreateExclusive]:
+    """Counts and a share together: a new cluster that the booking has for itself."""
     if share != WHOLE or data.clusterid is not None or data.project is None:
         raise InvalidField(
             "share", "counts and a share together make a new cluster: give share 100% and a project, no clusterid"
         )
     if data.rrule is not None:
         raise InvalidField("rrule", "a booking that makes its own cluster does not recur; create the cluster first")
-    cluster = f"{data.project}.{data.name or new_name(booking)}"
-    return CreateExclusive(
+    command = CreateExclusive(
         booking=booking,
-        cluster=cluster,
+        cluster=cluster_id(data.project, data.name, booking),
         parent=data.project,
         account=data.account,
         period=period,
-        capacity=data.capacity(),
+        capacity=capacity,
     )
+    return data.project, command
 
 
-def project_of(data: BookingRequest) -> str:
-    return project_in(pool_of(data))
-
-
-def pool_of(data: BookingRequest) -> str:
+def _pool_of(data: BookingRequest) -> str:
+    """The project or cluster to book in."""
     if data.clusterid is None:
         if data.project is None:
             raise InvalidField("project", "give a project or a clusterid to book")

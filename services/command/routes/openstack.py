@@ -1,11 +1,11 @@
-"""OpenStack's faces of a grant (a Nova quota) and of a cluster (Magnum's, of masters and workers)."""
+"""OpenStack's compatibility endpoints: a Nova quota is a grant, a Magnum cluster is a cluster of two flavors."""
 
 from __future__ import annotations
 
 from functools import partial
-from uuid import UUID
 
-from litestar.params import FromPath, JSONBody
+from litestar import Controller
+from litestar.params import JSONBody
 
 from services.command.domain import (
     ApplyResize,
@@ -16,91 +16,101 @@ from services.command.domain import (
     ResizeCluster,
     WithdrawGrant,
 )
+from services.command.routes.fields import ClusterInPath, GrantInPath, ResizeInPath
+from services.command.routes.headers import AnyRequest
+from services.command.routes.operations import command_delete, command_post
+from services.command.routes.parsing import capacity_of, hours_of, layout_of, period_of
 from services.command.routes.requests import (
     FailedRequest,
     GrantRequest,
     MagnumRequest,
     MagnumResizeRequest,
     ReasonRequest,
-    hours_of,
-    layout_of,
 )
-from services.command.routes.submit import (
-    AnyRequest,
-    Commands,
-    Decided,
-    command_delete,
-    command_post,
-    new_id,
-    new_name,
-    project_in,
-    project_of_cluster,
-)
-from shared.hours import parse_period, parse_zone
+from services.command.routes.responses import Decided
+from services.command.routes.submit import change, cluster_id, make, new_id, project_in, project_of, project_of_cluster
 from shared.http.responses import Encoded
 
 
-class OpenStack(Commands):
-    @command_post("/novaquota/create")
+class OpenStack(Controller):
+    @command_post("/novaquota/create", summary="Grant a Nova quota to a project")
     async def create_quota(self, request: AnyRequest, data: JSONBody[GrantRequest]) -> Encoded[Decided]:
-        """A grant; its source is `nova` unless another is given."""
-        grant, period = new_id(), parse_period(data.startdate, data.enddate, parse_zone(data.tz))
-        command = CreateGrant(grant=grant, period=period, capacity=data.capacity(), source=data.source or "nova")
-        return await self.do(request, data, data.project, command, str(grant), grant)
+        """Grants capacity to a project, as `POST /resources/create` does. The `source` is `nova` if none is given."""
+        grant, period = new_id(), period_of(data)
+        command = CreateGrant(grant=grant, period=period, capacity=capacity_of(data), source=data.source or "nova")
+        return await make(request, data, data.project, command, grant)
 
-    @command_delete("/novaquota/{grant:uuid}")
-    async def delete_quota(self, request: AnyRequest, grant: FromPath[UUID]) -> Encoded[Decided]:
-        """Withdraws what has not begun of it."""
-        project = partial(self.handler.project_of, grant, "id", "grant")
-        answer = await self.do(request, ReasonRequest(), project, WithdrawGrant(grant=grant), str(grant))
-        if answer.status_code == 201:  # of a DELETE
+    @command_delete("/novaquota/{grant:uuid}", summary="Withdraw a Nova quota")
+    async def delete_quota(self, request: AnyRequest, grant: GrantInPath) -> Encoded[Decided]:
+        """Withdraws the hours of a grant that have not begun, as `POST /resources/{grant}/withdraw` does."""
+        command, project = WithdrawGrant(grant=grant), project_of(request, grant, "grant")
+        answer = await change(request, ReasonRequest(), project, command, str(grant))
+        if answer.status_code == 201:  # nothing was created
             answer.status_code = 200
         return answer
 
-    @command_post("/magcluster/create")
+    @command_post("/magcluster/create", summary="Create a Magnum cluster")
     async def create_magnum(self, request: AnyRequest, data: JSONBody[MagnumRequest]) -> Encoded[Decided]:
-        """A cluster of masters and workers, of kind `magnum`."""
+        """Creates a cluster of masters and workers, of kind `magnum`. Its size is what their flavors add up to. Flavors
+        are templates of the project.
+
+        Refused like any new cluster, and for a flavor that is not a template.
+        """
         command_id = new_id()
-        cluster = f"{data.parent}.{data.name or new_name(command_id)}"
+        entity = partial(cluster_id, data.parent, data.name)
         command = CreateCluster(
-            cluster=cluster,
+            cluster=entity(command_id),
             parent=data.parent,
             kind="magnum",
             layout=layout_of(data),
             overcommit=data.overcommit,
-            period=parse_period(data.startdate, data.enddate, parse_zone(data.tz)),
+            period=period_of(data),
         )
-        return await self.do(request, data, project_in(data.parent), command, cluster, command_id)
+        return await make(request, data, project_in(data.parent), command, command_id, entity)
 
-    @command_post("/magcluster/{cluster:str}/resize")
+    @command_post("/magcluster/{cluster:str}/resize", summary="Resize a Magnum cluster, or request it")
     async def resize_magnum(
-        self, request: AnyRequest, cluster: FromPath[str], data: JSONBody[MagnumResizeRequest]
+        self, request: AnyRequest, cluster: ClusterInPath, data: JSONBody[MagnumResizeRequest]
     ) -> Encoded[Decided]:
-        """A resize, or with `status` "requested" the wish for one: `id` is then what to apply or to fail."""
+        """Changes flavors or numbers of a Magnum cluster for a part of its period. What is left out stays.
+
+        With `status` "requested" nothing changes yet, and no capacity is checked. The `id` of the answer is then the
+        resize to apply (`…/resizes/{id}/apply`) or to fail (`…/fail`).
+
+        Refused like the resize of any cluster.
+        """
         start, end = hours_of(data)
         resize = ResizeCluster(cluster=cluster, layout=layout_of(data), start=start, end=end)
         if data.status == "applied":
-            return await self.do(request, data, partial(project_of_cluster, cluster), resize, cluster)
-        wish = new_id()
-        command = RequestResize(request=wish, resize=resize)
-        return await self.do(request, data, partial(project_of_cluster, cluster), command, str(wish), wish)
+            return await change(request, data, project_of_cluster(cluster), resize, cluster)
+        requested = new_id()
+        command = RequestResize(request=requested, resize=resize)
+        return await make(request, data, project_of_cluster(cluster), command, requested)
 
-    @command_post("/magcluster/{cluster:str}/resizes/{wish:uuid}/apply")
+    @command_post("/magcluster/{cluster:str}/resizes/{wish:uuid}/apply", summary="Apply a requested resize")
     async def apply_resize(
         self,
         request: AnyRequest,
-        cluster: FromPath[str],
-        wish: FromPath[UUID],
+        cluster: ClusterInPath,
+        wish: ResizeInPath,
         data: JSONBody[ReasonRequest | None] = None,
     ) -> Encoded[Decided]:
-        """The size that was requested is the cluster's, from the next whole hour on at the earliest."""
-        command = ApplyResize(cluster=cluster, request=wish)
-        return await self.do(request, data or ReasonRequest(), partial(project_of_cluster, cluster), command, cluster)
+        """Gives the cluster the size that was requested, for the hours that were requested; hours that have begun
+        meanwhile keep their size.
 
-    @command_post("/magcluster/{cluster:str}/resizes/{wish:uuid}/fail")
+        Refused if the capacity is not there, if the requested hours are over, and if the resize has failed. 200 if it
+        was applied before.
+        """
+        command = ApplyResize(cluster=cluster, request=wish)
+        return await change(request, data or ReasonRequest(), project_of_cluster(cluster), command, cluster)
+
+    @command_post("/magcluster/{cluster:str}/resizes/{wish:uuid}/fail", summary="Record that a requested resize failed")
     async def fail_resize(
-        self, request: AnyRequest, cluster: FromPath[str], wish: FromPath[UUID], data: JSONBody[FailedRequest]
+        self, request: AnyRequest, cluster: ClusterInPath, wish: ResizeInPath, data: JSONBody[FailedRequest]
     ) -> Encoded[Decided]:
-        """The resize came to nothing."""
+        """Records that a requested resize failed, and why. The cluster keeps its size.
+
+        Refused if the resize was applied. 200 if it was recorded before.
+        """
         command = FailResize(cluster=cluster, request=wish, error=data.error)
-        return await self.do(request, data, partial(project_of_cluster, cluster), command, str(wish))
+        return await change(request, data, project_of_cluster(cluster), command, str(wish))

@@ -1,175 +1,184 @@
-"""Who is to be told by webhook. Registering one is no command of the ledger: it makes no event."""
+"""Webhooks: where events and notices are sent. Registering one is not a command of the ledger: it makes no event."""
 
 from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Sequence
-from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, delete, post
-from litestar.params import FromPath, JSONBody
+from litestar import Controller
+from litestar.params import JSONBody
+from msgspec import Meta
 
-from services.command.keys import Keys
-from services.command.routes.requests import Slug
-from services.command.routes.submit import AnyRequest, KeyedOperation, actor_of, key_of, new_id
-from shared.errors import HourbookError, InvalidField, UnknownId
+from services.command import webhook_table
+from services.command.routes.fields import MessageInPath, Slug, WebhookInPath
+from services.command.routes.headers import AnyRequest, actor_of, key_of
+from services.command.routes.operations import webhook_delete, webhook_post
+from services.command.routes.submit import new_id, parts_of
+from shared.errors import InvalidField, UnknownId
 from shared.event_store import POSITION_MAX
 from shared.events import EVENT_TYPES
 from shared.http.openapi import refusal, response
 from shared.http.responses import Encoded
 from shared.notices import KINDS
+from shared.postgres import Connection
 from shared.webhook_hosts import HostNotAllowed, check_url
 
-WEBHOOKS_MAX = 1000
 NAMES = frozenset(kind.__name__ for kind in EVENT_TYPES)
 
 
-class TooManyWebhooks(HourbookError):
-    """There are as many webhooks as there may be. Delete those that nobody reads."""
-
-    code = "too_many_webhooks"
-    status = 409
-    title = "Too many webhooks"
-
-
 class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`types`: event types, and kinds of notices; left out, all events. `notices`: all kinds of them. `after`: begin
-    with the event after this position; left out, with what is new."""
+    """A webhook to register."""
 
-    url: str
-    project: Slug | None = None
-    types: list[str] | None = None
-    notices: bool = False
-    after: Annotated[int, msgspec.Meta(ge=0, le=POSITION_MAX)] | None = None
+    url: Annotated[
+        str, Meta(description="Where to POST: a URL of at most 2000 characters, on a host that the operator allows.")
+    ]
+    project: Annotated[Slug, Meta(description="Only what is about this project. Left out: all projects.")] | None = None
+    types: (
+        Annotated[
+            list[str],
+            Meta(
+                description="The event types to send, such as BookingCreated, and the kinds of notices, such as"
+                " booking.started. Left out: all event types."
+            ),
+        ]
+        | None
+    ) = None
+    notices: Annotated[bool, Meta(description="Send all kinds of notices, too.")] = False
+    after: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=POSITION_MAX,
+                description="Begin after this position; 0: with the first event. Left out: with what is new.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class Webhook(msgspec.Struct, frozen=True):
-    """What a registration answers; `secret` is shown here and never again."""
+    """A registered webhook."""
 
-    id: UUID
-    url: str
-    project: str | None
-    types: list[str] | None
-    notices: list[str]
-    secret: str
+    id: Annotated[UUID, Meta(description="The id of the webhook.")]
+    url: Annotated[str, Meta(description="Where messages are sent.")]
+    project: Annotated[str | None, Meta(description="The project that they are about; null: all.")]
+    types: Annotated[list[str] | None, Meta(description="The event types that are sent; null: all.")]
+    notices: Annotated[list[str], Meta(description="The kinds of notices that are sent.")]
+    secret: Annotated[
+        str, Meta(description="The key of the signature (`whsec_…`, Standard Webhooks). Only this answer shows it.")
+    ]
 
 
-AGAIN = response(Webhook, "What was registered with the same Idempotency-Key before.")
-webhook_post = partial(post, operation_class=KeyedOperation)
-webhook_delete = partial(delete, operation_class=KeyedOperation)
+class Deleted(msgspec.Struct, frozen=True):
+    """The answer when a webhook was deleted."""
+
+    id: Annotated[UUID, Meta(description="The id of the webhook that was deleted.")]
+
+
+class Redelivered(msgspec.Struct, frozen=True):
+    """The answer when dead letters are delivered again."""
+
+    redelivered: Annotated[int, Meta(description="How many dead letters are tried again, once each.")]
+
+
+AGAIN = response(Webhook, "A repeat: what was registered first with this Idempotency-Key.")
 
 
 class Webhooks(Controller):
-    """Registering, deleting, and delivering again what was given up. GET /webhooks lists them."""
-
-    keys: ClassVar[Keys]
-    hosts: ClassVar[Sequence[str]]
-
-    @webhook_post("/webhooks", responses={200: AGAIN, 403: refusal(403)})
+    @webhook_post(
+        "/webhooks",
+        summary="Register a webhook",
+        response_description="It is registered.",
+        responses={200: AGAIN, 403: refusal(403)},
+    )
     async def register(self, request: AnyRequest, data: JSONBody[WebhookRequest]) -> Encoded[Webhook]:
-        """201 with the webhook and its secret (`whsec_…`, for the signature as Standard Webhooks has it)."""
-        actor, (types, kinds) = actor_of(request), split(data.types, data.notices)
+        """Has events, and if wanted notices, sent to a URL. Each message is signed as Standard Webhooks says, with the
+        secret in this answer.
+
+        Refused for a host that the operator does not allow, for a project that does not exist, and if there are 1000
+        webhooks.
+        """
+        parts, actor = parts_of(request), actor_of(request)
+        types, kinds = split(data.types, data.notices)
         key = key_of(request, actor, data)
         try:
-            url = check_url(data.url, self.hosts)
+            url = check_url(data.url, parts.webhook_hosts)
         except HostNotAllowed as refused:
-            return await self.keys.refuse(key, refused)
+            return await parts.keys.refuse(key, refused)
 
-        async def work(connection: Any) -> Encoded[Webhook]:
-            webhook = Webhook(
-                new_id(), url, data.project, types, kinds, "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        async def work(connection: Connection) -> Encoded[Webhook]:
+            secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+            webhook = Webhook(new_id(), url, data.project, types, kinds, secret)
+            await webhook_table.register(
+                connection,
+                webhook.id,
+                url=url,
+                project=data.project,
+                types=types,
+                kinds=kinds,
+                secret=secret,
+                actor=actor,
+                after=data.after,
             )
-            await register(connection, webhook, actor, data.after)
             return Encoded(msgspec.json.encode(webhook), status_code=201)
 
-        return await self.keys.once(key, work)
+        return await parts.keys.once(key, work)
 
-    @webhook_delete("/webhooks/{webhook:uuid}", status_code=200)
-    async def delete_one(self, request: AnyRequest, webhook: FromPath[UUID]) -> Encoded[dict[str, UUID]]:
-        """Ends it; nothing more is delivered, but for what is under way. Its dead letters go with it."""
+    @webhook_delete("/webhooks/{webhook:uuid}", summary="Delete a webhook", response_description="It is deleted.")
+    async def delete_one(self, request: AnyRequest, webhook: WebhookInPath) -> Encoded[Deleted]:
+        """Deletes a webhook and its dead letters. Nothing is sent any more, but a message that is being sent now may
+        still arrive."""
 
-        async def work(connection: Any) -> Encoded[dict[str, UUID]]:
-            await changed(connection, webhook, DELETE, webhook)
-            return Encoded(msgspec.json.encode({"id": webhook}))
+        async def work(connection: Connection) -> Encoded[Deleted]:
+            await webhook_table.delete(connection, webhook)
+            return Encoded(msgspec.json.encode(Deleted(webhook)))
 
-        return await self.keys.once(key_of(request, actor_of(request), None), work)
+        return await parts_of(request).keys.once(key_of(request, actor_of(request), None), work)
 
-    @webhook_post("/webhooks/{webhook:uuid}/dead-letters/redeliver", status_code=202)
-    async def redeliver_all(self, request: AnyRequest, webhook: FromPath[UUID]) -> Encoded[dict[str, int]]:
-        """202 with `redelivered`: how many are tried again, once each. GET …/dead-letters lists what is left."""
-
-        async def work(connection: Any) -> Encoded[dict[str, int]]:
-            count = await changed(connection, webhook, REDELIVER, webhook, None)
-            return Encoded(msgspec.json.encode({"redelivered": count}), status_code=202)
-
-        return await self.keys.once(key_of(request, actor_of(request), None), work)
-
-    @webhook_post("/webhooks/{webhook:uuid}/dead-letters/{message:str}/redeliver", status_code=202)
-    async def redeliver(
-        self, request: AnyRequest, webhook: FromPath[UUID], message: FromPath[str]
-    ) -> Encoded[dict[str, int]]:
-        """As above, of one message."""
-
-        async def work(connection: Any) -> Encoded[dict[str, int]]:
-            if not await changed(connection, webhook, REDELIVER, webhook, message):
-                raise UnknownId("message", "dead letter", message)
-            return Encoded(msgspec.json.encode({"redelivered": 1}), status_code=202)
-
-        return await self.keys.once(key_of(request, actor_of(request), None), work)
-
-
-async def changed(connection: Any, webhook: UUID, statement: str, *arguments: Any) -> int:
-    """How many rows a statement changed. Raises UnknownId for a webhook that is not there."""
-    if not await connection.fetchval(EXISTS, webhook):
-        raise UnknownId("id", "webhook", str(webhook))
-    return int((await connection.execute(statement, *arguments)).rpartition(" ")[2])
-
-
-EXISTS = "SELECT EXISTS (SELECT FROM webhook WHERE id = $1)"
-DELETE = "DELETE FROM webhook WHERE id = $1"
-REDELIVER = """
-UPDATE webhook_dead_letter SET redeliver = true WHERE webhook = $1 AND ($2::text IS NULL OR message = $2)
-"""
-REGISTER = """
-INSERT INTO webhook (id, url, project, types, kinds, secret, created_by, position, notice)
-SELECT $1, $2, $3, $4, $5, $6, $7, coalesce($8, g.position), n.seq
-FROM generation g, notice_head n, event_head h
-WHERE g.live AND (SELECT count(*) FROM webhook) < $9 AND coalesce($8, 0) <= h.position
-    AND ($3::text IS NULL OR EXISTS (SELECT FROM stream_head WHERE stream = $3))
-"""
-HEAD = "SELECT position FROM event_head"
-KNOWN = "SELECT EXISTS (SELECT FROM stream_head WHERE stream = $1)"
-
-
-async def register(connection: Any, webhook: Webhook, actor: str, after: int | None) -> None:
-    """Raises TooManyWebhooks, UnknownId for a project that is not there, InvalidField when no event is at `after`."""
-    status = await connection.execute(
-        REGISTER,
-        webhook.id,
-        webhook.url,
-        webhook.project,
-        webhook.types,
-        webhook.notices,
-        webhook.secret,
-        actor,
-        after,
-        WEBHOOKS_MAX,
+    @webhook_post(
+        "/webhooks/{webhook:uuid}/dead-letters/redeliver",
+        status_code=202,
+        summary="Deliver all dead letters again",
+        response_description="They will be tried again.",
     )
-    if status == "INSERT 0 1":
-        return
-    if webhook.project is not None and not await connection.fetchval(KNOWN, webhook.project):
-        raise UnknownId("project", "project", webhook.project)
-    if after is not None and after > (head := await connection.fetchval(HEAD)):
-        raise InvalidField("after", f"{after} is beyond the last event, {head}")
-    raise TooManyWebhooks(f"there are {WEBHOOKS_MAX} webhooks already")
+    async def redeliver_all(self, request: AnyRequest, webhook: WebhookInPath) -> Encoded[Redelivered]:
+        """Tries every dead letter of a webhook again, once. A dead letter is a message that was given up after many
+        attempts. Those that fail again stay in `GET /webhooks/{webhook}/dead-letters`."""
+
+        async def work(connection: Connection) -> Encoded[Redelivered]:
+            count = await webhook_table.redeliver(connection, webhook, None)
+            return Encoded(msgspec.json.encode(Redelivered(count)), status_code=202)
+
+        return await parts_of(request).keys.once(key_of(request, actor_of(request), None), work)
+
+    @webhook_post(
+        "/webhooks/{webhook:uuid}/dead-letters/{message:str}/redeliver",
+        status_code=202,
+        summary="Deliver one dead letter again",
+        response_description="It will be tried again.",
+    )
+    async def redeliver(
+        self, request: AnyRequest, webhook: WebhookInPath, message: MessageInPath
+    ) -> Encoded[Redelivered]:
+        """Tries one dead letter of a webhook again, once.
+
+        Refused if the webhook has no dead letter with this id.
+        """
+
+        async def work(connection: Connection) -> Encoded[Redelivered]:
+            if not await webhook_table.redeliver(connection, webhook, message):
+                raise UnknownId("message", "dead letter", message)
+            return Encoded(msgspec.json.encode(Redelivered(1)), status_code=202)
+
+        return await parts_of(request).keys.once(key_of(request, actor_of(request), None), work)
 
 
 def split(named: list[str] | None, notices: bool) -> tuple[list[str] | None, list[str]]:
-    """The event types, None for all, and the kinds of notices. Raises InvalidField for what is neither."""
+    """The event types (None: all) and the kinds of notices among `named`. Raises InvalidField for what is neither."""
     if unknown := sorted(set(named or ()) - NAMES - KINDS.keys()):
         raise InvalidField("types", f"{unknown[0]!r} is none of {', '.join([*sorted(NAMES), *KINDS])}")
     if named is not None and not named and not notices:

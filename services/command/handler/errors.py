@@ -1,0 +1,33 @@
+"""Why a command gets no answer of its own: the queue is full, the store is away, or its key belongs to another one."""
+
+from __future__ import annotations
+
+from shared.errors import HourbookError
+
+
+class QueueFull(HourbookError):
+    """More commands wait than this service lets wait. Try again in a second."""
+
+    code = "queue_full"
+    status = 503
+    title = "Too many commands are waiting"
+
+
+class StoreUnavailable(HourbookError):
+    """The event store could not be reached in time. It is not known whether the command was carried out. Send it again
+    with the same Idempotency-Key: then it is carried out once."""
+
+    code = "store_unavailable"
+    status = 503
+    title = "The event store cannot be reached"
+
+
+class KeyReused(HourbookError):
+    """This Idempotency-Key was sent before, with another request. Take a new key."""
+
+    code = "idempotency_key_reused"
+    status = 409
+    title = "The Idempotency-Key belongs to another request"
+
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key: it was sent before with another request; take a new key for this one")
