@@ -1,8 +1,8 @@
-"""Idempotency keys: a key means the first answer, whatever it was.
+"""Idempotency keys: whoever sends a key again gets the first answer again.
 
-What made events is known by them, for ever (`handler.py`). All other first answers are kept in a table: by the writer,
-in the append of its batch; and here, for what the writer does not decide, in the transaction that does it. They are
-forgotten in time.
+The answer to a command that made events is read from the events, for ever (`handler/known.py`). All other first answers
+are kept in a table for some days. The command handler keeps its own with the append of the batch. For requests that the
+handler does not decide, such as webhooks, this module keeps them in the transaction that does the work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 10.0
 AT_ONCE_MAX = 8
 FORGET_EVERY_S = 60.0
-# Of an answer that was given before. Without it, a client could not tell a refusal of now from one of last week.
+# Marks an answer that was given before: so a client can tell a refusal of now from one of last week.
 REPEATED = {"Idempotent-Replayed": "true"}
 
 FORGET = """
@@ -39,29 +39,31 @@ DELETE FROM remembered_answer WHERE kept_at <= greatest(
 
 
 class Key(NamedTuple):
-    """An Idempotency-Key of an actor, and the hash of the request that it came with."""
+    """The idempotency key of an actor, and the hash of the request that it came with."""
 
     id: UUID
     request_hash: bytes
 
 
 class Beaten(Exception):
-    """Another request with the same key was faster."""
+    """Another request with the same key was faster. Its answer counts."""
 
 
 class Keys:
-    """`once` and `refuse` from any number of tasks. `run` once: it forgets what was kept `kept_days` ago, and the
-    oldest of more than `kept_max`."""
+    """`once` and `refuse` from any number of tasks. `run` once: it forgets answers that are older than `kept_days`, and
+    the oldest ones if there are more than `kept_max`."""
 
     def __init__(self, database_url: str, *, kept_days: int, kept_max: int) -> None:
         self._database_url = database_url
-        self._kept_days, self._kept_max = kept_days, kept_max
+        self._kept_days = kept_days
+        self._kept_max = kept_max
         self._turns = asyncio.Semaphore(AT_ONCE_MAX)
 
     async def once(self, key: Key | None, work: Callable[[Connection], Awaitable[Encoded[Any]]]) -> Encoded[Any]:
-        """What `work` answers or refuses, done and kept in one transaction; or what the key was answered first.
+        """Does `work` and keeps its answer or refusal, in one transaction. If the key is known, returns the first
+        answer instead.
 
-        Raises KeyReused, and StoreUnavailable: then what became of it is not known, unless the key is sent again.
+        Raises the refusal; KeyReused; StoreUnavailable, and then nobody knows whether it was done: send the key again.
         """
         try:
             async with self._turns, asyncio.timeout(PATIENCE_S):
@@ -74,7 +76,7 @@ class Keys:
             raise StoreUnavailable(f"the database did not answer: {lost or type(lost).__name__}") from None
 
     async def refuse(self, key: Key | None, refusal: HourbookError) -> Encoded[Any]:
-        """Raises the refusal, which is the first answer to the key; or answers what was the first."""
+        """Keeps the refusal as the first answer to the key, and raises it. Returns the first answer of a known key."""
         if key is None:
             raise refusal
 
@@ -84,7 +86,7 @@ class Keys:
         return await self.once(key, refused)
 
     async def run(self) -> None:
-        """Forgets, until it is cancelled."""
+        """Forgets old answers, until it is cancelled."""
         await keep_running(log, "keys", self._serve, LOST_OR_REFUSED, FORGET_EVERY_S)
 
     async def _serve(self) -> None:
@@ -101,7 +103,7 @@ class Keys:
 
 
 def again(first: Remembered) -> Encoded[Any]:
-    """The answer that was kept. A 201 is a 200 when it is repeated, as of every command."""
+    """The kept answer. A 201 becomes a 200, as in every repeat."""
     kind = MEDIA_TYPE if first.status >= 400 else JSON
     status = 200 if first.status == 201 else first.status
     return Encoded(first.body, status_code=status, media_type=kind, headers=REPEATED)
@@ -138,7 +140,7 @@ async def _once(
 
 
 async def _known(store: EventStore, key: Key) -> Remembered | None:
-    """The first answer to the key, if there was one. Raises KeyReused when that was to another request."""
+    """The first answer to the key, if there was one. Raises KeyReused if it was to another request."""
     first = (await store.by_requests([key.id])).get(key.id)
     if first is None:
         return None

@@ -1,7 +1,7 @@
-"""What was refused, kept apart from the events: written beside the answers, never before one.
+"""The log of refusals: each refused command is a row, written after its answer.
 
-It is a log and not history. Whatever is in the way (a flood, a database that is slow or gone), commands are answered as
-fast as without it; what cannot be kept is counted, and the count stands in the next row that can.
+It is a log, not history. A flood of refusals, or a database that is slow or gone, never delays an answer. Refusals that
+cannot be written are counted, and the next row has the count.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from shared.postgres import LOST_OR_REFUSED, Connection
 log = logging.getLogger(__name__)
 
 WAITING_MAX = 2000
-BATCH_MAX = 500  # and a batch a second: a flood writes no more than that
+BATCH_MAX = 500  # one batch a second: a flood writes no more
 INTERVAL_S = 1.0
 WRITE_TIMEOUT_S = 5.0
-LAST_WRITE_S = 2 * WRITE_TIMEOUT_S + 1  # what waits at the end has been written by then, or is lost and counted
+LAST_WRITE_S = 2 * WRITE_TIMEOUT_S + 1  # at the end, the rest is written within this time, or lost
 SWEEP_S = 600.0
 JSON_MAX = 20_000
 
 
 class Refusal(NamedTuple):
-    """A row of the table, in the order of its columns; what was asked and the facts are JSON."""
+    """A row of the table, in the order of its columns. `asked` and `facts` are JSON."""
 
     at: datetime
     project: str
@@ -63,11 +63,13 @@ DELETE FROM refusal WHERE id <= greatest(
 
 
 class Refusals:
-    """`note` from anywhere, `run` once. Kept for `kept_days`, and no more than `kept_max` of them."""
+    """`note` from any task, `run` once. Rows are kept for `kept_days`, and at most `kept_max` of them."""
 
     def __init__(self, database_url: str, *, kept_days: int, kept_max: int, interval_s: float = INTERVAL_S) -> None:
-        self._database_url, self._interval_s = database_url, interval_s
-        self._kept_days, self._kept_max = kept_days, kept_max
+        self._database_url = database_url
+        self._kept_days = kept_days
+        self._kept_max = kept_max
+        self._interval_s = interval_s
         self._waiting: deque[tuple[datetime, str, Command, Context, HourbookError, int]] = deque()
         self._arrived = asyncio.Event()
         self._unsaid = 0
@@ -84,7 +86,7 @@ class Refusals:
         self._arrived.set()
 
     async def run(self) -> None:
-        """Writes until it is cancelled; then once more what waits, if that goes quickly."""
+        """Writes until it is cancelled, and then once more what still waits."""
         connection: Connection | None = None
         try:
             while True:
@@ -98,7 +100,7 @@ class Refusals:
                 connection.terminate()
 
     async def _write(self, connection: Connection | None) -> Connection | None:
-        """Writes a batch; answers the connection to go on with. One that cannot be written is lost, and counted."""
+        """Writes a batch. Returns the connection to use next. A batch that cannot be written is lost, and counted."""
         batch = [row_of(*self._waiting.popleft()) for _ in range(min(len(self._waiting), BATCH_MAX))]
         if not self._waiting:
             self._arrived.clear()
@@ -118,7 +120,7 @@ class Refusals:
             return None
 
     async def _connected(self) -> Connection:
-        """It is the server that gives a statement up, so that what is counted as lost is not written after all."""
+        """The server itself ends a slow statement, so that no row is written after it was counted as lost."""
         settings = {"statement_timeout": f"{WRITE_TIMEOUT_S * 1000:.0f}", "application_name": "hourbook-refusals"}
         return await postgres.connect(self._database_url, server_settings=settings)
 
@@ -141,7 +143,7 @@ def row_of(
         storable(project),
         storable(context.actor),
         type(command).__name__,
-        bounded_json(told(command)),
+        bounded_json(json_of(command)),
         None if context.reason is None else storable(context.reason),
         refusal.code,
         storable(refusal.detail),
@@ -150,18 +152,18 @@ def row_of(
     )
 
 
-def told(value: Any) -> Any:
-    """A command as JSON tells it: what is left out is left out, and hours are instants."""
+def json_of(value: Any) -> Any:
+    """A command as JSON: without fields that are None, and with instants instead of hours."""
     if isinstance(value, Period):
         return {"start": iso(value.start), "end": iso(value.end)}
     if isinstance(value, msgspec.Struct):
         fields = {name: getattr(value, name) for name in value.__struct_fields__}
         return {
-            name: iso(field) if name in ("start", "end") and isinstance(field, int) else told(field)
+            name: iso(field) if name in ("start", "end") and isinstance(field, int) else json_of(field)
             for name, field in fields.items()
             if field is not None
         }
-    return [told(one) for one in value] if isinstance(value, tuple) else value
+    return [json_of(one) for one in value] if isinstance(value, tuple) else value
 
 
 def bounded_json(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""The relay (outbox): reads the store in position order and continues the stream where it ends.
+"""The outbox relay: reads events from the store, in order of position, and publishes them on the NATS stream.
 
-It keeps no checkpoint. Message n of the stream is position n, so the stream's last sequence says what comes next: a
-time-out of unknown outcome, a lost tail and a lost stream are all settled by reading it again.
+It keeps no checkpoint. Message n of the stream is position n, so the stream's last sequence says which event is next.
+After a time-out, a lost tail or a lost stream, the relay reads that sequence again and continues there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ RETRY_DELAY_S = 0.5
 CONNECT_TIMEOUT_S = 5.0
 # PositionGap: the store is not whole; a restored backup may mend it.
 GOES_ON_AFTER = (*LOST_OR_REFUSED, *NATS_LOST, PositionGap)
-REST_S = 0.01  # after a batch under load: what arrives meanwhile goes out together, which halves what an event costs
+REST_S = 0.01  # after a batch under load: larger batches halve the cost of an event
 MEND = (
     "Nothing is published until that is mended. If the store has lost nothing (`hourbook audit verify` with a "
     "checkpoint that you kept), remove the stream: it is made again and filled from the store"
@@ -58,16 +58,19 @@ class ForeignHistory(Exception):
 
 
 class Relay:
-    """Many may run; one at a time leads, for economy only: the expected sequence keeps two from doing harm.
+    """Many may run, and one leads: it publishes. That only saves work. Two leaders would do no harm, because each
+    message names the sequence that it expects.
 
-    `trouble` says why it does not go on, or what is wrong with the stream; it goes on by itself when that is mended.
+    `trouble` says what is wrong with the stream or why nothing is published. When that is mended, it goes on by itself.
     """
 
     def __init__(
         self, database_url: str, nats_url: str, *, poll_s: float = 1.0, publish_timeout_s: float = PUBLISH_TIMEOUT_S
     ) -> None:
-        self._database_url, self._nats_url = database_url, nats_url
-        self._poll_s, self._publish_timeout_s = poll_s, publish_timeout_s
+        self._database_url = database_url
+        self._nats_url = nats_url
+        self._poll_s = poll_s
+        self._publish_timeout_s = publish_timeout_s
         self._doorbell = asyncio.Event()
         self._client: Client | None = None
         self._leads = False
@@ -76,20 +79,21 @@ class Relay:
         self._refused_at: int | None = None
         self._wrong: str | None = None
         self.last_sequence = 0
-        self.trouble, self._unheard = Trouble(log, "relay"), Trouble(log, "relay: NATS")
+        self.trouble = Trouble(log, "relay")
+        self._unheard = Trouble(log, "relay: NATS")
 
     @property
     def leads(self) -> bool:
-        """Whether this is the one that publishes; only then is `last_sequence` new."""
+        """Whether this relay publishes. Only then is `last_sequence` up to date."""
         return self._leads
 
     @property
     def waiting(self) -> int:
-        """How many events it has seen, where it leads, that are not on the stream."""
+        """The number of events that it has seen and not published yet; 0 if it does not lead."""
         return max(0, self._seen - self.last_sequence) if self._leads else 0
 
     def ring(self) -> None:
-        """Something was appended in this process: tells its own relay, or, over NATS, the one that leads."""
+        """Call it after an append: wakes this relay, or, over NATS, the one that leads."""
         self._doorbell.set()
         idle = self._ringing is None or self._ringing.done()
         if not self._leads and idle and self._client is not None and self._client.is_connected:
@@ -101,7 +105,7 @@ class Relay:
             await client.flush()
 
     async def run(self) -> None:
-        """Relays until it is cancelled, over lost connections and whatever becomes of the stream."""
+        """Until it is cancelled, over lost connections and trouble with the stream."""
         while True:  # not `keep_running`: `trouble` says what is wrong, for /health and /metrics too
             try:
                 await self._serve()
@@ -127,7 +131,7 @@ class Relay:
             await leave(client)
 
     async def _reach(self, client: Client) -> None:
-        """Connects. By itself the client would try for ever, and say nothing."""
+        """Connects to NATS. Raises TimeoutError; the client itself would try for ever, in silence."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await join(client, self._nats_url, self._unheard)
@@ -154,7 +158,7 @@ class Relay:
                     await self._stand_still(store, client, f"{self._wrong}; {where}" if self._wrong else where)
 
     async def _publish(self, store: EventStore, client: Client) -> None:
-        """What is appended, as it comes. Raises when the stream did not take it as it should."""
+        """Publishes events as they are appended. Raises if the stream did not take one as it should."""
         while True:
             self._doorbell.clear()
             events = await store.after(self.last_sequence, BATCH_MAX)
@@ -170,7 +174,7 @@ class Relay:
                 await asyncio.sleep(REST_S)
 
     def _all_is_well(self) -> None:
-        """As far as what has been published goes: the stream itself may still be of the wrong kind."""
+        """Publishing works. The stream itself may still be configured wrongly: then that is the trouble."""
         self._refused_at = None
         if self._wrong is None:
             self.trouble.is_over()
@@ -178,7 +182,7 @@ class Relay:
             self.trouble.is_so(self._wrong)
 
     async def _stand_still(self, store: EventStore, client: Client, why: str) -> None:
-        """Says why, and lets some time pass. Who reads the store need not wait for the stream."""
+        """Says why nothing is published, and waits. Readers of the store are told of new events all the same."""
         self.trouble.is_so(why)
         head = await store.head()
         if head > self._seen and client.is_connected:
@@ -188,7 +192,7 @@ class Relay:
         await asyncio.sleep(min(RETRY_DELAY_S, self._poll_s))
 
     async def _wait(self, store: EventStore, client: Client) -> None:
-        """Until the doorbell rings; at the slow poll, the stream is looked at too: it may have lost its tail."""
+        """Waits for the doorbell. If it does not ring for `poll_s`, looks at the stream: it may have lost its tail."""
         try:
             async with asyncio.timeout(self._poll_s):
                 await self._doorbell.wait()
@@ -196,7 +200,7 @@ class Relay:
             await self._look(store, client)
 
     async def _look(self, store: EventStore, client: Client) -> None:
-        """Where the stream ends, and whether it is ours and as it must be. Raises as `checked_stream`."""
+        """Reads where the stream ends, and what is wrong with it. Raises as `checked_stream`."""
         self.last_sequence, self._wrong = await checked_stream(store, client)
 
     async def _rung(self, _: Msg) -> None:
@@ -204,8 +208,8 @@ class Relay:
 
 
 async def checked_stream(store: EventStore, client: Client) -> tuple[int, str | None]:
-    """Where the stream ends, and what is wrong with its kind, if anything. Raises StreamTaken; ForeignHistory unless
-    its last message is the store's event at that position."""
+    """The last sequence of the stream, and what is wrong with its configuration, if anything. Raises StreamTaken, and
+    ForeignHistory if its last message is not the store's event at that position."""
     context = client.jetstream()
     info = await open_stream(context)
     last, wrong = info.state.last_seq, wrong_with(info.config)

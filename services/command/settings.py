@@ -1,4 +1,4 @@
-"""The command service's settings, decoded once from the environment by `__main__`."""
+"""The settings of the command service. `__main__` reads them once from the environment."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`HOURBOOK_DATABASE_URL`, `…_NATS_URL`, `…_HOST`, `…_COMMAND_PORT`, `…_BATCH_MAX`, `…_QUEUE_MAX`.
 
-    `HOURBOOK_REFUSALS_KEPT_DAYS` and `…_KEPT_MAX` bound the log of what was refused.
+    `HOURBOOK_REFUSALS_KEPT_DAYS` and `…_KEPT_MAX` bound the log of refusals.
 
-    `HOURBOOK_KEYS_KEPT_DAYS` and `…_KEPT_MAX` bound the answers to idempotency keys that no event tells.
+    `HOURBOOK_KEYS_KEPT_DAYS` and `…_KEPT_MAX` bound the kept answers to idempotency keys whose requests made no event.
 
-    `HOURBOOK_WEBHOOK_HOSTS` names the hosts that webhooks may go to, with commas between them.
+    `HOURBOOK_WEBHOOK_HOSTS` are the hosts to which webhooks may be sent, separated by commas.
 
-    `HOURBOOK_POOLS_MAX` and the others bound one project, and what one command may ask of it (`Bounds`);
-    `HOURBOOK_STATE_BYTES_MAX` bounds what all projects in memory hold together, too.
+    `HOURBOOK_POOLS_MAX` and the others bound one project, and what one command may ask of it (`Bounds`).
+    `HOURBOOK_STATE_BYTES_MAX` also bounds the memory of all projects together.
 
-    Without `nats_url` this process relays nothing to the stream: another one must.
+    Without `nats_url` this process publishes nothing on the stream: another process must.
     """
 
     database_url: str

@@ -1,4 +1,4 @@
-"""Accounts that a project lists, and what they may take of it."""
+"""Accounts that a project lists, and the check of their limits."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def close_account(state: ProjectState, project: str, command: CloseAccount, cont
 
 
 def check_account(state: ProjectState, booking: Booking, context: Context, released: Booking | None = None) -> None:
-    """Whether the account may hold `booking`, giving back `released`. Raises Refused, or UnknownId for an account that
-    the project does not list, if it lists any."""
+    """Checks that the account may have `booking`, in exchange for `released`. A project that lists no account checks
+    nothing. Raises Refused, AccountLimitExceeded, or UnknownId for an account that the project does not list."""
     if not state.accounts or (released is not None and _no_more(booking, released)):
         return
     account = state.accounts[_listed(state, booking.account)]
@@ -60,14 +60,14 @@ def check_account(state: ProjectState, booking: Booking, context: Context, relea
 
 
 def _no_more(booking: Booking, released: Booking) -> bool:
-    """Whether `booking` takes in no hour more than `released`: what only gives back is never refused."""
+    """Whether `booking` takes no more than `released` in any hour. Such a booking is never refused."""
     fewer = all(new <= old for new, old in zip(booking.capacity.counts(), released.capacity.counts(), strict=True))
     return booking.start >= released.start and booking.end <= released.end and fewer and booking.share <= released.share
 
 
 def _check_hours(state: ProjectState, account: Account, booking: Booking, released: Booking | None) -> None:
-    """The limits that are about hours: what is held already in the months that the booking touches, and in the hours
-    that it changes what it would be more."""
+    """Checks the limits of what the account holds in any hour and uses in a month: what it has already, plus what the
+    booking adds to it."""
     limits, own = account.limits, Period(booking.start, booking.end)
     months = months_of(own) if limits.monthly_hours else [own]
     low, high = own
@@ -121,8 +121,8 @@ def _exceeded(booking: Booking, limit: str, asked: int, allowed: int, said: str,
 def _gained(
     state: ProjectState, account: Account, booking: Booking, released: Booking | None, period: Period
 ) -> Vector:
-    """What the account would hold more by the hour of the period, shape (hours, 6). A share counts what it is of the
-    size now planned, rounded up."""
+    """What the account would hold more, by the hour of the period, shape (hours, 6). A share counts as its part of the
+    size planned now, rounded up."""
     if released is None and not booking.share:
         return np.broadcast_to(booking.capacity.vector(), (period.hours, len(DIMENSIONS)))
     gained = np.zeros((period.hours, len(DIMENSIONS)), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Bookings: of counts, of a template, of a share; amended, and cancelled."""
+"""Bookings: of counts, of a template or of a share. They are created, amended and cancelled."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def create_booking(
             state, Booking(command.pool, command.account, start, start, end, capacity, command.share), context
         )
     tentative = check_capacity(pool, command.pool, period, asked, context, "the booking")
-    if command.share and pool.beyond_hours is not None:  # rounding may let it take nothing of an hour that is short
+    if command.share and pool.beyond_hours is not None:  # by rounding it may take nothing of a short hour
         short = (pool.free.read(*period) - asked < 0) & (pool.size.read(*period) > 0)
         tentative = tentative or bool(short.any())
     return [
@@ -74,7 +74,7 @@ def create_booking(
 
 
 def create_exclusive(state: ProjectState, project: str, command: CreateExclusive, context: Context) -> list[Event]:
-    """100% of a new cluster: both or neither."""
+    """A new cluster, and a booking of 100% of it: both events, or a refusal of both."""
     cluster = CreateCluster(
         cluster=command.cluster,
         parent=command.parent,
@@ -93,7 +93,7 @@ def create_exclusive(state: ProjectState, project: str, command: CreateExclusive
 
 
 def amend_booking(state: ProjectState, project: str, command: AmendBooking, context: Context) -> list[Event]:
-    """What has not begun of the booking gives way to what is asked for instead; nothing when that is the same."""
+    """Replaces the hours of the booking that have not begun by what is asked for. No event if it is so already."""
     booking = _booking(state, command.booking)
     if booking.gone:
         raise NoLongerHeld(f"the booking {command.booking} was cancelled or has lapsed; book again")
@@ -112,7 +112,7 @@ def amend_booking(state: ProjectState, project: str, command: AmendBooking, cont
     given_up = msgspec.structs.replace(booking, start=rest.start)
     if state.accounts:
         check_account(state, held, context, released=given_up)
-    asked = _difference(pool, held, given_up, period)  # the other hours of the one given up only get something back
+    asked = _difference(pool, held, given_up, period)  # other hours only get something back
     check_capacity(pool, booking.pool, period, asked, context, "the amended booking")
     after = pool.free.read(*period) - asked
     takes = capacity.vector() > 0 if not share else pool.size.read(*period) > 0
@@ -138,7 +138,7 @@ def amend_booking(state: ProjectState, project: str, command: AmendBooking, cont
 def amount_of(
     state: ProjectState, booking: Booking, command: AmendBooking
 ) -> tuple[Capacity, int, FromTemplate | None]:
-    """The counts and the share that the booking is to have, and the template that the counts are of."""
+    """The counts and the share that the booking gets, and the template from which the counts come."""
     if command.share is not None:
         return NOTHING, command.share, None
     if command.counts is not None:
@@ -153,7 +153,7 @@ def amount_of(
 
 
 def cancel_booking(state: ProjectState, project: str, command: CancelBooking, context: Context) -> list[Event]:
-    """Nothing when it is cancelled already or has lapsed, or ends with the hour that has begun."""
+    """Gives back the hours that have not begun. No event if it was cancelled, has lapsed, or ends with this hour."""
     booking = _booking(state, command.booking)
     rest = None if booking.gone else remaining_period(booking.start, booking.end, context, f"booking {command.booking}")
     if rest is None:
@@ -184,7 +184,7 @@ def _counts(
 
 
 def _asked_share(pool: Pool, pool_id: str, period: Period, share: int) -> Vector:
-    """What the share takes by the hour."""
+    """The capacity that the share takes, by the hour. Raises CapacityExceeded beyond 100%, OutsidePeriod."""
     _within(pool, pool_id, period)
     change = np.full((period.hours, 1), share, dtype=np.int64)
     check_shares(pool, pool_id, period, change)
@@ -192,7 +192,7 @@ def _asked_share(pool: Pool, pool_id: str, period: Period, share: int) -> Vector
 
 
 def _within(pool: Pool, pool_id: str, period: Period) -> None:
-    """Raises OutsidePeriod where there is no cluster to share."""
+    """Raises InvalidField for a project, OutsidePeriod for hours in which the cluster does not exist."""
     if pool.period is None:
         raise InvalidField("share", f"{pool_id!r} is a project; a share is of a cluster: give a clusterid")
     if period.start < pool.period.start or period.end > pool.period.end:
@@ -203,12 +203,12 @@ def _within(pool: Pool, pool_id: str, period: Period) -> None:
 
 
 def _is_period(booking: Booking, command: AmendBooking) -> bool:
-    """Whether the booking is where it is asked to be."""
+    """Whether the booking has the asked start and end already."""
     return command.start in (None, booking.began) and command.end in (None, booking.end)
 
 
 def _amended_period(booking: Booking, command: AmendBooking, context: Context) -> Period:
-    """The hours that the amended booking takes from now on. Raises PastIsImmutable for a change to what has begun."""
+    """The hours that the amended booking takes from now on. Raises PastIsImmutable for hours that have begun."""
     earliest = next_hour(context.at)
     begun = booking.began < earliest
     if begun and command.start is not None and command.start != booking.began:
@@ -225,7 +225,7 @@ def _amended_period(booking: Booking, command: AmendBooking, context: Context) -
 
 
 def _difference(pool: Pool, held: Booking, given_up: Booking, period: Period) -> Vector:
-    """What `held` takes in each of its hours that `given_up` did not, shape (hours, 6); negative: it gives back."""
+    """What `held` takes more than `given_up` in each hour of the period, shape (hours, 6). Negative: it gives back."""
     counts = np.zeros((period.hours, 6), dtype=np.int64) + held.capacity.vector()
     shares = np.full((period.hours, 1), held.share, dtype=np.int64)
     low, high = max(given_up.start, period.start), min(given_up.end, period.end)

@@ -97,8 +97,8 @@ GROWING = {*COUNTED, BookingAmended, BookingContested, ClusterResized, AccountCr
 
 
 def check_command(state: ProjectState, command: Command, bounds: Bounds) -> None:
-    """Before it is decided. Raises InvalidField for a recurring booking of too many hours, and TooMuchAtOnce where one
-    that has come to be of so many is to be changed."""
+    """Checks a command before it is decided. Raises InvalidField for a recurring booking of too many hours, and
+    TooMuchAtOnce for the change of one that has too many hours."""
     if isinstance(command, CreateSeries):
         hours = sum(period.hours for period in command.periods)
         if hours > bounds.series_hours:
@@ -120,7 +120,7 @@ def check_command(state: ProjectState, command: Command, bounds: Bounds) -> None
 
 
 def check_growth(state: ProjectState, project: str, events: list[Event], bounds: Bounds) -> None:
-    """Whether the project may hold what the events add to it. Raises ProjectLimitExceeded."""
+    """Raises ProjectLimitExceeded if the project may not hold what the events add to it."""
     events = [event for event in events if type(event) in GROWING]
     if not events or (len(events) == 1 and _is_small(state, project, events[0], bounds)):
         return
@@ -139,7 +139,7 @@ def check_growth(state: ProjectState, project: str, events: list[Event], bounds:
 
 
 def _is_small(state: ProjectState, project: str, event: Event, bounds: Bounds) -> bool:
-    """Whether it is a booking, new or amended, in hours and by a name that are known: as most are, and it is quick."""
+    """Whether the event is a booking in hours that are in memory, by a known name. Most are, and this is quick."""
     if not isinstance(event, BOOKED) or event.tentative or event.account not in state.names:
         return False
     start, end = hour_of(event.start), hour_of(event.end)
@@ -153,7 +153,7 @@ def _is_small(state: ProjectState, project: str, event: Event, bounds: Bounds) -
 
 
 def _grown(state: ProjectState, project: str, events: list[Event]) -> Iterator[tuple[str, int]]:
-    """Each bound that the events come nearer to, and how much of it the project would hold."""
+    """Each bound that the events count for, and how much the project would hold."""
     for limit, more in Counter(limit for event in events if (limit := _counted(state, event))).items():
         yield limit, _held(state, limit) + more
         yield "state_bytes", _bytes_of(state, project)
@@ -172,7 +172,7 @@ def _grown(state: ProjectState, project: str, events: list[Event]) -> Iterator[t
 
 
 def _counted(state: ProjectState, event: Event) -> str | None:
-    """What the event makes one more of. A cluster that has the name of one that ended is no pool more."""
+    """The bound for which the event counts 1. A cluster with the name of one that ended is not one more pool."""
     if isinstance(event, ClusterCreated) and event.cluster in state.pools:
         return None
     return COUNTED.get(type(event))
@@ -189,14 +189,14 @@ def _held(state: ProjectState, limit: str) -> int:
 
 
 def _bytes_of(state: ProjectState, project: str) -> int:
-    """Roughly what is held of it in memory, as `size_of` has it, but at no cost, and without the accounts' hours."""
+    """Roughly the bytes in memory: a quick form of `size_of`, without the accounts' hours."""
     hours = state.cluster_hours + len(state.pools[project].free.cells)
     named = 1000 * len(state.pools) + 550 * len(state.accounts) + 250 * len(state.names)
     return 96 * hours + 450 * (len(state.bookings) + len(state.grants)) + named
 
 
 def _hours_of_new_claim(state: ProjectState, event: Event) -> int:
-    """Of how many hours the event makes something tentative that was not; 0 where it does not."""
+    """The hours of the claim that the event makes tentative; 0 if it makes none."""
     match event:
         case BookingCreated() | ClusterCreated():
             new = event.tentative
@@ -213,22 +213,22 @@ def _hours_of_new_claim(state: ProjectState, event: Event) -> int:
 
 
 def _gives_back(event: BookingAmended) -> bool:
-    """Whether the booking takes in no hour more than before. It is younger for it, and may be tentative for that."""
+    """Whether the booking takes no more than before in any hour. It may be tentative: it is younger now."""
     counts = zip(event.capacity.counts(), event.from_capacity.counts(), strict=True)
     within = event.start >= event.from_start and event.end <= event.from_end
     return within and event.share <= event.from_share and all(now <= before for now, before in counts)
 
 
 def _tentative_hours(state: ProjectState) -> list[int]:
-    """The hours of each claim that is tentative now."""
+    """The number of hours of each claim that is tentative now."""
     bookings = [state.bookings[key] for key in state.tentative]
     grown = [len(pool.growth.cells) for pool in state.pools.values() if pool.growth is not None]
     return [booking.end - booking.start for booking in bookings] + grown
 
 
 def _pool_hours(state: ProjectState, project: str, events: list[Event]) -> int:
-    """How many hours the calendars would get: of new clusters, and of the project itself. A cluster's grows only where
-    another has its name, and then by the hours between them, too."""
+    """How many hours the timelines of new clusters and of the project would grow by. A cluster with the name of one
+    that ended continues its timeline, with the hours between them."""
     more, own = 0, list[int]()
     for event in events:
         match event:
@@ -248,7 +248,8 @@ def _pool_hours(state: ProjectState, project: str, events: list[Event]) -> int:
 
 
 def _account_hours(state: ProjectState, booked: list[BookingCreated | BookingAmended], listed: list[str]) -> int:
-    """How many hours the calendars of listed accounts would get, by account, and by cluster where they share one."""
+    """How many hours the timelines of listed accounts would grow by: one of each account, and one of each cluster in
+    which it has shares."""
     reached: dict[tuple[str, str | None], list[int]] = defaultdict(lambda: [sys.maxsize, 0])
     for event in booked:
         if event.account in state.accounts:

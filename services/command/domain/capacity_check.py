@@ -1,4 +1,4 @@
-"""Whether there is room: the one check of every command that takes or takes away capacity."""
+"""The capacity check: the one check of every command that takes capacity, or takes some away."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORTAGES_MAX = 100
 
 
 def known_pool(state: ProjectState, pool_id: str, field: str) -> Pool:
-    """Raises UnknownId, which names the field."""
+    """The pool with this id. Raises UnknownId for `field`."""
     pool = state.pools.get(pool_id)
     if pool is None:
         raise UnknownId(field, "cluster" if "." in pool_id else "project", pool_id)
@@ -26,13 +26,14 @@ def known_pool(state: ProjectState, pool_id: str, field: str) -> Pool:
 
 
 def require_non_zero(capacity: Capacity) -> None:
-    """Raises InvalidField for a capacity of nothing at all."""
+    """Raises InvalidField if every count is 0."""
     if not capacity:
         raise InvalidField("capacity", f"every dimension is 0; give at least one of {', '.join(DIMENSIONS)}")
 
 
 def remaining_period(start: int, end: int, context: Context, what: str) -> Period | None:
-    """What has not begun of `[start, end)`; None when it ends with the hour that has. PastIsImmutable when it ended."""
+    """The hours of `[start, end)` that have not begun at `context.at`; None if no such hour is left. Raises
+    PastIsImmutable if the period has ended."""
     if instant_of(end) <= context.at:
         raise PastIsImmutable(f"the {what} ended at {iso(end)}; what has happened cannot be undone")
     rest = Period(max(start, next_hour(context.at)), end)
@@ -40,16 +41,16 @@ def remaining_period(start: int, end: int, context: Context, what: str) -> Perio
 
 
 def horizon_of(pool: Pool, at: datetime) -> int | None:
-    """The first hour that may be over-committed; None when no hour may."""
+    """The first hour that may be over-committed; None if no hour may."""
     return None if pool.beyond_hours is None else next_hour(at) + pool.beyond_hours
 
 
 def check_capacity(pool: Pool, pool_id: str, period: Period, asked: Vector, context: Context, what: str) -> bool:
-    """Takes `asked`, one vector or one an hour, off what is free in the period; dimensions that it does not take from
-    are not looked at, so what makes no hour worse is always let in.
+    """Compares `asked` with the free capacity of a period. `asked` is one vector for all hours, or one for each hour.
+    Only dimensions in which it asks more than 0 are compared, so a command that makes no hour worse always passes.
 
-    True: some hour has not got it, and is so far off that the pool's policy allows that. Raises CapacityExceeded when
-    an hour that has not got it is nearer.
+    Returns whether the claim is tentative: an hour is short, and so far away that the pool's policy allows it. Raises
+    CapacityExceeded if a nearer hour is short.
     """
     free = pool.free.read(period.start, period.end)
     more = asked > free
@@ -57,7 +58,7 @@ def check_capacity(pool: Pool, pool_id: str, period: Period, asked: Vector, cont
         return False
     if (horizon := horizon_of(pool, context.at)) is not None:
         first, last = horizon, period.end
-        if pool.period is not None:  # a cluster has nothing outside its own, and never will
+        if pool.period is not None:  # outside its period a cluster never gets anything
             first, last = max(first, pool.period.start), min(last, pool.period.end)
         short[max(0, first - period.start) : max(0, last - period.start)] = False
         if not short.any():
@@ -66,7 +67,7 @@ def check_capacity(pool: Pool, pool_id: str, period: Period, asked: Vector, cont
 
 
 def shortage(pool_id: str, period: Period, asked: Vector, free: Vector, short: Any, what: str) -> CapacityExceeded:
-    """The refusal, with every run of hours in which the same is asked and the same is there."""
+    """The refusal. It lists each run of hours in which the same amount is asked and the same is available."""
     shortages, total = _shortages(period, asked, free, short)
     first = shortages[0]
     return CapacityExceeded(
@@ -79,8 +80,8 @@ def shortage(pool_id: str, period: Period, asked: Vector, free: Vector, short: A
 
 
 def check_shares(pool: Pool, pool_id: str, period: Period, change: Vector) -> None:
-    """Raises CapacityExceeded when all shares together would be more than 100% in some hour that `change`, basis points
-    of shape (hours, 1), adds to. No policy allows that."""
+    """Raises CapacityExceeded if all shares together would be more than 100% in an hour to which `change` adds some.
+    `change` is in basis points, shape (hours, 1). No policy allows more than 100%."""
     shares = pool.shares.read(period.start, period.end)
     if (shares + change).max() <= WHOLE:
         return
@@ -103,13 +104,13 @@ def check_shares(pool: Pool, pool_id: str, period: Period, change: Vector) -> No
 
 
 def taken_by_shares(pool: Pool, period: Period, change: Vector) -> Vector:
-    """What `change` in shares takes off what is free, by the hour: shape (hours, 6)."""
+    """The capacity that `change` in shares takes, by the hour: shape (hours, 6)."""
     return reserved_more(pool.size.read(period.start, period.end), pool.shares.read(period.start, period.end), change)
 
 
 def _shortages(period: Period, asked: Vector, free: Vector, short: Any) -> tuple[list[dict[str, Any]], int]:
-    """The first runs of hours in which the same is asked and the same is there, by dimension, in order of time; and how
-    many there are. There may be a hundred thousand, of which nobody reads more than the first."""
+    """Runs of hours in which the same is asked and the same is available, by dimension, in order of time. Returns the
+    first SHORTAGES_MAX of them, and how many there are: there may be a hundred thousand."""
     found, total = list[tuple[int, int, int]](), 0
     for dimension in np.flatnonzero(short.any(axis=0)).tolist():
         hours = np.flatnonzero(short[:, dimension])

@@ -1,4 +1,4 @@
-"""Clusters: drawn from a parent, resized, and Magnum's resizes, which are asked for before they are applied."""
+"""Clusters: created from a parent, resized; and Magnum's resizes, which are requested before they are applied."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def create_cluster(state: ProjectState, project: str, command: CreateCluster, co
 
 
 def _check_name(state: ProjectState, command: CreateCluster, context: Context) -> None:
-    """Raises AlreadyExists, unless the name was never given, or whatever had it has ended, with all that is in it,
-    before this cluster is to begin."""
+    """Raises AlreadyExists if a cluster has the name, unless it and all that is in it have ended before the new one
+    begins."""
     before = state.pools.get(command.cluster)
     if before is None:
         return
@@ -73,7 +73,7 @@ def _check_name(state: ProjectState, command: CreateCluster, context: Context) -
 
 
 def _given_up(state: ProjectState, project: str, cluster: str, context: Context) -> list[Event]:
-    """The resizes of the cluster that had the name, and of those in it, that were requested and never came."""
+    """Fails the requested resizes of the old cluster of this name, and of the clusters that were in it."""
     error, meta = "the cluster has ended, and another has its name", meta_of(context, project)
     return [
         ClusterResizeFailed(request=request, cluster=resize.cluster, error=error, **meta)
@@ -83,7 +83,7 @@ def _given_up(state: ProjectState, project: str, cluster: str, context: Context)
 
 
 def resize_cluster(state: ProjectState, project: str, command: ResizeCluster, context: Context) -> list[Event]:
-    """Nothing when the cluster is so already, in hours gone by too."""
+    """No event if the cluster has this size already; that is also asked of hours that have begun."""
     resize, earliest = _checked(state, command, context)
     if resize.period.start < earliest and not _is_so(state.pools[resize.cluster], resize):
         raise _too_early(earliest)
@@ -91,7 +91,7 @@ def resize_cluster(state: ProjectState, project: str, command: ResizeCluster, co
 
 
 def request_resize(state: ProjectState, project: str, command: RequestResize, context: Context) -> list[Event]:
-    """Takes nothing yet; the room is looked at when it is applied."""
+    """Notes the request. It takes nothing, and capacity is checked when it is applied."""
     resize, earliest = _checked(state, command.resize, context)
     if resize.period.start < earliest:
         raise _too_early(earliest)
@@ -108,7 +108,7 @@ def request_resize(state: ProjectState, project: str, command: RequestResize, co
 
 
 def apply_resize(state: ProjectState, project: str, command: ApplyResize, context: Context) -> list[Event]:
-    """The size that was asked for, from the next whole hour on if the time asked for has begun meanwhile."""
+    """Applies the requested size: for the requested hours, without those that have begun meanwhile."""
     resize = _request(state, command.cluster, command.request, "applied")
     if resize is None:
         return []
@@ -127,7 +127,7 @@ def fail_resize(state: ProjectState, project: str, command: FailResize, context:
 
 
 def _resized(state: ProjectState, resize: Resize, context: Context, project: str, **applied: Any) -> list[Event]:
-    """Growth is drawn from the parent; what the cluster loses must not be booked, nor reserved by shares."""
+    """Checks that the parent has what the cluster gains, and that the cluster does not need what it loses."""
     pool, period = state.pools[resize.cluster], resize.period
     assert pool.parent is not None
     size, shares = pool.size.read(*period), pool.shares.read(*period)
@@ -151,7 +151,7 @@ def _resized(state: ProjectState, resize: Resize, context: Context, project: str
 
 
 def _checked(state: ProjectState, command: ResizeCluster, context: Context) -> tuple[Resize, int]:
-    """What is to be made of the cluster from when to when, and the earliest hour that can still be changed."""
+    """The new size and its hours, and the earliest hour that can be changed. Raises PastIsImmutable, OutsidePeriod."""
     pool = known_pool(state, command.cluster, "id")
     if pool.period is None:
         raise InvalidField("id", f"{command.cluster!r} is a project; its size is the sum of its grants")
@@ -185,7 +185,8 @@ def _size_of(
 
 
 def _request(state: ProjectState, cluster: str, request: UUID, outcome: Literal["applied", "failed"]) -> Resize | None:
-    """The resize that is to come to this `outcome`; None when it has. NoLongerHeld when it has come to another."""
+    """The requested resize that shall end with `outcome`; None if it has ended so. Raises NoLongerHeld if it has ended
+    otherwise, UnknownId."""
     known = state.resize_outcomes.get(request)
     if known is not None and known.cluster == cluster:
         if known.outcome == outcome:

@@ -1,4 +1,4 @@
-"""What can be asked of a project. Time, ids and the actor come in with the command; nothing here looks at a clock."""
+"""The commands. Time, ids and the actor come with a command; nothing here reads a clock."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ from shared.events import Event
 def decide(
     state: ProjectState, project: str, command: Command, context: Context, bounds: Bounds = DEFAULT
 ) -> list[Event]:
-    """The events that `command` makes of `state`, with what follows of them for tentative claims; none when it is
-    already so. A refusal is raised: a HourbookError. What time brings is never too much."""
+    """The events that `command` makes, and their consequences for tentative claims. No event if it is so already.
+    Raises the HourbookError that refuses it. SettleConflicts has no bounds: it must never be refused."""
     if state.name is None and not isinstance(command, CreateProject):
         raise UnknownId("project", "project", project)
     if isinstance(command, SettleConflicts):

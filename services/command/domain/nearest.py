@@ -1,4 +1,4 @@
-"""Where a refused command would fit: the nearest period of the same length that has what it asks in every hour."""
+"""The nearest period in which a refused command would fit: of the same length, with enough in every hour."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from shared.slots import nearest_start
 
 
 class _Wanted(NamedTuple):
-    """What a command asks of a pool, and what it would give back of it meanwhile."""
+    """What a command asks of a pool, and the booking that it would give back for it."""
 
     pool: str
     period: Period
@@ -42,8 +42,8 @@ class _Wanted(NamedTuple):
 def nearest(
     state: ProjectState, project: str, command: Command, context: Context, bounds: Bounds = DEFAULT
 ) -> Period | None:
-    """The period nearest to the one asked for, not before the next whole hour, nor more than ten years from it; None
-    when there is none, or when the command asks for no period that could be moved."""
+    """The period that is nearest to the one asked for: not before the next whole hour, and within ten years. None if
+    there is none, or if the command has no period that can be moved."""
     try:
         wanted = _wanted(state, command, context)
     except HourbookError:
@@ -103,7 +103,7 @@ def _amended(state: ProjectState, command: AmendBooking, context: Context) -> _W
 
 
 def _fits(pool: Pool, wanted: _Wanted, hours: Period, at: datetime) -> npt.NDArray[np.bool_]:
-    """Whether each of the hours has what is wanted, or may be promised more than it has."""
+    """Whether each of the hours has enough, or may be over-committed."""
     free, size, shares = pool.free.read(*hours), pool.size.read(*hours), pool.shares.read(*hours)
     if (old := wanted.given_up) is not None:
         free, shares = _without(old, hours, free, size, shares)
@@ -124,7 +124,7 @@ def _fits(pool: Pool, wanted: _Wanted, hours: Period, at: datetime) -> npt.NDArr
 
 
 def _without(old: Booking, hours: Period, free: Vector, size: Vector, shares: Vector) -> tuple[Vector, Vector]:
-    """What is free and what is shared out when the booking is given up."""
+    """What is free and what is booked as shares if the booking is given up."""
     free, shares = free.copy(), shares.copy()
     low, high = max(old.start, hours.start), min(old.end, hours.end)
     if low < high:

@@ -1,7 +1,7 @@
 """Over-commit: who is tentative, who is confirmed when capacity comes back, and who gives way when time runs out.
 
-One rule says who is tentative: a claim on a pool (a booking, or what a cluster took to grow) that some hour has not got
-when it is counted with all older claims and without the younger ones.
+One rule says who is tentative. A claim on a pool is a booking, or the growth of a cluster. It is tentative if some hour
+has too little for it and all older claims together; younger claims do not count.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ ROWS_PER_CLAIM = 200
 
 
 def consequences(state: ProjectState, project: str, events: list[Event], context: Context, most: int) -> list[Event]:
-    """What follows of `events`, in the same append: claims that fit now are confirmed, and claims that no longer fit
-    (in hours so far off that this is allowed) are contested. Raises TooMuchAtOnce when it takes away hours of more
-    claims than `most`, or contests more than a command may; what it does not confirm for that reason is confirmed
-    later."""
+    """The events that follow from `events`, for the same append: claims that fit now are confirmed, and claims that no
+    longer fit, in hours so far away that the policy allows it, are contested.
+
+    Raises TooMuchAtOnce if more than `most` claims would have to be reviewed, or more contested than one command may.
+    Confirmations beyond EVENTS_MAX come with a later command."""
     if not state.overcommits or not (pools := dict.fromkeys(pool for event in events for pool in _pools_of(event))):
         return []
     after = fork(state)
@@ -64,8 +65,8 @@ def consequences(state: ProjectState, project: str, events: list[Event], context
 
 
 def _given_back(before: ProjectState, after: ProjectState, meta: dict[str, Any]) -> list[Event]:
-    """Of the clusters that hold nothing tentatively any more, because they gave it back: said, for those who only read
-    the events."""
+    """ClusterConfirmed for each cluster whose tentative growth is gone because it gave that back, so that subscribers
+    see it."""
     return [
         ClusterConfirmed(cluster=pool_id, **meta)
         for pool_id, pool in before.pools.items()
@@ -74,7 +75,7 @@ def _given_back(before: ProjectState, after: ProjectState, meta: dict[str, Any])
 
 
 def _pools_of(event: Event) -> tuple[str, ...]:
-    """The pools in which the event may give back or take away."""
+    """The pools in which the event may change what is free."""
     match event:
         case GrantCreated() | GrantWithdrawn():
             return (event.project,)
@@ -87,8 +88,8 @@ def _pools_of(event: Event) -> tuple[str, ...]:
 
 
 def _taken_from(event: Event) -> tuple[str, ...]:
-    """The pools in which the event may take from claims that are older. What an amended booking takes more makes it the
-    youngest of all: nobody else is worse off, and it says itself whether it is tentative."""
+    """The pools in which the event may take from older claims. An amended booking that takes more becomes the youngest
+    claim: it takes from nobody, and its event says whether it is tentative."""
     return _pools_of(event) if isinstance(event, GrantWithdrawn | ClusterResized) else ()
 
 
@@ -97,10 +98,10 @@ def _with_parents(state: ProjectState, pools: Iterable[str]) -> dict[str, None]:
 
 
 def _reviewed(state: ProjectState, pool_id: str, shorter: list[int], most: int) -> list[Claim]:
-    """The claims of a pool whose standing the rule has changed, oldest first; `state` is not changed.
+    """The claims of a pool that become tentative or are tentative no more, oldest first. `state` is not changed.
 
-    Where no hour has become shorter, nor a short one of another size (of which the shares take another part), only
-    tentative claims can have changed theirs, and they are few.
+    `shorter` are the short hours if one of them became shorter or changed its size; shares take a part of the size.
+    Without them, only tentative claims can change, and they are few.
     """
     pool = state.pools[pool_id]
     sure = sure_in(state, pool_id, shorter, most)
@@ -125,8 +126,7 @@ def _too_much(pool_id: str, most: int) -> TooMuchAtOnce:
 
 
 def _shorter(before: Pool, pool: Pool, first: int) -> list[int]:
-    """The hours that are short, if any that is has become shorter, or has another size, of which shares take another
-    part; else none."""
+    """All short hours, if one of them has become shorter, or has shares and another size; else none."""
     hours = (first, max(first, pool.free.end))
     free = pool.free.read(*hours)
     if not len(free) or free.min() >= 0:

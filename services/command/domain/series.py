@@ -36,7 +36,8 @@ class _Occurrence(NamedTuple):
 
 
 def create_series(state: ProjectState, project: str, command: CreateSeries, context: Context) -> list[Event]:
-    """An occurrence has the series' id, plus its number. All of them, or with `skip` those that fit, if any does."""
+    """Books all occurrences; with `skip`, those that are not refused, unless all are. The id of occurrence n is the
+    series' id plus n, counted from 0."""
     first = command.booking
     known_pool(state, first.pool, "clusterid" if "." in first.pool else "project")
     after = fork(state)
@@ -72,7 +73,7 @@ def create_series(state: ProjectState, project: str, command: CreateSeries, cont
 
 
 def cancel_series(state: ProjectState, project: str, command: CancelSeries, context: Context) -> list[Event]:
-    """Cancels what has hours left of the series, each occurrence as a booking is cancelled; nothing when none has."""
+    """Cancels each occurrence that has hours left, as a booking is cancelled. No event if none has."""
     earliest = next_hour(context.at)
     events: list[Event] = []
     for _, key, booking in occurrences(state, command.series, command.since):
@@ -82,7 +83,7 @@ def cancel_series(state: ProjectState, project: str, command: CancelSeries, cont
 
 
 def amend_series(state: ProjectState, project: str, command: AmendSeries, context: Context) -> list[Event]:
-    """Amends every occurrence that has not begun, or none. Raises PastIsImmutable when there is none to amend."""
+    """Amends every occurrence that has not begun, or none of them. Raises PastIsImmutable if all have begun."""
     earliest = next_hour(context.at)
     coming = [
         one

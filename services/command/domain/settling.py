@@ -1,4 +1,4 @@
-"""What happens when time runs out: over-committed hours that have come near are made whole."""
+"""SettleConflicts: over-committed hours that have come near are made whole."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from shared.capacity import capacity_of
 from shared.events import BookingLapsed, ClusterResized, Event
 from shared.hours import Period, instant_of, next_hour
 
-SETTLED_MAX = 500
-LOOKED_MAX = 20_000  # of these, each costs a microsecond or two
-PASSED_PER_LOOK = 32  # bookings of other pools or other times that cost as much
+EVENTS_MAX = 500
+LOOKED_MAX = 20_000  # claims; each costs a microsecond or two
+PASSED_PER_LOOK = 32  # bookings of other pools or other times cost as much as one claim
 
 
 def settle(state: ProjectState, project: str, context: Context) -> list[Event]:
-    """Makes whole what is over-committed within its pool's horizon: the youngest tentative claims give way first, a
-    booking by lapsing, a cluster by shrinking to what is there. So many at once at most, and after looking at so many
-    claims: send it until nothing comes. What that gives back to others follows as of any events (`consequences`)."""
+    """Makes whole every hour that is over-committed and nearer than its pool's policy allows. The youngest tentative
+    claims give way first: a booking lapses, a cluster shrinks to what is there.
+
+    One command makes EVENTS_MAX events and looks at LOOKED_MAX claims at most: send it until it makes no event."""
     if not state.overcommits:
         return []
     settling = _Settling(state, project, context)
@@ -39,20 +40,23 @@ def settle(state: ProjectState, project: str, context: Context) -> list[Event]:
 
 
 class _Settling:
-    """What has been settled so far, on a sketch of the state, and how much was looked at for it."""
+    """A settlement in progress: its events, a fork of the state in which they have happened, and how many claims were
+    looked at."""
 
     def __init__(self, state: ProjectState, project: str, context: Context) -> None:
-        self.after, self.meta, self.first = fork(state), meta_of(context, project), next_hour(context.at)
+        self.after = fork(state)
+        self.meta = meta_of(context, project)
+        self.first = next_hour(context.at)
         self.events: list[Event] = []
         self.looked = 0
         self._state = state
         self._pressed: dict[str, _Pressed] = {}
 
     def make_whole(self, pool_id: str, hour: int) -> bool:
-        """Whether to go on: False when it is enough for one command."""
+        """Makes one hour of a pool whole. False: this is enough for one command."""
         pool = self.after.pools[pool_id]
         while (pool.free.read(hour, hour + 1) < 0).any():
-            if self.events and (len(self.events) >= SETTLED_MAX or self.looked >= LOOKED_MAX):
+            if self.events and (len(self.events) >= EVENTS_MAX or self.looked >= LOOKED_MAX):
                 return False
             if pool_id not in self._pressed:
                 self._pressed[pool_id] = _Pressed(self._state, pool_id, self.first)
@@ -65,8 +69,8 @@ class _Settling:
         return True
 
     def _give_way(self, pressed: _Pressed, pool_id: str, hour: int) -> Event | None:
-        """The one claim that goes next in a short hour: of the pool's bookings and clusters. Tentative ones go first,
-        and among those the youngest; when none is left the youngest of all."""
+        """Ends the one claim that goes next in a short hour: the youngest tentative one of the pool's bookings and
+        clusters; if none is tentative, the youngest."""
         pool, found = self.after.pools[pool_id], list[tuple[bool, int, UUID | str]]()
         short, size = pool.free.read(hour, hour + 1)[0] < 0, pool.size.read(hour, hour + 1)[0]
         bookings = pressed.bookings_in(hour)
@@ -91,8 +95,8 @@ class _Settling:
 
 
 class _Pressed:
-    """Who may give way in a pool with hours that are short and must not be: its clusters, and its bookings. Settling
-    only takes hours from bookings, so those that were in an hour at first are all that can be."""
+    """The bookings and clusters of a pool that may have to give way. Settling only takes hours from bookings, so no
+    booking comes into an hour later."""
 
     def __init__(self, state: ProjectState, pool_id: str, first: int) -> None:
         found = [(key, one.start, one.end) for key, one in touching(state, pool_id, Period(first, sys.maxsize))]
@@ -106,7 +110,7 @@ class _Pressed:
 
 
 def _short_hours(pool: Pool, first: int, context: Context) -> list[int]:
-    """The hours that have less than nothing and must not."""
+    """The hours that are short, and nearer than the policy allows."""
     horizon = horizon_of(pool, context.at)
     until = pool.free.end if horizon is None else min(pool.free.end, horizon)
     free = pool.free.read(first, max(first, until))
@@ -117,7 +121,7 @@ def _short_hours(pool: Pool, first: int, context: Context) -> list[int]:
 
 
 def _lapse(key: UUID, booking: Booking, hour: int, first: int, meta: dict[str, Any]) -> Event:
-    """A booking that has not begun goes whole; one that has keeps the hours before the short one."""
+    """A booking that has not begun lapses as a whole. One that has begun keeps the hours before the short one."""
     start = hour if booking.began < first else booking.start
     return BookingLapsed(
         booking=key,
@@ -133,8 +137,8 @@ def _lapse(key: UUID, booking: Booking, hour: int, first: int, meta: dict[str, A
 def _shrink(
     cluster: Pool, cluster_id: str, parent: Pool, hour: int, meta: dict[str, Any], *, only_growth: bool
 ) -> Event:
-    """The cluster gives back what is missing in the hour, and in the hours after it that miss the same: no more than
-    what it holds tentatively, as long as there are tentative claims."""
+    """The cluster gives back what is missing in the hour and in the hours after it that miss the same. With
+    `only_growth` it gives back no more than it holds tentatively."""
     assert cluster.period is not None
     end = min(cluster.period.end, parent.free.end)
     size, missing = cluster.size.read(hour, end), -np.minimum(parent.free.read(hour, end), 0)

@@ -1,8 +1,8 @@
-"""Which claims on a pool have what they take, and which have not: the one rule of over-commit, for many claims at once.
+"""The rule of over-commit, for many claims at once: which claims on a pool fit, and which are tentative.
 
-A claim (a booking, or what a cluster took to grow) is tentative when some hour has not got it, counted with all older
-claims and without the younger ones. Hours that are not short have got every claim, so only the short ones are looked
-at, and of those, the ones that are alike in everything are one row.
+A claim is a booking, or the growth of a cluster. It is tentative if some hour has too little for it and all older
+claims together; younger claims do not count. In an hour that is not short every claim fits, so only short hours are
+looked at. Short hours in a row that are alike in everything are one row here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Hours = npt.NDArray[np.int64]
 
 
 class Claim(NamedTuple):
-    """A claim on a pool in `[start, end)`: a booking's counts or share, or what a cluster holds tentatively."""
+    """A claim on a pool in `[start, end)`: the counts or share of a booking, or the tentative growth of a cluster."""
 
     order: int
     key: UUID | str
@@ -40,7 +40,7 @@ class Claim(NamedTuple):
 
 
 class Rows:
-    """The short hours of a pool that any of the claims touches, alike ones as one row, and the rows of each claim."""
+    """The short hours of a pool that some claim touches, as rows, and the rows of each claim."""
 
     def __init__(self, pool: Pool, claims: list[Claim]) -> None:
         starts, ends = (np.array([claim[column] for claim in claims], dtype=np.int64) for column in (2, 3))
@@ -55,19 +55,21 @@ class Rows:
             new[1:] |= (np.diff(figures, axis=0) != 0).any(axis=1)
         firsts = short[new]
         self.hours: Hours = firsts + low
-        self.left, self.size, self.shares = free[firsts].copy(), size[firsts], shares[firsts].copy()
+        self.left = free[firsts].copy()
+        self.size = size[firsts]
+        self.shares = shares[firsts].copy()
         self.spans = [
             *zip(self.hours.searchsorted(starts).tolist(), self.hours.searchsorted(ends).tolist(), strict=True)
         ]
         self.counts = np.array([claim.capacity.counts() for claim in claims], dtype=np.int64)
 
     def of_all(self) -> int:
-        """How many rows of claims there are to look at."""
+        """The sum of the rows of all claims: the work that is to do."""
         return sum(high - low for low, high in self.spans)
 
     def unfit(self, claims: list[Claim]) -> Iterator[tuple[Claim, bool]]:
-        """Each claim, youngest first as they are given, with whether some hour has not got it. Once looked at it is
-        left out: what it takes is there for the older ones."""
+        """Each claim, youngest first as they are given, with whether some hour is too short for it. After that, what it
+        takes counts as free for the older ones."""
         for number, claim in enumerate(claims):
             low, high = self.spans[number]
             if low == high:
@@ -78,7 +80,7 @@ class Rows:
             left += taken[0]
 
     def _taken(self, claim: Claim, number: int, low: int, high: int) -> tuple[Vector, Vector]:
-        """What the claim takes of its rows, and what is above nothing where it takes any: of a share, the size."""
+        """What the claim takes in its rows; and an array that is above 0 in the dimensions in which it takes some."""
         if claim.growth is not None:
             hours = self.hours[low:high]
             grown = claim.growth.cells[hours - claim.growth.base]
@@ -92,15 +94,14 @@ class Rows:
 
 
 def changed(claims: list[Claim], rows: Rows) -> list[Claim]:
-    """The claims whose standing is not what the rule says, oldest first. `claims` come youngest first, and `rows` are
-    theirs."""
+    """The claims that become tentative or are tentative no more, oldest first. `claims` come youngest first."""
     found = [claim for claim, unfit in rows.unfit(claims) if unfit != claim.tentative]
     return found[::-1]
 
 
 def claims_on(state: ProjectState, pool_id: str, sure: list[tuple[UUID, Booking]]) -> list[Claim]:
-    """The tentative claims on a pool, and those bookings that are sure yet; youngest first. Of a cluster only what it
-    holds tentatively is a claim here: the rest of its size is counted in what is free."""
+    """The tentative claims on a pool, and the bookings of `sure`; youngest first. Of a cluster only the tentative
+    growth is a claim: the rest of its size is not in what is free."""
     claims = [
         _of(key, booking)
         for key in state.tentative
@@ -117,8 +118,8 @@ def claims_on(state: ProjectState, pool_id: str, sure: list[tuple[UUID, Booking]
 
 
 def sure_in(state: ProjectState, pool_id: str, hours: list[int], most: int) -> list[tuple[UUID, Booking]]:
-    """The live bookings of a pool in any of these hours, ascending, that are not tentative; one more than `most` of
-    those that are too many."""
+    """The live bookings of a pool in any of these hours (ascending) that are not tentative. If there are more than
+    `most`, returns `most` + 1 of them."""
     if not hours:
         return []
     found = (

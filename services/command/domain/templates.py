@@ -1,4 +1,4 @@
-"""Templates: named, immutable capacities. A flavor of OpenStack is one."""
+"""Templates: capacities with a name, which never change. A flavor of OpenStack is one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMED_MAX = 20  # in an error
 
 
 def create_template(state: ProjectState, project: str, command: CreateTemplate, context: Context) -> list[Event]:
-    """The next version of the name; nothing when the newest is the same already."""
+    """Makes the next version. No event if the newest is the same."""
     require_non_zero(command.capacity)
     versions = state.templates.get(command.template, [])
     if versions and versions[-1] == command.capacity:
@@ -26,7 +26,7 @@ def create_template(state: ProjectState, project: str, command: CreateTemplate, 
 
 
 def resolve(state: ProjectState, wanted: TemplateCount) -> tuple[Capacity, FromTemplate]:
-    """The counts that the template stands for now, and what to remember of it. Raises InvalidField."""
+    """The counts of the template, and the version that the event names. Raises InvalidField."""
     version, capacity = _version(state, wanted.name, wanted.version, "template")
     counts = [count * wanted.count for count in capacity.counts()]
     if max(counts) > COUNT_MAX:
@@ -35,7 +35,7 @@ def resolve(state: ProjectState, wanted: TemplateCount) -> tuple[Capacity, FromT
 
 
 def lay_out(state: ProjectState, change: LayoutChange, before: Layout | None) -> tuple[Capacity, Layout]:
-    """A Magnum cluster's size, with `servers` the number of its nodes unless its flavors count them themselves."""
+    """The size and layout of a Magnum cluster. A flavor without `servers` counts as one. Raises InvalidField."""
     given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not None}
     layout_fields = (msgspec.structs.asdict(before) if before is not None else {}) | given
     for field in Layout.__struct_fields__:

@@ -1,4 +1,4 @@
-"""How much memory the projects' states hold."""
+"""How much memory the states of the projects hold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Sizes:
         self._sizes: dict[str, Size] = {}
 
     def measure(self, project: str, state: ProjectState) -> None:
-        """Of a project with thousands of pools not after every command: that would cost it as many microseconds."""
+        """Measures a state: a microsecond a pool, so a state with many pools is not measured each time."""
         last = self._sizes.get(project)
         if last is None or state.version - last.version > (len(state.pools) + len(state.accounts)) // 100:
             self._sizes[project] = Size(state.version, size_of(state))

@@ -1,7 +1,7 @@
-"""A stream's state at a version, so that a cold start does not read the whole stream. Never history: only a shortcut.
+"""Snapshots: a project's state at a version, so that a start does not read the whole stream. They are not history.
 
-A snapshot is written by whoever has just paid for a long replay, which is off the path of any decision: it is packed in
-another thread while decisions go on. It is thrown away when this code does not understand it.
+The process that has just made a long replay writes one, in another thread, while decisions go on. A snapshot that this
+code does not understand is not used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shared.hours import Period
 from shared.postgres import Connection
 from shared.timeline import Timeline
 
-FORMAT = b"hourbook snapshot 6\n"  # of what is kept before: an array, which began with its number
+FORMAT = b"hourbook snapshot 6\n"  # older formats were an array that began with its number
 LENGTH = struct.Struct(">I")
 CLAIMS_PER_PIECE = 2000  # a piece is packed in one go, and meanwhile no other thread runs
 TAIL_MIN = 1000  # a shorter replay is not worth a snapshot
@@ -34,8 +34,8 @@ TAIL_SHARE = 0.1
 
 
 class SavedTimeline(msgspec.Struct, array_like=True, frozen=True):
-    """Hours that hold the same as the one before are not kept: `starts` are the others, counted from the first, and
-    `rows` what each of those holds."""
+    """Run-length coded: `starts` are the hours, counted from the first, that differ from the hour before. `rows` are
+    their values."""
 
     base: int
     hours: int
@@ -126,7 +126,7 @@ def _pieces(state: ProjectState) -> Iterator[Saved]:
 
 
 def decode_state(saved: bytes, version: int) -> ProjectState:
-    """Raises msgspec.DecodeError on what another version of this code has written."""
+    """Raises msgspec.DecodeError for a snapshot of another version of this code."""
     if not saved.startswith(FORMAT):
         raise msgspec.DecodeError("a snapshot of another format")
     state = ProjectState(version=version)
@@ -178,7 +178,7 @@ LOAD = "SELECT version, position, state FROM snapshot WHERE stream = $1"
 
 
 async def load_snapshot(connection: Connection, stream: str) -> tuple[ProjectState, int]:
-    """The state and the position of its last event; an empty state and 0 when what is there is of no use."""
+    """The state and the position of its last event; an empty state and 0 if there is no snapshot that can be used."""
     record = await connection.fetchrow(LOAD, stream)
     if record is None:
         return ProjectState(), 0
@@ -195,18 +195,18 @@ WHERE snapshot.version <= excluded.version
 """
 
 
-async def save_snapshot(database_url: str, stream: str, lent: ProjectState, position: int) -> None:
-    """Saves a state that was lent. On a connection of its own: a large one takes long."""
-    encoded = await asyncio.to_thread(encode_state, lent)
+async def save_snapshot(database_url: str, stream: str, frozen: ProjectState, position: int) -> None:
+    """Saves a frozen state, on a connection of its own: a large one takes long."""
+    encoded = await asyncio.to_thread(encode_state, frozen)
     connection = await postgres.connect(database_url)
     try:
-        await connection.execute(SAVE, stream, lent.version, position, encoded)
+        await connection.execute(SAVE, stream, frozen.version, position, encoded)
     finally:
         connection.terminate()
 
 
 def worth_saving(replayed: int, version: int) -> bool:
-    """Whether so long a replay should be spared the next reader."""
+    """Whether a replay of `replayed` events was so long that the next process should be spared it."""
     return replayed >= max(TAIL_MIN, TAIL_SHARE * version)
 
 

@@ -1,7 +1,6 @@
-"""The body of a command, read: its bytes become what its route takes, or an error that names every bad field.
+"""Reads the body of a command: its bytes become the body's type, or an error that names every bad field.
 
-The framework's own reading takes "1" and 1e3 for numbers, and the last of two fields of one name. Here, nothing is
-guessed.
+The framework would take "1" and 1e3 for integers, and of two fields with one name the last. Here, nothing is guessed.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from services.command.routes.fields import SHAPES, rule_of
 from shared.errors import InvalidField
 
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-# Every field's name ends so, but for blanks. A text may hold the same, so that these are never fewer than the fields.
+# The name of every field ends with it, blanks aside. A text may hold it too, so a body has at least as many as fields.
 NAME_END, BLANKS = b'":', b" \t\r\n"
 FIELD_MAX = 200
 DECODER = msgspec.json.Decoder()
 
 
 class CommandRequest(Request[Any, Any, Any]):
-    """A request whose body is what its route takes, before the framework looks at it."""
+    """A request that reads its body itself, into the type that its route takes."""
 
     __slots__ = ()
 
@@ -36,7 +35,7 @@ class CommandRequest(Request[Any, Any, Any]):
 
 
 def read_body(body: bytes, kind: Any) -> Any:
-    """The body as `kind`. Raises InvalidField, which names every bad field."""
+    """The body as a `kind`. Raises InvalidField, which names every bad field."""
     given = parsed(body)
     try:
         return msgspec.convert(given, kind)
@@ -46,8 +45,8 @@ def read_body(body: bytes, kind: Any) -> Any:
 
 
 def parsed(body: bytes) -> Any:
-    """The JSON in a body; a byte order mark before it says nothing. Raises InvalidField for what is none, and for a
-    field that is there twice."""
+    """The JSON in a body; a byte order mark is skipped. Raises InvalidField for what is not JSON, and for a field that
+    is there twice."""
     body = body.removeprefix(codecs.BOM_UTF8)
     try:
         given = DECODER.decode(body)
@@ -62,7 +61,7 @@ def parsed(body: bytes) -> Any:
 
 
 def names_in(given: Any) -> int:
-    """How many fields there are in it, and in what is in it."""
+    """The number of fields of a JSON value, those inside it included."""
     values = given.values() if isinstance(given, dict) else given
     names = len(given) if isinstance(given, dict) else 0
     return names + sum([names_in(value) for value in values if isinstance(value, (dict, list))])
@@ -83,12 +82,12 @@ def check_names(body: bytes) -> None:
 
 @cache
 def struct_of(annotation: Any) -> Any:
-    """The body's type where it may be left out, too."""
+    """The type of the body; of an optional body, the type that is not None."""
     return next((kind for kind in get_args(annotation) if kind is not type(None)), annotation)
 
 
 def problems_of(kind: Any, given: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every field that is not as its type says, and what is wrong with it: the decoder itself stops at the first."""
+    """Every bad field, and what is wrong with it. The decoder itself stops at the first."""
     fields = msgspec.structs.fields(kind)
     names = {field.encode_name for field in fields}
     for name in given:
@@ -114,6 +113,6 @@ def problems_in(field: msgspec.structs.FieldInfo, value: Any) -> Iterator[tuple[
 
 
 def in_words(problem: str, value: Any) -> str:
-    """What the decoder says of a field; of a text that has not the shape it must have, what would be right."""
+    """The decoder's message; for a text of the wrong shape, what would be right."""
     shape = next((words for pattern, words in SHAPES.items() if repr(pattern) in problem), None)
     return problem if shape is None or not isinstance(value, str) else f"{value[:FIELD_MAX]!r} is not {shape}"
