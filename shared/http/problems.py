@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.utils.scope.state import ScopeState
+from msgspec import Meta
 
 from shared.errors import HourbookError
 from shared.http.methods import allowing
@@ -23,19 +24,21 @@ GIVEN_MAX = 100  # characters of what was given that an error repeats
 class BadField(msgspec.Struct, frozen=True):
     """A field, and what is wrong with it."""
 
-    field: str
-    detail: str
+    field: Annotated[str, Meta(description="The name of the field, parameter or header.")]
+    detail: Annotated[str, Meta(description="What is wrong with it, and what would be right.")]
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """RFC 9457. `code` is stable; `errors` names each bad field. An error may have more members: its own facts."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    errors: list[BadField] | None = None
+    type: Annotated[str, Meta(description="A URI for this kind of problem, as RFC 9457 wants it.")]
+    title: Annotated[str, Meta(description="What kind of problem it is. The same text for each `code`.")]
+    status: Annotated[int, Meta(description="The status of the response.")]
+    detail: Annotated[str, Meta(description="What is wrong in this case, and what would be right. For people.")]
+    code: Annotated[str, Meta(description="Which problem it is. For programs: it never changes its meaning.")]
+    errors: Annotated[
+        list[BadField] | None, Meta(description="Each bad field. Only where the request itself is wrong (400).")
+    ] = None
 
 
 def problem(status: int, code: str, title: str, detail: str, facts: dict[str, Any] | None = None) -> Response[bytes]:

@@ -144,3 +144,21 @@ async def test_a_name_says_its_rule_in_the_document(database_url: str) -> None:
     assert "cannot be seen" in account["description"]
     reason = document["components"]["schemas"]["BookingRequest"]["properties"]["reason"]
     assert "200 characters" in str(reason)
+
+
+async def test_the_document_of_the_commands_describes_every_operation_and_every_field(database_url: str) -> None:
+    document = await document_of(command_app(database_url))
+    for path, method, operation in operations(document):
+        assert operation["description"], (method, path)
+        assert " " in operation["summary"], (method, path)
+        for parameter in operation.get("parameters", []):
+            assert parameter.get("description"), (method, path, parameter["name"])
+    schemas = document["components"]["schemas"]
+    del schemas["Limits"], schemas["Overcommit"]  # parts of stored events; the fields that hold them describe them
+    missing = [
+        (name, field)
+        for name, schema in schemas.items()
+        for field, described in schema["properties"].items()
+        if not described.get("description")
+    ]
+    assert missing == []

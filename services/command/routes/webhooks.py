@@ -99,8 +99,8 @@ class Webhooks(Controller):
         """Has events, and if wanted notices, sent to a URL. Each message is signed as Standard Webhooks says, with the
         secret in this answer.
 
-        Refused for a host that the operator does not allow, for a project that does not exist, and if there are 1000
-        webhooks.
+        Refused for a host that the operator does not allow, for a project that does not exist, for a position (`after`)
+        that is not reached yet, and if there are 1000 webhooks.
         """
         parts, actor = parts_of(request), actor_of(request)
         types, kinds = split(data.types, data.notices)
