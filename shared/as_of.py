@@ -1,4 +1,4 @@
-"""The hours of a pool at any position: the last snapshot before it, and the changes since."""
+"""The hours of a pool at any position: the last snapshot before it, plus the changes since."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ SELECT position, base, cells FROM past_hours WHERE pool = $1 AND position <= $2 
 
 
 async def read_snapshot(reader: Reader, pool: int, position: int) -> Snapshot:
-    """The last one that was kept at `position` or before; an empty one of position 0 when there is none."""
+    """The last stored snapshot at `position` or before; an empty one at position 0 if there is none."""
     records = await reader.fetch(SNAPSHOT, pool, position)
     if not records:
         return Snapshot(0, 0, np.zeros((0, WIDTH), dtype=np.int64))
-    kept, base, packed = records[0]
-    return Snapshot(kept, base, np.frombuffer(zlib.decompress(packed), dtype="<i8").reshape(-1, WIDTH))
+    stored_at, base, packed = records[0]
+    return Snapshot(stored_at, base, np.frombuffer(zlib.decompress(packed), dtype="<i8").reshape(-1, WIDTH))
 
 
 def pack(cells: Vector) -> bytes:
+    """The cells as past_hours stores them: little-endian int64, compressed."""
     return zlib.compress(cells.astype("<i8").tobytes(), 1)
 
 
@@ -49,8 +50,8 @@ FROM past_change WHERE pool = $1 AND position > $2 AND position <= $3 AND ends >
 
 
 async def read_hours_at(reader: Reader, pool: int, position: int, start: int, end: int) -> Vector:
-    """What is granted (six counts), booked (six) and shared out (basis points) in the hours `[start, end)` after the
-    event at `position`; shape (end - start, 13)."""
+    """The hours `[start, end)` after the event at `position`, shape (end - start, 13): six counts that are granted, six
+    that are booked, and the basis points that are shared out."""
     snapshot = await read_snapshot(reader, pool, position)
     cells = np.zeros((end - start, WIDTH), dtype=np.int64)
     low, high = max(start, snapshot.base), min(end, snapshot.base + len(snapshot.cells))
@@ -61,7 +62,7 @@ async def read_hours_at(reader: Reader, pool: int, position: int, start: int, en
 
 
 async def read_changes(reader: Reader, pool: int, after: int, until: int, start: int, end: int) -> Vector:
-    """What the events after `after` up to `until` add to the hours `[start, end)`; shape (end - start, 13)."""
+    """What the events after position `after` up to `until` add to the hours `[start, end)`, shape (end - start, 13)."""
     records = await reader.fetch(CHANGES, pool, after, until, instant_of(start), instant_of(end))
     starts, ends, *columns = records[0]
     steps = np.zeros((end - start + 1, WIDTH), dtype=np.int64)
@@ -79,7 +80,7 @@ EXTENT = "SELECT min(starts), max(ends) FROM past_change WHERE pool = $1 AND pos
 
 
 async def read_all_hours(reader: Reader, pool: int, position: int) -> Snapshot:
-    """Every hour of the pool that an event up to `position` has named."""
+    """A snapshot at `position`: all hours of the pool that an event up to it has changed."""
     snapshot = await read_snapshot(reader, pool, position)
     starts, ends = (await reader.fetch(EXTENT, pool, snapshot.position, position))[0]
     if starts is None:

@@ -1,4 +1,5 @@
-"""Notices: what time brings, told as it comes. Their kinds, their ids, their form on the stream HOURBOOK_NOTICES."""
+"""Notices: scheduled notifications (reminders) of bookings and conflicts. Their kinds, their bodies, and their form on
+the stream HOURBOOK_NOTICES."""
 
 from __future__ import annotations
 
@@ -12,20 +13,20 @@ from nats.js.errors import NotFoundError
 
 STREAM = "HOURBOOK_NOTICES"
 SUBJECT = "hourbook.notices"
-DUPLICATES_S = 3600.0  # for so long the stream drops a notice that is published again
+DUPLICATES_S = 3600.0  # the stream drops a notice that is published again within this time
 
 KINDS = {
-    "booking.started": "A booking has begun.",
+    "booking.started": "A booking has started.",
     "booking.ending": "A booking ends soon.",
     "booking.ended": "A booking has ended.",
-    "conflict.approaching": "Hours that are promised more than they have will soon be settled by the ledger.",
+    "conflict.approaching": "The ledger will soon settle over-committed hours.",
 }
-# At one instant: what is over makes room before what begins takes it, and nothing is about to end that has not begun.
+# Notices of one instant: a booking ends before the next one takes its place, and starts before it is about to end.
 ORDER = ("booking.ended", "booking.started", "booking.ending", "conflict.approaching")
 
 
 class BookingNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """`booking` of `account` holds something of `pool` in `[start, end)`; `time` is the instant that this tells of."""
+    """`booking` of `account` holds capacity of `pool` in `[start, end)`. `time` is when the notice was due."""
 
     id: str
     type: str
@@ -39,8 +40,8 @@ class BookingNotice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConflictNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """In `[start, end)`, `pool` is promised more than it has; at `deadline` the ledger settles it. `time` is when that
-    came near."""
+    """`pool` is over-committed in `[start, end)`. The ledger settles that at `deadline`. `time` is when the notice was
+    due."""
 
     id: str
     type: str
@@ -53,7 +54,7 @@ class ConflictNotice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """A notice as it is stored; `data` is the body, `subject` the booking or the pool."""
+    """A stored notice. `data` is the body as JSON; `subject` is the booking's id or the pool's."""
 
     seq: int
     id: str
@@ -65,7 +66,7 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 def cloud_event(notice: Notice) -> tuple[str, dict[str, str]]:
-    """A notice's subject and its headers: a CloudEvent's, and the id by which the stream knows a repetition."""
+    """A notice's NATS subject and headers: those of a CloudEvent, and the id by which the stream finds a duplicate."""
     headers = {
         "ce-specversion": "1.0",
         "ce-id": notice.id,
@@ -95,7 +96,7 @@ async def ensure_stream(context: JetStreamContext) -> None:
 
 
 def schemas(ref_template: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The JSON Schema of each kind's body, and what they refer to."""
+    """The JSON Schema of the body of each kind, and the components that these schemas refer to."""
     types = [ConflictNotice if kind.startswith("conflict") else BookingNotice for kind in KINDS]
     made, components = msgspec.json.schema_components(types, ref_template=ref_template)
     return dict(zip(KINDS, made, strict=True)), components

@@ -1,4 +1,4 @@
-"""How far the store and all that follows it have come, as the database says: for status and Prometheus."""
+"""The positions of the event store and of everything that follows it, read from the database for status and metrics."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ from shared.postgres import Connection
 
 
 class Progress(NamedTuple):
-    """The live generation's part is None when none is live. Ages are in seconds, by the database's clock.
+    """One reading. Ages are in seconds, by the database's clock. The fields of the live generation are None if none is
+    live.
 
-    Beside the generation: up to where a checkpoint is `sealed`, the `past` is kept for as_of, the history is `indexed`
-    for searching, and notices account for the events (`noticed`); `told_s` ago was the hour up to which they are told,
-    None before the first. `delivered` is where the webhook of events that is furthest behind stands, None when there is
-    none; `notices_undelivered` how many notices one of notices is behind at most. `oldest_s`, `unsealed_s`, … are how
-    old the oldest event is that each of them has not reached; None when it has reached all.
+    head                 the last position of the store
+    generation           number of the live generation; its checkpoint is at `position`, and moved `moved_s` ago
+    sealed               position of the latest signed checkpoint of the tree
+    past                 position up to which as_of can be answered
+    indexed              position up to which the history is indexed for searching
+    noticed              position up to which notices are made for created and amended bookings
+    told_s               age of the hour up to which notices are made; None before the first
+    unpublished          number of notices that wait for their stream
+    delivered            position of the webhook that is furthest behind with events; None if there is none
+    notices_undelivered  number of notices that the webhook which is furthest behind with notices has not got
+    oldest_s             age of the oldest event that the read models do not have; None if they have all
+    unsealed_s           likewise of the sealer; `unkept_s` of `past`, `unindexed_s` of `indexed`, `unnoticed_s` of
+                         `noticed`; `unpublished_s` is the age of the oldest notice that waits
     """
 
     head: int
@@ -43,7 +52,8 @@ class Progress(NamedTuple):
 
     @property
     def behind(self) -> int | None:
-        """Events that the live generation has not applied. It may be read a moment after the head."""
+        """The number of events that the live generation does not have. Not negative: the head may be read a moment
+        before the position."""
         return None if self.position is None else max(0, self.head - self.position)
 
 
@@ -64,7 +74,7 @@ STALL_S = 30.0
 
 
 async def read_progress(connection: Connection) -> Progress:
-    """Raises asyncpg's errors; LookupError when the database has not been migrated to hold a head."""
+    """Reads the present positions. Raises asyncpg's errors; LookupError if the database is not migrated."""
     record = await connection.fetchrow(PROGRESS)
     if record is None:
         raise LookupError("event_head is empty")
@@ -78,7 +88,7 @@ async def read_progress(connection: Connection) -> Progress:
 
 
 async def ages_after(connection: Connection, *positions: int | None) -> list[float | None]:
-    """How long ago the event after each position was decided, in seconds; None where there is none."""
+    """The age of the event after each position, in seconds; None if there is no such event."""
     wanted = list({position + 1 for position in positions if position is not None})
     ages = {
         position: (now - decode_envelope(data).instant).total_seconds()
@@ -88,15 +98,15 @@ async def ages_after(connection: Connection, *positions: int | None) -> list[flo
 
 
 class Standing(NamedTuple):
-    """Whether a part goes on: "ok", or what it is instead, and why."""
+    """The state of the live read models; `why` says why it is not "ok"."""
 
     state: Literal["ok", "missing", "parked", "stalled"]
     why: str | None = None
 
 
 def standing_of(progress: Progress, stall_s: float = STALL_S) -> Standing:
-    """How the live read models are. They may be far behind and go on; they are stalled when events have waited for
-    `stall_s` and not one of them was applied in that time."""
+    """The state of the live read models. They are stalled when events have waited for `stall_s` seconds and none was
+    applied in that time. Being far behind is "ok" while they go on."""
     if progress.generation is None or progress.position is None or progress.moved_s is None:
         return Standing("missing", "no generation is live: `hourbook migrate` makes one")
     if progress.parked_position is not None or progress.parked_error is not None:

@@ -1,5 +1,4 @@
-"""What a service tells an operator's Prometheus. Counting a request is one entry in a dictionary; all else is made when
-it is asked for."""
+"""The metrics of a service, for Prometheus. A request costs one entry in a dictionary; all else is read at /metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from shared.progress import Progress, read_progress
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 READ_TIMEOUT_S = 2.0
-READ_AGAIN_S = 1.0  # however often it is asked, the database is asked once a second
+READ_AGAIN_S = 1.0  # the database is read once a second at most
 BATCH_EVENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 BATCH_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 # /metrics must answer, so these count as well: the address of the database is wrong (ValueError), it is not migrated
@@ -32,7 +31,7 @@ Observe = Callable[[int, float], None]
 
 
 class Telemetry(Collector):
-    """One a process: its requests, its batches, and, in every service, how far the store and the read models are."""
+    """The metrics of one process: its requests, its batches, and the positions of the store and the read models."""
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
@@ -45,16 +44,16 @@ class Telemetry(Collector):
         self._registry.register(self)
 
     async def count(self, message: Any, scope: Any) -> None:
-        """Litestar's `before_send`: an answer that leaves. The path is the route's, so that ids make no new series."""
+        """Counts a response: Litestar's `before_send`. The path is that of the route, so ids make no new series."""
         if message["type"] == "http.response.start":
             self._requests[scope["method"], scope.get("path_template") or "", message["status"]] += 1
 
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
-        """A figure that is read whenever it is asked for."""
+        """Adds a gauge, whose value is read at every /metrics."""
         Gauge(f"hourbook_{name}", meaning, registry=self._registry).set_function(read)
 
     def batches(self, name: str, what: str) -> Observe:
-        """What to call after each batch, with its events and its seconds."""
+        """Adds two histograms, of events and of seconds. Returns a function to call after each batch with both."""
         registry = self._registry
         events = Histogram(f"hourbook_{name}_events", f"Events of {what}", registry=registry, buckets=BATCH_EVENTS)
         seconds = Histogram(f"hourbook_{name}_seconds", f"Time of {what}", registry=registry, buckets=BATCH_SECONDS)
@@ -66,12 +65,12 @@ class Telemetry(Collector):
         return observe
 
     async def render(self) -> bytes:
-        """The text of /metrics. It has no figures of the database while that cannot be read."""
+        """The text of /metrics. Without the database it has only the metrics of the process."""
         await self.progress()
         return generate_latest(self._registry)
 
     async def progress(self) -> Progress | None:
-        """How far all is, as it was a second ago at most; None while the database cannot be read."""
+        """The positions, at most a second old; None while the database cannot be read."""
         async with self._reading:
             if time.monotonic() - self._read_at > READ_AGAIN_S:
                 self._progress = await self._read()
@@ -100,7 +99,7 @@ class Telemetry(Collector):
 
 
 def progress_metrics(progress: Progress | None, now_s: float) -> Iterator[Metric]:
-    """`now_s` is the time since 1970; what is not known is left out."""
+    """The gauges of the positions. `now_s` is the time in seconds since 1970. Unknown values are left out."""
     figures: list[tuple[str, str, float | None]] = [
         ("store_up", "1 when the database could be read for this answer", float(progress is not None))
     ]
@@ -112,21 +111,37 @@ def progress_metrics(progress: Progress | None, now_s: float) -> Iterator[Metric
         figures += [
             ("head_position", "Position of the newest event", progress.head),
             ("sealed_position", "Position up to which a checkpoint of the audit tree is signed", progress.sealed),
-            ("checkpoint_position", "Position up to which the live read models are made", progress.position),
-            ("checkpoint_moved_timestamp_seconds", "When the checkpoint moved last, since 1970", moved),
+            (
+                "checkpoint_position",
+                "Checkpoint of the live read models: the last event that they contain",
+                progress.position,
+            ),
+            ("checkpoint_moved_timestamp_seconds", "When the checkpoint moved last, in seconds since 1970", moved),
             ("lag_events", "Events that the live read models have not applied", progress.behind),
             ("lag_seconds", "Age of the oldest event that the live read models have not applied; 0: none", lag_s),
-            ("parked_position", "Position of the event that cannot be applied and stops it; 0: none", parked),
+            (
+                "parked_position",
+                "Position of the event that cannot be applied and stops the read models; 0: none",
+                parked,
+            ),
             ("generation", "Number of the live generation of the read models", progress.generation),
-            ("past_position", "Position up to which the past is kept for as_of", progress.past),
+            ("past_position", "Position up to which as_of can be answered", progress.past),
             ("index_position", "Position up to which the history can be searched by index", progress.indexed),
-            ("notice_position", "Position up to which notices account for the events", progress.noticed),
-            ("notices_told_timestamp_seconds", "Up to when what time brings has been told, since 1970", told),
+            ("notice_position", "Position up to which notices are made for the events", progress.noticed),
+            ("notices_told_timestamp_seconds", "Hour up to which notices are made, in seconds since 1970", told),
             ("notices_unpublished", "Notices that wait for their stream", progress.unpublished),
-            ("webhook_position", "Where the webhook of events that is furthest behind stands", progress.delivered),
-            ("webhook_notices", "Notices that the webhook furthest behind has not got", progress.notices_undelivered),
-            ("webhooks_disabled", "Webhooks whose receiver wants no more", progress.webhooks_disabled),
-            ("webhook_dead_letters", "Messages that webhooks could not be brought", progress.dead_letters),
+            ("webhook_position", "Position of the webhook that is furthest behind with events", progress.delivered),
+            (
+                "webhook_notices",
+                "Notices that wait for the webhook that is furthest behind",
+                progress.notices_undelivered,
+            ),
+            (
+                "webhooks_disabled",
+                "Webhooks that are disabled because their receiver answered 410",
+                progress.webhooks_disabled,
+            ),
+            ("webhook_dead_letters", "Messages that could not be delivered to their webhook", progress.dead_letters),
         ]
     for name, meaning, figure in figures:
         if figure is not None:

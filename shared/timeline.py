@@ -1,4 +1,4 @@
-"""A capacity per hour, dense: what the decisions are checked against and what the fold adds up."""
+"""A capacity for each hour, as one dense array. The domain checks decisions with it, the fold sums sizes in it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ SLACK_HOURS = 24 * 31
 
 
 class Timeline:
-    """int64 cells of shape (hours, width); hours never written are zero and cost nothing to read.
+    """`cells` is int64 of shape (hours, width) and begins at the hour `base`. All other hours are zero.
 
-    The width is 6, the dimensions of a capacity, unless another is given: shares, in basis points, have 1.
+    The width is 6, the dimensions of a capacity. Shares, in basis points, have a width of 1.
     """
 
     __slots__ = ("base", "cells", "lent")
@@ -21,7 +21,7 @@ class Timeline:
     def __init__(self, base: int = 0, cells: Vector | None = None, *, width: int = WIDTH) -> None:
         self.base = base
         self.cells: Vector = np.zeros((0, width), dtype=np.int64) if cells is None else cells
-        self.lent = False  # whether somebody else looks at these cells: whoever writes takes cells of its own first
+        self.lent = False  # another timeline uses the same cells: copy them before the next write
 
     def fork(self) -> Timeline:
         """A copy, which costs nothing before it is written. To be forgotten before this one is written."""

@@ -1,4 +1,4 @@
-"""What keeps a work from going on: said aloud when it begins, when it changes, again and again, and when it is over."""
+"""A lasting problem in the log: logged when it begins, when it changes, every minute, and when it is over."""
 
 from __future__ import annotations
 
@@ -6,41 +6,39 @@ import logging
 import time
 from collections.abc import Callable
 
-SAY_AGAIN_S = 60.0
+REPEAT_S = 60.0
 
 
 class Trouble:
-    """`words` say what is wrong, and what would be right; None: all is well. They go to the log as an error, no more
-    often than every `again_s` while they stay the same."""
+    """The problem of one part of a process; `who` is the part's name in the log.
+
+    `problem` says what is wrong and what would be right; None if there is no problem. The log gets it as an error, at
+    most every `repeat_s` seconds while it stays the same.
+    """
 
     def __init__(
-        self,
-        log: logging.Logger,
-        who: str,
-        *,
-        again_s: float = SAY_AGAIN_S,
-        clock: Callable[[], float] = time.monotonic,
+        self, log: logging.Logger, who: str, *, repeat_s: float = REPEAT_S, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._log, self._who, self._again_s, self._clock = log, who, again_s, clock
-        self._began = self._said = clock()
-        self.words: str | None = None
+        self._log, self._who, self._repeat_s, self._clock = log, who, repeat_s, clock
+        self._began = self._logged = clock()
+        self.problem: str | None = None
 
-    def is_so(self, words: str) -> None:
+    def report(self, problem: str) -> None:
         now = self._clock()
-        if self.words is None:
+        if self.problem is None:
             self._began = now
-        if words == self.words and now - self._said < self._again_s:
+        if problem == self.problem and now - self._logged < self._repeat_s:
             return
-        self.words, self._said = words, now
+        self.problem, self._logged = problem, now
         lasting = f" (for {now - self._began:.0f} s)" if now > self._began else ""
-        self._log.error("%s: %s%s", self._who, words, lasting)
+        self._log.error("%s: %s%s", self._who, problem, lasting)
 
-    def is_over(self) -> None:
-        if self.words is not None:
+    def clear(self) -> None:
+        if self.problem is not None:
             self._log.warning("%s: it goes on, after %.0f s", self._who, self._clock() - self._began)
-        self.words = None
+        self.problem = None
 
     @property
     def seconds(self) -> float:
-        """How long it has lasted; 0 when all is well."""
-        return 0.0 if self.words is None else self._clock() - self._began
+        """How long the problem has lasted; 0 if there is none."""
+        return 0.0 if self.problem is None else self._clock() - self._began

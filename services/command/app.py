@@ -134,7 +134,7 @@ def _health_of(handler: CommandHandler, refusals: Refusals, relay: Relay | None)
             relayed=relay.last_sequence if relay else None,
             refusals_dropped=refusals.dropped,
             waiting=relay.waiting if relay else 0,
-            trouble=relay.trouble.words if relay else None,
+            trouble=relay.trouble.problem if relay else None,
         )
 
     return health

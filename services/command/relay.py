@@ -110,7 +110,7 @@ class Relay:
             try:
                 await self._serve()
             except GOES_ON_AFTER as lost:
-                self.trouble.is_so(f"{type(lost).__name__}: {lost}")
+                self.trouble.report(f"{type(lost).__name__}: {lost}")
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
@@ -121,7 +121,7 @@ class Relay:
             self._client = client
             await client.subscribe(DOORBELL, cb=self._rung)
             while not await connection.fetchval(TRY_TO_LEAD):
-                self.trouble.is_over()  # the one that leads says what is wrong
+                self.trouble.clear()  # the one that leads says what is wrong
                 await asyncio.sleep(self._poll_s)
             self._leads = True
             await self._lead(EventStore(connection), client)
@@ -177,13 +177,13 @@ class Relay:
         """Publishing works. The stream itself may still be configured wrongly: then that is the trouble."""
         self._refused_at = None
         if self._wrong is None:
-            self.trouble.is_over()
+            self.trouble.clear()
         else:
-            self.trouble.is_so(self._wrong)
+            self.trouble.report(self._wrong)
 
     async def _stand_still(self, store: EventStore, client: Client, why: str) -> None:
         """Says why nothing is published, and waits. Readers of the store are told of new events all the same."""
-        self.trouble.is_so(why)
+        self.trouble.report(why)
         head = await store.head()
         if head > self._seen and client.is_connected:
             with contextlib.suppress(*NATS_LOST):

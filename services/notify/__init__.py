@@ -1,1 +1,1 @@
-"""Tells others: what time brings, as notices on their own stream, and events and notices by webhook."""
+"""The notifier: makes notices (scheduled notifications), publishes them on their stream, and calls webhooks."""

@@ -1,4 +1,4 @@
-"""`python -m services.notify`: notifies until it is told to stop."""
+"""`python -m services.notify`: makes notices and calls webhooks until SIGTERM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notifier's composition root: it alone knows the concrete parts."""
+"""Makes the parts of the notifier and runs them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import asyncpg
 from nats.aio.client import Client
 
 from services.notify.publisher import publish
-from services.notify.schedule import Leads, Schedule
+from services.notify.schedule import LeadTimes, Schedule
 from services.notify.settings import Settings
 from services.notify.webhooks import Retries, Webhooks
 from shared import postgres
@@ -34,17 +34,17 @@ def utc_now() -> datetime:
 
 
 async def serve(settings: Settings) -> None:
-    """Notifies until SIGTERM or SIGINT."""
+    """Runs the notifier until SIGTERM or SIGINT."""
     await until_stopped(Notifier(settings, utc_now).run())
 
 
 class Notifier:
-    """Several may run; one leads at a time, the others stand by."""
+    """Several may run; one at a time leads, the others wait."""
 
     def __init__(self, settings: Settings, now: Callable[[], datetime], *, poll_s: float = 0.5) -> None:
         self._settings, self._now, self._poll_s = settings, now, poll_s
         hours = timedelta(hours=1)
-        self._leads = Leads(settings.ending_lead_hours * hours, settings.conflict_lead_hours * hours)
+        self._lead_times = LeadTimes(settings.ending_lead_hours * hours, settings.conflict_lead_hours * hours)
         self._retries = Retries(
             settings.webhook_first_retry_s,
             settings.webhook_last_retry_s,
@@ -53,7 +53,7 @@ class Notifier:
         )
 
     async def run(self) -> None:
-        """Notifies until it is cancelled, over lost connections."""
+        """Runs until it is cancelled. It connects again after an error."""
         await keep_running(log, "notifier", self._serve, LOST_OR_REFUSED, RETRY_DELAY_S)
 
     async def _serve(self) -> None:
@@ -68,19 +68,20 @@ class Notifier:
             connection.terminate()
 
     async def _schedule(self, connection: Connection) -> None:
-        """On the connection that holds the lock: when it is lost, all of this ends."""
-        schedule = Schedule(self._leads)
+        """Makes the notices, on the connection that holds the lock. If that is lost, publishing and webhooks end
+        too."""
+        schedule = Schedule(self._lead_times)
         while True:
             try:
                 made = await schedule.tick(connection, self._now())
             except asyncpg.SerializationError:
-                continue  # somebody who led before was faster
+                continue  # the notifier that led before this one was faster
             if not made:
                 await asyncio.sleep(self._poll_s)
 
     async def _publish(self, pool: Pool) -> None:
-        """Goes on while the NATS server is not there, too: the notices wait in their table. Raises PostgreSQL's errors,
-        as every part of the notifier."""
+        """Publishes the notices. While the NATS server is not there, they wait in their table. Raises PostgreSQL's
+        errors."""
         client, trouble = Client(), Trouble(log, "notices: NATS")
 
         async def serve() -> None:

@@ -1,4 +1,4 @@
-"""One delivery: a message signed as Standard Webhooks says, sent once, and what came of it."""
+"""One delivery attempt: signs a message as Standard Webhooks says, sends it once, and returns the outcome."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ GONE = 410
 
 
 class Message(NamedTuple):
-    """What is delivered. `id` is the same at every attempt; `number` is the event's position or the notice's seq."""
+    """An event or a notice (`source`). `id` is the same at every attempt; `number` is the position or the notice's
+    seq."""
 
     source: str
     number: int
@@ -23,15 +24,14 @@ class Message(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """`error` is None for what was accepted; `gone` says that the receiver wants no more."""
+    """`error` is None if the receiver accepted the message. `gone`: it answered 410, so call it no more."""
 
     error: str | None
     gone: bool = False
 
 
 def event_message(position: int, version: int, kind: str, at: str, data: bytes) -> Message:
-    """An event as Standard Webhooks' payload: `{type, timestamp, data: {position, version, event}}`; `event` is what is
-    stored, byte for byte."""
+    """The message of an event: `{type, timestamp, data: {position, version, event}}`. `event` has the stored bytes."""
     body = b'{"type":"%b","timestamp":"%b","data":{"position":%d,"version":%d,"event":%b}}' % (
         kind.encode(),
         at.encode(),
@@ -43,13 +43,13 @@ def event_message(position: int, version: int, kind: str, at: str, data: bytes) 
 
 
 def notice_message(seq: int, notice_id: str, kind: str, due: str, data: str) -> Message:
-    """A notice likewise: `{type, timestamp, data: {…}}`."""
+    """The message of a notice: `{type, timestamp, data: {…}}`."""
     body = f'{{"type":"{kind}","timestamp":"{due}","data":{data}}}'.encode()
     return Message("notice", seq, notice_id, body)
 
 
 async def deliver(session: ClientSession, url: str, secret: str, message: Message, timeout_s: float) -> Outcome:
-    """Sends it once. Redirects are not followed, for they lead where nobody has allowed."""
+    """Sends a message once. Redirects are not followed: they may lead to a host that is not allowed."""
     now = datetime.now(UTC)
     headers = {
         "content-type": "application/json",

@@ -1,4 +1,4 @@
-"""Puts the notices on their stream, in order: at least once, and once as long as the stream remembers their ids."""
+"""Publishes the notices on their stream in order. The stream drops a notice that is published again within an hour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ PUBLISHED = "UPDATE notice_head SET published = $1 WHERE published < $1"
 
 
 async def publish(pool: Pool, client: Client) -> int:
-    """Publishes what is not out yet; answers how many. What fails is published again by the next call."""
+    """Publishes the next notices and returns their number. After an error the next call goes on where this one
+    ended."""
     notices = [Notice(*record) for record in await pool.fetch(UNPUBLISHED, BATCH_MAX)]
     if not notices:
         return 0

@@ -1,8 +1,11 @@
-"""The schedule of the notices. There are no timers: what is due follows from the read models, and a row says how far
-they have been told. Whoever starts late, or again, tells what was due meanwhile; what was told is known by its id.
+"""The schedule of the notices. A notice is a scheduled notification: a booking starts, ends soon or ends; a deadline
+comes near.
 
-An hour's notices are made when the projection has reached all that was decided before the hour struck, for a booking
-can be cancelled up to then. Bookings that are made or moved when their instant has passed are found by their events.
+There are no timers. The read models say which notices are due, and the row of notice_head says up to which hour they
+are made. So a notifier that starts late makes those of the hours between. A notice is never made twice: it has an id.
+
+The notices of an hour are made when the read models have all events from before that hour, because a booking can be
+cancelled until then. A booking that is created or amended after its instant has passed is found by its event.
 """
 
 from __future__ import annotations
@@ -16,18 +19,18 @@ from shared.hours import hour_of, instant_of
 from shared.notices import ORDER, BookingNotice, ConflictNotice, Notice
 from shared.postgres import Connection, Record
 
-EVENTS_MAX = 5000  # looked at in one transaction
+EVENTS_MAX = 5000  # read in one transaction
 
 
-class Leads(msgspec.Struct, frozen=True):
-    """How long before an end, and before a deadline, there is a notice."""
+class LeadTimes(msgspec.Struct, frozen=True):
+    """How long before the end of a booking, and before the deadline of a conflict, a notice is due."""
 
     ending: timedelta
     conflict: timedelta
 
 
 HEAD = """
-SELECT n.told_until, n.position, n.seq, g.position AS shown, h.position AS stored
+SELECT n.told_until, n.position, n.seq, g.position AS projected, h.position AS stored
 FROM notice_head n, generation g, event_head h WHERE g.live FOR UPDATE OF n
 """
 BEGIN = "UPDATE notice_head SET told_until = $1, position = $2"
@@ -35,57 +38,60 @@ MOVE = "UPDATE notice_head SET told_until = $1, position = $2, seq = $3"
 
 
 class Schedule:
-    """`tick` again and again, with the time. One at a time does the work; the head's row sees to that."""
+    """Call `tick` again and again. The lock on the row of notice_head lets one process at a time do the work."""
 
-    def __init__(self, leads: Leads) -> None:
-        self._leads = leads
-        self._struck = (-1, 0)  # an hour, and the store's head when it had struck
+    def __init__(self, lead_times: LeadTimes) -> None:
+        self._lead_times = lead_times
+        self._hour_began = (-1, 0)  # the present hour, and the store's last position when it was first seen
 
     async def tick(self, connection: Connection, now: datetime) -> int:
-        """Makes the notices that are due, as far as the projection is; answers how many. More may wait when some were
-        made. Raises asyncpg's errors, SerializationError among them when somebody else was faster."""
+        """Makes the notices that are due at `now`, as far as the read models are, and returns their number. If it is
+        not 0, call it again: more may be due. Raises asyncpg's errors: SerializationError if another process was
+        faster."""
         async with connection.transaction(isolation="repeatable_read"):
             head = await connection.fetchrow(HEAD)
             if head is None:
                 return 0
             hour = hour_of(now)
-            if head["told_until"] is None:  # the first start: what was before is not told
-                await connection.execute(BEGIN, instant_of(hour), head["shown"])
+            if head["told_until"] is None:  # the first start: there are no notices of the time before
+                await connection.execute(BEGIN, instant_of(hour), head["projected"])
                 return 0
-            if self._struck[0] != hour:
-                self._struck = (hour, head["stored"])
-            told, until = head["told_until"], instant_of(hour)
-            if head["shown"] < self._struck[1]:
-                until = told  # the hour's own wait until the projection shows all that was decided before it
-            position = min(head["shown"], head["position"] + EVENTS_MAX)
-            if until <= told and position == head["position"]:
+            if self._hour_began[0] != hour:
+                self._hour_began = (hour, head["stored"])
+            made_until, until = head["told_until"], instant_of(hour)
+            if head["projected"] < self._hour_began[1]:
+                until = made_until  # the read models do not have all events from before this hour yet
+            position = min(head["projected"], head["position"] + EVENTS_MAX)
+            if until <= made_until and position == head["position"]:
                 return 0
-            notices = await self._due(connection, told, max(told, until), head["position"], position)
+            notices = await self._due(connection, made_until, max(made_until, until), head["position"], position)
             seq = await store(connection, head["seq"], notices)
-            await connection.execute(MOVE, max(told, until), position, seq)
+            await connection.execute(MOVE, max(made_until, until), position, seq)
             return seq - int(head["seq"])
 
     async def _due(
-        self, connection: Connection, told: datetime, until: datetime, after: int, position: int
+        self, connection: Connection, made_until: datetime, until: datetime, after: int, position: int
     ) -> list[Notice]:
-        moved = [record["booking"] for record in await connection.fetch(MOVED, after, position)]
-        bookings = await connection.fetch(BOOKINGS, told, until, self._leads.ending, moved)
+        changed = [record["booking"] for record in await connection.fetch(CHANGED_BOOKINGS, after, position)]
+        bookings = await connection.fetch(BOOKINGS, made_until, until, self._lead_times.ending, changed)
         notices = [
             notice
             for booking in bookings
-            for notice in booking_notices(booking, told, until, self._leads.ending, moved=booking["id"] in moved)
+            for notice in booking_notices(
+                booking, made_until, until, self._lead_times.ending, changed=booking["id"] in changed
+            )
         ]
-        conflicts = await connection.fetch(CONFLICTS, until, self._leads.conflict)
-        notices += [conflict_notice(conflict, self._leads.conflict) for conflict in conflicts]
+        conflicts = await connection.fetch(CONFLICTS, until, self._lead_times.conflict)
+        notices += [conflict_notice(conflict, self._lead_times.conflict) for conflict in conflicts]
         return sorted(notices, key=lambda notice: (notice.due, ORDER.index(notice.kind), notice.id))
 
 
-# The bookings that these events made or moved.
-MOVED = """
+# The bookings that these events created or amended.
+CHANGED_BOOKINGS = """
 SELECT DISTINCT (stored_json(data) ->> 'booking')::uuid AS booking FROM event
 WHERE position > $1 AND position <= $2 AND type IN ('BookingCreated', 'BookingAmended')
 """
-# Bookings of which something is due between two instants, and those named; whole, in however many parts they are held.
+# The bookings that have a notice due between two instants, and those of $4; all segments of a booking in one row.
 BOOKINGS = """
 WITH live AS (SELECT generation FROM generation WHERE live),
 named AS (
@@ -102,7 +108,7 @@ JOIN live_booking b ON b.generation = live.generation AND b.id = named.id
 JOIN pool p ON p.generation = b.generation AND p.pool = b.pool
 GROUP BY b.id
 """
-# Hours that are short, one after the other together, whose deadline is near.
+# Runs of over-committed hours whose deadline is near.
 CONFLICTS = """
 WITH live AS (SELECT generation FROM generation WHERE live),
 short AS (
@@ -118,25 +124,27 @@ HAVING min(short.hour) - p.beyond_hours * interval '1 hour' - $2::interval <= $1
 """
 
 
-def booking_notices(booking: Record, told: datetime, until: datetime, lead: timedelta, *, moved: bool) -> list[Notice]:
-    """What is to be told of a booking: all that was due after `told`; of one that was moved, also what was due before,
-    as long as it runs."""
+def booking_notices(
+    booking: Record, made_until: datetime, until: datetime, lead: timedelta, *, changed: bool
+) -> list[Notice]:
+    """The notices of a booking that are due after `made_until` and not after `until`. For a booking that was `changed`
+    and has not ended, also those that were due before."""
     starts, ends = booking["starts"], booking["ends"]
     due = {
         "booking.started": (starts, starts),
         "booking.ending": (max(starts, ends - lead), ends),
         "booking.ended": (ends, ends),
     }
-    late = moved and ends > until
+    late = changed and ends > until
     return [
         booking_notice(booking, kind, time, hour)
         for kind, (time, hour) in due.items()
-        if time <= until and (time > told or late)
+        if time <= until and (time > made_until or late)
     ]
 
 
 def booking_notice(booking: Record, kind: str, time: datetime, hour: datetime) -> Notice:
-    """`hour` is what the notice is known by: an end that is moved is told again, with its own."""
+    """`hour` makes the notice's id: when the end of a booking is moved, there is another notice with the new hour."""
     booking_id: UUID = booking["id"]
     notice_id = f"{kind.replace('.', '-')}_{booking_id}_{hour:%Y%m%d%H}"
     body = BookingNotice(
@@ -182,7 +190,7 @@ RETURNING seq
 
 
 async def store(connection: Connection, seq: int, notices: list[Notice]) -> int:
-    """Stores those that are not there yet, after `seq`; answers the last one's seq."""
+    """Stores the notices that are not stored yet, with the numbers after `seq`. Returns the last number."""
     if not notices:
         return seq
     columns = [

@@ -8,11 +8,11 @@ import msgspec
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`HOURBOOK_DATABASE_URL`, `HOURBOOK_NATS_URL`, and these:
 
-    `HOURBOOK_ENDING_LEAD_HOURS` (how long before its end a booking is said to be ending),
-    `HOURBOOK_CONFLICT_LEAD_HOURS` (how long before its deadline a conflict is said to approach),
-    `HOURBOOK_WEBHOOK_HOSTS` (the hosts that webhooks may go to, with commas between them; none by default),
-    `HOURBOOK_WEBHOOK_FIRST_RETRY_S`, `…_LAST_RETRY_S` (how long before the second attempt, and at most before another),
-    `HOURBOOK_WEBHOOK_ATTEMPTS_MAX` (before a message is given up), `HOURBOOK_WEBHOOK_TIMEOUT_S`.
+    `HOURBOOK_ENDING_LEAD_HOURS` (how long before a booking ends its notice is due),
+    `HOURBOOK_CONFLICT_LEAD_HOURS` (how long before the deadline of a conflict its notice is due),
+    `HOURBOOK_WEBHOOK_HOSTS` (the hosts that webhooks may call, separated by commas; none by default),
+    `HOURBOOK_WEBHOOK_FIRST_RETRY_S`, `…_LAST_RETRY_S` (the delay before the second attempt, and the longest delay),
+    `HOURBOOK_WEBHOOK_ATTEMPTS_MAX` (attempts before a message becomes a dead letter), `HOURBOOK_WEBHOOK_TIMEOUT_S`.
     """
 
     database_url: str

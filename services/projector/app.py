@@ -1,4 +1,4 @@
-"""The projector's composition root: it alone knows the concrete parts."""
+"""Makes the parts of the projector and runs them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.telemetry import Telemetry
 
 
 async def serve(settings: Settings) -> None:
-    """Projects, indexes the history and keeps the past, until SIGTERM or SIGINT. Raises PortTaken."""
+    """Runs the projector, the indexer and the historian until SIGTERM or SIGINT. Raises PortTaken."""
     telemetry = Telemetry(settings.database_url)
     projector = Projector(
         settings.database_url, settings.nats_url, on_batch=telemetry.batches("fold", "a batch that was folded")

@@ -13,8 +13,8 @@ from cyclopts import App, Parameter
 from services.projector.consumer import Parked
 from services.projector.rebuild.rebuild import AlreadyRebuilding
 from services.projector.rebuild.rebuild import rebuild as rebuild_read_models
-from services.projector.rebuild.report import screen
-from services.projector.rebuild.verification import Kept
+from services.projector.rebuild.report import report_lines
+from services.projector.rebuild.verification import TrustedCheckpoint
 from services.projector.rebuild.verification import verify as verify_history
 from services.projector.settings import Settings
 from shared.audit.notes import BadKey
@@ -67,10 +67,10 @@ def verify(
     """
     settings, began = settings_or_exit(Settings), time.monotonic()
     try:
-        checkpoints = [Kept(str(file), file.read_text(encoding="utf-8")) for file in kept]
+        checkpoints = [TrustedCheckpoint(str(file), file.read_text(encoding="utf-8")) for file in kept]
         with progress_bar() as tell:
             report = asyncio.run(verify_history(settings.database_url, checkpoints, list(key) or None, tell))
     except (AlreadyRebuilding, BadKey, LookupError, OSError) as error:
         sys.exit(f"hourbook: {error}")
-    print("\n".join(screen(report, time.monotonic() - began)))
+    print("\n".join(report_lines(report, time.monotonic() - began)))
     sys.exit(0 if report.holds else 1)

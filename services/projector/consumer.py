@@ -1,4 +1,4 @@
-"""The projector: brings the live generation up to the store's head, and keeps it there."""
+"""The projector: writes new events to the live generation, and parks an event that cannot be applied."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import msgspec
 
 from services.projector.generation import (
     HOURS_MAX,
+    CheckpointConflict,
     Generation,
-    Moved,
     TooManyHours,
     load_generation,
     park,
@@ -22,7 +22,7 @@ from services.projector.generation import (
 )
 from services.projector.source import Source
 from shared import postgres
-from shared.batches import BatchSize
+from shared.batch_size import BatchSize
 from shared.event_store import EventStore
 from shared.event_store.store import PositionGap
 from shared.postgres import LOST_OR_REFUSED, Connection
@@ -30,15 +30,15 @@ from shared.tasks import end_tasks, keep_running
 
 log = logging.getLogger(__name__)
 
-BATCH_MAX = 40_000  # the more events a write, the fewer rows of hours an event
-STATEMENT_TIMEOUT_S = 120.0  # a server that is there and does not answer
-MANY = 2048
+BATCH_MAX = 40_000  # in a larger batch more events share a row of an hour, which is written once
+STATEMENT_TIMEOUT_S = 120.0  # for a server that is there and does not answer
+CATCHING_UP_EVENTS = 2048  # a batch of so many events: the projector is behind
 RETRY_DELAY_S = 0.2
 PARKED_DELAY_S = 1.0
 # LookupError: no generation is live yet, as before the migrations. PositionGap: the store is not whole; a restored
 # backup may mend it. MemoryError: the next batch is smaller.
 GOES_ON_AFTER = (*LOST_OR_REFUSED, LookupError, PositionGap, MemoryError)
-# What writing an event can raise that is the event's own fault, and would be again.
+# An event raises one of these because of what it says. It would raise it again, so it is parked.
 UNAPPLICABLE = (
     msgspec.MsgspecError,
     struct.error,
@@ -55,11 +55,15 @@ UNAPPLICABLE = (
 
 
 class Parked(Exception):
-    """An event cannot be applied. The generation stays before it; queries go on, and say how old they are."""
+    """An event cannot be applied. The generation stays before it; queries go on and answer with that position."""
 
 
 class Projector:
-    """Several may run: the checkpoint moves by compare-and-set, so one does the work and the others' is undone."""
+    """Several may run: the checkpoint moves by compare-and-set, so each batch is written by one of them.
+
+    `position` is the checkpoint. `catching_up` is true while many events wait: other tasks of this process should
+    pause. `on_batch` is called after each batch with the number of its events and its seconds.
+    """
 
     def __init__(
         self,
@@ -73,12 +77,12 @@ class Projector:
         self._database_url, self._nats_url, self._poll_s = database_url, nats_url, poll_s
         self._on_batch, self._hours_max = on_batch, hours_max
         self._size = BatchSize(BATCH_MAX)
-        self._parked: int | None = None  # said already; the monitor says it again
+        self._parked: int | None = None  # this position was logged; the monitor repeats it
         self.position = 0
-        self.catching_up = False  # many events wait: nobody else in this process should take the loop now
+        self.catching_up = False
 
     async def run(self) -> None:
-        """Projects until it is cancelled, over lost connections."""
+        """Runs until it is cancelled. It connects again after an error."""
         await keep_running(log, "projector", self._serve, GOES_ON_AFTER, RETRY_DELAY_S)
 
     async def _serve(self) -> None:
@@ -94,18 +98,18 @@ class Projector:
             await end_tasks(listening)
 
     async def _follow(self, connection: Connection, source: Source) -> None:
-        """Follows the generation that is live now, until it is not, or an event of it is parked."""
+        """Writes events to the generation that is live now, until another one is live or an event is parked."""
         generation = await load_generation(connection)
         self.position, self.catching_up = generation.position, False
         try:
             while True:
-                with self._size.learning(Moved, Parked):
+                with self._size.adapting(CheckpointConflict, Parked):
                     stored = await source.after(generation.position, self._size.now)
-                    self.catching_up = len(stored) >= MANY
+                    self.catching_up = len(stored) >= CATCHING_UP_EVENTS
                     if stored:
-                        await self._apply(connection, generation, stored)
-        except Moved as moved:
-            log.info("projector: %s", moved)
+                        await self._write(connection, generation, stored)
+        except CheckpointConflict as conflict:
+            log.info("projector: %s", conflict)
         except Parked as parked:
             if generation.parked_position != self._parked:
                 log.error("projector: %s", parked)
@@ -113,14 +117,14 @@ class Projector:
             self.catching_up = False
             await asyncio.sleep(PARKED_DELAY_S)
 
-    async def _apply(self, connection: Connection, generation: Generation, stored: Sequence[bytes]) -> None:
+    async def _write(self, connection: Connection, generation: Generation, stored: Sequence[bytes]) -> None:
         began = asyncio.get_running_loop().time()
-        await apply(connection, generation, stored, hours_max=self._hours_max)
+        await write_or_halve(connection, generation, stored, hours_max=self._hours_max)
         self.position = generation.position
         self._on_batch(len(stored), asyncio.get_running_loop().time() - began)
 
 
-async def apply(
+async def write_or_halve(
     connection: Connection,
     generation: Generation,
     stored: Sequence[bytes],
@@ -128,12 +132,15 @@ async def apply(
     live: bool = True,
     hours_max: int = HOURS_MAX,
 ) -> None:
-    """Writes a batch. One that fails is halved, whatever the reason, down to one event. If that cannot be applied by
-    its own fault, it is Parked; what else is wrong (the server is out of memory, or of disc) is raised as it is."""
+    """Writes a batch. When that fails, for any reason but a conflict or a lost connection, writes each half of it.
+
+    Raises Parked for a single event that cannot be applied because of what it says. Raises any other error of a single
+    event as it is: the server is out of memory or disc, for example.
+    """
     try:
         await write_batch(connection, generation, stored, live=live, hours_max=hours_max)
     except Exception as error:
-        if isinstance(error, Moved) or connection.is_closed():
+        if isinstance(error, CheckpointConflict) or connection.is_closed():
             raise
         if len(stored) == 1:
             if not isinstance(error, UNAPPLICABLE):
@@ -143,5 +150,5 @@ async def apply(
         if not isinstance(error, TooManyHours):
             log.warning("projector: %d events together: %s: %s; in halves", len(stored), type(error).__name__, error)
         middle = len(stored) // 2
-        await apply(connection, generation, stored[:middle], live=live, hours_max=hours_max)
-        await apply(connection, generation, stored[middle:], live=live, hours_max=hours_max)
+        await write_or_halve(connection, generation, stored[:middle], live=live, hours_max=hours_max)
+        await write_or_halve(connection, generation, stored[middle:], live=live, hours_max=hours_max)

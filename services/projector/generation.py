@@ -1,4 +1,4 @@
-"""The read models in PostgreSQL: what a generation knows, and the one write of a batch."""
+"""A generation (one complete set of the read models): loading it, and writing a batch to it in one transaction."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from services.projector.projections.pools import Pools
 from services.projector.rows.bookings import pack_bookings, read_bookings, write_bookings
 from services.projector.rows.catalogue import write_catalogue
 from services.projector.rows.grants import write_grants
-from services.projector.rows.hours import forget_staged, prepare_hours, read_sizes, write_hours
+from services.projector.rows.hours import empty_staged, prepare_hours, read_sizes, write_hours
 from services.projector.rows.pools import read_pools, write_pools
 from services.projector.rows.resizes import write_resizes
 from shared.events import Event, decode_events
 from shared.postgres import Connection
 
-HOURS_MAX = 500_000  # of one batch: what is held and written at once, however much its events say
+HOURS_MAX = 500_000  # hours that one batch may add to: they are held in memory and written at once
 
 
-class Moved(Exception):
-    """The checkpoint is not where this projector left it: another one moved it, or another generation is live."""
+class CheckpointConflict(Exception):
+    """Another projector moved the generation's checkpoint, or another generation is live now."""
 
 
 class TooManyHours(Exception):
-    """The batch reaches over more hours than are written at once. In halves it is the same."""
+    """The batch adds to more hours than one write may. Write it in halves."""
 
 
 class Generation(msgspec.Struct):
-    """A generation as a projector holds it: its number, the position that its rows account for, its pools."""
+    """`position` is the checkpoint: the last event that the rows contain. `pools` is the tree of pools at that
+    position. `parked_position` is that of the event that cannot be applied and stops the generation."""
 
     number: int
     position: int
@@ -38,13 +39,13 @@ class Generation(msgspec.Struct):
     parked_position: int | None = None
 
 
-LIVE = "SELECT generation FROM generation WHERE live"
+LIVE_NUMBER = "SELECT generation FROM generation WHERE live"
 GENERATION = "SELECT position, live, parked_position FROM generation WHERE generation = $1"
 
 
 async def load_generation(connection: Connection, number: int | None = None) -> Generation:
-    """A generation by its number; the live one by default. Raises LookupError when there is none."""
-    number = number or await connection.fetchval(LIVE)
+    """Loads a generation by its number; by default the live one. Raises LookupError if there is none."""
+    number = number or await connection.fetchval(LIVE_NUMBER)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         record = await connection.fetchrow(GENERATION, number)
         if number is None or record is None:
@@ -54,7 +55,7 @@ async def load_generation(connection: Connection, number: int | None = None) -> 
 
 
 async def prepare(connection: Connection) -> None:
-    """Makes what a connection needs before `write_batch`."""
+    """Prepares a connection for `write_batch`: makes its temporary table."""
     await prepare_hours(connection)
 
 
@@ -66,13 +67,13 @@ async def write_batch(
     live: bool = True,
     hours_max: int = HOURS_MAX,
 ) -> None:
-    """Folds the events after the generation's position and writes all that they change, in one transaction.
+    """Folds the stored events that follow the generation's position, and writes what they change, in one transaction.
 
-    Raises Moved, and changes nothing, when the checkpoint is not at that position (or, with `live`, when another
-    generation has become the live one); TooManyHours, unless it is of one event; msgspec.DecodeError, KeyError,
-    ValueError or asyncpg.DataError on an event that cannot be applied.
+    An error changes nothing. Raises CheckpointConflict when another process moved the checkpoint or `live` is not true
+    any more; TooManyHours for more than one event; msgspec.DecodeError, KeyError, ValueError or asyncpg.DataError for
+    an event that cannot be applied.
     """
-    position, number, whole = generation.position, generation.number, not connection.is_in_transaction()
+    position, number, nested = generation.position, generation.number, connection.is_in_transaction()
     events = decode_events(stored)
     needed = needed_for(events)
     check_hours(events, needed.hours, hours_max)
@@ -83,26 +84,27 @@ async def write_batch(
         check_hours(events, sum(pool.length for pool in pools), hours_max)
         await write_changes(connection, number, changes, pack_bookings(number, changes.bookings))
         await write_hours(connection, number, (pool.rows() for pool in pools), changes.pools.policy)
-        if not whole:
-            await forget_staged(connection)
+        if nested:
+            await empty_staged(connection)
     generation.position = position + len(stored)
-    adopt(generation, changes)
+    add_pools(generation, changes)
 
 
 def check_hours(events: Sequence[Event], hours: int, hours_max: int) -> None:
-    """Raises TooManyHours. One event cannot be halved: it reaches over ten years at most, of two pools."""
+    """Raises TooManyHours for more than one event. A single event cannot be halved; it adds to ten years of two pools
+    at most."""
     if hours > hours_max and len(events) > 1:
         raise TooManyHours(f"{len(events)} events reach over {hours} hours of their pools")
 
 
 async def read_known(connection: Connection, generation: Generation, needed: Needed) -> Known:
-    """What `fold` must know of the rows."""
+    """Reads the rows that `fold` needs."""
     sizes = await read_sizes(connection, generation.number, generation.pools, needed.sizes)
     return Known(sizes, await read_bookings(connection, generation.number, needed.bookings))
 
 
 async def write_changes(connection: Connection, generation: int, changes: Changes, bookings: Sequence[bytes]) -> None:
-    """All that a batch changes but the hours; `bookings` are its new rows, packed."""
+    """Writes all that a batch changes, except the hours. `bookings` are its new rows of live_booking, packed."""
     await write_pools(connection, generation, changes.pools)
     await write_grants(connection, generation, changes.grants)
     await write_bookings(connection, generation, changes.bookings, bookings)
@@ -110,29 +112,30 @@ async def write_changes(connection: Connection, generation: int, changes: Change
     await write_resizes(connection, generation, changes.resizes)
 
 
-def adopt(generation: Generation, changes: Changes) -> None:
-    """From now on the generation knows the pools that a batch has created, and what it has renewed."""
+def add_pools(generation: Generation, changes: Changes) -> None:
+    """Adds the pools that a batch created, or created again, to the generation's tree."""
     for pool, row in (changes.pools.created | changes.pools.renewed).items():
         generation.pools.add(row.id, pool, row.parent, row.beyond_hours)
 
 
-MOVE = """
+MOVE_CHECKPOINT = """
 UPDATE generation SET position = $3, moved_at = now(), parked_position = NULL, parked_error = NULL
 WHERE generation = $1 AND position = $2 AND live = $4
 """
 
 
 async def move_checkpoint(connection: Connection, generation: Generation, position: int, *, live: bool) -> None:
-    """Raises Moved unless the generation stands where it is known to, and is live or not, as it is to be."""
-    status = await connection.execute(MOVE, generation.number, generation.position, position, live)
+    """Compare-and-set of the checkpoint, from `generation.position` to `position`. Raises CheckpointConflict if another
+    process moved it, or if the generation is live and `live` is false, or the other way round."""
+    status = await connection.execute(MOVE_CHECKPOINT, generation.number, generation.position, position, live)
     if status != "UPDATE 1":
-        raise Moved(f"generation {generation.number} is not at position {generation.position} any more")
+        raise CheckpointConflict(f"generation {generation.number} is not at position {generation.position} any more")
 
 
 PARK = "UPDATE generation SET parked_position = $2, parked_error = $3 WHERE generation = $1 AND position = $2 - 1"
 
 
 async def park(connection: Connection, generation: Generation, error: Exception) -> None:
-    """Notes the event that cannot be applied; the generation stays where it is, before it."""
+    """Records that the next event cannot be applied, and why. The checkpoint stays before that event."""
     generation.parked_position = generation.position + 1
     await connection.execute(PARK, generation.number, generation.parked_position, f"{type(error).__name__}: {error}")

@@ -1,7 +1,6 @@
-"""Keeps event_index a moment behind the events: what each is about, for finding it.
+"""The indexer: adds new events to event_index, which says what each event is about, for searching.
 
-It is beside the projections and not among them: it says nothing about the calendar, a rebuild needs none of it, and all
-of its work is one statement of PostgreSQL's own.
+It is no read model: a rebuild leaves event_index alone, and one SQL function does all of the work.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import asyncio
 import logging
 
 from shared import postgres
-from shared.batches import BatchSize
+from shared.batch_size import BatchSize
 from shared.postgres import LOST_OR_REFUSED, Connection
 from shared.tasks import keep_running
 
@@ -24,7 +23,7 @@ INDEX = "SELECT index_events($1)"
 
 
 class Indexer:
-    """Several may run: the row that says how far it is lets one at a time do the work."""
+    """Several may run: the row of event_index_head lets one at a time do the work."""
 
     def __init__(self, database_url: str, *, poll_s: float = 0.25) -> None:
         self._database_url, self._poll_s = database_url, poll_s
@@ -39,7 +38,7 @@ class Indexer:
         try:
             while True:
                 wanted = self._size.now
-                with self._size.learning():
+                with self._size.adapting():
                     indexed = await index_batch(connection, wanted)
                 if indexed < wanted:
                     await asyncio.sleep(self._poll_s)
@@ -48,5 +47,5 @@ class Indexer:
 
 
 async def index_batch(connection: Connection, count_max: int = BATCH_MAX) -> int:
-    """Indexes the next events; answers how many there were."""
+    """Indexes the next events, `count_max` at most, and returns their number."""
     return int(await connection.fetchval(INDEX, count_max))

@@ -1,4 +1,4 @@
-"""The projector's own small address: whether it goes on, and what it tells Prometheus."""
+"""The projector's HTTP server: /health says whether the read models go on, /metrics is for Prometheus."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ log = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 1.0
 ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
-LOOK_S = 5.0
+CHECK_S = 5.0
 
 
 class PortTaken(Exception):
-    """The port of the settings cannot be listened on."""
+    """The server cannot listen on the port of the settings."""
 
 
 class Watch:
-    """Looks, from outside of the work itself, whether the live read models go on, and says so in the log."""
+    """Checks every few seconds in the database whether the live read models go on, and logs when they do not."""
 
     def __init__(self, telemetry: Telemetry, stall_s: float = STALL_S) -> None:
         self._telemetry, self._stall_s = telemetry, stall_s
@@ -40,13 +40,13 @@ class Watch:
         while True:
             why = (await self.standing())[1]
             if why is None:
-                self._trouble.is_over()
+                self._trouble.clear()
             else:
-                self._trouble.is_so(why)
-            await asyncio.sleep(min(LOOK_S, self._stall_s / 4))
+                self._trouble.report(why)
+            await asyncio.sleep(min(CHECK_S, self._stall_s / 4))
 
     async def standing(self) -> tuple[str, str | None]:
-        """ "ok", or what it is instead, and why."""
+        """The state ("ok", "parked", …) and why it is not "ok"."""
         progress = await self._telemetry.progress()
         if progress is None:
             return "unreachable", "the database cannot be read"
@@ -82,7 +82,7 @@ async def monitored(
 def handling(
     paths: dict[str, Callable[[], Awaitable[web.Response]]],
 ) -> Callable[[web.BaseRequest], Awaitable[web.Response]]:
-    """Answers GET and HEAD of those paths."""
+    """A handler that answers GET and HEAD of these paths, and refuses everything else."""
 
     async def handle(request: web.BaseRequest) -> web.Response:
         respond = paths.get(request.path)

@@ -8,9 +8,9 @@ from shared.progress import STALL_S
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`HOURBOOK_DATABASE_URL`, `HOURBOOK_NATS_URL`, and, for /health and /metrics, `…_HOST`, `…_PROJECTOR_PORT`.
+    """`HOURBOOK_DATABASE_URL`, `HOURBOOK_NATS_URL`, and for /health and /metrics `…_HOST` and `…_PROJECTOR_PORT`.
 
-    After `HOURBOOK_STALL_S` seconds in which events wait and none is applied, it says that it stands still.
+    The projector is stalled when events have waited for `HOURBOOK_STALL_S` seconds and none was applied in that time.
     """
 
     database_url: str

@@ -1,6 +1,6 @@
-"""Where the projector's events come from: the event store. The relay only says, over NATS, that there is something.
+"""Reads the projector's events from the event store. A message on NATS only says that there are new ones.
 
-What lies on the stream is not looked at: whoever may publish could put anything there.
+The projector takes no event from the stream: everybody who may publish could put something there.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ RETRY_DELAY_S = 1.0
 
 
 class Source:
-    """Events in order from a position on. `poll_s` bounds how long it waits when nobody says that there is something,
-    and a tenth of it when nobody could. It does not wait at a position where it has not left the reader: others go on
-    with the same generation, or it is another one.
+    """Events in order after a position. Run `listen` beside it; without it, the source only polls.
 
-    `listen` runs beside it, or it only polls.
+    It waits for a message for `poll_s` at most, and for a tenth of that without a connection to NATS. It waits only
+    when it is asked for the position that its last answer ended at: otherwise another process has moved the checkpoint,
+    or another generation is live, and there may be events.
     """
 
     def __init__(self, store: EventStore, *, poll_s: float = 1.0) -> None:
         self._store, self._poll_s = store, poll_s
         self._news = asyncio.Event()
         self._client: Client | None = None
-        self._left_at = -1
+        self._answered_to = -1
 
     async def after(self, position: int, limit: int) -> list[bytes]:
-        """The stored events after `position`, up to `limit`; maybe none. Raises asyncpg's errors."""
-        if position == self._left_at:
+        """The stored bytes of the events after `position`: `limit` at most, perhaps none. Raises asyncpg's errors."""
+        if position == self._answered_to:
             await self._wait()
         self._news.clear()
         stored = await self._store.data_after(position, limit)
-        self._left_at = position + len(stored)
+        self._answered_to = position + len(stored)
         if len(stored) == limit:  # there may be more
             self._news.set()
         return stored
 
     async def _wait(self) -> None:
-        hears = self._client is not None and self._client.is_connected
+        connected = self._client is not None and self._client.is_connected
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._poll_s if hears else self._poll_s / 10):
+            async with asyncio.timeout(self._poll_s if connected else self._poll_s / 10):
                 await self._news.wait()
 
     async def listen(self, nats_url: str) -> None:
-        """Hears the relay, until it is cancelled, over lost connections."""
+        """Subscribes to the relay's messages until it is cancelled. It connects again after an error."""
         trouble = Trouble(log, "projector: NATS")
 
         async def serve() -> None:

@@ -1,1 +1,1 @@
-"""Grows the Merkle tree over the stored events and signs what it has come to. It alone holds the key."""
+"""The sealer: adds the stored events to a Merkle tree and signs checkpoints of it. Only this service has the key."""

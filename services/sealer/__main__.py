@@ -1,4 +1,4 @@
-"""`python -m services.sealer`: seals the history until it is told to stop."""
+"""`python -m services.sealer`: signs checkpoints of the history until SIGTERM."""
 
 from __future__ import annotations
 

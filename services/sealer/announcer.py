@@ -1,4 +1,4 @@
-"""Publishes the checkpoints, in order, each once or (after a kill) twice: what is stored is what was published."""
+"""The announcer: publishes the stored checkpoints in order. After a kill it may publish the last one twice."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ log = logging.getLogger(__name__)
 
 STREAM = "HOURBOOK_AUDIT"
 SUBJECT = "hourbook.audit.checkpoint"
-KEPT_MAX = 100_000  # in the stream; the database keeps them all
+STREAM_MAX = 100_000  # checkpoints in the stream; the database keeps all
 BATCH_MAX = 500
 RETRY_DELAY_S = 1.0
 
 
 class Announcer:
-    """Runs beside a sealer and publishes while that leads; `ring` tells it of a new checkpoint."""
+    """Publishes while the sealer of this process leads. The sealer calls `ring` after each checkpoint."""
 
     def __init__(self, database_url: str, nats_url: str, leads: asyncio.Event) -> None:
         self._database_url, self._nats_url, self._leads = database_url, nats_url, leads
-        self._rung, self._unheard = asyncio.Event(), Trouble(log, "announcer: NATS")
+        self._rung, self._trouble = asyncio.Event(), Trouble(log, "announcer: NATS")
 
     def ring(self) -> None:
         self._rung.set()
 
     async def run(self) -> None:
-        """Publishes until it is cancelled, over lost connections."""
+        """Runs until it is cancelled. It connects again after an error."""
         await keep_running(log, "announcer", self._serve, (*LOST_OR_REFUSED, *NATS_LOST), RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        """Publishes from when the sealer leads until it does not."""
+        """Waits until the sealer leads, and publishes until it does not lead any more."""
         await self._leads.wait()
         connection = await postgres.connect(self._database_url)
         try:
             client = Client()
             try:
-                await join(client, self._nats_url, self._unheard)
+                await join(client, self._nats_url, self._trouble)
                 context = client.jetstream()
                 published = await last_published(context)
                 while self._leads.is_set():
@@ -64,7 +64,7 @@ class Announcer:
 
 
 async def last_published(context: JetStreamContext) -> int:
-    """The size of the last checkpoint in the stream, which is made if there is none; 0 when it is empty."""
+    """The size of the last checkpoint in the stream; 0 if it is empty. Makes the stream if there is none."""
     try:
         message = await context.get_last_msg(STREAM, SUBJECT)
     except NotFoundError:
@@ -72,7 +72,7 @@ async def last_published(context: JetStreamContext) -> int:
             name=STREAM,
             subjects=["hourbook.audit.>"],
             storage=StorageType.FILE,
-            max_msgs=KEPT_MAX,
+            max_msgs=STREAM_MAX,
             discard=DiscardPolicy.OLD,
         )
         await context.add_stream(config)
@@ -87,7 +87,7 @@ NOTES_AFTER = "SELECT size, note FROM audit_checkpoint WHERE size > $1 ORDER BY 
 
 
 async def publish_after(connection: Connection, context: JetStreamContext, size: int) -> int:
-    """Publishes the checkpoints of more than `size` events; answers the last one's size."""
+    """Publishes the checkpoints of more than `size` events. Returns the size of the last one."""
     while True:
         records = await connection.fetch(NOTES_AFTER, size, BATCH_MAX)
         for record in records:

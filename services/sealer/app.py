@@ -1,4 +1,4 @@
-"""The sealer's composition root: it alone knows the concrete parts."""
+"""Makes the parts of the sealer and runs them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.tasks import until_stopped
 
 
 async def serve(settings: Settings) -> None:
-    """Seals and publishes until SIGTERM or SIGINT. Raises BadKey."""
+    """Signs and publishes checkpoints until SIGTERM or SIGINT. Raises BadKey."""
     signer = Signer(settings.audit_origin, load_key(Path(settings.audit_key_file)))
     sealer = Sealer(settings.database_url, signer, on_seal=lambda: announcer.ring() if announcer else None)
     announcer = Announcer(settings.database_url, settings.nats_url, sealer.leads) if settings.nats_url else None

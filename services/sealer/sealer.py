@@ -1,8 +1,7 @@
-"""The sealer: tails the positions, adds each event's bytes to the Merkle tree, signs a checkpoint.
+"""The sealer, a checkpoint signer: adds new events to the Merkle tree and signs a checkpoint of it.
 
-It polls, and reads what is committed: an append neither knows of it nor waits for it. The leaves are hashed where they
-lie, in the database; 32 bytes an event are read, not the event. All that a checkpoint needs is written with it in one
-transaction, so that there is no moment at which being killed leaves anything half done.
+It polls the committed events; an append does not wait for it. PostgreSQL hashes the leaves: the sealer reads 32 bytes
+an event. It writes a checkpoint and the tree's new hashes in one transaction, so a kill leaves nothing half done.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from shared.tasks import keep_running
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.4  # an event is sealed within a second: this, and the time that the sealing takes
+POLL_S = 0.4  # so that an event is sealed within a second, with the time that sealing takes
 BATCH_MAX = 50_000
 RETRY_DELAY_S = 0.5
 
@@ -30,7 +29,8 @@ TRY_TO_LEAD = try_lock(Lock.SEALER)
 
 
 class Sealer:
-    """Many may run; the one whose session holds the lock seals. `on_seal` is called after each checkpoint."""
+    """Several may run; the one whose session holds the lock leads and seals. `on_seal` is called after each checkpoint.
+    `position` is the size of the tree."""
 
     def __init__(
         self, database_url: str, signer: Signer, *, poll_s: float = POLL_S, on_seal: Callable[[], None] = lambda: None
@@ -40,7 +40,7 @@ class Sealer:
         self.leads = asyncio.Event()
 
     async def run(self) -> None:
-        """Seals until it is cancelled, over lost connections."""
+        """Runs until it is cancelled. It connects again after an error."""
         await keep_running(log, "sealer", self._serve, LOST_OR_REFUSED, RETRY_DELAY_S)
 
     async def _serve(self) -> None:
@@ -48,7 +48,7 @@ class Sealer:
         try:
             while not await connection.fetchval(TRY_TO_LEAD):
                 await asyncio.sleep(self._poll_s)
-            tree = await self._begin(connection)
+            tree = await self._load_tree(connection)
             self.leads.set()
             while True:
                 if not await seal(connection, tree, self._signer):
@@ -60,8 +60,8 @@ class Sealer:
             self.leads.clear()
             connection.terminate()
 
-    async def _begin(self, connection: Connection) -> Tree:
-        """The tree as it was sealed last."""
+    async def _load_tree(self, connection: Connection) -> Tree:
+        """The tree of the latest checkpoint. Raises RuntimeError if the stored hashes do not give its root."""
         checkpoint = await latest_checkpoint(connection)
         tree = await read_tree(connection, checkpoint.size if checkpoint else 0)
         if checkpoint is not None and tree.root() != checkpoint.root:
@@ -70,7 +70,7 @@ class Sealer:
         return tree
 
 
-# One row: how many there are, the last one's position, and their leaf hashes (RFC 6962), one after the other.
+# One row: the number of events, the last position, and the leaf hashes (RFC 6962) joined together.
 LEAVES = """
 SELECT count(*), max(position), string_agg(sha256('\\x00'::bytea || data), ''::bytea ORDER BY position)
 FROM event WHERE position > $1 AND position <= $1 + $2
@@ -78,8 +78,8 @@ FROM event WHERE position > $1 AND position <= $1 + $2
 
 
 async def seal(connection: Connection, tree: Tree, signer: Signer, count_max: int = BATCH_MAX) -> int:
-    """Seals the events after the tree's, so many at most; answers how many there were. When it raises, nothing is
-    written, and the tree is of no more use."""
+    """Seals the events that follow those in the tree, `count_max` at most. Returns their number. When it raises,
+    nothing is written; do not use the tree any more."""
     record = await connection.fetchrow(LEAVES, tree.size, count_max)
     assert record is not None
     count, last, leaves = record

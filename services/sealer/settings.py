@@ -6,7 +6,7 @@ import msgspec
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`HOURBOOK_DATABASE_URL`, `…_NATS_URL`, `…_AUDIT_KEY_FILE` (an Ed25519 key in PEM, which nothing else needs) and
+    """`HOURBOOK_DATABASE_URL`, `…_NATS_URL`, `…_AUDIT_KEY_FILE` (an Ed25519 key in PEM; no other service needs it) and
     `…_AUDIT_ORIGIN`, the name of this ledger in its checkpoints.
 
     Without `nats_url` the checkpoints are stored and not published.

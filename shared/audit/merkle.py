@@ -1,7 +1,7 @@
-"""An RFC 6962 Merkle tree over a list that only grows: SHA-256, a leaf is marked 0x00, a node 0x01.
+"""A Merkle tree (RFC 6962) over a list that only grows. SHA-256; a leaf has the prefix 0x00, an inner node 0x01.
 
-A node is named by its height and its number there: `(0, 5)` is the sixth leaf, `(3, 1)` covers leaves 8 to 15. Complete
-nodes never change. All is pure: who holds the nodes hands them in as a function.
+A node is named by its height and its number at that height: `(0, 5)` is the sixth leaf, `(3, 1)` covers the leaves 8 to
+15. A complete node never changes. No I/O: the caller passes a function that returns the hash of a complete node.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def hash_leaves(leaves: Iterable[bytes]) -> bytes:
-    """The leaf hashes, one after the other, as `Tree.extend` takes them."""
+    """The leaf hashes, joined, as `Tree.extend` takes them."""
     return b"".join([sha256(b"\x00" + data).digest() for data in leaves])
 
 
 class Tree:
-    """A tree that remembers no more than its right edge: a hash per bit of its size. Appending is amortised O(1)."""
+    """A tree that keeps only its right edge: at most one hash for each bit of its size. Appending is amortised O(1)."""
 
     def __init__(self) -> None:
         self.size = 0
-        self._edge: list[bytes] = []  # by height: the complete node that is still without a right sibling, or b""
+        self._edge: list[bytes] = []  # by height: the complete node without a right sibling, or b""
 
     def extend(self, leaves: bytes) -> list[bytes]:
-        """Takes the hashes of more leaves, one after the other; answers the nodes that became complete, by height (the
-        first are the leaves themselves), each height's one after the other."""
+        """Appends leaves; `leaves` are their hashes, joined. Returns the nodes that became complete: by height, from
+        the leaves on, the hashes of that height, joined."""
         made: list[bytes] = []
         hashes = leaves
         self.size += len(leaves) // DIGEST
@@ -53,11 +53,11 @@ class Tree:
         return made
 
     def root(self) -> bytes:
-        """The root hash of what there is so far."""
+        """The root hash of the present tree."""
         return fold_right([node for node in reversed(self._edge) if node])
 
     def copy(self) -> Tree:
-        """A tree that grows on its own from here."""
+        """A copy that grows independently."""
         copied = Tree()
         copied.size, copied._edge = self.size, list(self._edge)
         return copied
@@ -73,8 +73,8 @@ def tree_at(size: int, node: Callable[[Node], bytes]) -> Tree:
 
 
 def edge(start: int, end: int) -> list[Node]:
-    """The fewest complete nodes that cover the leaves `[start, end)`, from the left. They hash together from the right
-    when `start` is where a node that large may begin, as in every proof."""
+    """The fewest complete nodes that cover the leaves `[start, end)`, from the left. `fold_right` gives their common
+    hash if a node of that size may begin at `start`, as in every proof."""
     nodes: list[Node] = []
     while start < end:
         height = (end - start).bit_length() - 1
@@ -86,7 +86,7 @@ def edge(start: int, end: int) -> list[Node]:
 
 
 def fold_right(hashes: Sequence[bytes]) -> bytes:
-    """The root over nodes that stand from the largest to the smallest."""
+    """The root over nodes, which are ordered from the largest to the smallest."""
     if not hashes:
         return EMPTY_ROOT
     root = hashes[-1]
@@ -96,8 +96,8 @@ def fold_right(hashes: Sequence[bytes]) -> bytes:
 
 
 def inclusion_path(index: int, size: int) -> list[list[Node]]:
-    """The proof that leaf `index` is in the tree of `size` (RFC 6962, 2.1.1): each hash is that of the nodes named,
-    `fold_right` over them. Raises ValueError for a leaf that is not in it."""
+    """The inclusion proof of leaf `index` in the tree of `size` leaves (RFC 6962, 2.1.1). Each hash of the proof is
+    `fold_right` over one list of nodes. Raises ValueError if the tree does not have that leaf."""
     if not 0 <= index < size:
         raise ValueError(f"there is no leaf {index} in a tree of {size}")
     path: list[list[Node]] = []
@@ -114,8 +114,8 @@ def inclusion_path(index: int, size: int) -> list[list[Node]]:
 
 
 def consistency_path(first: int, second: int) -> list[list[Node]]:
-    """The proof that the tree of size `first` is a prefix of that of `second` (RFC 6962, 2.1.2), as `inclusion_path`.
-    Empty from an empty tree, and for a tree with itself. Raises ValueError when `first` is the larger."""
+    """The consistency proof: the tree of size `first` is a prefix of the tree of size `second` (RFC 6962, 2.1.2). In
+    the form of `inclusion_path`. Empty if `first` is 0 or equals `second`. Raises ValueError if `first` is larger."""
     if not 0 <= first <= second:
         raise ValueError(f"a tree of {first} is no prefix of a tree of {second}")
     path: list[list[Node]] = []
@@ -136,17 +136,17 @@ def consistency_path(first: int, second: int) -> list[list[Node]]:
 
 
 def largest_power(size: int) -> int:
-    """The largest power of two below `size`, which is 2 at least."""
+    """The largest power of two that is less than `size`, for a size of at least 2."""
     return 1 << ((size - 1).bit_length() - 1)
 
 
 def proof(path: list[list[Node]], node: Callable[[Node], bytes]) -> list[bytes]:
-    """The hashes of a path."""
+    """The hashes of a proof, from its path. `node` returns the hash of a complete node."""
     return [fold_right([node(named) for named in nodes]) for nodes in path]
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
-    """Whether the leaf with this hash is number `index` of the tree of `size` with this root (RFC 9162, 2.1.3.2)."""
+    """Whether `path` proves that the leaf hash is at `index` in the tree of this size and root (RFC 9162, 2.1.3.2)."""
     if not 0 <= index < size:
         return False
     number, last, found = index, size - 1, leaf
@@ -164,7 +164,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], 
 
 
 def verify_consistency(first: int, second: int, path: Sequence[bytes], first_root: bytes, second_root: bytes) -> bool:
-    """Whether the tree of size `first` is a prefix of that of size `second` (RFC 9162, 2.1.4.2)."""
+    """Whether `path` proves that the first tree is a prefix of the second one (RFC 9162, 2.1.4.2)."""
     if not 0 <= first <= second:
         return False
     if first == second:

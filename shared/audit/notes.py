@@ -6,7 +6,7 @@
 
     — hourbook x08go/ZJkuBS9UG/SffcvIAQxVBtiFup…
 
-The origin, how many events it is about, the root of the tree over them; then who signed the three lines.
+The lines: the origin (the name of the log), the number of events, the root of the tree over them; then a signature.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ DASH = "\u2014 "
 
 
 class BadNote(ValueError):
-    """The note is none, or no signature of the key is good."""
+    """The text is no signed note, or it has no valid signature of the key."""
 
 
 class BadKey(ValueError):
-    """A key file or a verifier is not what it must be."""
+    """A key file or a verifier is not valid."""
 
 
 class Checkpoint(NamedTuple):
-    """`root` is that of the tree over the first `size` events of the log `origin`."""
+    """`root` is the root of the tree over the first `size` events of the log `origin`."""
 
     origin: str
     size: int
     root: bytes
 
     def text(self) -> str:
-        """What is signed."""
+        """The text that is signed."""
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
 
 class Verifier(NamedTuple):
-    """A public key and the name that it signs under."""
+    """A public key, and the name that stands before its signatures."""
 
     name: str
     public: bytes
@@ -63,12 +63,12 @@ class Verifier(NamedTuple):
         return sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
 
     def text(self) -> str:
-        """`name+key id+key`: what others know the key by."""
+        """The verifier as `name+key id+key`, to give to others."""
         return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(ED25519 + self.public).decode()}"
 
 
 class Signer:
-    """Signs checkpoints of the log `origin` under its name."""
+    """Signs checkpoints of the log `origin`, under that name."""
 
     def __init__(self, origin: str, key: Ed25519PrivateKey) -> None:
         if not origin or "+" in origin or any(character.isspace() for character in origin):
@@ -77,7 +77,7 @@ class Signer:
         self.verifier = Verifier(origin, key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
 
     def sign(self, size: int, root: bytes) -> str:
-        """The note of a checkpoint."""
+        """A signed checkpoint, as a note."""
         text = Checkpoint(self.origin, size, root).text()
         signature = base64.b64encode(self.verifier.key_id + self._key.sign(text.encode())).decode()
         return f"{text}\n{DASH}{self.origin} {signature}\n"
@@ -97,12 +97,12 @@ def verifier_of(text: str) -> Verifier:
 
 
 def open_checkpoint(note: str, verifier: Verifier) -> Checkpoint:
-    """The checkpoint of a note that the key has signed. Raises BadNote."""
+    """The checkpoint in a note that the key has signed. Raises BadNote."""
     return checkpoint_of(open_note(note, verifier))
 
 
 def open_note(note: str, verifier: Verifier) -> str:
-    """The text of a note that the key has signed. Raises BadNote; signatures of other keys are passed over."""
+    """The text of a note that the key has signed. Ignores signatures of other keys. Raises BadNote."""
     text, separator, signatures = note.rpartition("\n\n")
     if not separator or not signatures.endswith("\n"):
         raise BadNote("it is no signed note")
@@ -120,7 +120,7 @@ def open_note(note: str, verifier: Verifier) -> str:
 
 
 def _signature(line: str, verifier: Verifier) -> bytes | None:
-    """The signature on a line, if it is said to be this key's."""
+    """The signature in a line; None if the line does not name this key."""
     name, _, encoded = line.partition(" ")
     try:
         decoded = base64.b64decode(encoded, validate=True)
@@ -130,7 +130,7 @@ def _signature(line: str, verifier: Verifier) -> bytes | None:
 
 
 def checkpoint_of(text: str) -> Checkpoint:
-    """The checkpoint that a note's text is; lines after the third are extensions, and passed over. Raises BadNote."""
+    """Parses the text of a checkpoint. Ignores the lines after the third one: they are extensions. Raises BadNote."""
     try:
         origin, size, root, *_ = text.split("\n")
         checkpoint = Checkpoint(origin, int(size), base64.b64decode(root, validate=True))
@@ -153,7 +153,7 @@ def load_key(path: Path) -> Ed25519PrivateKey:
 
 
 def ensure_key(path: Path) -> None:
-    """Makes a key that only its owner may read, unless there is one. Killed half-way, it leaves none."""
+    """Makes the key file if there is none. Only its owner may read it. A kill leaves no half-written file."""
     if path.exists():
         return
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

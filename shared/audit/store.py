@@ -1,4 +1,4 @@
-"""The tree's hashes and the checkpoints in PostgreSQL. Every statement stands above the one function that runs it."""
+"""The tree's hashes and the signed checkpoints in PostgreSQL. Each statement is above the one function that uses it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import NamedTuple
 from shared.audit.merkle import DIGEST, Node, Tree, edge, tree_at
 from shared.postgres import Connection, Reader
 
-LEVEL_HEIGHT = 8  # every eighth height is kept …
-TILE = 1 << LEVEL_HEIGHT  # … in rows that end at every 256th node
+LEVEL_HEIGHT = 8  # the nodes of every eighth height are stored …
+TILE = 1 << LEVEL_HEIGHT  # … in rows of at most 256; no row crosses a multiple of 256
 
 
 class MissingHashes(Exception):
-    """The database does not hold the hashes of a tree that it has a checkpoint of. It cannot come so by itself."""
+    """The database has a checkpoint but not all hashes of its tree. Hourbook itself never does this."""
 
 
 class SignedCheckpoint(NamedTuple):
-    """`note` as it was published."""
+    """A checkpoint; `note` is the signed text."""
 
     size: int
     root: bytes
@@ -36,7 +36,7 @@ CHECKPOINT = "SELECT size, root, note FROM audit_checkpoint WHERE size >= $1 ORD
 
 
 async def checkpoint_from(reader: Reader, size: int) -> SignedCheckpoint | None:
-    """The first checkpoint of at least so many events."""
+    """The first checkpoint over at least `size` events; None if there is none."""
     records = await reader.fetch(CHECKPOINT, size)
     return SignedCheckpoint(*records[0]) if records else None
 
@@ -45,7 +45,7 @@ KEYS = "SELECT verifier FROM audit_key ORDER BY first_used DESC, verifier"
 
 
 async def read_keys(reader: Reader) -> list[str]:
-    """The verifiers of all keys that ever signed here, the newest first."""
+    """The verifiers of all keys that have signed a checkpoint of this ledger, the newest first."""
     return [record["verifier"] for record in await reader.fetch(KEYS)]
 
 
@@ -71,7 +71,7 @@ async def read_nodes(reader: Reader, nodes: Iterable[Node]) -> dict[Node, bytes]
 
 
 def tile_of(node: Node) -> Node:
-    """The level and the number of the tile that a node's hash is made from."""
+    """The level and the number of the tile from which a node's hash is computed."""
     height, number = node
     level = height // LEVEL_HEIGHT * LEVEL_HEIGHT
     return level, number << (height - level) >> LEVEL_HEIGHT
@@ -90,7 +90,7 @@ def _node_in(tile: bytearray, node: Node) -> bytes:
 
 
 async def read_tree(reader: Reader, size: int) -> Tree:
-    """The tree over the first `size` events, to go on from. Raises MissingHashes."""
+    """The tree over the first `size` events, which can be extended. Raises MissingHashes."""
     return tree_at(size, (await read_nodes(reader, edge(0, size))).__getitem__)
 
 
@@ -104,8 +104,8 @@ ADD_CHECKPOINT = "INSERT INTO audit_checkpoint (size, previous, root, note, veri
 async def write_checkpoint(
     connection: Connection, previous: int, made: Sequence[bytes], checkpoint: SignedCheckpoint, verifier: str
 ) -> None:
-    """Writes the nodes `made` (as `Tree.extend` answers them) since the tree had `previous` leaves, and the checkpoint,
-    all or nothing. Raises asyncpg.UniqueViolationError when another has gone on from `previous`."""
+    """Writes a checkpoint, and the nodes `made` (from `Tree.extend`) since the tree had `previous` leaves, in one
+    transaction. Raises asyncpg.UniqueViolationError if another sealer has extended the tree of `previous` leaves."""
     rows = list(rows_of(previous, made))
     async with connection.transaction():
         await connection.execute(ADD_KEY, verifier)
@@ -114,7 +114,7 @@ async def write_checkpoint(
 
 
 def rows_of(previous: int, made: Sequence[bytes]) -> Iterator[tuple[int, int, bytes]]:
-    """The rows of audit_hash: level, first, hashes."""
+    """The new rows of audit_hash: level, number of the first node, hashes joined."""
     for level in range(0, len(made), LEVEL_HEIGHT):
         first, hashes = previous >> level, made[level]
         while hashes:

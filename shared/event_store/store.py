@@ -1,4 +1,4 @@
-"""Appending and reading events. Every SQL statement stands above the one function that runs it."""
+"""Appending and reading events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POSITION_MAX = 2**63 - 1  # what PostgreSQL's bigint holds
 
 
 class Pending(msgspec.Struct, frozen=True, gc=False):
-    """An event that waits to be appended; `ordinal` is its place among the events of its command."""
+    """An event to append. `ordinal` is its place among the events of its command."""
 
     stream: str
     version: int
@@ -28,7 +28,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
-    """An event as the store holds it."""
+    """A stored event."""
 
     position: int
     stream: str
@@ -41,10 +41,10 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 
 
 class Kept(msgspec.Struct, frozen=True, gc=False):
-    """The first answer to an idempotency key whose request makes no event.
+    """The answer to keep for an idempotency key whose request makes no event.
 
-    With a `tail`, the position stands between `body` and it: of the event that `after` events of the same append lead
-    to, counted from the head.
+    With a `tail`, the answer is `body`, a position, `tail`. The position is that of the event number `after` of the
+    same append; for 0, that of the last event before the append.
     """
 
     request_id: UUID
@@ -56,7 +56,7 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
 
 
 class Remembered(msgspec.Struct, frozen=True, gc=False):
-    """The first answer to an idempotency key, as it was kept."""
+    """The kept answer to an idempotency key."""
 
     request_hash: bytes
     status: int
@@ -64,14 +64,14 @@ class Remembered(msgspec.Struct, frozen=True, gc=False):
 
 
 class Appended(msgspec.Struct, frozen=True):
-    """`stored` with the position of the first event; `duplicate` and `conflict` changed nothing."""
+    """The outcome of an append. "duplicate" and "conflict" mean that nothing was changed."""
 
     outcome: Literal["stored", "duplicate", "conflict"]
     first_position: int
 
 
 class PositionGap(Exception):
-    """A reader met a position that is not the one after the last. This cannot happen while the store is whole."""
+    """The events that were read have a gap in their positions. This cannot happen while the store is whole."""
 
 
 APPEND = "SELECT outcome, first_position FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
@@ -111,7 +111,8 @@ FROM event WHERE command_id = ANY ($1) ORDER BY position
 
 
 class EventStore:
-    """The store over one connection. Errors are asyncpg's; a lost connection leaves an append's outcome unknown."""
+    """The event store, over one connection. Raises asyncpg's errors. After a lost connection the outcome of an append
+    is unknown."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -119,8 +120,11 @@ class EventStore:
     async def append(
         self, expected: dict[str, int], events: Sequence[Pending], kept: Sequence[Kept] = (), head: int = 0
     ) -> Appended:
-        """Appends all of `events` and keeps all of `kept`, or nothing. `expected` is the version that each stream,
-        named or written, must be at; `head` the position that what is kept counts from where there are no events."""
+        """Appends all of `events` and keeps all answers of `kept`, or nothing.
+
+        `expected` has the version that each stream must be at: each stream of the events, and each that was read to
+        decide. `head` is the position that the answers count from if there are no events.
+        """
         written = dict.fromkeys(expected, 0)
         for event in events:
             written[event.stream] += 1
@@ -146,11 +150,11 @@ class EventStore:
         return Appended(*record)
 
     async def head(self) -> int:
-        """The last position; 0 when there is none."""
+        """The last position; 0 if the store is empty."""
         return int(await self.connection.fetchval(HEAD))
 
     async def after(self, position: int, limit: int) -> list[Stored]:
-        """The events after `position`, in order, `limit` at most. Raises PositionGap, which no healthy store does."""
+        """The events after `position`, in order, `limit` at most. Raises PositionGap."""
         events = [Stored(*record) for record in await self.connection.fetch(COLUMNS_AFTER, position, limit)]
         for expected, event in enumerate(events, position + 1):
             if event.position != expected:
@@ -158,7 +162,7 @@ class EventStore:
         return events
 
     async def data_after(self, position: int, limit: int) -> list[bytes]:
-        """As `after`, what is stored of each event alone: several times as fast."""
+        """As `after`, but only the bytes of each event. Several times faster."""
         last, datas = await self.connection.fetchrow(DATA_AFTER, position, position + limit) or (None, None)
         if not datas:
             return []
@@ -167,7 +171,7 @@ class EventStore:
         return list(datas)
 
     async def stream_after(self, stream: str, version: int, batch: int = 5000) -> AsyncIterator[Stored]:
-        """One stream's events after `version`, in order."""
+        """The events of one stream after `version`, in order."""
         while True:
             records = await self.connection.fetch(STREAM_AFTER, stream, version, batch)
             for record in records:
@@ -177,15 +181,15 @@ class EventStore:
             version = records[-1]["version"]
 
     async def by_commands(self, command_ids: Sequence[UUID]) -> dict[UUID, list[Stored]]:
-        """The events that these commands made, by command, in order; commands that made none are left out."""
+        """The events of these commands, in order, by command. Commands without events are left out."""
         found: dict[UUID, list[Stored]] = {}
         for record in await self.connection.fetch(BY_COMMANDS, command_ids):
             found.setdefault(record["command_id"], []).append(Stored(*record))
         return found
 
     async def by_requests(self, request_ids: Sequence[UUID]) -> dict[UUID, list[Stored] | Remembered]:
-        """What became of these idempotency keys, by request id: the events made for it, in order, or the answer that is
-        remembered; unknown ones are left out."""
+        """The outcome of each idempotency key, by request id: the events of the request, in order, or its kept answer.
+        Unknown ids are left out."""
         found: dict[UUID, list[Stored] | Remembered] = {}
         for *columns, status in await self.connection.fetch(BY_REQUESTS, request_ids):
             stored = Stored(*columns)
@@ -197,14 +201,13 @@ class EventStore:
         return found
 
     async def stream_of(self, command_id: UUID) -> str | None:
-        """The stream that a command wrote to. A grant's and a booking's id is its command's: this finds its project.
-
-        An occurrence's id is its series' and its number; so the command may be a few ids before it.
-        """
+        """The stream to which a command wrote; None if there is none. It finds the project of a grant or a booking,
+        whose id is that of its command. The id of an occurrence is that of its series plus its number: so the command
+        with the nearest id before it is taken."""
         lowest = UUID(int=max(0, command_id.int - OCCURRENCES_MAX))
         stream: str | None = await self.connection.fetchval(STREAM_OF, command_id, lowest)
         return stream
 
     async def lock(self) -> None:
-        """Holds back every other append until the transaction ends; for a decision that must not meet a conflict."""
+        """Blocks every other append until the transaction ends. So a decision in it cannot meet a conflict."""
         await self.connection.execute(LOCK)

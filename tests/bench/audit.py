@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 
 from services.cli.audit.export import export
-from services.projector.as_of.historian import load_past
+from services.projector.as_of.historian import load_writer
 from services.projector.rebuild.rebuild import rebuild
 from services.projector.rebuild.verification import Report, prove, replay
 from services.sealer.sealer import seal
@@ -68,7 +68,7 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
 
 async def past(system: System, connection: asyncpg.Connection[asyncpg.Record], begun: int) -> AsyncIterator[Row]:
     """A month by hour as of twenty positions after `begun`, each asked once."""
-    kept, began = await load_past(connection), time.perf_counter()
+    kept, began = await load_writer(connection), time.perf_counter()
     while await kept.advance(200):
         pass
     yield Row("events of which the past was kept", f"{kept.position / (time.perf_counter() - began):,.0f}/s")

@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 import pytest
 
-from services.projector.as_of.historian import Historian, load_past
+from services.projector.as_of.historian import Historian, load_writer
 from services.projector.generation import load_generation, prepare, write_batch
 from services.query.app import create_app
 from services.query.settings import Settings
@@ -43,7 +43,7 @@ class Ledger:
         await write_batch(self.connection, generation, [encode_event(event) for event in events])
 
     async def keep(self, batch: int = 37) -> None:
-        past = await load_past(self.connection)
+        past = await load_writer(self.connection)
         while await past.advance(batch):
             pass
 

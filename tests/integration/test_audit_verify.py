@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.projector.generation import load_generation, prepare, write_batch
 from services.projector.rebuild.rebuild import AlreadyRebuilding
-from services.projector.rebuild.report import screen
-from services.projector.rebuild.verification import Kept, Report, verify
+from services.projector.rebuild.report import report_lines
+from services.projector.rebuild.verification import Report, TrustedCheckpoint, verify
 from services.sealer.sealer import seal
 from shared.audit.merkle import Tree, hash_leaves
 from shared.audit.notes import Signer
@@ -33,7 +33,7 @@ class Sealed:
     def __init__(self, url: str, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         self.url, self.connection = url, connection
 
-    async def verify(self, *kept: Kept, keys: list[str] | None = None) -> Report:
+    async def verify(self, *kept: TrustedCheckpoint, keys: list[str] | None = None) -> Report:
         return await verify(self.url, kept, keys)
 
     async def tamper(self, table: str, statement: str) -> None:
@@ -79,16 +79,16 @@ async def sealed(database_url: str) -> AsyncIterator[Sealed]:
 
 
 async def test_what_was_never_touched_holds(sealed: Sealed) -> None:
-    kept = Kept("kept", SIGNER.sign(*root_at(211)))
+    kept = TrustedCheckpoint("kept", SIGNER.sign(*root_at(211)))
     report = await sealed.verify(kept, keys=[KEY])
-    assert report.holds, list(screen(report, 1.0))
+    assert report.holds, list(report_lines(report, 1.0))
     assert (report.events, report.sealed, report.checkpoints, report.replayed) == (400, 390, 3, 400)
     assert report.root == root_at(400)[1]
     hours = await sealed.connection.fetchval("SELECT count(*) FROM availability_hour")
     cells = {model.model: model.cells for model in report.models}
     assert cells["availability_hour"] >= 14 * hours > 14_000
     assert {"availability_hour", "pool", "live_grant", "live_booking"} <= cells.keys()
-    lines = list(screen(report, 1.0))
+    lines = list(report_lines(report, 1.0))
     assert len(lines) <= 24
     assert "sealed       390 (10 more are not sealed yet)" in lines
     assert lines[-1] == "verified"
@@ -112,7 +112,7 @@ async def test_a_cell_that_was_changed_is_shown(sealed: Sealed) -> None:
     }
     assert '"hour": "' in different["availability_hour"].examples[0]
     assert different["live_booking"].examples[0].startswith("null <> {")
-    lines = list(screen(report, 1.0))
+    lines = list(report_lines(report, 1.0))
     assert lines[-1] == "NOT VERIFIED"
     assert any(line.startswith("    live <> replayed: {") for line in lines)
 
@@ -142,7 +142,7 @@ async def test_a_missing_event_is_found(sealed: Sealed) -> None:
 
 
 async def test_a_history_rewritten_and_sealed_again_is_found_by_a_kept_checkpoint(sealed: Sealed) -> None:
-    kept = Kept("kept.txt", SIGNER.sign(*root_at(250)))
+    kept = TrustedCheckpoint("kept.txt", SIGNER.sign(*root_at(250)))
     await sealed.tamper("event", "UPDATE event SET data = data || ' ' WHERE position = 200")
     await sealed.tamper("audit_checkpoint", "DELETE FROM audit_checkpoint")
     await sealed.tamper("audit_hash", "DELETE FROM audit_hash")
@@ -150,13 +150,13 @@ async def test_a_history_rewritten_and_sealed_again_is_found_by_a_kept_checkpoin
     assert (await sealed.verify()).holds
     report = await sealed.verify(kept)
     assert report.wrong == ["kept.txt of 250 events was signed over others: the history before it was rewritten"]
-    later = await sealed.verify(Kept("kept.txt", SIGNER.sign(401, bytes(32))))
+    later = await sealed.verify(TrustedCheckpoint("kept.txt", SIGNER.sign(401, bytes(32))))
     assert later.wrong == ["kept.txt was signed over 401 events; there are only 400"]
 
 
 async def test_a_checkpoint_of_a_key_that_is_not_trusted_is_refused(sealed: Sealed) -> None:
     other = Signer("hourbook", Ed25519PrivateKey.generate())
-    report = await sealed.verify(Kept("kept.txt", other.sign(*root_at(250))))
+    report = await sealed.verify(TrustedCheckpoint("kept.txt", other.sign(*root_at(250))))
     assert report.wrong == [f"kept.txt: it is not signed by {KEY}"]
     report = await sealed.verify(keys=[other.verifier.text()])
     assert report.wrong == [f"the latest checkpoint: it is not signed by {other.verifier.text()}"]

@@ -19,7 +19,7 @@ from services.command.routes import requests
 from services.command.routes.bodies import read_body
 from services.command.routes.webhooks import WebhookRequest
 from services.command.settings import Settings as CommandSettings
-from services.projector.as_of.historian import load_past
+from services.projector.as_of.historian import load_writer
 from services.query import app as query
 from services.query.settings import Settings as QuerySettings
 from shared.errors import InvalidField
@@ -115,7 +115,7 @@ async def test_no_read_takes_an_id_with_a_newline(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await append_history(EventStore(connection), project.history)
     await show(database_url, project.history)
-    while await (await load_past(connection)).advance(100):
+    while await (await load_writer(connection)).advance(100):
         pass
     await connection.close()
     settings = QuerySettings(database_url=database_url)

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from services.cli.up.embedded import free_port, stop_process
-from services.projector.as_of.historian import load_past
+from services.projector.as_of.historian import load_writer
 from services.projector.generation import load_generation, prepare, write_batch
 from services.query.app import create_app
 from services.query.as_of_database import SESSIONS_MAX, WAITING_MAX
@@ -81,7 +81,7 @@ async def ledger_url(database_url: str) -> str:
     await prepare(connection)
     await append_history(EventStore(connection), events)
     await write_batch(connection, await load_generation(connection), [encode_event(event) for event in events])
-    past = await load_past(connection)
+    past = await load_writer(connection)
     while await past.advance(500):
         pass
     await connection.close()

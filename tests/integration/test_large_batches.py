@@ -11,10 +11,10 @@ import pytest
 from aiohttp import ClientSession
 
 from services.cli.up.embedded import free_port
-from services.projector.consumer import Parked, Projector, apply
+from services.projector.consumer import Parked, Projector, write_or_halve
 from services.projector.generation import Generation, TooManyHours, load_generation, prepare, write_batch
 from services.projector.monitor import Watch, monitored
-from services.projector.rebuild.bulk_load import fill
+from services.projector.rebuild.bulk_load import load_events
 from shared import postgres
 from shared.capacity import Capacity
 from shared.event_store import EventStore
@@ -87,11 +87,11 @@ async def test_a_batch_of_long_clusters_is_written_in_parts_and_is_what_one_by_o
     parts, singly, filled = [await new_generation(connection) for _ in range(3)]
     with pytest.raises(TooManyHours, match="reach over"):
         await write_batch(connection, parts, stored, live=False, hours_max=3 * HOURS)
-    await apply(connection, parts, stored, live=False, hours_max=3 * HOURS)
+    await write_or_halve(connection, parts, stored, live=False, hours_max=3 * HOURS)
     for one in stored:
-        await apply(connection, singly, [one], live=False)
+        await write_or_halve(connection, singly, [one], live=False)
     reader = await postgres.connect(database_url)
-    await fill(connection, reader, filled, len(events), lambda _: None, hours_max=3 * HOURS)
+    await load_events(connection, reader, filled, len(events), lambda _: None, hours_max=3 * HOURS)
     await reader.close()
     assert (parts.position, parts.parked_position, filled.position) == (len(events), None, len(events))
     expected = await checksums(connection, singly)
@@ -103,9 +103,9 @@ async def test_parts_of_a_batch_in_one_transaction_add_each_hour_once(connection
     stored = [encode_event(event) for event in long_clusters(4)]
     together, singly = [await new_generation(connection) for _ in range(2)]
     async with connection.transaction():
-        await apply(connection, together, stored, live=False, hours_max=3 * HOURS)
+        await write_or_halve(connection, together, stored, live=False, hours_max=3 * HOURS)
     for one in stored:
-        await apply(connection, singly, [one], live=False)
+        await write_or_halve(connection, singly, [one], live=False)
     assert await checksums(connection, together) == await checksums(connection, singly)
 
 
@@ -128,7 +128,7 @@ async def test_a_batch_that_is_too_much_for_the_server_is_halved_and_nothing_is_
 ) -> None:
     await connection.execute(REFUSE.format(most=3, what=OUT_OF_MEMORY))
     generation = await load_generation(connection)
-    await apply(connection, generation, [encode_event(event) for event in history(6, 200)])
+    await write_or_halve(connection, generation, [encode_event(event) for event in history(6, 200)])
     row = await connection.fetchrow("SELECT position, parked_position FROM generation")
     assert row is not None
     assert tuple(row) == (200, None)
@@ -138,7 +138,7 @@ async def test_an_event_that_meets_a_full_disc_is_not_parked(connection: asyncpg
     await connection.execute(REFUSE.format(most=0, what=DISK_FULL))
     generation = await load_generation(connection)
     with pytest.raises(asyncpg.DiskFullError):
-        await apply(connection, generation, [encode_event(event) for event in history(6, 200)])
+        await write_or_halve(connection, generation, [encode_event(event) for event in history(6, 200)])
     row = await connection.fetchrow("SELECT position, parked_position FROM generation")
     assert row is not None
     assert 0 < row["position"] < 200
@@ -229,6 +229,6 @@ async def test_what_is_parked_or_stands_still_is_told_by_the_exit_status(
     assert "the read models stand still at 0 while events wait" in told.stdout
     generation = await load_generation(connection)
     with contextlib.suppress(Parked):
-        await apply(connection, generation, [b"{}"])
+        await write_or_halve(connection, generation, [b"{}"])
     told = await asyncio.to_thread(hourbook, "status", HOURBOOK_DATABASE_URL=database_url, HOURBOOK_NATS_URL=NOWHERE)
     assert (told.returncode, "parked at position 1" in told.stdout) == (1, True)

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.cli.up.embedded import free_port
 from services.command.app import create_app as command_app
 from services.command.settings import Settings as CommandSettings
-from services.projector.as_of.historian import load_past
+from services.projector.as_of.historian import load_writer
 from services.projector.generation import load_generation, prepare, write_batch
 from services.projector.indexer import index_batch
 from services.projector.monitor import PortTaken, Watch, monitored
@@ -96,7 +96,7 @@ async def test_what_follows_the_events_is_told_with_how_far_it_is(database_url: 
     await append_history(EventStore(connection), history(1, 30))
     for _ in range(2):
         assert await index_batch(connection, 10)
-    past = await load_past(connection)
+    past = await load_writer(connection)
     await past.advance(7)
     first = figures((await Telemetry(database_url).render()).decode())
     await connection.execute(

@@ -17,7 +17,7 @@ from nats.js.api import ConsumerConfig
 from services.cli.up.embedded import EmbeddedNats
 from services.notify.app import Notifier
 from services.notify.publisher import publish
-from services.notify.schedule import Leads, Schedule
+from services.notify.schedule import LeadTimes, Schedule
 from services.notify.settings import Settings
 from services.projector.generation import load_generation, prepare, write_batch
 from services.query.asyncapi import NOTICE_HEADERS, document
@@ -39,7 +39,7 @@ from tests.support.histories import append_history
 BOUND_S = 20
 DAY = datetime(2030, 1, 10, tzinfo=UTC)
 ONE = Capacity(cores=1)
-LEADS = Leads(timedelta(hours=24), timedelta(hours=24))
+LEADS = LeadTimes(timedelta(hours=24), timedelta(hours=24))
 
 
 def hour(number: float) -> datetime:

@@ -13,8 +13,8 @@ import pytest
 from services.cli.up.embedded import EmbeddedNats
 from services.command.domain import CreateTemplate, TemplateCount
 from services.command.relay import Relay
-from services.projector.consumer import Parked, Projector, apply
-from services.projector.generation import Moved, load_generation, prepare, write_batch
+from services.projector.consumer import Parked, Projector, write_or_halve
+from services.projector.generation import CheckpointConflict, load_generation, prepare, write_batch
 from services.projector.rebuild.rebuild import AlreadyRebuilding, rebuild
 from services.projector.source import Source
 from shared.capacity import COUNT_MAX
@@ -155,7 +155,7 @@ async def test_a_redelivered_batch_changes_nothing(store: EventStore) -> None:
     first, second = [await load_generation(store.connection) for _ in range(2)]
     await write_batch(store.connection, first, stored)
     before = await table(store.connection)
-    with pytest.raises(Moved):
+    with pytest.raises(CheckpointConflict):
         await write_batch(store.connection, second, stored)
     assert await table(store.connection) == before
 
@@ -196,7 +196,7 @@ async def test_an_event_that_cannot_be_applied_is_found_and_stops_the_generation
     stored[63] = b'{"type":"NobodyKnows"}'
     generation = await load_generation(store.connection)
     with pytest.raises(Parked, match="position 64"):
-        await apply(store.connection, generation, stored)
+        await write_or_halve(store.connection, generation, stored)
     row = await store.connection.fetchrow("SELECT position, parked_position, parked_error FROM generation")
     assert row is not None
     assert (row["position"], row["parked_position"]) == (63, 64)
@@ -213,13 +213,15 @@ async def test_a_number_that_a_row_does_not_hold_stops_the_generation_and_not_th
     stored = [encode_event(one) for one in (*events, wrong, last)]
     generation = await load_generation(store.connection)
     with pytest.raises(Parked, match=f"position {len(stored) - 1}"):
-        await apply(store.connection, generation, stored)
+        await write_or_halve(store.connection, generation, stored)
     assert await store.connection.fetchval("SELECT position FROM generation") == len(stored) - 2
 
 
 async def test_a_booking_may_be_of_a_template_as_often_as_an_amount_allows(store: EventStore) -> None:
     events = booked_of_a_template(count=COUNT_MAX).history
-    await apply(store.connection, await load_generation(store.connection), [encode_event(one) for one in events])
+    await write_or_halve(
+        store.connection, await load_generation(store.connection), [encode_event(one) for one in events]
+    )
     assert await store.connection.fetchval("SELECT template_count FROM live_booking") == COUNT_MAX
 
 

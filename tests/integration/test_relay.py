@@ -143,7 +143,7 @@ async def test_a_stream_with_another_history_is_said_and_left_alone_until_it_is_
     await client.jetstream().publish("hourbook.events.gaia.Tested", b"foreign")
     async with relaying(Relay(database_url, nats_server.url, poll_s=0.05)) as relay:
         async with asyncio.timeout(20):
-            while "message 1 of the stream" not in (relay.trouble.words or ""):
+            while "message 1 of the stream" not in (relay.trouble.problem or ""):
                 await asyncio.sleep(0.01)
         assert await ensure_stream(client.jetstream()) == 1  # nothing was published after it
         await client.jetstream().delete_stream(STREAM)

@@ -61,13 +61,13 @@ async def relay(store: EventStore, client: Client, database_url: str, nats_serve
 
 async def troubled(relay: Relay, words: str) -> None:
     async with asyncio.timeout(BOUND_S):
-        while words not in (relay.trouble.words or ""):
+        while words not in (relay.trouble.problem or ""):
             await asyncio.sleep(0.01)
 
 
 async def untroubled(relay: Relay) -> None:
     async with asyncio.timeout(BOUND_S):
-        while relay.trouble.words is not None or relay.waiting:
+        while relay.trouble.problem is not None or relay.waiting:
             await asyncio.sleep(0.01)
 
 

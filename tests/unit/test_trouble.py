@@ -7,7 +7,7 @@ from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 
 from services.cli.status import follower, notices, read_models, seal
 from services.projector.projections.availability import AvailabilityChanges
-from shared.batches import BatchSize
+from shared.batch_size import BatchSize
 from shared.jetstream import SUBJECTS, wrong_with
 from shared.postgres import pieces
 from shared.progress import Progress, standing_of
@@ -20,9 +20,9 @@ def test_trouble_is_said_when_it_begins_when_it_changes_again_after_a_while_and_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     now = 0.0
-    trouble = Trouble(logging.getLogger("test"), "relay", again_s=60, clock=lambda: now)
+    trouble = Trouble(logging.getLogger("test"), "relay", repeat_s=60, clock=lambda: now)
     for now, words in ((1, "a"), (2, "a"), (60, "a"), (61, "a"), (70, "b"), (71, None), (72, None), (80, "a")):  # noqa: B007
-        trouble.is_over() if words is None else trouble.is_so(words)
+        trouble.clear() if words is None else trouble.report(words)
     assert [record.getMessage() for record in caplog.records] == [
         "relay: a",
         "relay: a (for 60 s)",
@@ -32,7 +32,7 @@ def test_trouble_is_said_when_it_begins_when_it_changes_again_after_a_while_and_
     ]
     assert {record.levelno for record in caplog.records} == {logging.ERROR, logging.WARNING}
     now = 85
-    assert (trouble.words, trouble.seconds) == ("a", 5)
+    assert (trouble.problem, trouble.seconds) == ("a", 5)
 
 
 def test_a_batch_that_failed_is_smaller_the_next_time_down_to_one_and_grows_again() -> None:
@@ -40,7 +40,7 @@ def test_a_batch_that_failed_is_smaller_the_next_time_down_to_one_and_grows_agai
 
     def take(error: Exception | None) -> int:
         try:
-            with size.learning(KeyError):
+            with size.adapting(KeyError):
                 if error is not None:
                     raise error
         except (KeyError, OSError):

@@ -1,1 +1,1 @@
-"""The past of every row, kept so that reads can ask how it stood at an earlier position."""
+"""Versions of every row, stored so that `as_of` can read the state at an earlier position."""

@@ -1,363 +1,239 @@
-"""The versions of rows in PostgreSQL: loading those that are open, writing those that an event made."""
+"""Versions of rows in PostgreSQL: loads the current ones that a batch may change, writes those that it ends and begins.
+
+The tables are named `past_…`: one for each read model.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
-from uuid import UUID
 
-import asyncpg
 import msgspec
 
-from services.projector.as_of.versions import HourChange, Key, Rows, Versions
-from services.projector.projections.bookings import BookingRow
-from services.projector.projections.catalogue import AccountRow, TemplateRow
+from services.projector.as_of.versions import BatchVersions, HourChange, Key, Versions
+from services.projector.projections.catalogue import AccountRow
 from services.projector.projections.grants import GrantRow
 from services.projector.projections.pools import PoolRow, Pools
 from services.projector.projections.resizes import ResizeRow
+from services.projector.rows.bookings import row_of
 from services.projector.rows.catalogue import encoded
+from services.projector.rows.copying import counts_of
 from services.projector.rows.pools import layout_columns
 from shared.as_of import AMOUNTS
 from shared.capacity import DIMENSIONS
-from shared.events import ClusterCreated, Event, FromTemplate, GrantWithdrawn, Layout, Limits
+from shared.events import ClusterCreated, Event, GrantWithdrawn, Layout, Limits
 from shared.hours import hour_of, instant_of
-from shared.postgres import Connection
+from shared.postgres import Connection, Record
 
-LAYOUT = ["masterflavor", "mastercount", "workerflavor", "workercount"]
-OPEN = "until = 9223372036854775807"
+CURRENT = "until = 9223372036854775807"
 
-POOLS = f"SELECT * FROM past_pool WHERE {OPEN} ORDER BY pool"
-OPEN_POOLS = f"SELECT * FROM past_pool WHERE {OPEN} AND pool = ANY ($1)"
-OPEN_GRANTS = f"SELECT * FROM past_grant WHERE {OPEN} AND id = ANY ($1)"
-OPEN_BOOKINGS = f"SELECT * FROM past_booking WHERE {OPEN} AND id = ANY ($1)"
-OPEN_ACCOUNTS = f"""
+POOLS = f"SELECT * FROM past_pool WHERE {CURRENT} ORDER BY pool"
+CURRENT_POOLS = f"SELECT * FROM past_pool WHERE {CURRENT} AND pool = ANY ($1)"
+CURRENT_GRANTS = f"SELECT * FROM past_grant WHERE {CURRENT} AND id = ANY ($1)"
+CURRENT_BOOKINGS = f"SELECT * FROM past_booking WHERE {CURRENT} AND id = ANY ($1)"
+CURRENT_ACCOUNTS = f"""
 SELECT a.* FROM unnest($1::text[], $2::text[]) AS t (project, account)
-JOIN past_account a ON a.project = t.project AND a.account = t.account AND a.{OPEN}
+JOIN past_account a ON a.project = t.project AND a.account = t.account AND a.{CURRENT}
 """
-OPEN_RESIZES = f"SELECT * FROM past_resize WHERE {OPEN} AND request = ANY ($1)"
+CURRENT_RESIZES = f"SELECT * FROM past_resize WHERE {CURRENT} AND request = ANY ($1)"
 
 
-async def read_past_pools(connection: Connection) -> Pools:
-    """The tree, as far as the past is kept."""
-    pools = Pools()
+async def read_tree(connection: Connection) -> Pools:
+    """The tree of pools at the position up to which versions are stored."""
+    tree = Pools()
     for row in await connection.fetch(POOLS):
-        pools.add(row["id"], row["pool"], row["parent"], row["beyond_hours"])
-    return pools
+        tree.add(row["id"], row["pool"], row["parent"], row["beyond_hours"])
+    return tree
 
 
-async def load_rows(connection: Connection, pools: Pools, events: Sequence[Event]) -> Rows:
-    """The open rows that these events may change."""
-    rows = Rows(pools)
-    clusters = {pools.numbers[name] for event in events if (name := getattr(event, "cluster", "")) in pools.numbers}
+async def load_versions(connection: Connection, tree: Pools, events: Sequence[Event]) -> BatchVersions:
+    """The current versions of the rows that these events may change."""
+    versions = BatchVersions(tree)
+    if clusters := clusters_of(tree, events):
+        for record in await connection.fetch(CURRENT_POOLS, list(clusters)):
+            versions.pools.current[(record["pool"],)] = _pool(record)
+    if grants := {event.grant for event in events if isinstance(event, GrantWithdrawn)}:
+        for record in await connection.fetch(CURRENT_GRANTS, list(grants)):
+            versions.grants.current[(record["id"],)] = _grant(record)
+    if bookings := named(events, "booking"):
+        for record in await connection.fetch(CURRENT_BOOKINGS, list(bookings)):
+            changed = record["since"] if record["since"] > record["claimed"] else None  # that event began the version
+            versions.bookings.current[record["id"], record["segment"]] = row_of(record, changed)
+            versions.segments.setdefault(record["id"], set()).add(record["segment"])
+    if accounts := {
+        (event.project, account) for event in events if (account := getattr(event, "account", None)) is not None
+    }:
+        projects, names = zip(*accounts, strict=True)
+        for record in await connection.fetch(CURRENT_ACCOUNTS, projects, names):
+            versions.accounts.current[record["project"], record["account"]] = _account(record)
+    if requests := named(events, "request"):
+        for record in await connection.fetch(CURRENT_RESIZES, list(requests)):
+            versions.resizes.current[record["pool"], record["position"]] = _resize(record)
+            versions.requests[record["request"]] = (record["pool"], record["position"])
+    return versions
+
+
+def clusters_of(tree: Pools, events: Sequence[Event]) -> set[int]:
+    """The pools that these events name as a cluster, and those within a cluster that is created again."""
+    clusters = {tree.numbers[name] for name in named(events, "cluster") if name in tree.numbers}
     renewed = tuple(f"{event.cluster}." for event in events if isinstance(event, ClusterCreated))
     if renewed:
-        clusters |= {number for name, number in pools.numbers.items() if name.startswith(renewed)}
-    bookings = {booking for event in events if (booking := getattr(event, "booking", None)) is not None}
-    grants = {event.grant for event in events if isinstance(event, GrantWithdrawn)}
-    requests = {request for event in events if (request := getattr(event, "request", None)) is not None}
-    accounts = {
-        (event.project, account) for event in events if (account := getattr(event, "account", None)) is not None
-    }
-    for record in await connection.fetch(OPEN_POOLS, list(clusters)) if clusters else ():
-        rows.pools.open[(record["pool"],)] = _pool(record)
-    for record in await connection.fetch(OPEN_GRANTS, list(grants)) if grants else ():
-        rows.grants.open[(record["id"],)] = _grant(record)
-    for record in await connection.fetch(OPEN_BOOKINGS, list(bookings)) if bookings else ():
-        rows.bookings.open[record["id"], record["segment"]] = _booking(record)
-        rows.segments.setdefault(record["id"], set()).add(record["segment"])
-    if accounts:
-        projects, names = zip(*accounts, strict=True)
-        for record in await connection.fetch(OPEN_ACCOUNTS, projects, names):
-            rows.accounts.open[record["project"], record["account"]] = _account(record)
-    for record in await connection.fetch(OPEN_RESIZES, list(requests)) if requests else ():
-        rows.resizes.open[record["pool"], record["position"]] = _resize(record)
-        rows.requests[record["request"]] = (record["pool"], record["position"])
-    return rows
+        clusters |= {number for name, number in tree.numbers.items() if name.startswith(renewed)}
+    return clusters
 
 
-class Model(NamedTuple):
-    """How the versions of one read model are written: `end` closes open ones by key, `columns` and `values` are of the
-    rows after since and until."""
+def named(events: Sequence[Event], field: str) -> set[Any]:
+    """The values of the events' field of that name, without None."""
+    return {value for event in events if (value := getattr(event, field, None)) is not None}
 
-    table: str
-    end: str
-    columns: list[str]
-    values: Callable[[Key, Any], tuple[Any, ...]]
+
+class Columns(NamedTuple):
+    """Columns that hold one field of a row, and the values that they get of a row."""
+
+    names: Sequence[str]
+    values: Callable[[Any], Sequence[Any]]
+
+
+PERIOD = Columns(("starts", "ends"), lambda row: (_instant(row.start), _instant(row.end)))
+COUNTS = Columns(DIMENSIONS, lambda row: row.counts)
+LAYOUT = Columns(("masterflavor", "mastercount", "workerflavor", "workercount"), lambda row: layout_columns(row.layout))
+LIMITS = Columns(("limits",), lambda row: (encoded(row.limits),))
+TEMPLATE = Columns(
+    ("template", "template_version", "template_count"),
+    lambda row: (None, None, None) if row.template is None else msgspec.structs.astuple(row.template),
+)
+
+
+class Model:
+    """How the versions of one read model are written.
+
+    end     the statement that ends current versions: it takes a list for each key column, and one of `until`
+    fields  columns that are named as a field of the row, and hold its value
+    others  columns whose values are made from a field
+    """
+
+    def __init__(
+        self, table: str, end: str, key: Sequence[str], fields: Sequence[str], others: Sequence[Columns] = ()
+    ) -> None:
+        self.table, self.end, self.key, self.fields = table, end, key, fields
+        self.columns = ["since", "until", *key, *fields, *(name for one in others for name in one.names)]
+        self._field_values, self._others = attrgetter(*fields), [one.values for one in others]
+
+    def values(self, since: int, until: int, key: Key, row: Any) -> Sequence[Any]:
+        """The values of a version, in the order of `columns`."""
+        values = [since, until, *key, *self._field_values(row)]
+        for others in self._others:
+            values += others(row)
+        return values
 
 
 END_POOLS = f"""
 UPDATE past_pool p SET until = t.until FROM unnest($1::int[], $2::bigint[]) AS t (pool, until)
-WHERE p.pool = t.pool AND p.{OPEN}
+WHERE p.pool = t.pool AND p.{CURRENT}
 """
 END_GRANTS = f"""
 UPDATE past_grant g SET until = t.until FROM unnest($1::uuid[], $2::bigint[]) AS t (id, until)
-WHERE g.id = t.id AND g.{OPEN}
+WHERE g.id = t.id AND g.{CURRENT}
 """
 END_BOOKINGS = f"""
 UPDATE past_booking b SET until = t.until FROM unnest($1::uuid[], $2::int[], $3::bigint[]) AS t (id, segment, until)
-WHERE b.id = t.id AND b.segment = t.segment AND b.{OPEN}
+WHERE b.id = t.id AND b.segment = t.segment AND b.{CURRENT}
 """
 END_ACCOUNTS = f"""
 UPDATE past_account a SET until = t.until
 FROM unnest($1::text[], $2::text[], $3::bigint[]) AS t (project, account, until)
-WHERE a.project = t.project AND a.account = t.account AND a.{OPEN}
+WHERE a.project = t.project AND a.account = t.account AND a.{CURRENT}
 """
 END_RESIZES = f"""
 UPDATE past_resize r SET until = t.until FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS t (pool, position, until)
-WHERE r.pool = t.pool AND r.position = t.position AND r.{OPEN}
+WHERE r.pool = t.pool AND r.position = t.position AND r.{CURRENT}
 """
 END_TEMPLATES = f"""
 UPDATE past_template m SET until = t.until
 FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[]) AS t (project, name, version, until)
-WHERE m.project = t.project AND m.name = t.name AND m.version = t.version AND m.{OPEN}
+WHERE m.project = t.project AND m.name = t.name AND m.version = t.version AND m.{CURRENT}
 """
 
 
-def _pool_values(key: Key, row: PoolRow) -> tuple[Any, ...]:
-    starts, ends = (None if hour is None else instant_of(hour) for hour in (row.start, row.end))
-    return (
-        *key,
-        row.id,
-        row.parent,
-        row.project,
-        row.name,
-        row.kind,
-        starts,
-        ends,
-        row.beyond_hours,
-        row.tentative,
-        row.claimed,
-        *layout_columns(row.layout),
-    )
+POOL_FIELDS = ("id", "parent", "project", "name", "kind", "beyond_hours", "tentative", "claimed")
+GRANT_FIELDS = ("pool", "actor", "source")
+BOOKING_FIELDS = ("pool", "actor", "account", "share", "tentative", "created", "claimed", "series")
+ACCOUNT_FIELDS = ("name", "closed", "created")
+RESIZE_FIELDS = ("decided", "request", "state", "lapsed", "error", "actor")
+TEMPLATE_FIELDS = ("actor", "created")
+
+POOL = Model("past_pool", END_POOLS, ("pool",), POOL_FIELDS, (PERIOD, LAYOUT))
+GRANT = Model("past_grant", END_GRANTS, ("id",), GRANT_FIELDS, (PERIOD, COUNTS))
+BOOKING = Model("past_booking", END_BOOKINGS, ("id", "segment"), BOOKING_FIELDS, (PERIOD, COUNTS, TEMPLATE))
+ACCOUNT = Model("past_account", END_ACCOUNTS, ("project", "account"), ACCOUNT_FIELDS, (LIMITS,))
+RESIZE = Model("past_resize", END_RESIZES, ("pool", "position"), RESIZE_FIELDS, (PERIOD, COUNTS, LAYOUT))
+TEMPLATES = Model("past_template", END_TEMPLATES, ("project", "name", "version"), TEMPLATE_FIELDS, (COUNTS,))
 
 
-def _grant_values(key: Key, row: GrantRow) -> tuple[Any, ...]:
-    pool, start, end, counts, actor, source = row
-    return (*key, pool, instant_of(start), instant_of(end), *counts, actor, source)
-
-
-def _booking_values(key: Key, row: BookingRow) -> tuple[Any, ...]:
-    pool, start, end, counts, actor, account, share, tentative, created, claimed, _, template, series, _ = row
-    origin = (None, None, None) if template is None else (template.name, template.version, template.count)
-    return (
-        *key,
-        pool,
-        instant_of(start),
-        instant_of(end),
-        *counts,
-        actor,
-        account,
-        share,
-        tentative,
-        created,
-        claimed,
-        *origin,
-        series,
-    )
-
-
-def _account_values(key: Key, row: AccountRow) -> tuple[Any, ...]:
-    return (*key, row.name, encoded(row.limits), row.closed, row.created)
-
-
-def _resize_values(key: Key, row: ResizeRow) -> tuple[Any, ...]:
-    return (
-        *key,
-        row.decided,
-        row.request,
-        row.state,
-        instant_of(row.start),
-        instant_of(row.end),
-        *row.counts,
-        *layout_columns(row.layout),
-        row.lapsed,
-        row.error,
-        row.actor,
-    )
-
-
-def _template_values(key: Key, row: TemplateRow) -> tuple[Any, ...]:
-    return (*key, *row.counts, row.actor, row.created)
-
-
-POOL = Model(
-    "past_pool",
-    END_POOLS,
-    [
-        "pool",
-        "id",
-        "parent",
-        "project",
-        "name",
-        "kind",
-        "starts",
-        "ends",
-        "beyond_hours",
-        "tentative",
-        "claimed",
-        *LAYOUT,
-    ],
-    _pool_values,
-)
-GRANT = Model("past_grant", END_GRANTS, ["id", "pool", "starts", "ends", *DIMENSIONS, "actor", "source"], _grant_values)
-BOOKING = Model(
-    "past_booking",
-    END_BOOKINGS,
-    [
-        "id",
-        "segment",
-        "pool",
-        "starts",
-        "ends",
-        *DIMENSIONS,
-        "actor",
-        "account",
-        "share",
-        "tentative",
-        "created",
-        "claimed",
-        "template",
-        "template_version",
-        "template_count",
-        "series",
-    ],
-    _booking_values,
-)
-ACCOUNT = Model(
-    "past_account", END_ACCOUNTS, ["project", "account", "name", "limits", "closed", "created"], _account_values
-)
-RESIZE = Model(
-    "past_resize",
-    END_RESIZES,
-    [
-        "pool",
-        "position",
-        "decided",
-        "request",
-        "state",
-        "starts",
-        "ends",
-        *DIMENSIONS,
-        *LAYOUT,
-        "lapsed",
-        "error",
-        "actor",
-    ],
-    _resize_values,
-)
-TEMPLATE = Model(
-    "past_template", END_TEMPLATES, ["project", "name", "version", *DIMENSIONS, "actor", "created"], _template_values
-)
-
-
-async def write_rows(connection: Connection, rows: Rows) -> None:
-    """Ends what has ended, then adds what began."""
+async def write_versions(connection: Connection, batch: BatchVersions) -> None:
+    """Ends the versions that a batch ends, and adds those that it begins and the changes of hours."""
     models: list[tuple[Model, Versions]] = [
-        (POOL, rows.pools),
-        (GRANT, rows.grants),
-        (BOOKING, rows.bookings),
-        (ACCOUNT, rows.accounts),
-        (RESIZE, rows.resizes),
-        (TEMPLATE, rows.templates),
+        (POOL, batch.pools),
+        (GRANT, batch.grants),
+        (BOOKING, batch.bookings),
+        (ACCOUNT, batch.accounts),
+        (RESIZE, batch.resizes),
+        (TEMPLATES, batch.templates),
     ]
     for model, versions in models:
         if versions.ended:
             keyed = [(*key, until) for key, until in versions.ended]
             await connection.execute(model.end, *(list(column) for column in zip(*keyed, strict=True)))
-        if made := [(since, until, *model.values(key, row)) for since, until, key, row in versions.made()]:
-            columns = ["since", "until", *model.columns]
-            await connection.copy_records_to_table(model.table, records=made, columns=columns)
-    if rows.hours:
-        await _add_hours(connection, rows.hours)
+        if begun := [model.values(*version) for version in versions.begun()]:
+            await connection.copy_records_to_table(model.table, records=begun, columns=model.columns)
+    if batch.hours:
+        await _add_hours(connection, batch.hours)
 
 
 async def _add_hours(connection: Connection, changes: Iterable[HourChange]) -> None:
     records = [
-        (
-            change.position,
-            change.pool,
-            instant_of(change.start),
-            instant_of(change.end),
-            *change.granted,
-            *change.booked,
-            change.shares,
-        )
-        for change in changes
+        (position, pool, instant_of(start), instant_of(end), *granted, *booked, shares)
+        for position, pool, start, end, granted, booked, shares in changes
     ]
     columns = ["position", "pool", "starts", "ends", *AMOUNTS]
     await connection.copy_records_to_table("past_change", records=records, columns=columns)
 
 
-def _counts(record: asyncpg.Record) -> tuple[int, int, int, int, int, int]:
-    a, b, c, d, e, f = (record[dimension] for dimension in DIMENSIONS)
-    return a, b, c, d, e, f
+def _fields(record: Record, names: Iterable[str]) -> dict[str, Any]:
+    return {name: record[name] for name in names}
 
 
-def _layout(record: asyncpg.Record) -> Layout | None:
-    return None if record["masterflavor"] is None else Layout(**{name: record[name] for name in LAYOUT})
+def _period(record: Record) -> dict[str, Any]:
+    return {"start": _hour(record["starts"]), "end": _hour(record["ends"])}
 
 
-def _pool(record: asyncpg.Record) -> PoolRow:
-    start, end = (None if record[edge] is None else hour_of(record[edge]) for edge in ("starts", "ends"))
-    return PoolRow(
-        record["id"],
-        record["parent"],
-        record["project"],
-        record["name"],
-        record["kind"],
-        start,
-        end,
-        record["beyond_hours"],
-        record["tentative"],
-        record["claimed"],
-        _layout(record),
-    )
+def _layout(record: Record) -> Layout | None:
+    return None if record["masterflavor"] is None else Layout(**_fields(record, LAYOUT.names))
 
 
-def _grant(record: asyncpg.Record) -> GrantRow:
-    start, end = hour_of(record["starts"]), hour_of(record["ends"])
-    return (record["pool"], start, end, _counts(record), record["actor"], record["source"])
+def _pool(record: Record) -> PoolRow:
+    return PoolRow(**_fields(record, POOL.fields), **_period(record), layout=_layout(record))
 
 
-def _booking(record: asyncpg.Record) -> BookingRow:
-    name, version, count = record["template"], record["template_version"], record["template_count"]
-    series: UUID | None = record["series"]
-    changed = record["since"] if record["since"] > record["claimed"] else None  # a version begins with what changed it
-    return (
-        record["pool"],
-        hour_of(record["starts"]),
-        hour_of(record["ends"]),
-        _counts(record),
-        record["actor"],
-        record["account"],
-        record["share"],
-        record["tentative"],
-        record["created"],
-        record["claimed"],
-        record["segment"],
-        None if name is None else FromTemplate(name=name, version=version, count=count),
-        series,
-        changed,
-    )
+def _grant(record: Record) -> GrantRow:
+    return GrantRow(**_fields(record, GRANT.fields), **_period(record), counts=counts_of(record))
 
 
-def _account(record: asyncpg.Record) -> AccountRow:
+def _account(record: Record) -> AccountRow:
     limits = msgspec.json.decode(record["limits"], type=Limits)
-    return AccountRow(record["project"], record["account"], record["name"], limits, record["closed"], record["created"])
+    return AccountRow(record["project"], record["account"], **_fields(record, ACCOUNT.fields), limits=limits)
 
 
-def _resize(record: asyncpg.Record) -> ResizeRow:
-    return ResizeRow(
-        record["pool"],
-        record["position"],
-        record["decided"],
-        record["request"],
-        record["state"],
-        hour_of(record["starts"]),
-        hour_of(record["ends"]),
-        _counts(record),
-        _layout(record),
-        record["lapsed"],
-        record["error"],
-        record["actor"],
-    )
+def _resize(record: Record) -> ResizeRow:
+    given = _fields(record, (*RESIZE.key, *RESIZE.fields))
+    return ResizeRow(**given, **_period(record), counts=counts_of(record), layout=_layout(record))
+
+
+def _instant(hour: int | None) -> datetime | None:
+    return None if hour is None else instant_of(hour)
+
+
+def _hour(instant: datetime | None) -> int | None:
+    return None if instant is None else hour_of(instant)

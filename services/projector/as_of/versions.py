@@ -1,6 +1,8 @@
-"""The rows of the read models one event at a time: which versions of them end with an event, and which begin.
+"""Versions of rows: which versions end with an event, and which begin.
 
-It applies what the other folds say of a batch of one. The hours are not rows here: what an event adds to them is kept.
+A version is a row with the positions `[since, until)` between which it is the current one. Each event is folded alone,
+by the same fold as the live read models. The hours have no versions: for them, the change that each event makes is
+stored.
 """
 
 from __future__ import annotations
@@ -19,14 +21,14 @@ from services.projector.projections.resizes import ResizeRow
 from shared.events import Event
 from shared.timeline import Timeline
 
-FOR_EVER = 2**63 - 1
+FOR_EVER = 2**63 - 1  # the `until` of a current version
 NOTHING: Counts = (0, 0, 0, 0, 0, 0)
 
 Key = tuple[Any, ...]
 
 
 class HourChange(NamedTuple):
-    """What an event adds to the hours `[start, end)` of a pool."""
+    """What the event at `position` adds to the hours `[start, end)` of a pool; `shares` are basis points."""
 
     position: int
     pool: int
@@ -38,32 +40,35 @@ class HourChange(NamedTuple):
 
 
 class Versions:
-    """The versions of one read model's rows. `open` are the rows that are, by key, as they were loaded or have become;
-    `ended` are versions of earlier batches that end (key, until), `made` those that begin in this one."""
+    """Versions of one read model's rows, by key.
+
+    current  the current row of each key, as it was loaded or as this batch has made it
+    ended    (key, until) of each stored version that this batch ends
+    """
 
     def __init__(self) -> None:
-        self.open: dict[Key, Any] = {}
-        self._since: dict[Key, int] = {}
+        self.current: dict[Key, Any] = {}
         self.ended: list[tuple[Key, int]] = []
-        self._closed: list[tuple[int, int, Key, Any]] = []
+        self._since: dict[Key, int] = {}  # of the current rows that this batch has made
+        self._closed: list[tuple[int, int, Key, Any]] = []  # versions that begin and end in this batch
 
     def put(self, key: Key, row: Any, position: int) -> None:
-        """The row is so from `position` on; None: it is not there."""
-        before = self.open.get(key)
+        """Makes `row` the current one from `position` on. None: there is no row any more."""
+        before = self.current.get(key)
         if before == row:
             return
         if before is not None:
             self._end(key, before, position)
         if row is None:
-            self.open.pop(key, None)
+            self.current.pop(key, None)
         else:
-            self.open[key], self._since[key] = row, position
+            self.current[key], self._since[key] = row, position
 
-    def made(self) -> Iterator[tuple[int, int, Key, Any]]:
-        """`(since, until, key, row)`."""
+    def begun(self) -> Iterator[tuple[int, int, Key, Any]]:
+        """The versions that begin in this batch: (since, until, key, row)."""
         yield from self._closed
         for key, since in self._since.items():
-            yield since, FOR_EVER, key, self.open[key]
+            yield since, FOR_EVER, key, self.current[key]
 
     def _end(self, key: Key, row: Any, position: int) -> None:
         since = self._since.pop(key, None)
@@ -73,12 +78,16 @@ class Versions:
             self._closed.append((since, position, key, row))
 
 
-class Rows:
-    """What a batch needs of the rows before it, and what it makes of them. `sizes` answers what is granted to a cluster
-    in the hours `[start, end)` before the event at hand."""
+class BatchVersions:
+    """The versions of a batch: `add` each of its events in order.
 
-    def __init__(self, pools: Pools) -> None:
-        self.known_pools = pools
+    segments  the numbers of each booking's current segments
+    requests  the key of each requested resize, by the request's id
+    hours     the changes of hours
+    """
+
+    def __init__(self, tree: Pools) -> None:
+        self.tree = tree
         self.pools, self.grants, self.bookings = Versions(), Versions(), Versions()
         self.accounts, self.resizes, self.templates = Versions(), Versions(), Versions()
         self.segments: dict[UUID, set[int]] = {}
@@ -87,51 +96,50 @@ class Rows:
 
     def last_segment(self, booking: UUID) -> BookingRow | None:
         segments = self.segments.get(booking)
-        row: BookingRow | None = self.bookings.open[booking, max(segments)] if segments else None
+        row: BookingRow | None = self.bookings.current[booking, max(segments)] if segments else None
         return row
 
-    def apply(self, position: int, event: Event, sizes: dict[str, Timeline]) -> None:
-        """Raises as `fold` does."""
+    def add(self, position: int, event: Event, sizes: dict[str, Timeline]) -> None:
+        """Folds one event. `sizes` is what each resized cluster was granted before it. Raises what `fold` raises."""
         booking: UUID | None = getattr(event, "booking", None)
         last = None if booking is None else self.last_segment(booking)
         known = {} if booking is None or last is None else {booking: last}
-        changes = fold(self.known_pools, Known(sizes, known), position, [event])
-        self._apply_pools(position, changes)
-        self._apply_grants(position, changes)
-        self._apply_bookings(position, changes)
-        self._apply_catalogue(position, changes)
-        self._apply_resizes(position, changes)
+        changes = fold(self.tree, Known(sizes, known), position, [event])
+        self._add_pools(position, changes)
+        self._add_grants(position, changes)
+        self._add_bookings(position, changes)
+        self._add_catalogue(position, changes)
+        self._add_resizes(position, changes)
         self.hours += hour_changes(position, changes)
 
-    def _apply_pools(self, position: int, changes: Changes) -> None:
+    def _add_pools(self, position: int, changes: Changes) -> None:
         for number, row in (changes.pools.created | changes.pools.renewed).items():
             self.pools.put((number,), row, position)
-            self.known_pools.add(row.id, number, row.parent, row.beyond_hours)
+            self.tree.add(row.id, number, row.parent, row.beyond_hours)
         for number, change in changes.pools.changed.items():
-            before: PoolRow = self.pools.open[(number,)]
+            before: PoolRow = self.pools.current[(number,)]
             self.pools.put((number,), change.applied_to(before), position)
 
-    def _apply_grants(self, position: int, changes: Changes) -> None:
+    def _add_grants(self, position: int, changes: Changes) -> None:
         for grant, row in changes.grants.created.items():
             self.grants.put((grant,), row, position)
         for grant, end in changes.grants.ends.items():
-            before: GrantRow | None = self.grants.open.get((grant,))
+            before: GrantRow | None = self.grants.current.get((grant,))
             if before is not None:
-                pool, start, _, counts, actor, source = before
-                cut = None if end <= start else (pool, start, end, counts, actor, source)
+                cut = None if end <= before.start else before._replace(end=end)
                 self.grants.put((grant,), cut, position)
 
-    def _apply_bookings(self, position: int, changes: Changes) -> None:
-        rows = {(booking, row[10]): row for booking, row in changes.bookings.rows()}
+    def _add_bookings(self, position: int, changes: Changes) -> None:
+        rows = {(booking, row.segment): row for booking, row in changes.bookings.rows()}
         for booking, before in changes.bookings.known.items():
-            if (booking, before[10]) not in rows:
-                self.segments[booking].discard(before[10])
-                self.bookings.put((booking, before[10]), None, position)
+            if (booking, before.segment) not in rows:
+                self.segments[booking].discard(before.segment)
+                self.bookings.put((booking, before.segment), None, position)
         for (booking, segment), row in rows.items():
             self.segments.setdefault(booking, set()).add(segment)
             self.bookings.put((booking, segment), row, position)
 
-    def _apply_catalogue(self, position: int, changes: Changes) -> None:
+    def _add_catalogue(self, position: int, changes: Changes) -> None:
         catalogue = changes.catalogue
         for template in catalogue.templates:
             self.templates.put((template.project, template.name, template.version), template, position)
@@ -143,11 +151,11 @@ class Rows:
             self._change_account(key, position, closed=True)
 
     def _change_account(self, key: Key, position: int, **change: Any) -> None:
-        before: AccountRow | None = self.accounts.open.get(key)
+        before: AccountRow | None = self.accounts.current.get(key)
         if before is not None:
             self.accounts.put(key, before._replace(**change), position)
 
-    def _apply_resizes(self, position: int, changes: Changes) -> None:
+    def _add_resizes(self, position: int, changes: Changes) -> None:
         for row in changes.resizes.created:
             key = (row.pool, row.position)
             self.resizes.put(key, row, position)
@@ -155,17 +163,18 @@ class Rows:
                 self.requests[row.request] = key
         for request, row in changes.resizes.applied.items():
             if (key_ := self.requests.get(request)) is not None:
-                before: ResizeRow = self.resizes.open[key_]
+                before: ResizeRow = self.resizes.current[key_]
                 applied = row._replace(position=before.position, actor=before.actor, error=before.error)
                 self.resizes.put(key_, applied, position)
         for request, failure in changes.resizes.failed.items():
             if (key_ := self.requests.get(request)) is not None:
-                before = self.resizes.open[key_]
+                before = self.resizes.current[key_]
                 failed = before._replace(decided=failure.decided, state="failed", error=failure.error)
                 self.resizes.put(key_, failed, position)
 
 
 def hour_changes(position: int, changes: Changes) -> Iterable[HourChange]:
+    """What the event at `position` adds to the hours, one change a period."""
     availability = changes.availability
     for pool, amounts in availability.granted.items():
         yield from (HourChange(position, pool, start, end, granted=counts) for start, end, counts in amounts)

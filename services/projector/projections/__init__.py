@@ -1,4 +1,4 @@
-"""The read models as pure folds, one a file: events in, changes of rows out. No I/O, no clock."""
+"""The fold, one read model in each file: events in, changes of rows out. No I/O, no clock."""
 
 from services.projector.projections.fold import Changes, Known, Needed, fold, needed_for
 

@@ -1,4 +1,4 @@
-"""availability_hour: what is granted, booked and shared out, a pool, an hour. A batch adds to each row once."""
+"""availability_hour: what each pool has granted, booked and shared out in each hour. A batch adds to each row once."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from shared.capacity import DIMENSIONS, Vector
 
 Counts = tuple[int, int, int, int, int, int]
 WIDTH = len(DIMENSIONS)
-SHARES = 2 * WIDTH  # the column of the basis points, after what is granted and what is booked
+SHARES = 2 * WIDTH  # the column of shares (basis points), after those of granted and booked
 AMOUNTS_WIDTH = SHARES + 1
-Amount = tuple[int, int, Counts]
-# A pool; its hours, shape (n,), ascending; what to add to each, shape (n, 13).
+Amount = tuple[int, int, Counts]  # first hour, hour after the last, counts to add
+ShareAmount = tuple[int, int, int]  # likewise, basis points to add
+# A pool; its hours, ascending, shape (n,); what to add to each hour, shape (n, 13).
 HourRows = tuple[int, Vector, Vector]
-ShareAmount = tuple[int, int, int]
 
 
 class AvailabilityChanges:
-    """Amounts to add, by pool, as they come: `(first hour, hour after the last, six counts)`, of shares one figure, in
-    basis points. `pools` says how far they reach in each pool, and adds them up."""
+    """Amounts to add, by pool, in the order of the events. `pools` groups them, and `PoolHours.rows` sums them."""
 
     def __init__(self) -> None:
         self.granted: defaultdict[int, list[Amount]] = defaultdict(list)
@@ -30,11 +29,12 @@ class AvailabilityChanges:
         self.shares: defaultdict[int, list[ShareAmount]] = defaultdict(list)
 
     def pools(self) -> list[PoolHours]:
-        """What is to be added, pool by pool, in order. Raises ValueError on a period that cannot be."""
+        """The amounts of each pool, in the order of the pools' numbers. Raises ValueError if a period ends before it
+        starts."""
         return [self._pool(pool) for pool in sorted(self.granted.keys() | self.booked.keys() | self.shares.keys())]
 
     def rows(self) -> Iterator[HourRows]:
-        """The hours touched, pool by pool, in order."""
+        """The changed hours of each pool, in the order of the pools' numbers."""
         return (pool.rows() for pool in self.pools())
 
     def _pool(self, pool: int) -> PoolHours:
@@ -49,8 +49,8 @@ class AvailabilityChanges:
 
 
 class PoolHours(NamedTuple):
-    """What is to be added to the hours of a pool. They lie within `length` hours from `base` on: it takes the memory of
-    all of these to add it up, and so much is written at most."""
+    """Amounts to add to one pool. All lie within `length` hours from the hour `base` on. Their sum takes memory for
+    that many hours, and changes at most that many rows."""
 
     pool: int
     base: int
@@ -58,26 +58,27 @@ class PoolHours(NamedTuple):
     given: list[tuple[Vector, Vector, Iterator[tuple[int, ...]], int]]
 
     def rows(self) -> HourRows:
-        """The hours touched, once."""
+        """The changed hours, each once."""
         steps = np.zeros((AMOUNTS_WIDTH + 1, self.length + 1), dtype=np.int64)
         for starts, ends, counts, column in self.given:
             _add_steps(steps, starts - self.base, ends - self.base, counts, column)
         cells = np.cumsum(steps, axis=1)
-        touched = np.flatnonzero(cells[AMOUNTS_WIDTH])
-        return self.pool, touched + self.base, cells[:AMOUNTS_WIDTH, touched].T
+        changed = np.flatnonzero(cells[AMOUNTS_WIDTH])
+        return self.pool, changed + self.base, cells[:AMOUNTS_WIDTH, changed].T
 
 
 def _columns(amounts: Sequence[tuple[int, int, tuple[int, ...]]]) -> tuple[Vector, Vector, Iterator[tuple[int, ...]]]:
-    """The starts, the ends, and one dimension's amounts after the other."""
+    """The starts, the ends, and an iterator over the amounts, one dimension at a time."""
     starts, ends, counts = zip(*amounts, strict=True)
     return np.array(starts), np.array(ends), zip(*counts, strict=True)
 
 
 def _add_steps(steps: Vector, starts: Vector, ends: Vector, counts: Iterable[tuple[int, ...]], column: int) -> None:
-    """Where each amount begins and where it ends; the last row counts how many cover an hour."""
+    """Adds each amount where it starts and subtracts it where it ends. The last row counts the amounts that cover an
+    hour."""
     _step(steps[AMOUNTS_WIDTH], starts, ends, 1)
     for row, figures in enumerate(counts, column):
-        if any(figures):  # mostly two of six are
+        if any(figures):  # mostly two of six dimensions have any
             _step(steps[row], starts, ends, np.array(figures))
 
 
@@ -87,11 +88,11 @@ def _step(steps: Vector, starts: Vector, ends: Vector, amounts: Vector | int) ->
 
 
 class HourSums:
-    """What many batches add to the hours: each row can then be written once, however many of them touch it."""
+    """The sum of what many batches add to the hours. So each row is written once for all of them."""
 
     def __init__(self) -> None:
         self._pools: dict[int, tuple[int, Vector]] = {}
-        self.hours = 0  # that are held, touched or not
+        self.hours = 0  # held in memory, changed or not
 
     def add(self, pool: int, hours: Vector, amounts: Vector) -> None:
         if not len(hours):
@@ -102,7 +103,7 @@ class HourSums:
         cells[places, AMOUNTS_WIDTH] = 1
 
     def has_room(self, rows: HourRows, hours_max: int) -> bool:
-        """Whether no more hours than that are held with these. When nothing is held, there is room."""
+        """Whether at most `hours_max` hours are held after these are added. Always true while nothing is held."""
         pool, hours, _ = rows
         if not self.hours or not len(hours):
             return True
@@ -111,15 +112,16 @@ class HourSums:
         return self.hours + after - min(int(hours[0]), base) - len(cells) <= hours_max
 
     def take(self) -> Iterator[HourRows]:
-        """The hours touched, pool by pool, in order. Nothing is left."""
+        """Removes all sums and yields them: the changed hours of each pool, in the order of the pools' numbers."""
         pools, self._pools, self.hours = self._pools, {}, 0
         for pool in sorted(pools):
             base, cells = pools.pop(pool)
-            touched = np.flatnonzero(cells[:, AMOUNTS_WIDTH])
-            yield pool, touched + base, cells[touched, :AMOUNTS_WIDTH]
+            changed = np.flatnonzero(cells[:, AMOUNTS_WIDTH])
+            yield pool, changed + base, cells[changed, :AMOUNTS_WIDTH]
 
     def _span(self, pool: int, low: int, high: int) -> Vector:
-        """The pool's cells, which reach from `low` to `high` at least."""
+        """The pool's cells, extended so that they cover the hours `[low, high)`. The first is that of the pool's
+        base."""
         base, cells = self._pools.get(pool, (low, np.zeros((0, AMOUNTS_WIDTH + 1), dtype=np.int64)))
         first, after = min(low, base), max(high, base + len(cells))
         if after - first > len(cells):

@@ -1,4 +1,4 @@
-"""template and account: what a project defines for its bookings."""
+"""template and account: the templates and accounts of each project."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class AccountRow(NamedTuple):
 
 
 class CatalogueChanges:
-    """Templates and accounts that a batch creates. Of the accounts of earlier batches the limits that it sets, and
-    those that it closes, by project and account."""
+    """`templates` and `accounts` are created in this batch. `limits` and `closed` change accounts of earlier batches,
+    by (project, account)."""
 
     def __init__(self) -> None:
         self.templates: list[TemplateRow] = []

@@ -1,6 +1,7 @@
-"""A batch of events becomes one set of changes: every row that it touches once, whatever the number of its events.
+"""The fold: a batch of events becomes one `Changes`, in which each changed row stands once.
 
-The fold adds. What an event sets or moves needs to know what it replaces, and is given it in `Known`.
+Most events only add. An event that replaces a value needs the value before it: `needed_for` names what to read, and the
+caller passes it to `fold` as `Known`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from services.projector.projections.availability import AvailabilityChanges, Counts
 from services.projector.projections.bookings import BookingChanges, BookingRow
 from services.projector.projections.catalogue import CatalogueChanges
-from services.projector.projections.grants import GrantChanges
+from services.projector.projections.grants import GrantChanges, GrantRow
 from services.projector.projections.pools import PoolChanges, PoolRow, Pools
 from services.projector.projections.resizes import ResizeChanges
 from shared.capacity import Capacity, Vector
@@ -47,27 +48,27 @@ from shared.timeline import Timeline
 
 
 class Needed(NamedTuple):
-    """What `fold` must know of the rows before it: the hours `[start, end)` whose sizes are set, by cluster, and the
-    bookings that are amended."""
+    """What to read before `fold`. `sizes`: by cluster, the hours `[start, end)` whose size the batch sets. `bookings`:
+    the ids of the bookings that it amends."""
 
     sizes: dict[str, tuple[int, int]]
     bookings: set[UUID]
 
     @property
     def hours(self) -> int:
-        """Of how many hours the size is asked for."""
+        """The number of hours in `sizes`."""
         return sum(end - start for start, end in self.sizes.values())
 
 
 class Known(NamedTuple):
-    """The answer to Needed: what was granted to each cluster in those hours, the last segment of each booking."""
+    """What was read for a `Needed`: what those hours grant to each cluster, and the last segment of each booking."""
 
     sizes: dict[str, Timeline]
     bookings: dict[UUID, BookingRow]
 
 
 class Changes:
-    """What a batch does to the read models."""
+    """What a batch changes, one attribute a read model. `sizes` are those of `Known`; the fold updates them."""
 
     def __init__(self, pools: Pools, known: Known) -> None:
         self.pools = PoolChanges(pools)
@@ -80,6 +81,7 @@ class Changes:
 
 
 def needed_for(events: Sequence[Event]) -> Needed:
+    """What must be read before these events are folded."""
     needed = Needed({}, set())
     if not {ClusterResized, BookingAmended} & set(map(type, events)):
         return needed
@@ -94,101 +96,121 @@ def needed_for(events: Sequence[Event]) -> Needed:
 
 
 def fold(pools: Pools, known: Known, first_position: int, events: Sequence[Event]) -> Changes:
-    """The changes that the events at `first_position` and after make. Raises KeyError on a pool that is unknown."""
+    """What these events change; the first of them is at `first_position`. Raises KeyError on an unknown pool."""
     changes = Changes(pools, known)
     for position, event in enumerate(events, first_position):
-        apply(changes, position, event)
+        fold_event(changes, position, event)
     return changes
 
 
-def apply(changes: Changes, position: int, event: Event) -> None:
-    """Every event touches each pool of which it changes any answer."""
-    pools = changes.pools
+def fold_event(changes: Changes, position: int, event: Event) -> None:
+    """Adds what one event changes. Every event touches each pool about which it changes any answer."""
     match event:
         case BookingCreated():
-            pool, start, end = pools.touch(event.pool, position), hour_of(event.start), hour_of(event.end)
-            counts = event.capacity.counts()
-            if event.share:
-                changes.availability.shares[pool].append((start, end, event.share))
-            else:
-                changes.availability.booked[pool].append((start, end, counts))
-            changes.bookings.current[event.booking] = (
-                pool,
-                start,
-                end,
-                counts,
-                event.actor,
-                event.account,
-                event.share,
-                event.tentative,
-                position,
-                position,
-                0,
-                event.template,
-                event.series,
-                None,
-            )
+            _create_booking(changes, position, event)
         case BookingCancelled() | BookingLapsed():
-            pool = pools.touch(event.pool, position)
-            _book(changes, pool, event.start, event.end, event.capacity, event.share, -1)
-            changes.bookings.cut(event.booking, hour_of(event.start), position)
+            _end_booking(changes, position, event)
         case BookingAmended():
-            pool = pools.touch(event.pool, position)
-            _book(changes, pool, event.from_start, event.from_end, event.from_capacity, event.from_share, -1)
-            _book(changes, pool, event.start, event.end, event.capacity, event.share, +1)
-            changes.bookings.amend(event, position)
+            _amend_booking(changes, position, event)
         case BookingConfirmed() | BookingContested():
-            pools.touch(event.pool, position)
+            changes.pools.touch(event.pool, position)
             changes.bookings.mark(event.booking, position, tentative=isinstance(event, BookingContested))
         case SeriesCreated():
-            pools.touch(event.pool, position)  # its occurrences follow
+            changes.pools.touch(event.pool, position)  # each of its bookings has an event of its own
         case ProjectCreated():
-            policy = beyond_hours(event.overcommit)
-            row = PoolRow(
-                event.project, None, event.project, event.name, "project", None, None, policy, False, position, None
-            )
-            pools.create(row, position)
+            _create_project(changes, position, event)
         case GrantCreated():
-            pool, start, end = pools.touch(event.project, position), hour_of(event.start), hour_of(event.end)
-            counts = event.capacity.counts()
-            changes.availability.granted[pool].append((start, end, counts))
-            changes.grants.created[event.grant] = (pool, start, end, counts, event.actor, event.source)
+            _create_grant(changes, position, event)
         case GrantWithdrawn():
-            pool, start, end = pools.touch(event.project, position), hour_of(event.start), hour_of(event.end)
-            changes.availability.granted[pool].append((start, end, negative(event.capacity.counts())))
-            changes.grants.cut(event.grant, start)
+            _withdraw_grant(changes, position, event)
         case ClusterCreated():
             _create_cluster(changes, position, event)
         case ClusterResized():
             _resize_cluster(changes, position, event)
         case ClusterConfirmed():
-            pools.touch_parent(event.cluster, position)
-            pools.change(pools.touch(event.cluster, position), tentative=False)
+            changes.pools.touch_parent(event.cluster, position)
+            changes.pools.change(changes.pools.touch(event.cluster, position), tentative=False)
         case ClusterResizeRequested():
-            changes.resizes.request(event, pools.touch(event.cluster, position), position)
+            changes.resizes.request(event, changes.pools.touch(event.cluster, position), position)
         case ClusterResizeFailed():
-            pools.touch(event.cluster, position)
+            changes.pools.touch(event.cluster, position)
             changes.resizes.fail(event, position)
         case TemplateCreated():
-            pools.touch_tree(event.project, position)  # how many fit is an answer about each of its pools
+            changes.pools.touch_tree(event.project, position)  # each pool of the project answers how many fit
             changes.catalogue.add_template(event, position)
         case AccountCreated():
-            pools.touch(event.project, position)
+            changes.pools.touch(event.project, position)
             changes.catalogue.add_account(event, position)
         case AccountLimitsSet():
-            pools.touch(event.project, position)
+            changes.pools.touch(event.project, position)
             changes.catalogue.set_limits(event.project, event.account, event.limits)
         case AccountClosed():
-            pools.touch(event.project, position)
+            changes.pools.touch(event.project, position)
             changes.catalogue.close(event.project, event.account)
         case _:
             assert_never(event)
 
 
+def _create_booking(changes: Changes, position: int, event: BookingCreated) -> None:
+    pool, start, end = changes.pools.touch(event.pool, position), hour_of(event.start), hour_of(event.end)
+    counts = event.capacity.counts()
+    if event.share:
+        changes.availability.shares[pool].append((start, end, event.share))
+    else:
+        changes.availability.booked[pool].append((start, end, counts))
+    changes.bookings.current[event.booking] = BookingRow(
+        pool,
+        start,
+        end,
+        counts,
+        event.actor,
+        event.account,
+        event.share,
+        event.tentative,
+        position,
+        position,
+        0,
+        event.template,
+        event.series,
+    )
+
+
+def _end_booking(changes: Changes, position: int, event: BookingCancelled | BookingLapsed) -> None:
+    pool = changes.pools.touch(event.pool, position)
+    _book(changes, pool, event.start, event.end, event.capacity, event.share, -1)
+    changes.bookings.cut(event.booking, hour_of(event.start), position)
+
+
+def _amend_booking(changes: Changes, position: int, event: BookingAmended) -> None:
+    pool = changes.pools.touch(event.pool, position)
+    _book(changes, pool, event.from_start, event.from_end, event.from_capacity, event.from_share, -1)
+    _book(changes, pool, event.start, event.end, event.capacity, event.share, +1)
+    changes.bookings.amend(event, position)
+
+
+def _create_project(changes: Changes, position: int, event: ProjectCreated) -> None:
+    policy = beyond_hours(event.overcommit)
+    row = PoolRow(event.project, None, event.project, event.name, "project", None, None, policy, False, position, None)
+    changes.pools.create(row, position)
+
+
+def _create_grant(changes: Changes, position: int, event: GrantCreated) -> None:
+    pool, (start, end) = changes.pools.touch(event.project, position), hours_of(event.start, event.end)
+    counts = event.capacity.counts()
+    changes.availability.granted[pool].append((start, end, counts))
+    changes.grants.created[event.grant] = GrantRow(pool, start, end, counts, event.actor, event.source)
+
+
+def _withdraw_grant(changes: Changes, position: int, event: GrantWithdrawn) -> None:
+    pool, (start, end) = changes.pools.touch(event.project, position), hours_of(event.start, event.end)
+    changes.availability.granted[pool].append((start, end, negative(event.capacity.counts())))
+    changes.grants.cut(event.grant, start)
+
+
 def _book(
     changes: Changes, pool: int, start: datetime, end: datetime, capacity: Capacity, share: int, sign: int
 ) -> None:
-    """Takes (+1) or gives back (-1) counts or a share of the pool."""
+    """Adds (`sign` +1) or subtracts (-1) a claim on the pool: its share, or its counts if it has no share."""
     low, high = hours_of(start, end)
     if share:
         changes.availability.shares[pool].append((low, high, sign * share))
@@ -220,7 +242,7 @@ def _create_cluster(changes: Changes, position: int, event: ClusterCreated) -> N
 
 
 def _resize_cluster(changes: Changes, position: int, event: ClusterResized) -> None:
-    """The difference to the size that stood in each hour, piece by piece, goes to the cluster and to its parent."""
+    """Adds the new size less the old one, hour by hour: to the cluster (granted) and to its parent (booked)."""
     cluster, (start, end) = changes.pools.touch(event.cluster, position), hours_of(event.start, event.end)
     parent = changes.pools.touch_parent(event.cluster, position)
     size, before = event.capacity.vector(), changes.sizes[event.cluster]
@@ -237,7 +259,7 @@ def _resize_cluster(changes: Changes, position: int, event: ClusterResized) -> N
 
 
 def runs(start: int, amounts: Vector) -> list[tuple[int, int, Counts]]:
-    """Hours with equal amounts, together: `(first hour, hour after the last, the six counts)`."""
+    """Runs of hours with equal amounts, as (first hour, hour after the last, counts). `amounts`: shape (hours, 6)."""
     edges = np.flatnonzero((amounts[1:] != amounts[:-1]).any(axis=1)) + 1
     lows = [0, *edges.tolist()]
     highs = [*edges.tolist(), len(amounts)]

@@ -1,30 +1,37 @@
-"""live_grant: what is left of each grant."""
+"""live_grant: the grants that are left, as withdrawals have shortened them."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from uuid import UUID
 
 from services.projector.projections.availability import Counts
 
-# Pool, first hour, hour after the last, counts, actor, source.
-GrantRow = tuple[int, int, int, Counts, str, str | None]
+
+class GrantRow(NamedTuple):
+    """A grant of `counts` to the pool in the hours `[start, end)`."""
+
+    pool: int
+    start: int
+    end: int
+    counts: Counts
+    actor: str
+    source: str | None
 
 
 class GrantChanges:
-    """`created` in this batch, and `ends`: those of earlier batches that now end at another hour."""
+    """`created`: grants of this batch. `ends`: grants of earlier batches, with the hour at which they now end."""
 
     def __init__(self) -> None:
         self.created: dict[UUID, GrantRow] = {}
         self.ends: dict[UUID, int] = {}
 
     def cut(self, grant: UUID, end: int) -> None:
-        """The grant ends at `end`; when that is its start, nothing of it is left."""
-        made = self.created.get(grant)
-        if made is None:
+        """Ends the grant at the hour `end`, or removes it if it starts there or later."""
+        row = self.created.get(grant)
+        if row is None:
             self.ends[grant] = end
-            return
-        pool, start, _, counts, actor, source = made
-        if end <= start:
+        elif end <= row.start:
             del self.created[grant]
         else:
-            self.created[grant] = (pool, start, end, counts, actor, source)
+            self.created[grant] = row._replace(end=end)

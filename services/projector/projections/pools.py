@@ -1,4 +1,4 @@
-"""pool: the tree, numbered in the order in which it grew, and when each was last changed."""
+"""pool: the tree of pools, numbered in the order of their creation, and the position that last touched each of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from shared.events import Layout, Policy, beyond_hours
 
 
 class PoolRow(NamedTuple):
-    """`tentative` and `claimed` (a position) are of what a cluster takes of its parent."""
+    """A project or a cluster. `start` and `end` are hours. `tentative` and `claimed` (a position) describe what a
+    cluster takes of its parent."""
 
     id: str
     parent: int | None
@@ -25,8 +26,8 @@ class PoolRow(NamedTuple):
 
 
 class PoolChange(NamedTuple):
-    """What a batch sets of a pool of an earlier one; None stays as it is. `closed` is an hour that it does not reach
-    beyond: the cluster that it is in has ended, and another has its name."""
+    """What a batch changes of a pool of an earlier batch; None means no change. `closed` is an hour at which the pool
+    ends at the latest: the cluster around it has ended, and another one has that name."""
 
     tentative: bool | None = None
     claimed: int | None = None
@@ -43,7 +44,7 @@ class PoolChange(NamedTuple):
 
 
 class Pools:
-    """What is known of the tree before a batch: of each pool the number, its parent's, and its policy."""
+    """The tree of pools before a batch: the number of each pool, its parent's number, its over-commit policy."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
@@ -57,8 +58,13 @@ class Pools:
 
 
 class PoolChanges:
-    """Pools `created` in the batch, by number; earlier ones `renewed` by a cluster that has the name of one that ended;
-    what it `changed` of others; the last position that `touched` each."""
+    """What a batch changes in the tree, by the pools' numbers.
+
+    created  new pools
+    renewed  pools of earlier batches: a new cluster has the name of one that ended
+    changed  other pools of earlier batches
+    touched  position of the last event that changed any answer about the pool
+    """
 
     def __init__(self, known: Pools) -> None:
         self._known = known
@@ -70,7 +76,8 @@ class PoolChanges:
         self.touched: dict[int, int] = {}
 
     def create(self, row: PoolRow, position: int) -> int:
-        """Gives the pool the next number, or the one that its name has had. Raises ValueError for a project's."""
+        """Adds a pool and returns its number: the next one, or that of the ended cluster of the same name. Raises
+        ValueError if a project is created a second time."""
         if row.id in self._numbers or row.id in self._new:
             return self._renew(row, position)
         number = len(self._numbers) + len(self._new) + 1
@@ -93,13 +100,14 @@ class PoolChanges:
         return number
 
     def touch(self, pool: str, position: int) -> int:
-        """The pool's number; notes that `position` changed it. Raises KeyError when it is unknown."""
+        """Records that the event at `position` touches the pool. Returns its number. Raises KeyError if it is
+        unknown."""
         number = self._numbers.get(pool) or self._new[pool]
         self.touched[number] = position
         return number
 
     def touch_parent(self, pool: str, position: int) -> int:
-        """As `touch`, for the pool's parent."""
+        """Touches the pool's parent; returns the parent's number."""
         known = self._known.parents
         parent = known[pool] if pool in known else self.created[self._new[pool]].parent
         assert parent is not None
@@ -107,24 +115,24 @@ class PoolChanges:
         return parent
 
     def touch_tree(self, project: str, position: int) -> None:
-        """As `touch`, for the project and every cluster in it."""
+        """Touches the project and every cluster in it."""
         self.touch(project, position)
         for pool in self._tree(project):
             self.touch(pool, position)
 
     def policy(self, number: int) -> int | None:
-        """After how many hours the pool may be over-committed; None: never."""
+        """From how many hours ahead the pool may be over-committed; None: never."""
         row = self.created.get(number) or self.renewed.get(number)
         return self._known.policies[number] if row is None else row.beyond_hours
 
     def inherited(self, policy: Policy | None, parent: int) -> int | None:
-        """A cluster's policy: its own, or its parent's."""
+        """A new cluster's `beyond_hours`: that of its own policy, or its parent's."""
         return self.policy(parent) if policy is None else beyond_hours(policy)
 
     def change(
         self, number: int, *, tentative: bool | None = None, claimed: int | None = None, layout: Layout | None = None
     ) -> None:
-        """Sets what is not None."""
+        """Sets those that are not None."""
         self._change(number, PoolChange(tentative, claimed, layout))
 
     def _change(self, number: int, change: PoolChange) -> None:
@@ -139,7 +147,7 @@ class PoolChanges:
         self.changed[number] = before._replace(**given)
 
     def _tree(self, pool_id: str) -> Iterator[str]:
-        """The pools within a project or a cluster."""
+        """The ids of the pools within a project or a cluster."""
         inside = f"{pool_id}."
         for known in (self._numbers, self._new):
             yield from (pool for pool in known if pool.startswith(inside))

@@ -1,4 +1,4 @@
-"""cluster_resize: the resizes of each cluster, requested, applied and failed."""
+"""cluster_resize: the requested, applied and failed resizes of each cluster."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from shared.hours import hour_of
 
 
 class ResizeRow(NamedTuple):
-    """`position` is where it was asked for, `decided` where it got its state. A request keeps its `position` when it is
-    applied, and shows the hours and the size that it was applied with."""
+    """`position` is that of the request, or of the resize if nobody requested it. `decided` is the position of the
+    event that set the state. An applied request has the hours and the size with which it was applied."""
 
     pool: int
     position: int
@@ -34,7 +34,7 @@ class ResizeFailure(NamedTuple):
 
 
 class ResizeChanges:
-    """Rows that a batch creates, and what became in it of requests of earlier batches."""
+    """`created`: new rows. `applied`, `failed`: requests of earlier batches, by the request's id."""
 
     def __init__(self) -> None:
         self.created: list[ResizeRow] = []

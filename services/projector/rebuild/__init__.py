@@ -1,1 +1,1 @@
-"""Another generation of the read models: filled from the events, compared, switched to, or verified."""
+"""New generations of the read models: loaded from the events, compared with the live one, made live or dropped."""

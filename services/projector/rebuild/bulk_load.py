@@ -1,7 +1,7 @@
-"""Fills a generation that nobody reads yet, in less time than the projector would take.
+"""Bulk load: writes all events to a generation that nobody reads yet, faster than the projector does.
 
-Three things go on at once: the next events are read, those before them are folded, in a thread, and those before them
-are written. What they add to the hours is added up over all of them, so that each hour is written once.
+Three batches are in work at once: one is read, the one before it is folded in a thread, the one before that is written.
+What the batches add to the hours is summed in memory, so that each row of an hour is written once.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from services.projector.consumer import UNAPPLICABLE, apply
+from services.projector.consumer import UNAPPLICABLE, write_or_halve
 from services.projector.generation import (
     HOURS_MAX,
+    CheckpointConflict,
     Generation,
-    Moved,
     TooManyHours,
-    adopt,
+    add_pools,
     check_hours,
     load_generation,
     move_checkpoint,
@@ -37,80 +37,80 @@ BATCH_MAX = 20_000
 
 
 class HoursLost(Exception):
-    """A defect: what the events add up to is not what a row of an hour holds. The generation is of no use."""
+    """The summed hours cannot be written, and the sums are gone. Drop the generation: this is a defect."""
 
 
-Progress = Callable[[int], None]
+OnPosition = Callable[[int], None]
 
 
-async def fill(
+async def load_events(
     connection: Connection,
     reader: Connection,
     generation: Generation,
     position: int,
-    progress: Progress,
+    on_position: OnPosition,
     hours_max: int = HOURS_MAX,
 ) -> None:
-    """Applies the events up to `position`; `progress` is called with each position reached. `reader` is another
-    connection to the same database. Of `hours_max` hours the sums are held; one takes 112 bytes.
+    """Writes the events up to `position` to the generation, and calls `on_position` with each position reached.
 
-    Raises Parked on an event that cannot be applied, and the generation stands before it; EventsMissing, HoursLost and
-    asyncpg's errors, after which the generation is of no use.
+    `reader` is a second connection to the same database. The sums of at most `hours_max` hours are held in memory, in
+    112 bytes each. Raises Parked when an event cannot be applied: the generation is then before that event. Drop the
+    generation after any other error (EventsMissing, HoursLost, asyncpg's errors).
     """
     while generation.position < position:
-        filling = _Filling(connection, reader, generation, hours_max)
+        load = _BulkLoad(connection, reader, generation, hours_max)
         try:
-            await filling.run(position, progress)
-        except Exception as error:  # of the batch after those that are written: it is done in smaller ones
+            await load.run(position, on_position)
+        except Exception as error:  # the batch after the written ones failed: write it in smaller ones
             closed = connection.is_closed() or reader.is_closed()
-            if closed or filling.hours_lost or isinstance(error, (Moved, EventsMissing, HoursLost)):
+            if closed or load.hours_lost or isinstance(error, (CheckpointConflict, EventsMissing, HoursLost)):
                 raise
-            await filling.write_hours()
+            await load.write_hours()
             generation.pools = (await load_generation(connection, generation.number)).pools
             end = min(position, generation.position + BATCH_MAX)
             stored = await read_events(reader, generation.position, end)
-            await apply(connection, generation, stored, live=False, hours_max=hours_max)
+            await write_or_halve(connection, generation, stored, live=False, hours_max=hours_max)
 
 
 class _Batch(NamedTuple):
-    """What a batch changes, its bookings' new rows, packed, and what it adds to the hours."""
+    """A folded batch. `bookings` are its new rows of live_booking, packed; `hours` is what it adds to the hours."""
 
     changes: Changes
     bookings: list[bytes]
     hours: list[HourRows]
 
 
-class _Filling:
-    """`hours_lost` says that what was added up has not been written: then no smaller batch helps."""
+class _BulkLoad:
+    """One attempt. `hours_lost`: the summed hours were not written, so writing smaller batches does not help."""
 
     def __init__(self, connection: Connection, reader: Connection, generation: Generation, hours_max: int) -> None:
         self._connection, self._reader, self._generation = connection, reader, generation
         self._hours_max = hours_max
         self._sums = HourSums()
-        self._begun = set(generation.pools.numbers.values())  # pools of which there may be hours already
-        self._unsummed: deque[HourRows] = deque()  # of batches that are written
+        self._begun = set(generation.pools.numbers.values())  # pools that may have rows of hours already
+        self._unsummed: deque[HourRows] = deque()  # hours of batches that are written but for them
         self._writing: asyncio.Task[None] | None = None
         self._folded = generation.position
         self.hours_lost = False
 
-    async def run(self, position: int, progress: Progress) -> None:
+    async def run(self, position: int, on_position: OnPosition) -> None:
         reading = self._read(self._folded, position)
         try:
             while self._folded < position:
                 stored = await reading
                 if self._folded + len(stored) < position:
                     reading = self._read(self._folded + len(stored), position)
-                await self._apply(await asyncio.to_thread(decode_events, stored), progress)
+                await self._fold_and_write(await asyncio.to_thread(decode_events, stored), on_position)
             await self._written()
         finally:
             await end_tasks(reading)
             if self._writing is not None:
                 await asyncio.gather(self._writing, return_exceptions=True)
         await self.write_hours()
-        progress(self._generation.position)
+        on_position(self._generation.position)
 
-    async def _apply(self, events: Sequence[Event], progress: Progress) -> None:
-        """Folds the next events and begins to write what they change; in halves, when they reach over many hours."""
+    async def _fold_and_write(self, events: Sequence[Event], on_position: OnPosition) -> None:
+        """Folds the next events and begins to write what they change. Halves them if they add to too many hours."""
         try:
             needed = needed_for(events)
             check_hours(events, needed.hours, self._hours_max)
@@ -118,19 +118,19 @@ class _Filling:
             batch = await asyncio.to_thread(self._fold, known, events)
         except TooManyHours:
             middle = len(events) // 2
-            await self._apply(events[:middle], progress)
-            await self._apply(events[middle:], progress)
+            await self._fold_and_write(events[:middle], on_position)
+            await self._fold_and_write(events[middle:], on_position)
             return
         self._folded += len(events)
         await self._written()
-        progress(self._generation.position)
+        on_position(self._generation.position)
         self._writing = asyncio.create_task(self._write(batch, self._folded))
 
     async def write_hours(self) -> None:
-        """All that the batches which are written add to the hours."""
+        """Writes the hours of all batches whose other rows are written."""
         await asyncio.to_thread(self._sum)
         await self._write_sums()
-        while self._unsummed:  # there was not room for all
+        while self._unsummed:  # the memory did not hold all of them
             await asyncio.to_thread(self._sum)
             await self._write_sums()
 
@@ -144,7 +144,7 @@ class _Filling:
             async with self._connection.transaction():
                 await write_first_hours(self._connection, number, first, policy)
                 await write_hours(self._connection, number, others, policy)
-        except UNAPPLICABLE as error:  # no one event's fault, and the sums are gone
+        except UNAPPLICABLE as error:  # no single event is the reason, and the sums are gone
             raise HoursLost("the sums of the hours cannot be written") from error
         self._begun.update(one[0] for one in first)
         self.hours_lost = False
@@ -153,7 +153,7 @@ class _Filling:
         return asyncio.create_task(read_events(self._reader, after, min(position, after + BATCH_MAX)))
 
     async def _known(self, needed: Needed) -> Known:
-        """What is in the rows can be read when they are written."""
+        """Reads what `fold` needs of the rows, after the batches before are written."""
         if not needed.sizes and not needed.bookings and not self._full():
             return Known({}, {})
         await self._written()
@@ -165,7 +165,7 @@ class _Filling:
         return bool(self._unsummed) and not self._sums.has_room(self._unsummed[0], self._hours_max)
 
     def _sum(self) -> None:
-        """As much as there is room for."""
+        """Sums waiting hours, as many as `hours_max` allows."""
         try:
             while self._unsummed and not self._full():
                 self._sums.add(*self._unsummed[0])
@@ -174,14 +174,14 @@ class _Filling:
             raise HoursLost("the hours cannot be summed") from error
 
     def _fold(self, known: Known, events: Sequence[Event]) -> _Batch:
-        """All that may fail because of an event, before anything of its batch is written."""
+        """Does all that may fail because of an event, so that nothing of its batch is written then."""
         self._sum()
         changes = fold(self._generation.pools, known, self._folded + 1, events)
         pools = changes.availability.pools()
         check_hours(events, sum(pool.length for pool in pools), self._hours_max)
         bookings = pack_bookings(self._generation.number, changes.bookings)
         batch = _Batch(changes, bookings, [pool.rows() for pool in pools])
-        adopt(self._generation, changes)
+        add_pools(self._generation, changes)
         return batch
 
     async def _write(self, batch: _Batch, position: int) -> None:

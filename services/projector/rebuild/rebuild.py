@@ -1,4 +1,4 @@
-"""Builds the read models anew from the event store, beside the live ones, and switches to them in one transaction."""
+"""Rebuild: loads a new generation from the event store beside the live one, compares both, makes the new one live."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from collections.abc import Callable
 import asyncpg
 import msgspec
 
-from services.projector.consumer import apply
+from services.projector.consumer import write_or_halve
 from services.projector.generation import Generation, load_generation, prepare
-from services.projector.rebuild.bulk_load import fill
+from services.projector.rebuild.bulk_load import load_events
 from shared import postgres
 from shared.event_store.ranges import read_events
 from shared.locks import Lock, try_lock
 from shared.postgres import LOST_OR_REFUSED, Connection
 
-OLD_QUERIES_S = 1.0
-LEVEL_S = 1.0
+DROP_RETRY_S = 1.0
+COMPARE_WAIT_S = 1.0  # for the live generation to reach the position of the new one
 
 
 class AlreadyRebuilding(Exception):
-    """Two rebuilds at once would only be in each other's way."""
+    """Another rebuild or verification holds the lock."""
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """What a rebuild did. `differences` names the read models whose rows were not those that the history gives; it is
-    None when the live ones were behind and could not be compared."""
+    """What a rebuild did. `switch_seconds` is how long the live tables stood still. `differences` names the read models
+    that differed between the old generation and the new one; None: the old one was behind and was not compared."""
 
     generation: int
     position: int
@@ -47,83 +47,84 @@ DROP = "SELECT drop_generation($1)"
 
 
 async def rebuild(database_url: str, progress: Callable[[int, int], None] = lambda _done, _head: None) -> Rebuilt:
-    """Queries are answered all the while, from the old generation and then from the new one.
+    """Rebuilds the read models. Queries are answered meanwhile, from the old generation until the new one is live.
 
-    `progress` is called with the position reached and the store's head. Raises Parked on an event that cannot be
-    applied; the live generation is then as it was.
+    `progress` is called with the position reached and the store's last position. Raises AlreadyRebuilding; raises
+    Parked when an event cannot be applied. The live generation stays as it was then.
     """
     began = time.monotonic()
     connection, reader = await postgres.connect(database_url), await postgres.connect(database_url)
-    made: int | None = None
+    new: int | None = None
     try:
         await prepare(connection)
-        await alone(connection)
-        made = int(await connection.fetchval(CREATE))
-        generation = await load_generation(connection, made)
-        await _fill(connection, reader, generation, progress)
-        await connection.execute(COMPLETE, made)
-        await _fill(connection, reader, generation, progress)
+        await lock_rebuilds(connection)
+        new = int(await connection.fetchval(CREATE))
+        generation = await load_generation(connection, new)
+        await _load_to_head(connection, reader, generation, progress)
+        await connection.execute(COMPLETE, new)
+        await _load_to_head(connection, reader, generation, progress)
         differences = await _compare(connection, reader, generation)
-        await _fill(connection, reader, generation, progress)
+        await _load_to_head(connection, reader, generation, progress)
         rebuilt = await _switch(connection, generation, differences, began)
-        made = None
-        await connection.execute(RELEASE)  # so that the next need not wait until the server sees that we have gone
+        new = None
+        await connection.execute(UNLOCK)  # the server may notice late that this connection is closed
         return rebuilt
     finally:
         reader.terminate()
-        if made is not None:  # what cannot be dropped now the next rebuild drops
+        if new is not None:  # if it cannot be dropped now, the next rebuild drops it
             with contextlib.suppress(*LOST_OR_REFUSED):
-                await drop(connection, made)
+                await drop_generation(connection, new)
         connection.terminate()
 
 
-ALONE = try_lock(Lock.REBUILD)
-RELEASE = f"SELECT pg_advisory_unlock({Lock.REBUILD:d})"
+TRY_LOCK = try_lock(Lock.REBUILD)
+UNLOCK = f"SELECT pg_advisory_unlock({Lock.REBUILD:d})"
 LEFT_OVER = "SELECT generation FROM generation WHERE NOT live"
 
 
-async def alone(connection: Connection) -> None:
-    """One rebuild at a time; what one that was killed has left behind is dropped."""
-    if not await connection.fetchval(ALONE):
+async def lock_rebuilds(connection: Connection) -> None:
+    """Takes the lock of rebuilds until the connection ends, and drops what a killed rebuild left. Raises
+    AlreadyRebuilding when another one runs."""
+    if not await connection.fetchval(TRY_LOCK):
         raise AlreadyRebuilding("another rebuild is under way on this database")
     for record in await connection.fetch(LEFT_OVER):
-        await drop(connection, record["generation"])
+        await drop_generation(connection, record["generation"])
 
 
 HEAD = "SELECT position FROM event_head"
 
 
-async def _fill(
+async def _load_to_head(
     connection: Connection, reader: Connection, generation: Generation, progress: Callable[[int, int], None]
 ) -> None:
-    """Up to the head as it is now."""
+    """Loads the events up to the store's last position of this moment."""
     head = int(await reader.fetchval(HEAD))
-    await fill(connection, reader, generation, head, lambda position: progress(position, head))
+    await load_events(connection, reader, generation, head, lambda position: progress(position, head))
 
 
 LIVE = "SELECT generation, position FROM generation WHERE live"
 
 
 async def _compare(connection: Connection, reader: Connection, generation: Generation) -> list[str] | None:
-    """The read models whose rows are not those of the live generation, at the same position: in a snapshot, so that
-    nobody waits. None when the live one does not get as far as this in time."""
-    deadline = time.monotonic() + LEVEL_S
+    """The read models that differ from the live generation's at the same position. Both are read in one snapshot, so
+    that nobody waits. None when the live one does not reach the position in time."""
+    deadline = time.monotonic() + COMPARE_WAIT_S
     while time.monotonic() < deadline:
         async with reader.transaction(isolation="repeatable_read", readonly=True):
             record = await reader.fetchrow(LIVE)
             assert record is not None
             live, position = record
             if position >= generation.position:
-                await fill(connection, reader, generation, position, lambda _: None)
+                await load_events(connection, reader, generation, position, lambda _: None)
                 return await _differences((reader, live), (connection, generation.number))
-        await asyncio.sleep(LEVEL_S / 20)
+        await asyncio.sleep(COMPARE_WAIT_S / 20)
     return None
 
 
 async def _differences(*generations: tuple[Connection, int]) -> list[str]:
-    """The read models that two generations do not have alike, each seen by its connection."""
+    """The read models whose checksums differ between two generations, each read by its own connection."""
     read = [connection.fetch(CHECKSUM, number) for connection, number in generations]
-    answers = await asyncio.gather(*read, return_exceptions=True)  # each has ended before anything else is asked
+    answers = await asyncio.gather(*read, return_exceptions=True)  # both have ended before an error is raised
     sums: list[dict[str, tuple[object, ...]]] = []
     for answer in answers:
         if isinstance(answer, BaseException):
@@ -136,7 +137,7 @@ async def _differences(*generations: tuple[Connection, int]) -> list[str]:
 async def _switch(
     connection: Connection, generation: Generation, differences: list[str] | None, began: float
 ) -> Rebuilt:
-    """Holds the live generation still, draws level with it, and takes its place."""
+    """Locks the live generation, writes the last events to the new one, and makes that live. One transaction."""
     paused = time.monotonic()
     async with connection.transaction():
         record = await connection.fetchrow(LOCK_LIVE)
@@ -144,16 +145,16 @@ async def _switch(
         old, position = record
         if position > generation.position:
             stored = await read_events(connection, generation.position, position)
-            await apply(connection, generation, stored, live=False)
+            await write_or_halve(connection, generation, stored, live=False)
         await connection.execute(TAKE_LIVE)
         await connection.execute(MAKE_LIVE, generation.number)
     ended = time.monotonic()
-    await drop(connection, old)
+    await drop_generation(connection, old)
     return Rebuilt(generation.number, generation.position, ended - began, ended - paused, differences)
 
 
-async def drop(connection: Connection, number: int) -> None:
-    """Drops a generation that is not live. Waits for queries of it without holding up new ones for long."""
+async def drop_generation(connection: Connection, number: int) -> None:
+    """Drops a generation that is not live. Waits until no query reads it; each try holds up new queries for 0.2 s."""
     while True:
         try:
             async with connection.transaction():
@@ -161,4 +162,4 @@ async def drop(connection: Connection, number: int) -> None:
                 await connection.execute(DROP, number)
             return
         except asyncpg.LockNotAvailableError:
-            await asyncio.sleep(OLD_QUERIES_S)
+            await asyncio.sleep(DROP_RETRY_S)

@@ -1,4 +1,4 @@
-"""What `hourbook audit verify` prints: one screen."""
+"""The text that `hourbook audit verify` prints."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from services.projector.rebuild.verification import Report
 
 
-def screen(report: Report, seconds: float) -> Iterator[str]:
-    """Line by line."""
+def report_lines(report: Report, seconds: float) -> Iterator[str]:
+    """The lines of the report. `seconds` is how long the verification took."""
     yield f"events       {report.events:,} in {seconds:.1f} s"
     yield f"root         {base64.b64encode(report.root).decode()}"
     unsealed = report.events - report.sealed

@@ -1,1 +1,1 @@
-"""The read models' rows in PostgreSQL, one read model a file: what the fold must know of them, and their writing."""
+"""The tables of the read models, one in each file: reads what the fold needs, writes what it changed."""

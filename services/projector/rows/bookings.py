@@ -1,4 +1,4 @@
-"""live_booking."""
+"""Rows of live_booking: reads last segments, writes what a batch changed."""
 
 from __future__ import annotations
 
@@ -8,34 +8,22 @@ from functools import lru_cache
 from uuid import UUID
 
 from services.projector.projections.bookings import BookingChanges, BookingRow
-from services.projector.rows.copying import NULL, packed_text
+from services.projector.rows.copying import COUNTS, NULL, counts_of, packed_text
 from shared.capacity import DIMENSIONS
 from shared.events import FromTemplate
 from shared.hours import hour_of, instant_of
-from shared.postgres import EPOCH_HOUR, HOUR_US, Connection, copy_rows
+from shared.postgres import EPOCH_HOUR, HOUR_US, Connection, Record, copy_rows
 
 COLUMNS = [
-    "generation",
-    "id",
-    "segment",
-    "pool",
-    "starts",
-    "ends",
-    *DIMENSIONS,
-    "share",
-    "tentative",
-    "created",
-    "claimed",
-    "actor",
-    "account",
-    "template",
-    "template_version",
-    "template_count",
-    "series",
-    "changed",
+    *("generation", "id", "segment", "pool", "starts", "ends", *DIMENSIONS, "share", "tentative", "created", "claimed"),
+    *("actor", "account", "template", "template_version", "template_count", "series", "changed"),
 ]
-FIXED = struct.Struct(">h ii i16s ii ii iq iq" + "iq" * len(DIMENSIONS) + "ii ib iq iq")
-PLAIN = NULL * 5  # of no template and no series, and nothing has changed since it was claimed
+KEY = struct.Struct(">h ii i16s ii ii iq iq")
+CLAIM = struct.Struct(">ii ib iq iq")
+NO_ORIGIN = NULL * 5  # no template, no series, and no change after the claim
+
+# Columns that are named and typed as the fields of a BookingRow.
+PLAIN = ("pool", "actor", "account", "share", "tentative", "created", "claimed", "segment", "series")
 
 LAST_SEGMENTS = """
 SELECT DISTINCT ON (id) id, pool, starts, ends, servers, cores, memory, tempdisc, userdisc, datadisc, actor, account,
@@ -45,39 +33,35 @@ FROM {table} WHERE generation = $1 AND id = ANY ($2) ORDER BY id, segment DESC
 
 
 def table_of(generation: int) -> str:
-    """The generation's own part of live_booking, which while it is filled is not a part of it yet."""
+    """The generation's own partition of live_booking. During a bulk load it is a table that is not attached yet."""
     return f"live_booking_{generation}"
 
 
 async def read_bookings(connection: Connection, generation: int, ids: set[UUID]) -> dict[UUID, BookingRow]:
-    """The last segment of each of the bookings, of which something is left."""
+    """The last segment of each of these bookings; a booking without one is left out."""
     if not ids:
         return {}
     known: dict[UUID, BookingRow] = {}
     for record in await connection.fetch(LAST_SEGMENTS.format(table=table_of(generation)), generation, list(ids)):
-        name, version, count = record["template"], record["template_version"], record["template_count"]
-        a, b, c, d, e, f = (record[dimension] for dimension in DIMENSIONS)
-        known[record["id"]] = (
-            record["pool"],
-            hour_of(record["starts"]),
-            hour_of(record["ends"]),
-            (a, b, c, d, e, f),
-            record["actor"],
-            record["account"],
-            record["share"],
-            record["tentative"],
-            record["created"],
-            record["claimed"],
-            record["segment"],
-            None if name is None else FromTemplate(name=name, version=version, count=count),
-            record["series"],
-            record["changed"],
-        )
+        known[record["id"]] = row_of(record, record["changed"])
     return known
 
 
+def row_of(record: Record, changed: int | None) -> BookingRow:
+    """A row of live_booking, or a version of one, as the fold has it."""
+    name, version, count = record["template"], record["template_version"], record["template_count"]
+    return BookingRow(
+        start=hour_of(record["starts"]),
+        end=hour_of(record["ends"]),
+        counts=counts_of(record),
+        **{name: record[name] for name in PLAIN},
+        template=None if name is None else FromTemplate(name=name, version=version, count=count),
+        changed=changed,
+    )
+
+
 def pack_bookings(generation: int, changes: BookingChanges) -> list[bytes]:
-    """The rows to write, as COPY's binary format has them."""
+    """The rows to insert, in COPY's binary format."""
     return [_pack(generation, *row) for row in changes.rows()]
 
 
@@ -85,25 +69,25 @@ async def write_bookings(
     connection: Connection, generation: int, changes: BookingChanges, packed: Sequence[bytes]
 ) -> None:
     if changes.known:
-        await _forget(connection, generation, changes)
+        await _delete_known(connection, generation, changes)
     if packed:
         await copy_rows(connection, table_of(generation), packed, COLUMNS)
     if changes.ends:
         await _cut(connection, generation, changes.ends)
     if changes.tentative:
-        await _mark(connection, generation, changes.tentative)
+        await _set_tentative(connection, generation, changes.tentative)
 
 
-FORGET = """
+DELETE_KNOWN = """
 DELETE FROM {table} b USING unnest($2::uuid[], $3::int[]) AS t (id, segment)
 WHERE b.generation = $1 AND b.id = t.id AND b.segment = t.segment
 """
 
 
-async def _forget(connection: Connection, generation: int, changes: BookingChanges) -> None:
-    """Removes the segments that are written anew."""
-    segments = [row[10] for row in changes.known.values()]
-    await connection.execute(FORGET.format(table=table_of(generation)), generation, list(changes.known), segments)
+async def _delete_known(connection: Connection, generation: int, changes: BookingChanges) -> None:
+    """Deletes the segments that this batch writes again."""
+    segments = [row.segment for row in changes.known.values()]
+    await connection.execute(DELETE_KNOWN.format(table=table_of(generation)), generation, list(changes.known), segments)
 
 
 # Only the last segment of a booking ends after the hour at which it is cut.
@@ -112,17 +96,17 @@ UPDATE {table} b SET ends = t.ends, tentative = false, changed = t.changed
 FROM unnest($2::uuid[], $3::timestamptz[], $4::bigint[]) AS t (id, ends, changed)
 WHERE b.generation = $1 AND b.id = t.id AND b.ends > t.ends
 """
-DROP = "DELETE FROM {table} WHERE generation = $1 AND id = ANY ($2) AND ends <= starts"
+DELETE_EMPTY = "DELETE FROM {table} WHERE generation = $1 AND id = ANY ($2) AND ends <= starts"
 
 
 async def _cut(connection: Connection, generation: int, ends: dict[UUID, tuple[int, int]]) -> None:
     ids, table = list(ends), table_of(generation)
     instants, positions = [instant_of(end) for end, _ in ends.values()], [position for _, position in ends.values()]
     await connection.execute(CUT.format(table=table), generation, ids, instants, positions)
-    await connection.execute(DROP.format(table=table), generation, ids)
+    await connection.execute(DELETE_EMPTY.format(table=table), generation, ids)
 
 
-MARK = """
+SET_TENTATIVE = """
 UPDATE {table} b SET tentative = t.tentative, changed = t.changed
 FROM unnest($2::uuid[], $3::bool[], $4::bigint[]) AS t (id, tentative, changed)
 WHERE b.generation = $1 AND b.id = t.id AND NOT EXISTS (
@@ -131,68 +115,23 @@ WHERE b.generation = $1 AND b.id = t.id AND NOT EXISTS (
 """
 
 
-async def _mark(connection: Connection, generation: int, tentative: dict[UUID, tuple[bool, int]]) -> None:
-    mark = MARK.format(table=table_of(generation))
+async def _set_tentative(connection: Connection, generation: int, tentative: dict[UUID, tuple[bool, int]]) -> None:
+    statement = SET_TENTATIVE.format(table=table_of(generation))
     marks, positions = zip(*tentative.values(), strict=True)
-    await connection.execute(mark, generation, list(tentative), marks, positions)
+    await connection.execute(statement, generation, list(tentative), marks, positions)
 
 
 def _pack(generation: int, booking: UUID, row: BookingRow) -> bytes:
-    """A row as COPY's binary format has it."""
-    (
-        pool,
-        start,
-        end,
-        (a, b, c, d, e, f),
-        actor,
-        account,
-        share,
-        tentative,
-        created,
-        claimed,
-        segment,
-        template,
-        series,
-        changed,
-    ) = row
-    fixed = FIXED.pack(
-        len(COLUMNS),
-        4,
-        generation,
-        16,
-        booking.bytes,
-        4,
-        segment,
-        4,
-        pool,
-        8,
-        (start - EPOCH_HOUR) * HOUR_US,
-        8,
-        (end - EPOCH_HOUR) * HOUR_US,
-        8,
-        a,
-        8,
-        b,
-        8,
-        c,
-        8,
-        d,
-        8,
-        e,
-        8,
-        f,
-        4,
-        share,
-        1,
-        tentative,
-        8,
-        created,
-        8,
-        claimed,
-    )
+    """A row in COPY's binary format: the number of columns, then each value after its length in bytes."""
+    a, b, c, d, e, f = row.counts
+    starts, ends = (row.start - EPOCH_HOUR) * HOUR_US, (row.end - EPOCH_HOUR) * HOUR_US
+    fixed = KEY.pack(len(COLUMNS), 4, generation, 16, booking.bytes, 4, row.segment, 4, row.pool, 8, starts, 8, ends)
+    fixed += COUNTS.pack(8, a, 8, b, 8, c, 8, d, 8, e, 8, f)
+    fixed += CLAIM.pack(4, row.share, 1, row.tentative, 8, row.created, 8, row.claimed)
+    template, series, changed = row.template, row.series, row.changed
     if template is None and series is None and changed is None:
-        return fixed + _pack_people(actor, account) + PLAIN
-    return fixed + _pack_people(actor, account) + _pack_origin(template, series) + _pack_number(changed)
+        return fixed + _pack_people(row.actor, row.account) + NO_ORIGIN
+    return fixed + _pack_people(row.actor, row.account) + _pack_origin(template, series) + _pack_number(changed)
 
 
 @lru_cache(maxsize=4096)  # a few people make most of the bookings

@@ -1,4 +1,4 @@
-"""template and account."""
+"""Writes the tables template and account."""
 
 from __future__ import annotations
 
@@ -45,4 +45,5 @@ async def write_catalogue(connection: Connection, generation: int, changes: Cata
 
 
 def encoded(limits: Limits) -> str:
+    """The limits as JSON, as the column `limits` has them."""
     return msgspec.json.encode(limits).decode()

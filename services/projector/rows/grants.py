@@ -1,4 +1,4 @@
-"""live_grant."""
+"""Writes the table live_grant."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import struct
 from uuid import UUID
 
 from services.projector.projections.grants import GrantChanges, GrantRow
-from services.projector.rows.copying import packed_text
+from services.projector.rows.copying import COUNTS, packed_text
 from shared.capacity import DIMENSIONS
 from shared.hours import instant_of
 from shared.postgres import EPOCH_HOUR, HOUR_US, Connection, copy_rows
 
 COLUMNS = ["generation", "id", "pool", "starts", "ends", *DIMENSIONS, "actor", "source"]
-FIXED = struct.Struct(">h ii i16s ii iq iq" + "iq" * len(DIMENSIONS))
+KEY = struct.Struct(">h ii i16s ii iq iq")
 
 CUT = """
 UPDATE live_grant SET ends = t.ends FROM unnest($2::uuid[], $3::timestamptz[]) AS t (id, ends)
@@ -32,31 +32,9 @@ async def write_grants(connection: Connection, generation: int, changes: GrantCh
 
 
 def _pack(generation: int, grant: UUID, row: GrantRow) -> bytes:
-    """A row as COPY's binary format has it."""
-    pool, start, end, (a, b, c, d, e, f), actor, source = row
-    fixed = FIXED.pack(
-        len(COLUMNS),
-        4,
-        generation,
-        16,
-        grant.bytes,
-        4,
-        pool,
-        8,
-        (start - EPOCH_HOUR) * HOUR_US,
-        8,
-        (end - EPOCH_HOUR) * HOUR_US,
-        8,
-        a,
-        8,
-        b,
-        8,
-        c,
-        8,
-        d,
-        8,
-        e,
-        8,
-        f,
-    )
-    return fixed + packed_text(actor) + packed_text(source)
+    """A row in COPY's binary format: the number of columns, then each value after its length in bytes."""
+    a, b, c, d, e, f = row.counts
+    starts, ends = (row.start - EPOCH_HOUR) * HOUR_US, (row.end - EPOCH_HOUR) * HOUR_US
+    fixed = KEY.pack(len(COLUMNS), 4, generation, 16, grant.bytes, 4, row.pool, 8, starts, 8, ends)
+    fixed += COUNTS.pack(8, a, 8, b, 8, c, 8, d, 8, e, 8, f)
+    return fixed + packed_text(row.actor) + packed_text(row.source)

@@ -1,4 +1,4 @@
-"""availability_hour, and which hours of it are short."""
+"""Writes the tables availability_hour and short_hour (the over-committed hours)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOUR_ROW = np.dtype(
     + [part for name in AMOUNTS for part in ((f"{name}_size", ">i4"), (name, ">i8"))]
 )
 
-PACKED_ROWS = 20_000  # at a time: a few MiB
+PACKED_ROWS = 20_000  # packed at a time: a few MiB
 
 STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_hour (
@@ -33,7 +33,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged_hour (
 
 
 async def prepare_hours(connection: Connection) -> None:
-    """Makes what a connection needs before `write_hours`."""
+    """Prepares a connection for `write_hours`: makes the temporary table staged_hour."""
     await connection.execute("SET client_min_messages = warning")
     await connection.execute(STAGE)
 
@@ -47,7 +47,7 @@ FROM availability_hour WHERE generation = $1 AND pool = $2 AND hour >= $3 AND ho
 async def read_sizes(
     connection: Connection, generation: int, pools: Pools, ranges: dict[str, tuple[int, int]]
 ) -> dict[str, Timeline]:
-    """What was granted to each cluster before the batch, in the hours that the batch resizes."""
+    """What each cluster is granted before the batch, in the hours `[start, end)` of `ranges`."""
     sizes = {}
     for cluster, (start, end) in ranges.items():
         timeline = Timeline(start, np.zeros((end - start, len(DIMENSIONS)), dtype=np.int64))
@@ -59,12 +59,12 @@ async def read_sizes(
     return sizes
 
 
-FORGET_STAGED = "TRUNCATE staged_hour"
+EMPTY_STAGED = "TRUNCATE staged_hour"
 
 
-async def forget_staged(connection: Connection) -> None:
-    """For who writes hours a second time in one transaction: only its end does this by itself."""
-    await connection.execute(FORGET_STAGED)
+async def empty_staged(connection: Connection) -> None:
+    """Empties staged_hour before the transaction ends, so that hours can be written a second time in it."""
+    await connection.execute(EMPTY_STAGED)
 
 
 ADD_HOURS = """
@@ -90,27 +90,28 @@ ON CONFLICT (generation, pool, hour) DO UPDATE SET
 async def write_hours(
     connection: Connection, generation: int, rows: Iterable[HourRows], policy: Callable[[int], int | None]
 ) -> None:
-    """Every row once, in the order of the key. `policy` is beyond how many hours a pool may be over-committed."""
+    """Adds to the hours. `rows` has each hour once, in the order of the key. `policy` returns a pool's `beyond_hours`:
+    None if it never over-commits."""
     if pools := await _copy_hours(connection, "staged_hour", rows):
         await connection.execute(ADD_HOURS, generation)
         if overcommitting := [pool for pool in pools if policy(pool) is not None]:
-            await _note_short(connection, generation, overcommitting)
+            await _update_short(connection, generation, overcommitting)
 
 
 async def write_first_hours(
     connection: Connection, generation: int, rows: Iterable[HourRows], policy: Callable[[int], int | None]
 ) -> None:
-    """As `write_hours`, of pools of which the generation has none yet: there is nothing to add to."""
+    """As `write_hours`, for pools that have no hours in this generation yet: inserts them."""
     columns = ["pool", "hour", *AMOUNTS]
     pools = await _copy_hours(connection, f"availability_hour_{generation}", rows, columns)
     if overcommitting := [pool for pool in pools if policy(pool) is not None]:
-        await connection.execute(NOTE_FIRST_SHORT, generation, overcommitting)
+        await connection.execute(ADD_FIRST_SHORT, generation, overcommitting)
 
 
 async def _copy_hours(
     connection: Connection, table: str, rows: Iterable[HourRows], columns: list[str] | None = None
 ) -> list[int]:
-    """Copies the rows, a pool at a time in memory; answers the pools."""
+    """Copies the rows into `table`, with one pool at a time in memory. Returns the pools' numbers."""
     pools: list[int] = []
 
     def packed(every: Iterable[HourRows]) -> Iterator[bytes]:
@@ -126,7 +127,7 @@ async def _copy_hours(
 
 
 def _pack_hours(pool: int, hours: Vector, amounts: Vector) -> bytes:
-    """Rows without their generation, as COPY's binary format has them."""
+    """Rows in COPY's binary format, without the column generation."""
     rows = np.empty(len(hours), dtype=HOUR_ROW)
     rows["fields"], rows["pool_size"], rows["pool"] = 2 + AMOUNTS_WIDTH, 4, pool
     rows["hour_size"], rows["hour"] = 8, timestamps_of(hours)
@@ -135,7 +136,7 @@ def _pack_hours(pool: int, hours: Vector, amounts: Vector) -> bytes:
     return rows.tobytes()
 
 
-FORGET_SHORT = """
+DELETE_SHORT = """
 DELETE FROM short_hour s USING staged_hour t
 WHERE s.generation = $1 AND s.pool = ANY ($2) AND s.pool = t.pool AND s.hour = t.hour
 """
@@ -147,24 +148,24 @@ SHORT = """(
     OR a.granted_userdisc - a.booked_userdisc < reserved(a.granted_userdisc, a.shares)
     OR a.granted_datadisc - a.booked_datadisc < reserved(a.granted_datadisc, a.shares)
 )"""
-# Not of a cluster that has ended and whose name another has.
-OF_NOW = "(p.starts IS NULL OR a.hour >= p.starts)"
-NOTE_SHORT = f"""
+# Leaves out the hours of an ended cluster whose name another one has.
+OF_CURRENT = "(p.starts IS NULL OR a.hour >= p.starts)"
+ADD_SHORT = f"""
 INSERT INTO short_hour
 SELECT a.generation, a.pool, a.hour
 FROM staged_hour t JOIN availability_hour a ON a.generation = $1 AND a.pool = t.pool AND a.hour = t.hour
-JOIN pool p ON p.generation = a.generation AND p.pool = a.pool AND {OF_NOW}
+JOIN pool p ON p.generation = a.generation AND p.pool = a.pool AND {OF_CURRENT}
 WHERE t.pool = ANY ($2) AND {SHORT}
 """
-NOTE_FIRST_SHORT = f"""
+ADD_FIRST_SHORT = f"""
 INSERT INTO short_hour
 SELECT a.generation, a.pool, a.hour FROM availability_hour a
-JOIN pool p ON p.generation = a.generation AND p.pool = a.pool AND {OF_NOW}
+JOIN pool p ON p.generation = a.generation AND p.pool = a.pool AND {OF_CURRENT}
 WHERE a.generation = $1 AND a.pool = ANY ($2) AND {SHORT}
 """
 
 
-async def _note_short(connection: Connection, generation: int, pools: list[int]) -> None:
-    """Of the hours just written, in these pools, those that have less than nothing of something."""
-    await connection.execute(FORGET_SHORT, generation, pools)
-    await connection.execute(NOTE_SHORT, generation, pools)
+async def _update_short(connection: Connection, generation: int, pools: list[int]) -> None:
+    """Updates short_hour for the staged hours of these pools."""
+    await connection.execute(DELETE_SHORT, generation, pools)
+    await connection.execute(ADD_SHORT, generation, pools)

@@ -1,4 +1,4 @@
-"""pool."""
+"""Reads and writes the table pool."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ async def write_pools(connection: Connection, generation: int, pools: PoolChange
         await _change_pool(connection, generation, number, change)
 
 
-# The short hours that are kept are those of the cluster that has the name now.
+# short_hour has only the hours of the cluster that has the name now.
 RENEW_POOL = """
 UPDATE pool SET
     kind = $3, starts = $4, ends = $5, beyond_hours = $6, tentative = $7, claimed = $8, masterflavor = $9,
     mastercount = $10, workerflavor = $11, workercount = $12
 WHERE generation = $1 AND pool = $2
 """
-FORGET_SHORT = "DELETE FROM short_hour WHERE generation = $1 AND pool = $2 AND hour < $3"
+DELETE_EARLIER_SHORT = "DELETE FROM short_hour WHERE generation = $1 AND pool = $2 AND hour < $3"
 
 
 async def _renew_pool(connection: Connection, generation: int, number: int, row: PoolRow) -> None:
@@ -85,7 +85,7 @@ async def _renew_pool(connection: Connection, generation: int, number: int, row:
         row.claimed,
         *layout_columns(row.layout),
     )
-    await connection.execute(FORGET_SHORT, generation, number, _instant(row.start))
+    await connection.execute(DELETE_EARLIER_SHORT, generation, number, _instant(row.start))
 
 
 CHANGE_POOL = """
@@ -104,7 +104,7 @@ async def _change_pool(connection: Connection, generation: int, number: int, cha
 
 
 def layout_columns(layout: Layout | None) -> tuple[str | None, int | None, str | None, int | None]:
-    """masterflavor, mastercount, workerflavor, workercount."""
+    """The values of the columns masterflavor, mastercount, workerflavor, workercount."""
     if layout is None:
         return (None, None, None, None)
     return (layout.masterflavor, layout.mastercount, layout.workerflavor, layout.workercount)

@@ -1,4 +1,4 @@
-"""cluster_resize."""
+"""Writes the table cluster_resize."""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.projector.consumer import Parked, apply
+from services.projector.consumer import Parked, write_or_halve
 from services.projector.generation import Generation, load_generation, prepare
 from services.projector.rebuild import bulk_load
 from services.projector.rebuild import rebuild as rebuilding
-from services.projector.rebuild.bulk_load import fill
+from services.projector.rebuild.bulk_load import load_events
 from services.projector.rebuild.rebuild import rebuild
 from shared.capacity import Capacity
 from shared.event_store import EventStore
@@ -54,10 +54,10 @@ async def test_filled_at_once_it_is_as_if_it_had_been_followed(
     followed, filled = await new_generation(connection), await new_generation(connection)
     for start in range(0, len(events), 100):
         stored = [encode_event(event) for event in events[start : start + 100]]
-        await apply(connection, followed, stored, live=False)
+        await write_or_halve(connection, followed, stored, live=False)
     reached: list[int] = []
     for position in (400, 400, len(events)):  # it goes on where it was
-        await fill(connection, reader, filled, position, reached.append)
+        await load_events(connection, reader, filled, position, reached.append)
     assert (filled.position, reached[-1], reached) == (len(events), len(events), sorted(reached))
     assert await checksums(connection, filled) == await checksums(connection, followed)
 
@@ -90,9 +90,9 @@ async def test_it_stands_before_the_event_that_cannot_be_applied(
     await connection.execute("ALTER TABLE event DISABLE TRIGGER ALL")
     await connection.execute("UPDATE event SET data = $2 WHERE position = $1", wrong + 1, bytes_)
     followed, filled = await new_generation(connection), await new_generation(connection)
-    await apply(connection, followed, [encode_event(event) for event in events[:wrong]], live=False)
+    await write_or_halve(connection, followed, [encode_event(event) for event in events[:wrong]], live=False)
     with pytest.raises(Parked, match=f"position {wrong + 1} "):
-        await fill(connection, reader, filled, len(events), lambda _: None)
+        await load_events(connection, reader, filled, len(events), lambda _: None)
     assert filled.position == wrong
     assert await checksums(connection, filled) == await checksums(connection, followed)
     with pytest.raises(Parked, match=f"position {wrong + 1} "):
@@ -105,7 +105,7 @@ async def test_a_rebuild_whose_comparison_fails_ends_and_leaves_nothing(
     connection, _ = connections
     await append_history(EventStore(connection), history(3, 60))
     live = await load_generation(connection)
-    await apply(connection, live, await read_events(connection, 0, 60))
+    await write_or_halve(connection, live, await read_events(connection, 0, 60))
     one_of_two = (
         "SELECT *, CASE WHEN $1 = 1 THEN pg_sleep(1)::text ELSE (1 / ($1 - $1))::text END FROM checksum_generation($1)"
     )
