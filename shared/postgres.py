@@ -34,6 +34,7 @@ LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
     OSError,  # and so TimeoutError
 )
 # LOST, and every error that PostgreSQL answers. For work that must go on whatever PostgreSQL says: its tables may be

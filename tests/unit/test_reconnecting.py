@@ -87,6 +87,7 @@ async def test_an_error_that_is_not_a_loss_ends_it(error: Exception, caplog: pyt
         asyncpg.AdminShutdownError,
         asyncpg.CrashShutdownError,
         asyncpg.CannotConnectNowError,
+        asyncpg.TooManyConnectionsError,  # the server has no connection left for now
     ],
 )
 def test_an_error_of_the_connection_or_of_a_server_that_stops_is_a_loss(error: type[Exception]) -> None:
@@ -99,7 +100,6 @@ def test_an_error_of_the_connection_or_of_a_server_that_stops_is_a_loss(error: t
     [
         (asyncpg.OutOfMemoryError, True, True),
         (asyncpg.QueryCanceledError, True, True),
-        (asyncpg.TooManyConnectionsError, True, True),
         (asyncpg.SerializationError, True, False),
         (asyncpg.UniqueViolationError, True, False),
         (asyncpg.UndefinedTableError, True, False),
