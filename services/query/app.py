@@ -10,14 +10,14 @@ from litestar import Litestar, Response
 from litestar.datastructures import State
 
 from services.query.answers.answers import Answers, wide_reads
-from services.query.answers.cache import Bodies
+from services.query.answers.cache import AnswerCache
 from services.query.answers.freshness import Freshness, Positions
 from services.query.as_of_database import Past
 from services.query.database import UNREACHABLE, Database
 from services.query.live.sources import EVENTS, NOTICES
 from services.query.live.tail import Tail
 from services.query.routes.audit import Audit
-from services.query.routes.calendars import Calendars, Health, Pools
+from services.query.routes.calendars import Calendars
 from services.query.routes.catalogue import Catalogue
 from services.query.routes.diff import Diffs
 from services.query.routes.documents import Documents
@@ -26,7 +26,11 @@ from services.query.routes.feeds import Feeds
 from services.query.routes.fits import Fits
 from services.query.routes.notices import Notices
 from services.query.routes.openstack import OpenStack
-from services.query.routes.page import Pages, load_page
+from services.query.routes.page import Pages
+from services.query.routes.page_files import load_page
+from services.query.routes.parts import Parts
+from services.query.routes.pools import Health, Pools
+from services.query.routes.reads import learn_parameters
 from services.query.routes.refusals import Refusals
 from services.query.routes.webhooks import Webhooks
 from services.query.settings import Settings
@@ -40,53 +44,66 @@ def create_app(settings: Settings) -> Litestar:
 
     `app.state.end_streams()` ends the answers that would go on for ever.
     """
-    database = Database(settings.database_url, settings.query_connections)
-    positions = Positions(database, settings.visible_timeout_s)
-    wide = wide_reads()
-    answers = Answers(database, Freshness(database), positions, Bodies(settings.query_cache_bytes), wide)
-    past = Past(settings.database_url, database, settings.visible_timeout_s)
-    tail = Tail(database, EVENTS, settings.subscribers_max)
-    notices_tail = Tail(database, NOTICES, settings.subscribers_max)
+    parts = make_parts(settings)
 
     def end_streams() -> None:
-        tail.close()
-        notices_tail.close()
+        parts.event_tail.close()
+        parts.notice_tail.close()
 
     telemetry = Telemetry(settings.database_url)
     telemetry.gauge(
         "subscribers",
         "Those who follow the events or the notices live",
-        lambda: tail.subscribers + notices_tail.subscribers,
+        lambda: parts.event_tail.subscribers + parts.notice_tail.subscribers,
     )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with database.opened(), past.opened():
+        async with parts.database.opened(), parts.past.opened():
             yield
 
-    return Application(
+    app = Application(
         [
-            type("BoundCalendars", (Calendars,), {"answers": answers, "database": database}),
-            type("BoundFits", (Fits,), {"answers": answers}),
-            type("BoundDiffs", (Diffs,), {"database": database, "wide": wide}),
-            type("BoundCatalogue", (Catalogue,), {"answers": answers}),
-            type("BoundOpenStack", (OpenStack,), {"answers": answers, "database": database}),
-            type("BoundPools", (Pools,), {"database": database, "positions": positions}),
-            type("BoundEvents", (Events,), {"database": database, "tail": tail, "past": past}),
-            type("BoundFeeds", (Feeds,), {"database": database, "positions": positions}),
-            type("BoundRefusals", (Refusals,), {"database": database}),
-            type("BoundWebhooks", (Webhooks,), {"database": database}),
-            type("BoundNotices", (Notices,), {"database": database, "tail": notices_tail}),
-            type("BoundAudit", (Audit,), {"database": database}),
-            type("BoundHealth", (Health,), {"positions": positions}),
-            type("BoundPages", (Pages,), {"page": load_page()}),
+            Calendars,
+            Fits,
+            Diffs,
+            Catalogue,
+            OpenStack,
+            Pools,
+            Events,
+            Feeds,
+            Refusals,
+            Webhooks,
+            Notices,
+            Audit,
+            Health,
+            Pages,
             Documents,
         ],
         telemetry,
         "What can be read. What writes is [the command service](/schema/command).",
         exception_handlers=dict.fromkeys(UNREACHABLE, unreachable),
         lifespan=[lifespan],
-        state=State({"end_streams": end_streams, "tail": tail, "past": past}),
+        state=State({"parts": parts, "end_streams": end_streams}),
+    )
+    learn_parameters(app)
+    return app
+
+
+def make_parts(settings: Settings) -> Parts:
+    """Every part that a route uses: `parts_of(request)` gives them to it."""
+    database = Database(settings.database_url, settings.query_connections)
+    positions = Positions(database, settings.visible_timeout_s)
+    wide = wide_reads()
+    return Parts(
+        database=database,
+        positions=positions,
+        answers=Answers(database, Freshness(database), positions, AnswerCache(settings.query_cache_bytes), wide),
+        wide=wide,
+        past=Past(settings.database_url, database, settings.visible_timeout_s),
+        event_tail=Tail(database, EVENTS, settings.subscribers_max),
+        notice_tail=Tail(database, NOTICES, settings.subscribers_max),
+        page=load_page(),
     )
 
 

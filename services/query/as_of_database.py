@@ -21,18 +21,18 @@ from services.query.answers.admission import Admission
 from services.query.answers.answers import (
     WIDE_PATIENCE_S,
     WIDE_WAITING_MAX,
-    Answer,
     Question,
-    Reading,
+    Reply,
+    View,
     etag_of,
-    hours_of,
     is_any,
     matches,
-    period_of,
+    read_weight,
 )
 from services.query.answers.cache import Version
 from services.query.answers.freshness import NotYetVisible
 from services.query.database import SERVER_SETTINGS, STATEMENT_TIMEOUT_S, Database, keep_session
+from services.query.questions.model import ConflictsQuestion, UsageQuestion
 from services.query.questions.parameters import POSITION, parse_moment
 from services.query.views.history import position_before
 from shared import postgres
@@ -131,18 +131,16 @@ class Past:
             position, now = await position_before(self._database, moment + timedelta(microseconds=1)), moment
         return AsOf(position, now)
 
-    async def answer(
-        self, question: Question, read: Reading, as_of: AsOf, etags: str | None, receive: Receive
-    ) -> Answer:
+    async def answer(self, question: Question, view: View, as_of: AsOf, etags: str | None, receive: Receive) -> Reply:
         """What would have been answered then. Raises TooBusy."""
         etag = etag_of(question, Version(0, as_of.position))
         if etags is not None and matches(etags, etag) and not is_any(etags):
-            return Answer(as_of.position, None, etag)
+            return Reply(as_of.position, None, etag)
         async with self.reading(as_of, receive, question) as reader:
-            body = (await read(reader, question)).body
+            entry = (await view(reader, question)).entry
         if etags is not None and is_any(etags):
-            return Answer(as_of.position, None, etag)
-        return Answer(as_of.position, body.at(as_of.position), etag, body.following)
+            return Reply(as_of.position, None, etag)
+        return Reply(as_of.position, entry.at(as_of.position), etag, entry.following)
 
     @contextlib.asynccontextmanager
     async def reading(
@@ -151,14 +149,14 @@ class Past:
         """The database as it was, with the hours that the question is about. A session is held while it is read, and
         not while the answer is sent. Raises TooBusy when too many wait for one."""
         async with (
-            self.wide.admitted(min(hours_of(question), 1), receive),
+            self.wide.admitted(0 if question is None else min(read_weight(question), 1), receive),
             self.line.admitted(receive=receive),
             self._sessions.acquire() as connection,
             connection.transaction(isolation="repeatable_read"),
         ):
             await connection.execute("SELECT set_config('hourbook.as_of', $1, true)", str(as_of.position))
             reader = PastDatabase(connection)
-            if question is not None and (period := period_of(question)) is not None:
+            if question is not None and (period := question.hours) is not None:
                 await fill_hours(reader, question, period, as_of.position)
             yield reader
 
@@ -192,7 +190,7 @@ async def begin_session(connection: Connection) -> None:
 
 
 class PastDatabase(Database):
-    """A session at a position; what is one snapshot of it is all of it."""
+    """A Database whose reads all see one past position; `snapshot()` is the database itself."""
 
     def __init__(self, connection: Any) -> None:
         self._connection: Connection = connection
@@ -252,15 +250,15 @@ FROM live_booking WHERE account = ANY ($1::text[]) AND share > 0
 
 
 async def fill_hours(reader: PastDatabase, question: Question, period: Period, position: int) -> None:
-    """Puts the hours of the pools that an answer depends on where it is read from."""
+    """Copies the hours of the pools that an answer depends on into the session's temporary tables."""
     kind, name = question.scope
-    if (account := getattr(question, "account", None)) is not None:
-        pools = await reader.fetch(SHARED, spellings(account))
+    if isinstance(question, UsageQuestion):
+        pools = await reader.fetch(SHARED, spellings(question.account))
     else:
         pools = await reader.fetch(POOL if kind == "pool" else TREE, name)
     for pool, beyond_hours, starts in pools:
         start = period.start
-        if beyond_hours is not None and getattr(question, "looks_back", False):
+        if beyond_hours is not None and isinstance(question, ConflictsQuestion):
             start = first_short(await read_all_hours(reader, pool, position), start)
         cells = await read_hours_at(reader, pool, position, start, period.end)
         short_from = None if beyond_hours is None else 0 if starts is None else hour_of(starts)

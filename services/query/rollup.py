@@ -43,9 +43,9 @@ def scatter(period: Period, hours: bytes, columns: Sequence[bytes]) -> Cells:
     return cells
 
 
-def read_for(values: Sequence[str]) -> tuple[str, ...]:
-    """What must be read of an hour to give these values: of each dimension, but for `shares`, which are of the hour.
-    Available alone is worked out where it is read."""
+def values_to_read(values: Sequence[str]) -> tuple[str, ...]:
+    """The stored values that these values are made of. `shares` is one number an hour; the others are one for each
+    dimension. Available alone is computed by PostgreSQL."""
     if tuple(values) == ("available",):
         return ("available",)
     wanted = {
@@ -56,10 +56,11 @@ def read_for(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(value for value, gives in wanted.items() if gives & set(values))
 
 
-def figures(values: Sequence[str], read: Mapping[str, Cells], shape: tuple[int, int]) -> Cells:
-    """The named values of every hour, shape (values, dimensions, hours). `read` holds what `read_for` names, each of
-    `shape` (dimensions, hours), shares in basis points, (1, hours). What shares reserve is rounded up; available is
-    taken per hour, before any minimum or maximum."""
+def hourly_values(values: Sequence[str], read: Mapping[str, Cells], shape: tuple[int, int]) -> Cells:
+    """The named values of every hour, shape (values, dimensions, hours).
+
+    `read` holds the values that `values_to_read` names, each of `shape` (dimensions, hours); its shares are in basis
+    points, shape (1, hours). What shares reserve is rounded up in each hour."""
     cells = np.zeros((len(values), *shape), dtype=np.int64)
     shared = reserved(read["granted"], read["shares"]) if "shares" in read and read["shares"].any() else None
     for cell, value in zip(cells, values, strict=True):
@@ -74,7 +75,7 @@ def figures(values: Sequence[str], read: Mapping[str, Cells], shape: tuple[int, 
     return cells
 
 
-def fits(available: Cells, required: Sequence[int]) -> Cells:
+def times_it_fits(available: Cells, required: Sequence[int]) -> Cells:
     """How many times `required` fits into each hour, shape (hours,): `available`, shape (dimensions, hours), is of the
     dimensions of which it needs something."""
     each = np.maximum(available, 0) // np.array(required, dtype=np.int64)[:, None]

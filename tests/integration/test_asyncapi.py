@@ -14,7 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from services.query.app import create_app
-from services.query.asyncapi import HEADERS
+from services.query.render.asyncapi import HEADERS
 from services.query.settings import Settings
 from shared.event_store import Stored
 from shared.events import EVENT_TYPES, encode_event

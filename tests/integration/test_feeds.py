@@ -10,7 +10,8 @@ from icalendar import Calendar, Component
 
 from services.command.domain import CancelBooking
 from services.query.database import Database
-from services.query.routes.feeds import EVENTS_MAX, Feed, parse_feed, read_feed
+from services.query.questions.feed import Feed, FeedQuery, parse_feed
+from services.query.views.feeds import EVENTS_MAX, read_feed
 from shared.events import Event
 from shared.hours import hour_of, instant_of
 from tests.integration.test_as_of import RANGE, Ledger, ledger
@@ -102,7 +103,7 @@ def bookings(*hours: int) -> Project:
 
 
 def feed_of(period: str | None = "2029-12-28,2030-01-12") -> Feed:
-    return parse_feed("project", "gaia.ics", period, "UTC", NOON)
+    return parse_feed("project", FeedQuery("gaia.ics", period), NOON)
 
 
 async def cut(database: Database, events_max: int, feed: Feed | None = None) -> tuple[list[int], Notes, Calendar]:

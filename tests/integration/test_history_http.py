@@ -18,9 +18,10 @@ import pytest
 from services.projector.indexer import BATCH_MAX, index_batch
 from services.query.app import create_app
 from services.query.database import Database
+from services.query.questions.events import EventFilter
 from services.query.routes.events import BATCH, CSV, FORMS, NDJSON, batches
 from services.query.settings import Settings
-from services.query.views.search import NOT_INDEXED_MAX, Sought, read_found
+from services.query.views.search import NOT_INDEXED_MAX, read_found
 from shared.event_store import EventStore, Pending
 from shared.events import BookingAmended, BookingCancelled, BookingCreated, Event, GrantCreated, encode_event
 from tests.support.histories import append_history, history
@@ -198,7 +199,7 @@ async def test_a_long_answer_begins_at_once_and_holds_one_batch(
         version += BATCH
     database = Counted(database_url, 2)
     async with database.opened():
-        sought = Sought(before=version + 1)
+        sought = EventFilter(before=version + 1)
         pieces = batches(database, sought, form, await read_found(database, sought, BATCH))
         first = await anext(pieces)
         assert database.reads == 1

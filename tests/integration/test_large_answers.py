@@ -194,7 +194,7 @@ async def test_a_long_answer_says_hour_by_hour_what_a_short_one_says(ledger_url:
 
 async def test_reads_of_the_past_wait_in_a_bounded_line_and_a_reader_who_goes_leaves_it(ledger_url: str) -> None:
     application, more = create_app(Settings(database_url=ledger_url)), 5
-    line, path = application.state.past.line, f"{DAYS}&as_of={BOOKINGS}"
+    line, path = application.state.parts.past.line, f"{DAYS}&as_of={BOOKINGS}"
     async with listening(application) as url, httpx.AsyncClient(base_url=url, timeout=BOUND_S) as client:
         async with contextlib.AsyncExitStack() as sessions, asyncio.timeout(BOUND_S):
             for _ in range(SESSIONS_MAX):

@@ -20,7 +20,7 @@ from services.notify.publisher import publish
 from services.notify.schedule import LeadTimes, Schedule
 from services.notify.settings import Settings
 from services.projector.generation import load_generation, prepare, write_batch
-from services.query.asyncapi import NOTICE_HEADERS, document
+from services.query.render.asyncapi import NOTICE_HEADERS, document
 from shared.capacity import Capacity
 from shared.event_store import EventStore
 from shared.events import (

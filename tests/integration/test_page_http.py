@@ -10,7 +10,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from services.query.app import create_app
-from services.query.routes.page import STYLES, WEB, load_page
+from services.query.routes.page_files import STYLES, WEB, load_page
 from services.query.settings import Settings
 
 Client = AsyncTestClient[Litestar]

@@ -173,7 +173,7 @@ async def test_a_heartbeat_moves_the_last_id_past_what_is_not_wanted(
     await ledger.append(499, "other")
     await ledger.show()
     async with subscribed(url, after=1, project="gaia") as subscriber:
-        monkeypatch.setattr(app.state.tail, "_heartbeat_s", 0.01)
+        monkeypatch.setattr(app.state.parts.event_tail, "_heartbeat_s", 0.01)
         await subscriber.read_until(lambda: subscriber.last_id == "500")
         assert subscriber.data == []
 
@@ -188,13 +188,13 @@ async def test_a_reader_who_takes_nothing_delays_no_other(ledger: Ledger, url: s
             await ledger.show()
             assert len(await subscriber.read(500 * number)) == 500 * number
         assert subscriber.positions == list(range(1, 15_001))
-        assert len(app.state.tail._kept) <= 2 * KEPT_MAX
-        assert app.state.tail.subscribers == 2
+        assert len(app.state.parts.event_tail._kept) <= 2 * KEPT_MAX
+        assert app.state.parts.event_tail.subscribers == 2
     writer.transport.abort()
     async with asyncio.timeout(BOUND_S):
-        while app.state.tail.subscribers:
+        while app.state.parts.event_tail.subscribers:
             await asyncio.sleep(0.01)
-    assert app.state.tail._kept == []  # nobody follows: nothing is read, and nothing held
+    assert app.state.parts.event_tail._kept == []  # nobody follows: nothing is read, and nothing held
 
 
 async def test_one_who_fell_behind_what_is_kept_is_served_from_the_store(
@@ -206,7 +206,7 @@ async def test_one_who_fell_behind_what_is_kept_is_served_from_the_store(
             await ledger.append(100)
             await ledger.show()
             await quick.read(100 * number)
-        assert len(app.state.tail._kept) < 150
+        assert len(app.state.parts.event_tail._kept) < 150
         assert await slow.read(1000) == list(range(1, 1001))
 
 
@@ -312,18 +312,18 @@ async def test_of_many_who_come_at_once_exactly_as_many_are_admitted_as_may(ledg
     """Also when all have come before the first is told where it begins, and when some of them are refused for else."""
     await ledger.append(5)
     await ledger.show()
-    begin = [app.state.tail.begin(5 if n % 4 else 6) for n in range(40)]  # there is no sixth event
+    begin = [app.state.parts.event_tail.begin(5 if n % 4 else 6) for n in range(40)]  # there is no sixth event
     told = [type(one).__name__ for one in await asyncio.gather(*begin, return_exceptions=True)]
-    assert (told.count("int"), app.state.tail.subscribers) == (2, 2)
+    assert (told.count("int"), app.state.parts.event_tail.subscribers) == (2, 2)
     assert set(told) == {"int", "InvalidField", "TooManySubscribers"}
-    app.state.tail.leave()
-    app.state.tail.leave()
+    app.state.parts.event_tail.leave()
+    app.state.parts.event_tail.leave()
     async with contextlib.AsyncExitStack() as stack, httpx.AsyncClient(timeout=BOUND_S) as client:
         asked = [stack.enter_async_context(client.stream("GET", f"{url}/events/stream")) for _ in range(12)]
         answers = [answer.status_code for answer in await asyncio.gather(*asked)]
         assert (answers.count(200), answers.count(503)) == (3, 9)
     async with asyncio.timeout(BOUND_S):
-        while app.state.tail.subscribers:
+        while app.state.parts.event_tail.subscribers:
             await asyncio.sleep(0.01)
     async with subscribed(url, after=0) as subscriber:
         assert await subscriber.read(5) == [1, 2, 3, 4, 5]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from icalendar import Calendar, Component
 
+from services.query.questions.feed import FeedQuery, parse_feed
 from services.query.render.ics import Booked, render
-from services.query.routes.feeds import parse_feed
 from shared.errors import HourbookError, InvalidField, UnknownId
 from shared.hours import hour_of
 
@@ -102,12 +102,12 @@ def test_the_same_bookings_are_the_same_bytes_in_lines_that_fit() -> None:
 
 
 def test_a_feed_is_from_90_days_ago_to_a_year_ahead_unless_a_range_is_given() -> None:
-    feed = parse_feed("project", "sky.ics", None, "UTC", NOW)
+    feed = parse_feed("project", FeedQuery("sky.ics"), NOW)
     assert feed.period.start == hour_of(datetime(2025, 12, 1, tzinfo=UTC))
     assert feed.period.end == hour_of(datetime(2027, 3, 2, tzinfo=UTC))
-    assert feed == parse_feed("project", "sky.ics", None, "UTC", NOW + timedelta(hours=9))
-    assert parse_feed("cluster", "sky.spark.ics", "2026-01-01,2026-01-02", "UTC", NOW).period.hours == 48
-    assert parse_feed("account", "Ada L. (ops).ics", None, "UTC", NOW).name == "Ada L. (ops)"
+    assert feed == parse_feed("project", FeedQuery("sky.ics"), NOW + timedelta(hours=9))
+    assert parse_feed("cluster", FeedQuery("sky.spark.ics", "2026-01-01,2026-01-02"), NOW).period.hours == 48
+    assert parse_feed("account", FeedQuery("Ada L. (ops).ics"), NOW).name == "Ada L. (ops)"
 
 
 @pytest.mark.parametrize(
@@ -124,4 +124,4 @@ def test_a_feed_is_from_90_days_ago_to_a_year_ahead_unless_a_range_is_given() ->
 )
 def test_what_is_no_feed_is_refused(kind: str, file: str, period: str | None, error: type[HourbookError]) -> None:
     with pytest.raises(error):
-        parse_feed(kind, file, period, "UTC", NOW)
+        parse_feed(kind, FeedQuery(file, period), NOW)

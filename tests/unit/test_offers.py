@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.query.routes.fits import earliest_of, year_ahead
+from services.query.questions.slots import earliest_of, year_ahead
 from shared.hours import Period, hour_of
 
 DAY = hour_of(datetime(2026, 3, 29, tzinfo=UTC))

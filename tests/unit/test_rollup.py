@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.query.questions.parameters import BLOCKS_MAX, Cursor, Selection, parse_cursor, parse_grain_or_day
+from services.query.questions.calendar import BLOCKS_MAX, CalendarQuestion, Cursor, parse_cursor
+from services.query.questions.parameters import parse_grain_or_day
 from services.query.render.blocks import render_csv, render_json
-from services.query.rollup import VALUES, figures, fits, instants, read_for, roll_up, scatter
+from services.query.rollup import VALUES, hourly_values, instants, roll_up, scatter, times_it_fits, values_to_read
 from shared.capacity import COUNT_MAX
 from shared.errors import InvalidField
 from shared.hours import EARLIEST, LATEST, Period, block_starts, iso, parse_zone
@@ -34,7 +35,7 @@ def test_the_example_of_the_notes() -> None:
     period = Period(START, START + 8)
     cells = scatter(period, sent(range(*period)), [packed([4] * 8), packed([0, 1, 2, 1, 0, 2, 0, 0])])
     read = {"granted": cells[:1], "booked": cells[1:], "shares": np.zeros((1, 8), dtype=np.int64)}
-    available = figures(("available",), read, (1, 8))
+    available = hourly_values(("available",), read, (1, 8))
     assert available.tolist() == [[[4, 3, 2, 3, 4, 2, 4, 4]]]
     rollup = roll_up(available, period, [START])
     assert (rollup.minimum.tolist(), rollup.maximum.tolist()) == ([[[2]]], [[[4]]])
@@ -59,7 +60,7 @@ def test_hours_without_a_row_are_zero_wherever_they_lie() -> None:
     ],
 )
 def test_no_more_is_read_than_the_values_need(values: tuple[str, ...], read: tuple[str, ...]) -> None:
-    assert read_for(values) == read
+    assert values_to_read(values) == read
 
 
 SIZES = st.integers(0, COUNT_MAX)  # only a cluster has shares, and an event sets its size
@@ -85,14 +86,14 @@ def test_a_rollup_is_what_a_loop_over_the_hours_finds(
     wanted = tuple(value for value in VALUES if value in values)
     starts = block_starts(period, grain, parse_zone("Europe/London"))
     hours, read = sent([period.start + hour for hour in rows]), {}
-    for value in read_for(wanted):
+    for value in values_to_read(wanted):
         columns = (
             [[row[4] for row in rows.values()]]
             if value == "shares"
             else [[each_of(row, d)[value] for row in rows.values()] for d in range(2)]
         )
         read[value] = scatter(period, hours, [packed(column) for column in columns])
-    rollup = roll_up(figures(wanted, read, (2, 100)), period, starts)
+    rollup = roll_up(hourly_values(wanted, read, (2, 100)), period, starts)
 
     assert rollup.starts.tolist() == starts
     assert rollup.ends.tolist() == [*starts[1:], period.end]
@@ -117,7 +118,7 @@ def each_of(row: tuple[int, int, int, int, int], dimension: int) -> dict[str, in
     required=st.tuples(st.integers(1, 9), st.integers(1, 9)),
 )
 def test_as_many_fit_as_the_scarcest_dimension_has(hours: list[tuple[int, int]], required: tuple[int, int]) -> None:
-    found = fits(np.array(hours, dtype=np.int64).T, required).tolist()
+    found = times_it_fits(np.array(hours, dtype=np.int64).T, required).tolist()
     assert found == [
         max(n for n in range(100) if n == 0 or all(n * need <= has for need, has in zip(required, hour, strict=True)))
         for hour in hours
@@ -126,7 +127,7 @@ def test_as_many_fit_as_the_scarcest_dimension_has(hours: list[tuple[int, int]],
 
 def test_the_templates_of_the_notes() -> None:
     five_and_six = np.array([[5], [6]])
-    assert [fits(five_and_six, size).tolist() for size in ((1, 1), (2, 2))] == [[5], [2]]
+    assert [times_it_fits(five_and_six, size).tolist() for size in ((1, 1), (2, 2))] == [[5], [2]]
 
 
 @given(st.lists(st.integers(EARLIEST, LATEST), min_size=1))
@@ -134,7 +135,7 @@ def test_instants_are_written_as_everywhere_else(hours: list[int]) -> None:
     assert instants(np.array(hours, dtype=np.int64)) == [iso(hour) for hour in hours]
 
 
-def selection(**changes: object) -> Selection:
+def question(**changes: object) -> CalendarQuestion:
     fields = {
         "view": "available",
         "field": "project",
@@ -145,11 +146,11 @@ def selection(**changes: object) -> Selection:
         "dimensions": ("cores",),
         "values": ("available",),
     }
-    return Selection(**(fields | changes))  # type: ignore[arg-type]
+    return CalendarQuestion(**(fields | changes))  # type: ignore[arg-type]
 
 
 def test_an_answer_leaves_room_for_the_position() -> None:
-    asked = selection()
+    asked = question()
     cells = np.array([[[3, 4]]])
     head, tail = render_json(asked, roll_up(cells, asked.period, [START, START + 1]), None, None)
     assert head.endswith(b',"timezone":"UTC","position":')
@@ -162,8 +163,8 @@ def test_more_blocks_than_an_answer_holds_are_refused() -> None:
     long = Period(START, START + BLOCKS_MAX + 1)
     for grain in ("hour", 1):
         with pytest.raises(InvalidField, match="grain: the range has more than 100000 blocks"):
-            selection(period=long, grain=grain).block_starts()
-    assert len(selection(period=long, grain=2).block_starts()) == BLOCKS_MAX // 2 + 1
+            question(period=long, grain=grain).block_starts()
+    assert len(question(period=long, grain=2).block_starts()) == BLOCKS_MAX // 2 + 1
 
 
 def test_a_grain_of_one_hour_is_hour() -> None:

@@ -1,4 +1,4 @@
-"""How a question is answered: from the cache while nothing that it depends on has changed, or read in one go."""
+"""Answers to questions: from the cache while the scope of the question has not changed, else from a view."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from services.query.answers.admission import Admission
-from services.query.answers.cache import Bodies, Body, Scope, Version
+from services.query.answers.cache import AnswerCache, CacheEntry, Scope, Version
 from services.query.answers.freshness import Freshness, Positions
 from services.query.answers.long import Long
 from services.query.database import Database
@@ -18,8 +18,9 @@ from shared.errors import UnknownId
 from shared.hours import PERIOD_HOURS_MAX, Period
 
 
-class Answer(NamedTuple):
-    """What goes back, at the position it shows; a `body` of None says that the reader's own copy is still good."""
+class Reply(NamedTuple):
+    """An answer to a client, at the `position` that it shows. A `body` of None means that the client's own copy is
+    still good. `following` is the cursor of the next page."""
 
     position: int
     body: bytes | Long | None
@@ -27,15 +28,15 @@ class Answer(NamedTuple):
     following: str | None = None
 
 
-class Read(NamedTuple):
-    """An answer as it was read, and the position that was shown then."""
+class ViewResult(NamedTuple):
+    """What a view has read: the position that it shows, and the encoded answer."""
 
     position: int
-    body: Body
+    entry: CacheEntry
 
 
 class Question(Hashable, Protocol):
-    """A frozen struct: two that are equal have the same answer, as long as nothing in their scope changes."""
+    """A frozen struct. Two equal questions have the same answer while nothing in their scope changes."""
 
     @property
     def csv(self) -> bool:
@@ -43,10 +44,14 @@ class Question(Hashable, Protocol):
 
     @property
     def scope(self) -> Scope:
-        """What it depends on."""
+        """What the answer depends on."""
+
+    @property
+    def hours(self) -> Period | None:
+        """The hours that a read of the answer covers; None when it reads no hours."""
 
     def unknown(self) -> UnknownId:
-        """The error when the scope is not there."""
+        """The error when there is no such scope."""
 
 
 # Reads of no more hours than this are let in at once; a year and a bit is a megabyte of counts.
@@ -61,85 +66,77 @@ def wide_reads() -> Admission:
     return Admission(HOURS_AT_ONCE, WIDE_WAITING_MAX, WIDE_PATIENCE_S, "reads of many hours")
 
 
-def period_of(question: Any) -> Period | None:
-    """The hours that the question is about, if it is about hours."""
-    question = getattr(question, "selection", question)
-    if (period := getattr(question, "period", None)) is not None:
-        return Period(*period)
-    hour = getattr(question, "hour", None)
-    return None if hour is None else Period(hour, hour + 1)
-
-
-def hours_of(question: Any) -> int:
-    """What a read weighs: nothing, or its hours when they are many."""
-    period = period_of(question)
-    return 0 if period is None else weight_of(period.hours)
+def read_weight(question: Question) -> int:
+    """What a read of the answer weighs in an Admission: 0, or its hours when they are many."""
+    hours = question.hours
+    return 0 if hours is None else weight_of(hours.hours)
 
 
 def weight_of(hours: int) -> int:
     return hours if hours > HOURS_FREE else 0
 
 
-Reading = Callable[[Database, Any], Awaitable[Read]]
+# Reads the answer to a question from a database: `await view(database, question)`.
+View = Callable[[Database, Any], Awaitable[ViewResult]]
 
 
 class Answers:
-    """`wide` lets in the reads of many hours."""
+    """The cache of answers in front of the database. `wide` admits reads of many hours."""
 
     def __init__(
-        self, database: Database, freshness: Freshness, positions: Positions, bodies: Bodies, wide: Admission
+        self, database: Database, freshness: Freshness, positions: Positions, cache: AnswerCache, wide: Admission
     ) -> None:
-        self._database, self._freshness, self.positions, self._bodies = database, freshness, positions, bodies
+        self._database, self._freshness, self._positions, self._cache = database, freshness, positions, cache
         self._wide = wide
-        self._reading: dict[Question, asyncio.Task[Read]] = {}
-        self._to_read: dict[Question, asyncio.Task[Read]] = {}
+        self._reading: dict[Question, asyncio.Task[ViewResult]] = {}
+        self._to_read: dict[Question, asyncio.Task[ViewResult]] = {}
 
-    async def answer(self, question: Question, read: Reading, etags: str | None, min_position: int) -> Answer:
-        """`read` answers the question from the database, and `etags` is If-None-Match. Raises UnknownId, InvalidField,
+    async def answer(self, question: Question, view: View, etags: str | None, min_position: int) -> Reply:
+        """`view` reads the answer from the database, `etags` is If-None-Match. Raises UnknownId, InvalidField,
         NotYetVisible, and asyncpg's errors."""
-        return await visible(self.positions, min_position, lambda: self._answer(question, read, etags))
+        return await visible(self._positions, min_position, lambda: self._answer(question, view, etags))
 
-    async def _answer(self, question: Question, read: Reading, etags: str | None) -> Answer:
-        body = self._bodies.get(question)
-        if body is not None or etags is not None:
+    async def _answer(self, question: Question, view: View, etags: str | None) -> Reply:
+        entry = self._cache.get(question)
+        if entry is not None or etags is not None:
             position, version = await self._freshness.of(question.scope)
             if version is None:
                 raise question.unknown()
             etag = etag_of(question, version)
-            known = body is not None and body.version == version
-            if etags is not None and matches(etags, etag) and (known or not is_any(etags)):
-                return Answer(position, None, etag)
-            if body is not None and known:
-                return Answer(position, body.at(position), etag, body.following)
-        position, body = await self._read_together(question, read)  # which finds out whether there is an answer at all
-        etag = etag_of(question, body.version)
+            current = entry is not None and entry.version == version
+            if etags is not None and matches(etags, etag) and (current or not is_any(etags)):
+                return Reply(position, None, etag)
+            if entry is not None and current:
+                return Reply(position, entry.at(position), etag, entry.following)
+        position, entry = await self._read_together(question, view)  # it raises when there is no such answer
+        etag = etag_of(question, entry.version)
         if etags is not None and is_any(etags):
-            return Answer(position, None, etag)
-        return Answer(position, body.at(position), etag, body.following)
+            return Reply(position, None, etag)
+        return Reply(position, entry.at(position), etag, entry.following)
 
-    async def _read_together(self, question: Question, read: Reading) -> Read:
-        """One read at a time of one answer. Who comes while it is under way shares the next, which sees all that was
-        there when they came."""
+    async def _read_together(self, question: Question, view: View) -> ViewResult:
+        """Reads an answer at most once at a time. Requests that come during a read share the next one, which sees the
+        state at the time when they came."""
         task = self._to_read.get(question)
         if task is None:
-            task = self._to_read[question] = asyncio.create_task(self._read_after(question, read))
+            task = self._to_read[question] = asyncio.create_task(self._read_after(question, view))
         return await asyncio.shield(task)
 
-    async def _read_after(self, question: Question, read: Reading) -> Read:
+    async def _read_after(self, question: Question, view: View) -> ViewResult:
         while (before := self._reading.get(question)) is not None:
             await asyncio.wait([before])
         self._reading[question] = self._to_read.pop(question)
         try:
-            async with self._wide.admitted(hours_of(question)):
-                found = await read(self._database, question)
-            self._bodies.put(question, found.body)
+            async with self._wide.admitted(read_weight(question)):
+                found = await view(self._database, question)
+            self._cache.put(question, found.entry)
             return found
         finally:
             del self._reading[question]
 
 
 def etag_of(question: Question, version: Version) -> str:
-    """Weak, for the position that an answer shows moves on while all else in it stands still."""
+    """A weak ETag: the position in an answer moves on while the rest of it stays the same."""
     asked = type(question).__name__.encode() + msgspec.json.encode(question)
     return f'W/"{version.generation}-{version.touched}-{blake2b(asked, digest_size=8).hexdigest()}"'
 
@@ -151,11 +148,11 @@ def matches(etags: str, etag: str) -> bool:
 
 
 def is_any(etags: str) -> bool:
-    """Whether If-None-Match names whatever there is, which says nothing of there being anything."""
+    """Whether If-None-Match is `*`. It matches any existing answer; it does not prove that there is one."""
     return etags.strip() == "*"
 
 
-async def visible(positions: Positions, min_position: int, read: Callable[[], Awaitable[Answer]]) -> Answer:
+async def visible(positions: Positions, min_position: int, read: Callable[[], Awaitable[Reply]]) -> Reply:
     """What `read` answers, once it shows at least `min_position`. Raises NotYetVisible."""
     deadline = asyncio.get_running_loop().time() + positions.timeout_s
     while True:

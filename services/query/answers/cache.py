@@ -1,4 +1,4 @@
-"""Encoded answers, kept while nothing about their pool changes."""
+"""The cache of encoded answers."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from typing import Literal, NamedTuple
 
 from services.query.answers.long import Long, Window, size_of
 
-ENTRY_BYTES = 500  # what an entry costs beside its body
-COPIED_MAX = 64 * 1024  # the rest of a larger one is the same bytes for all who read it
+ENTRY_BYTES = 500  # memory of an entry beside its bytes
+COPIED_MAX = 64 * 1024  # a longer tail is not copied: all clients get the same bytes
 
 
 class Scope(NamedTuple):
-    """What an answer depends on: a `pool`, a project with its whole `tree`, or `all` that there is."""
+    """The pools that an answer depends on: one `pool`, a project with its whole `tree`, or `all` pools."""
 
     kind: Literal["pool", "tree", "all"]
     id: str = ""
 
 
 class Version(NamedTuple):
-    """While these two stand still, so do all answers that depend on no more than a scope."""
+    """The version of a scope. While it is the same, so are all answers that depend on the scope alone."""
 
     generation: int
     touched: int
 
 
-class Body(NamedTuple):
-    """An encoded answer but for the position that it shows, which goes between `head` and `tail`, if it has a tail.
+class CacheEntry(NamedTuple):
+    """An encoded answer without the position that it shows, which goes between `head` and `tail`. A `tail` of None
+    means that the answer shows no position.
 
     `following` is the cursor of the next page, if there is one. A long answer has `windows`, which go before the tail.
     """
@@ -39,37 +40,39 @@ class Body(NamedTuple):
     windows: tuple[Window, ...] = ()
 
     def at(self, position: int) -> bytes | Long:
+        """The whole answer, at a position."""
         tail = self.tail or b""
         if self.windows or len(tail) > COPIED_MAX:
             return Long(self.head if self.tail is None else b"%b%d" % (self.head, position), self.windows, tail)
         return self.head if self.tail is None else b"%b%d%b" % (self.head, position, tail)
 
 
-class Bodies:
-    """The bodies used last, `bytes_max` in all; one that is more than an eighth of that is not kept."""
+class AnswerCache:
+    """The answers that were used last, at most `bytes_max` in all; one larger than an eighth of that is not kept."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._held = 0
-        self._bodies: OrderedDict[Hashable, Body] = OrderedDict()
+        self._entries: OrderedDict[Hashable, CacheEntry] = OrderedDict()
 
-    def get(self, key: Hashable) -> Body | None:
-        body = self._bodies.get(key)
-        if body is not None:
-            self._bodies.move_to_end(key)
-        return body
+    def get(self, key: Hashable) -> CacheEntry | None:
+        entry = self._entries.get(key)
+        if entry is not None:
+            self._entries.move_to_end(key)
+        return entry
 
-    def put(self, key: Hashable, body: Body) -> None:
+    def put(self, key: Hashable, entry: CacheEntry) -> None:
         """Keeps the newest version of an answer in place of an older one."""
-        if (replaced := self._bodies.pop(key, None)) is not None:
-            self._held -= _cost(replaced)
-        if _cost(body) > self._bytes_max // 8:
+        if (replaced := self._entries.pop(key, None)) is not None:
+            self._held -= size(replaced)
+        if size(entry) > self._bytes_max // 8:
             return
-        self._bodies[key] = body
-        self._held += _cost(body)
+        self._entries[key] = entry
+        self._held += size(entry)
         while self._held > self._bytes_max:
-            self._held -= _cost(self._bodies.popitem(last=False)[1])
+            self._held -= size(self._entries.popitem(last=False)[1])
 
 
-def _cost(body: Body) -> int:
-    return len(body.head) + len(body.tail or b"") + size_of(body.windows) + ENTRY_BYTES
+def size(entry: CacheEntry) -> int:
+    """Bytes of memory, about."""
+    return len(entry.head) + len(entry.tail or b"") + size_of(entry.windows) + ENTRY_BYTES

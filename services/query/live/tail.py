@@ -1,7 +1,7 @@
-"""The newest events, read once for all who follow them live: one tail a process, whatever the number of subscribers.
+"""The newest events, read once for all live subscribers of a process.
 
-The tail keeps the newest events once; a subscriber is a position in it and holds nothing of its own, so a slow one
-costs no memory: when it has fallen behind what is kept, it is served from the store, a few such reads at a time.
+The tail keeps the newest events once. A subscriber is a position in it and holds no events of its own, so a slow one
+costs no memory: when it falls behind the kept events, it reads from the store, a few such reads at a time.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
 
-import msgspec
-
 from services.query.database import UNREACHABLE, Database, NoGeneration
-from services.query.live.sources import Feed, Told
+from services.query.live.sources import LiveSource
+from services.query.questions.events import SubscriptionFilter
 from services.query.views.history import check_after
+from services.query.views.live_events import StreamEvent
 from shared.errors import HourbookError
 from shared.event_store.store import PositionGap
 from shared.http.responses import Streamed
@@ -27,7 +27,8 @@ KEPT_MAX = 10_000  # events
 READ_MAX = 500
 PIECE_MAX = 250  # events sent at once: all that a reader who takes nothing can make us hold
 POLL_MIN_S, POLL_MAX_S = 0.01, 0.05
-TELLING_S = 0.0004  # a piece to one subscriber costs about a fifth of it: many are told more at a time, less often
+# Extra poll delay per subscriber, about 5 times the cost of one send: many subscribers get fewer, larger pieces.
+TELLING_S = 0.0004
 HEARTBEAT_S = 15.0
 WAKE_S = 1.0
 RECONNECT_S = 0.5
@@ -43,27 +44,15 @@ class TooManySubscribers(HourbookError):
     title = "Too many subscribers"
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """What a subscriber wants to be told of; None is all."""
-
-    project: str | None = None
-    types: frozenset[str] | None = None
-
-    def takes(self, event: Told) -> bool:
-        return (self.project is None or event.project == self.project) and (
-            self.types is None or event.type in self.types
-        )
-
-
 class Tail:
     """`follow` from any number of tasks, `subscribers_max` at once. It reads only while somebody follows."""
 
     def __init__(
-        self, database: Database, feed: Feed, subscribers_max: int, *, heartbeat_s: float = HEARTBEAT_S
+        self, database: Database, source: LiveSource, subscribers_max: int, *, heartbeat_s: float = HEARTBEAT_S
     ) -> None:
-        self._database, self._feed = database, feed
+        self._database, self._source = database, source
         self._subscribers_max, self._heartbeat_s = subscribers_max, heartbeat_s
-        self._kept: list[Told] = []
+        self._kept: list[StreamEvent] = []
         self._position: int | None = None
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -87,8 +76,8 @@ class Tail:
 
     async def _begin(self, after: int | None, field: str) -> int:
         if after is None:
-            return (await self._feed.read(self._database, 0, 0))[0]
-        check_after(after, await self._feed.last(self._database), self._feed.what, field)
+            return (await self._source.read(self._database, 0, 0))[0]
+        check_after(after, await self._source.last(self._database), self._source.what, field)
         return after
 
     def leave(self) -> None:
@@ -99,16 +88,16 @@ class Tail:
             self._task = None
             self._kept, self._position = [], None
 
-    def streamed(self, begin: int, wanted: Wanted, headers: Mapping[str, str]) -> Streamed[bytes]:
+    def streamed(self, begin: int, where: SubscriptionFilter, headers: Mapping[str, str]) -> Streamed[bytes]:
         """The answer to one who has begun, who leaves with it."""
         return Streamed(
-            self.follow(begin, wanted),
+            self.follow(begin, where),
             media_type=SERVER_SENT,
             on_end=self.leave,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers},
         )
 
-    async def follow(self, after: int, wanted: Wanted) -> AsyncGenerator[bytes]:
+    async def follow(self, after: int, where: SubscriptionFilter) -> AsyncGenerator[bytes]:
         """The events after a position as server-sent events, for ever. A heartbeat carries the position that was
         looked at, so that a reader whose filter takes little does not begin again far back."""
         if self._task is None:
@@ -118,10 +107,10 @@ class Tail:
         while not self._closed:
             moved, events, before = self._moved, self._after(after), after
             if events is None:  # not kept any more, or the tail has only begun
-                after, events = await self._from_store(after, wanted)
+                after, events = await self._from_store(after, where)
             elif events:
                 after = events[-1].position
-            frames = b"".join([event.frame for event in events if wanted.takes(event)])
+            frames = b"".join([event.frame for event in events if where.takes(event.project, event.type)])
             now = time.monotonic()
             if frames or now - beaten >= self._heartbeat_s:
                 beaten = now
@@ -134,19 +123,19 @@ class Tail:
         self._closed = True
         self._wake()
 
-    def _after(self, position: int) -> list[Told] | None:
+    def _after(self, position: int) -> list[StreamEvent] | None:
         """The kept events after a position, as many as are sent at once; None when they are not all kept."""
         if self._position is None or (start := position - (self._position - len(self._kept))) < 0:
             return None
         return self._kept[start : start + PIECE_MAX]
 
-    async def _from_store(self, position: int, wanted: Wanted) -> tuple[int, list[Told]]:
+    async def _from_store(self, position: int, where: SubscriptionFilter) -> tuple[int, list[StreamEvent]]:
         """Some of the wanted that follow a position, and up to where they are all of them; none while the store cannot
         be reached."""
-        types = None if wanted.types is None else sorted(wanted.types)
+        types = None if where.types is None else sorted(where.types)
         try:
             async with self._catching_up:
-                return await self._feed.find(self._database, position, wanted.project, types, PIECE_MAX)
+                return await self._source.find(self._database, position, where.project, types, PIECE_MAX)
         except (*UNREACHABLE, NoGeneration) as lost:
             log.warning("tail: %s: %s; a subscriber waits", type(lost).__name__, lost)
             return position, []
@@ -167,13 +156,13 @@ class Tail:
             if len(events) < READ_MAX:
                 await asyncio.sleep(delay)
 
-    async def _read(self) -> list[Told]:
+    async def _read(self) -> list[StreamEvent]:
         """Keeps what has become visible since the last look; the first look only says where to begin."""
         if self._position is None:
-            self._position, _ = await self._feed.read(self._database, 0, 0)
+            self._position, _ = await self._source.read(self._database, 0, 0)
             self._wake()
             return []
-        _, events = await self._feed.read(self._database, self._position, READ_MAX)
+        _, events = await self._source.read(self._database, self._position, READ_MAX)
         self._kept += events
         self._position += len(events)
         if len(self._kept) > 2 * KEPT_MAX:

@@ -1,15 +1,15 @@
-"""What is asked beside a pool's hours in blocks: frozen values in their normal form, which are equal when they are the
-same question. `csv` is the form of the answer."""
+"""The other questions: frozen values in their normal form, equal when they are the same question. `csv` asks for a
+table. `hours` are the hours that an answer is read from, None where it is not about hours."""
 
 from __future__ import annotations
 
-from typing import ClassVar
 from uuid import UUID
 
 import msgspec
 
 from services.query.answers.cache import Scope
-from services.query.questions.parameters import Selection, TemplateName, unknown_pool
+from services.query.questions.calendar import CalendarQuestion
+from services.query.questions.parameters import TemplateName, unknown_pool
 from shared.errors import UnknownId
 from shared.hours import Period
 
@@ -17,7 +17,7 @@ Counts = tuple[int, int, int, int, int, int]
 
 
 class PoolQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """About one pool; `field` is the parameter that named it."""
+    """A question about one pool; `field` is the parameter that named it."""
 
     field: str
     pool: str
@@ -27,21 +27,42 @@ class PoolQuestion(msgspec.Struct, frozen=True, kw_only=True):
     def scope(self) -> Scope:
         return Scope("pool", self.pool)
 
+    @property
+    def hours(self) -> Period | None:
+        return None
+
     def unknown(self) -> UnknownId:
         return unknown_pool(self.field, self.pool)
 
 
-class NowQuestion(PoolQuestion, frozen=True, kw_only=True):
-    """What is free in the hour that is running, and how many of each template."""
+class PeriodQuestion(PoolQuestion, frozen=True, kw_only=True):
+    """A question about one pool in a period."""
+
+    period: Period
+
+    @property
+    def hours(self) -> Period:
+        return self.period
+
+
+class HourQuestion(PoolQuestion, frozen=True, kw_only=True):
+    """A question about one pool in one hour."""
 
     hour: int
 
+    @property
+    def hours(self) -> Period:
+        return Period(self.hour, self.hour + 1)
 
-class SlotsQuestion(PoolQuestion, frozen=True, kw_only=True):
-    """Where `duration` hours of counts, of a template, or of a share (in basis points) fit; from `earliest` on, which
-    is in the period."""
 
-    period: Period
+class NowQuestion(HourQuestion, frozen=True, kw_only=True):
+    """How much is available in the current hour, and how many of each template fit."""
+
+
+class SlotsQuestion(PeriodQuestion, frozen=True, kw_only=True):
+    """Where in the period `duration` hours of counts, of `count` times a template, or of a share (basis points) fit.
+    `earliest` is the first hour of the period at which a slot may begin."""
+
     earliest: int
     duration: int
     counts: Counts | None = None
@@ -51,29 +72,23 @@ class SlotsQuestion(PoolQuestion, frozen=True, kw_only=True):
     limit: int = 10
 
 
-class MostQuestion(PoolQuestion, frozen=True, kw_only=True):
-    """How many of a template fit throughout the period."""
+class MostQuestion(PeriodQuestion, frozen=True, kw_only=True):
+    """How many of a template fit in every hour of the period."""
 
-    period: Period
     template: TemplateName
 
 
-class ConflictsQuestion(PoolQuestion, frozen=True, kw_only=True):
-    """Where the pool, or what is in it, is promised more than it has."""
-
-    looks_back: ClassVar[bool] = True  # to where that began
-
-    period: Period
+class ConflictsQuestion(PeriodQuestion, frozen=True, kw_only=True):
+    """Where the pool, and the pools inside it, are promised more than they have. It also reads the hours before the
+    period, back to where such a run of hours began."""
 
     @property
     def scope(self) -> Scope:
         return Scope("tree", self.pool.partition(".")[0])
 
 
-class ClusterQuestion(PoolQuestion, frozen=True, kw_only=True):
-    """A Magnum cluster in the hour that is running."""
-
-    hour: int
+class ClusterQuestion(HourQuestion, frozen=True, kw_only=True):
+    """A Magnum cluster in the current hour."""
 
 
 class ResizesQuestion(PoolQuestion, frozen=True, kw_only=True):
@@ -81,7 +96,7 @@ class ResizesQuestion(PoolQuestion, frozen=True, kw_only=True):
 
 
 class ProjectQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """About what a project defines."""
+    """A question about the definitions of a project."""
 
     project: str
     csv: bool = False
@@ -90,20 +105,24 @@ class ProjectQuestion(msgspec.Struct, frozen=True, kw_only=True):
     def scope(self) -> Scope:
         return Scope("pool", self.project)
 
+    @property
+    def hours(self) -> Period | None:
+        return None
+
     def unknown(self) -> UnknownId:
         return UnknownId("project", "project", self.project)
 
 
 class TemplatesQuestion(ProjectQuestion, frozen=True, kw_only=True):
-    pass
+    """The templates of a project."""
 
 
 class AccountsQuestion(ProjectQuestion, frozen=True, kw_only=True):
-    pass
+    """The accounts that a project lists."""
 
 
 class UsageQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account, as it is spelled by whoever asks, uses of one project or of all."""
+    """What an account uses, in one project or in all (None). `account` is spelled as the client spelled it."""
 
     account: str
     project: str | None
@@ -117,12 +136,16 @@ class UsageQuestion(msgspec.Struct, frozen=True, kw_only=True):
     def scope(self) -> Scope:
         return Scope("all") if self.project is None else Scope("tree", self.project)
 
+    @property
+    def hours(self) -> Period:
+        return self.period
+
     def unknown(self) -> UnknownId:
         return UnknownId("project", "project", self.project or "")
 
 
 class QuotaQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """One grant, of whichever project."""
+    """One grant, of any project."""
 
     grant: UUID
     csv: bool = False
@@ -131,22 +154,30 @@ class QuotaQuestion(msgspec.Struct, frozen=True, kw_only=True):
     def scope(self) -> Scope:
         return Scope("all")
 
+    @property
+    def hours(self) -> Period | None:
+        return None
+
     def unknown(self) -> UnknownId:
         return UnknownId("id", "grant", str(self.grant))
 
 
 class ProjectSizesQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """The sizes of a project's Magnum clusters, together. `selection` is of the view `rows`."""
+    """The sizes of a project's Magnum clusters, added up. `calendar` has the view `openstack`."""
 
-    selection: Selection
+    calendar: CalendarQuestion
 
     @property
     def csv(self) -> bool:
-        return self.selection.csv
+        return self.calendar.csv
 
     @property
     def scope(self) -> Scope:
-        return Scope("tree", self.selection.pool)
+        return Scope("tree", self.calendar.pool)
+
+    @property
+    def hours(self) -> Period:
+        return self.calendar.period
 
     def unknown(self) -> UnknownId:
-        return self.selection.unknown()
+        return self.calendar.unknown()

@@ -1,47 +1,23 @@
-"""What is asked: the query string, checked and made normal, so that equal questions are equal values."""
+"""Parsers of single query parameters. Each takes the text of a query string and raises InvalidField or UnknownId."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
-from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
-from services.query.answers.cache import Scope
-from services.query.rollup import VALUES
 from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField, UnknownId
 from shared.events import EVENT_TYPES
-from shared.hours import EARLIEST, INSTANT, LATEST, Period, block_starts, lost_plus, parse_grain, parse_zone
+from shared.hours import INSTANT, Period, lost_plus, parse_grain, parse_range
 from shared.names import asked_name, is_pool_id
 
-BLOCKS_MAX = 100_000
+RANGE_EXAMPLE = "two dates, as 2020-06-08,2020-06-14"
 BOM = b"\xef\xbb\xbf"  # by which some spreadsheets know UTF-8
 TEMPLATE = re.compile(r"([^@\0]{1,200})(?:@([1-9]\d{0,8}))?")
-
-View = Literal["available", "resources", "bookings", "sizes", "rows"]
-VALUES_OF: dict[View, tuple[str, ...]] = {
-    "available": VALUES,
-    "resources": ("granted",),
-    "bookings": ("booked",),
-    "sizes": ("granted",),
-    "rows": ("granted",),
-}
-
-
-class Cursor(msgspec.Struct, frozen=True):
-    """Where a page of grants or bookings begins: after this start (an hour) and this id."""
-
-    start: int = 0
-    id: UUID = UUID(int=0)
-
-    def text(self) -> str:
-        return base64.urlsafe_b64encode(f"{self.start}.{self.id}".encode()).decode().rstrip("=")
 
 
 class TemplateName(msgspec.Struct, frozen=True):
@@ -49,48 +25,6 @@ class TemplateName(msgspec.Struct, frozen=True):
 
     name: str
     version: int | None = None
-
-
-class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """A question about one pool's hours in its normal form; two that are equal have the same answer.
-
-    `field` is the parameter that named the pool; `after` and `limit` are the page of the items, where there are any.
-    The view `rows` is that of OpenStack's faces.
-    """
-
-    view: View
-    field: str
-    pool: str
-    period: Period
-    grain: str | int
-    zone: str
-    dimensions: tuple[str, ...]
-    values: tuple[str, ...]
-    columns: bool = False
-    csv: bool = False
-    after: Cursor = Cursor()
-    limit: int = 1000
-    template: TemplateName | None = None
-
-    @property
-    def scope(self) -> Scope:
-        return Scope("pool", self.pool)
-
-    def unknown(self) -> UnknownId:
-        return unknown_pool(self.field, self.pool)
-
-    def block_starts(self) -> list[int]:
-        """The first hour of every block. Raises InvalidField for more blocks than an answer holds."""
-        if isinstance(self.grain, int) and self.grain * BLOCKS_MAX < self.period.hours:
-            raise too_many_blocks()
-        starts = block_starts(self.period, self.grain, parse_zone(self.zone))
-        if len(starts) > BLOCKS_MAX:
-            raise too_many_blocks()
-        return starts
-
-
-def too_many_blocks(most: int = BLOCKS_MAX) -> InvalidField:
-    return InvalidField("grain", f"the range has more than {most} blocks; ask for longer blocks or fewer hours")
 
 
 def unknown_pool(field: str, pool: str) -> UnknownId:
@@ -128,6 +62,11 @@ def required(text: str | None, field: str, what: str) -> str:
     return text
 
 
+def required_range(text: str | None, zone: ZoneInfo) -> Period:
+    """The hours of the parameter `range`, which must be given."""
+    return parse_range(required(text, "range", RANGE_EXAMPLE), zone)
+
+
 def parse_names(text: str | None, field: str, known: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
     """The names in a list with commas, each once, in the order of `known`. Raises InvalidField for one not known."""
     if text is None:
@@ -140,10 +79,6 @@ def parse_names(text: str | None, field: str, known: Sequence[str], default: Seq
 
 def parse_dimensions(text: str | None) -> tuple[str, ...]:
     return parse_names(text, "dimensions", DIMENSIONS, DIMENSIONS)
-
-
-def parse_values(text: str | None, view: View) -> tuple[str, ...]:
-    return parse_names(text, "values", VALUES, VALUES_OF[view])
 
 
 def parse_grain_or_day(text: str | None) -> str | int:
@@ -166,20 +101,6 @@ def parse_bom(text: str | None, csv: bool) -> bytes:
     if text == "true" and not csv:
         raise InvalidField("bom", "only a table has it; ask for one with the header Accept: text/csv")
     return BOM if text == "true" else b""
-
-
-def parse_cursor(text: str | None) -> Cursor:
-    """The inverse of Cursor.text(). Raises InvalidField for what is no cursor of ours."""
-    if text is None:
-        return Cursor()
-    try:
-        start, entity = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).split(b".")
-        cursor = Cursor(int(start), UUID(entity.decode()))
-    except (ValueError, binascii.Error):
-        raise InvalidField("after", "give what an earlier answer named as next, unchanged") from None
-    if not EARLIEST <= cursor.start <= LATEST:
-        raise InvalidField("after", "give what an earlier answer named as next, unchanged")
-    return cursor
 
 
 EVENT_TYPE_NAMES = tuple(kind.__name__ for kind in EVENT_TYPES)
@@ -222,5 +143,12 @@ def parse_template(text: str, field: str = "template") -> TemplateName:
 
 
 def asked(text: str | None, field: str) -> str | None:
-    """A name or an id of any kind, as it is given. Raises InvalidField for what no name ever was."""
+    """A name or an id of any kind, as it is given. Raises InvalidField for a text that no name can be."""
     return None if text is None else asked_name(text, field)
+
+
+def checked_after(after: str | None) -> str:
+    """The id after which a page begins, empty for the first page. Raises InvalidField for a text that is no id."""
+    if after is not None and (not after.isascii() or not after.isprintable()):
+        raise InvalidField("after", "give what an earlier answer named as next, unchanged")
+    return after or ""

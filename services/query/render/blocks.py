@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from services.query.questions.parameters import Selection
+from services.query.questions.calendar import CalendarQuestion
 from services.query.render.tables import table_lines
 from services.query.rollup import Rollup, instants
 from shared.capacity import DIMENSIONS
@@ -21,25 +21,25 @@ OF_A_BOOKING = ("share", "template", "account", "actor", "state", "created", "se
 
 
 def render_json(
-    selection: Selection, rollup: Rollup, items: Sequence[Item] | None, following: str | None
+    question: CalendarQuestion, rollup: Rollup, items: Sequence[Item] | None, following: str | None
 ) -> tuple[bytes, bytes]:
     """`{pool, range, grain, timezone, position, blocks | columns}`: what stands before the position, and after it.
 
     With items there are `items` and `next`, the cursor of the page that follows, null on the last.
     """
-    figures = columns_json(selection, rollup) if selection.columns else blocks_json(selection, rollup)
-    return opening(selection), b"," + figures + rest_of(items, following)
+    figures = columns_json(question, rollup) if question.columns else blocks_json(question, rollup)
+    return opening(question), b"," + figures + rest_of(items, following)
 
 
-def opening(selection: Selection) -> bytes:
+def opening(question: CalendarQuestion) -> bytes:
     """All that stands before the position."""
-    return msgspec.json.encode(_opening(selection))[:-1] + b',"position":'
+    return msgspec.json.encode(_opening(question))[:-1] + b',"position":'
 
 
-def _opening(selection: Selection) -> dict[str, Any]:
-    period = {"start": iso(selection.period.start), "end": iso(selection.period.end)}
-    grain = selection.grain if isinstance(selection.grain, str) else f"{selection.grain}h"
-    return {"pool": selection.pool, "range": period, "grain": grain, "timezone": selection.zone}
+def _opening(question: CalendarQuestion) -> dict[str, Any]:
+    period = {"start": iso(question.period.start), "end": iso(question.period.end)}
+    grain = question.grain if isinstance(question.grain, str) else f"{question.grain}h"
+    return {"pool": question.pool, "range": period, "grain": grain, "timezone": question.zone}
 
 
 def rest_of(items: Sequence[Item] | None, following: str | None) -> bytes:
@@ -47,37 +47,37 @@ def rest_of(items: Sequence[Item] | None, following: str | None) -> bytes:
     return b"}" if items is None else b"," + msgspec.json.encode({"items": items, "next": following})[1:]
 
 
-def blocks_json(selection: Selection, rollup: Rollup) -> bytes:
+def blocks_json(question: CalendarQuestion, rollup: Rollup) -> bytes:
     """`"blocks": [{start, end, hours, <value>: {"min": {<dimension>: n}, "max": {…}}}]`."""
-    return b'"%b":[%b]' % (list_name(selection), block_texts(selection, rollup))
+    return b'"%b":[%b]' % (list_name(question), block_texts(question, rollup))
 
 
-def block_texts(selection: Selection, rollup: Rollup) -> bytes:
-    counts = ",".join(f'"{dimension}":%d' for dimension in selection.dimensions)
-    figures = ",".join(f'"{label}":{{"min":{{{counts}}},"max":{{{counts}}}}}' for label in labels(selection))
+def block_texts(question: CalendarQuestion, rollup: Rollup) -> bytes:
+    counts = ",".join(f'"{dimension}":%d' for dimension in question.dimensions)
+    figures = ",".join(f'"{label}":{{"min":{{{counts}}},"max":{{{counts}}}}}' for label in labels(question))
     if rollup.fits is not None:
         figures += ',"fits":{"min":%d,"max":%d}'
     block = f'{{"start":"%s","end":"%s","hours":%d,{figures}}}'
-    return ",".join([block % row for row in rows(rollup)]).encode()
+    return ",".join([block % row for row in block_rows(rollup)]).encode()
 
 
-def columns_json(selection: Selection, rollup: Rollup) -> bytes:
+def columns_json(question: CalendarQuestion, rollup: Rollup) -> bytes:
     """`"columns": {start: […], end: […], hours: […], <value>: {<dimension>: {"min": […], "max": […]}}}`.
 
     By the hour the three arrays are `{start: <the first>, step_hours: 1, count: n}` instead, and `max` is left out, for
     in an hour it is the minimum.
     """
-    hourly = selection.grain == "hour"
+    hourly = question.grain == "hour"
     columns: dict[str, Any]
     if hourly:
-        columns = {"start": iso(selection.period.start), "step_hours": 1, "count": len(rollup.starts)}
+        columns = {"start": iso(question.period.start), "step_hours": 1, "count": len(rollup.starts)}
     else:
         hours = (rollup.ends - rollup.starts).tolist()
         columns = {"start": instants(rollup.starts), "end": instants(rollup.ends), "hours": hours}
-    for label, lows, highs in zip(labels(selection), rollup.minimum, rollup.maximum, strict=True):
+    for label, lows, highs in zip(labels(question), rollup.minimum, rollup.maximum, strict=True):
         columns[label] = {
             dimension: {"min": low.tolist()} if hourly else {"min": low.tolist(), "max": high.tolist()}
-            for dimension, low, high in zip(selection.dimensions, lows, highs, strict=True)
+            for dimension, low, high in zip(question.dimensions, lows, highs, strict=True)
         }
     if rollup.fits is not None:
         low, high = rollup.fits.tolist()
@@ -85,25 +85,25 @@ def columns_json(selection: Selection, rollup: Rollup) -> bytes:
     return b'"columns":' + msgspec.json.encode(columns)
 
 
-def render_csv(selection: Selection, rollup: Rollup) -> bytes:
+def render_csv(question: CalendarQuestion, rollup: Rollup) -> bytes:
     """A row a block under `start,end,hours,<value>_<dimension>_min,…`."""
-    return table_lines([csv_names(selection, rollup)]) + block_lines(selection, rollup)
+    return table_lines([csv_names(question, rollup)]) + block_lines(question, rollup)
 
 
-def csv_names(selection: Selection, rollup: Rollup) -> list[str]:
+def csv_names(question: CalendarQuestion, rollup: Rollup) -> list[str]:
     names = [
         f"{label}_{dimension}_{end}"
-        for label in labels(selection)
+        for label in labels(question)
         for end in ("min", "max")
-        for dimension in selection.dimensions
+        for dimension in question.dimensions
     ]
     return ["start", "end", "hours", *names, *(["fits_min", "fits_max"] if rollup.fits is not None else [])]
 
 
-def block_lines(selection: Selection, rollup: Rollup) -> bytes:
+def block_lines(question: CalendarQuestion, rollup: Rollup) -> bytes:
     """Instants and numbers only, of which none ever needs a quote."""
-    row = ",".join(["%s", "%s", *["%d"] * (len(csv_names(selection, rollup)) - 2)]) + "\r\n"
-    return "".join([row % cells for cells in rows(rollup)]).encode()
+    row = ",".join(["%s", "%s", *["%d"] * (len(csv_names(question, rollup)) - 2)]) + "\r\n"
+    return "".join([row % cells for cells in block_rows(rollup)]).encode()
 
 
 def render_object(opening: Mapping[str, Any], rest: Mapping[str, Any]) -> tuple[bytes, bytes]:
@@ -112,17 +112,17 @@ def render_object(opening: Mapping[str, Any], rest: Mapping[str, Any]) -> tuple[
     return head + (b',"position":' if opening else b'"position":'), b"," + msgspec.json.encode(rest)[1:]
 
 
-def list_name(selection: Selection) -> bytes:
+def list_name(question: CalendarQuestion) -> bytes:
     """The name of the list of blocks in an answer as JSON."""
-    return b"sizes" if selection.view == "sizes" else b"blocks"
+    return b"sizes" if question.view == "sizes" else b"blocks"
 
 
-def labels(selection: Selection) -> list[str]:
+def labels(question: CalendarQuestion) -> list[str]:
     """The names of the values in an answer. What is granted to a cluster is its size."""
-    return ["size"] if selection.view == "sizes" else list(selection.values)
+    return ["size"] if question.view == "sizes" else list(question.values)
 
 
-def rows(rollup: Rollup) -> Iterator[tuple[Any, ...]]:
+def block_rows(rollup: Rollup) -> Iterator[tuple[Any, ...]]:
     """Per block its start, end and hours; then per value the minima of its dimensions, and the maxima; then fits."""
     both = np.stack([rollup.minimum, rollup.maximum], axis=1)
     counts = both.reshape(-1, both.shape[-1]).tolist()
@@ -132,28 +132,31 @@ def rows(rollup: Rollup) -> Iterator[tuple[Any, ...]]:
     return zip(instants(rollup.starts), instants(rollup.ends), hours, *counts, strict=True)
 
 
-def item_names(selection: Selection) -> list[str]:
+def item_names(question: CalendarQuestion) -> list[str]:
     """The columns of a grant or booking, narrowed to the dimensions asked for."""
-    dimensions = [dimension for dimension in DIMENSIONS if dimension in selection.dimensions]
-    own = OF_A_GRANT if selection.view == "resources" else OF_A_BOOKING
+    dimensions = [dimension for dimension in DIMENSIONS if dimension in question.dimensions]
+    own = OF_A_GRANT if question.view == "resources" else OF_A_BOOKING
     return ["id", "pool", "start", "end", *dimensions, *own]
 
 
-ROW = ("servers", "memory", "cores")  # of OpenStack's faces, in the order of the notes
+OPENSTACK_COLUMNS = ("servers", "memory", "cores")  # of OpenStack's faces, in the order of the notes
 
 
-def render_rows(selection: Selection, rollup: Rollup) -> tuple[bytes, bytes]:
+def render_openstack(question: CalendarQuestion, rollup: Rollup) -> tuple[bytes, bytes]:
     """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the minimum of each block."""
-    return render_object(_opening(selection), {"rows": dated_rows(selection, rollup)})
+    return render_object(_opening(question), {"rows": openstack_rows(question, rollup)})
 
 
-def dated_rows(selection: Selection, rollup: Rollup) -> list[dict[str, Any]]:
+def openstack_rows(question: CalendarQuestion, rollup: Rollup) -> list[dict[str, Any]]:
     """By day, week or month `date` is a date in the zone; by the hour, or by hours, an instant."""
-    if selection.grain in ("day", "week", "month"):
-        zone = parse_zone(selection.zone)
+    if question.grain in ("day", "week", "month"):
+        zone = parse_zone(question.zone)
         dates = [instant_of(hour).astimezone(zone).date().isoformat() for hour in rollup.starts.tolist()]
     else:
         dates = instants(rollup.starts)
-    places = [selection.dimensions.index(dimension) for dimension in ROW]
+    places = [question.dimensions.index(dimension) for dimension in OPENSTACK_COLUMNS]
     counts = rollup.minimum[0][places].T.tolist()
-    return [dict(zip(("date", *ROW), (date, *row), strict=True)) for date, row in zip(dates, counts, strict=True)]
+    return [
+        dict(zip(("date", *OPENSTACK_COLUMNS), (date, *row), strict=True))
+        for date, row in zip(dates, counts, strict=True)
+    ]

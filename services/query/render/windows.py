@@ -9,17 +9,17 @@ import msgspec
 import numpy as np
 
 from services.query.answers.long import Window, window, windows
-from services.query.questions.parameters import Selection
+from services.query.questions.calendar import CalendarQuestion
 from services.query.render.blocks import (
-    ROW,
+    OPENSTACK_COLUMNS,
     Item,
     block_lines,
     block_texts,
     csv_names,
-    dated_rows,
     labels,
     list_name,
     opening,
+    openstack_rows,
     rest_of,
 )
 from services.query.render.tables import table_lines
@@ -32,38 +32,42 @@ NUMBERS_MAX = 16_384  # of an array, in a piece
 
 
 def render_long(
-    selection: Selection, rollup: Rollup, items: Sequence[Item] | None, following: str | None
+    question: CalendarQuestion, rollup: Rollup, items: Sequence[Item] | None, following: str | None
 ) -> tuple[bytes, bytes | None, tuple[Window, ...]]:
     """What stands before the position, and behind all windows (None for a table, which does not say the position)."""
-    match (selection.view, selection.csv):
-        case ("rows", True):
-            return table_lines([["date", *ROW]]), None, blocks(selection, rollup, "csv", row_lines)
-        case ("rows", False):
-            return opening(selection), b"}", blocks(selection, rollup, "json", row_texts, b',"rows":[')
+    match (question.view, question.csv):
+        case ("openstack", True):
+            return table_lines([["date", *OPENSTACK_COLUMNS]]), None, blocks(question, rollup, "csv", openstack_lines)
+        case ("openstack", False):
+            return opening(question), b"}", blocks(question, rollup, "json", openstack_texts, b',"rows":[')
         case (_, True):
-            return table_lines([csv_names(selection, rollup)]), None, blocks(selection, rollup, "csv", block_lines)
-    head, rest = opening(selection), rest_of(items, following)
-    if selection.columns:
-        return head, rest, tuple(columns(selection, rollup))
-    name = list_name(selection)
-    return head, rest, blocks(selection, rollup, "json", block_texts, b',"%b":[' % name)
+            return table_lines([csv_names(question, rollup)]), None, blocks(question, rollup, "csv", block_lines)
+    head, rest = opening(question), rest_of(items, following)
+    if question.columns:
+        return head, rest, tuple(columns(question, rollup))
+    name = list_name(question)
+    return head, rest, blocks(question, rollup, "json", block_texts, b',"%b":[' % name)
 
 
 def blocks(
-    selection: Selection, rollup: Rollup, form: str, text: Callable[[Selection, Rollup], bytes], before: bytes = b""
+    question: CalendarQuestion,
+    rollup: Rollup,
+    form: str,
+    text: Callable[[CalendarQuestion, Rollup], bytes],
+    before: bytes = b"",
 ) -> tuple[Window, ...]:
     """The blocks, so many a window."""
     cells, one = flat(rollup), rollup.minimum is rollup.maximum
-    render = partial(of_cells, selection, one, rollup.fits is not None, text)
+    render = partial(of_cells, question, one, rollup.fits is not None, text)
     width = BLOCK_BYTES + 2 * rollup.minimum[..., 0].size * FIGURE_BYTES[form]
     json = form == "json"
     return tuple(windows(cells, render, width, b"," if json else b"", before, b"]" if json else b""))
 
 
 def of_cells(
-    selection: Selection, one: bool, fits: bool, text: Callable[[Selection, Rollup], bytes], cells: Cells
+    question: CalendarQuestion, one: bool, fits: bool, text: Callable[[CalendarQuestion, Rollup], bytes], cells: Cells
 ) -> bytes:
-    return text(selection, unflat(selection, one, fits, cells))
+    return text(question, unflat(question, one, fits, cells))
 
 
 def flat(rollup: Rollup) -> Cells:
@@ -76,34 +80,34 @@ def flat(rollup: Rollup) -> Cells:
     return np.concatenate(parts)
 
 
-def unflat(selection: Selection, one: bool, fits: bool, cells: Cells) -> Rollup:
-    shape = (len(selection.values), len(selection.dimensions), -1)
-    count = len(selection.values) * len(selection.dimensions)
+def unflat(question: CalendarQuestion, one: bool, fits: bool, cells: Cells) -> Rollup:
+    shape = (len(question.values), len(question.dimensions), -1)
+    count = len(question.values) * len(question.dimensions)
     minimum = cells[2 : 2 + count].reshape(shape)
     maximum = minimum if one else cells[2 + count : 2 + 2 * count].reshape(shape)
     return Rollup(cells[0], cells[1], minimum, maximum, cells[-2:] if fits else None)
 
 
-def row_texts(selection: Selection, rollup: Rollup) -> bytes:
-    return msgspec.json.encode(dated_rows(selection, rollup))[1:-1]
+def openstack_texts(question: CalendarQuestion, rollup: Rollup) -> bytes:
+    return msgspec.json.encode(openstack_rows(question, rollup))[1:-1]
 
 
-def row_lines(selection: Selection, rollup: Rollup) -> bytes:
-    return table_lines(row.values() for row in dated_rows(selection, rollup))
+def openstack_lines(question: CalendarQuestion, rollup: Rollup) -> bytes:
+    return table_lines(row.values() for row in openstack_rows(question, rollup))
 
 
-def columns(selection: Selection, rollup: Rollup) -> Iterator[Window]:
+def columns(question: CalendarQuestion, rollup: Rollup) -> Iterator[Window]:
     """As `columns_json`: an array a figure, each in windows of its own."""
-    hourly = selection.grain == "hour"
+    hourly = question.grain == "hour"
     if hourly:
-        known = {"start": iso(selection.period.start), "step_hours": 1, "count": len(rollup.starts)}
+        known = {"start": iso(question.period.start), "step_hours": 1, "count": len(rollup.starts)}
         before = b',"columns":' + msgspec.json.encode(known)[:-1]
     else:
         yield from array(rollup.starts, b',"columns":{"start":', instants_text)
         yield from array(rollup.ends, b',"end":', instants_text)
         yield from array(rollup.ends - rollup.starts, b',"hours":', numbers_text)
         before = b""
-    figures = list(figures_of(selection, rollup))
+    figures = list(figures_of(question, rollup))
     for place, (opens, low, high, closes) in enumerate(figures):
         end = closes + (b"}" if place == len(figures) - 1 else b"")
         yield from array(low, before + opens + b'"min":', numbers_text, end if hourly else b"")
@@ -112,11 +116,11 @@ def columns(selection: Selection, rollup: Rollup) -> Iterator[Window]:
         before = b""
 
 
-def figures_of(selection: Selection, rollup: Rollup) -> Iterator[tuple[bytes, Cells, Cells, bytes]]:
+def figures_of(question: CalendarQuestion, rollup: Rollup) -> Iterator[tuple[bytes, Cells, Cells, bytes]]:
     """Of each figure what stands before it, the minima, the maxima, and what closes it."""
-    for label, lows, highs in zip(labels(selection), rollup.minimum, rollup.maximum, strict=True):
-        for dimension, low, high in zip(selection.dimensions, lows, highs, strict=True):
-            first, last = dimension == selection.dimensions[0], dimension == selection.dimensions[-1]
+    for label, lows, highs in zip(labels(question), rollup.minimum, rollup.maximum, strict=True):
+        for dimension, low, high in zip(question.dimensions, lows, highs, strict=True):
+            first, last = dimension == question.dimensions[0], dimension == question.dimensions[-1]
             opens = b',"%b":{' % label.encode() if first else b","
             yield opens + b'"%b":{' % dimension.encode(), low, high, b"}}" if last else b"}"
     if rollup.fits is not None:

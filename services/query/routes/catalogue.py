@@ -2,85 +2,94 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated
 
-from litestar import Controller, get
-from litestar.params import FromPath, FromQuery
+from litestar import Controller
+from litestar.params import PathParameter
 
-from services.query.answers.answers import Answers
 from services.query.questions.model import AccountsQuestion, TemplatesQuestion, UsageQuestion
-from services.query.questions.parameters import checked_project, parse_dimensions, parse_grain_or_day, required
-from services.query.routes.calendars import (
-    BOTH_PARAMETERS,
-    CSV,
-    TAKES_BOTH,
-    AnyRequest,
+from services.query.questions.parameters import (
+    checked_project,
+    parse_dimensions,
+    parse_grain_or_day,
+    required,
+    required_range,
+)
+from services.query.routes.answering import CSV, answered, preferred
+from services.query.routes.parameters import (
+    TAKES_AS_OF_AND_BOM,
     DimensionsText,
     GrainText,
     MinPosition,
+    Project,
     RangeText,
     ZoneText,
-    answered,
-    preferred,
-    refuse_unknown,
 )
+from services.query.routes.parts import AnyRequest
+from services.query.routes.reads import read
 from services.query.views.accounts import read_accounts, read_usage
 from services.query.views.templates import read_templates
-from shared.hours import parse_range, parse_zone
+from shared.hours import parse_zone
 from shared.http.responses import Encoded
 from shared.names import asked_name
 
+AccountName = Annotated[str, PathParameter(description="The name of an account, as bookings name it.")]
+
 
 class Catalogue(Controller):
-    answers: ClassVar[Answers]
-    opt = TAKES_BOTH
-    parameters = BOTH_PARAMETERS
+    parameters = TAKES_AS_OF_AND_BOM
 
-    @get("/templates")
+    @read("/templates", "Templates of a project")
     async def templates(
-        self, request: AnyRequest, project: FromQuery[str | None] = None, min_position: MinPosition = 0
+        self, request: AnyRequest, project: Project = None, min_position: MinPosition = 0
     ) -> Encoded[bytes]:
-        """`{project, position, templates: [{id, name, version, capacity, actor, created}]}`: every version, of each
-        name the newest first. `created` is a position."""
-        refuse_unknown(request, frozenset({"project", "min_position"}))
+        """`{project, position, templates: [{id, name, version, actor, created, capacity}]}`.
+
+        Every version of every template, ordered by name, the newest version first. `id` is `<name>@<version>`,
+        `created` is a position. `project` must be given. As text/csv: one row for each version."""
         question = TemplatesQuestion(project=given_project(project), csv=preferred(request, CSV))
-        return await answered(self.answers, request, question, read_templates, min_position)
+        return await answered(request, question, read_templates, min_position)
 
-    @get("/accounts")
+    @read("/accounts", "Accounts that a project lists")
     async def accounts(
-        self, request: AnyRequest, project: FromQuery[str | None] = None, min_position: MinPosition = 0
+        self, request: AnyRequest, project: Project = None, min_position: MinPosition = 0
     ) -> Encoded[bytes]:
-        """`{project, position, accounts: [{account, name, limits, closed, created}]}`: those that the project lists."""
-        refuse_unknown(request, frozenset({"project", "min_position"}))
-        question = AccountsQuestion(project=given_project(project), csv=preferred(request, CSV))
-        return await answered(self.answers, request, question, read_accounts, min_position)
+        """`{project, position, accounts: [{account, name, limits, closed, created}]}`, ordered by account.
 
-    @get("/accounts/{account:str}/usage")
+        A project that lists no accounts takes bookings of any account. `created` is a position. `project` must be
+        given. As text/csv: one row for each account."""
+        question = AccountsQuestion(project=given_project(project), csv=preferred(request, CSV))
+        return await answered(request, question, read_accounts, min_position)
+
+    @read("/accounts/{account:str}/usage", "Usage of an account, in blocks of time")
     async def usage(
         self,
         request: AnyRequest,
-        account: FromPath[str],
-        project: FromQuery[str | None] = None,
+        account: AccountName,
+        project: Project = None,
         period: RangeText = None,
         grain: GrainText = None,
         tz: ZoneText = "UTC",
         dimensions: DimensionsText = None,
         min_position: MinPosition = 0,
     ) -> Encoded[bytes]:
-        """Per block what the account uses, of one project or of all, as resource-hours: of each dimension the sum of
-        what its bookings hold in each hour. Its shares of a cluster count what they are of its size, rounded up."""
-        refuse_unknown(request, frozenset({"project", "range", "grain", "tz", "dimensions", "min_position"}))
+        """`{account, project, range, grain, timezone, position, blocks: [{start, end, hours, used}]}`, `used` by
+        dimension.
+
+        `used` is in resource-hours: for each dimension, the sum over the hours of the block of what the account's
+        bookings hold. Shares of a cluster count as that part of the cluster's size, rounded up in each hour. Without
+        `project`: in all projects. An answer has at most 10,000 blocks. As text/csv: one row for each block."""
         zone = parse_zone(tz)
         question = UsageQuestion(
             account=asked_name(account, "account"),
             project=None if project is None else checked_project(project),
-            period=parse_range(required(period, "range", "two dates, as 2020-06-08,2020-06-14"), zone),
+            period=required_range(period, zone),
             grain=parse_grain_or_day(grain),
             zone=zone.key,
             dimensions=parse_dimensions(dimensions),
             csv=preferred(request, CSV),
         )
-        return await answered(self.answers, request, question, read_usage, min_position)
+        return await answered(request, question, read_usage, min_position)
 
 
 def given_project(project: str | None) -> str:

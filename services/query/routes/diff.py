@@ -1,181 +1,64 @@
-"""What changed between two positions: the hours of a pool, and the events that changed them."""
+"""What changed in a pool between two positions."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated
 
-import msgspec
-import numpy as np
-from litestar import Controller, get
-from litestar.params import FromQuery, QueryParameter
+from litestar import Controller
+from litestar.params import QueryParameter
 
-from services.query.answers.admission import Admission
-from services.query.answers.answers import Answer, weight_of
-from services.query.answers.long import Long, windows
-from services.query.database import Database
-from services.query.questions.parameters import parse_pool, required, unknown_pool
-from services.query.rollup import VALUES, instants
-from services.query.routes.calendars import POOL, AnyRequest, RangeText, ZoneText, past_of, refuse_unknown, respond
-from shared.as_of import read_changes, read_hours_at
-from shared.capacity import DIMENSIONS, Vector, reserved
+from services.query.questions.parameters import parse_pool, required
+from services.query.routes.answering import respond
+from services.query.routes.parameters import RANGE_SAYS, PoolCluster, PoolProject, ZoneText
+from services.query.routes.parts import AnyRequest, parts_of
+from services.query.routes.reads import read
+from services.query.views.diff import Comparison, read_diff
 from shared.errors import InvalidField
-from shared.hours import PERIOD_HOURS_MAX, Period, hour_of, iso, parse_range, parse_zone
+from shared.hours import parse_range, parse_zone
 from shared.http.responses import Encoded
-from shared.postgres import Reader
 
-if TYPE_CHECKING:
-    from asyncpg import Record
-
-CHANGES_MAX = 10_000
-WIDTH = len(DIMENSIONS)
-RUN_ROWS = 2 + 2 * len(VALUES) * WIDTH
-RUNS_AT_ONCE = 500
-RUN_BYTES = 900  # of the text of one
-
-PlaceText = Annotated[
-    str | None, QueryParameter(name="from", description="A position, or an instant: what was decided until then.")
+FromText = Annotated[
+    str | None,
+    QueryParameter(
+        name="from", description="The earlier state: a position, or an instant with Z or an offset. It must be given."
+    ),
 ]
-UntilText = Annotated[str | None, QueryParameter(name="to", description="As from, and not before it.")]
+ToText = Annotated[
+    str | None,
+    QueryParameter(
+        name="to", description="The later state: a position, or an instant with Z or an offset. It must be given."
+    ),
+]
+OnlyRange = Annotated[
+    str | None, QueryParameter(name="range", description=f"Only changes of hours in this period. {RANGE_SAYS}")
+]
 
 
 class Diffs(Controller):
-    database: ClassVar[Database]
-    wide: ClassVar[Admission]
-
-    @get("/available/diff")
+    @read("/available/diff", "Changes of a pool between two positions")
     async def diff(
         self,
         request: AnyRequest,
-        project: FromQuery[str | None] = None,
-        clusterid: FromQuery[str | None] = None,
-        first: PlaceText = None,
-        second: UntilText = None,
-        period: RangeText = None,
+        project: PoolProject = None,
+        clusterid: PoolCluster = None,
+        first: FromText = None,
+        second: ToText = None,
+        period: OnlyRange = None,
         tz: ZoneText = "UTC",
     ) -> Encoded[bytes]:
-        """`{pool, from, to, position, hours: [{start, end, before, after}], events: [{position, type, periods}]}`: the
-        hours (of the range, if one is given) in which the pool has other figures after the event at `to` than after the
-        one at `from`, those alike together, and the events in between that touched its hours, each with the hours that
-        it touched. `before` and `after` are `{granted, booked, shared, available}` of each dimension."""
-        refuse_unknown(request, POOL | {"from", "to", "range", "tz"})
+        """`{pool, from, to, position, hours: [{start, end, before, after}], events: [{position, type, periods}]}`.
+
+        `hours` are the hours whose figures differ between the state after the event `from` and the state after the
+        event `to`. Hours in a row with the same figures are one entry. `before` and `after` are `{granted, booked,
+        shared, available}`, each by dimension. `events` are the events after `from`, up to `to`, that changed hours of
+        the pool; `periods` are the hours that each one changed. More than 10,000 changes are refused: choose positions
+        that are closer."""
         field, pool = parse_pool(project, clusterid)
         within = None if period is None else parse_range(period, parse_zone(tz))
-        past = past_of(request)
-        begin = (await past.parse(required(first, "from", "a position or an instant"), "from")).position
-        end = (await past.parse(required(second, "to", "a position or an instant"), "to")).position
+        parts = parts_of(request)
+        begin = (await parts.past.parse(required(first, "from", "a position or an instant"), "from")).position
+        end = (await parts.past.parse(required(second, "to", "a position or an instant"), "to")).position
         if end < begin:
             raise InvalidField("to", f"it is position {end}, which is before from, {begin}")
-        record = await self.database.fetchrow(NUMBER, pool, end)
-        if record is None:
-            raise unknown_pool(field, pool)
-        changes = await read_between(self.database, record["pool"], begin, end)
-        periods = [clipped(change, within) for change in changes]
-        hours = hull(periods)
-        async with self.wide.admitted(weight_of(hours.hours), request.receive), self.database.snapshot() as snapshot:
-            cells = await read_runs(snapshot, record["pool"], begin, end, hours)
-        opening = msgspec.json.encode({"pool": pool, "from": begin, "to": end, "position": end})[:-1]
-        rest = msgspec.json.encode({"events": events_of(changes, periods)})[1:]
-        return respond(Answer(end, body_of(opening, cells, rest)))
-
-
-NUMBER = "SELECT pool FROM past_pool WHERE id = $1 AND since <= $2 LIMIT 1"
-CHANGES = """
-SELECT c.position, c.starts, c.ends, e.type FROM past_change c JOIN event e ON e.position = c.position
-WHERE c.pool = $1 AND c.position > $2 AND c.position <= $3 ORDER BY c.position, c.starts, c.ends LIMIT $4
-"""
-
-
-async def read_between(reader: Reader, pool: int, begin: int, end: int) -> Sequence[Record]:
-    """The changes. Raises InvalidField when there are too many for one answer."""
-    changes = await reader.fetch(CHANGES, pool, begin, end, CHANGES_MAX + 1)
-    if len(changes) > CHANGES_MAX:
-        raise InvalidField("to", f"more than {CHANGES_MAX} changes lie between; choose positions that are nearer")
-    return changes
-
-
-def hull(periods: Sequence[Period | None]) -> Period:
-    """From the first of the hours to the last. Raises InvalidField when that is more than one answer is made of."""
-    touched = [period for period in periods if period is not None]
-    if not touched:
-        return Period(0, 0)
-    hours = Period(min(period.start for period in touched), max(period.end for period in touched))
-    if hours.hours > PERIOD_HOURS_MAX:
-        raise InvalidField("range", "what changed lies more than ten years apart; give a range of ten years or less")
-    return hours
-
-
-async def read_runs(reader: Reader, pool: int, begin: int, end: int, hours: Period) -> Vector:
-    if not hours.hours:
-        return np.zeros((RUN_ROWS, 0), dtype=np.int64)
-    before = await read_hours_at(reader, pool, begin, *hours)
-    after = before + await read_changes(reader, pool, begin, end, *hours)
-    return await asyncio.to_thread(runs, hours.start, before, after)
-
-
-def body_of(opening: bytes, cells: Vector, rest: bytes) -> bytes | Long:
-    """`rest` is what stands behind the hours. The text of many is made while it is sent."""
-    before, count = b',"hours":[', cells.shape[1]
-    if count <= RUNS_AT_ONCE:
-        return opening + before + runs_text(cells) + b"]," + rest
-    parts = windows(cells, runs_text, RUN_BYTES, between=b",", before=before, after=b"]")
-    return Long(opening, tuple(parts), b"," + rest)
-
-
-def clipped(change: Record, within: Period | None) -> Period | None:
-    """The hours of a change that lie in the range; None when there are none."""
-    start, end = hour_of(change["starts"]), hour_of(change["ends"])
-    if within is not None:
-        start, end = max(start, within.start), min(end, within.end)
-    return Period(start, end) if start < end else None
-
-
-def events_of(changes: Sequence[Record], periods: Sequence[Period | None]) -> list[dict[str, Any]]:
-    events: dict[int, dict[str, Any]] = {}
-    for change, period in zip(changes, periods, strict=True):
-        if period is None:
-            continue
-        told = {"position": change["position"], "type": change["type"], "periods": []}
-        hours = {"start": iso(period.start), "end": iso(period.end)}
-        listed = events.setdefault(change["position"], told)["periods"]
-        if hours not in listed:  # counts and their opposite, as of an amendment, are two changes of the same hours
-            listed.append(hours)
-    return list(events.values())
-
-
-def figures(cells: Vector) -> Vector:
-    """Granted, booked, shared and available, shape (hours, 4, 6), of hours of shape (hours, 13)."""
-    granted, booked = cells[:, :WIDTH], cells[:, WIDTH : 2 * WIDTH]
-    shared = reserved(granted.T, cells[:, 2 * WIDTH :].T).T
-    found: Vector = np.stack([granted, booked, shared, granted - booked - shared], axis=1)
-    return found
-
-
-def runs(low: int, before: Vector, after: Vector) -> Vector:
-    """The hours whose figures are not the same, those in a row that are alike together: of each run the first hour, the
-    one behind the last, the figures before and after; shape (RUN_ROWS, runs). `before` and `after` have shape
-    (hours, 13)."""
-    edges = np.flatnonzero((np.diff(before, axis=0) != 0).any(axis=1) | (np.diff(after, axis=0) != 0).any(axis=1)) + 1
-    starts = np.concatenate([[0], edges])  # there at most is another figure
-    both = np.concatenate([figures(before[starts]), figures(after[starts])], axis=1).reshape(len(starts), -1)
-    first = np.concatenate([[True], (np.diff(both, axis=0) != 0).any(axis=1)])
-    starts, both = starts[first], both[first]
-    ends = np.append(starts[1:], len(before))
-    changed = (both[:, : both.shape[1] // 2] != both[:, both.shape[1] // 2 :]).any(axis=1)
-    found: Vector = np.concatenate([[low + starts[changed], low + ends[changed]], both[changed].T])
-    return found
-
-
-def runs_text(cells: Vector) -> bytes:
-    starts, ends = instants(cells[0]), instants(cells[1])
-    both = cells[2:].T.reshape(len(starts), 2, len(VALUES), WIDTH).tolist()
-    hours = [
-        {"start": start, "end": end, "before": named(before), "after": named(after)}
-        for start, end, (before, after) in zip(starts, ends, both, strict=True)
-    ]
-    return msgspec.json.encode(hours)[1:-1]
-
-
-def named(counts: list[list[int]]) -> dict[str, dict[str, int]]:
-    return {value: dict(zip(DIMENSIONS, amounts, strict=True)) for value, amounts in zip(VALUES, counts, strict=True)}
+        compared = Comparison(field, pool, begin, end, within)
+        return respond(await read_diff(parts.database, compared, parts.wide, request.receive))

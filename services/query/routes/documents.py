@@ -1,45 +1,48 @@
-"""What describes the event stream to programs: the AsyncAPI document, and a JSON Schema an event type."""
+"""Documents that describe the event stream to programs: AsyncAPI, and a JSON Schema for each event type."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import msgspec
 import yaml
 from litestar import Controller, get
-from litestar.params import FromPath
+from litestar.params import PathParameter
 
-from services.query.asyncapi import document, event_schema
 from services.query.questions.parameters import EVENT_TYPE_NAMES
+from services.query.render.asyncapi import document, event_schema
 from shared.errors import UnknownId
 from shared.http.responses import JSON, Encoded
 from shared.version import VERSION
 
 YAML, SCHEMA = "application/yaml", "application/schema+json"
+SchemaName = Annotated[str, PathParameter(description="The event type, with or without `.json`.")]
 KEPT = {"Cache-Control": "public, max-age=300"}
 
 
 class Documents(Controller):
-    """They change with the program only."""
+    """These documents change only with a new version of Hourbook."""
 
-    @get("/asyncapi.json")
+    @get("/asyncapi.json", summary="AsyncAPI document as JSON")
     async def asyncapi_json(self) -> Encoded[bytes]:
-        """The event stream as an AsyncAPI 3 document."""
+        """The streams of events and notices on NATS JetStream, as an AsyncAPI 3 document."""
         return Encoded(msgspec.json.encode(document(VERSION)), media_type=JSON, headers=KEPT)
 
-    @get("/asyncapi.yaml")
+    @get("/asyncapi.yaml", summary="AsyncAPI document as YAML")
     async def asyncapi_yaml(self) -> Encoded[bytes]:
-        """The same as YAML."""
+        """The streams of events and notices on NATS JetStream, as an AsyncAPI 3 document in YAML."""
         text: str = yaml.safe_dump(document(VERSION), sort_keys=False, allow_unicode=True, width=120)
         return Encoded(text.encode(), media_type=YAML, headers=KEPT)
 
-    @get("/schemas/events")
+    @get("/schemas/events", summary="JSON Schemas of the event types")
     async def schemas(self) -> Encoded[bytes]:
-        """`{schemas: {<event type>: <path>}}`."""
+        """`{schemas: {<event type>: <path>}}`: where the JSON Schema of each event type is."""
         paths = {name: f"/schemas/events/{name}.json" for name in EVENT_TYPE_NAMES}
         return Encoded(msgspec.json.encode({"schemas": paths}), headers=KEPT)
 
-    @get("/schemas/events/{name:str}")
-    async def schema(self, name: FromPath[str]) -> Encoded[bytes]:
-        """The JSON Schema of an event type, as `/schemas/events/BookingCreated.json`."""
+    @get("/schemas/events/{name:str}", summary="JSON Schema of an event type")
+    async def schema(self, name: SchemaName) -> Encoded[bytes]:
+        """The JSON Schema (2020-12) of the stored JSON of an event type, as `/schemas/events/BookingCreated.json`."""
         try:
             schema = event_schema(name.removesuffix(".json"))
         except KeyError:

@@ -1,19 +1,20 @@
-"""The history over HTTP: in pages, whole as NDJSON or CSV, one by one, of one thing, and live as server-sent events."""
+"""The history: in pages, whole as NDJSON or CSV, one event, the history of one thing, and live."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, get
+from litestar import Controller
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import PathParameter, QueryParameter
 
-from services.query.answers.answers import Answer
+from services.query.answers.answers import Reply
 from services.query.database import Database
-from services.query.live.tail import LAST_EVENT_ID, Tail, Wanted
+from services.query.live.tail import LAST_EVENT_ID
+from services.query.questions.events import EventFilter, SubscriptionFilter
 from services.query.questions.parameters import (
     asked,
     checked_cluster,
@@ -23,20 +24,13 @@ from services.query.questions.parameters import (
     parse_moment,
     parse_position,
 )
-from services.query.routes.calendars import (
-    CSV,
-    WHOLE_NUMBER,
-    AnyRequest,
-    AsOfText,
-    BomText,
-    past_of,
-    preferred,
-    refuse_unknown,
-    respond,
-)
+from services.query.routes.answering import CSV, preferred, respond
+from services.query.routes.parameters import Actor, AsOfText, BomText, ClusterId, EventTypes, Project, Since, Until
+from services.query.routes.parts import AnyRequest, parts_of
+from services.query.routes.reads import WHOLE_NUMBER, read
 from services.query.views import lines
 from services.query.views.history import HistoricEvent, History, check_project, position_before, read_event
-from services.query.views.search import Sought, read_found
+from services.query.views.search import read_found
 from shared.errors import InvalidField, UnknownId
 from shared.event_store import POSITION_MAX
 from shared.http.problems import GIVEN_MAX
@@ -50,36 +44,56 @@ BATCH = 1000  # events read at a time for an answer of any length
 After = Annotated[int, QueryParameter(ge=0, le=POSITION_MAX, description="Only events after this position.")]
 Before = Annotated[int, QueryParameter(ge=0, le=POSITION_MAX, description="Only events before this position.")]
 Limit = Annotated[
-    int | None, QueryParameter(ge=1, le=10_000, description="How many a page holds; NDJSON and CSV without it: all.")
+    int | None,
+    QueryParameter(
+        ge=1, le=10_000, description="At most this many events. The default is 100; with NDJSON and CSV it is all."
+    ),
 ]
-Kinds = Annotated[str | None, QueryParameter(name="type", description="Event types with commas between them.")]
-Since = Annotated[str | None, QueryParameter(description="Only events decided at this instant or later.")]
-Until = Annotated[str | None, QueryParameter(description="Only events decided before this instant.")]
+PageSize = Annotated[int | None, QueryParameter(ge=1, le=10_000, description="At most this many; the default is 100.")]
 Account = Annotated[str | None, QueryParameter(description="Only events of this account and of its bookings.")]
 PoolName = Annotated[
-    str | None, QueryParameter(name="pool", description="Only events that name this project or cluster.")
+    str | None, QueryParameter(name="pool", description="Only events that name this project, cluster or deployment.")
 ]
-Entity = Annotated[str | None, QueryParameter(description="Only events about this booking, grant, cluster or project.")]
+Entity = Annotated[
+    str | None, QueryParameter(description="Only events about the booking, grant, cluster or project with this id.")
+]
+StreamAfter = Annotated[
+    int | None,
+    QueryParameter(ge=0, le=POSITION_MAX, description="Begin after this position; 0 begins with the first event."),
+]
+StreamSince = Annotated[
+    str | None,
+    QueryParameter(description="Begin with the first event of this instant or later, as `2020-06-08T09:00:00Z`."),
+]
+BookingId = Annotated[UUID, PathParameter(description="The id of a booking.")]
+GrantId = Annotated[UUID, PathParameter(description="The id of a grant.")]
+EventPosition = Annotated[int, PathParameter(description="The position of the event.")]
 
-SOUGHT = frozenset(
-    {"as_of", "after", "before", "project", "type", "actor", "account", "pool", "entity", "since", "until"}
-)
+
+class HistoryQuery(NamedTuple):
+    """The parameters of the history of one thing, but for its id."""
+
+    after: int
+    limit: int | None
+    as_of: str | None
+    bom: str | None
 
 
-def sought_of(
+def event_filter(
     after: After = 0,
     before: Before = POSITION_MAX,
-    project: FromQuery[str | None] = None,
-    kinds: Kinds = None,
-    actor: FromQuery[str | None] = None,
+    project: Project = None,
+    kinds: EventTypes = None,
+    actor: Actor = None,
     account: Account = None,
     pool: PoolName = None,
     entity: Entity = None,
     since: Since = None,
     until: Until = None,
-) -> Sought:
+) -> EventFilter:
+    """The parameters of /events that narrow it."""
     types = parse_event_types(kinds)
-    return Sought(
+    return EventFilter(
         after=after,
         before=before,
         project=None if project is None else checked_project(project),
@@ -93,8 +107,15 @@ def sought_of(
     )
 
 
+def history_query(
+    after: After = 0, limit: PageSize = None, as_of: AsOfText = None, bom: BomText = None
+) -> HistoryQuery:
+    """The parameters of the history of one thing."""
+    return HistoryQuery(after, limit, as_of, bom)
+
+
 class Form(NamedTuple):
-    """A table of events as text: its media type, what stands above it, and some of its lines."""
+    """A text form of a list of events: its media type, its first bytes, and the lines of some events."""
 
     media_type: str
     head: bytes
@@ -105,170 +126,158 @@ FORMS = (Form(NDJSON, b"", lines.ndjson), Form(CSV, lines.csv_head(), lines.csv_
 
 
 class Events(Controller):
-    """History, in order."""
+    """The history, in order."""
 
-    database: ClassVar[Database]
-    tail: ClassVar[Tail]
-    dependencies = {"sought": Provide(sought_of, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
+    dependencies = {  # noqa: RUF012  (as the framework names it)
+        "where": Provide(event_filter, sync_to_thread=False),
+        "asked": Provide(history_query, sync_to_thread=False),
+    }
 
-    @get("/events")
+    @read("/events", "Events of the history")
     async def events(
         self,
         request: AnyRequest,
-        sought: NamedDependency[Sought],
+        where: NamedDependency[EventFilter],
         limit: Limit = None,
         as_of: AsOfText = None,
         bom: BomText = None,
     ) -> Encoded[bytes] | Streamed[bytes]:
-        """`{position, events: [{position, version, event}], next}`: the events that are as all parameters say.
-        `position` is the store's last one, `event` what is stored, byte for byte; `next` is the `after` of what
-        follows, if anything. As application/x-ndjson or text/csv: an event a line, all of them unless there is a
-        `limit`, and then `Hourbook-Next`."""
-        refuse_unknown(request, SOUGHT | {"limit", "bom"})
+        """`{position, events: [{position, version, event}], next}`, ordered by position: the events that match all
+        given parameters.
+
+        The outer `position` is that of the last stored event. `event` is the stored JSON, byte for byte; `version`
+        counts the events of its project. `next` is the `after` of the next page, null on the last page.
+
+        As application/x-ndjson or text/csv: one line for each event, and all of them unless `limit` is given; then the
+        header `Hourbook-Next` is the `after` of the next page."""
         form = form_of(request, bom)
         if form is not None and limit is None:
-            return await self._whole(request, sought, form, as_of)
-        history = await self._found(request, sought, limit or PAGE_LIMIT, as_of)
+            return await answer_whole(request, where, form, as_of)
+        history = await find_history(request, where, limit or PAGE_LIMIT, as_of)
         if form is not None:
             return respond(lines_answer(history, form), form.media_type)
         body = {"position": history.head, "events": history.events, "next": history.following}
         return respond(answer_of(history, body))
 
-    async def _found(self, request: AnyRequest, sought: Sought, limit: int, as_of: str | None) -> History:
-        """What is sought of the history, or of the history as it was."""
-        last = POSITION_MAX if as_of is None else (await past_of(request).moment(as_of)).position
-        return await read_found(self.database, sought, limit, last)
-
-    async def _whole(self, request: AnyRequest, sought: Sought, form: Form, as_of: str | None) -> Streamed[bytes]:
-        """All that is there now, or was then. What is wrong is said before the first byte."""
-        first = await self._found(request, sought, BATCH, as_of)
-        sought = msgspec.structs.replace(sought, before=min(sought.before, first.head + 1))
-        headers = {"Hourbook-Position": str(first.head), "Cache-Control": "private, no-cache", "Vary": "Accept"}
-        return Streamed(batches(self.database, sought, form, first), media_type=form.media_type, headers=headers)
-
-    @get("/events/{position:int}")
-    async def event(self, request: AnyRequest, position: FromPath[int]) -> Encoded[bytes]:
-        """`{position, version, event}`, which never changes."""
-        refuse_unknown(request, frozenset())
+    @read("/events/{position:int}", "One event")
+    async def event(self, request: AnyRequest, position: EventPosition) -> Encoded[bytes]:
+        """`{position, version, event}`. It never changes. `event` is the stored JSON, byte for byte."""
         given = request.scope["path"].rpartition("/")[2]
         if not WHOLE_NUMBER.fullmatch(given) or not 0 < position <= POSITION_MAX:
             raise UnknownId("position", "event", given[:GIVEN_MAX])
-        history = await read_event(self.database, position)
-        return respond(Answer(history.head, msgspec.json.encode(history.events[0])))
+        history = await read_event(parts_of(request).database, position)
+        return respond(Reply(history.head, msgspec.json.encode(history.events[0])))
 
-    @get("/events/stream")
+    @read("/events/stream", "Events, live")
     async def stream(
         self,
         request: AnyRequest,
-        after: Annotated[
-            int | None,
-            QueryParameter(ge=0, le=POSITION_MAX, description="Begin after this position; 0 is from the first."),
-        ] = None,
-        since: Annotated[
-            str | None, QueryParameter(description="Begin with the first event decided at this instant or later.")
-        ] = None,
-        project: FromQuery[str | None] = None,
-        kinds: Kinds = None,
+        after: StreamAfter = None,
+        since: StreamSince = None,
+        project: Project = None,
+        kinds: EventTypes = None,
     ) -> Streamed[bytes]:
-        """Server-sent events: `id` is the position, `data` is `{position, version, event}`. Each is sent when the read
-        models show it. It begins after `Last-Event-ID` (a browser sends it by itself when it connects again), or
-        `after`, or at `since`, or now; a heartbeat carries the last position looked at."""
-        refuse_unknown(request, frozenset({"after", "since", "project", "type"}))
+        """Server-sent events, without an end. `id` is the position, `data` is `{position, version, event}`. An event is
+        sent once the read models show it.
+
+        The stream begins after the position in the header `Last-Event-ID` (browsers send it when they reconnect), else
+        after `after`, else at `since`, else with the next event. Every 15 seconds without an event, a heartbeat carries
+        the last position that was looked at."""
         if after is not None and since is not None:
             raise InvalidField("since", "give either after or since, not both")
-        wanted = Wanted(None if project is None else checked_project(project), parse_event_types(kinds))
-        await check_project(self.database, wanted.project)
+        where = SubscriptionFilter(None if project is None else checked_project(project), parse_event_types(kinds))
+        parts = parts_of(request)
+        await check_project(parts.database, where.project)
         field = "after"
         if (last := request.headers.get("Last-Event-ID")) is not None:
             field, after = LAST_EVENT_ID, parse_position(last, LAST_EVENT_ID)
         elif since is not None:
-            after = await position_before(self.database, parse_moment(since, "since"))
-        begin = await self.tail.begin(after, field)
-        return self.tail.streamed(begin, wanted, {"Hourbook-Position": str(begin)})
+            after = await position_before(parts.database, parse_moment(since, "since"))
+        begin = await parts.event_tail.begin(after, field)
+        return parts.event_tail.streamed(begin, where, {"Hourbook-Position": str(begin)})
 
-    @get("/bookings/{booking:uuid}/history")
+    @read("/bookings/{booking:uuid}/history", "History of a booking")
     async def booking(
-        self,
-        request: AnyRequest,
-        booking: FromPath[UUID],
-        after: After = 0,
-        limit: Limit = None,
-        as_of: AsOfText = None,
-        bom: BomText = None,
+        self, request: AnyRequest, booking: BookingId, asked: NamedDependency[HistoryQuery]
     ) -> Encoded[bytes]:
-        """`{id, position, history: [{position, version, at, actor, type, reason, event}], next}`: who did what, when
-        and why."""
-        return await self._history(request, "booking", str(booking), after, limit, as_of, bom)
+        """`{id, position, history: [{position, version, at, actor, type, reason, event}], next}`: who did what with
+        the booking, when and why, the oldest first.
 
-    @get("/resources/{grant:uuid}/history")
-    async def grant(
-        self,
-        request: AnyRequest,
-        grant: FromPath[UUID],
-        after: After = 0,
-        limit: Limit = None,
-        as_of: AsOfText = None,
-        bom: BomText = None,
-    ) -> Encoded[bytes]:
-        """As of a booking."""
-        return await self._history(request, "grant", str(grant), after, limit, as_of, bom)
+        `at` is the instant of the decision, `event` the stored JSON. `next` is the `after` of the next page, null on
+        the last page. As application/x-ndjson or text/csv: one line for each event."""
+        return await answer_history(request, "booking", str(booking), asked)
 
-    @get("/clusters/{cluster:str}/history")
+    @read("/resources/{grant:uuid}/history", "History of a grant")
+    async def grant(self, request: AnyRequest, grant: GrantId, asked: NamedDependency[HistoryQuery]) -> Encoded[bytes]:
+        """`{id, position, history: [{position, version, at, actor, type, reason, event}], next}`: who did what with
+        the grant, when and why, the oldest first.
+
+        `at` is the instant of the decision, `event` the stored JSON. `next` is the `after` of the next page, null on
+        the last page. As application/x-ndjson or text/csv: one line for each event."""
+        return await answer_history(request, "grant", str(grant), asked)
+
+    @read("/clusters/{cluster:str}/history", "History of a cluster")
     async def cluster(
-        self,
-        request: AnyRequest,
-        cluster: FromPath[str],
-        after: After = 0,
-        limit: Limit = None,
-        as_of: AsOfText = None,
-        bom: BomText = None,
+        self, request: AnyRequest, cluster: ClusterId, asked: NamedDependency[HistoryQuery]
     ) -> Encoded[bytes]:
-        """As of a booking."""
-        return await self._history(request, "cluster", checked_cluster(cluster, "id"), after, limit, as_of, bom)
+        """`{id, position, history: [{position, version, at, actor, type, reason, event}], next}`: who did what with
+        the cluster, when and why, the oldest first.
 
-    async def _history(
-        self,
-        request: AnyRequest,
-        kind: str,
-        entity: str,
-        after: int,
-        limit: int | None,
-        as_of: str | None,
-        bom: str | None,
-    ) -> Encoded[bytes]:
-        refuse_unknown(request, frozenset({"after", "limit", "as_of", "bom"}))
-        form = form_of(request, bom)
-        try:
-            history = await self._found(request, Sought(entity=entity, after=after), limit or PAGE_LIMIT, as_of)
-        except UnknownId:
-            raise UnknownId("id", kind, entity) from None
-        if form is not None:
-            return respond(lines_answer(history, form), form.media_type)
-        deeds = [lines.deed(event) for event in history.events]
-        body = {"id": entity, "position": history.head, "history": deeds, "next": history.following}
-        return respond(answer_of(history, body))
+        `at` is the instant of the decision, `event` the stored JSON. `next` is the `after` of the next page, null on
+        the last page. As application/x-ndjson or text/csv: one line for each event."""
+        return await answer_history(request, "cluster", checked_cluster(cluster, "id"), asked)
 
 
-async def batches(database: Database, sought: Sought, form: Form, history: History) -> AsyncGenerator[bytes]:
-    """The lines of all that is sought, from its first batch on; one batch is held at a time."""
+async def find_history(request: AnyRequest, where: EventFilter, limit: int, as_of: str | None) -> History:
+    """At most `limit` matching events, of the history as it is now, or as it was with `as_of`."""
+    parts = parts_of(request)
+    last = POSITION_MAX if as_of is None else (await parts.past.moment(as_of)).position
+    return await read_found(parts.database, where, limit, last)
+
+
+async def answer_whole(request: AnyRequest, where: EventFilter, form: Form, as_of: str | None) -> Streamed[bytes]:
+    """All matching events, as text of any length. An error is raised before the first byte is sent."""
+    first = await find_history(request, where, BATCH, as_of)
+    where = msgspec.structs.replace(where, before=min(where.before, first.head + 1))
+    headers = {"Hourbook-Position": str(first.head), "Cache-Control": "private, no-cache", "Vary": "Accept"}
+    pieces = batches(parts_of(request).database, where, form, first)
+    return Streamed(pieces, media_type=form.media_type, headers=headers)
+
+
+async def answer_history(request: AnyRequest, kind: str, entity: str, query: HistoryQuery) -> Encoded[bytes]:
+    form = form_of(request, query.bom)
+    where = EventFilter(entity=entity, after=query.after)
+    try:
+        history = await find_history(request, where, query.limit or PAGE_LIMIT, query.as_of)
+    except UnknownId:
+        raise UnknownId("id", kind, entity) from None
+    if form is not None:
+        return respond(lines_answer(history, form), form.media_type)
+    entries = [lines.history_entry(event) for event in history.events]
+    body = {"id": entity, "position": history.head, "history": entries, "next": history.following}
+    return respond(answer_of(history, body))
+
+
+async def batches(database: Database, where: EventFilter, form: Form, history: History) -> AsyncGenerator[bytes]:
+    """The lines of all matching events, from `history`, the first batch, on. It holds one batch at a time."""
     yield form.head + form.lines(history.events)
     while history.following is not None:
-        history = await read_found(database, msgspec.structs.replace(sought, after=history.following), BATCH)
+        history = await read_found(database, msgspec.structs.replace(where, after=history.following), BATCH)
         yield form.lines(history.events)
 
 
 def form_of(request: AnyRequest, bom: str | None) -> Form | None:
-    """The form that the reader would rather have than JSON, if any. Raises InvalidField for `bom` without a table."""
+    """The form that the client prefers to JSON, None for JSON. Raises InvalidField for `bom` without a table."""
     form = next((form for form in FORMS if preferred(request, form.media_type)), None)
     mark = parse_bom(bom, form is not None and form.media_type == CSV)
     return form and form._replace(head=mark + form.head)
 
 
-def answer_of(history: History, body: object) -> Answer:
+def answer_of(history: History, body: object) -> Reply:
     following = None if history.following is None else str(history.following)
-    return Answer(history.head, msgspec.json.encode(body), following=following)
+    return Reply(history.head, msgspec.json.encode(body), following=following)
 
 
-def lines_answer(history: History, form: Form) -> Answer:
+def lines_answer(history: History, form: Form) -> Reply:
     following = None if history.following is None else str(history.following)
-    return Answer(history.head, form.head + form.lines(history.events), following=following)
+    return Reply(history.head, form.head + form.lines(history.events), following=following)

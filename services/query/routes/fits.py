@@ -1,166 +1,151 @@
-"""The reads that say what fits, and what has been promised without fitting."""
+"""The reads that say how much fits, and where more is promised than there is."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated
 
-from litestar import Controller, get
-from litestar.params import FromQuery, QueryParameter
+from litestar import Controller
+from litestar.di import NamedDependency, Provide
+from litestar.params import QueryParameter
 
-from services.query.answers.answers import Answers
-from services.query.questions.amounts import parse_count, parse_duration, parse_share
-from services.query.questions.model import ConflictsQuestion, Counts, MostQuestion, NowQuestion, SlotsQuestion
-from services.query.questions.parameters import parse_pool, parse_template, required
-from services.query.routes.calendars import (
-    BOTH_PARAMETERS,
-    CSV,
-    POOL,
-    TAKES_BOTH,
-    AnyRequest,
+from services.query.questions.model import ConflictsQuestion, NowQuestion
+from services.query.questions.parameters import RANGE_EXAMPLE, parse_pool, required
+from services.query.questions.slots import SlotsQuery, amount_of, parse_most, parse_slots
+from services.query.routes.answering import CSV, answered, now_or_then, preferred
+from services.query.routes.parameters import (
+    TAKES_AS_OF_AND_BOM,
     MinPosition,
+    PoolCluster,
+    PoolProject,
     RangeText,
     TemplateText,
     ZoneText,
-    answered,
-    now_or_then,
-    preferred,
-    refuse_unknown,
 )
+from services.query.routes.parts import AnyRequest
+from services.query.routes.reads import read
 from services.query.views.conflicts import read_conflicts
 from services.query.views.fits import read_most, read_now, read_slots
-from shared.capacity import DIMENSIONS
-from shared.errors import InvalidField
-from shared.hours import Period, hour_of, next_hour, parse_range, parse_zone
+from shared.hours import hour_of, parse_range, parse_zone
 from shared.http.responses import Encoded
 
-AHEAD_HOURS = 366 * 24  # how far a search goes that names no range
+CountText = Annotated[str | None, QueryParameter(description="A number of this dimension.")]
+MemoryText = Annotated[str | None, QueryParameter(description="Memory in MiB.")]
+DiscText = Annotated[str | None, QueryParameter(description="Disc space in GiB.")]
+DurationText = Annotated[str | None, QueryParameter(description="How long it must fit: a number of hours, as `72h`.")]
+TimesTemplate = Annotated[int, QueryParameter(ge=1, le=10**9, description="How many times the template must fit.")]
+ShareText = Annotated[
+    str | None, QueryParameter(description="A share of the cluster: `20%`, or 2000 basis points. It needs `clusterid`.")
+]
+MostText = Annotated[
+    str | None,
+    QueryParameter(description="Answer how many of this template fit in every hour of `range`: `small` or `small@2`."),
+]
+SlotsLimit = Annotated[int, QueryParameter(ge=1, le=1000, description="At most this many slots.")]
 
-CountText = Annotated[str | None, QueryParameter(description="A count of this dimension.")]
+
+def slots_query(
+    project: PoolProject = None,
+    clusterid: PoolCluster = None,
+    duration: DurationText = None,
+    period: RangeText = None,
+    tz: ZoneText = "UTC",
+    template: TemplateText = None,
+    count: TimesTemplate = 1,
+    share: ShareText = None,
+    servers: CountText = None,
+    cores: CountText = None,
+    memory: MemoryText = None,
+    tempdisc: DiscText = None,
+    userdisc: DiscText = None,
+    datadisc: DiscText = None,
+    most: MostText = None,
+    limit: SlotsLimit = 10,
+    min_position: MinPosition = 0,
+) -> SlotsQuery:
+    """The parameters of /available/slots."""
+    counts = {
+        "servers": servers,
+        "cores": cores,
+        "memory": memory,
+        "tempdisc": tempdisc,
+        "userdisc": userdisc,
+        "datadisc": datadisc,
+    }
+    return SlotsQuery(
+        project=project,
+        clusterid=clusterid,
+        duration=duration,
+        period=period,
+        tz=tz,
+        template=template,
+        count=count,
+        share=share,
+        counts=counts,
+        most=most,
+        limit=limit,
+        min_position=min_position,
+    )
 
 
 class Fits(Controller):
-    answers: ClassVar[Answers]
-    opt = TAKES_BOTH
-    parameters = BOTH_PARAMETERS
+    parameters = TAKES_AS_OF_AND_BOM
+    dependencies = {"asked": Provide(slots_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
-    @get("/available/now")
+    @read("/available/now", "Availability of a pool in the current hour")
     async def now(
         self,
         request: AnyRequest,
-        project: FromQuery[str | None] = None,
-        clusterid: FromQuery[str | None] = None,
+        project: PoolProject = None,
+        clusterid: PoolCluster = None,
         min_position: MinPosition = 0,
     ) -> Encoded[bytes]:
-        """What is available in the hour that is running, and how many of the newest version of each template fit. As
-        text/csv: a row without a name that is what is available, and a row a template."""
-        refuse_unknown(request, POOL | {"min_position"})
+        """`{pool, position, hour, available: {<dimension>: n}, templates: [{name, version, capacity, fits}]}`.
+
+        `hour` is the start of the current hour. `fits` says how many of the newest version of each template fit in it.
+        As text/csv: the first row, without a name, is `available`; then one row for each template."""
         field, pool = parse_pool(project, clusterid)
         hour = hour_of(await now_or_then(request))
         question = NowQuestion(field=field, pool=pool, csv=preferred(request, CSV), hour=hour)
-        return await answered(self.answers, request, question, read_now, min_position)
+        return await answered(request, question, read_now, min_position)
 
-    @get("/available/slots")
-    async def slots(
-        self,
-        request: AnyRequest,
-        project: FromQuery[str | None] = None,
-        clusterid: FromQuery[str | None] = None,
-        duration: Annotated[str | None, QueryParameter(description="A number of hours, as 72h.")] = None,
-        period: RangeText = None,
-        tz: ZoneText = "UTC",
-        template: TemplateText = None,
-        count: Annotated[int, QueryParameter(ge=1, le=10**9, description="How many of the template.")] = 1,
-        share: Annotated[str | None, QueryParameter(description="A share of the cluster, as 20% or 2000.")] = None,
-        servers: CountText = None,
-        cores: CountText = None,
-        memory: CountText = None,
-        tempdisc: CountText = None,
-        userdisc: CountText = None,
-        datadisc: CountText = None,
-        most: TemplateText = None,
-        limit: Annotated[int, QueryParameter(ge=1, le=1000, description="How many slots at most.")] = 10,
-        min_position: MinPosition = 0,
-    ) -> Encoded[bytes]:
-        """The earliest whole hours of the range from which counts, a template (times `count`), or a share of a cluster
-        fit for `duration` without over-committing anything: `slots: [{start, end}]`. Every such hour is one; they
-        overlap. A slot lies in the range from start to end, which is a year from the next hour on if none is given, and
-        does not begin before the next whole hour (of the moment that `as_of` names): what has begun is no offer.
+    @read("/available/slots", "Earliest times at which an amount fits")
+    async def slots(self, request: AnyRequest, asked: NamedDependency[SlotsQuery]) -> Encoded[bytes]:
+        """`{pool, position, duration_hours, slots: [{start, end}]}`: the earliest slots of `duration` in which the
+        amount fits in every hour, without over-commitment.
 
-        With `most=TEMPLATE` and a range instead: `most: {template, version, count}`, how many fit in all of it."""
-        asked = {
-            "servers": servers,
-            "cores": cores,
-            "memory": memory,
-            "tempdisc": tempdisc,
-            "userdisc": userdisc,
-            "datadisc": datadisc,
-        }
-        known = POOL | {"duration", "range", "tz", "template", "count", "share", "most", "limit", "min_position"}
-        refuse_unknown(request, known | set(DIMENSIONS))
-        field, pool = parse_pool(project, clusterid)
-        csv, zone = preferred(request, CSV), parse_zone(tz)
-        amounts = [template is not None, share is not None, any(value is not None for value in asked.values())]
-        if most is not None:
-            if any(amounts) or duration is not None:
-                raise InvalidField("most", "it takes a range, and neither a duration nor an amount")
-            within = parse_range(required(period, "range", "two dates, as 2020-06-08,2020-06-14"), zone)
-            wanted = MostQuestion(field=field, pool=pool, csv=csv, period=within, template=parse_template(most, "most"))
-            return await answered(self.answers, request, wanted, read_most, min_position)
-        if sum(amounts) != 1:
-            raise InvalidField("template", "give one of counts, a template and a share")
-        if share is not None and field == "project":
-            raise InvalidField("share", "a share is of a cluster; give a clusterid")
-        now = await now_or_then(request)
-        within = parse_range(period, zone) if period is not None else year_ahead(now)
-        question = SlotsQuestion(
-            field=field,
-            pool=pool,
-            csv=csv,
-            period=within,
-            earliest=earliest_of(within, now),
-            duration=parse_duration(required(duration, "duration", "a number of hours, as 72h")),
-            counts=counts_of(asked) if amounts[2] else None,
-            template=None if template is None else parse_template(template),
-            count=count,
-            share=0 if share is None else parse_share(share),
-            limit=limit,
-        )
-        return await answered(self.answers, request, question, read_slots, min_position)
+        The amount is one of three: counts (`servers`, `cores`, …), `count` times a `template`, or a `share` of a
+        cluster. Every whole hour at which it fits begins a slot of its own, so slots overlap. A slot begins no earlier
+        than the next whole hour (with `as_of`: of that time), and lies inside `range` as a whole. Without `range`: the
+        366 days from the next whole hour.
 
-    @get("/conflicts/select")
+        With `most=TEMPLATE` and `range`, and without amount and duration: `{pool, range, position, most: {template,
+        version, count}}`, the number that fit in every hour of the range."""
+        csv = preferred(request, CSV)
+        amount = amount_of(asked)
+        if amount == "most":
+            return await answered(request, parse_most(asked, csv), read_most, asked.min_position)
+        question = parse_slots(asked, amount, csv, await now_or_then(request))
+        return await answered(request, question, read_slots, asked.min_position)
+
+    @read("/conflicts/select", "Hours that are promised more than they have")
     async def conflicts(
         self,
         request: AnyRequest,
-        project: FromQuery[str | None] = None,
-        clusterid: FromQuery[str | None] = None,
+        project: PoolProject = None,
+        clusterid: PoolCluster = None,
         period: RangeText = None,
         tz: ZoneText = "UTC",
         min_position: MinPosition = 0,
     ) -> Encoded[bytes]:
-        """The hours of the pool, and of what is in it, that are promised more than they have: runs that lack the same
-        of one dimension, with the `deadline` (by which the ledger settles it, the youngest claims first) and the
-        claims on it, oldest first, at most a hundred. As text/csv: a row a conflict."""
-        refuse_unknown(request, POOL | {"range", "tz", "min_position"})
+        """`{pool, range, position, conflicts: [{pool, start, end, dimension, deficit, deadline, claims,
+        claims_total}], conflicts_total}`, ordered by `deadline`.
+
+        A conflict is a run of hours in which a pool, or a pool inside it, lacks the same amount (`deficit`) of one
+        dimension. At `deadline` the ledger settles it: the youngest claims lose first. `claims` are the bookings and
+        clusters that take of it, the oldest first, at most 100; `claims_total` counts all of them. At most 500
+        conflicts are listed; `conflicts_total` counts all of them. As text/csv: one row for each conflict, without the
+        claims."""
         field, pool = parse_pool(project, clusterid)
-        within = parse_range(required(period, "range", "two dates, as 2020-06-08,2020-06-14"), parse_zone(tz))
+        within = parse_range(required(period, "range", RANGE_EXAMPLE), parse_zone(tz))
         question = ConflictsQuestion(field=field, pool=pool, csv=preferred(request, CSV), period=within)
-        return await answered(self.answers, request, question, read_conflicts, min_position)
-
-
-def year_ahead(now: datetime) -> Period:
-    start = next_hour(now)
-    return Period(start, start + AHEAD_HOURS)
-
-
-def earliest_of(period: Period, now: datetime) -> int:
-    """The first hour of the period that has not begun; its end when all have."""
-    return min(max(period.start, next_hour(now)), period.end)
-
-
-def counts_of(asked: dict[str, str | None]) -> Counts:
-    """Raises InvalidField for what is no count, and for nothing at all."""
-    a, b, c, d, e, f = (parse_count(asked[name] or "0", name) for name in DIMENSIONS)
-    if not any((a, b, c, d, e, f)):
-        raise InvalidField("capacity", f"every dimension is 0; give at least one of {', '.join(DIMENSIONS)}")
-    return a, b, c, d, e, f
+        return await answered(request, question, read_conflicts, min_position)

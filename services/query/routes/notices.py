@@ -1,78 +1,71 @@
-"""What time has brought: the notices in pages, and live as server-sent events."""
+"""Notices: what happened because time went on, as a booking that began. In pages, and live as server-sent events."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import msgspec
-from litestar import Controller, get
-from litestar.params import FromQuery, QueryParameter
+from litestar import Controller
+from litestar.params import QueryParameter
 
-from services.query.database import Database
-from services.query.live.sources import last_notice
-from services.query.live.tail import LAST_EVENT_ID, Tail, Wanted
+from services.query.live.tail import LAST_EVENT_ID
+from services.query.questions.events import SubscriptionFilter
 from services.query.questions.parameters import checked_project, parse_names, parse_position
-from services.query.routes.calendars import AnyRequest, AsOfText, past_of, refuse_unknown
-from services.query.views.history import check_after, check_project
+from services.query.routes.answering import FRESH
+from services.query.routes.parameters import AsOfText, NoticeKinds, NumberedLimit, Project
+from services.query.routes.parts import AnyRequest, parts_of
+from services.query.routes.reads import read
+from services.query.views.history import check_project
+from services.query.views.notices import read_notices
 from shared.event_store import POSITION_MAX
 from shared.http.responses import Encoded, Streamed
 from shared.notices import KINDS
 
-After = Annotated[int | None, QueryParameter(ge=0, le=POSITION_MAX, description="Only notices after this one.")]
-Kinds = Annotated[str | None, QueryParameter(name="type", description="Kinds of notices with commas between them.")]
+After = Annotated[
+    int | None, QueryParameter(ge=0, le=POSITION_MAX, description="Only notices after the one with this `seq`.")
+]
 
 
 class Notices(Controller):
-    """What time has brought."""
+    """Notices are numbered 1, 2, 3 … by their `seq`."""
 
-    database: ClassVar[Database]
-    tail: ClassVar[Tail]
-
-    @get("/notices")
+    @read("/notices", "Notices, in pages")
     async def notices(
         self,
         request: AnyRequest,
-        project: FromQuery[str | None] = None,
-        kinds: Kinds = None,
+        project: Project = None,
+        kinds: NoticeKinds = None,
         after: After = None,
         as_of: AsOfText = None,
-        limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
+        limit: NumberedLimit = 100,
     ) -> Encoded[bytes]:
-        """`{notices: [{seq, notice}], next}`: notices in the order in which they were made; `next` is the `after` of
-        what follows, if anything. `as_of`: those that had been made then."""
-        refuse_unknown(request, frozenset({"project", "type", "after", "as_of", "limit"}))
-        then = None if as_of is None else (await past_of(request).moment(as_of)).now
+        """`{notices: [{seq, notice}], next}`, ordered by `seq`. A notice says that a booking began, ends soon or ended,
+        or that the ledger will soon settle an over-commitment.
+
+        `next` is the `after` of the next page, null on the last page. With `as_of`: the notices that had been made
+        by then."""
+        parts = parts_of(request)
+        made_until = None if as_of is None else (await parts.past.moment(as_of)).now
         wanted = None if project is None else checked_project(project)
         types = None if kinds is None else parse_names(kinds, "type", tuple(KINDS), ())
-        records = await self.database.fetch(NOTICES, after or 0, limit + 1, wanted, types, then)
-        if not records:
-            check_after(after or 0, await last_notice(self.database), "notice")
-            await check_project(self.database, wanted)
-        page = [{"seq": record["seq"], "notice": msgspec.Raw(record["data"].encode())} for record in records[:limit]]
-        following = page[-1]["seq"] if len(records) > limit else None
-        body = msgspec.json.encode({"notices": page, "next": following})
-        return Encoded(body, headers={"Cache-Control": "private, no-cache"})
+        page, following = await read_notices(parts.database, after or 0, limit, wanted, types, made_until)
+        return Encoded(msgspec.json.encode({"notices": page, "next": following}), headers=FRESH)
 
-    @get("/notices/stream")
+    @read("/notices/stream", "Notices, live")
     async def stream(
-        self, request: AnyRequest, project: FromQuery[str | None] = None, kinds: Kinds = None, after: After = None
+        self, request: AnyRequest, project: Project = None, kinds: NoticeKinds = None, after: After = None
     ) -> Streamed[bytes]:
-        """Server-sent events: `id` is the notice's seq, `data` is `{seq, notice}`. It begins after `Last-Event-ID`, or
-        `after`, or now."""
-        refuse_unknown(request, frozenset({"project", "type", "after"}))
+        """Server-sent events, without an end. `id` is the notice's `seq`, `data` is `{seq, notice}`.
+
+        The stream begins after the `seq` in the header `Last-Event-ID` (browsers send it when they reconnect), else
+        after `after`, else with the next notice. Every 15 seconds without one, a heartbeat carries the last `seq` that
+        was looked at."""
         types = None if kinds is None else frozenset(parse_names(kinds, "type", tuple(KINDS), ()))
-        wanted = Wanted(None if project is None else checked_project(project), types)
-        await check_project(self.database, wanted.project)
+        where = SubscriptionFilter(None if project is None else checked_project(project), types)
+        parts = parts_of(request)
+        await check_project(parts.database, where.project)
         field = "after"
         if (last := request.headers.get("Last-Event-ID")) is not None:
             field, after = LAST_EVENT_ID, parse_position(last, LAST_EVENT_ID)
-        begin = await self.tail.begin(after, field)
-        return self.tail.streamed(begin, wanted, {})
-
-
-NOTICES = """
-SELECT seq, data FROM notice
-WHERE seq > $1 AND ($3::text IS NULL OR project = $3) AND ($4::text[] IS NULL OR kind = ANY ($4))
-    AND ($5::timestamptz IS NULL OR greatest(due, made_at) <= $5)
-ORDER BY seq LIMIT $2
-"""
+        begin = await parts.notice_tail.begin(after, field)
+        return parts.notice_tail.streamed(begin, where, {})

@@ -1,152 +1,132 @@
-"""OpenStack's faces of grants and clusters, as the science platforms that Hourbook began with name them."""
+"""The compatibility endpoints: grants and clusters under the names that OpenStack has for them."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated
 from uuid import UUID
 
-from litestar import Controller, get
+from litestar import Controller
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, FromQuery
+from litestar.params import PathParameter
 
-from services.query.answers.answers import Answers
-from services.query.database import Database
+from services.query.questions.calendar import CalendarQuery, CalendarQuestion, parse_openstack
 from services.query.questions.model import ClusterQuestion, ProjectSizesQuestion, QuotaQuestion, ResizesQuestion
-from services.query.questions.parameters import Selection, checked_cluster, parse_grain_or_day, parse_pool, required
-from services.query.render.blocks import ROW
-from services.query.routes.calendars import (
-    BOTH_PARAMETERS,
-    CSV,
-    POOL,
-    TAKES_BOTH,
-    AnyRequest,
+from services.query.questions.parameters import checked_cluster
+from services.query.routes.answering import CSV, answered, now_or_then, own_period, preferred
+from services.query.routes.parameters import (
+    TAKES_AS_OF_AND_BOM,
+    ClusterId,
     GrainText,
     MinPosition,
+    PoolCluster,
+    PoolProject,
     RangeText,
     ZoneText,
-    answered,
-    as_asked,
-    now_or_then,
-    preferred,
-    refuse_unknown,
 )
+from services.query.routes.parts import AnyRequest
+from services.query.routes.reads import read
 from services.query.views.calendar import read_calendar
 from services.query.views.openstack import read_cluster, read_project_sizes, read_quota, read_resizes
-from services.query.views.pools import cluster_period
 from shared.errors import UnknownId
-from shared.hours import hour_of, parse_range, parse_zone
+from shared.hours import hour_of
 from shared.http.responses import Encoded
 
-ROWS = POOL | {"range", "grain", "tz", "min_position"}
+QuotaId = Annotated[str, PathParameter(description="The id of a grant, a UUID.")]
 
 
-def rows_query(
-    project: FromQuery[str | None] = None,
-    clusterid: FromQuery[str | None] = None,
+def openstack_query(
+    project: PoolProject = None,
+    clusterid: PoolCluster = None,
     period: RangeText = None,
     grain: GrainText = None,
     tz: ZoneText = "UTC",
     min_position: MinPosition = 0,
-) -> dict[str, Any]:
-    return {
-        "project": project,
-        "clusterid": clusterid,
-        "period": period,
-        "grain": grain,
-        "tz": tz,
-        "min_position": min_position,
-    }
+) -> CalendarQuery:
+    """The parameters of the endpoints that answer rows."""
+    return CalendarQuery(
+        project=project, clusterid=clusterid, period=period, grain=grain, tz=tz, min_position=min_position
+    )
 
 
 class OpenStack(Controller):
-    """Rows are `{date, servers, memory, cores}`, a block each: what holds in every hour of it. `date` is a date for
-    days, weeks and months, an instant for hours."""
+    """A row is `{date, servers, memory, cores}` for one block: the amounts that hold in every hour of it."""
 
-    answers: ClassVar[Answers]
-    database: ClassVar[Database]
-    opt = TAKES_BOTH
-    parameters = BOTH_PARAMETERS
-    dependencies = {"asked": Provide(rows_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
+    parameters = TAKES_AS_OF_AND_BOM
+    dependencies = {"asked": Provide(openstack_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
-    @get("/novaquota/allocated")
-    async def allocated(self, request: AnyRequest, asked: NamedDependency[dict[str, Any]]) -> Encoded[bytes]:
-        """What is granted: `rows: [{date, servers, memory, cores}]`."""
-        return await self._rows(request, asked, "granted")
+    @read("/novaquota/allocated", "Granted capacity, in rows of a Nova quota")
+    async def allocated(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> Encoded[bytes]:
+        """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the capacity of the pool
+        that holds in every hour of the block.
 
-    @get("/novaquota/available")
-    async def available(self, request: AnyRequest, asked: NamedDependency[dict[str, Any]]) -> Encoded[bytes]:
-        """What is granted less what is used: `rows: [{date, servers, memory, cores}]`."""
-        return await self._rows(request, asked, "available")
+        `memory` is in MiB. `date` is a date for blocks of a day, week or month, and an instant for blocks of hours.
+        Without `range`: a cluster's own period; for a project it must be given. As text/csv: the rows."""
+        question = parse_openstack(asked, "granted", preferred(request, CSV), await own_period(request, asked))
+        return await answered(request, question, read_calendar, asked.min_position)
 
-    @get("/novaquota/{quota:str}")
-    async def quota(self, request: AnyRequest, quota: FromPath[str], min_position: MinPosition = 0) -> Encoded[bytes]:
-        """The grant: `{position, id, project, startdate, enddate, servers, cores, memory, …, source, actor}`."""
-        refuse_unknown(request, frozenset({"min_position"}))
+    @read("/novaquota/available", "Available capacity, in rows of a Nova quota")
+    async def available(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> Encoded[bytes]:
+        """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the capacity that is
+        granted and not booked in every hour of the block.
+
+        `memory` is in MiB. `date` is a date for blocks of a day, week or month, and an instant for blocks of hours.
+        `range` must be given. As text/csv: the rows."""
+        question = parse_openstack(asked, "available", preferred(request, CSV))
+        return await answered(request, question, read_calendar, asked.min_position)
+
+    @read("/novaquota/{quota:str}", "One grant, as a Nova quota")
+    async def quota(self, request: AnyRequest, quota: QuotaId, min_position: MinPosition = 0) -> Encoded[bytes]:
+        """`{position, id, project, startdate, enddate, servers, cores, memory, tempdisc, userdisc, datadisc, source,
+        actor}`. `memory` is in MiB, the discs are in GiB. A grant that was withdrawn while it ran ends
+        at the next whole hour after that."""
         question = QuotaQuestion(grant=grant_id(quota), csv=preferred(request, CSV))
-        return await answered(self.answers, request, question, read_quota, min_position)
+        return await answered(request, question, read_quota, min_position)
 
-    @get("/magcluster/sizes")
-    async def sizes(self, request: AnyRequest, asked: NamedDependency[dict[str, Any]]) -> Encoded[bytes]:
-        """The size of a cluster, over its own period unless a range is given; or of all Magnum clusters of a project
-        together (those inside one another count once): `rows: [{date, servers, memory, cores}]`."""
-        selection = await self._selection(request, asked, "granted")
-        if selection.field == "clusterid":
-            return await answered(self.answers, request, selection, read_calendar, asked["min_position"])
-        question = ProjectSizesQuestion(selection=selection)
-        return await answered(self.answers, request, question, read_project_sizes, asked["min_position"])
+    @read("/magcluster/sizes", "Sizes of Magnum clusters, in rows")
+    async def sizes(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> Encoded[bytes]:
+        """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the size that holds in
+        every hour of the block, of one cluster (`clusterid`) or of all Magnum clusters of a project together
+        (`project`). A Magnum cluster inside another one is not counted again.
 
-    @get("/magcluster/{cluster:str}")
-    async def cluster(
-        self, request: AnyRequest, cluster: FromPath[str], min_position: MinPosition = 0
-    ) -> Encoded[bytes]:
-        """The cluster: its period, its masters and workers as they were decided last, its size in the hour that is
-        running, and whether all that it takes of its parent is there (`state`)."""
-        refuse_unknown(request, frozenset({"min_position"}))
+        `memory` is in MiB. `date` is a date for blocks of a day, week or month, and an instant for blocks of hours.
+        Without `range`: the cluster's own period; for a project it must be given. As text/csv: the rows."""
+        calendar: CalendarQuestion = parse_openstack(
+            asked, "granted", preferred(request, CSV), await own_period(request, asked)
+        )
+        if calendar.field == "clusterid":
+            return await answered(request, calendar, read_calendar, asked.min_position)
+        return await answered(request, ProjectSizesQuestion(calendar=calendar), read_project_sizes, asked.min_position)
+
+    @read("/magcluster/{cluster:str}", "One Magnum cluster")
+    async def cluster(self, request: AnyRequest, cluster: ClusterId, min_position: MinPosition = 0) -> Encoded[bytes]:
+        """`{position, id, parent, project, name, kind, startdate, enddate, masterflavor, mastercount, workerflavor,
+        workercount, servers, cores, memory, tempdisc, userdisc, datadisc, state}`.
+
+        The masters and workers are those of the latest decision. The six amounts are the size in the current hour;
+        before the cluster begins that of its first hour, after its end that of its last hour. `state` is `tentative`
+        while its parent lacks something that the cluster takes, else `confirmed`."""
         question = ClusterQuestion(
             field="id",
             pool=checked_cluster(cluster, "id"),
             csv=preferred(request, CSV),
             hour=hour_of(await now_or_then(request)),
         )
-        return await answered(self.answers, request, question, read_cluster, min_position)
+        return await answered(request, question, read_cluster, min_position)
 
-    @get("/magcluster/{cluster:str}/resizes")
-    async def resizes(
-        self, request: AnyRequest, cluster: FromPath[str], min_position: MinPosition = 0
-    ) -> Encoded[bytes]:
-        """The cluster's resizes, in the order in which they were asked for: requested, applied or failed."""
-        refuse_unknown(request, frozenset({"min_position"}))
+    @read("/magcluster/{cluster:str}/resizes", "Resizes of a Magnum cluster")
+    async def resizes(self, request: AnyRequest, cluster: ClusterId, min_position: MinPosition = 0) -> Encoded[bytes]:
+        """`{pool, position, resizes: [{request, position, decided, state, startdate, enddate, masterflavor,
+        mastercount, workerflavor, workercount, servers, cores, memory, tempdisc, userdisc, datadisc, lapsed, error,
+        actor}]}`, in the order in which they were requested.
+
+        `state` is `requested`, `applied` or `failed`. Of each resize `position` is the event that requested it, and
+        `decided` the event that gave it this state."""
         question = ResizesQuestion(field="id", pool=checked_cluster(cluster, "id"), csv=preferred(request, CSV))
-        return await answered(self.answers, request, question, read_resizes, min_position)
-
-    async def _rows(self, request: AnyRequest, asked: dict[str, Any], value: str) -> Encoded[bytes]:
-        selection = await self._selection(request, asked, value)
-        return await answered(self.answers, request, selection, read_calendar, asked["min_position"])
-
-    async def _selection(self, request: AnyRequest, asked: dict[str, Any], value: str) -> Selection:
-        refuse_unknown(request, ROWS)
-        field, pool = parse_pool(asked["project"], asked["clusterid"])
-        zone = parse_zone(asked["tz"])
-        if asked["period"] is None and field == "clusterid" and value == "granted":
-            async with as_asked(request, self.database) as database:
-                period = await cluster_period(database, pool, self.answers.positions, asked["min_position"])
-        else:
-            period = parse_range(required(asked["period"], "range", "two dates, as 2020-06-08,2020-06-14"), zone)
-        return Selection(
-            view="rows",
-            field=field,
-            pool=pool,
-            period=period,
-            grain=parse_grain_or_day(asked["grain"]),
-            zone=zone.key,
-            dimensions=ROW,
-            values=(value,),
-            csv=preferred(request, CSV),
-        )
+        return await answered(request, question, read_resizes, min_position)
 
 
 def grant_id(text: str) -> UUID:
-    """Raises UnknownId for what is no id of a grant."""
+    """Raises UnknownId for a text that is no id of a grant."""
     try:
         return UUID(text)
     except ValueError:

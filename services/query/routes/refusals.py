@@ -1,127 +1,81 @@
-"""What was refused: who tried what, when, and why not. A log apart from the history, in the order it was written."""
+"""The log of refused commands: who tried what, when, and why it was refused. It is not part of the history."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import msgspec
-from litestar import Controller, get
-from litestar.params import FromQuery, QueryParameter
+from litestar import Controller
+from litestar.params import QueryParameter
 
-from services.query.database import Database
+from services.query.questions.events import RefusalFilter
 from services.query.questions.parameters import asked, parse_bom, parse_moment
 from services.query.render.tables import table
-from services.query.routes.calendars import CSV, AnyRequest, AsOfText, BomText, past_of, preferred, refuse_unknown
-from services.query.views.history import check_after
+from services.query.routes.answering import CSV, preferred
+from services.query.routes.parameters import Actor, AsOfText, BomText, NumberedLimit, Project, Since, Until
+from services.query.routes.parts import AnyRequest, parts_of
+from services.query.routes.reads import read
+from services.query.views.refusals import REFUSAL_NAMES, read_refusals
 from shared.event_store import POSITION_MAX
 from shared.http.responses import JSON, Encoded
 from shared.names import asked_name, spellings
 
-if TYPE_CHECKING:
-    from asyncpg import Record
-
-Order = Annotated[Literal["oldest", "newest"], QueryParameter(description="Which come first.")]
-NAMES = ("id", "at", "project", "actor", "command", "asked", "reason", "code", "detail", "facts", "dropped")
+Order = Annotated[Literal["oldest", "newest"], QueryParameter(description="Which refusals come first.")]
+Code = Annotated[str | None, QueryParameter(description="Only refusals with this code, as `capacity_exceeded`.")]
+After = Annotated[
+    int | None,
+    QueryParameter(
+        ge=0, le=POSITION_MAX, description="Only refusals behind this id in the chosen order: the `next` of a page."
+    ),
+]
 
 
 class Refusals(Controller):
-    """The log of refusals."""
+    """The log of refused commands."""
 
-    database: ClassVar[Database]
-
-    @get("/refusals")
+    @read("/refusals", "Commands that were refused")
     async def refusals(
         self,
         request: AnyRequest,
-        project: FromQuery[str | None] = None,
-        actor: FromQuery[str | None] = None,
-        code: FromQuery[str | None] = None,
-        since: FromQuery[str | None] = None,
-        until: FromQuery[str | None] = None,
+        project: Project = None,
+        actor: Actor = None,
+        code: Code = None,
+        since: Since = None,
+        until: Until = None,
         as_of: AsOfText = None,
         bom: BomText = None,
         order: Order = "oldest",
-        after: Annotated[int | None, QueryParameter(ge=0, le=POSITION_MAX)] = None,
-        limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
+        after: After = None,
+        limit: NumberedLimit = 100,
     ) -> Encoded[bytes]:
-        """`{refusals: [{id, at, project, actor, command, asked, reason, code, detail, facts, dropped}], next}`: what
-        was refused, the `oldest` or the `newest` first; `next` is the `after` of what follows, if anything. `code` is
-        the problem's, and `dropped` how many before this one could not be kept. As text/csv: the same, and
-        `Hourbook-Next`. It shows about a second after the answer, and is deleted after a time."""
-        refuse_unknown(
-            request,
-            frozenset({"project", "actor", "code", "since", "until", "as_of", "bom", "order", "after", "limit"}),
-        )
-        csv = preferred(request, CSV)
-        mark = parse_bom(bom, csv)
-        newest = order == "newest"
-        then = None if as_of is None else (await past_of(request).moment(as_of)).now
+        """`{refusals: [{id, at, project, actor, command, asked, reason, code, detail, facts, dropped}], next}`.
+
+        `asked` is the body of the command, `reason` the one that it gave. `code`, `detail` and `facts` are those of the
+        problem document that answered it. `dropped` is the number of refusals before this one that could not be logged.
+        `next` is the `after` of the next page, null on the last page.
+
+        A refusal is listed about a second after the command was answered. Old refusals are deleted (by default after 90
+        days, or when there are more than a million). As text/csv: one row for each refusal; the header `Hourbook-Next`
+        is the `after` of the next page."""
+        csv, newest = preferred(request, CSV), order == "newest"
+        mark, parts = parse_bom(bom, csv), parts_of(request)
+        at_most = None if as_of is None else (await parts.past.moment(as_of)).now
         if after is None:
             after = POSITION_MAX if newest else 0
-        records = await read_refusals(
-            self.database,
-            newest,
-            after,
-            limit + 1,
-            asked(project, "project"),
-            None if actor is None else spellings(asked_name(actor, "actor")),
-            asked(code, "code"),
-            None if since is None else parse_moment(since, "since"),
-            None if until is None else parse_moment(until, "until"),
-            then,
+        where = RefusalFilter(
+            newest_first=newest,
+            after=after,
+            project=asked(project, "project"),
+            actor=None if actor is None else spellings(asked_name(actor, "actor")),
+            code=asked(code, "code"),
+            since=None if since is None else parse_moment(since, "since"),
+            until=None if until is None else parse_moment(until, "until"),
+            at_most=at_most,
         )
-        if not records and not newest:
-            check_after(after, await last_refusal(self.database), "refusal")
-        page = [refusal_of(record) for record in records[:limit]]
-        following = page[-1]["id"] if len(records) > limit else None
+        page, following = await read_refusals(parts.database, where, limit)
         headers = {"Cache-Control": "private, no-cache", "Vary": "Accept"}
         if following is not None:
             headers["Hourbook-Next"] = str(following)
         if csv:
-            return Encoded(mark + table(page, NAMES), headers=headers, media_type=CSV)
+            return Encoded(mark + table(page, REFUSAL_NAMES), headers=headers, media_type=CSV)
         return Encoded(msgspec.json.encode({"refusals": page, "next": following}), headers=headers, media_type=JSON)
-
-
-# {0} is > or <, {1} ASC or DESC.
-REFUSALS = """
-SELECT id, at, project, actor, command, asked, reason, code, detail, facts, dropped FROM refusal
-WHERE id {0} $1 AND ($3::text IS NULL OR project = $3) AND ($4::text[] IS NULL OR actor = ANY ($4))
-    AND ($5::text IS NULL OR code = $5) AND ($6::timestamptz IS NULL OR at >= $6)
-    AND ($7::timestamptz IS NULL OR at < $7) AND ($8::timestamptz IS NULL OR at <= $8)
-ORDER BY id {1} LIMIT $2
-"""
-
-
-async def read_refusals(
-    database: Database,
-    newest: bool,
-    after: int,
-    limit: int,
-    project: str | None,
-    actor: Sequence[str] | None,
-    code: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    then: datetime | None,
-) -> Sequence[Record]:
-    """A walk over the log, which is bounded; no index is kept for it, so that it costs little to write."""
-    found = REFUSALS.format(*(("<", "DESC") if newest else (">", "ASC")))
-    return await database.fetch(found, after, limit, project, actor, code, since, until, then)
-
-
-LAST = "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('refusal', 'id')::regclass), 0) AS id"
-
-
-async def last_refusal(database: Database) -> int:
-    """The id of the last one that was logged, whether it is still there or not."""
-    record = await database.fetchrow(LAST)
-    assert record is not None
-    last: int = record["id"]
-    return last
-
-
-def refusal_of(record: Record) -> dict[str, object]:
-    asked, facts = msgspec.Raw(record["asked"].encode()), msgspec.Raw(record["facts"].encode())
-    return {**record, "asked": asked, "facts": facts}

@@ -1,79 +1,58 @@
-"""The webhooks, to be read: who is told what, how far, and what was given up."""
+"""The webhooks, to be read: what each one gets, how far it is, and the messages that it gave up."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, get
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar import Controller
+from litestar.params import PathParameter, QueryParameter
 
-from services.query.database import Database
 from services.query.questions.parameters import checked_project
-from services.query.routes.calendars import AnyRequest, refuse_unknown
-from services.query.views.history import check_project
-from shared.errors import UnknownId
+from services.query.routes.answering import FRESH
+from services.query.routes.parameters import NumberedLimit, Project
+from services.query.routes.parts import AnyRequest, parts_of
+from services.query.routes.reads import read
+from services.query.views.webhooks import read_dead_letters, read_webhook, read_webhooks
 from shared.http.responses import Encoded
 
-FRESH = {"Cache-Control": "private, no-cache"}
+WebhookId = Annotated[UUID, PathParameter(description="The id of a webhook.")]
+AfterMessage = Annotated[
+    str, QueryParameter(description="Only dead letters after this message id: the `next` of a page.")
+]
 
 
 class Webhooks(Controller):
-    """Reading only: POST and DELETE go to the command service."""
+    """Reads only. POST and DELETE go to the command service."""
 
-    database: ClassVar[Database]
-
-    @get("/webhooks")
-    async def webhooks(self, request: AnyRequest, project: FromQuery[str | None] = None) -> Encoded[bytes]:
+    @read("/webhooks", "All webhooks, or those of a project")
+    async def webhooks(self, request: AnyRequest, project: Project = None) -> Encoded[bytes]:
         """`{webhooks: [{id, url, project, types, notices, created_by, created_at, position, notice, attempts, failures,
-        retry_at, delivered_at, last_error, disabled, dead_letters}]}`: `position` and `notice` are the last that was
-        settled, `failures` those since the last success. A secret is not shown again."""
-        refuse_unknown(request, frozenset({"project"}))
+        retry_at, delivered_at, last_error, disabled, dead_letters}]}`, ordered by id.
+
+        `position` and `notice` are the last event and the last notice that were delivered or given up. `failures` is
+        the number of failures since the last success. `dead_letters` is the number of messages that were given up. The
+        secret is never shown again."""
         wanted = None if project is None else checked_project(project)
-        records = await self.database.fetch(WEBHOOKS, None, wanted)
-        if not records:
-            await check_project(self.database, wanted)
-        return Encoded(msgspec.json.encode({"webhooks": [dict(record) for record in records]}), headers=FRESH)
+        webhooks = await read_webhooks(parts_of(request).database, wanted)
+        return Encoded(msgspec.json.encode({"webhooks": webhooks}), headers=FRESH)
 
-    @get("/webhooks/{webhook:uuid}")
-    async def webhook(self, webhook: FromPath[UUID]) -> Encoded[bytes]:
-        """One of them."""
-        return Encoded(msgspec.json.encode(await self._one(webhook)), headers=FRESH)
+    @read("/webhooks/{webhook:uuid}", "One webhook")
+    async def webhook(self, request: AnyRequest, webhook: WebhookId) -> Encoded[bytes]:
+        """`{id, url, project, types, notices, created_by, created_at, position, notice, attempts, failures, retry_at,
+        delivered_at, last_error, disabled, dead_letters}`, as /webhooks lists it."""
+        return Encoded(msgspec.json.encode(await read_webhook(parts_of(request).database, webhook)), headers=FRESH)
 
-    @get("/webhooks/{webhook:uuid}/dead-letters")
+    @read("/webhooks/{webhook:uuid}/dead-letters", "Dead letters of a webhook")
     async def dead_letters(
-        self,
-        request: AnyRequest,
-        webhook: FromPath[UUID],
-        after: FromQuery[str] = "",
-        limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 100,
+        self, request: AnyRequest, webhook: WebhookId, after: AfterMessage = "", limit: NumberedLimit = 100
     ) -> Encoded[bytes]:
-        """`{dead_letters: [{message, source, number, attempts, error, failed_at, redeliver}], next}`: what was given
-        up, in the order of message ids; `source` is event or notice, `number` its position or seq. POST
-        …/dead-letters/{message}/redeliver tries it again."""
-        refuse_unknown(request, frozenset({"after", "limit"}))
-        await self._one(webhook)
-        records = await self.database.fetch(DEAD_LETTERS, webhook, after.replace("\0", ""), limit + 1)
-        page = [dict(record) for record in records[:limit]]
-        following = page[-1]["message"] if len(records) > limit else None
+        """`{dead_letters: [{message, source, number, attempts, error, failed_at, redeliver}], next}`, ordered by
+        message id: the messages that were given up after the last attempt.
+
+        `source` is `event` or `notice`, `number` its position or `seq`. `next` is the `after` of the next page, null on
+        the last page. POST /webhooks/{webhook}/dead-letters/{message}/redeliver delivers a message again."""
+        database = parts_of(request).database
+        page, following = await read_dead_letters(database, webhook, after, limit)
         return Encoded(msgspec.json.encode({"dead_letters": page, "next": following}), headers=FRESH)
-
-    async def _one(self, webhook: UUID) -> dict[str, Any]:
-        record = await self.database.fetchrow(WEBHOOKS, webhook, None)
-        if record is None:
-            raise UnknownId("id", "webhook", str(webhook))
-        return dict(record)
-
-
-WEBHOOKS = """
-SELECT id, url, project, types, kinds AS notices, created_by, created_at, position, notice, attempts, failures,
-    retry_at, delivered_at, last_error, disabled,
-    (SELECT count(*) FROM webhook_dead_letter d WHERE d.webhook = webhook.id) AS dead_letters
-FROM webhook
-WHERE ($1::uuid IS NULL OR id = $1) AND ($2::text IS NULL OR project = $2) ORDER BY id
-"""
-DEAD_LETTERS = """
-SELECT message, source, number, attempts, error, failed_at, redeliver FROM webhook_dead_letter
-WHERE webhook = $1 AND message > $2 ORDER BY message LIMIT $3
-"""

@@ -1,2 +1,1 @@
-"""What is read, and how it becomes an answer: one view a file. Every SQL statement stands above the one function that
-runs it."""
+"""Every SQL statement of a read, one view a file. A statement stands above the one function that runs it."""

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from services.query.answers.answers import Read
-from services.query.answers.cache import Body, Version
+from services.query.answers.answers import ViewResult
+from services.query.answers.cache import CacheEntry, Version
 from services.query.database import Database, live
+from services.query.questions.calendar import too_many_blocks
 from services.query.questions.model import AccountsQuestion, UsageQuestion
-from services.query.questions.parameters import too_many_blocks
 from services.query.render.blocks import render_object
 from services.query.render.tables import table
 from services.query.rollup import Cells, instants, scatter
@@ -29,7 +29,7 @@ WHERE g.live ORDER BY a.account
 """
 
 
-async def read_accounts(database: Database, question: AccountsQuestion) -> Read:
+async def read_accounts(database: Database, question: AccountsQuestion) -> ViewResult:
     """`{project, position, accounts: [{account, name, limits, closed, created}]}`."""
     records = live(await database.fetch(ACCOUNTS, question.project))
     generation, position, touched, *_ = records[0]
@@ -43,11 +43,13 @@ async def read_accounts(database: Database, question: AccountsQuestion) -> Read:
     version = Version(generation, touched)
     if question.csv:
         flat = [{**row, "limits": bytes(row["limits"]).decode()} for row in rows]
-        return Read(position, Body(version, table(flat, ["account", "name", "limits", "closed", "created"])))
-    return Read(position, Body(version, *render_object({"project": question.project}, {"accounts": rows})))
+        return ViewResult(
+            position, CacheEntry(version, table(flat, ["account", "name", "limits", "closed", "created"]))
+        )
+    return ViewResult(position, CacheEntry(version, *render_object({"project": question.project}, {"accounts": rows})))
 
 
-async def read_usage(database: Database, question: UsageQuestion) -> Read:
+async def read_usage(database: Database, question: UsageQuestion) -> ViewResult:
     """`{account, project, range, grain, timezone, position, blocks: [{start, end, hours, used: {<dimension>: n}}]}`: of
     each dimension the resource-hours, the sum over the hours of the block."""
     starts = block_starts(question.period, question.grain, parse_zone(question.zone))
@@ -67,7 +69,7 @@ async def read_usage(database: Database, question: UsageQuestion) -> Read:
             instants(edges), instants(ends), (ends - edges).tolist(), sums[places].T.tolist(), strict=True
         )
     ]
-    return Read(position, Body(version, *_rendered(question, blocks)))
+    return ViewResult(position, CacheEntry(version, *_rendered(question, blocks)))
 
 
 BLOCKS_MAX = 10_000

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from services.query.answers.answers import Read
-from services.query.answers.cache import Body, Version
+from services.query.answers.answers import ViewResult
+from services.query.answers.cache import CacheEntry, Version
 from services.query.database import Database, live
 from services.query.questions.model import ConflictsQuestion
 from services.query.render.blocks import render_object
@@ -48,7 +48,7 @@ class Claims(NamedTuple):
     total: int
 
 
-async def read_conflicts(database: Database, question: ConflictsQuestion) -> Read:
+async def read_conflicts(database: Database, question: ConflictsQuestion) -> ViewResult:
     """`{pool, range, position, conflicts: [{pool, start, end, dimension, deficit, deadline, claims, claims_total}],
     conflicts_total}`, in the order of the deadlines."""
     async with database.snapshot() as snapshot:
@@ -59,10 +59,10 @@ async def read_conflicts(database: Database, question: ConflictsQuestion) -> Rea
     conflicts = [conflict_of(run, claims[place]) for place, run in enumerate(shown)]
     if question.csv:
         names = ["pool", "start", "end", "dimension", "deficit", "deadline", "claims_total"]
-        return Read(position, Body(version, table(conflicts, names)))
+        return ViewResult(position, CacheEntry(version, table(conflicts, names)))
     period = {"start": iso(question.period.start), "end": iso(question.period.end)}
     rest = {"conflicts": conflicts, "conflicts_total": len(runs)}
-    return Read(position, Body(version, *render_object({"pool": question.pool, "range": period}, rest)))
+    return ViewResult(position, CacheEntry(version, *render_object({"pool": question.pool, "range": period}, rest)))
 
 
 def conflict_of(run: Run, claims: Claims) -> dict[str, Any]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.query.answers.answers import Read
-from services.query.answers.cache import Body
+from services.query.answers.answers import ViewResult
+from services.query.answers.cache import CacheEntry
 from services.query.database import Database
 from services.query.questions.model import Counts, MostQuestion, NowQuestion, SlotsQuestion
 from services.query.render.blocks import render_object
 from services.query.render.tables import table
-from services.query.rollup import Cells, fits
+from services.query.rollup import Cells, times_it_fits
 from services.query.views.hours import Hours, by_value, columns_of, read_hours, within
-from services.query.views.templates import Template, read_newest, read_template
+from services.query.views.templates import TemplateVersion, read_newest, read_template
 from shared.capacity import COUNT_MAX, DIMENSIONS, WHOLE, reserved
 from shared.errors import InvalidField
 from shared.hours import Period, iso
@@ -20,7 +20,7 @@ from shared.postgres import Reader
 from shared.slots import Fits, earliest_starts
 
 
-async def read_now(database: Database, question: NowQuestion) -> Read:
+async def read_now(database: Database, question: NowQuestion) -> ViewResult:
     """`{pool, position, hour, available: {<dimension>: n}, templates: [{name, version, capacity, fits}]}`.
 
     As a table the first row, which has no name, is what is available; a row a template follows."""
@@ -37,17 +37,19 @@ async def read_now(database: Database, question: NowQuestion) -> Read:
         pool = {"hour": iso(hour), "name": "", "version": "", "fits": "", **available}
         flat = [pool, *({**pool, **row, **one.capacity} for row, one in zip(rows, templates, strict=True))]
         names = ["hour", "name", "version", *DIMENSIONS, "fits"]
-        return Read(hours.position, Body(hours.version, table(flat, names)))
+        return ViewResult(hours.position, CacheEntry(hours.version, table(flat, names)))
     rest = {"hour": iso(hour), "available": available, "templates": rows}
-    return Read(hours.position, Body(hours.version, *render_object({"pool": question.pool}, rest)))
+    return ViewResult(hours.position, CacheEntry(hours.version, *render_object({"pool": question.pool}, rest)))
 
 
-def how_many(available: Cells, template: Template) -> Cells:
+def how_many(available: Cells, template: TemplateVersion) -> Cells:
     """How many fit in each hour; `available` is of all dimensions."""
-    return fits(available[[DIMENSIONS.index(dimension) for dimension in template.dimensions]], template.required)
+    return times_it_fits(
+        available[[DIMENSIONS.index(dimension) for dimension in template.dimensions]], template.required
+    )
 
 
-async def read_slots(database: Database, question: SlotsQuestion) -> Read:
+async def read_slots(database: Database, question: SlotsQuestion) -> ViewResult:
     """`{pool, position, duration_hours, slots: [{start, end}]}`: the earliest starts at which it fits throughout."""
     async with database.snapshot() as snapshot:
         if question.share:
@@ -58,9 +60,9 @@ async def read_slots(database: Database, question: SlotsQuestion) -> Read:
     starts = earliest_starts(fitting[over:], question.earliest, question.duration, question.limit)
     slots = [{"start": iso(start), "end": iso(start + question.duration)} for start in starts]
     if question.csv:
-        return Read(hours.position, Body(hours.version, table(slots, ["start", "end"])))
+        return ViewResult(hours.position, CacheEntry(hours.version, table(slots, ["start", "end"])))
     rest = {"duration_hours": question.duration, "slots": slots}
-    return Read(hours.position, Body(hours.version, *render_object({"pool": question.pool}, rest)))
+    return ViewResult(hours.position, CacheEntry(hours.version, *render_object({"pool": question.pool}, rest)))
 
 
 async def _counts_fit(reader: Reader, question: SlotsQuestion) -> tuple[Hours, Fits]:
@@ -100,7 +102,7 @@ async def _share_fits(reader: Reader, question: SlotsQuestion) -> tuple[Hours, F
     return hours, fitting
 
 
-async def read_most(database: Database, question: MostQuestion) -> Read:
+async def read_most(database: Database, question: MostQuestion) -> ViewResult:
     """`{pool, range, position, most: {template, version, count}}`: so many fit in every hour of the range."""
     async with database.snapshot() as snapshot:
         template = await read_template(snapshot, question.pool, question.template, question.unknown(), "most")
@@ -109,7 +111,7 @@ async def read_most(database: Database, question: MostQuestion) -> Read:
     count = int(how_many(hours.cells, template).min())
     most = {"template": template.name, "version": template.version, "count": count}
     if question.csv:
-        return Read(hours.position, Body(hours.version, table([most], list(most))))
+        return ViewResult(hours.position, CacheEntry(hours.version, table([most], list(most))))
     period = {"start": iso(question.period.start), "end": iso(question.period.end)}
     opening = {"pool": question.pool, "range": period}
-    return Read(hours.position, Body(hours.version, *render_object(opening, {"most": most})))
+    return ViewResult(hours.position, CacheEntry(hours.version, *render_object(opening, {"most": most})))

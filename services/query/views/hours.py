@@ -60,7 +60,7 @@ def hours_statement(columns: Columns) -> str:
 
 
 def columns_of(read: Sequence[str], dimensions: Sequence[str]) -> Columns:
-    """The columns that hold these values (those that `read_for` names) of these dimensions."""
+    """The columns that hold these values (those that `values_to_read` names) of these dimensions."""
     counted = tuple((value, dimension) for value in read if value != "shares" for dimension in dimensions)
     return (*counted, ("shares", "")) if "shares" in read else counted
 

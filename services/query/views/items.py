@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from services.query.questions.parameters import Cursor, Selection
+from services.query.questions.calendar import CalendarQuestion, Cursor
 from services.query.render.blocks import Item, item_names
 from services.query.views.hours import Hours
 from shared.hours import hour_of, instant_of, iso
@@ -30,33 +30,33 @@ ORDER BY starts, id LIMIT $7
 ITEMS = {"resources": GRANTS, "bookings": BOOKINGS}
 
 
-async def read_items(reader: Reader, selection: Selection, hours: Hours) -> tuple[list[Item], str | None]:
+async def read_items(reader: Reader, question: CalendarQuestion, hours: Hours) -> tuple[list[Item], str | None]:
     """The grants or bookings of the pool that touch the period, a page of them, and the next page's cursor."""
-    start, end = (instant_of(hour) for hour in selection.period)
-    after, names = selection.after, item_names(selection)
+    start, end = (instant_of(hour) for hour in question.period)
+    after, names = question.after, item_names(question)
     records = await reader.fetch(
-        ITEMS[selection.view],
+        ITEMS[question.view],
         hours.version.generation,
         hours.pool,
         start,
         end,
         instant_of(after.start),
         after.id,
-        selection.limit + 1,
+        question.limit + 1,
     )
-    page = records[: selection.limit]
-    items = [item_of(record, selection, names) for record in page]
+    page = records[: question.limit]
+    items = [item_of(record, question, names) for record in page]
     if len(records) == len(page):
         return items, None
     return items, Cursor(hour_of(page[-1]["starts"]), page[-1]["id"]).text()
 
 
-def item_of(record: Record, selection: Selection, names: Sequence[str]) -> Item:
+def item_of(record: Record, question: CalendarQuestion, names: Sequence[str]) -> Item:
     start, end = iso(hour_of(record["starts"])), iso(hour_of(record["ends"]))
-    item: dict[str, Any] = {**record, "pool": selection.pool, "start": start, "end": end}
-    if selection.view == "bookings":
+    item: dict[str, Any] = {**record, "pool": question.pool, "start": start, "end": end}
+    if question.view == "bookings":
         item["state"] = "tentative" if item["tentative"] else "confirmed"
-        item["template"] = template_of(item, as_text=selection.csv)
+        item["template"] = template_of(item, as_text=question.csv)
     return {name: item[name] for name in names}
 
 

@@ -38,8 +38,8 @@ class Head(PartialEnvelope, frozen=True, kw_only=True, gc=False):
     grant: str | None = None
 
 
-class Deed(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as the history of one thing tells it: who did what, when, why."""
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in the history of one booking, grant or cluster: who did what, when and why."""
 
     position: int
     version: int
@@ -83,9 +83,9 @@ def cells_of(event: HistoricEvent) -> tuple[object, ...]:
     )
 
 
-def deed(event: HistoricEvent) -> Deed:
+def history_entry(event: HistoricEvent) -> HistoryEntry:
     head = head_of(event)
-    return Deed(
+    return HistoryEntry(
         position=event.position,
         version=event.version,
         at=head.at,

@@ -1,16 +1,16 @@
-"""OpenStack's faces: a Nova quota is a grant, a Magnum cluster is a cluster."""
+"""The compatibility endpoints: a Nova quota is a grant, a Magnum cluster is a cluster."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from services.query.answers.answers import Read
-from services.query.answers.cache import Body, Version
+from services.query.answers.answers import ViewResult
+from services.query.answers.cache import CacheEntry, Version
 from services.query.database import Database, live
+from services.query.questions.calendar import CalendarQuestion
 from services.query.questions.model import ClusterQuestion, ProjectSizesQuestion, QuotaQuestion, ResizesQuestion
-from services.query.questions.parameters import Selection
-from services.query.render.blocks import ROW, dated_rows, render_object, render_rows
+from services.query.render.blocks import OPENSTACK_COLUMNS, openstack_rows, render_object, render_openstack
 from services.query.render.tables import table
 from services.query.render.windows import render_long
 from services.query.rollup import Rollup, roll_up, scatter
@@ -28,7 +28,7 @@ WHERE g.live
 QUOTA_NAMES = ["id", "project", "startdate", "enddate", *DIMENSIONS, "source", "actor"]
 
 
-async def read_quota(database: Database, question: QuotaQuestion) -> Read:
+async def read_quota(database: Database, question: QuotaQuestion) -> ViewResult:
     """`{position, id, project, startdate, enddate, servers, cores, memory, …, source, actor}`: what is left of it."""
     record = live(await database.fetchrow(QUOTA, question.grant))
     if record["id"] is None:
@@ -56,7 +56,7 @@ LAYOUT = ["masterflavor", "mastercount", "workerflavor", "workercount"]
 CLUSTER_NAMES = ["id", "parent", "project", "name", "kind", "startdate", "enddate", *LAYOUT, *DIMENSIONS, "state"]
 
 
-async def read_cluster(database: Database, question: ClusterQuestion) -> Read:
+async def read_cluster(database: Database, question: ClusterQuestion) -> ViewResult:
     """The cluster, with its layout as it was decided last and its size in the hour that is running (before it begins
     that of its first hour, after its end that of its last)."""
     record = live(await database.fetchrow(CLUSTER, question.pool, instant_of(question.hour)))
@@ -91,7 +91,7 @@ RESIZE_NAMES = [
 ]
 
 
-async def read_resizes(database: Database, question: ResizesQuestion) -> Read:
+async def read_resizes(database: Database, question: ResizesQuestion) -> ViewResult:
     """`{pool, position, resizes: [{request, position, decided, state, startdate, enddate, …}]}`, in the order in which
     they were asked for. `state` is requested, applied or failed, since the position `decided`."""
     records = live(await database.fetch(RESIZES, question.pool))
@@ -104,8 +104,8 @@ async def read_resizes(database: Database, question: ResizesQuestion) -> Read:
         if record["position"] is not None
     ]
     if question.csv:
-        return Read(position, Body(version, table(rows, RESIZE_NAMES)))
-    return Read(position, Body(version, *render_object({"pool": question.pool}, {"resizes": rows})))
+        return ViewResult(position, CacheEntry(version, table(rows, RESIZE_NAMES)))
+    return ViewResult(position, CacheEntry(version, *render_object({"pool": question.pool}, {"resizes": rows})))
 
 
 ROWS_AT_ONCE = 10_000  # the text of more is made while it is sent
@@ -136,33 +136,35 @@ WHERE g.live
 """
 
 
-async def read_project_sizes(database: Database, question: ProjectSizesQuestion) -> Read:
+async def read_project_sizes(database: Database, question: ProjectSizesQuestion) -> ViewResult:
     """As the sizes of one cluster, the sum of the project's Magnum clusters, taken per hour."""
-    selection = question.selection
-    starts = selection.block_starts()
-    start, end = (instant_of(hour) for hour in selection.period)
-    record = live(await database.fetchrow(PROJECT_SIZES, selection.pool, start, end))
+    calendar = question.calendar
+    starts = calendar.block_starts()
+    start, end = (instant_of(hour) for hour in calendar.period)
+    record = live(await database.fetchrow(PROJECT_SIZES, calendar.pool, start, end))
     generation, position, pool, touched, hours, *packed = record
     if pool is None:
         raise question.unknown()
-    cells = scatter(selection.period, hours or b"", [column or b"" for column in packed])
-    rollup = roll_up(cells[None], selection.period, starts)
-    return Read(position, await asyncio.to_thread(rows_body, selection, rollup, Version(generation, touched)))
+    cells = scatter(calendar.period, hours or b"", [column or b"" for column in packed])
+    rollup = roll_up(cells[None], calendar.period, starts)
+    return ViewResult(
+        position, await asyncio.to_thread(openstack_entry, calendar, rollup, Version(generation, touched))
+    )
 
 
-def rows_body(selection: Selection, rollup: Rollup, version: Version) -> Body:
+def openstack_entry(calendar: CalendarQuestion, rollup: Rollup, version: Version) -> CacheEntry:
     if len(rollup.starts) > ROWS_AT_ONCE:
-        head, tail, windows = render_long(selection, rollup, None, None)
-        return Body(version, head, tail, None, windows)
-    if selection.csv:
-        return Body(version, table(dated_rows(selection, rollup), ["date", *ROW]))
-    return Body(version, *render_rows(selection, rollup))
+        head, tail, windows = render_long(calendar, rollup, None, None)
+        return CacheEntry(version, head, tail, None, windows)
+    if calendar.csv:
+        return CacheEntry(version, table(openstack_rows(calendar, rollup), ["date", *OPENSTACK_COLUMNS]))
+    return CacheEntry(version, *render_openstack(calendar, rollup))
 
 
-def one_row(version: Version, position: int, row: dict[str, Any], names: list[str], csv: bool) -> Read:
+def one_row(version: Version, position: int, row: dict[str, Any], names: list[str], csv: bool) -> ViewResult:
     if csv:
-        return Read(position, Body(version, table([row], names)))
-    return Read(position, Body(version, *render_object({}, {name: row[name] for name in names})))
+        return ViewResult(position, CacheEntry(version, table([row], names)))
+    return ViewResult(position, CacheEntry(version, *render_object({}, {name: row[name] for name in names})))
 
 
 def dates_of(starts: Any, ends: Any) -> dict[str, str | None]:

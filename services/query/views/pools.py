@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from services.query.answers.answers import Answer
+from services.query.answers.answers import Reply
 from services.query.answers.freshness import Positions
 from services.query.database import Database, live
 from shared.errors import InvalidField, UnknownId
@@ -43,7 +43,7 @@ WHERE g.live ORDER BY p.id
 """
 
 
-async def read_projects(database: Database, after: str, limit: int) -> Answer:
+async def read_projects(database: Database, after: str, limit: int) -> Reply:
     """The projects in the order of their ids."""
     return listed(await database.fetch(PROJECTS, after, limit + 1), "projects", limit)
 
@@ -61,7 +61,7 @@ WHERE g.live ORDER BY p.id
 KNOWN = "SELECT FROM generation g JOIN pool p ON p.generation = g.generation AND p.id = $1 WHERE g.live"
 
 
-async def read_pools(database: Database, project: str | None, after: str, limit: int) -> Answer:
+async def read_pools(database: Database, project: str | None, after: str, limit: int) -> Reply:
     """The pools, of one project or of all, in the order of their ids. Raises UnknownId."""
     records = await database.fetch(POOLS, after, limit + 1, project)
     if project is not None and records and records[0]["id"] is None and await database.fetchrow(KNOWN, project) is None:
@@ -69,14 +69,14 @@ async def read_pools(database: Database, project: str | None, after: str, limit:
     return listed(records, "pools", limit)
 
 
-def listed(records: Sequence[Record], name: str, limit: int) -> Answer:
+def listed(records: Sequence[Record], name: str, limit: int) -> Reply:
     """`{position, <name>: [{id, parent, project, name, kind, start, end}], next}`."""
     live(records)
     position = records[0]["position"]
     pools = [pool_row(record) for record in records if record["id"] is not None]
     following = pools[limit - 1]["id"] if len(pools) > limit else None
     body = {"position": position, name: pools[:limit], "next": following}
-    return Answer(position, msgspec.json.encode(body), following=following)
+    return Reply(position, msgspec.json.encode(body), following=following)
 
 
 def pool_row(record: Record) -> dict[str, Any]:

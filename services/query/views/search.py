@@ -6,11 +6,11 @@ What the index does not hold yet is looked for in the events themselves, so that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import msgspec
 
 from services.query.database import Database
+from services.query.questions.events import EventFilter
 from services.query.views.history import (
     History,
     check_after,
@@ -22,7 +22,6 @@ from services.query.views.history import (
 )
 from shared.errors import HourbookError, UnknownId
 from shared.event_store import POSITION_MAX
-from shared.names import spellings
 
 NOT_INDEXED_MAX = 20_000  # events looked for one by one
 COUNTED_MAX = 1000
@@ -34,41 +33,6 @@ class IndexBehind(HourbookError):
     code = "index_behind"
     status = 503
     title = "The index of the history is behind"
-
-
-class Sought(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of the history: all that are given hold. `types` is one of them, `since` and `until` bound `at`."""
-
-    after: int = 0
-    before: int = POSITION_MAX
-    project: str | None = None
-    types: tuple[str, ...] | None = None
-    actor: str | None = None
-    account: str | None = None
-    pool: str | None = None
-    entity: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def keys(self) -> dict[str, str]:
-        """The columns that an index finds, and what must stand there."""
-        given = {
-            "entity": self.entity,
-            "account": self.account,
-            "pool": self.pool,
-            "actor": self.actor,
-            "type": self.types[0] if self.types is not None and len(self.types) == 1 else None,
-            "project": self.project,
-        }
-        return {column: key for column, key in given.items() if key is not None}
-
-    def spelled(self) -> list[Sought]:
-        """The same with its names in each spelling in which they may be stored."""
-        actors: tuple[str | None, ...] = (None,) if self.actor is None else spellings(self.actor)
-        accounts: tuple[str | None, ...] = (None,) if self.account is None else spellings(self.account)
-        if len(actors) == len(accounts) == 1:
-            return [self]
-        return [msgspec.structs.replace(self, actor=actor, account=account) for actor in actors for account in accounts]
 
 
 # The index is walked in its own order, between two places of it: no plan but this one fits, whatever the statistics.
@@ -100,31 +64,31 @@ BY_COLUMN = {column: found_statement(BETWEEN.format(column), f"i.{column}, i.pos
 BY_POSITION = found_statement("i.position > $1 AND i.position < $2", "i.position")
 
 
-async def read_found(database: Database, sought: Sought, limit: int, last: int = POSITION_MAX) -> History:
-    """The events sought, in order, `limit` at most, of the history up to the position `last`. Raises IndexBehind, and
+async def read_found(database: Database, where: EventFilter, limit: int, last: int = POSITION_MAX) -> History:
+    """The matching events, in order, `limit` at most, of the history up to the position `last`. Raises IndexBehind, and
     UnknownId and InvalidField as `_check` does."""
-    found = await _find(database, msgspec.structs.replace(sought, before=min(sought.before - 1, last) + 1), limit)
+    found = await _find(database, msgspec.structs.replace(where, before=min(where.before - 1, last) + 1), limit)
     found = found._replace(head=min(found.head, last))
     if not found.events:
-        await _check(database, sought, found.head)
+        await _check(database, where, found.head)
     return found
 
 
-async def _check(database: Database, sought: Sought, last: int) -> None:
+async def _check(database: Database, where: EventFilter, last: int) -> None:
     """Why nothing is found: raises InvalidField for an `after` beyond the last event, UnknownId for a project, a pool
     or an entity of which no event is."""
-    check_after(sought.after, last, "event")
-    await check_project(database, sought.project, last)
-    for field, what, name in (("pool", "project or cluster", sought.pool), ("entity", "entity", sought.entity)):
+    check_after(where.after, last, "event")
+    await check_project(database, where.project, last)
+    for field, what, name in (("pool", "project or cluster", where.pool), ("entity", "entity", where.entity)):
         if name is not None:
-            of_it = msgspec.structs.replace(Sought(before=last + 1), **{field: name})
+            of_it = msgspec.structs.replace(EventFilter(before=last + 1), **{field: name})
             if not (await _find(database, of_it, 1)).events:
                 raise UnknownId(field, what, name)
 
 
-async def _find(database: Database, sought: Sought, limit: int) -> History:
-    """The events sought: of a name in each spelling in which it may be stored."""
-    found = [await _find_spelled(database, one, limit) for one in sought.spelled()]
+async def _find(database: Database, where: EventFilter, limit: int) -> History:
+    """The matching events: of a name in each spelling in which it may be stored."""
+    found = [await _find_spelled(database, one, limit) for one in where.spelled()]
     return found[0] if len(found) == 1 else merged(found, limit)
 
 
@@ -139,32 +103,32 @@ def merged(found: Sequence[History], limit: int) -> History:
     return History(head, events[:limit], events[:limit][-1].position if goes_on and events else None)
 
 
-async def _find_spelled(database: Database, sought: Sought, limit: int) -> History:
+async def _find_spelled(database: Database, where: EventFilter, limit: int) -> History:
     """As `_find`, of names that are spelled just so."""
-    if sought == Sought(after=sought.after, before=sought.before):
-        return await read_events(database, sought.after, sought.before, limit)
+    if where == EventFilter(after=where.after, before=where.before):
+        return await read_events(database, where.after, where.before, limit)
     if (
-        sought == Sought(after=sought.after, before=sought.before, project=sought.project)
-        and sought.project is not None
+        where == EventFilter(after=where.after, before=where.before, project=where.project)
+        and where.project is not None
     ):
-        return await read_project_events(database, sought.project, sought.after, sought.before, limit)
-    after = sought.after
-    if sought.since is not None:  # what was decided then or later begins there
-        after = max(after, await position_before(database, sought.since))
-    keys = sought.keys()
-    column = await rarest(database, after, sought.before, keys) if len(keys) > 1 else next(iter(keys), None)
+        return await read_project_events(database, where.project, where.after, where.before, limit)
+    after = where.after
+    if where.since is not None:  # what was decided then or later begins there
+        after = max(after, await position_before(database, where.since))
+    keys = where.keys()
+    column = await rarest(database, after, where.before, keys) if len(keys) > 1 else next(iter(keys), None)
     arguments = [
         after,
-        sought.before,
+        where.before,
         limit + 1,
-        sought.project,
-        None if sought.types is None else list(sought.types),
-        sought.actor,
-        sought.account,
-        sought.pool,
-        sought.entity,
-        sought.since,
-        sought.until,
+        where.project,
+        None if where.types is None else list(where.types),
+        where.actor,
+        where.account,
+        where.pool,
+        where.entity,
+        where.since,
+        where.until,
     ]
     if column is None:
         records = await database.fetch(BY_POSITION, *arguments)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from services.query.answers.answers import Read
-from services.query.answers.cache import Body, Version
+from services.query.answers.answers import ViewResult
+from services.query.answers.cache import CacheEntry, Version
 from services.query.database import Database, live
 from services.query.questions.model import TemplatesQuestion
 from services.query.questions.parameters import TemplateName
@@ -16,7 +16,7 @@ from shared.errors import InvalidField, UnknownId
 from shared.postgres import Reader
 
 
-class Template(NamedTuple):
+class TemplateVersion(NamedTuple):
     name: str
     version: int
     counts: tuple[int, ...]
@@ -48,7 +48,7 @@ POOL = "SELECT p.pool FROM generation g JOIN pool p ON p.generation = g.generati
 
 async def read_template(
     reader: Reader, pool: str, wanted: TemplateName, unknown: UnknownId, field: str = "template"
-) -> Template:
+) -> TemplateVersion:
     """The version asked for, or the newest, of the pool's project. Raises InvalidField when there is none, and
     `unknown` when there is no such pool."""
     project = pool.partition(".")[0]
@@ -59,7 +59,7 @@ async def read_template(
         version = "" if wanted.version is None else f"version {wanted.version} of "
         raise InvalidField(field, f"there is no {version}template {wanted.name!r} in {project!r}; see /templates")
     version, *counts = record
-    return Template(wanted.name, version, tuple(counts))
+    return TemplateVersion(wanted.name, version, tuple(counts))
 
 
 NEWEST = """
@@ -68,10 +68,10 @@ FROM template WHERE generation = $1 AND project = $2 ORDER BY name, version DESC
 """
 
 
-async def read_newest(reader: Reader, generation: int, project: str) -> list[Template]:
+async def read_newest(reader: Reader, generation: int, project: str) -> list[TemplateVersion]:
     """The newest version of every template, by name."""
     records = await reader.fetch(NEWEST, generation, project)
-    return [Template(name, version, tuple(counts)) for name, version, *counts in records]
+    return [TemplateVersion(name, version, tuple(counts)) for name, version, *counts in records]
 
 
 ALL = """
@@ -84,7 +84,7 @@ WHERE g.live ORDER BY t.name, t.version DESC
 """
 
 
-async def read_templates(database: Database, question: TemplatesQuestion) -> Read:
+async def read_templates(database: Database, question: TemplatesQuestion) -> ViewResult:
     """Every version of every template: by name, the newest first."""
     records = live(await database.fetch(ALL, question.project))
     generation, position, touched, *_ = records[0]
@@ -105,5 +105,7 @@ async def read_templates(database: Database, question: TemplatesQuestion) -> Rea
     ]
     if question.csv:
         flat = [{**row, **row["capacity"]} for row in rows]
-        return Read(position, Body(version, table(flat, ["name", "version", *DIMENSIONS, "actor", "created"])))
-    return Read(position, Body(version, *render_object({"project": question.project}, {"templates": rows})))
+        return ViewResult(
+            position, CacheEntry(version, table(flat, ["name", "version", *DIMENSIONS, "actor", "created"]))
+        )
+    return ViewResult(position, CacheEntry(version, *render_object({"project": question.project}, {"templates": rows})))

@@ -1,0 +1,64 @@
+"""The files of the web page in `web/`: read once at the start, and compressed.
+
+The path of each asset has a hash of all assets (`/assets/<hash>/app.js`). So the relative imports of a module stay
+within one version, and a new version has new paths. The page itself names the hash.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+WEB = Path(__file__).parents[1] / "web"
+# Nothing is painted before the styles are there, so they are one file, in this order.
+STYLES = ("tokens.css", "controls.css", "layout.css", "calendar.css", "lists.css", "../vendor/uplot.css")
+ALL_STYLES = "style/all.css"
+TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+    ".html": "text/html",
+}
+COMPRESSED_ALREADY = frozenset({".woff2"})
+
+
+class Asset(NamedTuple):
+    media_type: str
+    plain: bytes
+    gzipped: bytes | None
+    etag: str
+
+
+class Page(NamedTuple):
+    """`html` is the page itself, `assets` what it names, by their path under `/assets/<version>/`."""
+
+    version: str
+    html: Asset
+    assets: Mapping[str, Asset]
+
+
+def load_page(web: Path = WEB) -> Page:
+    """Every file of a kind that a browser takes. The page names each script, so that all are fetched at once, and is
+    painted before they are there: what it shows first is written in it."""
+    files = {path.relative_to(web).as_posix(): path for path in sorted(web.rglob("*")) if path.suffix in TYPES}
+    contents = {name: path.read_bytes() for name, path in files.items() if path.suffix not in (".html", ".css")}
+    contents[ALL_STYLES] = b"".join((web / "style" / name).read_bytes() for name in STYLES)
+    digest = blake2b(digest_size=9)
+    for name, content in contents.items():
+        digest.update(b"%b\0%d\0%b" % (name.encode(), len(content), content))
+    version = digest.hexdigest()
+    scripts = "".join(
+        f'<link rel="modulepreload" href="assets/{version}/{name}">' for name in contents if name.endswith(".js")
+    )
+    index = files["index.html"].read_text().replace("{version}", version).replace("{scripts}", scripts)
+    return Page(version, asset("index.html", index.encode()), {n: asset(n, c) for n, c in contents.items()})
+
+
+def asset(name: str, content: bytes) -> Asset:
+    suffix = Path(name).suffix
+    gzipped = None if suffix in COMPRESSED_ALREADY else gzip.compress(content, 9, mtime=0)
+    return Asset(TYPES[suffix], content, gzipped, f'"{blake2b(content, digest_size=12).hexdigest()}"')

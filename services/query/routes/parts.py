@@ -1,0 +1,43 @@
+"""The parts of the service that routes use. `create_app` in app.py makes them; a route gets them by `parts_of`.
+
+Litestar's own dependencies (`Provide`) cost a cached read 70 % more time for one part, so one struct in the state of
+the application holds them all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Request
+
+from services.query.answers.admission import Admission
+from services.query.answers.answers import Answers
+from services.query.answers.freshness import Positions
+from services.query.as_of_database import Past
+from services.query.database import Database
+from services.query.live.tail import Tail
+from services.query.routes.page_files import Page
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """`database` is the newest state, `past` the state at a position. `answers` is the cache of answers in front of the
+    database. `positions` waits for a position. `wide` admits reads of many hours. The tails follow events and notices
+    for live subscribers. `page` is the web page."""
+
+    database: Database
+    positions: Positions
+    answers: Answers
+    wide: Admission
+    past: Past
+    event_tail: Tail
+    notice_tail: Tail
+    page: Page
+
+
+def parts_of(request: AnyRequest) -> Parts:
+    """The parts of the application that answers the request."""
+    parts: Parts = request.app.state.parts
+    return parts

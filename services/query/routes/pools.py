@@ -1,0 +1,60 @@
+"""The tree of pools, and the health of the service."""
+
+from __future__ import annotations
+
+from litestar import Controller, get
+
+from services.query.answers.answers import visible
+from services.query.questions.parameters import checked_after, checked_project
+from services.query.routes.answering import as_asked, respond
+from services.query.routes.parameters import TAKES_AS_OF, MinPosition, PageAfter, PageLimit, Project
+from services.query.routes.parts import AnyRequest, parts_of
+from services.query.routes.reads import read
+from services.query.views.pools import read_pools, read_projects
+from shared.http.responses import Encoded
+
+
+class Pools(Controller):
+    """The tree of pools: projects, the clusters in them, and the deployments in those."""
+
+    parameters = TAKES_AS_OF
+
+    @read("/projects", "All projects")
+    async def projects(
+        self, request: AnyRequest, limit: PageLimit = 1000, after: PageAfter = None, min_position: MinPosition = 0
+    ) -> Encoded[bytes]:
+        """`{position, projects: [{id, parent, project, name, kind, start, end}], next}`, ordered by id.
+
+        `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
+        last, positions = checked_after(after), parts_of(request).positions
+        async with as_asked(request) as database:
+            return respond(await visible(positions, min_position, lambda: read_projects(database, last, limit)))
+
+    @read("/pools", "All pools, or those of a project")
+    async def pools(
+        self,
+        request: AnyRequest,
+        project: Project = None,
+        limit: PageLimit = 1000,
+        after: PageAfter = None,
+        min_position: MinPosition = 0,
+    ) -> Encoded[bytes]:
+        """`{position, pools: [{id, parent, project, name, kind, start, end}], next}`, ordered by id.
+
+        With `project`: the project and all clusters and deployments in it. `start` and `end` are null for a project.
+        `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
+        last, positions = checked_after(after), parts_of(request).positions
+        wanted = None if project is None else checked_project(project)
+        async with as_asked(request) as database:
+            return respond(await visible(positions, min_position, lambda: read_pools(database, wanted, last, limit)))
+
+
+class Health(Controller):
+    """Whether the service can answer."""
+
+    @get("/health", summary="Health of the query service")
+    async def health(self, request: AnyRequest) -> dict[str, str | int]:
+        """`{status: "ok", position, head}` while the database answers. `position` is the last event that the read
+        models show, `head` the last event that is stored."""
+        position, head = await parts_of(request).positions.read()
+        return {"status": "ok", "position": position, "head": head}

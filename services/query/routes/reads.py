@@ -1,0 +1,87 @@
+"""`read`: a GET route that takes the query parameters which its handler declares, and refuses all others.
+
+Litestar ignores a parameter that it does not know. A client that writes `tamplate=` would get an answer to another
+question than it asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, get_args
+
+from litestar import Litestar, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+
+from services.query.routes.parts import AnyRequest
+from shared.errors import InvalidField
+from shared.http.problems import GIVEN_MAX, names_of, parameters_of
+from shared.http.responses import JSON
+
+C = TypeVar("C")
+R = TypeVar("R")
+P = ParamSpec("P")
+Handler = Callable[Concatenate[C, AnyRequest, P], Awaitable[R]]
+
+WHOLE_NUMBER = re.compile(r"\d{1,19}", re.ASCII)
+KNOWN = "known_parameters"
+
+
+class Known(NamedTuple):
+    """The query parameters of a route, by their names in the address. `numbers` are those that are whole numbers."""
+
+    names: frozenset[str]
+    numbers: frozenset[str]
+
+
+def read(path: str, summary: str, *, media_type: str = JSON) -> Callable[[Handler[C, P, R]], HTTPRouteHandler]:
+    """A GET route of a controller. Its first argument is the request; its docstring is the description in OpenAPI."""
+
+    def route(handler: Handler[C, P, R]) -> HTTPRouteHandler:
+        @wraps(handler)
+        async def checked(self: C, request: AnyRequest, *args: P.args, **kwargs: P.kwargs) -> R:
+            refuse_unknown(request)
+            return await handler(self, request, *args, **kwargs)
+
+        return get(path, summary=summary, media_type=media_type)(checked)
+
+    return route
+
+
+def learn_parameters(app: Litestar) -> None:
+    """Notes at each route which query parameters it takes. They come from Litestar's own model of the route."""
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for handler, model in route.route_handler_map.values():
+                names = frozenset(parameter.field_alias for parameter in model.expected_query_params)
+                handler.opt[KNOWN] = Known(names, names & numbers_of(handler))
+
+
+def numbers_of(handler: Any) -> frozenset[str]:
+    """The parameters of a route that are whole numbers, by their names in the address."""
+    called = names_of(handler)
+    return frozenset(
+        called.get(name, name)
+        for name, parameter in parameters_of(handler).items()
+        if int in (parameter.annotation, *get_args(parameter.annotation))
+    )
+
+
+def refuse_unknown(request: AnyRequest) -> None:
+    """Raises InvalidField for a parameter that the route does not take, for one that is given twice, and for a number
+    that is not written in digits."""
+    given = request.query_params
+    if not len(given):
+        return
+    known: Known = request.route_handler.opt[KNOWN]
+    names = set(given)
+    if wrong := names - known.names:
+        there = ", ".join(sorted(known.names)) or "none"
+        raise InvalidField(min(wrong), f"there is no such parameter here; there are {there}")
+    if len(names) < len(given):
+        raise InvalidField(next(name for name in given if len(given.getall(name)) > 1), "give it once")
+    for name in names & known.numbers:
+        if not WHOLE_NUMBER.fullmatch(given[name]):  # 1e3 and 1.0 are numbers to the framework
+            raise InvalidField(name, f"{given[name][:GIVEN_MAX]!r} is not a whole number in digits")
