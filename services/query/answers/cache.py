@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Literal, NamedTuple
+
+from cachetools import LRUCache
 
 from services.query.answers.long import Long, Window, size_of
 
@@ -51,26 +52,17 @@ class AnswerCache:
     """The answers that were used last, at most `bytes_max` in all; one larger than an eighth of that is not kept."""
 
     def __init__(self, bytes_max: int) -> None:
-        self._bytes_max = bytes_max
-        self._held = 0
-        self._entries: OrderedDict[Hashable, CacheEntry] = OrderedDict()
+        self._entry_max = bytes_max // 8
+        self._entries: LRUCache[Hashable, CacheEntry] = LRUCache(bytes_max, getsizeof=size)
 
     def get(self, key: Hashable) -> CacheEntry | None:
-        entry = self._entries.get(key)
-        if entry is not None:
-            self._entries.move_to_end(key)
-        return entry
+        return self._entries.get(key)
 
     def put(self, key: Hashable, entry: CacheEntry) -> None:
         """Keeps the newest version of an answer in place of an older one."""
-        if (replaced := self._entries.pop(key, None)) is not None:
-            self._held -= size(replaced)
-        if size(entry) > self._bytes_max // 8:
-            return
-        self._entries[key] = entry
-        self._held += size(entry)
-        while self._held > self._bytes_max:
-            self._held -= size(self._entries.popitem(last=False)[1])
+        self._entries.pop(key, None)
+        if size(entry) <= self._entry_max:
+            self._entries[key] = entry
 
 
 def size(entry: CacheEntry) -> int:
