@@ -81,7 +81,7 @@ def create_app(settings: Settings) -> Litestar:
             Documents,
         ],
         telemetry,
-        "What can be read. What writes is [the command service](/schema/command).",
+        "The reads. Writes go to [the command service](/schema/command).",
         exception_handlers=dict.fromkeys(UNREACHABLE, unreachable),
         lifespan=[lifespan],
         state=State({"parts": parts, "end_streams": end_streams}),

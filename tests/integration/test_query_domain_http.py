@@ -1,4 +1,4 @@
-"""The reads of templates, shares, accounts, slots, conflicts and OpenStack's faces: commands in, answers out."""
+"""Reads of templates, shares, accounts, slots, conflicts and the compatibility endpoints: commands in, answers out."""
 
 import csv
 import io

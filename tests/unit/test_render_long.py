@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from services.query.answers.long import PIECE_BYTES
-from services.query.questions.calendar import CalendarQuestion
-from services.query.render.blocks import OPENSTACK_COLUMNS, openstack_rows, render_csv, render_json, render_openstack
+from services.query.questions.calendar import OPENSTACK_COLUMNS, CalendarQuestion
+from services.query.render.blocks import openstack_rows, render_csv, render_json, render_openstack
 from services.query.render.tables import table
 from services.query.render.windows import render_long
 from services.query.rollup import Rollup

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from services.query.questions.calendar import CalendarQuestion
+from services.query.questions.calendar import OPENSTACK_COLUMNS, CalendarQuestion
 from services.query.render.tables import table_lines
 from services.query.rollup import Rollup, instants
 from shared.capacity import DIMENSIONS
@@ -137,9 +137,6 @@ def item_names(question: CalendarQuestion) -> list[str]:
     dimensions = [dimension for dimension in DIMENSIONS if dimension in question.dimensions]
     own = OF_A_GRANT if question.view == "resources" else OF_A_BOOKING
     return ["id", "pool", "start", "end", *dimensions, *own]
-
-
-OPENSTACK_COLUMNS = ("servers", "memory", "cores")  # of OpenStack's faces, in the order of the notes
 
 
 def render_openstack(question: CalendarQuestion, rollup: Rollup) -> tuple[bytes, bytes]:

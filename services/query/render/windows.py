@@ -9,9 +9,8 @@ import msgspec
 import numpy as np
 
 from services.query.answers.long import Window, window, windows
-from services.query.questions.calendar import CalendarQuestion
+from services.query.questions.calendar import OPENSTACK_COLUMNS, CalendarQuestion
 from services.query.render.blocks import (
-    OPENSTACK_COLUMNS,
     Item,
     block_lines,
     block_texts,

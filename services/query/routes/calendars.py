@@ -122,10 +122,11 @@ class Calendars(Controller):
         """`{pool, range, grain, timezone, position, blocks: [{start, end, hours, granted, booked, shared,
         available}]}`.
 
-        `granted` is the capacity of the pool, `booked` is what bookings of counts take, `shared` is what bookings of a
-        share of the cluster take (rounded up), and `available` is `granted` less both. Each is `{min: {<dimension>:
-        n}, max: {…}}`: `min` is there in every hour of the block, `max` in its best hour. Servers and cores are counts,
-        `memory` is MiB, the discs are GiB.
+        `granted` is the capacity of the pool. `booked` is what bookings of counts and the clusters directly inside the
+        pool take. `shared` is what bookings of a share of the cluster take, rounded up. `available` is `granted` less
+        both, and negative where more is promised than there is. Each is `{min: {<dimension>: n}, max: {…}}`: the
+        smallest and the largest number in an hour of the block. Servers and cores are counts, `memory` is in MiB, the
+        discs are in GiB.
 
         With `template` a block has also `fits: {min, max}`: how many of the template fit at the same time, counted for
         each hour first. An answer has at most 100,000 blocks. As text/csv: one row for each block."""
@@ -162,7 +163,7 @@ class Calendars(Controller):
     async def sizes(self, request: AnyRequest, asked_sizes: NamedDependency[CalendarQuery]) -> Encoded[bytes]:
         """`{pool, range, grain, timezone, position, sizes: [{start, end, hours, size: {min, max}}]}`.
 
-        `min` is the size that the cluster has in every hour of the block, `max` the largest in one hour. Without
+        `min` and `max` are the smallest and the largest size in an hour of the block. Without
         `range`: the cluster's own period, from its start to its end. As text/csv: one row for each block."""
         return await answer_calendar(request, asked_sizes, "sizes", await own_period(request, asked_sizes))
 

@@ -28,10 +28,12 @@ from services.query.views.fits import read_most, read_now, read_slots
 from shared.hours import hour_of, parse_range, parse_zone
 from shared.http.responses import Encoded
 
-CountText = Annotated[str | None, QueryParameter(description="A number of this dimension.")]
-MemoryText = Annotated[str | None, QueryParameter(description="Memory in MiB.")]
-DiscText = Annotated[str | None, QueryParameter(description="Disc space in GiB.")]
-DurationText = Annotated[str | None, QueryParameter(description="How long it must fit: a number of hours, as `72h`.")]
+CountText = Annotated[str | None, QueryParameter(description="How many are needed in every hour.")]
+MemoryText = Annotated[str | None, QueryParameter(description="How much memory is needed in every hour, in MiB.")]
+DiscText = Annotated[str | None, QueryParameter(description="How much disc space is needed in every hour, in GiB.")]
+DurationText = Annotated[
+    str | None, QueryParameter(description="How long it must fit: a number of hours, as `72h`. At most ten years.")
+]
 TimesTemplate = Annotated[int, QueryParameter(ge=1, le=10**9, description="How many times the template must fit.")]
 ShareText = Annotated[
     str | None, QueryParameter(description="A share of the cluster: `20%`, or 2000 basis points. It needs `clusterid`.")
@@ -141,8 +143,8 @@ class Fits(Controller):
         claims_total}], conflicts_total}`, ordered by `deadline`.
 
         A conflict is a run of hours in which a pool, or a pool inside it, lacks the same amount (`deficit`) of one
-        dimension. At `deadline` the ledger settles it: the youngest claims lose first. `claims` are the bookings and
-        clusters that take of it, the oldest first, at most 100; `claims_total` counts all of them. At most 500
+        dimension. At `deadline` the ledger settles it: the youngest claims give way first. `claims` are the bookings
+        and clusters that take of it, the oldest first, at most 100; `claims_total` counts all of them. At most 500
         conflicts are listed; `conflicts_total` counts all of them. As text/csv: one row for each conflict, without the
         claims."""
         field, pool = parse_pool(project, clusterid)

@@ -10,16 +10,8 @@ import numpy as np
 from services.query.answers.answers import ViewResult
 from services.query.answers.cache import CacheEntry
 from services.query.database import Database
-from services.query.questions.calendar import CalendarQuestion
-from services.query.render.blocks import (
-    OPENSTACK_COLUMNS,
-    Item,
-    item_names,
-    openstack_rows,
-    render_csv,
-    render_json,
-    render_openstack,
-)
+from services.query.questions.calendar import OPENSTACK_COLUMNS, CalendarQuestion
+from services.query.render.blocks import Item, item_names, openstack_rows, render_csv, render_json, render_openstack
 from services.query.render.tables import table
 from services.query.render.windows import render_long
 from services.query.rollup import VALUES, Cells, Rollup, hourly_values, roll_up, times_it_fits, values_to_read

@@ -8,9 +8,9 @@ from typing import Any
 from services.query.answers.answers import ViewResult
 from services.query.answers.cache import CacheEntry, Version
 from services.query.database import Database, live
-from services.query.questions.calendar import CalendarQuestion
+from services.query.questions.calendar import OPENSTACK_COLUMNS, CalendarQuestion
 from services.query.questions.model import ClusterQuestion, ProjectSizesQuestion, QuotaQuestion, ResizesQuestion
-from services.query.render.blocks import OPENSTACK_COLUMNS, openstack_rows, render_object, render_openstack
+from services.query.render.blocks import openstack_rows, render_object, render_openstack
 from services.query.render.tables import table
 from services.query.render.windows import render_long
 from services.query.rollup import Rollup, roll_up, scatter
