@@ -1,4 +1,4 @@
-"""The database as it was at a position: for `as_of`, every read as it is, over tables of the same names.
+"""Point-in-time reads for `as_of`: the same statements as ever, over tables of the same names in a past state.
 
 A session of its own has temporary views in place of the read models, which show the versions that were then, and a
 temporary table of hours, which is filled with those that a question is about. So an answer about the past is made by

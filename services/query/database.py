@@ -1,4 +1,4 @@
-"""The connections to the database; whoever reads borrows one for a statement or a snapshot."""
+"""The pool of connections to the database. A read borrows one for a statement or a snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is freed goes back to the system."""
+"""Memory: large buffers go back to the system when they are freed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From a question to an answer: how current it must be, the cache, and the line for costly reads."""
+"""From a question to an answer: the freshness check, the cache, and the admission of costly reads."""

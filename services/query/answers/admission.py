@@ -1,4 +1,4 @@
-"""Who may do something costly: so much at once, the others in a line that is bounded in length and time."""
+"""Admission of costly work: a bounded amount at once, the others wait in a line of bounded length and time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from shared.tasks import end_tasks
 
 
 class TooBusy(HourbookError):
-    """Too many ask for what is costly to answer: reads of many years, or of the past. Ask again when Retry-After
-    says."""
+    """Too many costly reads are asked for at once: reads of many years, or of the past. Ask again after the time in
+    Retry-After."""
 
     code = "too_busy"
     status = 503

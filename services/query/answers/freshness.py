@@ -1,4 +1,4 @@
-"""How new the answers are: one statement for all who ask at once, and one poller for all who wait for a position."""
+"""Freshness checks: one statement for all requests that ask at once, one poller for all that wait for a position."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What subscribers follow: events and notices, as server-sent events."""
+"""Live subscriptions to events and notices, as server-sent events."""

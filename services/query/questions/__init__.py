@@ -1,1 +1,1 @@
-"""What a request asks: its parameters, checked, as values that are equal when the questions are."""
+"""Questions: the checked parameters of a request as frozen values. Equal questions are equal values."""

@@ -1,4 +1,4 @@
-"""How much and how long, as a query string says it."""
+"""Parsers of amounts and durations in a query string."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The event stream described for programs: an AsyncAPI 3 document and a JSON Schema an event type, made of the types.
+"""The AsyncAPI 3 document of the streams on NATS, and a JSON Schema for each event type.
 
-Nothing is written by hand that the types say: a new event type is in the document, with its fields, by being there.
+Both are generated from the event classes, so a new event type is in them as soon as its class exists.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from shared.events.schemas import event_schemas
 STREAM, SUBJECT = "HOURBOOK", "hourbook.events"
 REF = "#/components/schemas/{name}"
 
-ABOUT = f"""Every decision of the ledger, in one order: message n of the JetStream stream {STREAM} is position n, from
-1 on without a gap, and is published once. Consume it with a durable consumer whose filter names the projects and types
-wanted: `{SUBJECT}.gaia.>` is one project, `{SUBJECT}.*.BookingCreated` one type. The body is the event as it is stored,
-byte for byte; the headers are a CloudEvent's in the binary mode of its NATS binding. What time brings is on the stream
-{notices.STREAM}, at `{notices.SUBJECT}.<project>.<kind>`, at least once and each with an id that stays the same.
-Over HTTP the same is at `GET /events` and `GET /notices`, live at `GET /events/stream` and `GET /notices/stream`."""
+ABOUT = f"""Every event of the ledger, in one order: message n of the JetStream stream {STREAM} is position n, from 1
+on without a gap, and is published once. Consume it with a durable consumer, and filter by project and type:
+`{SUBJECT}.gaia.>` is one project, `{SUBJECT}.*.BookingCreated` one type. The body is the stored event, byte for byte;
+the headers are those of a CloudEvent in the binary mode of its NATS binding. Notices (a booking begins, ends soon or
+has ended; an over-commitment will be settled soon) are on the stream {notices.STREAM}, at
+`{notices.SUBJECT}.<project>.<kind>`: each at least once, with an id that stays the same. Over HTTP both are at
+`GET /events` and `GET /notices`, live at `GET /events/stream` and `GET /notices/stream`."""
 
 HEADERS: dict[str, Any] = {
     "type": "object",
@@ -43,11 +44,11 @@ NOTICE_HEADERS: dict[str, Any] = {
     "required": ["ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time"],
     "properties": {
         "ce-specversion": {"const": "1.0"},
-        "ce-id": {"type": "string", "description": "The notice's id: the same whenever it is told again."},
+        "ce-id": {"type": "string", "description": "The notice's id: the same each time it is published."},
         "ce-source": {"const": "/hourbook"},
         "ce-type": {"enum": list(notices.KINDS)},
         "ce-subject": {"type": "string", "description": "The booking, or the pool."},
-        "ce-time": {"type": "string", "format": "date-time", "description": "The instant that it tells of."},
+        "ce-time": {"type": "string", "format": "date-time", "description": "The instant that the notice is about."},
         "content-type": {"const": "application/json"},
     },
 }

@@ -1,4 +1,4 @@
-"""Long answers about hours: the same as `render` makes, in windows."""
+"""Long answers about hours, in windows: the same text as `blocks.py` makes at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NUMBERS_MAX = 16_384  # of an array, in a piece
 def render_long(
     question: CalendarQuestion, rollup: Rollup, items: Sequence[Item] | None, following: str | None
 ) -> tuple[bytes, bytes | None, tuple[Window, ...]]:
-    """What stands before the position, and behind all windows (None for a table, which does not say the position)."""
+    """The text before the position, the text after all windows, and the windows. A table shows no position: None."""
     match (question.view, question.csv):
         case ("openstack", True):
             return table_lines([["date", *OPENSTACK_COLUMNS]]), None, blocks(question, rollup, "csv", openstack_lines)
@@ -55,7 +55,7 @@ def blocks(
     text: Callable[[CalendarQuestion, Rollup], bytes],
     before: bytes = b"",
 ) -> tuple[Window, ...]:
-    """The blocks, so many a window."""
+    """The blocks, divided into windows."""
     cells, one = flat(rollup), rollup.minimum is rollup.maximum
     render = partial(of_cells, question, one, rollup.fits is not None, text)
     width = BLOCK_BYTES + 2 * rollup.minimum[..., 0].size * FIGURE_BYTES[form]

@@ -1,1 +1,1 @@
-"""The controllers: what each path reads, and its parameters."""
+"""The HTTP side: the controllers, their query parameters, and the responses. No SQL is here."""
