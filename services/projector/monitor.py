@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from shared.http.aiohttp_server import answer, serving
-from shared.http.patience import Bounds, room
+from shared.http.connection_limits import Bounds, room
 from shared.http.problem_document import MEDIA_TYPE, document
 from shared.progress import STALL_S, standing_of
 from shared.telemetry import CONTENT_TYPE, Telemetry

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from shared.http.patience import Bounds, Owed, Part, watch
+from shared.http.connection_limits import Bounds, Owed, Part, watch
 from shared.http.problem_document import EVERY_ANSWER, MEDIA_TYPE, Refusal, malformed
 from shared.tasks import end_tasks
 

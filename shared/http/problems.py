@@ -12,7 +12,7 @@ from litestar.utils.scope.state import ScopeState
 from msgspec import Meta
 
 from shared.errors import HourbookError
-from shared.http.methods import allowing
+from shared.http.middleware import allowing
 from shared.http.problem_document import MEDIA_TYPE, document
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from litestar import Response
 from litestar.types import Receive, Scope, Send
 
-from shared.http.patience import UNTAKEN_TIMEOUT_S
-from shared.http.under_way import UNDER_WAY, Sending
+from shared.http.connection_limits import UNTAKEN_TIMEOUT_S
+from shared.http.send_memory import UNDER_WAY, Sending
 from shared.tasks import end_tasks
 
 T = TypeVar("T")

@@ -13,10 +13,10 @@ from typing import Any
 
 import uvicorn
 
-from shared.http.methods import Methods
-from shared.http.patience import Bounds, leave_who_reads_nothing, room, watch
+from shared.http.connection_limits import Bounds, leave_who_reads_nothing, room, watch
+from shared.http.middleware import Methods
 from shared.http.problem_document import EVERY_ANSWER
-from shared.http.protocol import bounded, keep_quiet
+from shared.http.uvicorn_protocol import bounded, keep_quiet
 from shared.tasks import end_tasks
 
 

@@ -13,7 +13,7 @@ from litestar import Litestar, Request, get, post
 from litestar.datastructures import State
 from litestar.params import JSONBody
 
-from shared.http.patience import HEAD_BYTES_MAX, Bounds
+from shared.http.connection_limits import HEAD_BYTES_MAX, Bounds
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.responses import Encoded, Streamed
 from tests.support.listening import listening

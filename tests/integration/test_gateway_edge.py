@@ -16,7 +16,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from services.cli.up.gateway import Gateway
-from shared.http.patience import Bounds
+from shared.http.connection_limits import Bounds
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.responses import Encoded
 from tests.support.listening import listening

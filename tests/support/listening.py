@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from services.cli.up.embedded import free_port
-from shared.http.patience import Bounds
+from shared.http.connection_limits import Bounds
 from shared.http.serving import Server, configured
 
 BOUND_S = 20

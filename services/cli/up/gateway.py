@@ -34,7 +34,7 @@ from yarl import URL
 
 from services.cli.up.allowed_methods import READS, allowed_at, named
 from shared.http.aiohttp_server import OURS, BodyLate, answer, receive, refused, serving
-from shared.http.patience import UNTAKEN_TIMEOUT_S, Bounds, room
+from shared.http.connection_limits import UNTAKEN_TIMEOUT_S, Bounds, room
 from shared.http.problem_document import MEDIA_TYPE, Refusal, document, malformed
 
 log = logging.getLogger(__name__)

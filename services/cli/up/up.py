@@ -29,7 +29,7 @@ from services.cli.up.processes import started_at
 from services.cli.up.servers import DATABASE, NATS, Servers, check, migrations_failed, servers_from
 from services.cli.up.supervisor import LOG_BYTES_MAX, SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
 from shared.audit.notes import ensure_key
-from shared.http.patience import leave_who_reads_nothing
+from shared.http.connection_limits import leave_who_reads_nothing
 from shared.migrate import MigrationFailed, migrate
 
 HOST = "127.0.0.1"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from shared.http.patience import HEAD_BYTES_MAX, Bounds, Owed, Part, head_too_large
+from shared.http.connection_limits import HEAD_BYTES_MAX, Bounds, Owed, Part, head_too_large
 from shared.http.problem_document import Refusal, malformed
 
 NO_REQUEST = "Invalid HTTP request received."

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.http.under_way import Sending, TooMuchUnderWay, UnderWay
+from shared.http.send_memory import Sending, TooMuchUnderWay, UnderWay
 
 
 class Reader:
