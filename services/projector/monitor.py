@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from shared.http.aiohttp_server import answer, serving
-from shared.http.connection_limits import Bounds, room
+from shared.http.connection_limits import ConnectionLimits, connections_allowed
 from shared.http.problem_document import MEDIA_TYPE, document
 from shared.progress import STALL_S, standing_of
 from shared.telemetry import CONTENT_TYPE, Telemetry
@@ -68,7 +68,7 @@ async def monitored(
         return answer(await telemetry.render(), content_type=CONTENT_TYPE)
 
     handler = handling({"/health": health, "/metrics": metrics})
-    async with serving(handler, Bounds(connections=room()), STOP_TIMEOUT_S) as runner:
+    async with serving(handler, ConnectionLimits(connections=connections_allowed()), STOP_TIMEOUT_S) as runner:
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
@@ -91,7 +91,7 @@ def handling(
         if request.method == "OPTIONS":
             return answer(b"", status=204, headers=ALLOW)
         if request.method not in ("GET", "HEAD"):
-            return refused(405, f"this path answers {ALLOW['Allow']}", ALLOW)
+            return refused(405, f"this path allows {ALLOW['Allow']}", ALLOW)
         return await respond()
 
     return handle

@@ -1,1 +1,1 @@
-"""How the services speak HTTP: responses, problem documents, OpenAPI, and the server's limits."""
+"""The HTTP side of the services: responses, problem documents, OpenAPI, the servers and their limits."""

@@ -1,5 +1,8 @@
-"""aiohttp's HTTP server, for what is no framework's: it waits no longer than it should for a request, answers what is
-no request with a problem document, and tells nobody which version it is."""
+"""aiohttp's HTTP server, with limits. The gateway and the projector's small port use it without a framework.
+
+It limits connections and the time in which a request must arrive. It answers bytes that are not HTTP with a problem
+document. It does not tell clients the library's name and version.
+"""
 
 from __future__ import annotations
 
@@ -11,137 +14,149 @@ from typing import Any
 
 from aiohttp import web
 
-from shared.http.connection_limits import Bounds, Owed, Part, watch
-from shared.http.problem_document import EVERY_ANSWER, MEDIA_TYPE, Refusal, malformed
+from shared.http.connection_limits import AwaitedPart, ConnectionLimits, Part, close_late_connections
+from shared.http.problem_document import COMMON_HEADERS, MEDIA_TYPE, HttpProblem, malformed_request
 from shared.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 
-# The library would name itself and its version.
-OURS = {"Server": "hourbook", **EVERY_ANSWER}
+# Without `Server`, aiohttp sends its own name and version.
+SERVER_HEADERS = {"Server": "hourbook", **COMMON_HEADERS}
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class BodyLate(Exception):
-    """What a handler that reads the body finds, when it did not come in time."""
+class BodyTimeout(Exception):
+    """The body did not arrive in time. A handler that reads the body gets it."""
 
 
-class BodyBroken(Exception):
-    """What it finds, when the body is not as it should be."""
+class BodyMalformed(Exception):
+    """The body is not valid HTTP. A handler that reads the body gets it."""
 
 
-class Connection(web.RequestHandler):
-    """One client. `_waiter` is there and open while the library waits for a head, `_current_request` is the request
-    that a handler has; tests/integration/test_gateway.py holds the library to it."""
+class AiohttpConnection(web.RequestHandler):
+    """A client's connection, with limits.
 
-    __slots__ = ("_begun", "_bounds", "_server", "owing")
+    It uses two private attributes of aiohttp. `_waiter` is a pending future while aiohttp waits for the head of a
+    request. `_current_request` is the request that a handler has. tests/integration/test_gateway.py tests both.
+    """
 
-    def __init__(self, server: Bounding, bounds: Bounds, **named: Any) -> None:
-        super().__init__(server, **named)
-        self.owing: tuple[Owed, float] | None = None
-        self._server, self._bounds, self._begun = server, bounds, False
+    __slots__ = ("_head_begun", "_limits", "_server", "awaited_since")
+
+    def __init__(self, server: LimitedServer, limits: ConnectionLimits, **options: Any) -> None:
+        super().__init__(server, **options)
+        self.awaited_since: tuple[AwaitedPart, float] | None = None
+        self._server, self._limits, self._head_begun = server, limits, False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if self._server.open > self._bounds.connections:
-            self._refuse(self._bounds.full())
+        if self._server.open_connections > self._limits.connections:
+            self._close_with(self._limits.too_many_connections())
 
     def data_received(self, data: bytes) -> None:
         parsed = self._request_count
         super().data_received(data)
         request = self._current_request
         if request is not None and self._request_count != parsed and not request.content.is_eof():
-            request.content.set_exception(BodyBroken())  # what was parsed is an error in it; the library tells nobody
-        self._begun = self._idle() and bool(data)
+            # aiohttp found an error in the body and counted it as a request. It does not tell the handler.
+            request.content.set_exception(BodyMalformed())
+        self._head_begun = self._waits_for_head() and bool(data)
 
-    def owed(self) -> Owed | None:
+    def awaited(self) -> AwaitedPart | None:
         request = self._current_request
         if request is not None:
-            return None if request.content.is_eof() or self._reading_paused else Owed("body", request)
-        return Owed("head", self._request_count) if self._idle() and (self._begun or not self._request_count) else None
+            return None if request.content.is_eof() or self._reading_paused else AwaitedPart("body", request)
+        if self._waits_for_head() and (self._head_begun or not self._request_count):
+            return AwaitedPart("head", self._request_count)
+        return None
 
-    def give_up(self, part: Part) -> None:
+    def time_out(self, part: Part) -> None:
         if part == "body" and self._current_request is not None:
-            self._current_request.content.set_exception(BodyLate())
-        elif part == "head" and self._begun:
-            self._refuse(self._bounds.late(part))
+            self._current_request.content.set_exception(BodyTimeout())
+        elif part == "head" and self._head_begun:
+            self._close_with(self._limits.request_timeout(part))
         else:
             self.force_close()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """What is no request, and what a handler of ours raised."""
+        """The response to bytes that are not HTTP (`status` 400), and to an error in a handler. Raises ConnectionError
+        if a response has begun already."""
         if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun already")
+            raise ConnectionError("a response has begun already")
         if status == 400:
-            log.info("no request, from %s: %s", request.remote, (message or "").partition("\n")[0][:200])
-            return refused(malformed("it is not HTTP/1.1 as RFC 9112 has it, and nothing was done"))
+            log.info("not an HTTP request, from %s: %s", request.remote, (message or "").partition("\n")[0][:200])
+            return closing_response(malformed_request())
         log.error("%s %s: %r", request.method, request.path, exc, exc_info=exc)
-        return refused(Refusal(500, "internal_error", "Something went wrong here", "it was written to the log"))
+        return closing_response(HttpProblem(500, "internal_error", "Internal error", "the log of the server has it"))
 
-    def log_exception(self, *arguments: Any, **named: Any) -> None:
-        """A body that was bad or late, after its answer; whatever else is ours was logged by `handle_error`."""
-        log.info(*arguments, **{name: value for name, value in named.items() if name != "exc_info"})
+    def log_exception(self, *arguments: Any, **options: Any) -> None:
+        """Logs, without a traceback, a body that was late or not valid after the response. `handle_error` logs all
+        other errors."""
+        log.info(*arguments, **{name: value for name, value in options.items() if name != "exc_info"})
 
-    def _idle(self) -> bool:
+    def _waits_for_head(self) -> bool:
         return self._waiter is not None and not self._waiter.done()
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _close_with(self, problem: HttpProblem) -> None:
         if self.transport is not None:
-            self.transport.write(refusal.answer())
+            self.transport.write(problem.response_bytes())
         self.force_close()
 
 
-class Bounding(web.Server):
-    """Makes a Connection of each that comes."""
+class LimitedServer(web.Server):
+    """Makes an AiohttpConnection for each client."""
 
-    def __init__(self, handler: Handler, bounds: Bounds, **named: Any) -> None:
+    def __init__(self, handler: Handler, limits: ConnectionLimits, **options: Any) -> None:
         super().__init__(handler, handler_cancellation=True)
-        self._bounds, self._named = bounds, named
+        self._limits, self._options = limits, options
 
     @property
-    def open(self) -> int:
+    def open_connections(self) -> int:
         return len(self._connections)
 
-    def __call__(self) -> Connection:
-        return Connection(
-            self, self._bounds, loop=self._loop, access_log=None, logger=log, auto_decompress=False, **self._named
+    def __call__(self) -> AiohttpConnection:
+        return AiohttpConnection(
+            self, self._limits, loop=self._loop, access_log=None, logger=log, auto_decompress=False, **self._options
         )
 
 
 @contextlib.asynccontextmanager
-async def serving(handler: Handler, bounds: Bounds, stop_timeout_s: float) -> AsyncIterator[web.ServerRunner]:
-    """A runner, to be given sites. At the end of the block what is being answered ends, within the time-out."""
-    server = Bounding(handler, bounds)
+async def serving(handler: Handler, limits: ConnectionLimits, stop_timeout_s: float) -> AsyncIterator[web.ServerRunner]:
+    """A runner that serves `handler` once the caller gives it sites. At the end of the block, responses that have begun
+    may take `stop_timeout_s` seconds more."""
+    server = LimitedServer(handler, limits)
     runner = web.ServerRunner(server, shutdown_timeout=stop_timeout_s)
     await runner.setup()
-    watching = asyncio.create_task(watch(lambda: server.connections, bounds))  # type: ignore[arg-type,return-value]
+    closing = asyncio.create_task(
+        close_late_connections(lambda: server.connections, limits)  # type: ignore[arg-type,return-value]
+    )
     try:
         yield runner
     finally:
         await runner.cleanup()
-        await end_tasks(watching)
+        await end_tasks(closing)
 
 
 def answer(
     body: bytes, *, status: int = 200, content_type: str | None = None, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    named = {"Content-Type": content_type} if content_type else {}
-    return web.Response(body=body, status=status, headers={**OURS, **named, **(headers or {})})
+    """A response with SERVER_HEADERS and `headers`."""
+    typed = {"Content-Type": content_type} if content_type else {}
+    return web.Response(body=body, status=status, headers={**SERVER_HEADERS, **typed, **(headers or {})})
 
 
-def refused(refusal: Refusal) -> web.Response:
-    """A refusal after which the connection closes."""
+def closing_response(problem: HttpProblem) -> web.Response:
+    """The problem as a response, after which the connection closes."""
     headers = {"Connection": "close"}
-    response = answer(refusal.body(), status=refusal.status, content_type=MEDIA_TYPE, headers=headers)
+    response = answer(problem.body(), status=problem.status, content_type=MEDIA_TYPE, headers=headers)
     response.force_close()
     return response
 
 
-async def receive(request: web.BaseRequest) -> None:
-    """Says to a client that asks first that its body is wanted."""
+async def send_continue(request: web.BaseRequest) -> None:
+    """Sends `100 Continue` to a client that waits for it before it sends the body."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0

@@ -1,7 +1,7 @@
-"""The ASGI application of both HTTP services: /metrics, the OpenAPI page, problem documents, counted requests.
+"""The ASGI application of the command and query services: /metrics, OpenAPI page, problem documents, request counts.
 
-A slash within a name in a path stays in the name. The framework looks at a path whose %2F have become slashes already,
-and so `/accounts/team%2Fada/usage` would be another place than the client meant.
+It keeps an encoded slash (%2F) of a path inside its segment. uvicorn decodes %2F before the framework looks for the
+route, so `/accounts/team%2Fada/usage` would match another route than the client meant.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from urllib.parse import unquote
 from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from shared.http.openapi import Errors, openapi_assets, openapi_config
+from shared.http.openapi import DocumentErrors, openapi_assets, openapi_config
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.telemetry import CONTENT_TYPE, Telemetry
 
-# None of these is a letter; the first that is not in the path stands for a slash while the route is looked for.
+# Unicode's noncharacters. The first that is not in the path replaces %2F while the framework looks for the route.
 STAND_INS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 
 
@@ -30,11 +30,11 @@ class Application(Litestar):
         exception_handlers: dict[type[Exception], Any] | None = None,
         **options: Any,
     ) -> None:
-        """Serves `handlers`, and /metrics from `telemetry`. `description` introduces the OpenAPI page.
-        `exception_handlers` are the service's own; `options` are Litestar's."""
+        """Serves `handlers` and /metrics. `description` is the text at the top of the OpenAPI page.
+        `exception_handlers` come before EXCEPTION_HANDLERS; `options` go to Litestar."""
         super().__init__(
-            [*handlers, metrics_of(telemetry), openapi_assets],
-            plugins=[Errors()],
+            [*handlers, metrics_route(telemetry), openapi_assets],
+            plugins=[DocumentErrors()],
             before_send=[telemetry.count],
             logging_config=None,
             exception_handlers=EXCEPTION_HANDLERS | (exception_handlers or {}),
@@ -43,13 +43,13 @@ class Application(Litestar):
         )
 
     def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-        """No coroutine of its own: that would cost every request a microsecond."""
+        """A plain function that returns Litestar's coroutine. One coroutine more would cost a request a microsecond."""
         if b"%2" in scope.get("raw_path", b"") and b"%2f" in scope["raw_path"].lower():
-            scope = slashes_kept(scope)
+            scope = keep_slashes(scope)
         return super().__call__(scope, receive, send)
 
 
-def metrics_of(telemetry: Telemetry) -> HTTPRouteHandler:
+def metrics_route(telemetry: Telemetry) -> HTTPRouteHandler:
     """The route /metrics."""
 
     @get("/metrics", include_in_schema=False)
@@ -59,8 +59,9 @@ def metrics_of(telemetry: Telemetry) -> HTTPRouteHandler:
     return metrics
 
 
-class Kept(dict[str, Any]):
-    """A request whose route is yet to be found. When it is, what stood for a slash is one again."""
+class ScopeWithSlashes(dict[str, Any]):
+    """An ASGI scope in which `stand_in` replaces %2F. When the framework sets the path and its parameters, `stand_in`
+    becomes a slash again."""
 
     stand_in: str
 
@@ -75,11 +76,12 @@ class Kept(dict[str, Any]):
         super().__setitem__(name, value)
 
 
-def slashes_kept(scope: dict[str, Any]) -> dict[str, Any]:
+def keep_slashes(scope: dict[str, Any]) -> dict[str, Any]:
+    """The scope with a stand-in for every %2F of its path; the scope itself if the path uses all STAND_INS."""
     segments = [unquote(segment) for segment in scope["raw_path"].decode("latin-1").split("/")]
     stand_in = next((one for one in STAND_INS if not any(one in segment for segment in segments)), None)
     if stand_in is None:
         return scope
-    kept = Kept(scope, path="/".join(segment.replace("/", stand_in) for segment in segments))
+    kept = ScopeWithSlashes(scope, path="/".join(segment.replace("/", stand_in) for segment in segments))
     kept.stand_in = stand_in
     return kept

@@ -1,4 +1,4 @@
-"""What every HTTP service of ours does alike, before the framework: HEAD, OPTIONS, and bodies in an encoding."""
+"""Middleware of every HTTP service, between uvicorn and the framework: HEAD, OPTIONS, and bodies with an encoding."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from shared.http.problem_document import MEDIA_TYPE, document
 ALLOW = b"allow"
 
 
-class Methods:
-    """A plain function between the server and the application: a GET costs it one comparison.
+class MethodMiddleware:
+    """Answers HEAD with the headers of GET, adds HEAD to `Allow` of OPTIONS, and refuses an encoded body with 415.
 
-    HEAD is GET without its body (the server sends none), and ends where the body would begin, so an answer that would
-    go on for ever is none here. OPTIONS says HEAD too.
+    A response to HEAD ends before its body, so that HEAD of an endless stream ends too. A GET passes after one
+    comparison.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -28,15 +28,16 @@ class Methods:
             return self._app(scope, receive, send)
         if method == "HEAD":
             as_get: Any = {**scope, "method": "GET"}
-            return self._app(as_get, receive, head_only(send))
+            return self._app(as_get, receive, send_headers_only(send))
         if method == "OPTIONS":
-            return self._app(scope, receive, with_head(send))
-        if (encoding := encoding_of(scope["headers"])) is not None:
+            return self._app(scope, receive, add_head_to_allow(send))
+        if (encoding := body_encoding(scope["headers"])) is not None:
             return refuse_encoding(encoding, send)
         return self._app(scope, receive, send)
 
 
-def head_only(send: Send) -> Send:
+def send_headers_only(send: Send) -> Send:
+    """A `send` that sends the status and the headers, and drops the body."""
     ended = False
 
     async def send_head(message: Message) -> None:
@@ -51,11 +52,13 @@ def head_only(send: Send) -> Send:
     return send_head
 
 
-def with_head(send: Send) -> Send:
+def add_head_to_allow(send: Send) -> Send:
+    """A `send` that adds HEAD and OPTIONS to the `Allow` header."""
+
     async def send_with_head(message: Message) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [
-                (name, allowing(value.decode("latin-1").split(",")).encode() if name.lower() == ALLOW else value)
+                (name, allow_header(value.decode("latin-1").split(",")).encode() if name.lower() == ALLOW else value)
                 for name, value in message["headers"]
             ]
         await send(message)
@@ -63,16 +66,16 @@ def with_head(send: Send) -> Send:
     return send_with_head
 
 
-def allowing(methods: Iterable[str]) -> str:
-    """The value of Allow: who answers GET answers HEAD, and every path answers OPTIONS."""
+def allow_header(methods: Iterable[str]) -> str:
+    """The value of `Allow`: the methods, with HEAD if GET is one of them, and with OPTIONS. Empty for no method."""
     known = {method.strip().upper() for method in methods} - {""}
     if "GET" in known:
         known.add("HEAD")
     return ", ".join(sorted(known | {"OPTIONS"})) if known else ""
 
 
-def encoding_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The encoding of the body, where it is one."""
+def body_encoding(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The Content-Encoding; None if there is none, or if it is `identity`."""
     for name, value in headers:
         if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             return value.decode("latin-1")
@@ -80,8 +83,9 @@ def encoding_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 async def refuse_encoding(encoding: str, send: Send) -> None:
-    detail = f"Content-Encoding: {encoding[:100]!r} is not read here; send the body as it is"
-    body = document(415, "unsupported_encoding", "The body is in an encoding that is not read here", detail)
+    """Answers 415 with a problem document."""
+    detail = f"the service does not decode Content-Encoding {encoding[:100]!r}; send the body without an encoding"
+    body = document(415, "unsupported_encoding", "The service does not decode the body", detail)
     fields = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), "Accept-Encoding": "identity"}
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()]
     start: Any = {"type": "http.response.start", "status": 415, "headers": headers}

@@ -1,7 +1,7 @@
-"""The OpenAPI document of a service, and the page that shows it, without any network beyond the service.
+"""The OpenAPI document of a service, and the page that shows it.
 
-Swagger UI (vendored in `openapi_page`, with its licences) and not the pages of the framework, which are fetched from a
-network that is not everywhere.
+The page is Swagger UI; its files and licences are in `openapi_page`. The framework's own pages load their files from
+other hosts, which a browser in a closed network cannot reach.
 """
 
 from __future__ import annotations
@@ -20,33 +20,34 @@ from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
 
 from shared.errors import HourbookError
-from shared.http.problem_document import MEDIA_TYPE, POLICY, page_headers
+from shared.http.problem_document import CONTENT_SECURITY_POLICY, MEDIA_TYPE, page_headers
 from shared.http.problems import Problem
 from shared.version import VERSION
 
 PAGE = Path(__file__).parent / "openapi_page"
 TYPES = {"swagger-ui.js": "text/javascript", "show.js": "text/javascript", "swagger-ui.css": "text/css"}
-KEPT = {"Cache-Control": "public, max-age=3600"}
+CACHED = {"Cache-Control": "public, max-age=3600"}
 
-# Its icons are images in its own styles.
+# Swagger UI's stylesheet has its icons as data: URLs.
 PAGE_HEADERS = [
-    ResponseHeader(name=name, value=value) for name, value in page_headers(f"{POLICY}; img-src 'self' data:").items()
+    ResponseHeader(name=name, value=value)
+    for name, value in page_headers(f"{CONTENT_SECURITY_POLICY}; img-src 'self' data:").items()
 ]
 
-READ = (400, 404, 503)
-WRITTEN = (400, 404, 409, 413, 415, 503)
-# Codes without a class of their own: by status, and what each means.
-OTHERS = {
+READ_ERRORS = (400, 404, 503)
+WRITE_ERRORS = (400, 404, 409, 413, 415, 503)
+# The codes that have no error class: meaning by code, by status.
+OTHER_CODES = {
     400: {"http_400": "The body is not JSON."},
-    404: {"http_404": "No such path."},
+    404: {"http_404": "The service has no such path."},
     413: {"http_413": "The body is larger than 1 MB."},
-    415: {"unsupported_encoding": "The body has a Content-Encoding; send it as it is."},
-    503: {"store_unavailable": "The database cannot be reached. Retry-After says when to ask again."},
+    415: {"unsupported_encoding": "The body has a Content-Encoding. Send it without one."},
+    503: {"store_unavailable": "The service cannot reach its database. Retry after the seconds in Retry-After."},
 }
 
 
-class Reference(OpenAPIRenderPlugin):
-    """The interface as a page, to read and to try."""
+class SwaggerPage(OpenAPIRenderPlugin):
+    """The page that shows the document and can send requests."""
 
     def __init__(self) -> None:
         super().__init__(path="/", favicon="", style="")
@@ -56,49 +57,52 @@ class Reference(OpenAPIRenderPlugin):
         return asset("index.html")
 
 
-class Errors(ReceiveRoutePlugin):
-    """Says of every operation which errors it answers, and sorts the operations by what they are about. A body that is
-    made as bytes has no type: the operation's own text says what is in it."""
+class DocumentErrors(ReceiveRoutePlugin):
+    """Adds to every operation the errors that it may answer, and a tag: the first segment of its path.
+
+    A response that is made as bytes has no type in the document. The operation's description says what it holds.
+    """
 
     def __init__(self) -> None:
-        self._read = {status: refusal(status) for status in READ}
-        self._written = {status: refusal(status) for status in WRITTEN}
+        self._read_errors = {status: problem_spec(status) for status in READ_ERRORS}
+        self._write_errors = {status: problem_spec(status) for status in WRITE_ERRORS}
 
     def receive_route(self, route: BaseRoute) -> None:
         if isinstance(route, HTTPRoute):
             for handler, _ in route.route_handler_map.values():
                 if handler.resolve_include_in_schema():
-                    errors = self._read if handler.http_methods <= {"GET", "HEAD"} else self._written
-                    handler.responses = errors | untyped(handler) | dict(handler.responses or {})
+                    errors = self._read_errors if handler.http_methods <= {"GET", "HEAD"} else self._write_errors
+                    handler.responses = errors | untyped_responses(handler) | dict(handler.responses or {})
                     handler.tags = handler.tags or [route.path.split("/")[1].partition(".")[0]]
 
 
-def untyped(handler: HTTPRouteHandler) -> dict[int, ResponseSpec]:
+def untyped_responses(handler: HTTPRouteHandler) -> dict[int, ResponseSpec]:
+    """The success and the 304 of an operation that returns bytes, by status; none for any other operation."""
     if not any(inner.annotation is bytes for inner in handler.parsed_fn_signature.return_type.inner_types):
         return {}
     return {
-        handler.status_code: response(Any, "As the operation's description says.", "*/*"),
-        304: response(None, "Where answers have an ETag: that of If-None-Match still holds."),
+        handler.status_code: response_spec(Any, "The description of the operation says what it holds.", "*/*"),
+        304: response_spec(None, "Nothing changed since the ETag in If-None-Match. Only where responses have an ETag."),
     }
 
 
-def refusal(status: int) -> ResponseSpec:
-    """A problem document, with each code that comes with the status."""
-    return response(Problem, says(status), MEDIA_TYPE)
+def problem_spec(status: int) -> ResponseSpec:
+    """A problem document with this status. Its description lists each code and its meaning."""
+    return response_spec(Problem, codes_text(status), MEDIA_TYPE)
 
 
-def response(body: Any, description: str, media_type: str = "application/json") -> ResponseSpec:
+def response_spec(body: Any, description: str, media_type: str = "application/json") -> ResponseSpec:
     return ResponseSpec(body, generate_examples=False, description=description, media_type=media_type)
 
 
-def says(status: int) -> str:
-    """Each code that comes with the status, and its meaning."""
-    ours = {error.code: " ".join((error.__doc__ or "").split()) for error in errors() if error.status == status}
-    return "\n\n".join(f"`{code}`: {meaning}" for code, meaning in (OTHERS.get(status, {}) | ours).items())
+def codes_text(status: int) -> str:
+    """Each code that has this status, with its meaning, in Markdown."""
+    ours = {error.code: " ".join((error.__doc__ or "").split()) for error in error_classes() if error.status == status}
+    return "\n\n".join(f"`{code}`: {meaning}" for code, meaning in (OTHER_CODES.get(status, {}) | ours).items())
 
 
-def errors() -> Iterator[type[HourbookError]]:
-    """Every error class that this service has loaded, by code."""
+def error_classes() -> Iterator[type[HourbookError]]:
+    """Every error class that this process has imported, sorted by code."""
 
     def under(error: type[HourbookError]) -> Iterable[type[HourbookError]]:
         for kind in error.__subclasses__():
@@ -114,16 +118,16 @@ def openapi_config(description: str) -> OpenAPIConfig:
         version=VERSION,
         description=description,
         use_handler_docstrings=True,
-        render_plugins=[Reference(), JsonRenderPlugin(), YamlRenderPlugin()],
+        render_plugins=[SwaggerPage(), JsonRenderPlugin(), YamlRenderPlugin()],
         openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, response_headers=PAGE_HEADERS),
     )
 
 
 @get([f"/schema/{name}" for name in TYPES], include_in_schema=False, sync_to_thread=False)
 def openapi_assets(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """What the page is made of."""
+    """A file of the page."""
     name = request.url.path.rpartition("/")[2]
-    return Response(asset(name), media_type=TYPES[name], headers=KEPT)
+    return Response(asset(name), media_type=TYPES[name], headers=CACHED)
 
 
 @cache

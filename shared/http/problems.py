@@ -1,8 +1,9 @@
-"""RFC 9457 problem documents: every error that leaves over HTTP, one shape."""
+"""Exception handlers: every error of a service becomes a problem document (RFC 9457)."""
 
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
@@ -12,13 +13,13 @@ from litestar.utils.scope.state import ScopeState
 from msgspec import Meta
 
 from shared.errors import HourbookError
-from shared.http.middleware import allowing
+from shared.http.middleware import allow_header
 from shared.http.problem_document import MEDIA_TYPE, document
 
 log = logging.getLogger(__name__)
 
-LEFT = "client disconnected prematurely"  # the framework's words
-GIVEN_MAX = 100  # characters of what was given that an error repeats
+CLIENT_LEFT = "client disconnected prematurely"  # the framework's message
+GIVEN_MAX = 100  # an error repeats this many characters of a value that the client gave
 
 
 class BadField(msgspec.Struct, frozen=True):
@@ -42,14 +43,14 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def problem(status: int, code: str, title: str, detail: str, facts: dict[str, Any] | None = None) -> Response[bytes]:
-    """A response whose body has `type`, `title`, `status`, `detail`, `code` and the facts of the error."""
+    """A response whose body is the problem document, with the members of `facts`. A 503 has `Retry-After: 1`."""
     headers = {"Retry-After": "1"} if status == 503 else None
     content = document(status, code, title, detail, facts)
     return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def problem_body(error: HourbookError) -> bytes:
-    """The problem document of an error, as it is where the error is not the answer itself."""
+    """The problem document of an error as JSON, for storing it or putting it into another body."""
     return document(error.status, error.code, error.title, error.detail, error.facts)
 
 
@@ -58,18 +59,22 @@ def hourbook_error(_: Request[Any, Any, Any], error: HourbookError) -> Response[
 
 
 def validation_error(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
-    """A parameter that is not as its type says, or no body where one must be: 400, with each bad field."""
+    """400 with each bad field: a parameter does not have its type, or a required body is missing."""
     extra: Any = error.extra if isinstance(error.extra, list) else []
     called = names_of(request.route_handler)
-    errors = [said_of(request, called.get(item.get("key", ""), item.get("key", "")), item["message"]) for item in extra]
+    errors = [
+        parameter_error(request, called.get(item.get("key", ""), item.get("key", "")), item["message"])
+        for item in extra
+    ]
     if ScopeState.from_scope(request.scope).body == b"":
         errors = [{"field": "body", "detail": "it is empty; send a JSON object"}]
     detail = "; ".join(f"{item['field']}: {item['detail']}" for item in errors) or error.detail
     return problem(400, "invalid_field", "A field of the request is not valid", detail, {"errors": errors})
 
 
-def said_of(request: Request[Any, Any, Any], field: str, message: str) -> dict[str, str]:
-    """The framework's words for a parameter, but for those that only a program's writer understands."""
+def parameter_error(request: Request[Any, Any, Any], field: str, message: str) -> dict[str, str]:
+    """What is wrong with a parameter, as `errors` of a problem has it. `message` is the framework's; the client gets a
+    plain one instead where that speaks of Python types."""
     given = request.query_params.get(field)
     if given is not None and message.startswith(("Expected `int`, got", "Expected `int | null`, got")):
         message = f"{given[:GIVEN_MAX]!r} is not a whole number in digits"
@@ -77,7 +82,7 @@ def said_of(request: Request[Any, Any, Any], field: str, message: str) -> dict[s
 
 
 def names_of(handler: Any) -> dict[str, str]:
-    """What the parameters of a route are called in the address: `from`, where they are called otherwise here."""
+    """The names that parameters have in the URL (`from`), by their names in Python, where the two differ."""
     return {
         name: called
         for name, parameter in parameters_of(handler).items()
@@ -86,31 +91,32 @@ def names_of(handler: Any) -> dict[str, str]:
 
 
 def parameters_of(handler: Any) -> dict[str, Any]:
-    """The parameters of a route, and of what it depends on."""
+    """The parameters of a route and of its dependencies, by their names in Python."""
     signatures = [one.parsed_fn_signature for one in (*handler.resolve_dependencies().values(), handler)]
     return {name: parameter for signature in signatures for name, parameter in signature.parameters.items()}
 
 
 def http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    """What the framework refuses by itself: no such path, a body too large, a method that is not there."""
-    if error.detail == LEFT:  # nobody reads this; it is counted, and is no mistake of ours
-        return problem(400, "body_missing", "The body did not come", "the client left before its body was whole")
-    allow = allowing((error.headers or {}).get("allow", "").split(","))
-    detail = f"this path answers {allow}" if allow else error.detail
-    refusal = problem(error.status_code, f"http_{error.status_code}", type(error).__name__, detail)
+    """The problem of an error that the framework raises: no such path, a body too large, a method not allowed."""
+    if error.detail == CLIENT_LEFT:  # the client does not read this response, but metrics count it as 400, not as 500
+        return problem(400, "body_missing", "The body is not complete", "the client left before it had sent its body")
+    allow = allow_header((error.headers or {}).get("allow", "").split(","))
+    detail = f"this path allows {allow}" if allow else error.detail
+    title = HTTPStatus(error.status_code).phrase
+    response = problem(error.status_code, f"http_{error.status_code}", title, detail)
     if allow:
-        refusal.headers["Allow"] = allow
-    return refusal
+        response.headers["Allow"] = allow
+    return response
 
 
 def too_deep(_: Request[Any, Any, Any], error: RecursionError) -> Response[bytes]:
-    """A body of brackets in brackets in brackets."""
+    """400 for a JSON body whose arrays or objects are nested too deeply."""
     errors = [{"field": "body", "detail": f"it is nested too deeply: {error}"}]
     return problem(400, "invalid_field", "A field of the request is not valid", errors[0]["detail"], {"errors": errors})
 
 
 def not_utf8(request: Request[Any, Any, Any], error: UnicodeDecodeError) -> Response[bytes]:
-    """A body that is no text; any other decoding that fails is a mistake of ours."""
+    """400 for a body that is not UTF-8; 500 for any other UnicodeDecodeError, which is a bug of the service."""
     body = ScopeState.from_scope(request.scope).body
     if not isinstance(body, bytes) or error.object not in body:
         return unexpected(request, error)
@@ -119,9 +125,9 @@ def not_utf8(request: Request[Any, Any, Any], error: UnicodeDecodeError) -> Resp
 
 
 def unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """A mistake of ours. Its words go to the log and not to the client."""
+    """500 for a bug of the service. The log has the error; the client does not see it."""
     log.error("%s %s: %r", request.method, request.url.path, error, exc_info=error)
-    return problem(500, "internal_error", "Something went wrong here", "it was written to the service's log")
+    return problem(500, "internal_error", "Internal error", "the log of the service has it")
 
 
 EXCEPTION_HANDLERS: Any = {

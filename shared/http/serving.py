@@ -1,4 +1,4 @@
-"""How an HTTP service is run: one process, one event loop, uvicorn on uvloop and httptools."""
+"""Runs an HTTP service with uvicorn: one process, one event loop (uvloop), httptools as its parser."""
 
 from __future__ import annotations
 
@@ -13,61 +13,70 @@ from typing import Any
 
 import uvicorn
 
-from shared.http.connection_limits import Bounds, leave_who_reads_nothing, room, watch
-from shared.http.middleware import Methods
-from shared.http.problem_document import EVERY_ANSWER
-from shared.http.uvicorn_protocol import bounded, keep_quiet
+from shared.http.connection_limits import (
+    ConnectionLimits,
+    close_late_connections,
+    connections_allowed,
+    set_unread_timeout,
+)
+from shared.http.middleware import MethodMiddleware
+from shared.http.problem_document import COMMON_HEADERS
+from shared.http.uvicorn_protocol import limited_protocol, mute_bad_requests
 from shared.tasks import end_tasks
 
 
 def serve(app: Any, host: str, port: int, on_stop: Callable[[], None] = lambda: None) -> None:
-    """Serves an ASGI application until SIGTERM or SIGINT; `on_stop` ends what would go on for ever.
+    """Serves an ASGI application until SIGTERM or SIGINT. `on_stop` must end endless responses. Exits with a message if
+    the port cannot be used.
 
-    Proxies' headers are not looked at (nothing depends on the peer's address), and the collector of cycles runs rarely:
-    requests make many objects and next to no cycles, while a project's state is a million objects that stay.
+    The garbage collector for cycles runs rarely. Requests make many objects but almost no cycles, and a project's state
+    is a million objects that stay.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    keep_quiet()
-    bounds = Bounds(connections=room())
-    config = configured(app, bounds, host=host, port=port)
+    mute_bad_requests()
+    limits = ConnectionLimits(connections=connections_allowed())
+    config = uvicorn_config(app, limits, host=host, port=port)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=config.backlog)
     except OSError as error:
         why = os.strerror(error.errno or 0)
         sys.exit(f"hourbook: port {port} of {host} cannot be used ({why}): choose another with HOURBOOK_…_PORT")
-    leave_who_reads_nothing(listening)
+    set_unread_timeout(listening)
     with contextlib.suppress(KeyboardInterrupt):
-        Server(config, bounds, on_stop).run([listening])
+        Server(config, limits, on_stop).run([listening])
 
 
-def configured(app: Any, bounds: Bounds, **settings: Any) -> uvicorn.Config:
-    """How every service speaks HTTP."""
+def uvicorn_config(app: Any, limits: ConnectionLimits, **settings: Any) -> uvicorn.Config:
+    """uvicorn's configuration for every service. It ignores the headers of proxies: no service uses the client's
+    address."""
     return uvicorn.Config(
-        Methods(app),
-        http=bounded(bounds),
+        MethodMiddleware(app),
+        http=limited_protocol(limits),
         ws="none",
         interface="asgi3",
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        headers=list(EVERY_ANSWER.items()),
+        headers=list(COMMON_HEADERS.items()),
         **settings,
     )
 
 
 class Server(uvicorn.Server):
-    """Watches who owes a request. Calls `on_stop` before it waits for the answers that are under way."""
+    """uvicorn's server, with timeouts for requests. Calls `on_stop` before it waits for responses that have begun."""
 
-    def __init__(self, config: uvicorn.Config, bounds: Bounds, on_stop: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, limits: ConnectionLimits, on_stop: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(config)
-        self._bounds, self._on_stop = bounds, on_stop
+        self._limits, self._on_stop = limits, on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._watching = asyncio.create_task(watch(self._connections, self._bounds))
+        self._closing_late = asyncio.create_task(close_late_connections(self._connections, self._limits))
 
     def _connections(self) -> Any:
         return self.server_state.connections
@@ -75,4 +84,4 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stop()
         await super().shutdown(sockets)
-        await end_tasks(self._watching)
+        await end_tasks(self._closing_late)

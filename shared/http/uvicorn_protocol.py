@@ -1,4 +1,4 @@
-"""uvicorn's HTTP, with what it leaves open: heads and bodies that never come, heads without end, what is no request."""
+"""uvicorn's HTTP protocol, with limits: late heads and bodies, large heads, bytes that are not HTTP."""
 
 from __future__ import annotations
 
@@ -8,42 +8,44 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from shared.http.connection_limits import HEAD_BYTES_MAX, Bounds, Owed, Part, head_too_large
-from shared.http.problem_document import Refusal, malformed
+from shared.http.connection_limits import HEAD_BYTES_MAX, AwaitedPart, ConnectionLimits, Part, head_too_large
+from shared.http.problem_document import HttpProblem, malformed_request
 
-NO_REQUEST = "Invalid HTTP request received."
+NOT_HTTP = "Invalid HTTP request received."  # uvicorn's log message
 
 
-class Unread(list[tuple[bytes, bytes]]):
-    """Where fields after the body go: into nothing, or they would become headers of the request."""
+class IgnoredTrailers(list[tuple[bytes, bytes]]):
+    """A list that stays empty. uvicorn appends the fields after a body (trailers) to the headers of the request; they
+    must not become headers."""
 
     def append(self, _: tuple[bytes, bytes]) -> None: ...
 
 
-UNREAD = Unread()
+IGNORED_TRAILERS = IgnoredTrailers()
 
 
-class Bounded(HttpToolsProtocol):
-    """A connection. `bounds` is set by whoever serves; see `bounded`."""
+class LimitedProtocol(HttpToolsProtocol):
+    """A client's connection. `limited_protocol` makes a subclass that has the limits."""
 
-    bounds: ClassVar[Bounds]
+    limits: ClassVar[ConnectionLimits]
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.owing: tuple[Owed, float] | None = None
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.awaited_since: tuple[AwaitedPart, float] | None = None
         self._head_bytes = 0
-        self._broken = False
+        self._reads_no_more = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.bounds.connections:
-            self._refuse(self.bounds.full())
+        if len(self.connections) > self.limits.connections:
+            self._close_with(self.limits.too_many_connections())
 
     def data_received(self, data: bytes) -> None:
-        if self._broken:
+        if self._reads_no_more:
             return
         before, queued = self.cycle, len(self.pipeline)
-        # Asked first: the last of a body that nobody waited for ends here, and is no head. One may come early, too.
+        # This must be read before uvicorn parses `data`. The data may end a body that the application did not read;
+        # then it is no head. A pipelined request may also begin before the response to the last one.
         is_head = before is None or not before.more_body
         super().data_received(data)
         if self.cycle is not before or len(self.pipeline) != queued:
@@ -51,62 +53,64 @@ class Bounded(HttpToolsProtocol):
         elif is_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-                self._refuse_next(head_too_large())
+                self._close_after_responses(head_too_large())
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        self.headers = UNREAD
-        # Whether a body follows that was not asked for, or another protocol, nobody knows: the next request comes anew.
+        self.headers = IGNORED_TRAILERS
+        # After `Expect: 100-continue` or `Upgrade`, the server cannot know whether the next bytes are a body, another
+        # protocol or a request. So the client must send its next request on a new connection.
         if self.expect_100_continue or self.parser.should_upgrade():
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
-        if self.cycle.response_complete:  # the body of a request that was answered before it had come
+        if self.cycle.response_complete:  # the application answered before the body had arrived
             self.cycle.more_body = False
         super().on_message_complete()
 
-    def owed(self) -> Owed | None:
+    def awaited(self) -> AwaitedPart | None:
         cycle = self.cycle
         if cycle is None or (cycle.response_complete and not cycle.more_body):
-            return Owed("head", cycle) if self.timeout_keep_alive_task is None else None
-        return Owed("body", cycle) if cycle.more_body and not self.flow.read_paused else None
+            return AwaitedPart("head", cycle) if self.timeout_keep_alive_task is None else None
+        return AwaitedPart("body", cycle) if cycle.more_body and not self.flow.read_paused else None
 
-    def give_up(self, part: Part) -> None:
+    def time_out(self, part: Part) -> None:
         if part == "head" and not self._head_bytes:
             self.transport.close()
         else:
-            self._refuse(self.bounds.late(part))
+            self._close_with(self.limits.request_timeout(part))
 
     def send_400_response(self, msg: str) -> None:
-        del msg  # says nothing
-        self._refuse_next(malformed("it is not HTTP/1.1 as RFC 9112 has it, and nothing was done"))
+        del msg  # uvicorn's message has no details
+        self._close_after_responses(malformed_request())
 
     def _unsupported_upgrade_warning(self) -> None: ...
 
-    def _refuse_next(self, refusal: Refusal) -> None:
-        """Refuses what comes after a whole request; that one is answered first, and nothing more is read."""
+    def _close_after_responses(self, problem: HttpProblem) -> None:
+        """Reads no more. If whole requests wait for their responses, sends those and closes; else sends the problem."""
         cycle = self.cycle
         if self.pipeline or (cycle is not None and not cycle.response_complete and not cycle.more_body):
-            self._broken, cycle.keep_alive = True, False
+            self._reads_no_more, cycle.keep_alive = True, False
         else:
-            self._refuse(refusal)
+            self._close_with(problem)
 
-    def _refuse(self, refusal: Refusal) -> None:
-        """Answers, where no answer has begun, and closes; the application sees that the client has gone."""
-        cycle, self._broken = self.cycle, True
+    def _close_with(self, problem: HttpProblem) -> None:
+        """Sends the problem, unless a response has begun, and closes. The application sees that the client left."""
+        cycle, self._reads_no_more = self.cycle, True
         waiting = cycle is not None and not cycle.response_complete
         if not (waiting and cycle.response_started) and not (cycle and cycle.response_complete and cycle.more_body):
-            self.transport.write(refusal.answer())
+            self.transport.write(problem.response_bytes())
         if waiting:
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
 
 
-def bounded(bounds: Bounds) -> type[Bounded]:
-    return type("BoundedHere", (Bounded,), {"bounds": bounds})
+def limited_protocol(limits: ConnectionLimits) -> type[LimitedProtocol]:
+    """The class of connections with these limits, for uvicorn's option `http`."""
+    return type("ProtocolWithLimits", (LimitedProtocol,), {"limits": limits})
 
 
-def keep_quiet() -> None:
-    """What is no request is no news: it was answered, and whoever sends it must not fill the log."""
-    logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg != NO_REQUEST)
+def mute_bad_requests() -> None:
+    """Drops uvicorn's log lines about bytes that are not HTTP. Otherwise anybody could fill the log."""
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg != NOT_HTTP)

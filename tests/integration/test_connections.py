@@ -13,14 +13,14 @@ from litestar import Litestar, Request, get, post
 from litestar.datastructures import State
 from litestar.params import JSONBody
 
-from shared.http.connection_limits import HEAD_BYTES_MAX, Bounds
+from shared.http.connection_limits import HEAD_BYTES_MAX, ConnectionLimits
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.responses import Encoded, Streamed
 from tests.support.listening import listening
 from tests.support.raw import MALFORMED, Wire, asked, wire
 
-SOON = Bounds(head_s=0.2, body_s=0.3, connections=20)
-LATER = Bounds(connections=3)
+SOON = ConnectionLimits(head_s=0.2, body_s=0.3, connections=20)
+LATER = ConnectionLimits(connections=3)
 CLOSE = b"Host: a\r\nConnection: close\r\n\r\n"
 GET = b"GET /read HTTP/1.1\r\nHost: a\r\n\r\n"
 

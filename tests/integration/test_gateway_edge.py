@@ -16,13 +16,13 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from services.cli.up.gateway import Gateway
-from shared.http.connection_limits import Bounds
+from shared.http.connection_limits import ConnectionLimits
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.responses import Encoded
 from tests.support.listening import listening
 from tests.support.raw import MALFORMED, asked, wire
 
-SOON = Bounds(head_s=0.2, body_s=0.3, connections=20)
+SOON = ConnectionLimits(head_s=0.2, body_s=0.3, connections=20)
 CLOSE = b"Host: a\r\nConnection: close\r\n\r\n"
 GET = b"GET /things/1 HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -60,12 +60,12 @@ def service(*handlers: Any) -> Litestar:
 
 
 @asynccontextmanager
-async def one_address(bounds: Bounds = SOON) -> AsyncIterator[str]:
+async def one_address(limits: ConnectionLimits = SOON) -> AsyncIterator[str]:
     """In front of two services, each of which knows its own half of the paths."""
     async with listening(service(read, lists)) as query, listening(service(remove, create)) as command:
         ports = {"query": int(query.rpartition(":")[2]), "command": int(command.rpartition(":")[2])}
         with socket.create_server(("127.0.0.1", 0)) as socket_:
-            gateway = Gateway(ports.get, bounds)
+            gateway = Gateway(ports.get, limits)
             await gateway.start(socket_)
             try:
                 yield f"http://127.0.0.1:{socket_.getsockname()[1]}"
@@ -122,7 +122,7 @@ async def test_a_body_that_never_comes_is_a_408_and_the_end(url: str, body: byte
 
 
 async def test_more_connections_than_there_is_room_for_are_told_so() -> None:
-    async with one_address(Bounds(connections=1)) as url, await wire(url) as first:
+    async with one_address(ConnectionLimits(connections=1)) as url, await wire(url) as first:
         await first.send(GET)
         assert (await first.answer()).status == 200
         async with await wire(url) as second:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from services.cli.up.embedded import free_port
-from shared.http.connection_limits import Bounds
-from shared.http.serving import Server, configured
+from shared.http.connection_limits import ConnectionLimits
+from shared.http.serving import Server, uvicorn_config
 
 BOUND_S = 20
 
@@ -21,11 +21,11 @@ class _Server(Server):
 
 
 @contextlib.asynccontextmanager
-async def listening(app: Any, bounds: Bounds = Bounds()) -> AsyncIterator[str]:  # noqa: B008  (it is frozen)
+async def listening(app: Any, limits: ConnectionLimits = ConnectionLimits()) -> AsyncIterator[str]:  # noqa: B008  (it is frozen)
     """The address; what is being answered at the end of the block is broken off."""
     port = free_port()
-    config = configured(app, bounds, port=port, log_level="critical", timeout_graceful_shutdown=1, loop="none")
-    server = _Server(config, bounds)
+    config = uvicorn_config(app, limits, port=port, log_level="critical", timeout_graceful_shutdown=1, loop="none")
+    server = _Server(config, limits)
     serving = asyncio.create_task(server.serve())
     async with asyncio.timeout(BOUND_S):
         while not server.started:

@@ -36,7 +36,7 @@ async def test_a_reader_who_takes_nothing_is_left() -> None:
         if len(taken) == 3:
             await asyncio.Event().wait()
 
-    response = Streamed[bytes](body.pieces(), media_type="text/plain", patience_s=0.01)
+    response = Streamed[bytes](body.pieces(), media_type="text/plain", timeout_s=0.01)
     await asyncio.wait_for(response.to_asgi_response()({}, stays, send), 5)
     assert (body.made, body.closed) == (2, True)
     assert all(message.get("more_body", True) for message in taken)  # broken off, not ended
@@ -82,7 +82,7 @@ async def test_a_reader_who_takes_nothing_of_a_large_body_is_left() -> None:
         if len(sent) == 3:
             await asyncio.Event().wait()
 
-    response = Encoded[bytes](bytes(9 * PIECE_BYTES), patience_s=0.01)
+    response = Encoded[bytes](bytes(9 * PIECE_BYTES), timeout_s=0.01)
     await asyncio.wait_for(response.to_asgi_response()({}, stays, send), 5)
     assert [len(message.get("body", b"")) for message in sent] == [0, PIECE_BYTES, PIECE_BYTES]
     assert dict(sent[0]["headers"])[b"content-length"] == b"%d" % (9 * PIECE_BYTES)

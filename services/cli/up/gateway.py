@@ -33,9 +33,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from services.cli.up.allowed_methods import READS, allowed_at, named
-from shared.http.aiohttp_server import OURS, BodyLate, answer, receive, refused, serving
-from shared.http.connection_limits import UNTAKEN_TIMEOUT_S, Bounds, room
-from shared.http.problem_document import MEDIA_TYPE, Refusal, document, malformed
+from shared.http.aiohttp_server import SERVER_HEADERS, BodyTimeout, answer, closing_response, send_continue, serving
+from shared.http.connection_limits import SEND_TIMEOUT_S, ConnectionLimits, connections_allowed
+from shared.http.problem_document import MEDIA_TYPE, HttpProblem, document, malformed_request
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +100,9 @@ class Gateway:
     """
 
     def __init__(
-        self, port_of: PortOf, bounds: Bounds | None = None, *, unread_timeout_s: float = UNTAKEN_TIMEOUT_S
+        self, port_of: PortOf, limits: ConnectionLimits | None = None, *, unread_timeout_s: float = SEND_TIMEOUT_S
     ) -> None:
-        self._port_of, self._bounds = port_of, bounds or Bounds(connections=room(files_each=2))
+        self._port_of, self._limits = port_of, limits or ConnectionLimits(connections=connections_allowed(files_each=2))
         self._unread_timeout_s = unread_timeout_s
         self._running = AsyncExitStack()
         self._sessions: dict[str, ClientSession] = {}
@@ -110,7 +110,7 @@ class Gateway:
 
     async def start(self, listening: socket.socket) -> None:
         self._sessions = {COMMAND: client(send_once), PROJECTOR: client(), QUERY: client()}
-        runner = await self._running.enter_async_context(serving(self.handle, self._bounds, STOP_TIMEOUT_S))
+        runner = await self._running.enter_async_context(serving(self.handle, self._limits, STOP_TIMEOUT_S))
         await web.SockSite(runner, listening, backlog=1024).start()
 
     async def stop(self) -> None:
@@ -124,14 +124,16 @@ class Gateway:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path
         if not path.startswith("/"):
-            return refused(Refusal(400, "invalid_path", "The path is not valid", "a path begins with a slash"))
+            return closing_response(
+                HttpProblem(400, "invalid_path", "The path is not valid", "a path begins with a slash")
+            )
         if request.method == "OPTIONS":
             return await self._options(path)
         target = route(request.method, path)
         port = self._port_of(target.service)
         if port is None:
             return unavailable(target.service)
-        await receive(request)
+        await send_continue(request)
         try:
             answered = await self._sessions[target.service].request(
                 request.method,
@@ -144,13 +146,13 @@ class Gateway:
         except (ClientConnectorError, ConnectionTimeoutError):
             return unavailable(target.service)
         except (ClientError, ConnectionError, TimeoutError) as lost:
-            return body_lost(request, self._bounds) or answer_lost(target.service, lost)
+            return body_lost(request, self._limits) or answer_lost(target.service, lost)
         async with answered:
             return await self._pass_on(request, answered)
 
     async def _pass_on(self, request: web.BaseRequest, answered: ClientResponse) -> web.StreamResponse:
-        if answered.status in (404, 405) and (refusal := await self._not_allowed(request)) is not None:
-            return refusal
+        if answered.status in (404, 405) and (not_allowed := await self._not_allowed(request)) is not None:
+            return not_allowed
         if answered.content_type != SERVER_SENT or request.transport is None:
             return await pass_on(request, answered, self._unread_timeout_s)
         transport: asyncio.Transport = request.transport
@@ -166,7 +168,7 @@ class Gateway:
         if not allowed or request.method in allowed:
             return None
         allow = ", ".join(sorted(allowed))
-        return problem(405, "http_405", "The path does not take this method", f"this path answers {allow}", Allow=allow)
+        return problem(405, "http_405", "The path does not take this method", f"this path allows {allow}", Allow=allow)
 
     async def _options(self, path: str) -> web.Response:
         allowed = await self._allowed(path)
@@ -210,7 +212,7 @@ async def pass_on(request: web.BaseRequest, answered: ClientResponse, unread_tim
     same happens when the client reads nothing for `unread_timeout_s`.
     """
     headers = end_to_end(answered.headers)
-    headers.update(OURS)
+    headers.update(SERVER_HEADERS)
     response = web.StreamResponse(status=answered.status, reason=answered.reason, headers=headers)
     await response.prepare(request)
     try:
@@ -284,15 +286,13 @@ def answer_lost(service: str, lost: BaseException) -> web.Response:
     return problem(502, "outcome_unknown", "The outcome of the command is not known", detail)
 
 
-def body_lost(request: web.BaseRequest, bounds: Bounds) -> web.Response | None:
-    """The refusal when the client's own body was late or invalid; None otherwise. Then no service has the request."""
+def body_lost(request: web.BaseRequest, limits: ConnectionLimits) -> web.Response | None:
+    """The problem when the client's own body was late or invalid; None otherwise. Then no service has the request."""
     failure = request.content.exception()
     if failure is None:
         return None
-    late = isinstance(failure, BodyLate)
-    return refused(
-        bounds.late("body") if late else malformed("its body is not as RFC 9112 has it, and nothing was done")
-    )
+    late = isinstance(failure, BodyTimeout)
+    return closing_response(limits.request_timeout("body") if late else malformed_request("body"))
 
 
 def problem(status: int, code: str, title: str, detail: str, **headers: str) -> web.Response:

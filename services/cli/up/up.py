@@ -29,7 +29,7 @@ from services.cli.up.processes import started_at
 from services.cli.up.servers import DATABASE, NATS, Servers, check, migrations_failed, servers_from
 from services.cli.up.supervisor import LOG_BYTES_MAX, SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
 from shared.audit.notes import ensure_key
-from shared.http.connection_limits import leave_who_reads_nothing
+from shared.http.connection_limits import set_unread_timeout
 from shared.migrate import MigrationFailed, migrate
 
 HOST = "127.0.0.1"
@@ -277,7 +277,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
     """Binds the port before anything starts. Requests that come early wait in the queue. Raises Failure."""
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        leave_who_reads_nothing(taken)
+        set_unread_timeout(taken)
         try:
             taken.bind((HOST, port))
             taken.listen(1024)

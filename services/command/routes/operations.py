@@ -11,7 +11,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from services.command.routes.headers import ACTOR, KEY
 from services.command.routes.responses import Decided, Previewed
-from shared.http.openapi import response
+from shared.http.openapi import response_spec
 from shared.names import NAME_MAX, TEXT_MAX
 
 
@@ -47,12 +47,12 @@ def _header(name: str, description: str, length: int) -> Parameter:
     return Parameter(name=name, param_in="header", schema=text, description=description)
 
 
-NOTHING_NEW = response(
+NOTHING_NEW = response_spec(
     Decided | Previewed,
     "Nothing new is stored. It is a repeat (the first answer), or it was so already (`decided` is empty), or it is a"
     " dry run (a `Previewed`).",
 )
-WITHDRAWN = response(
+WITHDRAWN = response_spec(
     Decided | Previewed, "It was carried out, now or before, or was so already; or it is a dry run (a `Previewed`)."
 )
 command_post = partial(

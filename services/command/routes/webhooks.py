@@ -20,7 +20,7 @@ from services.command.routes.submit import new_id, parts_of
 from shared.errors import InvalidField, UnknownId
 from shared.event_store import POSITION_MAX
 from shared.events import EVENT_TYPES
-from shared.http.openapi import refusal, response
+from shared.http.openapi import problem_spec, response_spec
 from shared.http.responses import Encoded
 from shared.notices import KINDS
 from shared.postgres import Connection
@@ -85,7 +85,7 @@ class Redelivered(msgspec.Struct, frozen=True):
     redelivered: Annotated[int, Meta(description="How many dead letters are tried again, once each.")]
 
 
-AGAIN = response(Webhook, "A repeat: what was registered first with this Idempotency-Key.")
+AGAIN = response_spec(Webhook, "A repeat: what was registered first with this Idempotency-Key.")
 
 
 class Webhooks(Controller):
@@ -93,7 +93,7 @@ class Webhooks(Controller):
         "/webhooks",
         summary="Register a webhook",
         response_description="It is registered.",
-        responses={200: AGAIN, 403: refusal(403)},
+        responses={200: AGAIN, 403: problem_spec(403)},
     )
     async def register(self, request: AnyRequest, data: JSONBody[WebhookRequest]) -> Encoded[Webhook]:
         """Has events, and if wanted notices, sent to a URL. Each message is signed as Standard Webhooks says, with the
