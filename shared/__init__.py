@@ -1,1 +1,1 @@
-"""What the three services all speak: capacity, hours, events, and the connections under them."""
+"""What all services share: capacity, hours, names, events and errors; PostgreSQL, NATS and HTTP."""

@@ -1,4 +1,4 @@
-"""Capacity: a vector of six non-negative counts, in OpenStack's units."""
+"""Capacity: six counts that are not negative, in OpenStack's units. Also shares: percentages of a capacity."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from shared.errors import InvalidField
 
 DIMENSIONS = ("servers", "cores", "memory", "tempdisc", "userdisc", "datadisc")
 
-# One count. With at most this much per event, nine million events fit in the int64 sum of an hour.
+# The largest count. The int64 sum of an hour has room for nine million events that each add this much.
 COUNT_MAX = 1_000_000_000_000
 
-WHOLE = 10_000  # a share of 100%, in basis points
+WHOLE = 10_000  # basis points of a share of 100%
 
 _PERCENTAGE = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?%", re.ASCII)
 
@@ -25,7 +25,8 @@ Vector = npt.NDArray[np.int64]
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """`servers` and `cores` are counts, `memory` is MiB, the three discs are GiB. A field left out is 0."""
+    """`servers` and `cores` are numbers of them, `memory` is in MiB, the three discs are in GiB. A field that is left
+    out is 0."""
 
     servers: Count = 0
     cores: Count = 0
@@ -50,18 +51,19 @@ NOTHING = Capacity()
 
 
 def capacity_of(counts: Any) -> Capacity:
-    """The inverse of `counts()`; takes any sequence of six integers."""
+    """The capacity with six counts, in the order of DIMENSIONS. Takes any sequence of integers, also an array."""
     return Capacity(**{name: int(count) for name, count in zip(DIMENSIONS, counts, strict=True)})
 
 
 def percentage(text: str) -> int:
-    """Basis points of a percentage: `12.5%` is 1250. 0 for a text that is no percentage."""
+    """A percentage in basis points: 1250 for `12.5%`. 0 for a text that is not a percentage."""
     match = _PERCENTAGE.fullmatch(text)
     return int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0")) if match else 0
 
 
 def checked_share(points: int, text: object) -> int:
-    """The basis points. Raises InvalidField, which shows `text`, for a share of nothing or of more than 100%."""
+    """The basis points. Raises InvalidField for a share of 0% or of more than 100%; the error repeats `text`, which the
+    client gave."""
     if not 1 <= points <= WHOLE:
         raise InvalidField("share", f'{text!r} is not a share; give "0.01%" to "100%", or 1 to {WHOLE} basis points')
     return points
@@ -72,19 +74,20 @@ def reserved(size: int, shares: int) -> int: ...
 @overload
 def reserved(size: Vector | int, shares: Vector) -> Vector: ...
 def reserved(size: Vector | int, shares: Vector | int) -> Vector | int:
-    """The amount of a size that shares reserve: size * shares / 10000, rounded up; `shares` are basis points.
+    """How much of a size its shares reserve: size * shares / 10000, rounded up. `shares` are basis points.
 
-    Numbers, or arrays whose shapes broadcast: sizes (hours, 6) and shares (hours, 1) give (hours, 6). The SQL function
-    `reserved` has the same rule for PostgreSQL.
+    Takes integers, or arrays whose shapes broadcast: sizes (hours, 6) and shares (hours, 1) give (hours, 6). The SQL
+    function `reserved` has the same rule.
     """
     held = size * shares
-    held += WHOLE - 1  # in place: of ten years, each array more costs a millisecond
+    held += WHOLE - 1  # in place: for ten years of hours, one more array costs a millisecond
     held //= WHOLE
     return held
 
 
 def reserved_more(size: Vector, shares: Vector, change: Vector | int) -> Vector:
-    """What shares hold more of a size when `change` is added to them."""
+    """How much more of a size its shares reserve when `change` basis points are added to them. Shapes as in
+    `reserved`."""
     more = reserved(size, shares + change)
     more -= reserved(size, shares)
     return more

@@ -1,4 +1,7 @@
-"""Every error that Hourbook tells a person about. The class's docstring is its meaning, `code` is stable."""
+"""The errors that a client gets as problem documents (RFC 9457).
+
+OpenAPI shows the docstring of a class as the meaning of its `code`. A `code` never changes.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from typing import Any, ClassVar, Self
 
 
 class HourbookError(Exception):
-    """Something was wrong with what was asked. `facts` become members of the problem document (RFC 9457)."""
+    """Base class. `detail` says what is wrong in this case. `facts` become members of the problem document."""
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 400
-    title: ClassVar[str] = "The request cannot be carried out"
+    title: ClassVar[str] = "The request failed"
 
     def __init__(self, detail: str, **facts: Any) -> None:
         super().__init__(detail)
@@ -20,7 +23,7 @@ class HourbookError(Exception):
 
 
 class InvalidField(HourbookError):
-    """A field of the request does not hold what it must."""
+    """A field, parameter or header of the request is missing or has a wrong value. `errors` names each one."""
 
     code = "invalid_field"
     title = "A field of the request is not valid"
@@ -31,7 +34,7 @@ class InvalidField(HourbookError):
 
     @classmethod
     def several(cls, problems: Sequence[tuple[str, str]]) -> Self:
-        """One error of all fields that are not as they must be, one at least: each with what is wrong with it."""
+        """One error for several fields. `problems` has (field, problem) pairs, at least one."""
         error = cls(*problems[0])
         error.detail = "; ".join(f"{field}: {problem}" for field, problem in problems)
         error.facts = {"errors": [{"field": field, "detail": problem} for field, problem in problems]}
@@ -39,11 +42,12 @@ class InvalidField(HourbookError):
 
 
 class UnknownId(HourbookError):
-    """The request names a project, cluster, grant or booking that does not exist."""
+    """The request names something that does not exist, such as a project, a cluster, a grant or a booking. `errors`
+    names the field."""
 
     code = "unknown_id"
     status = 404
-    title = "There is no such thing"
+    title = "The id is unknown"
 
     def __init__(self, field: str, kind: str, given: str) -> None:
         super().__init__(
@@ -52,66 +56,70 @@ class UnknownId(HourbookError):
 
 
 class Refused(HourbookError):
-    """The request is well formed, and a rule of the ledger forbids it."""
+    """The request is valid, but a rule of the ledger forbids it."""
 
     code = "refused"
     status = 409
-    title = "The ledger refuses this"
+    title = "A rule of the ledger forbids this"
 
 
 class AlreadyExists(Refused):
-    """An id that the client chose is taken."""
+    """The client chose an id that exists already."""
 
     code = "already_exists"
-    title = "The id is taken"
+    title = "The id exists already"
 
 
 class OutsidePeriod(Refused):
-    """A resize reaches outside the cluster's own period."""
+    """A resize, or a booking of a share, starts before the cluster's period or ends after it."""
 
     code = "outside_period"
-    title = "The period lies outside the cluster's"
+    title = "The period is not within the cluster's period"
 
 
 class PastIsImmutable(Refused):
-    """What has happened cannot be undone: cancel, withdraw and resize act from the next whole hour on."""
+    """The request would change an hour that has begun. Cancel, withdraw, amend and resize change only hours that begin
+    later."""
 
     code = "past_is_immutable"
-    title = "The past cannot be edited"
+    title = "The past cannot be changed"
 
 
 class NoLongerHeld(Refused):
-    """The booking was cancelled or has lapsed, the resize has failed or was applied: there is none left to change."""
+    """The booking or the resize request has ended, so it cannot change. A booking ends when it is cancelled or lapses,
+    a resize request when it is applied or fails."""
 
     code = "no_longer_held"
-    title = "There is nothing left of it to change"
+    title = "It has ended and cannot change"
 
 
 class CapacityExceeded(Refused):
-    """Some hour would be promised more than it has. `shortages` lists the hours, dimension, asked and available."""
+    """In some hour, the pool has less capacity than the request needs. `shortages` lists those hours, each with the
+    dimension, the amount asked for and the amount available."""
 
     code = "capacity_exceeded"
     title = "There is not enough capacity"
 
 
 class AccountLimitExceeded(Refused):
-    """The project bounds what the account may take. `limit` names the bound; `asked` and `allowed` are its numbers."""
+    """The request exceeds a limit that the project set for the account. `limit` names it, `asked` is the amount that
+    the request needs, `allowed` the amount that the limit allows."""
 
     code = "account_limit_exceeded"
-    title = "The account's limit does not allow this"
+    title = "The request exceeds a limit of the account"
 
 
 class ProjectLimitExceeded(Refused):
-    """A project would hold more of something than the service lets one project hold. `limit` names the bound, `asked`
-    and `allowed` are its numbers, and `setting` is what whoever runs the service can raise."""
+    """The project would become larger than the service allows. `limit` names what there would be too much of, `asked`
+    is the amount that there would be, `allowed` the largest one. The operator of the service can raise `setting`."""
 
     code = "project_limit_exceeded"
     title = "The project would be too large"
 
 
 class TooMuchAtOnce(Refused):
-    """One command would have so much to look at that all others would wait for it. Nothing was changed: ask for less,
-    in several steps. `asked` and `allowed` are the numbers."""
+    """One command needs too much work, and other commands would wait for it. Nothing was changed. Split it into several
+    smaller commands. `asked` is the amount of work that it needs, `allowed` the largest one."""
 
     code = "too_much_at_once"
-    title = "This is too much for one command"
+    title = "The command is too large"

@@ -1,8 +1,8 @@
-"""Time: whole UTC hours, counted from 1970-01-01T00:00Z, and half-open periods of them.
+"""Time: whole UTC hours, and half-open periods of them. An hour is the integer number of hours since 1970-01-01T00:00Z.
 
-An instant that comes in carries an offset or Z and falls on a whole UTC hour. A bare date is allowed and is a day of
-the reader's zone: as a start it is that day's first instant, which is its 00:00 unless the clocks skip that; as an end
-it includes that day.
+An instant in a request has an offset or Z, and is a whole UTC hour. A request may also have a date without a time. The
+date is a day of the request's time zone. As a start, it means the first instant of that day: 00:00, or the first
+instant after it if the clocks skip 00:00. As an end, it includes that day.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) // HOUR_S
 PERIOD_HOURS_MAX = 3653 * 24  # ten years
 
 TZDATA = files("tzdata")
-ZONE_MAX = 100  # characters of a name that an error repeats
+ZONE_MAX = 100  # an error repeats this many characters of a zone's name
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|z|[+-]\d{2}:?\d{2})?", re.ASCII)
 OFFSET_ZONE = re.compile(r"(Etc/)?GMT\+\d{1,2}", re.ASCII)
 HOURS_GRAIN = re.compile(r"([1-9]\d{0,5})h", re.ASCII)
-MONTHS = [  # the first hours of all that can be named, and of a few around
+MONTHS = [  # the first hour of each month that a request may name, and of some months before and after
     (datetime(year, month, 1, tzinfo=UTC) - EPOCH) // ONE_HOUR for year in range(1970, 2112) for month in range(1, 13)
 ]
 GRAINS = {
@@ -50,7 +50,7 @@ GRAINS = {
 
 
 class Period(NamedTuple):
-    """The hours `[start, end)`; touching periods share none."""
+    """The hours from `start` up to, and without, `end`. Two periods that touch have no hour in common."""
 
     start: int
     end: int
@@ -61,8 +61,8 @@ class Period(NamedTuple):
 
 
 def hour_of(instant: datetime) -> int:
-    """The hour that an aware instant lies in."""
-    if instant.tzinfo is UTC:  # as in every event: a third of the time
+    """The hour that contains an instant. The instant must have a time zone."""
+    if instant.tzinfo is UTC:  # every event's instant: this takes a third of the time
         return (instant.toordinal() - EPOCH_DAY) * 24 + instant.hour
     return (instant - EPOCH) // ONE_HOUR
 
@@ -73,17 +73,17 @@ def instant_of(hour: int) -> datetime:
 
 
 def iso(hour: int) -> str:
-    """`2020-01-01T00:00:00Z`."""
+    """The start of an hour as text: `2020-01-01T00:00:00Z`."""
     return instant_of(hour).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def next_hour(now: datetime) -> int:
-    """The first whole hour that has not begun at `now`; `now` itself if it falls on one."""
+    """The first hour that starts at `now` or later."""
     return -((EPOCH - now) // ONE_HOUR)
 
 
 def parse_zone(name: str, field: str = "tz") -> ZoneInfo:
-    """An IANA zone. Raises InvalidField for a name that is none."""
+    """The IANA time zone with this name. Raises InvalidField for an unknown name; the error suggests one."""
     if name not in zone_names():
         right = next((zone for zone in zone_names() if zone.lower() == name.lower()), "Europe/London or UTC")
         said = f"{name[:ZONE_MAX]!r} is not an IANA time zone; give one like {right}"
@@ -93,8 +93,8 @@ def parse_zone(name: str, field: str = "tz") -> ZoneInfo:
 
 @cache
 def zone_names() -> frozenset[str]:
-    """The zones that there are, the same on every machine: those of the tzdata package, and none of the files that a
-    machine has beside them (`localtime`, `posixrules`, `right/…`). What has not been set up is at no place."""
+    """The names of all time zones. They come from the tzdata package, so every machine has the same ones. The machine's
+    own files (`localtime`, `posixrules`, `right/…`) do not count, and neither does `Factory`, which means "not set"."""
     return frozenset((TZDATA / "zones").read_text().split()) - {"Factory"}
 
 
@@ -105,7 +105,7 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def parse_instant(text: str, field: str, zone: ZoneInfo, *, is_end: bool = False) -> int:
-    """The hour that `text` names. Raises InvalidField, which says what would be right."""
+    """The hour that `text` names: a date or an instant. Raises InvalidField, which says what is right."""
     if (day := bare_date(text, field)) is not None:
         hour = _midnight(day, zone) if not is_end else _midnight(_day_after(day, field), zone)
     elif match := INSTANT.fullmatch(text):
@@ -124,23 +124,24 @@ def parse_instant(text: str, field: str, zone: ZoneInfo, *, is_end: bool = False
 
 
 def bare_date(text: str, field: str) -> date | None:
-    """The day that `text` names; None for an instant. Raises InvalidField for a day that is not in the calendar."""
+    """The date if `text` is a date without a time; else None. Raises InvalidField for a day that does not exist."""
     return _read_date(text, field) if DATE.fullmatch(text) else None
 
 
 def lost_plus(text: str, wanted: re.Pattern[str] = INSTANT) -> str:
-    """What to say of a text that would be right with a + for its last blank: so a + comes out of a URL unencoded."""
+    """A hint to append to an error, if `text` is right once its last space becomes a +; else an empty text. A + that is
+    not encoded in a URL arrives as a space."""
     if not wanted.fullmatch("+".join(text.rsplit(" ", 1))):
         return ""
-    return "; an unencoded + in a URL is a blank: write %2B for it, or, at the end of an instant, Z"
+    return "; a + in a URL means a space: write %2B instead, or Z at the end of an instant"
 
 
 def parse_period(start: str, end: str, zone: ZoneInfo, *, fields: tuple[str, str] = ("startdate", "enddate")) -> Period:
-    """`[start, end)` from two texts; `fields` are the names that an error gives."""
+    """The period between two texts, each a date or an instant. `fields` are the fields' names for InvalidField."""
     return _parse_period(start, end, zone, fields)
 
 
-@lru_cache(maxsize=4096)  # many bookings begin and end alike
+@lru_cache(maxsize=4096)  # many bookings have the same start and end
 def _parse_period(start: str, end: str, zone: ZoneInfo, fields: tuple[str, str]) -> Period:
     period = Period(parse_instant(start, fields[0], zone), parse_instant(end, fields[1], zone, is_end=True))
     for hour in period:
@@ -149,7 +150,7 @@ def _parse_period(start: str, end: str, zone: ZoneInfo, fields: tuple[str, str])
 
 
 def checked_period(period: Period, field: str = "enddate") -> Period:
-    """The period itself if it holds at least one hour and no more than ten years; else InvalidField."""
+    """The period. Raises InvalidField if it has no hour or is longer than ten years."""
     if period.end <= period.start:
         raise InvalidField(field, f"the end {iso(period.end)} is not after the start {iso(period.start)}")
     if period.hours > PERIOD_HOURS_MAX:
@@ -158,7 +159,7 @@ def checked_period(period: Period, field: str = "enddate") -> Period:
 
 
 def parse_range(text: str, zone: ZoneInfo, field: str = "range") -> Period:
-    """`A,B`, each a date or an instant."""
+    """The period of a text `A,B`; A and B are dates or instants. Raises InvalidField."""
     parts = text.split(",")
     if len(parts) != 2:
         raise InvalidField(field, f"{text!r} is not two dates or instants with a comma between them")
@@ -166,7 +167,8 @@ def parse_range(text: str, zone: ZoneInfo, field: str = "range") -> Period:
 
 
 def parse_grain(text: str, field: str = "grain") -> str | int:
-    """`hour`, `day`, `week` or `month`, or a number of hours for a grain such as `168h`."""
+    """The length of blocks: `hour`, `day`, `week` or `month`, or the number of hours of a text such as `168h`. Raises
+    InvalidField."""
     if named := GRAINS.get(text):
         return named
     if match := HOURS_GRAIN.fullmatch(text):
@@ -175,9 +177,9 @@ def parse_grain(text: str, field: str = "grain") -> str | int:
 
 
 def block_starts(period: Period, grain: str | int, zone: ZoneInfo) -> list[int]:
-    """The first hour of every block, in order; block i ends where block i+1 starts, the last at the period's end.
+    """The first hour of every block, in order. A block ends where the next one starts; the last ends with the period.
 
-    Days, weeks (ISO, Monday) and months are the zone's; the first and last block are clipped to the period.
+    Days, weeks (ISO, from Monday) and months are those of the zone. The first and the last block are cut to the period.
     """
     if grain == "hour":
         return list(range(period.start, period.end))
@@ -194,12 +196,13 @@ def block_starts(period: Period, grain: str | int, zone: ZoneInfo) -> list[int]:
 
 
 def months_of(period: Period) -> list[Period]:
-    """The calendar months (UTC) that the period touches, whole."""
+    """The whole calendar months (UTC) that have an hour of the period."""
     first, last = bisect_right(MONTHS, period.start) - 1, bisect_left(MONTHS, period.end)
     return [Period(start, end) for start, end in pairwise(MONTHS[first : last + 1])]
 
 
 def _boundaries(period: Period, grain: str, zone: ZoneInfo) -> Iterator[date]:
+    """The first days of all blocks, without an end. The first of them is not after the period's start."""
     day = instant_of(period.start).astimezone(zone).date()
     if grain == "week":
         day -= timedelta(days=day.weekday())
@@ -214,18 +217,18 @@ def _boundaries(period: Period, grain: str, zone: ZoneInfo) -> Iterator[date]:
 
 
 def _midnight(day: date, zone: ZoneInfo) -> int:
-    """The first hour of a local day. A midnight that the clocks skip is read with the offset before they do, and that
-    is the instant at which they skip it: no zone skips a midnight and some time before it."""
+    """The first hour of a day of the zone. When the clocks skip 00:00, Python reads 00:00 with the offset before the
+    change. That is the instant of the change, because no zone skips 00:00 together with time before it."""
     local = datetime(day.year, day.month, day.day, tzinfo=zone)
     _check_offset(local)
     return hour_of(local)
 
 
 def _check_offset(local: datetime) -> None:
-    """Raises InvalidField where the zone's clocks do not strike with UTC's."""
+    """Raises InvalidField if the zone's offset on that day is not a whole number of hours."""
     offset = local.utcoffset()
     if offset is not None and offset % ONE_HOUR:
-        said = f"the offset of {local.tzinfo} on {local:%Y-%m-%d} is not a whole hour; give a zone whose offset is"
+        said = f"the offset of {local.tzinfo} on {local:%Y-%m-%d} is not a whole number of hours; give another zone"
         raise InvalidField("tz", said)
 
 

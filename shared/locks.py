@@ -1,4 +1,4 @@
-"""The advisory locks of PostgreSQL that Hourbook takes: one number each, the same in every process and in the SQL."""
+"""The numbers of Hourbook's advisory locks in PostgreSQL. Every process and the SQL functions use the same ones."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from enum import IntEnum
 
 
 class Lock(IntEnum):
-    """Who takes the lock, and why."""
+    """Each lock is named after the work that one process does at a time."""
 
-    APPEND = 7310579630513578615  # an append, until it commits: so positions are committed in their order
-    RELAY = 7310579630513578616  # the outbox relay that publishes, of all command processes
-    REBUILD = 7310579630513578617  # a rebuild or a verification: one of them at a time makes and drops generations
-    SEALER = 7310579630513578618  # the sealer that signs checkpoints, of all sealers
-    NOTIFIER = 7310579630513578619  # the notifier that makes notices and calls webhooks, of all notifiers
+    APPEND = 7310579630513578615  # appending events, until the commit, so that positions commit in order
+    RELAY = 7310579630513578616  # publishing events: one outbox relay of all command processes
+    REBUILD = 7310579630513578617  # making and dropping generations: one rebuild or verification
+    SEALER = 7310579630513578618  # signing checkpoints: one sealer
+    NOTIFIER = 7310579630513578619  # making notices and calling webhooks: one notifier
 
 
 def try_lock(lock: Lock) -> str:
-    """The statement that takes the lock for its session and answers true; false when another session has it."""
+    """A SELECT that takes the lock for the session and answers true. It answers false if another session has it."""
     return f"SELECT pg_try_advisory_lock({lock:d})"

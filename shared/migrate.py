@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema with dbmate: plain SQL files, one table of what was applied."""
+"""Migrates a database to the newest schema with dbmate, which applies SQL files and records them in a table."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class MigrationFailed(Exception):
-    """dbmate's own words."""
+    """dbmate failed. The message is dbmate's."""
 
 
 def migrate(database_url: str) -> str:
-    """Creates the database if there is none and applies what is missing; answers what dbmate printed."""
+    """Creates the database if it does not exist, and applies the migrations that it lacks. Returns dbmate's output.
+    Raises MigrationFailed."""
     run = subprocess.run(
         [
             str(Path(sys.executable).parent / "dbmate"),

@@ -1,7 +1,7 @@
-"""What may be a name (of an account, an actor, a project), and what may be a text.
+"""Rules for names (of accounts, actors, projects), for texts, and for ids.
 
-One rule for all that is written: what is accepted can be seen, is spelled in one way (NFC), and can be asked for
-wherever a name can be asked for. Asking refuses nothing that was ever stored: see `asked_name` and `spellings`.
+Commands check names with `checked_name`: every character is visible, and the name has one spelling (Unicode NFC). Reads
+check names with `asked_name`, which also accepts every name that an older version of Hourbook stored.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from shared.errors import InvalidField
 
 NAME_MAX = 200
 TEXT_MAX = 200
-# A name that is asked for may be spelled in more characters than it is stored in, and old ones may be of any.
+# The longest name in a read. Its spelling may have more characters than the stored one.
 ASKED_MAX = 4 * NAME_MAX
 
-# Ids. Python's $ matches before a last newline too; (?!\n) refuses that newline. OpenAPI shows these patterns.
+# Patterns of ids; OpenAPI shows them. Python's $ also matches before a newline at the end: (?!\n) forbids the newline.
 _SLUG = "[a-z0-9][a-z0-9-]{0,62}"
-SLUG = rf"^{_SLUG}$(?!\n)"  # a project, and a cluster in its parent
-POOL_ID = rf"^{_SLUG}(\.{_SLUG}){{0,7}}$(?!\n)"  # a project or a cluster, with all that it is in
+SLUG = rf"^{_SLUG}$(?!\n)"  # the id of a project; the name of a cluster within its parent
+POOL_ID = rf"^{_SLUG}(\.{_SLUG}){{0,7}}$(?!\n)"  # the id of a project or a cluster: its parents' names, then its own
 TEMPLATE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$(?!\n)"
 _POOL_ID = re.compile(POOL_ID)
 
 _PLAIN_NAME = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _PLAIN_TEXT = re.compile(r"[\t\n -~]+")
-_IN_PATHS = frozenset({".", ".."})  # a client takes them for steps in the path and leaves them out
+_IN_PATHS = frozenset({".", ".."})  # HTTP clients remove these segments from a path
 
 _BIDI = "\u202a-\u202e\u2066-\u2069"
 _BIDI_CONTROL = re.compile(rf"[\u061c\u200e\u200f{_BIDI}]")
 _BIDI_OVERRIDE = re.compile(rf"[{_BIDI}]")
-# Unicode's Default_Ignorable_Code_Point, but for the bidi controls: nobody sees them.
+# Invisible characters: Unicode's Default_Ignorable_Code_Point without the bidi controls.
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u206a-\u206f\u3164\ufe00-\ufe0f\ufeff"
     "\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _NEVER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BRAILLE_BLANK = "\u2800"
-_VIRAMA = 9  # the combining class of the marks that take its vowel from a letter
+_VIRAMA = 9  # the combining class of viramas, the marks that remove the vowel of a letter
 _NON_JOINER, _JOINER = "\u200c", "\u200d"
-# Scripts in which a joiner says how letters are written: Arabic and its kin, those of India and its neighbours.
+# Scripts in which a joiner changes the shape of letters: Arabic and related ones, those of India and its neighbours.
 _JOINING = re.compile(
     "[\u0600-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u18af\u1a20-\u1aaf\ua840-\ua87f\ua8e0-\ua8ff\ua9e0-\ua9ff"
     "\uaa60-\uaa7f\ufb50-\ufdcf\ufdf0-\ufdff\ufe70-\ufefe\U00010d00-\U00010d3f\U00011000-\U00011fff\U0001e900-\U0001e95f]"
@@ -51,46 +51,47 @@ _EMOJI = re.compile(
 _AFTER_EMOJI = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
 _IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]")
 _KEYCAP = re.compile("[0-9#*]\ufe0f\u20e3")
-_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f")  # Scotland's, for one
+_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f")  # Scotland's, for example
 
 
 def is_pool_id(text: str) -> bool:
-    """Whether a project or a cluster may have this id."""
+    """Whether `text` is a valid id of a project or a cluster."""
     return _POOL_ID.fullmatch(text) is not None
 
 
 def composed(text: str) -> str:
-    """The one spelling of a text: an é of two characters is an é of one (NFC)."""
+    """The text in Unicode NFC: an é of two characters becomes an é of one."""
     return text if text.isascii() else normalize("NFC", text)
 
 
 def spellings(text: str) -> tuple[str, ...]:
-    """Under which spellings a name may be stored: today's, and those in which it was stored before there was one."""
+    """The spellings under which a name may be stored: NFC first, then as given and NFD, which old versions stored."""
     if text.isascii():
         return (text,)
     return tuple(dict.fromkeys((normalize("NFC", text), text, normalize("NFD", text))))
 
 
 def checked_name(text: str, field: str) -> str:
-    """The name in its one spelling. Raises InvalidField, which says what cannot be in it and what would be right."""
+    """The name of a command, in NFC. Raises InvalidField, which names the wrong character and says what is right."""
     if len(text) <= NAME_MAX and _PLAIN_NAME.fullmatch(text) and text not in _IN_PATHS:
         return text
     if len(text) > ASKED_MAX or len(name := composed(text)) > NAME_MAX or not name:
         raise InvalidField(field, f"give 1 to {NAME_MAX} characters")
     if name in _IN_PATHS:
-        raise InvalidField(field, f"{name!r} is a step in a path, and no name")
+        raise InvalidField(field, f"{name!r} is not a name: it is a step in a path")
     if not name.strip():
-        raise InvalidField(field, "a name is more than blanks; give one that can be seen")
+        raise InvalidField(field, "the name has only spaces; give one that can be seen")
     for place, character in enumerate(name):
         if wrong := _wrong_in_name(name, place, character):
             raise InvalidField(field, f"{_called(character)} at character {place + 1} {wrong}")
     if name != name.strip(" "):
-        raise InvalidField(field, "it begins or ends with a blank; leave that out")
+        raise InvalidField(field, "the name begins or ends with a space; leave it out")
     return name
 
 
 def checked_text(text: str, field: str, most: int = TEXT_MAX) -> str:
-    """The text as it is: in lines, if need be. Raises InvalidField for what would not be shown as it was written."""
+    """The text of a command, unchanged. It may have several lines. Raises InvalidField if it has more than `most`
+    characters, is empty, or has a character that would change how it is shown."""
     if not 0 < len(text) <= most:
         raise InvalidField(field, f"give 1 to {most} characters")
     if not _PLAIN_TEXT.fullmatch(text):
@@ -101,14 +102,14 @@ def checked_text(text: str, field: str, most: int = TEXT_MAX) -> str:
 
 
 def asked_name(text: str, field: str) -> str:
-    """A name that somebody asks for, as it is given. Raises InvalidField only for what was never a name."""
+    """The name of a read, unchanged. Raises InvalidField only if no version of Hourbook could store such a name."""
     if not 0 < len(text) <= ASKED_MAX or _NEVER.search(text):
         raise InvalidField(field, f"give 1 to {NAME_MAX} characters, none of them a control character")
     return text
 
 
 def shown(text: str) -> str:
-    """A text from elsewhere, with a blank for whatever a text here cannot hold."""
+    """A text from another system, with a space for each character that `checked_text` forbids."""
     if _PLAIN_TEXT.fullmatch(text):
         return text
     return "".join(" " if _wrong_in_text(character) else character for character in text)
@@ -119,31 +120,32 @@ def _called(character: str) -> str:
 
 
 def _wrong_in_name(name: str, place: int, character: str) -> str:
-    """What is wrong with a character where it stands; nothing where it may stand."""
+    """What is wrong with the character at `place`, for an error; an empty text if it may be there."""
     kind = category(character)
     if (kind == "Zs" and character != " ") or character == _BRAILLE_BLANK:
-        return "is a blank of another kind; write a plain one"
+        return "is a special kind of space; write a plain one"
     if kind in ("Cc", "Zl", "Zp"):
-        return "is a control character; a name has none"
+        return "is a control character; a name must not have one"
     if kind in ("Cs", "Co") or ord(character) & 0xFFFE == 0xFFFE or "\ufdd0" <= character <= "\ufdef":
-        return "is no letter that all machines know"
+        return "has no meaning that all systems share; leave it out"
     if _BIDI_CONTROL.match(character):
-        return "turns the direction of what is written; a name has no such character"
+        return "changes the direction of the text; a name must not have such a character"
     if _INVISIBLE.match(character) and not _belongs(name, place, character):
-        return "cannot be seen where it stands; leave it out"
+        return "is invisible at this place; leave it out"
     return ""
 
 
 def _wrong_in_text(character: str) -> str:
+    """What is wrong with the character, for an error; an empty text if a text may have it."""
     if character in "\t\n":
         return ""
     if category(character) in ("Cc", "Zl", "Zp", "Cs"):
-        return "is a control character; a text has none but tabs and ends of lines (U+000A)"
-    return "turns the direction of what is written" if _BIDI_OVERRIDE.match(character) else ""
+        return "is a control character; a text may have only tabs and newlines (U+000A)"
+    return "changes the direction of the text; leave it out" if _BIDI_OVERRIDE.match(character) else ""
 
 
 def _belongs(name: str, place: int, character: str) -> bool:
-    """Whether a character that is not seen itself says how those beside it are written."""
+    """Whether an invisible character changes how its neighbours are written, so that it may be there."""
     before, after = name[place - 1 : place], name[place + 1 : place + 2]
     if character in (_NON_JOINER, _JOINER):
         return _joins(name, place, before, after)
@@ -157,6 +159,7 @@ def _belongs(name: str, place: int, character: str) -> bool:
 
 
 def _joins(name: str, place: int, before: str, after: str) -> bool:
+    """Whether a joiner or non-joiner at `place` has an effect between `before` and `after`."""
     if not before:
         return False
     if combining(before) == _VIRAMA:

@@ -1,8 +1,9 @@
-"""Connections to PostgreSQL, for every service: they notice within seconds that their server is gone.
+"""Connections to PostgreSQL, for every service, which notice within seconds that their server is lost. Also COPY, and
+hours as timestamps.
 
-asyncpg alone has two waits without an end. A large write (COPY, many rows in one statement) waits for room in the
-socket, and does not hear that the connection was lost meanwhile. And the kernel waits for a silent peer for a quarter
-of an hour, or for ever.
+asyncpg alone can wait too long in two places. A large write (COPY, many rows in one statement) waits for room in the
+socket's buffer, and asyncpg does not wake it when the connection is lost. And the kernel waits a quarter of an hour or
+more for a server that does not answer.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ else:  # at run time asyncpg's classes take no parameter
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
 
-# The connection or the server is lost, or the server takes no connection for now: ask the same again on a new one.
-# What a statement itself may be the reason for (no memory, a time limit) is not here.
+# The connection or the server is lost, or the server accepts no connection now. The same statement may succeed on a new
+# connection. Errors that the statement itself may cause (no memory, a time limit) are not in this tuple.
 LOST = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -35,23 +36,23 @@ LOST = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
-    OSError,  # and so TimeoutError
+    OSError,  # TimeoutError is one
 )
-# LOST, and every error that PostgreSQL answers. For work that must go on whatever PostgreSQL says: its tables may be
-# migrated later, its disc may be full for an hour.
+# LOST, and every error that PostgreSQL answers. For background work that must survive every error: somebody may migrate
+# the tables later, or the disc may be full for an hour.
 LOST_OR_REFUSED = (*LOST, asyncpg.PostgresError)
 
 CONNECT_TIMEOUT_S = 5.0
-IDLE_S, INTERVAL_S, PROBES = 5, 3, 3  # a silent peer of an idle connection is asked whether it is there
-UNHEARD_TIMEOUT_S = 20  # what was sent and is not taken for so long is not taken any more
+IDLE_S, INTERVAL_S, PROBES = 5, 3, 3  # TCP keepalive: first probe after 5 s, then every 3 s, lost after 3 probes
+UNHEARD_TIMEOUT_S = 20  # the connection is lost when the server has not acknowledged data for this long
 
 COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_END = b"\xff\xff"
-PIECE_BYTES = 4 * 1024 * 1024  # of rows, in one message: PostgreSQL drops who sends one of more than 1 GiB
+PIECE_BYTES = 4 * 1024 * 1024  # size of one COPY message; PostgreSQL closes the connection on one of more than 1 GiB
 
 
 class Reader(Protocol):
-    """Runs statements that read: a connection, a pool, or one snapshot."""
+    """Something that runs SELECT statements: a connection, a pool, or one snapshot."""
 
     async def fetch(self, query: str, *args: Any) -> Sequence[Record]: ...
 
@@ -59,30 +60,31 @@ class Reader(Protocol):
 
 
 class WatchedConnection(Connection):
-    """asyncpg's connection. It notices that its server is gone."""
+    """asyncpg's connection, which also notices that its server is lost."""
 
     def __init__(self, protocol: Any, transport: Any, *others: Any) -> None:
         super().__init__(protocol, transport, *others)
         keep_alive(transport.get_extra_info("socket"))
-        # Who waits for room goes on, and then hears that the connection was lost.
+        # A write that waits for room in the socket's buffer goes on, and then finds the connection lost.
         self.add_termination_listener(lambda _: protocol.resume_writing())
 
 
 async def connect(url: str, **options: Any) -> Connection:
-    """Connects, with asyncpg's options. Raises LOST_OR_REFUSED: TimeoutError after 5 s without an answer."""
+    """Connects, with asyncpg's options. Raises LOST_OR_REFUSED; TimeoutError if the server does not answer in 5 s."""
     options.setdefault("timeout", CONNECT_TIMEOUT_S)
     connection: Connection = await asyncpg.connect(url, connection_class=WatchedConnection, **options)
     return connection
 
 
 def create_pool(url: str, **options: Any) -> Pool:
-    """A pool of such connections, with asyncpg's options."""
+    """A pool of WatchedConnection, with asyncpg's options."""
     options.setdefault("timeout", CONNECT_TIMEOUT_S)
     return asyncpg.create_pool(url, connection_class=WatchedConnection, **options)
 
 
 def keep_alive(connected: Any) -> None:
-    """Has the kernel ask whether the other side is there. Elsewhere than on Linux it asks in its own time."""
+    """Turns on TCP keepalive on asyncpg's socket, with our times on Linux and the system's elsewhere. Does nothing for
+    a Unix socket or for None."""
     if connected is None or connected.family not in (socket.AF_INET, socket.AF_INET6):
         return
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -103,7 +105,8 @@ async def copy_rows(
     columns: Sequence[str] | None = None,
     schema: str | None = None,
 ) -> None:
-    """Adds rows in COPY's binary format. `packed` are rows, one or more a part, and are taken as they are sent."""
+    """Inserts rows with a binary COPY. Each part of `packed` is one or more whole rows in COPY's binary format. The
+    iterable is read while the rows are sent."""
 
     async def chunks() -> AsyncIterator[bytes]:
         yield COPY_HEAD
@@ -117,7 +120,7 @@ async def copy_rows(
 
 
 def pieces(packed: Iterable[bytes], size: int = PIECE_BYTES) -> Iterator[bytes]:
-    """The same bytes, in pieces of about `size`, which may begin and end anywhere."""
+    """The same bytes in pieces of at most `size` bytes. A piece may start and end within a row."""
     held: list[bytes] = []
     length = 0
     for part in packed:
@@ -130,18 +133,18 @@ def pieces(packed: Iterable[bytes], size: int = PIECE_BYTES) -> Iterator[bytes]:
         yield b"".join(held)
 
 
-# PostgreSQL sends and takes a timestamptz as microseconds since 2000-01-01T00:00Z, an int64 of big-endian bytes.
+# PostgreSQL's binary timestamptz: microseconds since 2000-01-01T00:00Z, an int64 in big-endian order.
 HOUR_US = 3_600_000_000
 EPOCH_HOUR = 262_968  # 2000-01-01T00:00Z in hours since 1970
 
 
 def timestamps_of(hours: Vector) -> Vector:
-    """Hours since 1970 as PostgreSQL's timestamps; the same shape."""
+    """Hours since 1970 as PostgreSQL's timestamps, int64, in an array of the same shape."""
     return (hours - EPOCH_HOUR) * HOUR_US
 
 
 def hours_received(packed: bytes, *, since: int = 0) -> Vector:
-    """Hours, shape (n,), of `packed`, n timestamps one after the other. They count from the hour `since`."""
+    """The hours of `packed`, which has n binary timestamps in a row; shape (n,). Hours are counted from `since`."""
     hours: Vector = np.frombuffer(packed, dtype=">i8") // HOUR_US
     hours += EPOCH_HOUR - since
     return hours

@@ -1,4 +1,4 @@
-"""How the process of a service begins: with its settings from the environment, and its log on standard error."""
+"""The start of a service's process: its settings from the environment, and its log to standard error."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from shared.settings import SettingsType, settings_from
 
 
 def settings_or_exit(kind: type[SettingsType]) -> SettingsType:
-    """The settings that the environment holds. When one is missing or wrong, ends the process with a message that names
-    it."""
+    """The settings from the environment. If one is missing or wrong, exits with a message that names it."""
     try:
         return settings_from(os.environ, kind)
     except msgspec.ValidationError as error:
-        sys.exit(f"hourbook: the settings HOURBOOK_… are not right: {error}")
+        sys.exit(f"hourbook: a setting HOURBOOK_… is missing or wrong: {error}")
 
 
 def log_to_stderr() -> None:
+    """Logs INFO and above to standard error, with time and level."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

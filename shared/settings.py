@@ -1,4 +1,4 @@
-"""Settings come from the environment (twelve-factor): `HOURBOOK_<NAME>`, decoded once into a frozen struct."""
+"""Settings come from environment variables `HOURBOOK_<NAME>`. A service decodes them once, into a frozen struct."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ SettingsType = TypeVar("SettingsType", bound=msgspec.Struct)
 
 
 def settings_from(environment: Mapping[str, str], kind: type[SettingsType]) -> SettingsType:
-    """Raises msgspec.ValidationError, which names the variable that is missing or wrong."""
+    """The settings of `kind` from the variables that start with HOURBOOK_. Raises msgspec.ValidationError, which names
+    the variable that is missing or wrong."""
     named = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)}
     try:
         return msgspec.convert(named, kind, strict=False)

@@ -12,7 +12,8 @@ AGAIN_S = 3.0
 
 
 async def until_stopped(*works: Coroutine[Any, Any, None]) -> None:
-    """How a service without HTTP runs: `side_by_side`, until SIGTERM or SIGINT."""
+    """Runs `works` until one of them ends, or until SIGTERM or SIGINT, as `side_by_side` does. For services without
+    HTTP."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -20,7 +21,8 @@ async def until_stopped(*works: Coroutine[Any, Any, None]) -> None:
 
 
 async def side_by_side(*works: Coroutine[Any, Any, Any]) -> None:
-    """Runs `works` until one of them ends, and ends the others; raises what that one raised."""
+    """Runs `works` until one of them ends, then cancels the others and waits for them. Raises the error of the one that
+    ended, if it raised one."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -38,8 +40,11 @@ async def keep_running(
     delay_s: float,
     then: str = "it goes on",
 ) -> None:
-    """Calls `serve` again and again, until it is cancelled. When it raises one of `errors`, logs one warning, which
-    ends with what `then` happens, and waits `delay_s` before the next call. Raises any other error."""
+    """Calls `serve` again and again until it is cancelled.
+
+    When `serve` raises one of `errors`, logs a warning and waits `delay_s` before the next call. `name` begins the
+    warning and `then`, which says what happens next, ends it. Raises any other error.
+    """
     while True:
         try:
             await serve()
@@ -49,12 +54,12 @@ async def keep_running(
 
 
 async def end_tasks(*tasks: asyncio.Task[Any], again_s: float | None = None) -> None:
-    """Cancels tasks and waits until they have ended; what they raise is theirs to say.
+    """Cancels tasks and waits until they have ended. Ignores what they raise.
 
-    A task is asked again when it goes on for `again_s`, by default AGAIN_S, which is more than its last deeds may take.
-    For before Python 3.12 `asyncio.wait_for`, which the NATS client waits with, loses a cancellation that comes in the
-    moment in which what it waits for is there (python/cpython#86296). For the same reason nothing of ours calls it, and
-    a TaskGroup, which asks once, is not for works that do.
+    Cancels a task again if it still runs after `again_s` seconds (AGAIN_S by default; a task may take less than that to
+    clean up). Before Python 3.12, `asyncio.wait_for` loses a cancellation that arrives together with its result
+    (python/cpython#86296), and the NATS client uses it. So Hourbook itself uses neither `asyncio.wait_for` nor
+    `asyncio.TaskGroup`, which cancels once.
     """
     going = {task for task in tasks if not task.done()}
     while going:
@@ -63,4 +68,4 @@ async def end_tasks(*tasks: asyncio.Task[Any], again_s: float | None = None) -> 
         _, going = await asyncio.wait(going, timeout=AGAIN_S if again_s is None else again_s)
     for task in tasks:
         if not task.cancelled():
-            task.exception()  # it is looked at, so that nobody says it was not
+            task.exception()  # without this, asyncio logs that nobody retrieved the exception

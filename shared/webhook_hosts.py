@@ -1,5 +1,5 @@
-"""Where webhooks may go. Only hosts that the operator has named: whoever registers a webhook makes our server send
-requests, and must not choose from what it can reach."""
+"""The hosts to which webhooks may go. Only the operator names them: a client that registers a webhook makes the server
+send requests, and must not reach other hosts of the server's network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ URL_MAX = 2000
 
 
 class HostNotAllowed(HourbookError):
-    """The webhook's host is none of those that the operator allows."""
+    """The operator of the service does not allow webhooks to this host."""
 
     code = "host_not_allowed"
     status = 403
@@ -20,13 +20,13 @@ class HostNotAllowed(HourbookError):
 
 
 def allowed_hosts(setting: str) -> tuple[str, ...]:
-    """The hosts in `HOURBOOK_WEBHOOK_HOSTS`: names with commas between them, `*.` before one for all below it, each
-    with a port where it is not the scheme's own."""
+    """The hosts of `HOURBOOK_WEBHOOK_HOSTS`, in lower case. The setting has names with commas between them. `*.name`
+    means all names below `name`. A name ends with `:port` unless the port is the default one of http or https."""
     return tuple(host.strip().lower() for host in setting.split(",") if host.strip())
 
 
 def check_url(url: str, allowed: Sequence[str]) -> str:
-    """The URL itself. Raises InvalidField for one that is none, HostNotAllowed for a host that is not on the list."""
+    """The URL of a webhook. Raises InvalidField if it is not valid, HostNotAllowed if its host is not in `allowed`."""
     if len(url) > URL_MAX or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise InvalidField("url", f"give an ASCII URL of at most {URL_MAX} characters")
     try:
@@ -36,14 +36,15 @@ def check_url(url: str, allowed: Sequence[str]) -> str:
         raise InvalidField("url", str(error)) from None
     host = (parts.hostname or "").lower()
     if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or parts.fragment:
-        raise InvalidField("url", "give http://host/path or https://host/path, without a name or a password in it")
+        raise InvalidField("url", "give http://host/path or https://host/path, without a user name or password")
     if not any(matches(host, port, one) for one in allowed):
         named = ", ".join(allowed) or "none"
-        raise HostNotAllowed(f"url: {host!r} is not allowed; HOURBOOK_WEBHOOK_HOSTS names the hosts: {named}")
+        raise HostNotAllowed(f"url: {host!r} is not an allowed host; HOURBOOK_WEBHOOK_HOSTS allows: {named}")
     return url
 
 
 def matches(host: str, port: int | None, allowed: str) -> bool:
+    """Whether one entry of `allowed_hosts` allows the host and the port. `port` is None for the scheme's default."""
     name, _, its_port = allowed.partition(":")
     if (str(port) if port is not None else "") != its_port:
         return False

@@ -48,10 +48,10 @@ NAMES = [
 # And what is said of each, by what is said.
 _SAID = {
     "1 to 200 characters": ["", "x" * 201],
-    "more than blanks": [" ", "   ", "\xa0", "\u3000"],
-    "begins or ends with a blank": [" ada", "ada "],
+    "has only spaces": [" ", "   ", "\xa0", "\u3000"],
+    "begins or ends with a space": [" ada", "ada "],
     "is a step in a path": [".", ".."],
-    r"U\+\w{4} at character \d is a blank of another kind": ["a\xa0b", "a\u2009b", "a\u3000b", "\u2800", "\xa0ada"],
+    r"U\+\w{4} at character \d is a special kind of space": ["a\xa0b", "a\u2009b", "a\u3000b", "\u2800", "\xa0ada"],
     r"U\+\w{4} at character \d is a control character": [
         "ada\n",
         "a\tb",
@@ -63,8 +63,8 @@ _SAID = {
         "a\u2028b",
         "a\u2029b",
     ],
-    r"U\+\w{4} at character \d turns the direction": ["a\u202eb", "a\u2067b", "\u200eada", "\u061cada"],
-    r"U\+\w{4,5} at character \d cannot be seen": [
+    r"U\+\w{4} at character \d changes the direction": ["a\u202eb", "a\u2067b", "\u200eada", "\u061cada"],
+    r"U\+\w{4,5} at character \d is invisible at this place": [
         "a\u200bb",
         "a\u2060b",
         "\ufeffada",
@@ -82,6 +82,6 @@ _SAID = {
         "a\U000e0061",
         "\U0001f3f4\U000e0067",
     ],
-    r"U\+\w{4} at character \d is no letter that all machines know": ["\ue000", "a\ufdd0", "a\uffff"],
+    r"U\+\w{4} at character \d has no meaning that all systems share": ["\ue000", "a\ufdd0", "a\uffff"],
 }
 NO_NAMES = {name: said for said, names in _SAID.items() for name in names}
