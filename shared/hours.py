@@ -228,7 +228,7 @@ def _check_offset(local: datetime) -> None:
     """Raises InvalidField if the zone's offset on that day is not a whole number of hours."""
     offset = local.utcoffset()
     if offset is not None and offset % ONE_HOUR:
-        said = f"the offset of {local.tzinfo} on {local:%Y-%m-%d} is not a whole number of hours; give another zone"
+        said = f"the offset of {local.tzinfo} on {local:%Y-%m-%d} is not a number of whole hours; give another zone"
         raise InvalidField("tz", said)
 
 

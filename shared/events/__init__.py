@@ -1,4 +1,4 @@
-"""The facts of the ledger. An event class is never changed in a way that old bytes no longer mean what they meant."""
+"""The events of the ledger. An event class never changes so that stored events get another meaning."""
 
 from shared.events.envelope import Envelope, PartialEnvelope, decode_envelope, decode_envelopes
 from shared.events.model import (
@@ -19,6 +19,7 @@ from shared.events.model import (
     ClusterResizeFailed,
     ClusterResizeRequested,
     Event,
+    EventBase,
     FromTemplate,
     GrantCreated,
     GrantWithdrawn,
@@ -27,7 +28,6 @@ from shared.events.model import (
     Overcommit,
     Policy,
     ProjectCreated,
-    Recorded,
     SeriesCreated,
     Skipped,
     TemplateCreated,
@@ -56,6 +56,7 @@ __all__ = [
     "ClusterResized",
     "Envelope",
     "Event",
+    "EventBase",
     "FromTemplate",
     "GrantCreated",
     "GrantWithdrawn",
@@ -65,7 +66,6 @@ __all__ = [
     "PartialEnvelope",
     "Policy",
     "ProjectCreated",
-    "Recorded",
     "SeriesCreated",
     "Skipped",
     "TemplateCreated",

@@ -9,7 +9,7 @@ import msgspec
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The texts as they are stored: `at` is an instant (RFC 3339, UTC), `command` a UUID, `project` the stream."""
+    """The fields as they are stored. `at` is an instant (RFC 3339, UTC), `command` a UUID, `project` the stream."""
 
     type: str
     at: str
@@ -20,12 +20,12 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def instant(self) -> datetime:
-        """When the event was decided. Raises ValueError if `at` is no instant."""
+        """The instant when the event was decided. Raises ValueError if `at` is not an instant."""
         return datetime.fromisoformat(self.at)
 
 
 class PartialEnvelope(Envelope, frozen=True, kw_only=True, gc=False):
-    """For readers that show an event and prove nothing: a field that is missing is empty."""
+    """An envelope in which a missing field is an empty text. For readers that only show the event."""
 
     type: str = ""
     at: str = ""
@@ -39,11 +39,11 @@ _many = msgspec.json.Decoder(list[Envelope])
 
 
 def decode_envelope(stored: bytes) -> Envelope:
-    """The envelope of a stored event, of whatever version; a field that is missing is empty. Raises msgspec.DecodeError
-    on bytes that are no JSON object, and on a field that is no text."""
+    """The envelope of a stored event of any version. A missing field is an empty text. Raises msgspec.DecodeError if
+    the bytes are not a JSON object, or if a field is not a text."""
     return _one.decode(stored)
 
 
 def decode_envelopes(stored: Sequence[bytes]) -> list[Envelope]:
-    """The envelopes of whole events, in their order. Raises msgspec.DecodeError, also when a field is missing."""
+    """The envelopes of stored events, in their order. Raises msgspec.DecodeError if a field is missing or wrong."""
     return _many.decode(b"[" + b",".join(stored) + b"]")

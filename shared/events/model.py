@@ -1,7 +1,7 @@
-"""The event types and their stored form: one JSON object, told apart by `type`.
+"""The event types. An event is stored as one JSON object, whose `type` names the event type.
 
-Every event says all that a reader needs to fold it. A cancellation repeats what it gives back, so that a
-subscriber can add up a calendar without remembering bookings; only ClusterResized sets rather than adds.
+Each event has all data that a reader needs to apply it. A cancellation repeats the capacity that it gives back, so a
+subscriber can add up a calendar without storing bookings. All events add or subtract; only ClusterResized sets a value.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from uuid import UUID
 import msgspec
 
 from shared.capacity import NOTHING, WHOLE, Capacity, Count
-from shared.events.upcasting import EventDecoder, First, Upcasters
+from shared.events.upcasting import EventDecoder, FirstVersion, Upcasters
 
 BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=WHOLE)]
 
 
 class Overcommit(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
-    """A pool's policy: hours at least `beyond_hours` after the next whole hour may be promised more than they have."""
+    """A pool's policy: hours that start at least `beyond_hours` after the next whole hour may be over-committed."""
 
     beyond_hours: Annotated[int, msgspec.Meta(ge=1, le=87_672)]
 
@@ -29,12 +29,12 @@ Policy = Literal["never"] | Overcommit
 
 
 def beyond_hours(policy: Policy) -> int | None:
-    """After how many hours the policy allows over-commit; None: never."""
+    """The hours after which the policy allows over-commit; None if it never does."""
     return policy.beyond_hours if isinstance(policy, Overcommit) else None
 
 
 class FromTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The template that a booking's capacity was resolved from: `count` times the capacity of this version."""
+    """The template of a booking: its capacity is `count` times the capacity of this version of the template."""
 
     name: str
     version: int
@@ -42,7 +42,7 @@ class FromTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a Magnum cluster is made of: masters of one flavor, workers of another. Flavors are templates."""
+    """The nodes of a Magnum cluster: masters of one flavor, workers of another. A flavor is a template."""
 
     masterflavor: str
     mastercount: int
@@ -51,10 +51,11 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, forbid_unknown_fields=True):
-    """What an account may take of a project; a limit or a dimension left out is none.
+    """The limits of an account in a project. A limit or a dimension that is left out does not limit.
 
-    `capacity` bounds what is held in any one hour, `monthly_hours` the resource-hours of a calendar month (UTC), per
-    dimension; `ahead_hours` how long before its start a booking is made, `duration_hours` how long it is.
+    `capacity` limits what the account holds in one hour, by dimension. `monthly_hours` limits the resource-hours of a
+    calendar month (UTC), by dimension. `ahead_hours` limits how long before its start a booking may be made, and
+    `duration_hours` how long it may last.
     """
 
     capacity: dict[str, Count] | None = None
@@ -63,26 +64,27 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     duration_hours: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type"):
-    """What every event carries: when it was decided, by whom, why, for which command, in which schema version."""
+class EventBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type"):
+    """The fields of every event: when and by whom it was decided, in which project, for which command, for which
+    reason, and the schema version."""
 
     at: datetime
     actor: str
     command: UUID
     project: str
     reason: str | None = None
-    schema: First = 1
+    schema: FirstVersion = 1
 
 
-class ProjectCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ProjectCreated"):
-    """`overcommit` holds for the project and all its clusters but those that have a policy of their own."""
+class ProjectCreated(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ProjectCreated"):
+    """A project was created. `overcommit` is the policy of the project, and of its clusters that have none."""
 
     name: str
     overcommit: Policy = "never"
 
 
-class GrantCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="GrantCreated"):
-    """`capacity` is granted to the project in every hour of `[start, end)`."""
+class GrantCreated(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="GrantCreated"):
+    """The project got `capacity` in every hour of `[start, end)`."""
 
     grant: UUID
     start: datetime
@@ -91,8 +93,8 @@ class GrantCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=F
     source: str | None = None
 
 
-class GrantWithdrawn(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="GrantWithdrawn"):
-    """`capacity` is no longer granted in `[start, end)`, the part of the grant that had not begun."""
+class GrantWithdrawn(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="GrantWithdrawn"):
+    """The project lost `capacity` in every hour of `[start, end)`, the part of the grant that had not begun."""
 
     grant: UUID
     start: datetime
@@ -100,10 +102,10 @@ class GrantWithdrawn(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc
     capacity: Capacity
 
 
-class ClusterCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterCreated"):
-    """A cluster of `capacity` is drawn from `parent` (a project or a cluster) in `[start, end)`.
+class ClusterCreated(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterCreated"):
+    """A cluster was created. In `[start, end)` it has `capacity`, which its `parent` (a project or a cluster) gives it.
 
-    `overcommit` None: the parent's policy. `tentative`: some hour of the parent has not got it (yet).
+    Without `overcommit`, it has its parent's policy. `tentative`: in some hour, the parent does not have the capacity.
     """
 
     cluster: str
@@ -117,11 +119,12 @@ class ClusterCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc
     tentative: bool = False
 
 
-class ClusterResized(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterResized"):
-    """The cluster's size is `capacity` in `[start, end)`; after it, the sizes planned before stand again.
+class ClusterResized(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterResized"):
+    """The cluster's size is now `capacity` in `[start, end)`. Hours after `end` keep the sizes that they had.
 
-    `request` names the ClusterResizeRequested that this applies, if there was one. `lapsed`: the ledger itself cut the
-    size back, because the parent was still over-committed when the hour came near.
+    `request` is the id of the ClusterResizeRequested that this applies, if there was one. `lapsed`: the ledger reduced
+    the size, because the parent was still over-committed shortly before these hours. `tentative`: in some hour, the
+    parent does not have the capacity.
     """
 
     cluster: str
@@ -134,16 +137,16 @@ class ClusterResized(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc
     lapsed: bool = False
 
 
-class ClusterConfirmed(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterConfirmed"):
-    """What the cluster took tentatively of its parent is there now."""
+class ClusterConfirmed(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterConfirmed"):
+    """The parent now has all capacity that the cluster takes. The cluster is no longer tentative."""
 
     cluster: str
 
 
 class ClusterResizeRequested(
-    Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterResizeRequested"
+    EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterResizeRequested"
 ):
-    """Somebody asked for this size; nothing changes until the resize is applied, or has failed."""
+    """A client asked for this size. The size changes when the resize is applied (ClusterResized); it may also fail."""
 
     request: UUID
     cluster: str
@@ -153,53 +156,56 @@ class ClusterResizeRequested(
     layout: Layout | None = None
 
 
-class ClusterResizeFailed(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterResizeFailed"):
-    """The request came to nothing; `error` says why."""
+class ClusterResizeFailed(
+    EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ClusterResizeFailed"
+):
+    """The resize `request` failed, and the size does not change. `error` says why."""
 
     request: UUID
     cluster: str
     error: str
 
 
-class TemplateCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="TemplateCreated"):
-    """A version of a named capacity. Later versions change no booking made from this one."""
+class TemplateCreated(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="TemplateCreated"):
+    """A version of a template was created: a capacity with a name. A booking keeps the version that it was made of."""
 
     template: str
     version: int
     capacity: Capacity
 
 
-class AccountCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="AccountCreated"):
-    """From the first of these on, the project takes bookings only of accounts that are open."""
+class AccountCreated(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="AccountCreated"):
+    """An account was created. A project that has accounts accepts bookings only for its open accounts."""
 
     account: str
     name: str
     limits: Limits = Limits()
 
 
-class AccountLimitsSet(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="AccountLimitsSet"):
-    """`limits` take the place of all limits before, for what is booked from now on."""
+class AccountLimitsSet(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="AccountLimitsSet"):
+    """`limits` replace all limits of the account. They apply to bookings made from now on."""
 
     account: str
     limits: Limits
 
 
-class AccountClosed(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="AccountClosed"):
-    """The account books nothing more; what it holds stays."""
+class AccountClosed(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="AccountClosed"):
+    """The account was closed. It cannot book any more. Its bookings stay."""
 
     account: str
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An occurrence that was not booked, and why."""
+    """An occurrence of a recurring booking that was not booked. `why` says why."""
 
     start: datetime
     end: datetime
     why: str
 
 
-class SeriesCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="SeriesCreated"):
-    """A recurring booking was asked for; the BookingCreated after it are its occurrences, but for those `skipped`."""
+class SeriesCreated(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="SeriesCreated"):
+    """A recurring booking was made. The BookingCreated events after it, with the same `series`, are its occurrences.
+    `skipped` are the occurrences that were not booked."""
 
     series: UUID
     pool: str
@@ -209,10 +215,11 @@ class SeriesCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=
     skipped: tuple[Skipped, ...] = ()
 
 
-class BookingCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingCreated"):
-    """`account` holds `capacity` of `pool` in `[start, end)`, or `share` basis points of its size, whatever that is.
+class BookingCreated(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingCreated"):
+    """A booking was made: `account` holds `capacity` of `pool` in `[start, end)`, or `share` basis points of its size.
 
-    `tentative`: some hour has not got it (yet). `series` names the recurring booking that it is an occurrence of.
+    `tentative`: in some hour, the pool does not have the capacity. `series` is the id of the recurring booking, if this
+    is one of its occurrences.
     """
 
     booking: UUID
@@ -227,9 +234,9 @@ class BookingCreated(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc
     series: UUID | None = None
 
 
-class BookingAmended(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingAmended"):
-    """The booking gives back `from_capacity` and `from_share` in `[from_start, from_end)`, the part that had not begun,
-    and holds `capacity` and `share` in `[start, end)` instead. What it held before `from_start` is untouched."""
+class BookingAmended(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingAmended"):
+    """A booking was amended. It gives back `from_capacity` and `from_share` in `[from_start, from_end)`, the part that
+    had not begun. It holds `capacity` and `share` in `[start, end)` instead. Hours before `from_start` stay."""
 
     booking: UUID
     pool: str
@@ -246,8 +253,9 @@ class BookingAmended(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc
     tentative: bool = False
 
 
-class BookingCancelled(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingCancelled"):
-    """`capacity` and `share` go back to `pool` in `[start, end)`, the part of the booking that had not begun."""
+class BookingCancelled(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingCancelled"):
+    """A booking was cancelled. `capacity` and `share` go back to `pool` in `[start, end)`, the part that had not
+    begun."""
 
     booking: UUID
     pool: str
@@ -257,8 +265,9 @@ class BookingCancelled(Recorded, frozen=True, kw_only=True, omit_defaults=True, 
     share: BasisPoints = 0
 
 
-class BookingLapsed(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingLapsed"):
-    """As BookingCancelled, by the ledger itself: the hours were still over-committed when they came near."""
+class BookingLapsed(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingLapsed"):
+    """The ledger cancelled a tentative booking, because the pool was still over-committed shortly before its hours.
+    `capacity` and `share` go back to `pool` in `[start, end)`."""
 
     booking: UUID
     pool: str
@@ -268,15 +277,15 @@ class BookingLapsed(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=
     share: BasisPoints = 0
 
 
-class BookingConfirmed(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingConfirmed"):
-    """What was tentative is there now, in every hour of the booking."""
+class BookingConfirmed(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingConfirmed"):
+    """A tentative booking was confirmed: the pool now has its capacity in every hour of the booking."""
 
     booking: UUID
     pool: str
 
 
-class BookingContested(Recorded, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingContested"):
-    """A confirmed booking is tentative: capacity that it relied on was withdrawn in an hour that is still far off."""
+class BookingContested(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="BookingContested"):
+    """A confirmed booking became tentative: in some hour, the pool lost capacity that the booking needs."""
 
     booking: UUID
     pool: str
@@ -303,7 +312,7 @@ Event = (
     | BookingConfirmed
     | BookingContested
 )
-EVENT_TYPES: tuple[type[Recorded], ...] = (
+EVENT_TYPES: tuple[type[EventBase], ...] = (
     ProjectCreated,
     GrantCreated,
     GrantWithdrawn,
@@ -325,7 +334,7 @@ EVENT_TYPES: tuple[type[Recorded], ...] = (
     BookingContested,
 )
 
-# What stored events of older versions become: `("GrantCreated", 1)` names what makes its version 2 of version 1.
+# The functions that convert stored events of older versions: `("GrantCreated", 1)` converts version 1 to version 2.
 UPCASTERS: Upcasters = {}
 
 _encoder = msgspec.json.Encoder()
@@ -333,16 +342,16 @@ _decoder: EventDecoder[Event] = EventDecoder(EVENT_TYPES, UPCASTERS)  # type: ig
 
 
 def encode_event(event: Event) -> bytes:
-    """The bytes that are stored; they are never encoded again."""
+    """The JSON of an event, as it is stored. Stored bytes are never encoded again."""
     return _encoder.encode(event)
 
 
 def decode_event(stored: bytes) -> Event:
-    """An event from its stored bytes, of whatever version; fields that this version does not know are ignored. Raises
-    msgspec.DecodeError on what is no event, NewerSchema on one that a later version of the program stored."""
+    """An event from its stored bytes, in any older schema version too. Ignores unknown fields. Raises
+    msgspec.DecodeError if the bytes are not an event, NewerSchema if a newer version of Hourbook stored it."""
     return _decoder.decode(stored)
 
 
 def decode_events(stored: Sequence[bytes]) -> list[Event]:
-    """As `decode_event`, for many at once, which is faster."""
+    """The events of many stored bytes, in their order. Faster than `decode_event` for each; raises the same errors."""
     return _decoder.decode_many(stored)

@@ -84,7 +84,9 @@ def test_versions_are_climbed_one_by_one() -> None:
 def test_an_event_of_a_later_version_is_refused_not_misread() -> None:
     stored = encode_event(history(1, 1)[0])
     newer = stored[:-1] + b',"schema":2}'
-    with pytest.raises(NewerSchema, match="ProjectCreated is of schema 2; this program knows it up to 1"):
+    with pytest.raises(
+        NewerSchema, match="ProjectCreated has schema version 2, and this version of Hourbook reads up to 1"
+    ):
         decode_event(newer)
     with pytest.raises(NewerSchema):
         decode_events([stored, newer])
@@ -121,5 +123,5 @@ def test_an_old_event_cannot_pass_for_a_new_one() -> None:
     class Careless(GrantCreated, frozen=True, kw_only=True, omit_defaults=True, tag="GrantCreated"):
         schema: Annotated[int, msgspec.Meta(ge=2, le=2)] = 2
 
-    with pytest.raises(ValueError, match="does not say"):
+    with pytest.raises(ValueError, match="does not give a schema version"):
         version_of(Careless)
