@@ -1,4 +1,5 @@
-"""Any history that the decisions allow, as hypothesis finds and shrinks it, against the notes' own SQL."""
+"""Random histories that the domain accepts give the same read models as plain SQL. hypothesis makes and shrinks
+them."""
 
 import random
 

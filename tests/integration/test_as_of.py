@@ -1,4 +1,4 @@
-"""as_of: at any position, every read answers what it answered when that was the last one."""
+"""Point-in-time reads: `as_of` a position gives the answer that the read gave when that position was the last one."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ LATER = "range=2030-01-03,2030-01-12"  # than any of the events was decided: wha
 
 
 class Ledger:
-    """A database of its own, with an application on it."""
+    """A new database, and an application that reads it."""
 
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record], client: httpx.AsyncClient) -> None:
         self.connection, self.client, self.store = connection, client, EventStore(connection)
 
     async def append(self, events: list[Event]) -> None:
-        """Appends, and folds them into the live tables."""
+        """Appends events and applies them to the live read models."""
         await append_history(self.store, events)
         generation = await load_generation(self.connection)
         await write_batch(self.connection, generation, [encode_event(event) for event in events])
@@ -71,7 +71,7 @@ async def now(database_url: str) -> AsyncIterator[Ledger]:
 
 @pytest.fixture
 async def then(postgres: Any) -> AsyncIterator[Ledger]:
-    """Another database, in which the history ends earlier."""
+    """A second database, with the history only up to an earlier position."""
     name = f"then_{uuid4().hex[:12]}"
     connection = await asyncpg.connect(postgres.url_of("postgres"))
     await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
@@ -82,7 +82,7 @@ async def then(postgres: Any) -> AsyncIterator[Ledger]:
 
 
 def questions(events: list[Event]) -> list[str]:
-    """Every read that the history gives something to, and some that it does not."""
+    """Every read that finds something in the history, and some that find nothing."""
     paths = ["/projects", "/pools", "/accounts/a.ics?" + RANGE, f"/accounts/b/usage?{RANGE}"]
     for project in {event.project for event in events}:
         clusters = {event.cluster for event in events if isinstance(event, ClusterCreated) and event.project == project}
@@ -143,7 +143,7 @@ async def test_every_read_answers_what_it_answered_then(now: Ledger, then: Ledge
 
 
 async def test_the_past_is_the_same_however_it_was_kept(now: Ledger) -> None:
-    """In one batch or in many, over snapshots or without."""
+    """The indexer may read the events in one batch or in many, with snapshots or without."""
     events = history(5, 400)
     await now.append(events)
     await now.keep(batch=400)
@@ -291,7 +291,7 @@ async def test_two_historians_keep_it_once_and_live(now: Ledger, database_url: s
 
 
 async def hours_of(ledger: Ledger, pool: str, position: int) -> dict[str, Any]:
-    """By hour what /available/select tells, of the hours in which there is anything."""
+    """The answer of /available/select by the hour, without hours in which all is zero."""
     _, body, _ = await ledger.get(f"/available/select?{pool}&{RANGE}&grain=hour&as_of={position}")
     return {
         block["start"]: {value: block[value]["min"] for value in ("granted", "booked", "shared", "available")}

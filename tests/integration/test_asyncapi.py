@@ -1,4 +1,4 @@
-"""The event stream's description: the AsyncAPI initiative's own parser takes it, and every event is as it says."""
+"""The AsyncAPI document: the AsyncAPI initiative's own parser accepts it, and every event fits it."""
 
 import fcntl
 import json
@@ -40,7 +40,7 @@ async def document(client: httpx.AsyncClient) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def parser() -> Path:
-    """The folder with the official parser in it, installed once from its lock file."""
+    """The folder that has the official parser. npm installs it once, from its lock file."""
     if shutil.which("npm") is None or shutil.which("node") is None:
         pytest.skip("needs node and npm")
     TOOLS.mkdir(parents=True, exist_ok=True)

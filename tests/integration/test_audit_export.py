@@ -1,4 +1,4 @@
-"""An export, taken away and tampered with: the verifier that came with it finds each kind, in a process of its own."""
+"""An export that somebody changed: the verifier inside the export finds each kind of change, in its own process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Exported = tuple[Path, Path]
 
 @pytest.fixture
 async def exported(database_url: str, tmp_path: Path) -> Exported:
-    """A directory with an export of 300 events, and the checkpoint of the first 200, kept from before."""
+    """A directory with an export of 300 events, and an older checkpoint of the first 200."""
     connection, tree = await asyncpg.connect(database_url), Tree()
     await append_history(EventStore(connection), EVENTS[:200])
     await seal(connection, tree, SIGNER)
@@ -45,7 +45,7 @@ async def exported(database_url: str, tmp_path: Path) -> Exported:
 
 
 def run(directory: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """The export's own verifier, with no package of ours or of anybody else in reach."""
+    """The output of the export's verifier. It runs without any installed package."""
     command = [sys.executable, "-I", "-S", str(directory / "verify.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
@@ -130,7 +130,7 @@ async def test_events_that_were_tampered_with_do_not_verify(
 
 @pytest.mark.parametrize("tamper", TAMPERINGS)
 async def test_a_tree_computed_again_is_not_signed(exported: Exported, tamper: Callable[[list[bytes]], None]) -> None:
-    """The forger has all but the key: the tree fits the events, and the old signature stands under it."""
+    """The forger has everything but the key. The tree fits the changed events, but the old signature does not."""
     directory, _ = exported
     change(directory, tamper)
     note = (directory / "checkpoint.txt").read_text()
@@ -146,7 +146,7 @@ async def test_another_key_of_the_same_name_is_found_out_by_the_key_that_one_has
     forger = Signer("hourbook", Ed25519PrivateKey.generate())
     (directory / "checkpoint.txt").write_text(resigned(directory, forger))
     (directory / "key.txt").write_text(forger.verifier.text() + "\n")
-    assert run(directory).returncode == 0  # who believes the export's own key believes the forger
+    assert run(directory).returncode == 0  # the export's own key is the forger's, so it proves nothing
     assert run(directory, "--key", KEY).returncode == 1
     assert run(directory, "--kept", kept).returncode == 1
 
@@ -200,7 +200,7 @@ def change(directory: Path, tamper: Callable[[list[bytes]], None]) -> None:
 
 
 def resigned(directory: Path, signer: Signer) -> str:
-    """A checkpoint of what the lines are now."""
+    """A new checkpoint of the lines as they are now, signed by `signer`."""
     tree, lines = Tree(), (directory / "events.ndjson").read_bytes().split(b"\n")[:-1]
     tree.extend(hash_leaves(lines))
     return signer.sign(tree.size, tree.root())

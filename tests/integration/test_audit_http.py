@@ -1,4 +1,4 @@
-"""The proofs over HTTP, verified as an auditor does, with a checkpoint kept from before."""
+"""The audit proofs over HTTP. The test verifies them as an auditor does, with a checkpoint that it kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 
 
 class Ledger:
-    """Events that are sealed when the test says so."""
+    """Events, and a sealer that signs when the test calls it."""
 
     def __init__(self, connection: Any, client: httpx.AsyncClient) -> None:
         self.connection, self.client, self.store, self.tree = connection, client, EventStore(connection), Tree()
@@ -125,7 +125,7 @@ async def test_a_rewritten_history_has_no_proof_that_fits_a_kept_checkpoint(ledg
     await connection.execute('UPDATE event SET data = \'{"type":"Tested","n":0}\' WHERE position = 20')
     await connection.execute("DELETE FROM audit_checkpoint")
     await connection.execute("DELETE FROM audit_hash")
-    assert await seal(connection, Tree(), SIGNER) == 60  # the very key signs the forged tree
+    assert await seal(connection, Tree(), SIGNER) == 60  # the real key signs the forged tree
     answer = await ledger.get("/audit/consistency?from=50")
     root = (await ledger.checkpoint()).root
     assert not verify_consistency(50, 60, digests(answer["proof"]), kept.root, root)

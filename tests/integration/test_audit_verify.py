@@ -1,4 +1,4 @@
-"""`hourbook audit verify`: the history and the tables, recomputed from the stored bytes and compared cell by cell."""
+"""`hourbook audit verify` computes the history and the read models again, and compares every cell."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVENTS = history(12, 400)
 
 
 class Sealed:
-    """400 events, projected; sealed at 150, 250 and 390."""
+    """400 projected events, with checkpoints at 150, 250 and 390."""
 
     def __init__(self, url: str, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         self.url, self.connection = url, connection
@@ -37,14 +37,14 @@ class Sealed:
         return await verify(self.url, kept, keys)
 
     async def tamper(self, table: str, statement: str) -> None:
-        """As only who owns the database can."""
+        """Changes rows with rights that only the owner of the database has."""
         await self.connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         assert not (await self.connection.execute(statement)).endswith(" 0")
         await self.connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
 
 async def append_as_decided(store: EventStore, events: list[Event]) -> None:
-    """Each event under the command that made it, as the command service appends them."""
+    """Appends each event with the id of the command that made it, as the command service does."""
     versions, ordinals = Counter[str](), Counter[UUID]()
     pending = []
     for event in events:

@@ -1,4 +1,4 @@
-"""A generation that is filled at once is the one that the projector would have made, batch by batch."""
+"""A bulk load makes the same generation as the projector makes batch by batch."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ Connections = tuple[asyncpg.Connection, asyncpg.Connection]
 
 @pytest.fixture
 async def connections(database_url: str) -> AsyncIterator[Connections]:
-    """To write and to read."""
+    """One connection that writes, and one that reads."""
     connection, reader = [await asyncpg.connect(database_url) for _ in range(2)]
     await prepare(connection)
     yield connection, reader
@@ -56,7 +56,7 @@ async def test_filled_at_once_it_is_as_if_it_had_been_followed(
         stored = [encode_event(event) for event in events[start : start + 100]]
         await write_or_halve(connection, followed, stored, live=False)
     reached: list[int] = []
-    for position in (400, 400, len(events)):  # it goes on where it was
+    for position in (400, 400, len(events)):  # the second load continues the first
         await load_events(connection, reader, filled, position, reached.append)
     assert (filled.position, reached[-1], reached) == (len(events), len(events), sorted(reached))
     assert await checksums(connection, filled) == await checksums(connection, followed)
@@ -120,7 +120,7 @@ async def test_a_rebuild_whose_comparison_fails_ends_and_leaves_nothing(
 async def test_a_rebuild_clears_away_what_others_left(connections: Connections, database_url: str) -> None:
     connection, _ = connections
     await append_history(EventStore(connection), history(3, 60))
-    await new_generation(connection)  # as one leaves it that is killed while it fills, and one that is killed later
+    await new_generation(connection)  # what a load leaves that was killed early, and one that was killed later
     await connection.execute("SELECT create_generation()")
     number = (await rebuild(database_url)).generation
     tables = await connection.fetch("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '_booking_[0-9]+$'")

@@ -1,4 +1,4 @@
-"""Templates, shares, accounts, amendments, recurring bookings, dry runs and OpenStack's faces, over HTTP."""
+"""Commands over HTTP: templates, shares, accounts, amendments, recurring bookings, dry runs, OpenStack's endpoints."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ class Hourbook:
         self.client = client
 
     async def ask(self, path: str, expected: int = 201, method: str = "POST", **body: Any) -> Any:
-        """The decoded answer, of the status that is expected. `key` is the Idempotency-Key."""
+        """The decoded body of an answer that must have the status `status`. `key` is the Idempotency-Key."""
         headers = {"Idempotency-Key": key} if (key := body.pop("key", None)) else {}
         answer = await self.client.request(method, path, json=body, headers=headers)
         assert answer.status_code == expected, answer.text
@@ -304,7 +304,7 @@ async def test_the_clock_settles_what_has_come_near_once_with_two_replicas(datab
 
 @contextlib.asynccontextmanager
 async def running_schedulers(database_url: str, now: datetime) -> AsyncIterator[list[Scheduler]]:
-    """Two replicas' clocks, at the same moment."""
+    """The schedulers of two replicas, at the same moment."""
     handlers = [CommandHandler(database_url) for _ in range(2)]
     tasks = [asyncio.create_task(handler.run()) for handler in handlers]
     yield [Scheduler(database_url, handler, lambda: now, new_id) for handler in handlers]

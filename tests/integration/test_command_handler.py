@@ -1,4 +1,4 @@
-"""Group commit on a real PostgreSQL: two processes' worth of writers, repeats, and connections that die."""
+"""The command handler on a real PostgreSQL: group commit, writers in two processes, repeats, lost connections."""
 
 import asyncio
 import contextlib
@@ -170,7 +170,7 @@ async def test_a_cold_start_uses_the_snapshot_and_the_tail(database_url: str) ->
         await asyncio.gather(*(send(handler, booking()) for _ in range(1499)))
         with pytest.raises(CapacityExceeded):
             await send(handler, booking())
-    await connection.execute("UPDATE snapshot SET state = 'unreadable', version = 3002")  # all that there is
+    await connection.execute("UPDATE snapshot SET state = 'unreadable', version = 3002")  # of the last event
     async with running(database_url) as handler, asyncio.timeout(30):
         with pytest.raises(CapacityExceeded):
             await send(handler, booking())

@@ -1,4 +1,4 @@
-"""The commands as a program sends them: over HTTP, to the application on a real PostgreSQL."""
+"""Commands over HTTP, to the application on a real PostgreSQL."""
 
 import codecs
 import json

@@ -1,4 +1,4 @@
-"""What a service does with connections that owe it something, and with what is no request."""
+"""A service's client connections: late heads and bodies, too many connections, and bytes that are not HTTP."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ async def test_a_body_that_nobody_waits_for_is_no_head(later: str) -> None:
                 await client.send(b"POST /write HTTP/1.1\r\nHost: a\r\nContent-Length: 150000\r\n\r\n")
                 assert (await client.answer()).status == 413
                 connection.setblocking(True)
-                connection.sendall(bytes(150_000))  # at once, while the service in this loop reads nothing
+                connection.sendall(bytes(150_000))  # the service, in this loop, cannot read in between
                 connection.setblocking(False)
                 assert (await asked(later, b"GET /read HTTP/1.1\r\n" + CLOSE)).status == 200
                 await client.send(GET)
@@ -247,7 +247,7 @@ async def test_head_is_get_without_its_body(later: str) -> None:
     head = await asked(later, b"HEAD /read HTTP/1.1\r\n" + CLOSE, bodiless=True)
     assert (head.status, head.headers) == (whole.status, whole.headers)
     assert (head.headers["content-length"], head.body) == ("5", b"")
-    async with await wire(later) as connection:  # an answer without end has one here
+    async with await wire(later) as connection:  # the response to HEAD of an endless stream ends
         await connection.send(b"HEAD /live HTTP/1.1\r\n" + CLOSE)
         assert (await connection.answer(bodiless=True)).headers["content-type"].startswith("text/event-stream")
         assert await connection.ended() == b""
@@ -275,7 +275,7 @@ async def test_a_body_may_be_asked_for_first(later: str) -> None:
         await connection.send(b'{"a":1}')
         assert (await connection.answer()).status == 200
     refused = b"POST /write HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 70000\r\n\r\n"
-    async with await wire(later) as connection:  # no body comes, and the next request is not taken for it
+    async with await wire(later) as connection:  # sends no body, and the next request does not become one
         await connection.send(refused)
         answer = await connection.answer()
         assert (answer.status, answer.headers["connection"]) == (413, "close")

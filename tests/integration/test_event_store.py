@@ -1,4 +1,4 @@
-"""The store's promises on a real PostgreSQL: append-only, gap-free, in commit order, all or nothing."""
+"""The event store on a real PostgreSQL: append-only, no gaps, in commit order, all or nothing."""
 
 import asyncio
 from uuid import UUID, uuid4
@@ -83,13 +83,14 @@ async def test_a_range_of_events_is_read_whole_or_the_missing_one_is_an_error(st
 
 
 async def test_an_append_is_never_compiled(store: EventStore) -> None:
-    """Before PostgreSQL 18 a plan without sequential scans looks dear enough to compile: 40 ms an append, with LLVM."""
+    """Before PostgreSQL 18, a plan without sequential scans looks so expensive that LLVM compiles it: 40 ms an
+    append."""
     settings = await store.connection.fetchval("SELECT proconfig FROM pg_proc WHERE proname = 'append_events'")
     assert sorted(settings) == ["enable_seqscan=off", "jit=off"]
 
 
 async def test_an_append_not_yet_committed_holds_back_the_next(database_url: str) -> None:
-    """The worst moment, held open: the first writer has its positions and has not committed."""
+    """The first writer has its positions but has not committed. The test holds it there."""
     first, second, reader = [await asyncpg.connect(database_url) for _ in range(3)]
     transaction = first.transaction()
     await transaction.start()

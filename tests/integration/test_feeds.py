@@ -1,4 +1,4 @@
-"""iCalendar feeds over the read models: what a calendar program is told of a change, and of one booking too many."""
+"""iCalendar feeds: how a calendar program sees a change, and a feed with too many bookings."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def events_of(calendar: str | bytes) -> dict[str, Component]:
 
 
 def facts(event: Component) -> dict[str, object]:
-    """What a calendar program shows of it."""
+    """The fields of an event that a calendar program shows."""
     return {name: event[name].to_ical() for name in ("DTSTART", "DTEND", "STATUS", "SUMMARY", "DESCRIPTION")}
 
 
 async def test_what_changes_under_a_uid_has_a_greater_sequence_and_the_time_of_the_change(now: Ledger) -> None:
-    """A booking that is cancelled or amended while it runs, confirmed, contested, lapsed."""
+    """The changes: cancelled or amended while it runs, confirmed, contested, lapsed."""
     history, calendars, etags = changed_bookings(), [], []
     path = f"/projects/gaia.ics?{RANGE}"
     for event in history:
@@ -78,7 +78,7 @@ async def test_what_changes_under_a_uid_has_a_greater_sequence_and_the_time_of_t
 
 
 def changes_of(calendars: Sequence[str], history: Sequence[Event]) -> list[str]:
-    """The types of the events that changed what was shown under a UID; each must say so."""
+    """The types of the events that changed the calendar event with this UID. Each must raise its SEQUENCE."""
     changes, before = [], dict[str, Component]()
     for calendar, event in zip(calendars, history, strict=True):
         shown = events_of(calendar)
@@ -94,7 +94,7 @@ def changes_of(calendars: Sequence[str], history: Sequence[Event]) -> list[str]:
 
 
 def bookings(*hours: int) -> Project:
-    """Bookings of an hour each, so many hours after the noon."""
+    """Bookings of one hour each, that start so many hours after noon."""
     project = Project()
     project.grant(-1000, 1000, 100)
     for hour in hours:
@@ -107,7 +107,7 @@ def feed_of(period: str | None = "2029-12-28,2030-01-12") -> Feed:
 
 
 async def cut(database: Database, events_max: int, feed: Feed | None = None) -> tuple[list[int], Notes, Calendar]:
-    """The hours of the bookings that are shown, the notes with their days, and the calendar."""
+    """The hours of the bookings in the calendar, the notes with their days, and the calendar."""
     answer = await read_feed(database, feed or feed_of(), None, events_max)
     assert answer.body is not None
     events = events_of(answer.body).values()
@@ -120,7 +120,7 @@ EARLIER, LATER = "Earlier bookings are missing", "Later bookings are missing"
 
 
 async def test_a_calendar_that_is_too_long_is_cut_at_the_far_end_and_says_so(now: Ledger, database: Database) -> None:
-    """What runs or comes stays before what is over; that is, since midnight."""
+    """Bookings that run or are to come stay. Bookings that ended before midnight are cut first."""
     project = bookings(-60, -30, -14, 0, 5, 40, 70)
     project.book(-150, 300, 1)  # it runs
     await now.append(project.history)

@@ -1,4 +1,4 @@
-"""The gateway before backends that answer, stream, vanish and were never there."""
+"""The gateway in front of services that answer, stream, stop, or never started."""
 
 import asyncio
 import socket
@@ -210,7 +210,7 @@ async def test_an_answer_that_breaks_off_is_not_passed_on_as_if_it_were_whole() 
 
 
 async def test_a_reader_who_takes_nothing_of_any_answer_is_left_and_holds_up_no_other() -> None:
-    """Behind the gateway the service is not asked for more than the reader takes, and is left with it."""
+    """The gateway reads from the service only as fast as the client does, and closes both connections in the end."""
     made, left = [0], asyncio.Event()
 
     async def endless(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""The one address before clients that owe it something, that speak no HTTP, that ask for what a path does not take."""
+"""The gateway and difficult clients: late requests, bytes that are not HTTP, methods that a path does not allow."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def service(*handlers: Any) -> Litestar:
 
 @asynccontextmanager
 async def one_address(limits: ConnectionLimits = SOON) -> AsyncIterator[str]:
-    """In front of two services, each of which knows its own half of the paths."""
+    """The gateway in front of two services. Each has its own part of the paths."""
     async with listening(service(read, lists)) as query, listening(service(remove, create)) as command:
         ports = {"query": int(query.rpartition(":")[2]), "command": int(command.rpartition(":")[2])}
         with socket.create_server(("127.0.0.1", 0)) as socket_:
@@ -161,7 +161,7 @@ async def test_a_chunk_that_is_none_is_a_400_and_the_end(url: str) -> None:
     async with await wire(url) as connection:
         await connection.send(b"POST /things/create HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
         await connection.send(b"1\r\n{\r\n")
-        await asyncio.sleep(SOON.head_s / 4)  # so that it is being passed on
+        await asyncio.sleep(SOON.head_s / 4)  # so the gateway has begun to pass it on
         await connection.send(b"zz\r\n")
         answer = await connection.answer()
         assert (answer.status, answer.problem["code"]) == (400, "malformed_request")
@@ -207,10 +207,10 @@ async def test_a_body_may_be_asked_for_first_or_come_in_chunks(url: str) -> None
 @pytest.mark.parametrize(
     ("request_line", "status", "allow"),
     [
-        (b"GET /things/create", 200, None),  # a thing of that name
+        (b"GET /things/create", 200, None),  # a thing with the name `create`
         (b"HEAD /things/1", 200, None),
-        (b"GET /things/none", 404, None),  # the service's own word
-        (b"GET /things/new", 405, "OPTIONS, POST"),  # a command; and there is no thing of that name
+        (b"GET /things/none", 404, None),  # the service's own refusal
+        (b"GET /things/new", 405, "OPTIONS, POST"),  # a command, and no thing with its name exists
         (b"OPTIONS /things/new", 204, "OPTIONS, POST"),
         (b"PUT /things/create", 405, "GET, HEAD, OPTIONS, POST"),
         (b"PUT /things/1", 405, "DELETE, GET, HEAD, OPTIONS"),

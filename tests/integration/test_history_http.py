@@ -1,4 +1,4 @@
-"""The history, sought by what its events are about: the same as a walk over all of them, whatever is indexed."""
+"""Searches of the history answer the same as a walk over all events, with and without the index."""
 
 import csv
 import io
@@ -47,7 +47,7 @@ async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def told(seed: int, length: int) -> list[Event]:
-    """A random history in which several people have accounts, and some say why."""
+    """A random history in which several actors act for several accounts, some with a reason."""
     chance = random.Random(seed)
     events, accounts = [], dict[Any, str]()
     for event in history(seed, length):
@@ -60,7 +60,7 @@ def told(seed: int, length: int) -> list[Event]:
 
 
 def about(events: list[Event]) -> list[dict[str, Any]]:
-    """What each event is about, told by a walk over all."""
+    """The things that each event is about, found by a walk over all events."""
     accounts: dict[Any, str] = {}
     rows = []
     for position, event in enumerate(events, 1):
@@ -84,7 +84,7 @@ def about(events: list[Event]) -> list[dict[str, Any]]:
 
 
 async def all_of(client: httpx.AsyncClient, limit: int = 10, **query: Any) -> list[int]:
-    """The positions of all pages."""
+    """The positions on all pages of an answer."""
     positions: list[int] = []
     after: int | None = int(query.pop("after", 0))
     while after is not None:
@@ -178,7 +178,7 @@ async def test_the_whole_history_as_lines(store: EventStore, client: httpx.Async
 
 
 class Counted(Database):
-    """Counts the statements that were read."""
+    """Counts the statements that read."""
 
     reads = 0
 

@@ -1,4 +1,4 @@
-"""An id is one line: whoever takes a project, a cluster, a template or a pool refuses one with a newline at its end."""
+"""An id is one line. Every request refuses an id of a project, cluster, template or pool that ends in a newline."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXAMPLES = {SLUG: "gaia", POOL_ID: "gaia.k", TEMPLATE_NAME: "small"}
 NAMED = {"project", "clusterid", "parent", "template", "masterflavor", "workerflavor"}
 ASKED = {"project": "gaia", "clusterid": "gaia.k", "cluster": "gaia.k", "pool": "gaia.k", "template": "small"}
 ASKED["most"] = ASKED["template"]
-STREAMS = {"/events/stream", "/notices/stream"}  # an answer of theirs has no end
+STREAMS = {"/events/stream", "/notices/stream"}  # their responses are endless
 
 
 @pytest.mark.parametrize("pattern", EXAMPLES)
@@ -55,7 +55,7 @@ def bodies(kind: type[msgspec.Struct] = requests.Body) -> Iterator[type[msgspec.
 
 
 def ids_of(body: type[msgspec.Struct]) -> dict[str, str | None]:
-    """The pattern of each field that has one, or is named as those that have one."""
+    """The pattern of each field that has one, and of each field with the name of such a field."""
     patterns: dict[str, str | None] = {field.encode_name: None for field in msgspec.structs.fields(body)}
     for field in msgspec.structs.fields(body):
         for one in (field.type, *get_args(field.type)):
@@ -92,7 +92,7 @@ async def test_a_command_takes_no_id_with_a_newline(database_url: str) -> None:
 
 
 def place_of(path: str, name: str, names: set[str], asked: str) -> tuple[str, dict[str, str]]:
-    """The address that asks for the id `asked` as the parameter `name`, and gives all else that must be given."""
+    """The URL that asks for the id `asked` as the parameter `name`, with all other required parameters."""
     given = {"range": "2030-01-01,2030-01-02"} if "range" in names else {}
     if name in ("template", "most"):
         given["project"] = "gaia"
@@ -107,7 +107,7 @@ def place_of(path: str, name: str, names: set[str], asked: str) -> tuple[str, di
 
 
 async def test_no_read_takes_an_id_with_a_newline(database_url: str) -> None:
-    """Every parameter of an id that OpenAPI tells of; each is asked with the id itself first, which is found."""
+    """The test takes all id parameters from OpenAPI. For each, it first asks with the valid id, which is found."""
     project = Project()
     project.grant(0, 48, 10)
     project.cluster("gaia.k", 0, 24, 5)

@@ -1,4 +1,4 @@
-"""An Idempotency-Key means the first answer, whatever it was: of every route that writes, in every process."""
+"""An Idempotency-Key always gets the first answer again, from every route that writes and from every process."""
 
 import asyncio
 import contextlib
@@ -72,7 +72,7 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
 
 
 class Ledger:
-    """The project `gaia` with 10 cores and something of every kind, and `other`, which lists accounts."""
+    """The project `gaia` with 10 cores and one thing of every kind, and the project `other`, which lists accounts."""
 
     def __init__(self, client: AsyncTestClient[Any], database: Any) -> None:
         self.client, self.database, self.ids = client, database, dict[str, str]()
@@ -100,7 +100,7 @@ class Ledger:
         await self.make("webhook", "/webhooks", url=HOOK)
 
     async def state(self) -> Any:
-        """How much there is of all that a write could make."""
+        """The number of rows of each kind that a write can make."""
         return await self.database.fetchrow(
             "SELECT (SELECT position FROM event_head), (SELECT array_agg(id ORDER BY id) FROM webhook),"
             " (SELECT count(*) FROM webhook_dead_letter WHERE redeliver)"
@@ -124,8 +124,8 @@ async def ledger(database_url: str, database: Any) -> AsyncIterator[Ledger]:
 
 
 async def test_a_key_means_the_first_answer_of_every_route_that_writes(ledger: Ledger) -> None:
-    """Whoever adds a route gives it a line in ROUTES. Each is sent twice, is carried out once, and then the key is
-    refused to any other request, also to one of another route."""
+    """A new route needs a line in ROUTES. The test sends each request twice. It is carried out once, and then every
+    other request with the key is refused, also one to another route."""
     writing = {
         (method, path)
         for route in ledger.client.app.routes
@@ -175,7 +175,7 @@ MADE: list[tuple[str, dict[str, Any]]] = [
 
 
 async def test_a_repeat_in_another_process_names_what_the_first_request_made(ledger: Ledger, database_url: str) -> None:
-    """What a route makes gets its id from the command, and the answer of another process has the same."""
+    """The id of a new thing comes from its command, so another process answers with the same id."""
     async with AsyncTestClient(create_app(Settings(database_url=database_url))) as client:
         other = Ledger(client, ledger.database)
         for number, (path, body) in enumerate(MADE):
@@ -243,7 +243,7 @@ async def test_webhooks_are_made_once_however_many_ask_at_once_with_one_key(ledg
 
 
 async def test_the_position_of_a_kept_answer_is_the_one_that_was_given(database_url: str, database: Any) -> None:
-    """In a batch, what changes nothing stands between events; its position is of the last event before it."""
+    """A command of a batch may change nothing. Its position is that of the last event before it."""
     async with running(database_url) as handler:
         await begin(handler, 10)
         small = CreateTemplate(template="small", capacity=Capacity(cores=1))
@@ -264,7 +264,8 @@ async def test_the_position_of_a_kept_answer_is_the_one_that_was_given(database_
 
 
 async def test_one_key_in_two_processes_has_one_answer_whether_it_fits_or_not(database_url: str) -> None:
-    """Each round, one core is left for two requests with one key and one without: all with the key hear the same."""
+    """In each round, four requests with one key and one without it compete for one core. All with the key get the same
+    answer."""
     async with running(database_url) as one, running(database_url) as other:
         await begin(one, 12)
         for _ in range(20):
@@ -334,7 +335,7 @@ async def begin(handler: CommandHandler, cores: int) -> None:
 
 
 def told_of(answer: Any) -> str:
-    """What the client hears in the end."""
+    """The last answer that the client gets."""
     if isinstance(answer, CapacityExceeded):
         return "refused"
     assert not isinstance(answer, HourbookError)

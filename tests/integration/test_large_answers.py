@@ -1,4 +1,4 @@
-"""Answers of many megabytes: whoever takes nothing of them costs little memory, and no other waits for that."""
+"""Answers of many megabytes: a client that reads nothing costs little memory, and no other client waits for it."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ MIB = 1024 * 1024
 
 
 def ten_years() -> list[Event]:
-    """A grant, and bookings all over it."""
+    """A grant of ten years, and bookings in all of it."""
     chance = random.Random(4)
     known: dict[str, Any] = {"at": START - timedelta(days=1), "actor": "ada", "project": "gaia"}
     amount = Capacity(servers=50, cores=900, memory=10**6, tempdisc=100, userdisc=100, datadisc=100)
@@ -76,7 +76,7 @@ def ten_years() -> list[Event]:
 
 @pytest.fixture
 async def ledger_url(database_url: str) -> str:
-    """A database with ten years of one project, and its past."""
+    """A database with one project of ten years, and its kept versions."""
     connection, events = await asyncpg.connect(database_url), ten_years()
     await prepare(connection)
     await append_history(EventStore(connection), events)
@@ -89,7 +89,7 @@ async def ledger_url(database_url: str) -> str:
 
 
 class Process:
-    """The query service as it is run."""
+    """The query service in its own process."""
 
     def __init__(self, database_url: str, log: Path) -> None:
         self.port = free_port()
@@ -122,7 +122,7 @@ async def service(ledger_url: str, tmp_path: Path) -> AsyncIterator[Process]:
 
 @contextlib.contextmanager
 def asked(url: str, path: str) -> Iterator[socket.socket]:
-    """A connection that has asked and takes nothing."""
+    """A connection that has sent a request and reads nothing."""
     address = httpx.URL(url)
     with socket.create_connection((address.host, address.port or 0)) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\n\r\n".encode())
@@ -152,7 +152,7 @@ async def test_readers_who_take_nothing_of_ten_years_by_the_hour_cost_little_and
                     most = max(most, service.memory())
                     await asyncio.sleep(0.02)
             answers = {reader.recv(12, socket.MSG_PEEK) for reader in readers}
-            assert b"HTTP/1.1 200" in answers <= {b"HTTP/1.1 200", b"HTTP/1.1 503"}  # or told to ask again
+            assert b"HTTP/1.1 200" in answers <= {b"HTTP/1.1 200", b"HTTP/1.1 503"}  # or refused with 503
             assert (await client.get(DAYS + as_of)).status_code == 200
         whole = 0
         async with client.stream("GET", TEN_YEARS.format(0) + as_of) as answer:
@@ -164,7 +164,7 @@ async def test_readers_who_take_nothing_of_ten_years_by_the_hour_cost_little_and
 
 
 async def test_a_long_answer_says_hour_by_hour_what_a_short_one_says(ledger_url: str) -> None:
-    """In every form, of the present and of the past, and its ETag holds."""
+    """In every format, of the present and of the past. Its ETag is valid too."""
     short, longest = "range=2030-01-01,2030-01-31", "range=2030-01-01,2031-12-31"
     quarter = "range=2030-01-01,2030-04-01"  # of all figures; of fewer more hours are long
     application = create_app(Settings(database_url=ledger_url))
@@ -202,7 +202,7 @@ async def test_reads_of_the_past_wait_in_a_bounded_line_and_a_reader_who_goes_le
             with asked(url, path):
                 while line.waiting < 1:
                     await asyncio.sleep(0.005)
-            while line.waiting:  # it has gone
+            while line.waiting:  # until it has left
                 await asyncio.sleep(0.005)
             asking = [asyncio.create_task(client.get(path)) for _ in range(WAITING_MAX + more)]
             done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)

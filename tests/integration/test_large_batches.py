@@ -1,4 +1,4 @@
-"""Events that say much: batches are bounded by what they write, and what fails together is tried in smaller parts."""
+"""Large events: the projector limits a batch by what it writes, and splits a batch that fails."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 def long_clusters(count: int) -> list[Event]:
-    """A project, and clusters in it that all last long; the last is resized."""
+    """A project and its clusters, which all last long. The last one is resized."""
     recorded = {"at": LONG_AGO, "actor": "ada", "project": "gaia"}
     period = {"start": instant_of(START), "end": instant_of(START + HOURS)}
     ids = iter(UUID(int=number) for number in range(1, 1000))
@@ -165,7 +165,7 @@ WRITES = "SELECT true FROM pg_locks WHERE pid = $1 AND relation = 'filled'::regc
 async def test_a_server_that_is_gone_while_much_is_written_is_heard_of_within_seconds(
     connection: asyncpg.Connection, database_url: str, write: str
 ) -> None:
-    """asyncpg alone waits for ever for room in the socket of a connection that was lost."""
+    """asyncpg alone waits for ever for room in the socket's buffer of a lost connection."""
     await connection.execute("CREATE TABLE filled (a bytea)")
     body = bytes(1_000_000)
     row = b"\0\1" + len(body).to_bytes(4, "big") + body

@@ -1,5 +1,4 @@
-"""What is asked of something that is not there is told so, and not answered with nothing: unknown ids, places that no
-event has reached."""
+"""Unknown ids, and positions that no event has reached, are an error and not an empty answer."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ from tests.support.histories import append_history
 from tests.support.listening import listening
 from tests.support.project import Project
 
-REFUSALS = "/refusals"  # who tried to do something to a project that is not there stands in them
+REFUSALS = "/refusals"  # it has the actors of commands to unknown projects
 NEEDED = {
     "range": "2030-01-01,2030-01-02",
     "duration": "1h",
@@ -36,7 +35,7 @@ NEEDED = {
 
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[EventStore]:
-    """With three events."""
+    """An event store with three events."""
     connection = await asyncpg.connect(database_url)
     store = EventStore(connection)
     project = Project()
@@ -57,7 +56,7 @@ async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def ask(client: httpx.AsyncClient, path: str, **headers: str) -> tuple[int, str, str]:
-    """Status, code and field; of a stream the body is not waited for."""
+    """Status, code and field of an answer. The body of a stream is not read."""
     async with client.stream("GET", path, headers=headers) as answer:
         if answer.status_code == 200:
             return 200, "", ""
@@ -103,9 +102,9 @@ async def test_every_read_that_takes_a_pool_or_an_entity_says_when_there_is_none
 async def test_a_place_that_nothing_has_reached_is_refused_and_the_last_one_is_not(
     store: EventStore, client: httpx.AsyncClient
 ) -> None:
-    """Whoever has it has it from another ledger, or from this one before it was restored, and would wait for ever."""
+    """Such a position comes from another ledger, or from this one before a restore. The client would wait for ever."""
     booking = (await client.get("/events/3")).json()["event"]["booking"]
-    await store.connection.execute("UPDATE generation SET position = 1")  # the store's last, not the projection's
+    await store.connection.execute("UPDATE generation SET position = 1")  # the store's last position counts
     events = [
         "/events?",
         "/events?project=gaia&",
@@ -135,7 +134,7 @@ async def test_a_refusal_that_is_deleted_is_still_a_place(store: EventStore, cli
     await store.connection.execute("DELETE FROM refusal")
     assert await ask(client, "/refusals?after=5") == (200, "", "")
     assert await ask(client, "/refusals?after=6") == (400, "invalid_field", "after")
-    assert await ask(client, "/refusals?after=6&order=newest") == (200, "", "")  # a bound, from which it goes back
+    assert await ask(client, "/refusals?after=6&order=newest") == (200, "", "")  # an upper limit of the search
 
 
 async def test_a_webhook_of_a_project_that_is_not_there_is_refused(database_url: str, store: EventStore) -> None:

@@ -1,4 +1,4 @@
-"""What Prometheus is told: read with its own parser, from the services on a real PostgreSQL."""
+"""/metrics, read with Prometheus's own parser, of the services on a real PostgreSQL."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ Figures = dict[tuple[str, ...], float]
 
 
 def figures(text: str) -> Figures:
-    """Every sample by its name and the values of its labels."""
+    """Each sample's value, by its name and its labels' values."""
     return {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)

@@ -1,4 +1,4 @@
-"""A database with data in it is right after a migration: what it then holds is what the history gives."""
+"""A migration of a database with data gives the tables that the history gives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHECKSUMS = "SELECT * FROM checksum_generation((SELECT generation FROM generatio
 
 
 def before() -> list[Event]:
-    """A history of the kinds of event that there were before the migration."""
+    """A history of only those event types that existed before the migration."""
     project = Project()
     project.grant(0, 400, 100)
     project.cluster("gaia.k", 0, 100, 10)

@@ -1,4 +1,5 @@
-"""Notices: each once, when its hour has struck, of what is booked then; whoever starts late or again tells the rest."""
+"""Notices: each is made once, after its hour has struck, from the bookings of that moment. A late start makes the
+rest."""
 
 import asyncio
 import json
@@ -43,7 +44,7 @@ LEADS = LeadTimes(timedelta(hours=24), timedelta(hours=24))
 
 
 def hour(number: float) -> datetime:
-    """So many hours after the day's beginning."""
+    """The instant so many hours after the start of the day."""
     return DAY + timedelta(hours=number)
 
 
@@ -64,7 +65,7 @@ class Ledger:
         await write_batch(self.connection, generation, stored)
 
     async def told(self) -> list[tuple[str, str, int]]:
-        """Kind, the first part of the booking's id, and the hour."""
+        """The kind of a notice, the first part of the booking's id, and the hour."""
         rows = await self.connection.fetch("SELECT seq, kind, subject, due FROM notice ORDER BY seq")
         assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
         return [(row["kind"], row["subject"][:8], int((row["due"] - DAY) / timedelta(hours=1))) for row in rows]
@@ -201,7 +202,7 @@ async def test_a_cancelled_booking_is_not_told_and_a_cut_one_ends_where_it_was_c
 
 
 def amended(booking: BookingCreated, start: float, end: float, cut: float | None = None) -> BookingAmended:
-    """To these hours; one that has begun is cut at `cut`, and goes on from there."""
+    """The booking amended to these hours. One that has begun is cut at `cut` and continues from there."""
     return BookingAmended(
         **recorded(-100),
         booking=booking.booking,

@@ -1,4 +1,4 @@
-"""The OpenAPI documents of both services: which answers there are, in which shape; and the page needs no network."""
+"""The OpenAPI documents of both services list all responses, and the page needs no other host."""
 
 import re
 from typing import Any

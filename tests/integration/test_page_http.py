@@ -1,4 +1,4 @@
-"""The page's files over HTTP: types, policy, compression, and how long they are kept."""
+"""The page's files over HTTP: media types, security policy, compression, caching."""
 
 import gzip
 import re

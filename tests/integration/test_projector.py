@@ -1,4 +1,4 @@
-"""The projector on a real PostgreSQL and a real JetStream, against the notes' own SQL."""
+"""The projector on a real PostgreSQL and a real JetStream, compared with plain SQL."""
 
 import asyncio
 import contextlib

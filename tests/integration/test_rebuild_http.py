@@ -1,4 +1,4 @@
-"""A rebuild under load, seen by those who ask over HTTP: no question fails, and none is answered from before."""
+"""A rebuild while clients read over HTTP: no read fails, and none gets an older answer than before."""
 
 import asyncio
 from itertools import pairwise
@@ -31,7 +31,7 @@ async def test_no_query_fails_while_the_read_models_are_built_anew(
     await append_history(store, events[:600])
     relay, projector = Relay(database_url, nats_server.url, poll_s=0.05), Projector(database_url, nats_server.url)
     running = [asyncio.create_task(one.run()) for one in (relay, projector)]
-    answers: list[tuple[str, int, int]] = []  # when asked, status, position shown
+    answers: list[tuple[str, int, int]] = []  # time of the request, status, position of the answer
     phase = "before"
 
     async def ask(address: str) -> None:

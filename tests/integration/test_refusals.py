@@ -1,4 +1,4 @@
-"""What is refused is kept, apart from the events, and keeps no answer waiting."""
+"""The log of refusals is apart from the events, and delays no answer."""
 
 import asyncio
 import csv
@@ -85,7 +85,7 @@ async def test_who_tried_what_and_why_it_was_refused(
     assert (first["asked"]["account"], first["asked"]["capacity"]["cores"]) == ("ada", 11)
     assert first["facts"]["shortages"] == refused.json()["shortages"]
     assert began - timedelta(seconds=1) < datetime.fromisoformat(first["at"]) < datetime.now(UTC)
-    assert await connection.fetchval("SELECT position FROM event_head") == 3  # none of it is an event
+    assert await connection.fetchval("SELECT position FROM event_head") == 3  # no refusal is an event
 
 
 async def test_by_project_actor_code_and_time_in_pages_and_as_csv(query: httpx.AsyncClient, connection: Any) -> None:

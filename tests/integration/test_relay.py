@@ -1,4 +1,4 @@
-"""The relay on a real PostgreSQL and a real JetStream: message n is position n, whatever is lost or doubled."""
+"""The outbox relay on a real PostgreSQL and a real JetStream: message n is position n, whatever is lost or doubled."""
 
 import asyncio
 import contextlib

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 BOUND_S = 120
 FILE_BYTES_MAX = 2_000_000
-# Folders of files that are no Python, and that the program reads at run time.
+# Folders with files other than Python that the program reads at run time.
 DATA = ("services/query/web", "shared/migrations", "shared/http/openapi_page")
 OURS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT")
 NO_DATA = ("__pycache__", ".pyc", "README.md", "take.sh")

@@ -1,4 +1,4 @@
-"""Shares reserve the same of every size, whoever works it out: a number, an array, or PostgreSQL."""
+"""Shares reserve the same amount of a size as a Python integer, as an array and in PostgreSQL."""
 
 import math
 import random
@@ -34,7 +34,7 @@ def test_sizes_and_shares_of_an_hour_each_broadcast() -> None:
 
 
 async def test_postgresql_reserves_what_python_does(database_url: str) -> None:
-    """Of the numbers that availability_hour can hold: neither the size nor the shares are negative there."""
+    """For the numbers that availability_hour can have: neither the size nor the shares are negative."""
     draw = random.Random(1)
     sizes = [
         0,
@@ -56,7 +56,7 @@ async def test_postgresql_reserves_what_python_does(database_url: str) -> None:
 
 
 async def test_postgresql_calls_no_function_for_an_hour(database_url: str) -> None:
-    """It writes the function's one expression in its place, and may make plans as if there were no function."""
+    """PostgreSQL inlines the function's expression, so its plans are as good as without a function."""
     connection = await asyncpg.connect(database_url)
     await prepare(connection)
     available = hours_statement(columns_of(("available",), DIMENSIONS))

@@ -1,4 +1,4 @@
-"""The sealer on a real PostgreSQL and a real JetStream: whatever is killed, the tree is that over the stored bytes."""
+"""The sealer on a real PostgreSQL and a real JetStream: after any kill, the tree is that of the stored bytes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def leaves(store: EventStore) -> list[bytes]:
 
 
 async def assert_proven(store: EventStore, verifier: Verifier = SIGNER.verifier) -> None:
-    """Every checkpoint is the signed root over the stored bytes, and every stored hash is that of its node."""
+    """Every checkpoint signs the root of the stored bytes, and every stored hash is the hash of its node."""
     tree, data = Tree(), await leaves(store)
     checkpoints = await store.connection.fetch("SELECT * FROM audit_checkpoint ORDER BY size")
     for previous, record in zip([0, *(record["size"] for record in checkpoints)], checkpoints, strict=False):
@@ -102,7 +102,7 @@ async def test_in_any_batches_the_tree_is_the_one_over_the_stored_bytes(store: E
 
 
 async def test_a_tree_of_three_levels_is_read_back_from_any_place(store: EventStore) -> None:
-    """70,000 leaves, put there without events: enough for a tile of the third level to have begun."""
+    """70,000 leaves without events are enough to begin a tile of the third level."""
     hashes = hash_leaves(b"%d" % number for number in range(70_000))
     tree = Tree()
     for start in range(0, 70_000, 7_001):
@@ -140,7 +140,7 @@ async def test_an_event_is_sealed_within_a_second_and_published(
         loop = asyncio.get_running_loop()
         began = loop.time()
         await until_sealed(store)
-        assert loop.time() - began < 3.0  # a second, and what a loaded machine may take
+        assert loop.time() - began < 3.0  # one second, and more for a busy machine
         notes = [await heard.next_msg(BOUND_S) for _ in range(2)]
     assert [open_checkpoint(note.data.decode(), SIGNER.verifier).size for note in notes][-1] == 4
     stored = await store.connection.fetch("SELECT note FROM audit_checkpoint ORDER BY size")
@@ -159,7 +159,7 @@ async def test_checkpoints_that_nobody_could_hear_are_published_later(
     leads = asyncio.Event()
     leads.set()
     client = await nats.connect(nats_server.url)
-    for _ in range(2):  # the second time there is nothing more to publish
+    for _ in range(2):  # the second call has nothing to publish
         async with running(Announcer(database_url, nats_server.url, leads)), asyncio.timeout(BOUND_S):
             while await published(client) < 3:
                 await asyncio.sleep(0.02)
@@ -223,7 +223,7 @@ async def test_a_sealer_that_finds_other_hashes_than_it_signed_stops(store: Even
 async def test_killed_at_any_moment_it_goes_on_where_it_was(
     store: EventStore, database_url: str, tmp_path: Path
 ) -> None:
-    """A process of its own, killed over and over while events arrive; only the last one may end by itself."""
+    """The sealer's own process, killed again and again while events arrive. Only the last one ends by itself."""
     key, chance = tmp_path / "audit.key", random.Random(9)
     ensure_key(key)
     environment = {**os.environ, "HOURBOOK_DATABASE_URL": database_url, "HOURBOOK_AUDIT_KEY_FILE": str(key)}
@@ -248,7 +248,7 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(
 
 
 async def write(database_url: str, enough: asyncio.Event) -> None:
-    """A few events at a time, for as long as the kills take."""
+    """Appends a few events at a time, until the kills are over."""
     connection = await asyncpg.connect(database_url)
     store = EventStore(connection)
     while not enough.is_set():

@@ -1,4 +1,4 @@
-"""Whatever becomes of the stream is said aloud, and the relay goes on by itself when it is mended."""
+"""The relay reports every fault of the stream, and continues by itself when the stream is repaired."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def client(nats_server: Nats) -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def relay(store: EventStore, client: Client, database_url: str, nats_server: Nats) -> AsyncIterator[Relay]:
-    """One that leads, and has published ten events."""
+    """A relay that leads and has published ten events."""
     await append(store, 10)
     async with relaying(Relay(database_url, nats_server.url, poll_s=0.05, publish_timeout_s=0.5)) as relay:
         await assert_stream_is_the_store(store, client)
@@ -182,7 +182,7 @@ async def test_a_relay_that_does_not_reach_nats_says_so(database_url: str, caplo
 async def test_a_forged_message_is_shown_nowhere_and_said_everywhere(
     store: EventStore, client: Client, database_url: str, nats_server: Nats, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Published straight to the stream, where the next event will be: as a real grant of everything."""
+    """The test publishes a message to the stream, where the next event will be. It looks like a real, huge grant."""
     projector = Projector(database_url, nats_server.url)
     app = create_app(Settings(database_url=database_url, nats_url=nats_server.url))
     async with listening(app) as address, httpx.AsyncClient(base_url=address, timeout=BOUND_S) as http:

@@ -1,4 +1,4 @@
-"""Webhooks: signed, in order, until they are accepted or given up; one that hangs delays no other."""
+"""Webhooks: signed, in order, repeated until accepted or given up. A slow receiver delays no other."""
 
 import asyncio
 import base64
@@ -31,7 +31,7 @@ FAST = Retries(first_s=0.02, most_s=0.1, attempts_max=4, timeout_s=BOUND_S)
 
 
 class Receiver:
-    """A web server that notes what it is sent; `answer` says what it answers."""
+    """A web server that records its requests. `answer` decides its answer."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -105,7 +105,7 @@ class Ledger:
         self._versions: dict[str, int] = {}
 
     async def append(self, count: int, project: str = "gaia", kind: str = "BookingCreated") -> None:
-        """Appends events, and has the projection show them."""
+        """Appends events and moves the projection to show them."""
         version = self._versions.get(project, 0)
         data = json.dumps({"type": kind, "at": "2030-01-01T00:00:00Z"}).encode()
         async with self.pool.acquire() as connection:
@@ -245,7 +245,7 @@ async def test_what_is_refused_too_often_is_given_up_listed_and_delivered_again(
             ("evt_4", "event", 4, 4),
         ]
         assert letters["dead_letters"][1]["error"] == "it answered 302"
-        assert receiver.ids.count("evt_2") == 4  # at the hook, and not where it was sent on to
+        assert receiver.ids.count("evt_2") == 4  # at the webhook's URL, and not at the redirect's target
         first = {name: receiver.got[receiver.ids.index("evt_2")][0][name] for name in ("webhook-id",)}
         bad -= {"evt_2", "booking-ended_b_1"}
         one = await command.post(f"{path}/evt_2/redeliver")
@@ -276,7 +276,7 @@ async def test_a_restart_goes_on_where_it_was(
         async with delivering(ledger, hosts):
             await until(lambda enough=enough: len(set(receiver.ids)) >= enough)  # type: ignore[misc]
     assert sorted(set(receiver.ids), key=lambda name: int(name[4:])) == [f"evt_{n}" for n in range(1, 301)]
-    assert len(receiver.ids) <= 302  # each stop repeats one at the most
+    assert len(receiver.ids) <= 302  # each stop repeats at most one delivery
 
 
 async def test_a_receiver_that_is_gone_is_told_no_more(

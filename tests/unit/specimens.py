@@ -1,4 +1,4 @@
-"""Two specimens of every event type: one with every field said, one with only those that must be."""
+"""Two specimens of every event type: one with all fields, one with the required fields only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accounts that a project lists, and their limits: every refusal names the limit and the numbers."""
+"""Accounts of a project and their limits. Every refusal names the limit and the numbers."""
 
 import pytest
 

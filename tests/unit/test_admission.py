@@ -1,4 +1,4 @@
-"""Who may do something costly: so much at once, the others in one line, bounded in length and in time."""
+"""Admission to costly work: a limit at once, one queue for the others, limited in length and time."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ BOUND_S = 5
 
 
 class Guest:
-    """One who asks to be admitted; stays until `leave`."""
+    """A task that asks for admission, and stays until `leave`."""
 
     def __init__(self, admission: Admission, weight: int = 1, receive: Any = None) -> None:
         self.inside, self._leave = asyncio.Event(), asyncio.Event()
@@ -70,7 +70,7 @@ async def test_who_has_waited_too_long_is_told_so_and_those_behind_move_up() -> 
     await asyncio.wait_for(light.inside.wait(), BOUND_S)
     await inside.leave()
     await light.leave()
-    async with admission.admitted(10):  # all of it is there again
+    async with admission.admitted(10):  # all capacity is free again
         assert admission.waiting == 0
 
 

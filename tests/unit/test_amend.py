@@ -1,4 +1,4 @@
-"""A booking is extended, shortened, moved and resized; what has begun of it is never edited."""
+"""A booking is extended, shortened, moved and resized. Its hours that have begun never change."""
 
 import pytest
 

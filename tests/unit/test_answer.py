@@ -1,4 +1,4 @@
-"""A streamed answer ends with its reader, whichever way that one goes."""
+"""A streamed response ends when its client leaves, or stops reading."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,7 +10,7 @@ from shared.http.responses import PIECE_BYTES, Encoded, Streamed
 
 
 class Body:
-    """Pieces without end; `closed` when nobody wants more of them."""
+    """Endless pieces. `closed` is set when nobody reads them any more."""
 
     def __init__(self) -> None:
         self.made, self.closed = 0, False
@@ -39,7 +39,7 @@ async def test_a_reader_who_takes_nothing_is_left() -> None:
     response = Streamed[bytes](body.pieces(), media_type="text/plain", timeout_s=0.01)
     await asyncio.wait_for(response.to_asgi_response()({}, stays, send), 5)
     assert (body.made, body.closed) == (2, True)
-    assert all(message.get("more_body", True) for message in taken)  # broken off, not ended
+    assert all(message.get("more_body", True) for message in taken)  # the last message says that more follows
 
 
 async def test_a_reader_who_goes_ends_the_making() -> None:

@@ -1,4 +1,4 @@
-"""The verifier that goes with an export: one file, nothing but the standard library, its Ed25519 that of RFC 8032."""
+"""The verifier of an export: one file, only the standard library, with Ed25519 as RFC 8032 defines it."""
 
 import ast
 import sys
@@ -51,7 +51,7 @@ def test_the_signatures_of_the_rfc_are_good(public: str, message: str, signature
 @settings(max_examples=25, deadline=None)
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=80), st.integers(0, 96 * 8 - 1))
 def test_it_says_what_a_well_kept_library_says(seed: bytes, message: bytes, bit: int) -> None:
-    """Also of a signature or a key with any one bit changed."""
+    """It agrees with a known library, also about signatures and keys with one changed bit."""
     key = Ed25519PrivateKey.from_private_bytes(seed)
     public, signature = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw), key.sign(message)
     assert verify.signed(public, message, signature)

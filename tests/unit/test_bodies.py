@@ -1,4 +1,4 @@
-"""A command's body, read: nothing in it is guessed, and what is wrong with it is named."""
+"""Decoding a command's body: nothing is guessed, and an error names each bad field."""
 
 import codecs
 import json
@@ -16,7 +16,7 @@ BOOKING = {"project": "gaia", "account": "ada", "startdate": "2030-01-01T00:00Z"
 
 
 def refused(body: bytes, kind: Any = BookingRequest) -> dict[str, str]:
-    """What is wrong, by field."""
+    """The problem of each bad field, by field."""
     with pytest.raises(InvalidField) as error:
         read_body(body, kind)
     return {one["field"]: one["detail"] for one in error.value.facts["errors"]}
@@ -63,7 +63,7 @@ def test_a_field_that_is_there_twice_is_named(body: bytes, kind: Any, field: str
 
 
 class Pairs(tuple[tuple[str, Any], ...]):
-    """An object, whose fields may be there twice."""
+    """An object whose fields may occur twice."""
 
 
 NAMES = st.text(alphabet='ab:" \\', max_size=3)

@@ -1,5 +1,5 @@
-"""What one project may hold, and what one command may ask: at the bound it is accepted, beyond it refused with the
-numbers, and what gives back is never refused."""
+"""Limits of one project and of one command. At the limit a command is accepted, beyond it refused with the numbers. A
+command that gives back is never refused."""
 
 from __future__ import annotations
 

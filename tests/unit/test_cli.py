@@ -1,4 +1,4 @@
-"""What the command line says about what it has read."""
+"""The command line's output about the files and answers that it read."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Nobody else may read what is ours, and nobody else's folder is changed."""
+"""Other users cannot read Hourbook's files, and Hourbook changes no folder of others."""
 
 import os
 import stat

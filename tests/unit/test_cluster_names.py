@@ -1,4 +1,4 @@
-"""The name of a cluster that has ended may be given again: the same pool, with a new period, and its past as it was."""
+"""The name of a cluster that has ended may be used again: the pool gets a new period, and its past stays."""
 
 from typing import Any
 from uuid import uuid4
@@ -23,7 +23,8 @@ from tests.support.project import T0, Project, cores, frozen
 
 @pytest.fixture
 def gaia() -> Project:
-    """10 cores in 100 hours, of which the cluster `k` has 6 in the first 20, and `k.s` 2 of those in the first 15."""
+    """10 cores in 100 hours. The cluster `k` has 6 of them in the first 20 hours, and `k.s` 2 of those in the first
+    15."""
     gaia = Project()
     gaia.grant(0, 100, 10)
     gaia.cluster("gaia.k", 0, 20, 6)

@@ -1,4 +1,4 @@
-"""Given events, when a command, then events or the exact refusal."""
+"""Given events, when a command comes, then the domain decides these events or this refusal."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -187,7 +187,7 @@ def test_no_hour_of_any_pool_is_ever_negative_and_the_fold_is_what_the_claims_ad
 
 
 def _check(gaia: Project) -> None:
-    """The invariants, written the slow way: each hour on its own, from the claims and the sizes."""
+    """The invariants, written in a slow and simple way: each hour alone, from the claims and the sizes."""
     for name, pool in gaia.state.pools.items():
         free = pool.free.read(T0, T0 + HOURS)
         assert (free >= 0).all()

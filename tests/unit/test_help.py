@@ -13,7 +13,7 @@ GROUPS = {(): HERE | PARTS | DEVELOPMENT, ("audit",): AUDIT, ("import",): IMPORT
 COMMANDS = [
     (*group, place.partition(":")[2], text) for group, commands in GROUPS.items() for place, text in commands.items()
 ]
-# Each of these takes a good part of the time that `hourbook --help` has.
+# To import one of these takes a large part of the time in which `hourbook --help` must answer.
 SLOW = {"aiohttp", "asyncpg", "msgspec", "nats", "numpy", "psutil", "openstack"}
 
 

@@ -1,4 +1,4 @@
-"""The rules of time: whole UTC hours, half-open periods, inclusive dates, blocks in the reader's zone."""
+"""The rules of time: whole UTC hours, half-open periods, inclusive dates, blocks in a zone."""
 
 import os
 import subprocess
@@ -98,7 +98,7 @@ def test_days_of_a_zone_have_23_and_25_hours() -> None:
         ("Atlantic/Azores", "2027-03-28", "2027-03-28T01:00:00Z", 23),
         ("Atlantic/Azores", "2027-10-31", "2027-10-31T00:00:00Z", 25),  # 00:00 comes twice
         ("America/Havana", "2025-11-02", "2025-11-02T04:00:00Z", 25),
-        ("Asia/Beirut", "2027-10-30", "2027-10-29T21:00:00Z", 25),  # at 24:00 the clocks go back into the day
+        ("Asia/Beirut", "2027-10-30", "2027-10-29T21:00:00Z", 25),  # at 24:00 clocks go back to 23:00
         ("Antarctica/Casey", "2016-10-22", "2016-10-21T16:00:00Z", 21),
     ],
 )
@@ -164,7 +164,7 @@ def test_every_zone_of_iana_is_one_and_a_wrong_case_is_told_the_right_one() -> N
 
 
 def test_a_zone_is_the_same_on_every_machine(tmp_path: Path) -> None:
-    """The machine's own Europe/London, which may be old or another, is not looked at."""
+    """The machine's own file of Europe/London is not used. It may be old or changed."""
     (tmp_path / "Europe").mkdir()
     tokyo = files("tzdata").joinpath("zoneinfo", "Asia", "Tokyo").read_bytes()
     for name in ("Europe/London", "Mine"):

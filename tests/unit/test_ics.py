@@ -1,4 +1,4 @@
-"""Bookings as calendar programs read them: rendered, and read back."""
+"""Bookings as iCalendar: rendered, and read back with a calendar library."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is true in every hour, for every pool, after every command of long random histories with all that there is."""
+"""Invariants that hold in every hour and every pool, after each command of long random histories."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_histories_make_every_type_of_event() -> None:
 
 
 def history(seed: int) -> Iterator[tuple[Project, Command, HourbookError | None]]:
-    """The project after each command, and the refusal, if it was refused."""
+    """The project after each command, and the refusal if the command was refused."""
     chance, now = random.Random(seed), 0
     project = Project(beyond_hours=chance.choice([None, 1, 40]))
     for _ in range(STEPS):
@@ -68,7 +68,7 @@ def history(seed: int) -> Iterator[tuple[Project, Command, HourbookError | None]
 
 
 def check(project: Project) -> None:
-    """From now on: what lies behind is not in the state any more."""
+    """Checks the hours from now on. The state has no earlier hours."""
     first = next_hour(project.now)
     for pool_id, pool in project.state.pools.items():
         hours = (first, T0 + LAST)
@@ -85,7 +85,7 @@ def check(project: Project) -> None:
 
 
 def taken(state: ProjectState, pool_id: str, start: int, end: int, *, until: int | None = None) -> Vector:
-    """Counts of the pool's bookings (up to an order) and the sizes of its clusters, by the hour."""
+    """The counts of the pool's bookings (up to an order) and the sizes of its clusters, by the hour."""
     cells = np.zeros((end - start, 6), dtype=np.int64)
     for booking in claims(state, pool_id, until):
         cells[max(0, booking.start - start) : max(0, booking.end - start)] += booking.capacity.vector()
@@ -117,7 +117,7 @@ def fits_without_the_younger(state: ProjectState, booking: Booking) -> bool:
 
 
 def check_nearest(project: Project, command: Command) -> None:
-    """Where it says that a booking would fit, it does; a booking that may be moved there is not refused for room."""
+    """A booking fits where the domain says that it does. There, no booking is refused for capacity."""
     if not isinstance(command, CreateBooking):
         return
     near = nearest(project.state, "gaia", command, project.context())

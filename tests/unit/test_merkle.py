@@ -1,4 +1,4 @@
-"""The tree against the vectors of Certificate Transparency's reference implementation, and against RFC 6962's text."""
+"""The Merkle tree against the test vectors of Certificate Transparency, and against the text of RFC 6962."""
 
 import time
 from hashlib import sha256
@@ -23,7 +23,7 @@ from shared.audit.merkle import (
     verify_inclusion,
 )
 
-# The leaves and hashes of the reference implementation's own tests (C++, Go, Java and Python have the same).
+# The leaves and hashes of the reference implementation's tests, which are the same in C++, Go, Java and Python.
 LEAVES = [
     bytes.fromhex(text)
     for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")
@@ -124,7 +124,7 @@ class Kept:
 
 
 def root_of(leaves: list[bytes]) -> bytes:
-    """RFC 6962, 2.1, word for word."""
+    """RFC 6962, section 2.1, word for word."""
     if not leaves:
         return sha256().digest()
     if len(leaves) == 1:
@@ -136,7 +136,7 @@ def root_of(leaves: list[bytes]) -> bytes:
 
 
 def path_of(m: int, leaves: list[bytes]) -> list[bytes]:
-    """RFC 6962, 2.1.1, word for word."""
+    """RFC 6962, section 2.1.1, word for word."""
     if len(leaves) == 1:
         return []
     k = 1
@@ -148,7 +148,7 @@ def path_of(m: int, leaves: list[bytes]) -> list[bytes]:
 
 
 def subproof_of(m: int, leaves: list[bytes], whole: bool) -> list[bytes]:
-    """RFC 6962, 2.1.2, word for word."""
+    """RFC 6962, section 2.1.2, word for word."""
     if m == len(leaves):
         return [] if whole else [root_of(leaves)]
     k = 1
@@ -207,7 +207,8 @@ trees = st.integers(0, 300).flatmap(
 
 @given(trees)
 def test_any_tree_is_as_the_rfc_defines_it(case: tuple[list[bytes], list[int], int, int]) -> None:
-    """However it was grown: the same root, the same proofs, which verify, and from any size on it grows the same."""
+    """The root and the proofs do not depend on how the tree grew. The proofs verify, and a tree can grow on from any
+    size."""
     leaves, steps, smaller, index = case
     size = len(leaves)
     kept, root = Kept(leaves, steps), root_of(leaves)
@@ -268,7 +269,7 @@ def test_the_proofs_of_an_enormous_tree_are_short() -> None:
 
 
 def test_hashing_is_fast_enough_not_to_be_noticed() -> None:
-    """A bound with room: the aim is 500,000 leaves a second, of which a loaded machine may take most away."""
+    """The goal is 500,000 leaves a second. The limit is far lower, for machines that are busy."""
     leaves, tree = [b"x" * 300] * 100_000, Tree()
     began = time.process_time()
     tree.extend(hash_leaves(leaves))

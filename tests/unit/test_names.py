@@ -1,4 +1,4 @@
-"""What may be a name: it can be seen, it is spelled in one way, and it is told what is wrong with one that may not."""
+"""Rules for names: every character is visible, and there is one spelling. An error says what is wrong."""
 
 import unicodedata
 
@@ -25,7 +25,7 @@ def test_what_is_no_name_is_told_what_is_wrong(name: str, says: str) -> None:
 
 def test_a_name_is_counted_in_its_one_spelling() -> None:
     assert checked_name("e\u0301" * 200, "account") == "é" * 200
-    for name in ("é" * 201, "e\u0301" * 201, "\ufb2c" * 100):  # the last is three characters in its one spelling
+    for name in ("é" * 201, "e\u0301" * 201, "\ufb2c" * 100):  # the last one has three characters in NFC
         with pytest.raises(InvalidField, match="1 to 200 characters"):
             checked_name(name, "account")
 

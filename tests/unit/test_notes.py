@@ -1,4 +1,4 @@
-"""Signed checkpoints, against the note of the specification's own tests."""
+"""Signed checkpoints, against the test vectors of the specification."""
 
 import base64
 import stat
@@ -20,7 +20,7 @@ from shared.audit.notes import (
     verifier_of,
 )
 
-# The key and the note of golang.org/x/mod/sumdb/note, which the format comes from.
+# The key and the note of golang.org/x/mod/sumdb/note, which defined the format.
 NEUMANN = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
 NEUMANN_SEED = base64.b64decode("AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz")[1:]
 TEXT = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"

@@ -1,4 +1,4 @@
-"""What is offered has not begun."""
+"""An offer never starts in the past."""
 
 from datetime import UTC, datetime
 

@@ -93,7 +93,7 @@ def paths(done: Step) -> list[str]:
 
 
 def spans(done: Step) -> list[tuple[int, int]]:
-    """The periods of what is granted anew."""
+    """The periods of the new grants."""
     return [(hour(call.body["startdate"]), hour(call.body["enddate"])) for call in done.calls if "cores" in call.body]
 
 

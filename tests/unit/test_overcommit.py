@@ -1,4 +1,4 @@
-"""Over-commit, to be resolved before used: tentative, confirmed in order, contested, and lapsed when time runs out."""
+"""Over-commit: tentative bookings are confirmed in order, contested, and lapse when their hours come near."""
 
 from uuid import UUID, uuid4
 
@@ -31,7 +31,7 @@ BEYOND = 100
 
 @pytest.fixture
 def gaia() -> Project:
-    """Hours from 76 on may be over-committed: it is 24 hours before hour 0."""
+    """A project whose hours from 76 on may be over-committed. It is 24 hours before hour 0."""
     project = Project(beyond_hours=BEYOND)
     project.grant(0, 1000, 10)
     return project
@@ -209,7 +209,7 @@ def test_a_cluster_that_took_too_much_shrinks_and_its_own_bookings_lapse(gaia: P
 def test_while_over_committed_what_makes_no_hour_worse_is_accepted(gaia: Project) -> None:
     gaia.book(200, 300, 8)
     late = gaia.book(200, 300, 5)
-    gaia.at(250 - BEYOND)  # the clock has not come by yet: hours 200 to 250 are short and near
+    gaia.at(250 - BEYOND)  # the scheduler has not run yet: hours 200 to 250 are short and near
     with pytest.raises(CapacityExceeded):
         gaia.book(240, 260, 1)
     gaia.amend(late, counts={"cores": 4})

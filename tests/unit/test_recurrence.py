@@ -1,4 +1,4 @@
-"""A recurring booking: RRULE, first occurrence and zone become periods; 09:00 stays 09:00."""
+"""A recurring booking: RRULE, first occurrence and zone give the periods. 09:00 stays 09:00 when clocks change."""
 
 import time
 from datetime import UTC, date, datetime, timedelta

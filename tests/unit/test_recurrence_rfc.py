@@ -1,4 +1,4 @@
-"""Random rules against RFC 5545 read word for word: every day of every period is looked at, in plain Python."""
+"""Random rules against RFC 5545, read word for word in plain Python: it looks at every day of every period."""
 
 from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
@@ -37,7 +37,7 @@ def days_between(first: date, last: date) -> list[date]:
 
 
 def places(day: date, among: list[date]) -> set[int]:
-    """The how manieth a day is, from the first and from the last."""
+    """The number of a day in its period, from the start and from the end."""
     return {among.index(day) + 1, among.index(day) - len(among)}
 
 
@@ -59,7 +59,7 @@ def week_begin(day: date, week_start: int) -> date:
 
 
 class Day(NamedTuple):
-    """What the parts of a rule ask about a day: the how manieth it is, each from both ends."""
+    """The numbers of a day for the parts of a rule, from the start and from the end of each period."""
 
     in_month: set[int]
     in_year: set[int]
@@ -81,7 +81,7 @@ def looked_at(day: date, week_start: int) -> Day:
 
 
 def is_named_day(rule: Rule, day: date, first: date) -> bool:
-    """BYMONTH … BYDAY of section 3.3.10, and what DTSTART gives where they are left out."""
+    """BYMONTH … BYDAY of section 3.3.10, and the parts that DTSTART gives where they are left out."""
     about = looked_at(day, rule.week_start)
     nth = about.nth_in_year if rule.frequency == "YEARLY" and not rule.months else about.nth_in_month
     asked = [
@@ -101,7 +101,7 @@ def is_named_day(rule: Rule, day: date, first: date) -> bool:
 
 
 def period_of(rule: Rule, day: date) -> date:
-    """The first day of the period of the frequency that a day lies in."""
+    """The first day of the period of the frequency that contains a day."""
     if rule.frequency == "WEEKLY":
         return week_begin(day, rule.week_start)
     return (
@@ -110,7 +110,7 @@ def period_of(rule: Rule, day: date) -> date:
 
 
 def periods_after(rule: Rule, first: date, other: date) -> int:
-    """How many periods of the frequency lie between."""
+    """The number of periods of the frequency between two days."""
     one, two = period_of(rule, first), period_of(rule, other)
     if rule.frequency in ("DAILY", "WEEKLY"):
         return (two - one).days // (1 if rule.frequency == "DAILY" else 7)
@@ -119,7 +119,7 @@ def periods_after(rule: Rule, first: date, other: date) -> int:
 
 
 def local_times(rule: Rule, first: datetime, last: date) -> list[datetime]:
-    """What a rule of days, weeks, months or years names from `first` to `last`, before the zone is looked at."""
+    """The local times from `first` to `last` that a rule of days, weeks, months or years names, without the zone."""
     days = days_between(period_of(rule, first.date()), last + (380 if rule.frequency == "YEARLY" else 40) * ONE_DAY)
     found = []
     for begins, period in groupby(days, lambda day: period_of(rule, day)):
@@ -140,7 +140,7 @@ def local_times(rule: Rule, first: datetime, last: date) -> list[datetime]:
 
 @lru_cache
 def clocks(zone: ZoneInfo) -> tuple[dict[datetime, int], dict[date, int]]:
-    """The first hour at which the clocks show each local time, and each date, found by looking at every hour."""
+    """The first hour at which clocks show each local time and each date. It looks at every hour."""
     times: dict[datetime, int] = {}
     dates: dict[date, int] = {}
     for hour in range(hour_of(datetime(2009, 12, 1, tzinfo=UTC)), hour_of(datetime(2016, 2, 1, tzinfo=UTC))):
@@ -159,7 +159,7 @@ def end_of(local: datetime, zone: ZoneInfo) -> int:
 
 
 def by_definition(rule: Rule, first: datetime, last: date, length: int, zone: ZoneInfo, *, days: bool) -> list[Period]:
-    """`length` is of hours of the clock, or of days."""
+    """The occurrences. `length` is in hours of the clock, or in days."""
     times, dates = clocks(zone)
     found = []
     for local in local_times(rule, first, last):
@@ -170,7 +170,7 @@ def by_definition(rule: Rule, first: datetime, last: date, length: int, zone: Zo
 
 
 def hours_by_definition(rule: Rule, start: int, last: int, length: int, zone: ZoneInfo) -> list[Period]:
-    """FREQ=HOURLY: every hour, one after the other, each looked at in local time."""
+    """FREQ=HOURLY: looks at every hour in local time."""
     first, named = instant_of(start).astimezone(zone).date(), dict[date, bool]()
     found = []
     for hour in range(start, last + 1, rule.interval):
@@ -196,7 +196,7 @@ NUMBERED_DAYS = st.lists(NUMBERED, min_size=1, max_size=4).map(",".join)
 
 @st.composite
 def rules(draw: st.DrawFn, frequency: st.SearchStrategy[str], *, hours: bool) -> str:
-    """Any mix of parts that RFC 5545 gives a meaning to."""
+    """Random rules of all parts to which RFC 5545 gives a meaning."""
     name = draw(frequency)
     parts = [f"FREQ={name}", f"INTERVAL={draw(st.integers(1, 4))}"]
     values = {"BYMONTH": some(1, 12, at_most=6)}
@@ -229,7 +229,7 @@ CALENDAR_RULES = st.sampled_from(["DAILY", "WEEKLY", "MONTHLY", "YEARLY"])
 
 
 def expanded(text: str, first: Period, zone: ZoneInfo, day: date | None = None, days: int = 0) -> list[Period]:
-    """None of more than 500, which would be refused."""
+    """The occurrences. Raises InvalidField for more than 500."""
     last_day = None if day is None else day + (days - 1) * ONE_DAY
     return expand(text, *first, zone, start_day=day, end_day=last_day)
 
@@ -356,7 +356,7 @@ def test_hours_pass_one_after_the_other(text: str, when: datetime, span: timedel
     ],
 )
 def test_the_examples_of_rfc_5545(text: str, first: str, days: str) -> None:
-    """Of section 3.8.5.3, those that end and are no finer than a day: at 09:00 in New York."""
+    """The examples of section 3.8.5.3 that end and repeat at most daily, at 09:00 in New York."""
     zone = parse_zone("America/New_York")
     start = hour_of(datetime.fromisoformat(f"{first}T09:00").replace(tzinfo=zone))
     periods = expand(text, start, start + 1, zone)

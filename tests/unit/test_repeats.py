@@ -1,4 +1,4 @@
-"""What each command answers when it is sent twice: what is so already is accepted, and decides nothing."""
+"""Each command sent twice: the second is accepted and decides nothing."""
 
 from typing import Any, get_args
 from uuid import UUID, uuid4
@@ -35,7 +35,7 @@ from shared.hours import Period, instant_of
 from tests.support.project import T0, Project, cores
 
 DAY = Period(T0 + 24, T0 + 48)
-ANOTHER = "another is made"  # whoever wants only one sends an Idempotency-Key
+ANOTHER = "another is made"  # a client that wants only one sends an Idempotency-Key
 NOTHING_NEW = "nothing is decided"
 CANCELLED, AMENDED, WITHDRAWN, APPLIED, FAILED, SERIES = (UUID(int=100 * number) for number in range(1, 7))
 
@@ -81,7 +81,7 @@ TWICE: dict[Any, tuple[Command, Any]] = {
 
 @pytest.fixture
 def gaia() -> Project:
-    """100 cores from T0 on; a grant, bookings from T0 on, and resizes that were requested."""
+    """100 cores from T0 on; a grant, bookings from T0 on, and requested resizes."""
     gaia = Project()
     gaia.grant(0, 1000, 100)
     gaia.do(CreateGrant(grant=WITHDRAWN, period=Period(T0, T0 + 50), capacity=cores(5)))

@@ -1,4 +1,4 @@
-"""Blocks of hours: the minimum and the maximum per dimension, taken per hour first."""
+"""Blocks of hours: minimum and maximum by dimension, computed for each hour first."""
 
 import math
 import struct
@@ -107,7 +107,7 @@ def test_a_rollup_is_what_a_loop_over_the_hours_finds(
 
 
 def each_of(row: tuple[int, int, int, int, int], dimension: int) -> dict[str, int]:
-    """The values of an hour, by exact arithmetic."""
+    """The values of an hour, in exact arithmetic."""
     granted, booked = row[dimension], row[2 + dimension]
     shared = math.ceil(Fraction(granted * row[4], 10_000))
     return {"granted": granted, "booked": booked, "shared": shared, "available": granted - booked - shared}

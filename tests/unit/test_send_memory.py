@@ -84,7 +84,7 @@ async def test_room_is_made_also_in_the_moment_in_which_a_reader_is_left_anyway(
     async def stall() -> None:
         with memory.transfer(900) as transfer:
             try:
-                async with transfer.sending_piece(10, 0):  # over at once, and heard of in the next turn of the loop
+                async with transfer.sending_piece(10, 0):  # times out at once; the loop raises it in its next turn
                     await left.wait()
             except TimeoutError:
                 left.set()

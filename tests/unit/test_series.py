@@ -1,4 +1,4 @@
-"""Recurring bookings: all or nothing, or what fits."""
+"""Recurring bookings: all occurrences or none, or those that fit."""
 
 from uuid import UUID, uuid4
 
@@ -60,7 +60,7 @@ def test_with_skip_and_nothing_that_fits_it_is_refused(gaia: Project) -> None:
 
 
 def booked_by_day(project: Project) -> list[int]:
-    """What is booked in the first hour of each of the five days."""
+    """The capacity booked in the first hour of each of the five days."""
     return [4 - project.free(24 * number, 24 * number + 1)[0] for number in range(5)]
 
 
@@ -78,7 +78,7 @@ def test_from_a_day_on_the_rest_of_a_series_is_cancelled(gaia: Project) -> None:
     series_id, _ = series(gaia, 3)
     gaia.do(CancelSeries(series=series_id, since=T0 + 24 * 3))
     assert booked_by_day(gaia) == [3, 3, 3, 0, 0]
-    gaia.do(CancelSeries(series=series_id, since=T0 + 24 * 1 + 1))  # which began before, and goes on
+    gaia.do(CancelSeries(series=series_id, since=T0 + 24 * 1 + 1))  # one that began before and continues
     assert booked_by_day(gaia) == [3, 3, 0, 0, 0]
 
 

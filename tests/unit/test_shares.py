@@ -1,4 +1,4 @@
-"""Shares follow the size, rounded up; shares and counts mix; all shares together are 100% at most."""
+"""Shares follow the size, rounded up. A pool may have shares and counts; all shares together are at most 100%."""
 
 from uuid import uuid4
 

@@ -1,4 +1,4 @@
-"""Slots: one pass over the hours finds what a loop over all starts and hours finds."""
+"""One pass over the hours finds the same slots as a loop over all starts and hours."""
 
 import numpy as np
 import pytest

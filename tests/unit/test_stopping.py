@@ -12,7 +12,7 @@ def soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def loses(cancellations: int) -> None:
-    """What `asyncio.wait_for` does to the one who calls it, when it is cancelled in a moment of bad luck."""
+    """What `asyncio.wait_for` does to its caller if the cancellation comes together with the result."""
     while True:
         try:
             await asyncio.sleep(60)

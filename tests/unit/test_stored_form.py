@@ -52,7 +52,8 @@ def test_no_event_type_is_without_a_golden_file(specimens: tuple[Event, ...]) ->
 
 @pytest.mark.parametrize("event", EVERY_FIELD, ids=lambda event: type(event).__name__)
 def test_no_field_is_without_a_place_in_the_golden_file(event: Event) -> None:
-    """A field that is left out when it has its default must be there with another."""
+    """A field with a default is left out when it has that value. So some golden file must have it with another
+    value."""
     stored = msgspec.json.decode(encode_event(event))
     wanted = {field.encode_name for field in msgspec.structs.fields(type(event))} - {"schema"}
     assert wanted <= stored.keys()

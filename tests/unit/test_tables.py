@@ -1,4 +1,4 @@
-"""A table is carried out by no spreadsheet, and says what was there."""
+"""A spreadsheet executes no cell of an exported table, and each cell shows its stored text."""
 
 import csv
 import io

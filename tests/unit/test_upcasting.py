@@ -1,4 +1,4 @@
-"""Version 2 of an event type is introduced, and history of version 1 still replays."""
+"""A second schema version of an event type is added, and the history of version 1 still replays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.histories import history
 
 
 class GrantCreatedTwo(GrantCreated, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="GrantCreated"):
-    """Version 2: `source`, which was a text or nothing, becomes `origin`, which is always said."""
+    """Version 2: `origin` replaces `source`, and is required."""
 
     schema: Annotated[int, msgspec.Meta(ge=2, le=2)]
     origin: str
@@ -25,7 +25,7 @@ class GrantCreatedTwo(GrantCreated, frozen=True, kw_only=True, omit_defaults=Tru
 class GrantWithdrawnThree(
     GrantWithdrawn, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="GrantWithdrawn"
 ):
-    """Version 3, two steps away from what was first stored."""
+    """Version 3, which needs two steps from the first stored version."""
 
     schema: Annotated[int, msgspec.Meta(ge=3, le=3)]
     steps: tuple[str, ...]
@@ -47,7 +47,7 @@ DECODER: EventDecoder[Any] = EventDecoder(KINDS, UPCASTERS)
 
 
 def table(events: list[Event]) -> list[tuple[int, list[int], list[list[int]]]]:
-    """What the events make of the hours: those without what needs a table beside them."""
+    """The hours that the events give, without those that need another table."""
     alone = [event for event in events if type(event).__name__ not in ("ClusterResized", "BookingAmended")]
     changes = fold(Pools(), Known({}, {}), 1, alone)
     return [(pool, hours.tolist(), amounts.tolist()) for pool, hours, amounts in changes.availability.rows()]

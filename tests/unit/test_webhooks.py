@@ -1,4 +1,4 @@
-"""Where webhooks may go, and how long they wait."""
+"""The hosts to which webhooks may go, and the delays between attempts."""
 
 import pytest
 
