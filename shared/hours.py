@@ -87,7 +87,7 @@ def parse_zone(name: str, field: str = "tz") -> ZoneInfo:
     if name not in zone_names():
         right = next((zone for zone in zone_names() if zone.lower() == name.lower()), "Europe/London or UTC")
         said = f"{name[:ZONE_MAX]!r} is not an IANA time zone; give one like {right}"
-        raise InvalidField(field, said + lost_plus(name, OFFSET_ZONE))
+        raise InvalidField(field, said + unencoded_plus_hint(name, OFFSET_ZONE))
     return _zone(name)
 
 
@@ -117,7 +117,7 @@ def parse_instant(text: str, field: str, zone: ZoneInfo, *, is_end: bool = False
             raise InvalidField(field, f"{text!r} is not on a whole UTC hour; bookings start and end on whole hours")
     else:
         said = f"{text!r} is not a date (2020-06-08) or an instant (2020-06-08T09:00Z)"
-        raise InvalidField(field, said + lost_plus(text))
+        raise InvalidField(field, said + unencoded_plus_hint(text))
     if not EARLIEST <= hour <= LATEST:
         raise InvalidField(field, f"{text!r} lies outside 2000-01-01 .. 2100-01-01")
     return hour
@@ -128,7 +128,7 @@ def bare_date(text: str, field: str) -> date | None:
     return _read_date(text, field) if DATE.fullmatch(text) else None
 
 
-def lost_plus(text: str, wanted: re.Pattern[str] = INSTANT) -> str:
+def unencoded_plus_hint(text: str, wanted: re.Pattern[str] = INSTANT) -> str:
     """A hint to append to an error, if `text` is right once its last space becomes a +; else an empty text. A + that is
     not encoded in a URL arrives as a space."""
     if not wanted.fullmatch("+".join(text.rsplit(" ", 1))):

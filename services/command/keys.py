@@ -19,7 +19,7 @@ from shared.errors import HourbookError
 from shared.event_store import EventStore, Kept, Remembered
 from shared.http.problem_document import MEDIA_TYPE
 from shared.http.problems import problem_body
-from shared.http.responses import JSON, Encoded
+from shared.http.responses import JSON, EncodedResponse
 from shared.postgres import LOST, LOST_OR_REFUSED, Connection
 from shared.tasks import keep_running
 
@@ -59,7 +59,9 @@ class Keys:
         self._kept_max = kept_max
         self._turns = asyncio.Semaphore(AT_ONCE_MAX)
 
-    async def once(self, key: Key | None, work: Callable[[Connection], Awaitable[Encoded[Any]]]) -> Encoded[Any]:
+    async def once(
+        self, key: Key | None, work: Callable[[Connection], Awaitable[EncodedResponse[Any]]]
+    ) -> EncodedResponse[Any]:
         """Does `work` and keeps its answer or refusal, in one transaction. If the key is known, returns the first
         answer instead.
 
@@ -75,7 +77,7 @@ class Keys:
         except LOST as lost:
             raise StoreUnavailable(f"the database did not answer: {lost or type(lost).__name__}") from None
 
-    async def refuse(self, key: Key | None, refusal: HourbookError) -> Encoded[Any]:
+    async def refuse(self, key: Key | None, refusal: HourbookError) -> EncodedResponse[Any]:
         """Keeps the refusal as the first answer to the key, and raises it. Returns the first answer of a known key."""
         if key is None:
             raise refusal
@@ -102,21 +104,23 @@ class Keys:
             connection.terminate()
 
 
-def again(first: Remembered) -> Encoded[Any]:
+def again(first: Remembered) -> EncodedResponse[Any]:
     """The kept answer. A 201 becomes a 200, as in every repeat."""
     kind = MEDIA_TYPE if first.status >= 400 else JSON
     status = 200 if first.status == 201 else first.status
-    return Encoded(first.body, status_code=status, media_type=kind, headers=REPEATED)
+    return EncodedResponse(first.body, status_code=status, media_type=kind, headers=REPEATED)
 
 
-async def _done(connection: Connection, work: Callable[[Connection], Awaitable[Encoded[Any]]]) -> Encoded[Any]:
+async def _done(
+    connection: Connection, work: Callable[[Connection], Awaitable[EncodedResponse[Any]]]
+) -> EncodedResponse[Any]:
     async with connection.transaction():
         return await work(connection)
 
 
 async def _once(
-    connection: Connection, key: Key, work: Callable[[Connection], Awaitable[Encoded[Any]]]
-) -> Encoded[Any]:
+    connection: Connection, key: Key, work: Callable[[Connection], Awaitable[EncodedResponse[Any]]]
+) -> EncodedResponse[Any]:
     store, refusal = EventStore(connection), None
     if (first := await _known(store, key)) is not None:
         return again(first)

@@ -61,7 +61,7 @@ def hourbook_error(_: Request[Any, Any, Any], error: HourbookError) -> Response[
 def validation_error(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
     """400 with each bad field: a parameter does not have its type, or a required body is missing."""
     extra: Any = error.extra if isinstance(error.extra, list) else []
-    called = names_of(request.route_handler)
+    called = parameter_names(request.route_handler)
     errors = [
         parameter_error(request, called.get(item.get("key", ""), item.get("key", "")), item["message"])
         for item in extra
@@ -81,16 +81,16 @@ def parameter_error(request: Request[Any, Any, Any], field: str, message: str) -
     return {"field": field, "detail": message}
 
 
-def names_of(handler: Any) -> dict[str, str]:
+def parameter_names(handler: Any) -> dict[str, str]:
     """The names that parameters have in the URL (`from`), by their names in Python, where the two differ."""
     return {
         name: called
-        for name, parameter in parameters_of(handler).items()
+        for name, parameter in route_parameters(handler).items()
         if (called := getattr(parameter.kwarg_definition, "name", None))
     }
 
 
-def parameters_of(handler: Any) -> dict[str, Any]:
+def route_parameters(handler: Any) -> dict[str, Any]:
     """The parameters of a route and of its dependencies, by their names in Python."""
     signatures = [one.parsed_fn_signature for one in (*handler.resolve_dependencies().values(), handler)]
     return {name: parameter for signature in signatures for name, parameter in signature.parameters.items()}

@@ -1,4 +1,4 @@
-"""Responses whose body is bytes already: `Encoded` has the whole body, `Streamed` makes it piece by piece.
+"""Responses whose body is bytes: `EncodedResponse` has the whole body, `StreamedResponse` makes it piece by piece.
 
 They are faster than the framework's own: they render nothing and copy no headers.
 """
@@ -26,7 +26,7 @@ JSON = "application/json"
 PIECE_BYTES = 1024 * 1024  # a longer body is sent in pieces of this size, a shorter one (a month by hour) at once
 
 
-class Encoded(Response[T]):
+class EncodedResponse(Response[T]):
     """A response with the bytes `body` and then `rest`. T is the type that they decode to, for the OpenAPI document.
 
     A body of more than PIECE_BYTES is sent in pieces. The response ends when the client reads nothing for `timeout_s`.
@@ -46,7 +46,7 @@ class Encoded(Response[T]):
         self.content: Any = body
         self._rest, self._length = rest, len(body) + len(rest)
         self.status_code, self._timeout_s = status_code, timeout_s
-        self._fields = fields_of(media_type, headers)
+        self._fields = header_fields(media_type, headers)
         if status_code != 304:
             self._fields.append((b"content-length", b"%d" % self._length))
 
@@ -63,7 +63,7 @@ class Encoded(Response[T]):
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-class Streamed(Encoded[T]):
+class StreamedResponse(EncodedResponse[T]):
     """A response of any length that sends each piece when `pieces` makes it. It holds one piece at a time in memory.
 
     `held` is the size in bytes of the data from which the pieces are made. The response ends when the client leaves, or
@@ -84,7 +84,7 @@ class Streamed(Encoded[T]):
         self.content = b""
         self.status_code, self._timeout_s = 200, timeout_s
         self._pieces, self._held, self._on_end = pieces, held, on_end
-        self._fields = fields_of(media_type, headers)
+        self._fields = header_fields(media_type, headers)
 
     async def _send(self, _: Scope, receive: Receive, send: Send) -> None:
         start: Any = {"type": "http.response.start", "status": 200, "headers": self._fields}
@@ -116,7 +116,7 @@ async def send_pieces(
     async with contextlib.aclosing(pieces):
         with SEND_MEMORY.transfer(held) as transfer:
             sending = asyncio.create_task(_send_pieces(start, pieces, transfer, timeout_s, send))
-            leaving = asyncio.create_task(gone(receive))
+            leaving = asyncio.create_task(client_left(receive))
             try:
                 await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
                 if sending.done():
@@ -156,13 +156,13 @@ async def _send_slices(
     return True
 
 
-async def gone(receive: Receive) -> None:
+async def client_left(receive: Receive) -> None:
     """Returns when the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-def fields_of(media_type: str, headers: Mapping[str, str] | None) -> list[tuple[bytes, bytes]]:
+def header_fields(media_type: str, headers: Mapping[str, str] | None) -> list[tuple[bytes, bytes]]:
     """The headers as ASGI has them, without Content-Length."""
     charset = "; charset=utf-8" if media_type.startswith("text/") else ""
     fields = [(b"content-type", (media_type + charset).encode("latin-1"))]

@@ -15,7 +15,7 @@ from litestar.params import JSONBody
 
 from shared.http.connection_limits import HEAD_BYTES_MAX, ConnectionLimits
 from shared.http.problems import EXCEPTION_HANDLERS
-from shared.http.responses import Encoded, Streamed
+from shared.http.responses import EncodedResponse, StreamedResponse
 from tests.support.listening import listening
 from tests.support.raw import MALFORMED, Wire, asked, wire
 
@@ -26,35 +26,35 @@ GET = b"GET /read HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @get("/read")
-async def read() -> Encoded[bytes]:
-    return Encoded(b"[1,2]", headers={"ETag": '"1"'})
+async def read() -> EncodedResponse[bytes]:
+    return EncodedResponse(b"[1,2]", headers={"ETag": '"1"'})
 
 
 @get("/live")
-async def live() -> Streamed[bytes]:
+async def live() -> StreamedResponse[bytes]:
     async def pieces() -> AsyncGenerator[bytes]:
         while True:
             yield b"data: 1\n\n"
             await asyncio.sleep(0.05)
 
-    return Streamed(pieces(), media_type="text/event-stream")
+    return StreamedResponse(pieces(), media_type="text/event-stream")
 
 
 @get("/held")
-async def held(request: Request[Any, Any, Any]) -> Encoded[bytes]:
+async def held(request: Request[Any, Any, Any]) -> EncodedResponse[bytes]:
     await request.app.state.free.wait()
-    return Encoded(b"[3]")
+    return EncodedResponse(b"[3]")
 
 
 @get("/free")
-async def free(request: Request[Any, Any, Any]) -> Encoded[bytes]:
+async def free(request: Request[Any, Any, Any]) -> EncodedResponse[bytes]:
     request.app.state.free.set()
-    return Encoded(b"[]")
+    return EncodedResponse(b"[]")
 
 
 @post("/write")
-async def write(data: JSONBody[dict[str, Any]], request: Request[Any, Any, Any]) -> Encoded[bytes]:
-    return Encoded(b"%d" % len(data), headers={"Has-Late": str(b"late" in dict(request.scope["headers"]))})
+async def write(data: JSONBody[dict[str, Any]], request: Request[Any, Any, Any]) -> EncodedResponse[bytes]:
+    return EncodedResponse(b"%d" % len(data), headers={"Has-Late": str(b"late" in dict(request.scope["headers"]))})
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from litestar.params import FromPath
 from services.cli.up.gateway import Gateway
 from shared.http.connection_limits import ConnectionLimits
 from shared.http.problems import EXCEPTION_HANDLERS
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 from tests.support.listening import listening
 from tests.support.raw import MALFORMED, asked, wire
 
@@ -28,25 +28,25 @@ GET = b"GET /things/1 HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @get("/things/{thing:str}", sync_to_thread=False)
-def read(thing: FromPath[str]) -> Encoded[bytes]:
+def read(thing: FromPath[str]) -> EncodedResponse[bytes]:
     if thing in ("none", "new"):
         raise NotFoundException("there is no such thing")
-    return Encoded(b"[1,2]")
+    return EncodedResponse(b"[1,2]")
 
 
 @delete("/things/{thing:str}", status_code=200, sync_to_thread=False)
-def remove(thing: FromPath[str]) -> Encoded[bytes]:
-    return Encoded(thing.encode())
+def remove(thing: FromPath[str]) -> EncodedResponse[bytes]:
+    return EncodedResponse(thing.encode())
 
 
 @post(["/things/create", "/things/new"], status_code=201)
-async def create(request: Request[Any, Any, Any]) -> Encoded[bytes]:
-    return Encoded(b"%d" % len(await request.body()), status_code=201)
+async def create(request: Request[Any, Any, Any]) -> EncodedResponse[bytes]:
+    return EncodedResponse(b"%d" % len(await request.body()), status_code=201)
 
 
 @get("/lists", sync_to_thread=False)
-def lists() -> Encoded[bytes]:
-    return Encoded(b"[]")
+def lists() -> EncodedResponse[bytes]:
+    return EncodedResponse(b"[]")
 
 
 def service(*handlers: Any) -> Litestar:

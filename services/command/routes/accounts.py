@@ -12,13 +12,13 @@ from services.command.routes.operations import command_post
 from services.command.routes.requests import AccountRequest, InProjectRequest, LimitsRequest
 from services.command.routes.responses import Decided
 from services.command.routes.submit import change
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 from shared.names import asked_name
 
 
 class Accounts(Controller):
     @command_post("/accounts/create", summary="List an account in a project")
-    async def create_account(self, request: AnyRequest, data: JSONBody[AccountRequest]) -> Encoded[Decided]:
+    async def create_account(self, request: AnyRequest, data: JSONBody[AccountRequest]) -> EncodedResponse[Decided]:
         """Lists an account in a project, with its limits. A project that lists no account takes bookings by any name. A
         project that lists accounts takes bookings by these only.
 
@@ -30,7 +30,7 @@ class Accounts(Controller):
     @command_post("/accounts/{account:str}/limits", summary="Set the limits of an account")
     async def set_limits(
         self, request: AnyRequest, account: AccountInPath, data: JSONBody[LimitsRequest]
-    ) -> Encoded[Decided]:
+    ) -> EncodedResponse[Decided]:
         """Replaces all limits of an account: a limit that is left out does not hold any more. Bookings that were made
         before stay, also those that are beyond the new limits.
 
@@ -42,7 +42,7 @@ class Accounts(Controller):
     @command_post("/accounts/{account:str}/close", summary="Close an account")
     async def close_account(
         self, request: AnyRequest, account: AccountInPath, data: JSONBody[InProjectRequest]
-    ) -> Encoded[Decided]:
+    ) -> EncodedResponse[Decided]:
         """Closes an account for good: it cannot book any more. Its bookings stay; they can be amended to take less, and
         cancelled.
 
@@ -52,11 +52,13 @@ class Accounts(Controller):
         return await change(request, data, data.project, CloseAccount(account=name), name)
 
     @post("/accounts/create/limits", include_in_schema=False)
-    async def set_limits_of_create(self, request: AnyRequest, data: JSONBody[LimitsRequest]) -> Encoded[Decided]:
+    async def set_limits_of_create(
+        self, request: AnyRequest, data: JSONBody[LimitsRequest]
+    ) -> EncodedResponse[Decided]:
         """The limits of an account with the name `create`: its path begins like that of another command."""
         return await change(request, data, data.project, SetLimits(account="create", limits=data.limits), "create")
 
     @post("/accounts/create/close", include_in_schema=False)
-    async def close_create(self, request: AnyRequest, data: JSONBody[InProjectRequest]) -> Encoded[Decided]:
+    async def close_create(self, request: AnyRequest, data: JSONBody[InProjectRequest]) -> EncodedResponse[Decided]:
         """Closes an account with the name `create`."""
         return await change(request, data, data.project, CloseAccount(account="create"), "create")

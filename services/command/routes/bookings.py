@@ -42,12 +42,12 @@ from services.command.routes.submit import change, cluster_id, make, new_id, pro
 from shared.capacity import WHOLE, Capacity
 from shared.errors import InvalidField
 from shared.hours import Period, bare_date, parse_period, parse_zone
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 
 class Bookings(Controller):
     @command_post("/bookings/create", summary="Book capacity")
-    async def create_booking(self, request: AnyRequest, data: JSONBody[BookingRequest]) -> Encoded[Decided]:
+    async def create_booking(self, request: AnyRequest, data: JSONBody[BookingRequest]) -> EncodedResponse[Decided]:
         """Books capacity for an account, in every hour of a period: counts, a template, or a share of a cluster. Give
         one of the three. Counts with a `share` of 100% make a new cluster of that size in `project` and book all of it.
 
@@ -65,7 +65,7 @@ class Bookings(Controller):
     @command_post("/bookings/{booking:uuid}/amend", summary="Amend a booking")
     async def amend_booking(
         self, request: AnyRequest, booking: BookingInPath, data: JSONBody[AmendRequest]
-    ) -> Encoded[Decided]:
+    ) -> EncodedResponse[Decided]:
         """Changes the start, the end or the amount of a booking, or of one occurrence of a series. A field that is left
         out stays as it is. Hours that have begun stay as they are.
 
@@ -87,7 +87,7 @@ class Bookings(Controller):
     @command_post("/bookings/{booking:uuid}/cancel", summary="Cancel a booking")
     async def cancel_booking(
         self, request: AnyRequest, booking: BookingInPath, data: JSONBody[ReasonRequest | None] = None
-    ) -> Encoded[Decided]:
+    ) -> EncodedResponse[Decided]:
         """Cancels a booking, or one occurrence of a series, from the next whole hour on. Hours that have begun stay
         booked.
 
@@ -100,7 +100,7 @@ class Bookings(Controller):
     @command_post("/bookings/series/{series:uuid}/amend", summary="Amend a series")
     async def amend_series(
         self, request: AnyRequest, series: SeriesInPath, data: JSONBody[AmendSeriesRequest]
-    ) -> Encoded[Decided]:
+    ) -> EncodedResponse[Decided]:
         """Changes the amount of a recurring booking: of all occurrences that have not begun, or of those that begin at
         `from` or later. All of these are changed, or none. Their times stay. To move one, amend that occurrence. To
         change the rule, cancel the series from a day on and book another.
@@ -120,7 +120,7 @@ class Bookings(Controller):
     @command_post("/bookings/series/{series:uuid}/cancel", summary="Cancel a series")
     async def cancel_series(
         self, request: AnyRequest, series: SeriesInPath, data: JSONBody[CancelSeriesRequest | None] = None
-    ) -> Encoded[Decided]:
+    ) -> EncodedResponse[Decided]:
         """Cancels a recurring booking: all occurrences, or those that begin at `from` or later. Occurrences that are
         over stay. One that has begun ends at the next whole hour.
 

@@ -15,12 +15,12 @@ from services.command.routes.parsing import capacity_of, hours_of, period_of
 from services.command.routes.requests import ClusterRequest, ResizeRequest
 from services.command.routes.responses import Decided
 from services.command.routes.submit import change, cluster_id, make, new_id, project_in, project_of_cluster
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 
 class Clusters(Controller):
     @command_post("/clusters/create", summary="Create a cluster")
-    async def create_cluster(self, request: AnyRequest, data: JSONBody[ClusterRequest]) -> Encoded[Decided]:
+    async def create_cluster(self, request: AnyRequest, data: JSONBody[ClusterRequest]) -> EncodedResponse[Decided]:
         """Takes capacity of a project or a cluster, for a period, and makes a new cluster of it. Its id is the parent's
         id, a dot, and its name.
 
@@ -43,7 +43,7 @@ class Clusters(Controller):
     @command_post("/clusters/{cluster:str}/resize", summary="Resize a cluster")
     async def resize_cluster(
         self, request: AnyRequest, cluster: ClusterInPath, data: JSONBody[ResizeRequest]
-    ) -> Encoded[Decided]:
+    ) -> EncodedResponse[Decided]:
         """Sets the size of a cluster for a part of its period. All six counts are the new size: one that is left out
         becomes 0. After `enddate`, the sizes that were planned before hold.
 

@@ -29,19 +29,19 @@ from services.command.routes.requests import (
 )
 from services.command.routes.responses import Decided
 from services.command.routes.submit import change, cluster_id, make, new_id, project_in, project_of, project_of_cluster
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 
 class OpenStack(Controller):
     @command_post("/novaquota/create", summary="Grant a Nova quota to a project")
-    async def create_quota(self, request: AnyRequest, data: JSONBody[GrantRequest]) -> Encoded[Decided]:
+    async def create_quota(self, request: AnyRequest, data: JSONBody[GrantRequest]) -> EncodedResponse[Decided]:
         """Grants capacity to a project, as `POST /resources/create` does. The `source` is `nova` if none is given."""
         grant, period = new_id(), period_of(data)
         command = CreateGrant(grant=grant, period=period, capacity=capacity_of(data), source=data.source or "nova")
         return await make(request, data, data.project, command, grant)
 
     @command_delete("/novaquota/{grant:uuid}", summary="Withdraw a Nova quota")
-    async def delete_quota(self, request: AnyRequest, grant: GrantInPath) -> Encoded[Decided]:
+    async def delete_quota(self, request: AnyRequest, grant: GrantInPath) -> EncodedResponse[Decided]:
         """Withdraws the hours of a grant that have not begun, as `POST /resources/{grant}/withdraw` does."""
         command, project = WithdrawGrant(grant=grant), project_of(request, grant, "grant")
         answer = await change(request, ReasonRequest(), project, command, str(grant))
@@ -50,7 +50,7 @@ class OpenStack(Controller):
         return answer
 
     @command_post("/magcluster/create", summary="Create a Magnum cluster")
-    async def create_magnum(self, request: AnyRequest, data: JSONBody[MagnumRequest]) -> Encoded[Decided]:
+    async def create_magnum(self, request: AnyRequest, data: JSONBody[MagnumRequest]) -> EncodedResponse[Decided]:
         """Creates a cluster of masters and workers, of kind `magnum`. Its size is what their flavors add up to. Flavors
         are templates of the project.
 
@@ -71,7 +71,7 @@ class OpenStack(Controller):
     @command_post("/magcluster/{cluster:str}/resize", summary="Resize a Magnum cluster, or request it")
     async def resize_magnum(
         self, request: AnyRequest, cluster: ClusterInPath, data: JSONBody[MagnumResizeRequest]
-    ) -> Encoded[Decided]:
+    ) -> EncodedResponse[Decided]:
         """Changes flavors or numbers of a Magnum cluster for a part of its period. What is left out stays.
 
         With `status` "requested" nothing changes yet, and no capacity is checked. The `id` of the answer is then the
@@ -94,7 +94,7 @@ class OpenStack(Controller):
         cluster: ClusterInPath,
         wish: ResizeInPath,
         data: JSONBody[ReasonRequest | None] = None,
-    ) -> Encoded[Decided]:
+    ) -> EncodedResponse[Decided]:
         """Gives the cluster the size that was requested, for the hours that were requested; hours that have begun
         meanwhile keep their size.
 
@@ -107,7 +107,7 @@ class OpenStack(Controller):
     @command_post("/magcluster/{cluster:str}/resizes/{wish:uuid}/fail", summary="Record that a requested resize failed")
     async def fail_resize(
         self, request: AnyRequest, cluster: ClusterInPath, wish: ResizeInPath, data: JSONBody[FailedRequest]
-    ) -> Encoded[Decided]:
+    ) -> EncodedResponse[Decided]:
         """Records that a requested resize failed, and why. The cluster keeps its size.
 
         Refused if the resize was applied. 200 if it was recorded before.

@@ -11,12 +11,12 @@ from services.command.routes.operations import command_post
 from services.command.routes.requests import ProjectRequest
 from services.command.routes.responses import Decided
 from services.command.routes.submit import change
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 
 class Projects(Controller):
     @command_post("/projects/create", summary="Create a project")
-    async def create_project(self, request: AnyRequest, data: JSONBody[ProjectRequest]) -> Encoded[Decided]:
+    async def create_project(self, request: AnyRequest, data: JSONBody[ProjectRequest]) -> EncodedResponse[Decided]:
         """Creates a project. It has no capacity yet: grants give it some (`POST /resources/create`).
 
         Refused if there is a project with this id.

@@ -15,7 +15,7 @@ from services.command.keys import REPEATED, again
 from shared.events import BookingCreated, SeriesCreated, decode_event
 from shared.hours import Period, iso
 from shared.http.problems import Problem, problem_body
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 Position = Annotated[
     int, Meta(description="The position of the last event in the ledger. Give it as `min_position` to a read.")
@@ -81,7 +81,7 @@ class Previewed(msgspec.Struct, frozen=True):
     ]
 
 
-def respond(result: CommandResult, *, recurs: bool) -> Encoded[Decided]:
+def respond(result: CommandResult, *, recurs: bool) -> EncodedResponse[Decided]:
     """The answer to a command. `recurs`: it books a series, so that its answer lists the occurrences."""
     if result.first is not None:
         return again(result.first)
@@ -89,11 +89,11 @@ def respond(result: CommandResult, *, recurs: bool) -> Encoded[Decided]:
     more = series_members(result.decided) if recurs and result.decided else b""
     body = b"%b%d%b%b}" % (head, result.position, tail, more)
     if result.repeated:
-        return Encoded(body, headers=REPEATED)
-    return Encoded(body, status_code=201 if result.decided else 200)
+        return EncodedResponse(body, headers=REPEATED)
+    return EncodedResponse(body, status_code=201 if result.decided else 200)
 
 
-def previewed(result: CommandResult) -> Encoded[Decided]:
+def previewed(result: CommandResult) -> EncodedResponse[Decided]:
     """The answer to a dry run."""
     problem = None if result.refusal is None else msgspec.Raw(problem_body(result.refusal))
     body = {
@@ -105,7 +105,7 @@ def previewed(result: CommandResult) -> Encoded[Decided]:
         "problem": problem,
         "nearest": _span(result.nearest),
     }
-    return Encoded(msgspec.json.encode(body))
+    return EncodedResponse(msgspec.json.encode(body))
 
 
 def _span(period: Period | None) -> dict[str, str] | None:

@@ -18,7 +18,7 @@ from services.command.keys import Keys
 from services.command.routes.headers import AnyRequest, actor_of, is_dry_run, key_of
 from services.command.routes.responses import Decided, previewed, respond
 from shared.errors import UnknownId
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 from shared.names import is_pool_id
 
 # A command's project: known, or to be looked for. That there is none is an answer too, which a key remembers.
@@ -45,20 +45,22 @@ async def make(
     command: Command,
     command_id: UUID,
     entity: Callable[[UUID], str] = str,
-) -> Encoded[Decided]:
+) -> EncodedResponse[Decided]:
     """Carries out a command that makes something. What it makes is named after the command: its id is `command_id`, or
     what `entity` makes of that. So the answer to a repeat can name what the first command made."""
     return await _carry_out(request, data, project, command, command_id, entity)
 
 
-async def change(request: AnyRequest, data: Any, project: Project, command: Command, entity: str) -> Encoded[Decided]:
+async def change(
+    request: AnyRequest, data: Any, project: Project, command: Command, entity: str
+) -> EncodedResponse[Decided]:
     """Carries out a command on what the request names: `entity`."""
     return await _carry_out(request, data, project, command, new_id(), entity)
 
 
 async def _carry_out(
     request: AnyRequest, data: Any, project: Project, command: Command, command_id: UUID, entity: Entity
-) -> Encoded[Decided]:
+) -> EncodedResponse[Decided]:
     parts, actor = parts_of(request), actor_of(request)
     context = Context(command=command_id, actor=actor, at=datetime.now(UTC), reason=data.reason)
     dry_run = bool(request.scope["query_string"]) and is_dry_run(request)

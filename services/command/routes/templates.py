@@ -12,12 +12,12 @@ from services.command.routes.parsing import capacity_of
 from services.command.routes.requests import TemplateRequest
 from services.command.routes.responses import Decided
 from services.command.routes.submit import change
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 
 class Templates(Controller):
     @command_post("/templates/create", summary="Create a template, or its next version")
-    async def create_template(self, request: AnyRequest, data: JSONBody[TemplateRequest]) -> Encoded[Decided]:
+    async def create_template(self, request: AnyRequest, data: JSONBody[TemplateRequest]) -> EncodedResponse[Decided]:
         """Gives a name to a capacity, so that bookings and Magnum clusters can ask for it by name. If the project has a
         template of this name, this makes its next version. What was booked before keeps the version that it was booked
         with.

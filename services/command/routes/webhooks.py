@@ -21,7 +21,7 @@ from shared.errors import InvalidField, UnknownId
 from shared.event_store import POSITION_MAX
 from shared.events import EVENT_TYPES
 from shared.http.openapi import problem_spec, response_spec
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 from shared.notices import KINDS
 from shared.postgres import Connection
 from shared.webhook_hosts import HostNotAllowed, check_url
@@ -95,7 +95,7 @@ class Webhooks(Controller):
         response_description="It is registered.",
         responses={200: AGAIN, 403: problem_spec(403)},
     )
-    async def register(self, request: AnyRequest, data: JSONBody[WebhookRequest]) -> Encoded[Webhook]:
+    async def register(self, request: AnyRequest, data: JSONBody[WebhookRequest]) -> EncodedResponse[Webhook]:
         """Has events, and if wanted notices, sent to a URL. Each message is signed as Standard Webhooks says, with the
         secret in this answer.
 
@@ -110,7 +110,7 @@ class Webhooks(Controller):
         except HostNotAllowed as refused:
             return await parts.keys.refuse(key, refused)
 
-        async def work(connection: Connection) -> Encoded[Webhook]:
+        async def work(connection: Connection) -> EncodedResponse[Webhook]:
             secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
             webhook = Webhook(new_id(), url, data.project, types, kinds, secret)
             await webhook_table.register(
@@ -124,18 +124,18 @@ class Webhooks(Controller):
                 actor=actor,
                 after=data.after,
             )
-            return Encoded(msgspec.json.encode(webhook), status_code=201)
+            return EncodedResponse(msgspec.json.encode(webhook), status_code=201)
 
         return await parts.keys.once(key, work)
 
     @webhook_delete("/webhooks/{webhook:uuid}", summary="Delete a webhook", response_description="It is deleted.")
-    async def delete_one(self, request: AnyRequest, webhook: WebhookInPath) -> Encoded[Deleted]:
+    async def delete_one(self, request: AnyRequest, webhook: WebhookInPath) -> EncodedResponse[Deleted]:
         """Deletes a webhook and its dead letters. Nothing is sent any more, but a message that is being sent now may
         still arrive."""
 
-        async def work(connection: Connection) -> Encoded[Deleted]:
+        async def work(connection: Connection) -> EncodedResponse[Deleted]:
             await webhook_table.delete(connection, webhook)
-            return Encoded(msgspec.json.encode(Deleted(webhook)))
+            return EncodedResponse(msgspec.json.encode(Deleted(webhook)))
 
         return await parts_of(request).keys.once(key_of(request, actor_of(request), None), work)
 
@@ -145,13 +145,13 @@ class Webhooks(Controller):
         summary="Deliver all dead letters again",
         response_description="They will be tried again.",
     )
-    async def redeliver_all(self, request: AnyRequest, webhook: WebhookInPath) -> Encoded[Redelivered]:
+    async def redeliver_all(self, request: AnyRequest, webhook: WebhookInPath) -> EncodedResponse[Redelivered]:
         """Tries every dead letter of a webhook again, once. A dead letter is a message that was given up after many
         attempts. Those that fail again stay in `GET /webhooks/{webhook}/dead-letters`."""
 
-        async def work(connection: Connection) -> Encoded[Redelivered]:
+        async def work(connection: Connection) -> EncodedResponse[Redelivered]:
             count = await webhook_table.redeliver(connection, webhook, None)
-            return Encoded(msgspec.json.encode(Redelivered(count)), status_code=202)
+            return EncodedResponse(msgspec.json.encode(Redelivered(count)), status_code=202)
 
         return await parts_of(request).keys.once(key_of(request, actor_of(request), None), work)
 
@@ -163,16 +163,16 @@ class Webhooks(Controller):
     )
     async def redeliver(
         self, request: AnyRequest, webhook: WebhookInPath, message: MessageInPath
-    ) -> Encoded[Redelivered]:
+    ) -> EncodedResponse[Redelivered]:
         """Tries one dead letter of a webhook again, once.
 
         Refused if the webhook has no dead letter with this id.
         """
 
-        async def work(connection: Connection) -> Encoded[Redelivered]:
+        async def work(connection: Connection) -> EncodedResponse[Redelivered]:
             if not await webhook_table.redeliver(connection, webhook, message):
                 raise UnknownId("message", "dead letter", message)
-            return Encoded(msgspec.json.encode(Redelivered(1)), status_code=202)
+            return EncodedResponse(msgspec.json.encode(Redelivered(1)), status_code=202)
 
         return await parts_of(request).keys.once(key_of(request, actor_of(request), None), work)
 

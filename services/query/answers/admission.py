@@ -11,7 +11,7 @@ import msgspec
 from litestar.types import Receive
 
 from shared.errors import HourbookError
-from shared.http.responses import gone
+from shared.http.responses import client_left
 from shared.tasks import end_tasks
 
 
@@ -95,6 +95,6 @@ class Admission:
 
 async def leave(receive: Receive, turn: asyncio.Future[None]) -> None:
     """Ends the waiting of a reader who has gone."""
-    await gone(receive)
+    await client_left(receive)
     if not turn.done():
         turn.set_exception(TooBusy("the reader has gone"))

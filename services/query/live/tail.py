@@ -18,7 +18,7 @@ from services.query.views.history import check_after
 from services.query.views.live_events import StreamEvent
 from shared.errors import HourbookError
 from shared.event_store.store import PositionGap
-from shared.http.responses import Streamed
+from shared.http.responses import StreamedResponse
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +88,9 @@ class Tail:
             self._task = None
             self._kept, self._position = [], None
 
-    def streamed(self, begin: int, where: SubscriptionFilter, headers: Mapping[str, str]) -> Streamed[bytes]:
+    def streamed(self, begin: int, where: SubscriptionFilter, headers: Mapping[str, str]) -> StreamedResponse[bytes]:
         """The answer to one who has begun, who leaves with it."""
-        return Streamed(
+        return StreamedResponse(
             self.follow(begin, where),
             media_type=SERVER_SENT,
             on_end=self.leave,

@@ -12,7 +12,7 @@ import msgspec
 from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField, UnknownId
 from shared.events import EVENT_TYPES
-from shared.hours import INSTANT, Period, lost_plus, parse_grain, parse_range
+from shared.hours import INSTANT, Period, parse_grain, parse_range, unencoded_plus_hint
 from shared.names import asked_name, is_pool_id
 
 RANGE_EXAMPLE = "two dates, as 2020-06-08,2020-06-14"
@@ -124,7 +124,7 @@ def parse_moment(text: str, field: str) -> datetime:
     match = INSTANT.fullmatch(text)
     if match is None or match.group(3) is None:
         said = f"{text!r} is not an instant with an offset, as 2020-06-08T09:00:00Z"
-        raise InvalidField(field, said + lost_plus(text))
+        raise InvalidField(field, said + unencoded_plus_hint(text))
     try:
         moment = datetime.fromisoformat(text.upper())
     except ValueError as error:

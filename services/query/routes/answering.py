@@ -20,14 +20,14 @@ from services.query.routes.parts import AnyRequest, parts_of
 from services.query.views.pools import cluster_period
 from shared.errors import InvalidField
 from shared.hours import Period, parse_zone
-from shared.http.responses import JSON, Encoded, Streamed
+from shared.http.responses import JSON, EncodedResponse, StreamedResponse
 
 CSV = "text/csv"
 FRESH = {"Cache-Control": "private, no-cache"}
 REFUSED = re.compile(r";\s*q=0(\.0*)?\s*(;|$)", re.IGNORECASE)  # a weight of 0 means: not this one
 
 
-async def answered(request: AnyRequest, question: Question, view: View, min_position: int) -> Encoded[bytes]:
+async def answered(request: AnyRequest, question: Question, view: View, min_position: int) -> EncodedResponse[bytes]:
     """The answer to a question: of now, through the cache, or of the past that `as_of` names."""
     parts = parts_of(request)
     etags = request.headers.get("If-None-Match")
@@ -89,7 +89,7 @@ def preferred(request: AnyRequest, media_type: str) -> bool:
         return False
 
 
-def respond(reply: Reply, media_type: str = JSON, bom: bytes = b"") -> Encoded[bytes]:
+def respond(reply: Reply, media_type: str = JSON, bom: bytes = b"") -> EncodedResponse[bytes]:
     """200 with the body after `bom`, or 304 without one."""
     headers = {"Hourbook-Position": str(reply.position), "Cache-Control": "private, no-cache", "Vary": "Accept"}
     if reply.etag is not None:
@@ -97,9 +97,11 @@ def respond(reply: Reply, media_type: str = JSON, bom: bytes = b"") -> Encoded[b
     if reply.following is not None:
         headers["Hourbook-Next"] = reply.following
     if reply.body is None:
-        return Encoded(b"", status_code=304, headers=headers, media_type=media_type)
+        return EncodedResponse(b"", status_code=304, headers=headers, media_type=media_type)
     if isinstance(reply.body, Long) and reply.body.windows:
-        return Streamed(pieces_of(reply.body, bom), headers=headers, media_type=media_type, held=reply.body.size)
+        return StreamedResponse(
+            pieces_of(reply.body, bom), headers=headers, media_type=media_type, held=reply.body.size
+        )
     if isinstance(reply.body, Long):
-        return Encoded(bom + reply.body.head, reply.body.tail, headers=headers, media_type=media_type)
-    return Encoded(bom + reply.body if bom else reply.body, headers=headers, media_type=media_type)
+        return EncodedResponse(bom + reply.body.head, reply.body.tail, headers=headers, media_type=media_type)
+    return EncodedResponse(bom + reply.body if bom else reply.body, headers=headers, media_type=media_type)

@@ -14,7 +14,7 @@ from services.query.routes.reads import read
 from services.query.views.audit import read_checkpoint, read_consistency, read_inclusion, read_public_keys
 from shared.errors import InvalidField
 from shared.event_store import POSITION_MAX
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 TEXT = "text/plain"
 FOREVER = "private, max-age=31536000, immutable"
@@ -51,14 +51,14 @@ class Audit(Controller):
     path = "/audit"
 
     @read("/checkpoint", "Signed checkpoint of the history", media_type=TEXT)
-    async def checkpoint(self, request: AnyRequest, size: Size = None) -> Encoded[str]:
+    async def checkpoint(self, request: AnyRequest, size: Size = None) -> EncodedResponse[str]:
         """A signed note (C2SP tlog-checkpoint) as text: the origin, the number of events, the root hash over them, and
         the signature. With `size`: the checkpoint of exactly that many events, if one was signed."""
         found = await read_checkpoint(parts_of(request).database, size)
         return text(found.note) if size is None else text(found.note, FOREVER)
 
     @read("/key", "Public keys of the checkpoints", media_type=TEXT)
-    async def key(self, request: AnyRequest) -> Encoded[str]:
+    async def key(self, request: AnyRequest) -> EncodedResponse[str]:
         """The public key that signs now, as `NAME+KEYID+KEY` (C2SP signed-note), and on further lines the keys that
         signed before. Get the key from another source as well: a server that lies about the history can lie about its
         key."""
@@ -66,7 +66,9 @@ class Audit(Controller):
         return text("".join(f"{key}\n" for key in keys))
 
     @read("/inclusion", "Proof that an event is in the history")
-    async def inclusion(self, request: AnyRequest, position: Position = None, size: Size = None) -> Encoded[bytes]:
+    async def inclusion(
+        self, request: AnyRequest, position: Position = None, size: Size = None
+    ) -> EncodedResponse[bytes]:
         """`{position, index, size, leaf, root, proof, checkpoint}`: the event at `position` is leaf number `index`
         (from 0) of the tree of `size` events with this root.
 
@@ -78,7 +80,9 @@ class Audit(Controller):
         return proven(proof["size"], proof)
 
     @read("/consistency", "Proof that the history was only added to")
-    async def consistency(self, request: AnyRequest, first: FromSize = None, second: ToSize = None) -> Encoded[bytes]:
+    async def consistency(
+        self, request: AnyRequest, first: FromSize = None, second: ToSize = None
+    ) -> EncodedResponse[bytes]:
         """`{from, to, from_root, to_root, proof, checkpoint}`: the first `from` events of the tree of `to` events are
         the tree of `from` events, in the same order.
 
@@ -91,9 +95,9 @@ class Audit(Controller):
         return proven(proof["to"], proof)
 
 
-def text(body: str, keep: str = FRESH["Cache-Control"]) -> Encoded[str]:
-    return Encoded(body.encode(), media_type=TEXT, headers={"Cache-Control": keep})
+def text(body: str, keep: str = FRESH["Cache-Control"]) -> EncodedResponse[str]:
+    return EncodedResponse(body.encode(), media_type=TEXT, headers={"Cache-Control": keep})
 
 
-def proven(size: int, answer: dict[str, Any]) -> Encoded[bytes]:
-    return Encoded(msgspec.json.encode(answer), headers={"Hourbook-Position": str(size), **FRESH})
+def proven(size: int, answer: dict[str, Any]) -> EncodedResponse[bytes]:
+    return EncodedResponse(msgspec.json.encode(answer), headers={"Hourbook-Position": str(size), **FRESH})

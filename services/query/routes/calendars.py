@@ -27,7 +27,7 @@ from services.query.routes.parts import AnyRequest
 from services.query.routes.reads import read
 from services.query.views.calendar import read_calendar
 from shared.hours import Period
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 
 def calendar_query(
@@ -118,7 +118,7 @@ class Calendars(Controller):
     }
 
     @read("/available/select", "Availability of a pool, in blocks of time")
-    async def available(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> Encoded[bytes]:
+    async def available(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, blocks: [{start, end, hours, granted, booked, shared,
         available}]}`.
 
@@ -133,7 +133,9 @@ class Calendars(Controller):
         return await answer_calendar(request, asked, "available")
 
     @read("/resources/select", "Grants of a pool, and granted capacity in blocks of time")
-    async def resources(self, request: AnyRequest, asked_items: NamedDependency[CalendarQuery]) -> Encoded[bytes]:
+    async def resources(
+        self, request: AnyRequest, asked_items: NamedDependency[CalendarQuery]
+    ) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, blocks, items, next}`.
 
         `blocks` are those of /available/select, with `granted` alone unless `values` asks for more. `items` are the
@@ -144,7 +146,9 @@ class Calendars(Controller):
         return await answer_calendar(request, asked_items, "resources")
 
     @read("/bookings/select", "Bookings of a pool, and booked capacity in blocks of time")
-    async def bookings(self, request: AnyRequest, asked_items: NamedDependency[CalendarQuery]) -> Encoded[bytes]:
+    async def bookings(
+        self, request: AnyRequest, asked_items: NamedDependency[CalendarQuery]
+    ) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, blocks, items, next}`.
 
         `blocks` are those of /available/select, with `booked` alone unless `values` asks for more. `items` are the
@@ -160,7 +164,7 @@ class Calendars(Controller):
         return await answer_calendar(request, asked_items, "bookings")
 
     @read("/clusters/{cluster:str}/sizes", "Sizes of a cluster, in blocks of time")
-    async def sizes(self, request: AnyRequest, asked_sizes: NamedDependency[CalendarQuery]) -> Encoded[bytes]:
+    async def sizes(self, request: AnyRequest, asked_sizes: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, sizes: [{start, end, hours, size: {min, max}}]}`.
 
         `min` and `max` are the smallest and the largest size in an hour of the block. Without
@@ -170,6 +174,6 @@ class Calendars(Controller):
 
 async def answer_calendar(
     request: AnyRequest, query: CalendarQuery, view: CalendarView, own: Period | None = None
-) -> Encoded[bytes]:
+) -> EncodedResponse[bytes]:
     question = parse_calendar(query, view, preferred(request, CSV), own)
     return await answered(request, question, read_calendar, query.min_position)

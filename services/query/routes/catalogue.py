@@ -30,7 +30,7 @@ from services.query.routes.reads import read
 from services.query.views.accounts import read_accounts, read_usage
 from services.query.views.templates import read_templates
 from shared.hours import parse_zone
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 from shared.names import asked_name
 
 AccountName = Annotated[str, PathParameter(description="The name of an account, as bookings name it.")]
@@ -42,7 +42,7 @@ class Catalogue(Controller):
     @read("/templates", "Templates of a project")
     async def templates(
         self, request: AnyRequest, project: Project = None, min_position: MinPosition = 0
-    ) -> Encoded[bytes]:
+    ) -> EncodedResponse[bytes]:
         """`{project, position, templates: [{id, name, version, actor, created, capacity}]}`.
 
         Every version of every template, ordered by name, the newest version first. `id` is `<name>@<version>`,
@@ -53,7 +53,7 @@ class Catalogue(Controller):
     @read("/accounts", "Accounts that a project lists")
     async def accounts(
         self, request: AnyRequest, project: Project = None, min_position: MinPosition = 0
-    ) -> Encoded[bytes]:
+    ) -> EncodedResponse[bytes]:
         """`{project, position, accounts: [{account, name, limits, closed, created}]}`, ordered by account.
 
         A project that lists no accounts takes bookings of any account. `created` is a position. `project` must be
@@ -72,7 +72,7 @@ class Catalogue(Controller):
         tz: ZoneText = "UTC",
         dimensions: DimensionsText = None,
         min_position: MinPosition = 0,
-    ) -> Encoded[bytes]:
+    ) -> EncodedResponse[bytes]:
         """`{account, project, range, grain, timezone, position, blocks: [{start, end, hours, used}]}`, `used` by
         dimension.
 

@@ -15,7 +15,7 @@ from services.query.routes.reads import read
 from services.query.views.diff import Comparison, read_diff
 from shared.errors import InvalidField
 from shared.hours import parse_range, parse_zone
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 FromText = Annotated[
     str | None,
@@ -45,7 +45,7 @@ class Diffs(Controller):
         second: ToText = None,
         period: OnlyRange = None,
         tz: ZoneText = "UTC",
-    ) -> Encoded[bytes]:
+    ) -> EncodedResponse[bytes]:
         """`{pool, from, to, position, hours: [{start, end, before, after}], events: [{position, type, periods}]}`.
 
         `hours` are the hours whose figures differ between the state after the event `from` and the state after the

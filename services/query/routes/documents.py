@@ -12,7 +12,7 @@ from litestar.params import PathParameter
 from services.query.questions.parameters import EVENT_TYPE_NAMES
 from services.query.render.asyncapi import document, event_schema
 from shared.errors import UnknownId
-from shared.http.responses import JSON, Encoded
+from shared.http.responses import JSON, EncodedResponse
 from shared.version import VERSION
 
 YAML, SCHEMA = "application/yaml", "application/schema+json"
@@ -24,27 +24,27 @@ class Documents(Controller):
     """These documents change only with a new version of Hourbook."""
 
     @get("/asyncapi.json", summary="AsyncAPI document as JSON")
-    async def asyncapi_json(self) -> Encoded[bytes]:
+    async def asyncapi_json(self) -> EncodedResponse[bytes]:
         """The streams of events and notices on NATS JetStream, as an AsyncAPI 3 document."""
-        return Encoded(msgspec.json.encode(document(VERSION)), media_type=JSON, headers=KEPT)
+        return EncodedResponse(msgspec.json.encode(document(VERSION)), media_type=JSON, headers=KEPT)
 
     @get("/asyncapi.yaml", summary="AsyncAPI document as YAML")
-    async def asyncapi_yaml(self) -> Encoded[bytes]:
+    async def asyncapi_yaml(self) -> EncodedResponse[bytes]:
         """The streams of events and notices on NATS JetStream, as an AsyncAPI 3 document in YAML."""
         text: str = yaml.safe_dump(document(VERSION), sort_keys=False, allow_unicode=True, width=120)
-        return Encoded(text.encode(), media_type=YAML, headers=KEPT)
+        return EncodedResponse(text.encode(), media_type=YAML, headers=KEPT)
 
     @get("/schemas/events", summary="JSON Schemas of the event types")
-    async def schemas(self) -> Encoded[bytes]:
+    async def schemas(self) -> EncodedResponse[bytes]:
         """`{schemas: {<event type>: <path>}}`: where the JSON Schema of each event type is."""
         paths = {name: f"/schemas/events/{name}.json" for name in EVENT_TYPE_NAMES}
-        return Encoded(msgspec.json.encode({"schemas": paths}), headers=KEPT)
+        return EncodedResponse(msgspec.json.encode({"schemas": paths}), headers=KEPT)
 
     @get("/schemas/events/{name:str}", summary="JSON Schema of an event type")
-    async def schema(self, name: SchemaName) -> Encoded[bytes]:
+    async def schema(self, name: SchemaName) -> EncodedResponse[bytes]:
         """The JSON Schema (2020-12) of the stored JSON of an event type, as `/schemas/events/BookingCreated.json`."""
         try:
             schema = event_schema(name.removesuffix(".json"))
         except KeyError:
             raise UnknownId("name", "event type", name.removesuffix(".json")) from None
-        return Encoded(msgspec.json.encode(schema), media_type=SCHEMA, headers=KEPT)
+        return EncodedResponse(msgspec.json.encode(schema), media_type=SCHEMA, headers=KEPT)

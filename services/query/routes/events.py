@@ -34,7 +34,7 @@ from services.query.views.search import read_found
 from shared.errors import InvalidField, UnknownId
 from shared.event_store import POSITION_MAX
 from shared.http.problems import GIVEN_MAX
-from shared.http.responses import Encoded, Streamed
+from shared.http.responses import EncodedResponse, StreamedResponse
 from shared.names import asked_name
 
 NDJSON = "application/x-ndjson"
@@ -141,7 +141,7 @@ class Events(Controller):
         limit: Limit = None,
         as_of: AsOfText = None,
         bom: BomText = None,
-    ) -> Encoded[bytes] | Streamed[bytes]:
+    ) -> EncodedResponse[bytes] | StreamedResponse[bytes]:
         """`{position, events: [{position, version, event}], next}`, ordered by position: the events that match all
         given parameters.
 
@@ -160,7 +160,7 @@ class Events(Controller):
         return respond(answer_of(history, body))
 
     @read("/events/{position:int}", "One event")
-    async def event(self, request: AnyRequest, position: EventPosition) -> Encoded[bytes]:
+    async def event(self, request: AnyRequest, position: EventPosition) -> EncodedResponse[bytes]:
         """`{position, version, event}`. It never changes. `event` is the stored JSON, byte for byte."""
         given = request.scope["path"].rpartition("/")[2]
         if not WHOLE_NUMBER.fullmatch(given) or not 0 < position <= POSITION_MAX:
@@ -176,7 +176,7 @@ class Events(Controller):
         since: StreamSince = None,
         project: Project = None,
         kinds: EventTypes = None,
-    ) -> Streamed[bytes]:
+    ) -> StreamedResponse[bytes]:
         """Server-sent events, without an end. `id` is the position, `data` is `{position, version, event}`. An event is
         sent once the read models show it.
 
@@ -199,7 +199,7 @@ class Events(Controller):
     @read("/bookings/{booking:uuid}/history", "History of a booking")
     async def booking(
         self, request: AnyRequest, booking: BookingId, asked: NamedDependency[HistoryQuery]
-    ) -> Encoded[bytes]:
+    ) -> EncodedResponse[bytes]:
         """`{id, position, history: [{position, version, at, actor, type, reason, event}], next}`: who did what with
         the booking, when and why, the oldest first.
 
@@ -208,7 +208,9 @@ class Events(Controller):
         return await answer_history(request, "booking", str(booking), asked)
 
     @read("/resources/{grant:uuid}/history", "History of a grant")
-    async def grant(self, request: AnyRequest, grant: GrantId, asked: NamedDependency[HistoryQuery]) -> Encoded[bytes]:
+    async def grant(
+        self, request: AnyRequest, grant: GrantId, asked: NamedDependency[HistoryQuery]
+    ) -> EncodedResponse[bytes]:
         """`{id, position, history: [{position, version, at, actor, type, reason, event}], next}`: who did what with
         the grant, when and why, the oldest first.
 
@@ -219,7 +221,7 @@ class Events(Controller):
     @read("/clusters/{cluster:str}/history", "History of a cluster")
     async def cluster(
         self, request: AnyRequest, cluster: ClusterId, asked: NamedDependency[HistoryQuery]
-    ) -> Encoded[bytes]:
+    ) -> EncodedResponse[bytes]:
         """`{id, position, history: [{position, version, at, actor, type, reason, event}], next}`: who did what with
         the cluster, when and why, the oldest first.
 
@@ -235,16 +237,18 @@ async def find_history(request: AnyRequest, where: EventFilter, limit: int, as_o
     return await read_found(parts.database, where, limit, last)
 
 
-async def answer_whole(request: AnyRequest, where: EventFilter, form: Form, as_of: str | None) -> Streamed[bytes]:
+async def answer_whole(
+    request: AnyRequest, where: EventFilter, form: Form, as_of: str | None
+) -> StreamedResponse[bytes]:
     """All matching events, as text of any length. An error is raised before the first byte is sent."""
     first = await find_history(request, where, BATCH, as_of)
     where = msgspec.structs.replace(where, before=min(where.before, first.head + 1))
     headers = {"Hourbook-Position": str(first.head), "Cache-Control": "private, no-cache", "Vary": "Accept"}
     pieces = batches(parts_of(request).database, where, form, first)
-    return Streamed(pieces, media_type=form.media_type, headers=headers)
+    return StreamedResponse(pieces, media_type=form.media_type, headers=headers)
 
 
-async def answer_history(request: AnyRequest, kind: str, entity: str, query: HistoryQuery) -> Encoded[bytes]:
+async def answer_history(request: AnyRequest, kind: str, entity: str, query: HistoryQuery) -> EncodedResponse[bytes]:
     form = form_of(request, query.bom)
     where = EventFilter(entity=entity, after=query.after)
     try:

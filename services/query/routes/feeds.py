@@ -15,7 +15,7 @@ from services.query.routes.parameters import RANGE_SAYS, TAKES_AS_OF, MinPositio
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
 from services.query.views.feeds import read_feed
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 CALENDAR = "text/calendar"  # UTF-8, which the response's header says
 
@@ -42,7 +42,7 @@ class Feeds(Controller):
     dependencies = {"asked": Provide(feed_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
     @read("/projects/{feed:str}", "iCalendar feed of a project")
-    async def project(self, request: AnyRequest, asked: NamedDependency[FeedQuery]) -> Encoded[bytes]:
+    async def project(self, request: AnyRequest, asked: NamedDependency[FeedQuery]) -> EncodedResponse[bytes]:
         """`/projects/{id}.ics`: the bookings in the project and in all its clusters, as text/calendar.
 
         Each booking is one event, whose UID never changes. A feed holds at most 5,000 bookings, those nearest to today;
@@ -50,7 +50,7 @@ class Feeds(Controller):
         return await answer_feed(request, "project", asked)
 
     @read("/clusters/{feed:str}", "iCalendar feed of a cluster")
-    async def cluster(self, request: AnyRequest, asked: NamedDependency[FeedQuery]) -> Encoded[bytes]:
+    async def cluster(self, request: AnyRequest, asked: NamedDependency[FeedQuery]) -> EncodedResponse[bytes]:
         """`/clusters/{id}.ics`: the bookings in the cluster and in the deployments inside it, as text/calendar.
 
         Each booking is one event, whose UID never changes. A feed holds at most 5,000 bookings, those nearest to today;
@@ -58,7 +58,7 @@ class Feeds(Controller):
         return await answer_feed(request, "cluster", asked)
 
     @read("/accounts/{feed:str}", "iCalendar feed of an account")
-    async def account(self, request: AnyRequest, asked: NamedDependency[FeedQuery]) -> Encoded[bytes]:
+    async def account(self, request: AnyRequest, asked: NamedDependency[FeedQuery]) -> EncodedResponse[bytes]:
         """`/accounts/{account}.ics`: the bookings of the account in all projects, as text/calendar. An account without
         bookings has an empty calendar.
 
@@ -67,7 +67,7 @@ class Feeds(Controller):
         return await answer_feed(request, "account", asked)
 
 
-async def answer_feed(request: AnyRequest, kind: str, query: FeedQuery) -> Encoded[bytes]:
+async def answer_feed(request: AnyRequest, kind: str, query: FeedQuery) -> EncodedResponse[bytes]:
     feed = parse_feed(kind, query, await now_or_then(request))
     etags, positions = request.headers.get("If-None-Match"), parts_of(request).positions
     async with as_asked(request) as database:

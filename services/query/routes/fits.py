@@ -26,7 +26,7 @@ from services.query.routes.reads import read
 from services.query.views.conflicts import read_conflicts
 from services.query.views.fits import read_most, read_now, read_slots
 from shared.hours import hour_of, parse_range, parse_zone
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 CountText = Annotated[str | None, QueryParameter(description="How many are needed in every hour.")]
 MemoryText = Annotated[str | None, QueryParameter(description="How much memory is needed in every hour, in MiB.")]
@@ -100,7 +100,7 @@ class Fits(Controller):
         project: PoolProject = None,
         clusterid: PoolCluster = None,
         min_position: MinPosition = 0,
-    ) -> Encoded[bytes]:
+    ) -> EncodedResponse[bytes]:
         """`{pool, position, hour, available: {<dimension>: n}, templates: [{name, version, capacity, fits}]}`.
 
         `hour` is the start of the current hour. `fits` says how many of the newest version of each template fit in it.
@@ -111,7 +111,7 @@ class Fits(Controller):
         return await answered(request, question, read_now, min_position)
 
     @read("/available/slots", "Earliest times at which an amount fits")
-    async def slots(self, request: AnyRequest, asked: NamedDependency[SlotsQuery]) -> Encoded[bytes]:
+    async def slots(self, request: AnyRequest, asked: NamedDependency[SlotsQuery]) -> EncodedResponse[bytes]:
         """`{pool, position, duration_hours, slots: [{start, end}]}`: the earliest slots of `duration` in which the
         amount fits in every hour, without over-commitment.
 
@@ -138,7 +138,7 @@ class Fits(Controller):
         period: RangeText = None,
         tz: ZoneText = "UTC",
         min_position: MinPosition = 0,
-    ) -> Encoded[bytes]:
+    ) -> EncodedResponse[bytes]:
         """`{pool, range, position, conflicts: [{pool, start, end, dimension, deficit, deadline, claims,
         claims_total}], conflicts_total}`, ordered by `deadline`.
 

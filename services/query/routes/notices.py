@@ -18,7 +18,7 @@ from services.query.routes.reads import read
 from services.query.views.history import check_project
 from services.query.views.notices import read_notices
 from shared.event_store import POSITION_MAX
-from shared.http.responses import Encoded, Streamed
+from shared.http.responses import EncodedResponse, StreamedResponse
 from shared.notices import KINDS
 
 After = Annotated[
@@ -38,7 +38,7 @@ class Notices(Controller):
         after: After = None,
         as_of: AsOfText = None,
         limit: NumberedLimit = 100,
-    ) -> Encoded[bytes]:
+    ) -> EncodedResponse[bytes]:
         """`{notices: [{seq, notice}], next}`, ordered by `seq`. A notice says that a booking began, ends soon or ended,
         or that the ledger will soon settle an over-commitment.
 
@@ -49,12 +49,12 @@ class Notices(Controller):
         wanted = None if project is None else checked_project(project)
         types = None if kinds is None else parse_names(kinds, "type", tuple(KINDS), ())
         page, following = await read_notices(parts.database, after or 0, limit, wanted, types, made_until)
-        return Encoded(msgspec.json.encode({"notices": page, "next": following}), headers=FRESH)
+        return EncodedResponse(msgspec.json.encode({"notices": page, "next": following}), headers=FRESH)
 
     @read("/notices/stream", "Notices, live")
     async def stream(
         self, request: AnyRequest, project: Project = None, kinds: NoticeKinds = None, after: After = None
-    ) -> Streamed[bytes]:
+    ) -> StreamedResponse[bytes]:
         """Server-sent events, without an end. `id` is the notice's `seq`, `data` is `{seq, notice}`.
 
         The stream begins after the `seq` in the header `Last-Event-ID` (browsers send it when they reconnect), else

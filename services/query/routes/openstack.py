@@ -29,7 +29,7 @@ from services.query.views.calendar import read_calendar
 from services.query.views.openstack import read_cluster, read_project_sizes, read_quota, read_resizes
 from shared.errors import UnknownId
 from shared.hours import hour_of
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 QuotaId = Annotated[str, PathParameter(description="The id of a grant, a UUID.")]
 
@@ -55,7 +55,7 @@ class OpenStack(Controller):
     dependencies = {"asked": Provide(openstack_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
     @read("/novaquota/allocated", "Granted capacity, in rows of a Nova quota")
-    async def allocated(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> Encoded[bytes]:
+    async def allocated(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the capacity of the pool
         that holds in every hour of the block.
 
@@ -65,7 +65,7 @@ class OpenStack(Controller):
         return await answered(request, question, read_calendar, asked.min_position)
 
     @read("/novaquota/available", "Available capacity, in rows of a Nova quota")
-    async def available(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> Encoded[bytes]:
+    async def available(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the capacity that is
         granted and not booked in every hour of the block.
 
@@ -75,7 +75,7 @@ class OpenStack(Controller):
         return await answered(request, question, read_calendar, asked.min_position)
 
     @read("/novaquota/{quota:str}", "One grant, as a Nova quota")
-    async def quota(self, request: AnyRequest, quota: QuotaId, min_position: MinPosition = 0) -> Encoded[bytes]:
+    async def quota(self, request: AnyRequest, quota: QuotaId, min_position: MinPosition = 0) -> EncodedResponse[bytes]:
         """`{position, id, project, startdate, enddate, servers, cores, memory, tempdisc, userdisc, datadisc, source,
         actor}`. `memory` is in MiB, the discs are in GiB. A grant that was withdrawn while it ran ends
         at the next whole hour after that."""
@@ -83,7 +83,7 @@ class OpenStack(Controller):
         return await answered(request, question, read_quota, min_position)
 
     @read("/magcluster/sizes", "Sizes of Magnum clusters, in rows")
-    async def sizes(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> Encoded[bytes]:
+    async def sizes(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the size that holds in
         every hour of the block, of one cluster (`clusterid`) or of all Magnum clusters of a project together
         (`project`). A Magnum cluster inside another one is not counted again.
@@ -98,7 +98,9 @@ class OpenStack(Controller):
         return await answered(request, ProjectSizesQuestion(calendar=calendar), read_project_sizes, asked.min_position)
 
     @read("/magcluster/{cluster:str}", "One Magnum cluster")
-    async def cluster(self, request: AnyRequest, cluster: ClusterId, min_position: MinPosition = 0) -> Encoded[bytes]:
+    async def cluster(
+        self, request: AnyRequest, cluster: ClusterId, min_position: MinPosition = 0
+    ) -> EncodedResponse[bytes]:
         """`{position, id, parent, project, name, kind, startdate, enddate, masterflavor, mastercount, workerflavor,
         workercount, servers, cores, memory, tempdisc, userdisc, datadisc, state}`.
 
@@ -114,7 +116,9 @@ class OpenStack(Controller):
         return await answered(request, question, read_cluster, min_position)
 
     @read("/magcluster/{cluster:str}/resizes", "Resizes of a Magnum cluster")
-    async def resizes(self, request: AnyRequest, cluster: ClusterId, min_position: MinPosition = 0) -> Encoded[bytes]:
+    async def resizes(
+        self, request: AnyRequest, cluster: ClusterId, min_position: MinPosition = 0
+    ) -> EncodedResponse[bytes]:
         """`{pool, position, resizes: [{request, position, decided, state, startdate, enddate, masterflavor,
         mastercount, workerflavor, workercount, servers, cores, memory, tempdisc, userdisc, datadisc, lapsed, error,
         actor}]}`, in the order in which they were requested.

@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from services.query.routes.page_files import Asset
 from services.query.routes.parts import AnyRequest, parts_of
 from shared.http.problem_document import page_headers
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 HEADERS = {**page_headers(), "Vary": "Accept-Encoding"}
 
@@ -22,11 +22,11 @@ class Pages(Controller):
     include_in_schema = False
 
     @get("/")
-    async def index(self, request: AnyRequest) -> Encoded[bytes]:
+    async def index(self, request: AnyRequest) -> EncodedResponse[bytes]:
         return send(request, parts_of(request).page.html, "no-cache")
 
     @get("/assets/{version:str}/{name:path}")
-    async def asset(self, request: AnyRequest, version: FromPath[str], name: FromPath[Path]) -> Encoded[bytes]:
+    async def asset(self, request: AnyRequest, version: FromPath[str], name: FromPath[Path]) -> EncodedResponse[bytes]:
         page = parts_of(request).page
         found = page.assets.get(name.as_posix().lstrip("/"))
         if found is None or version != page.version:
@@ -34,7 +34,7 @@ class Pages(Controller):
         return send(request, found, "public, max-age=31536000, immutable")
 
 
-def send(request: AnyRequest, asset: Asset, kept: str) -> Encoded[bytes]:
+def send(request: AnyRequest, asset: Asset, kept: str) -> EncodedResponse[bytes]:
     """The bytes, gzipped for whoever takes it; 304 for whoever has them. Each encoding has an ETag of its own."""
     gzipped = asset.gzipped if "gzip" in request.headers.get("Accept-Encoding", "") else None
     etag = asset.etag if gzipped is None else f'{asset.etag[:-1]}-gzip"'
@@ -42,5 +42,5 @@ def send(request: AnyRequest, asset: Asset, kept: str) -> Encoded[bytes]:
     if gzipped is not None:
         headers["Content-Encoding"] = "gzip"
     if etag in [given.strip() for given in request.headers.get("If-None-Match", "").split(",")]:
-        return Encoded(b"", status_code=304, headers=headers, media_type=asset.media_type)
-    return Encoded(gzipped or asset.plain, headers=headers, media_type=asset.media_type)
+        return EncodedResponse(b"", status_code=304, headers=headers, media_type=asset.media_type)
+    return EncodedResponse(gzipped or asset.plain, headers=headers, media_type=asset.media_type)

@@ -11,7 +11,7 @@ from services.query.routes.parameters import TAKES_AS_OF, MinPosition, PageAfter
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
 from services.query.views.pools import read_pools, read_projects
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 
 class Pools(Controller):
@@ -22,7 +22,7 @@ class Pools(Controller):
     @read("/projects", "All projects")
     async def projects(
         self, request: AnyRequest, limit: PageLimit = 1000, after: PageAfter = None, min_position: MinPosition = 0
-    ) -> Encoded[bytes]:
+    ) -> EncodedResponse[bytes]:
         """`{position, projects: [{id, parent, project, name, kind, start, end}], next}`, ordered by id.
 
         `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
@@ -38,7 +38,7 @@ class Pools(Controller):
         limit: PageLimit = 1000,
         after: PageAfter = None,
         min_position: MinPosition = 0,
-    ) -> Encoded[bytes]:
+    ) -> EncodedResponse[bytes]:
         """`{position, pools: [{id, parent, project, name, kind, start, end}], next}`, ordered by id.
 
         With `project`: the project and all clusters and deployments in it. `start` and `end` are null for a project.

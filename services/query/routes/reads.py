@@ -17,7 +17,7 @@ from litestar.routes import HTTPRoute
 
 from services.query.routes.parts import AnyRequest
 from shared.errors import InvalidField
-from shared.http.problems import GIVEN_MAX, names_of, parameters_of
+from shared.http.problems import GIVEN_MAX, parameter_names, route_parameters
 from shared.http.responses import JSON
 
 C = TypeVar("C")
@@ -61,10 +61,10 @@ def learn_parameters(app: Litestar) -> None:
 
 def numbers_of(handler: Any) -> frozenset[str]:
     """The parameters of a route that are whole numbers, by their names in the address."""
-    called = names_of(handler)
+    called = parameter_names(handler)
     return frozenset(
         called.get(name, name)
-        for name, parameter in parameters_of(handler).items()
+        for name, parameter in route_parameters(handler).items()
         if int in (parameter.annotation, *get_args(parameter.annotation))
     )
 

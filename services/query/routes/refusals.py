@@ -17,7 +17,7 @@ from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
 from services.query.views.refusals import REFUSAL_NAMES, read_refusals
 from shared.event_store import POSITION_MAX
-from shared.http.responses import JSON, Encoded
+from shared.http.responses import JSON, EncodedResponse
 from shared.names import asked_name, spellings
 
 Order = Annotated[Literal["oldest", "newest"], QueryParameter(description="Which refusals come first.")]
@@ -47,7 +47,7 @@ class Refusals(Controller):
         order: Order = "oldest",
         after: After = None,
         limit: NumberedLimit = 100,
-    ) -> Encoded[bytes]:
+    ) -> EncodedResponse[bytes]:
         """`{refusals: [{id, at, project, actor, command, asked, reason, code, detail, facts, dropped}], next}`.
 
         `asked` is the body of the command, `reason` the one that it gave. `code`, `detail` and `facts` are those of the
@@ -77,5 +77,7 @@ class Refusals(Controller):
         if following is not None:
             headers["Hourbook-Next"] = str(following)
         if csv:
-            return Encoded(mark + table(page, REFUSAL_NAMES), headers=headers, media_type=CSV)
-        return Encoded(msgspec.json.encode({"refusals": page, "next": following}), headers=headers, media_type=JSON)
+            return EncodedResponse(mark + table(page, REFUSAL_NAMES), headers=headers, media_type=CSV)
+        return EncodedResponse(
+            msgspec.json.encode({"refusals": page, "next": following}), headers=headers, media_type=JSON
+        )

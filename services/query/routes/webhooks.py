@@ -15,7 +15,7 @@ from services.query.routes.parameters import NumberedLimit, Project
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
 from services.query.views.webhooks import read_dead_letters, read_webhook, read_webhooks
-from shared.http.responses import Encoded
+from shared.http.responses import EncodedResponse
 
 WebhookId = Annotated[UUID, PathParameter(description="The id of a webhook.")]
 AfterMessage = Annotated[
@@ -27,7 +27,7 @@ class Webhooks(Controller):
     """Reads only. POST and DELETE go to the command service."""
 
     @read("/webhooks", "All webhooks, or those of a project")
-    async def webhooks(self, request: AnyRequest, project: Project = None) -> Encoded[bytes]:
+    async def webhooks(self, request: AnyRequest, project: Project = None) -> EncodedResponse[bytes]:
         """`{webhooks: [{id, url, project, types, notices, created_by, created_at, position, notice, attempts, failures,
         retry_at, delivered_at, last_error, disabled, dead_letters}]}`, ordered by id.
 
@@ -36,18 +36,20 @@ class Webhooks(Controller):
         secret is never shown again."""
         wanted = None if project is None else checked_project(project)
         webhooks = await read_webhooks(parts_of(request).database, wanted)
-        return Encoded(msgspec.json.encode({"webhooks": webhooks}), headers=FRESH)
+        return EncodedResponse(msgspec.json.encode({"webhooks": webhooks}), headers=FRESH)
 
     @read("/webhooks/{webhook:uuid}", "One webhook")
-    async def webhook(self, request: AnyRequest, webhook: WebhookId) -> Encoded[bytes]:
+    async def webhook(self, request: AnyRequest, webhook: WebhookId) -> EncodedResponse[bytes]:
         """`{id, url, project, types, notices, created_by, created_at, position, notice, attempts, failures, retry_at,
         delivered_at, last_error, disabled, dead_letters}`, as /webhooks lists it."""
-        return Encoded(msgspec.json.encode(await read_webhook(parts_of(request).database, webhook)), headers=FRESH)
+        return EncodedResponse(
+            msgspec.json.encode(await read_webhook(parts_of(request).database, webhook)), headers=FRESH
+        )
 
     @read("/webhooks/{webhook:uuid}/dead-letters", "Dead letters of a webhook")
     async def dead_letters(
         self, request: AnyRequest, webhook: WebhookId, after: AfterMessage = "", limit: NumberedLimit = 100
-    ) -> Encoded[bytes]:
+    ) -> EncodedResponse[bytes]:
         """`{dead_letters: [{message, source, number, attempts, error, failed_at, redeliver}], next}`, ordered by
         message id: the messages that were given up after the last attempt.
 
@@ -55,4 +57,4 @@ class Webhooks(Controller):
         the last page. POST /webhooks/{webhook}/dead-letters/{message}/redeliver delivers a message again."""
         database = parts_of(request).database
         page, following = await read_dead_letters(database, webhook, after, limit)
-        return Encoded(msgspec.json.encode({"dead_letters": page, "next": following}), headers=FRESH)
+        return EncodedResponse(msgspec.json.encode({"dead_letters": page, "next": following}), headers=FRESH)
