@@ -1,8 +1,16 @@
 """Documents in the shapes that OpenStack's APIs answer, with names and numbers of our own."""
 
+import json
 from typing import Any
 
-from services.cli.openstack.desired import ImportOptions, MappingResult
+from services.cli.openstack.desired import (
+    DeletedCluster,
+    Desired,
+    DesiredTemplate,
+    EndedSource,
+    ImportOptions,
+    MappingResult,
+)
 from services.cli.openstack.document import parse
 from services.cli.openstack.mapping import map_items
 from shared.hours import parse_instant, parse_zone
@@ -178,3 +186,25 @@ def mapped(service: str, *texts: str, **options: Any) -> MappingResult:
         [*(one for file in files for one in file.unmapped), *result.unmapped],
         [*(one for file in files for one in file.notes), *result.notes],
     )
+
+
+def desired(service: str, *documents: Any, **options: Any) -> list[Desired]:
+    """What they come to, when nothing is left out."""
+    result = mapped(service, *(json.dumps(document) for document in documents), **options)
+    assert result.unmapped == []
+    return result.desired
+
+
+def why(service: str, *documents: Any, **options: Any) -> str:
+    """Why the only thing in them is not mapped."""
+    result = mapped(service, *(json.dumps(document) for document in documents), **options)
+    assert [one for one in result.desired if not isinstance(one, DesiredTemplate | EndedSource | DeletedCluster)] == []
+    assert len(result.unmapped) == 1
+    return ": ".join(result.unmapped[0])
+
+
+# --- Nova ---
+
+
+def clusters_in(*documents: Any, **options: Any) -> list[Desired]:
+    return [one for one in desired("magnum", *documents, **options) if not isinstance(one, DesiredTemplate)]
