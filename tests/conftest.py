@@ -6,14 +6,15 @@ server are skipped there.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from shared.migrate import migrate
-from tests.support.backends import BACKENDS, TEMPLATE, Backend, Nats, Postgres, make_database
+from tests.support.backends import BACKENDS, TEMPLATE, Backend, Nats, Postgres, drop_database, make_database
+from tests.support.folders import in_memory, use_memory
 
 # An example that takes long says something of the machine, not of the code.
 settings.register_profile("hourbook", deadline=None)
@@ -22,6 +23,10 @@ settings.load_profile("hourbook")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--backend", choices=list(BACKENDS), default="embedded", help="which servers the tests use")
+
+
+def pytest_configure() -> None:
+    use_memory()
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +50,13 @@ def postgres(backend: Backend, own_directory: Path) -> Iterator[Postgres]:
 
 
 @pytest.fixture
-async def database_url(postgres: Postgres) -> str:
-    return await make_database(postgres)
+async def database_url(postgres: Postgres) -> AsyncIterator[str]:
+    """A fresh, migrated database. It is dropped after the test where it takes memory. On a disk it stays until the
+    server's folder is removed: a DROP waits for a checkpoint."""
+    url = await make_database(postgres)
+    yield url
+    if in_memory():
+        await drop_database(postgres, url)
 
 
 @pytest.fixture

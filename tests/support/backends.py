@@ -174,6 +174,15 @@ async def make_database(server: Postgres) -> str:
     return server.url_of(name)
 
 
+async def drop_database(server: Postgres, url: str) -> None:
+    """Drops a database of `make_database`, with the connections that are left to it."""
+    connection = await asyncpg.connect(server.url_of("postgres"))
+    try:
+        await connection.execute(f"DROP DATABASE {urlsplit(url).path[1:]} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
 async def drop_databases(server: Postgres) -> None:
     """Leaves a given server as it was."""
     connection = await asyncpg.connect(server.url_of("postgres"))
