@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from services.query.app import create_app
-from services.query.live.tail import KEPT_MAX
 from services.query.settings import Settings
 from shared.event_store import EventStore, Pending
 from tests.support.listening import BOUND_S, listening
@@ -166,9 +165,7 @@ async def test_only_what_is_wanted(ledger: Ledger, url: str) -> None:
             assert await both.read(3) == [1, 2, 7]
 
 
-async def test_a_heartbeat_moves_the_last_id_past_what_is_not_wanted(
-    ledger: Ledger, url: str, app: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_heartbeat_moves_the_last_id_past_what_is_not_wanted(ledger: Ledger, url: str, app: Any) -> None:
     await ledger.append(1)
     await ledger.append(499, "other")
     await ledger.show()
@@ -188,7 +185,7 @@ async def test_a_reader_who_takes_nothing_delays_no_other(ledger: Ledger, url: s
             await ledger.show()
             assert len(await subscriber.read(500 * number)) == 500 * number
         assert subscriber.positions == list(range(1, 15_001))
-        assert len(app.state.parts.event_tail._kept) <= 2 * KEPT_MAX
+        assert len(app.state.parts.event_tail._kept) <= 2 * app.state.tail.kept_max
         assert app.state.parts.event_tail.subscribers == 2
     writer.transport.abort()
     async with asyncio.timeout(BOUND_S):
@@ -197,10 +194,8 @@ async def test_a_reader_who_takes_nothing_delays_no_other(ledger: Ledger, url: s
     assert app.state.parts.event_tail._kept == []  # nobody follows: nothing is read, and nothing held
 
 
-async def test_one_who_fell_behind_what_is_kept_is_served_from_the_store(
-    ledger: Ledger, url: str, app: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.query.live.tail.KEPT_MAX", 20)
+async def test_one_who_fell_behind_what_is_kept_is_served_from_the_store(ledger: Ledger, url: str, app: Any) -> None:
+    app.state.tail.kept_max = 20
     async with subscribed(url, after=0) as quick, subscribed(url, after=0) as slow:
         for number in range(1, 11):
             await ledger.append(100)

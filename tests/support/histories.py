@@ -49,8 +49,8 @@ T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
 
 
 def history(seed: int | random.Random, length: int, projects: int = 2) -> list[Event]:
-    """`length` events of random commands of every kind on a few projects, clusters in clusters among them. All projects
-    but the first over-commit."""
+    """`length` events of random commands of every kind on some projects, with clusters inside clusters. Every project
+    but the first may over-commit. One seed always gives the same history."""
     return made(seed, length, projects) if isinstance(seed, random.Random) else [*made_once(seed, length, projects)]
 
 
@@ -60,8 +60,8 @@ def made_once(seed: int, length: int, projects: int) -> list[Event]:
 
 
 def made(chance: random.Random, length: int, projects: int) -> list[Event]:
-    # Ids of their own source: what is random here may be hypothesis' choice, and that likes to draw a value twice. The
-    # store never holds two commands of one id.
+    # Ids come from a second source: `chance` may be hypothesis, which likes to draw one value twice. The store never
+    # holds two commands with one id.
     ids = random.Random(chance.getrandbits(64))
     names = [f"project-{number}" for number in range(projects)]
     states = {name: ProjectState() for name in names}
@@ -120,115 +120,171 @@ KINDS = ["resize", "book", "amend", "cancel"] * 2 + [
 ]
 
 
+class Draw:
+    """The parts of one random command: the project's state, and a kind, a period, a size and so on, drawn for it. `ids`
+    draws the ids of new things."""
+
+    def __init__(self, chance: random.Random, ids: random.Random, state: ProjectState, project: str, now: int) -> None:
+        self.chance, self.ids, self.state, self.project, self.now = chance, ids, state, project, now
+        start = self.start = max(T0 - 20, now - 30) + chance.randrange(200)
+        self.period = Period(start, start + chance.choice([1, 2, 5, 24, 72, 150]))
+        self.small = small = Capacity(
+            servers=chance.randrange(3),
+            cores=chance.randrange(5),
+            memory=chance.randrange(4),
+            datadisc=chance.randrange(2),
+        )
+        self.pools = list(state.pools)
+        self.clusters = [pool for pool in self.pools if pool != project]
+        self.within = [pool for pool in self.clusters if (own := state.pools[pool].period) and own.end > now]
+        self.book = CreateBooking(
+            booking=_uuid(ids),
+            pool=chance.choice(self.pools),
+            account=chance.choice("ab"),
+            period=self.period,
+            capacity=small,
+        )
+        self.resize = ResizeCluster(
+            cluster=chance.choice(self.within or [""]),
+            start=chance.choice([None, start]),
+            end=chance.choice([None, start + 30]),
+            capacity=chance.choice([NOTHING, small, Capacity(servers=6, cores=9, memory=8, datadisc=3)]),
+        )
+        self.share = chance.choice([1, 100, 2000, 3333, 10_000])
+        self.kind = chance.choice(KINDS)
+
+
 def random_command(
     chance: random.Random, ids: random.Random, state: ProjectState, project: str, now: int
 ) -> Command | None:
-    """A command of any kind on what there is; None where there is nothing for the kind that was drawn. `ids` draws
-    those of what it makes."""
-    start = max(T0 - 20, now - 30) + chance.randrange(200)
-    period = Period(start, start + chance.choice([1, 2, 5, 24, 72, 150]))
-    small = Capacity(
-        servers=chance.randrange(3), cores=chance.randrange(5), memory=chance.randrange(4), datadisc=chance.randrange(2)
-    )
-    pools = list(state.pools)
-    clusters = [pool for pool in pools if pool != project]
-    within = [pool for pool in clusters if (own := state.pools[pool].period) and own.end > now]
-    book = CreateBooking(
-        booking=_uuid(ids), pool=chance.choice(pools), account=chance.choice("ab"), period=period, capacity=small
-    )
-    resize = ResizeCluster(
-        cluster=chance.choice(within or [""]),
-        start=chance.choice([None, start]),
-        end=chance.choice([None, start + 30]),
-        capacity=chance.choice([NOTHING, small, Capacity(servers=6, cores=9, memory=8, datadisc=3)]),
-    )
-    share = chance.choice([1, 100, 2000, 3333, 10_000])
-    kind = chance.choice(KINDS)
-    match kind:
+    """A command of a random kind on the pools, bookings and so on that the project has. None if it has none that a
+    command of this kind could name. `ids` draws the ids of new things."""
+    draw = Draw(chance, ids, state, project, now)
+    for of_kind in (_on_grants, _on_clusters, _on_requests, _new_booking, _on_bookings, _on_series, _on_accounts):
+        if (command := of_kind(draw)) is not None:
+            return command
+    return None
+
+
+def _on_grants(draw: Draw) -> Command | None:
+    chance, state = draw.chance, draw.state
+    match draw.kind:
         case "grant":
             large = Capacity(servers=20, cores=chance.randrange(40, 90), memory=30, datadisc=9)
-            return CreateGrant(grant=_uuid(ids), period=period, capacity=large, source="nova")
+            return CreateGrant(grant=_uuid(draw.ids), period=draw.period, capacity=large, source="nova")
         case "withdraw" if state.grants:
             return WithdrawGrant(grant=chance.choice(list(state.grants)))
-        case "cluster" | "magnum" if len(pools) < 40:
-            parent = chance.choice(pools)
+        case "template":
+            return CreateTemplate(template="t", capacity=Capacity(cores=chance.randrange(1, 3), memory=1))
+    return None
+
+
+def _on_clusters(draw: Draw) -> Command | None:
+    chance, state = draw.chance, draw.state
+    match draw.kind:
+        case "cluster" | "magnum" if len(draw.pools) < 40:
+            parent = chance.choice(draw.pools)
             policy = chance.choice([None, None, "never", Overcommit(beyond_hours=20)])
-            name, made = f"{parent}.c{len(pools)}"[:200], {"capacity": small}
-            if kind == "magnum" and state.templates:
+            name, made = f"{parent}.c{len(draw.pools)}"[:200], {"capacity": draw.small}
+            if draw.kind == "magnum" and state.templates:
                 made = {"layout": LayoutChange(masterflavor="t", mastercount=1, workerflavor="t", workercount=2)}
-            return CreateCluster(cluster=name, parent=parent, kind=kind, period=period, overcommit=policy, **made)
-        case "again" if ended := [pool for pool in clusters if state.pools[pool].held_until() <= now]:
+            return CreateCluster(
+                cluster=name, parent=parent, kind=draw.kind, period=draw.period, overcommit=policy, **made
+            )
+        case "again" if ended := [pool for pool in draw.clusters if state.pools[pool].held_until() <= draw.now]:
             cluster = chance.choice(ended)
-            begin = max(state.pools[cluster].held_until(), start)
+            begin = max(state.pools[cluster].held_until(), draw.start)
             return CreateCluster(
                 cluster=cluster,
                 parent=cluster.rpartition(".")[0],
                 kind=chance.choice(["again", "magnum"]),
-                period=Period(begin, begin + period.hours),
-                capacity=small,
+                period=Period(begin, begin + draw.period.hours),
+                capacity=draw.small,
                 overcommit=chance.choice([None, "never", Overcommit(beyond_hours=20)]),
             )
-        case "resize" if within:
-            return resize
-        case "request" if within:
-            return RequestResize(request=_uuid(ids), resize=resize)
-        case "apply" if state.requests:
-            request = chance.choice(list(state.requests))
-            return ApplyResize(cluster=state.requests[request].cluster, request=request)
-        case "fail" if state.requests:
-            request = chance.choice(list(state.requests))
-            return FailResize(cluster=state.requests[request].cluster, request=request, error="no host")
+        case "resize" if draw.within:
+            return draw.resize
+    return None
+
+
+def _on_requests(draw: Draw) -> Command | None:
+    chance, requests = draw.chance, draw.state.requests
+    match draw.kind:
+        case "request" if draw.within:
+            return RequestResize(request=_uuid(draw.ids), resize=draw.resize)
+        case "apply" if requests:
+            request = chance.choice(list(requests))
+            return ApplyResize(cluster=requests[request].cluster, request=request)
+        case "fail" if requests:
+            request = chance.choice(list(requests))
+            return FailResize(cluster=requests[request].cluster, request=request, error="no host")
+    return None
+
+
+def _new_booking(draw: Draw) -> Command | None:
+    match draw.kind:
         case "book":
-            return book
-        case "share" if within:
-            pool = chance.choice(within)
-            own = state.pools[pool].period
+            return draw.book
+        case "share" if draw.within:
+            pool = draw.chance.choice(draw.within)
+            own = draw.state.pools[pool].period
             assert own is not None
-            return msgspec.structs.replace(book, pool=pool, period=own, capacity=NOTHING, share=share)
-        case "use" if state.templates:
-            return msgspec.structs.replace(book, capacity=NOTHING, template=TemplateCount(name="t", count=2))
+            return msgspec.structs.replace(draw.book, pool=pool, period=own, capacity=NOTHING, share=draw.share)
+        case "use" if draw.state.templates:
+            return msgspec.structs.replace(draw.book, capacity=NOTHING, template=TemplateCount(name="t", count=2))
+        case "exclusive" if len(draw.pools) < 40:
+            return CreateExclusive(
+                booking=_uuid(draw.ids),
+                cluster=f"{draw.project}.x{len(draw.pools)}",
+                parent=draw.project,
+                account="a",
+                period=draw.period,
+                capacity=draw.small,
+            )
+    return None
+
+
+def _on_bookings(draw: Draw) -> Command | None:
+    chance, bookings = draw.chance, draw.state.bookings
+    match draw.kind:
+        case "amend" if bookings:
+            booking = chance.choice(list(bookings))
+            counts = dict(zip(DIMENSIONS, draw.small.counts(), strict=True))
+            what = chance.choice([{}, {"counts": counts}, {"share": draw.share}, {"template": TemplateCount(name="t")}])
+            return AmendBooking(
+                booking=booking,
+                start=chance.choice([None, None, draw.start]),
+                end=chance.choice([None, draw.period.end]),
+                **what,
+            )
+        case "cancel" if bookings:
+            return CancelBooking(booking=chance.choice(list(bookings)))
+    return None
+
+
+def _on_series(draw: Draw) -> Command | None:
+    chance, series, start = draw.chance, draw.state.series, draw.start
+    match draw.kind:
         case "series":
             periods = tuple(Period(start + 30 * number, start + 30 * number + 3) for number in range(4))
-            first = msgspec.structs.replace(book, period=periods[0])
+            first = msgspec.structs.replace(draw.book, period=periods[0])
             return CreateSeries(booking=first, periods=periods, rrule="FREQ=DAILY", timezone="UTC", skip=True)
-        case "exclusive" if len(pools) < 40:
-            return CreateExclusive(
-                booking=_uuid(ids),
-                cluster=f"{project}.x{len(pools)}",
-                parent=project,
-                account="a",
-                period=period,
-                capacity=small,
-            )
-        case "amend" if state.bookings:
-            booking = chance.choice(list(state.bookings))
-            what = chance.choice(
-                [
-                    {},
-                    {"counts": dict(zip(DIMENSIONS, small.counts(), strict=True))},
-                    {"share": share},
-                    {"template": TemplateCount(name="t")},
-                ]
-            )
-            return AmendBooking(
-                booking=booking, start=chance.choice([None, None, start]), end=chance.choice([None, period.end]), **what
-            )
-        case "cancel" if state.bookings:
-            return CancelBooking(booking=chance.choice(list(state.bookings)))
-        case "cancel series" if state.series:
-            return CancelSeries(series=chance.choice(list(state.series)), since=chance.choice([None, start]))
-        case "amend series" if state.series:
+        case "cancel series" if series:
+            return CancelSeries(series=chance.choice(list(series)), since=chance.choice([None, start]))
+        case "amend series" if series:
             counts = {"cores": chance.randrange(1, 5)}
-            return AmendSeries(
-                series=chance.choice(list(state.series)), since=chance.choice([None, start]), counts=counts
-            )
-        case "template":
-            return CreateTemplate(template="t", capacity=Capacity(cores=chance.randrange(1, 3), memory=1))
-        case "account" if chance.random() < 0.1 and len(state.accounts) < 3:
-            return CreateAccount(account="abc"[len(state.accounts)], name="A", limits=Limits(capacity={"cores": 90}))
-        case "limits" if state.accounts:
+            return AmendSeries(series=chance.choice(list(series)), since=chance.choice([None, start]), counts=counts)
+    return None
+
+
+def _on_accounts(draw: Draw) -> Command | None:
+    chance, accounts = draw.chance, draw.state.accounts
+    match draw.kind:
+        case "account" if chance.random() < 0.1 and len(accounts) < 3:
+            return CreateAccount(account="abc"[len(accounts)], name="A", limits=Limits(capacity={"cores": 90}))
+        case "limits" if accounts:
             return SetLimits(account="a", limits=Limits(monthly_hours={"memory": chance.randrange(5000, 20_000)}))
-        case "close" if "c" in state.accounts:
+        case "close" if "c" in accounts:
             return CloseAccount(account="c")
     return None
 

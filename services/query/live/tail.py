@@ -48,10 +48,16 @@ class Tail:
     """`follow` from any number of tasks, `subscribers_max` at once. It reads only while somebody follows."""
 
     def __init__(
-        self, database: Database, source: LiveSource, subscribers_max: int, *, heartbeat_s: float = HEARTBEAT_S
+        self,
+        database: Database,
+        source: LiveSource,
+        subscribers_max: int,
+        *,
+        heartbeat_s: float = HEARTBEAT_S,
+        kept_max: int = KEPT_MAX,
     ) -> None:
-        self._database, self._source = database, source
-        self._subscribers_max, self._heartbeat_s = subscribers_max, heartbeat_s
+        self._database, self._source, self._subscribers_max = database, source, subscribers_max
+        self.heartbeat_s, self.kept_max = heartbeat_s, kept_max
         self._kept: list[StreamEvent] = []
         self._position: int | None = None
         self._moved = asyncio.Event()
@@ -112,7 +118,7 @@ class Tail:
                 after = events[-1].position
             frames = b"".join([event.frame for event in events if where.takes(event.project, event.type)])
             now = time.monotonic()
-            if frames or now - beaten >= self._heartbeat_s:
+            if frames or now - beaten >= self.heartbeat_s:
                 beaten = now
                 yield frames or b": still here\nid: %d\n\n" % after
             if after == before:
@@ -165,8 +171,8 @@ class Tail:
         _, events = await self._source.read(self._database, self._position, READ_MAX)
         self._kept += events
         self._position += len(events)
-        if len(self._kept) > 2 * KEPT_MAX:
-            del self._kept[:-KEPT_MAX]
+        if len(self._kept) > 2 * self.kept_max:
+            del self._kept[: -self.kept_max]
         return events
 
     def _wake(self) -> None:
