@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from services.cli.up.embedded import free_port
 
@@ -33,6 +33,7 @@ FLAGS = [
 ]
 WAIT_S = 60.0
 PATIENCE_MS = 15_000
+expect.set_options(timeout=PATIENCE_MS)
 ZONE = "Europe/London"
 _numbers = count(1)
 
@@ -135,6 +136,12 @@ def midnight(days: int) -> datetime:
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=days)
 
 
+def noon_tomorrow() -> datetime:
+    """12:00 UTC tomorrow. At a page with this clock, the day and the month have many hours left, whatever the time is
+    here. It is ahead of the services' clock, so the next whole hour of the page is never in their past."""
+    return midnight(1) + timedelta(hours=12)
+
+
 def iso(instant: datetime) -> str:
     return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -163,10 +170,18 @@ class Visitor:
 
 @pytest.fixture
 def visitors(browser: Browser, up: Up) -> Iterator[Any]:
-    """`visitors(scheme="dark", width=390)`: as many people as the test wants."""
+    """`visitors(scheme="dark", width=390)`: as many people as the test wants. `now` stops the clock of a person's
+    page at that moment."""
     opened: list[Visitor] = []
 
-    def visitor(scheme: Any = "light", width: int = 1440, height: int = 900, url: str = up.url, **more: Any) -> Visitor:
+    def visitor(
+        scheme: Any = "light",
+        width: int = 1440,
+        height: int = 900,
+        url: str = up.url,
+        now: datetime | None = None,
+        **more: Any,
+    ) -> Visitor:
         context = browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme=scheme,
@@ -176,6 +191,8 @@ def visitors(browser: Browser, up: Up) -> Iterator[Any]:
             **more,
         )
         context.grant_permissions([])
+        if now is not None:
+            context.clock.set_fixed_time(now)
         opened.append(Visitor(context, url))
         return opened[-1]
 

@@ -6,7 +6,7 @@ from unicodedata import normalize
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Project, Visitor, iso, midnight
+from tests.browser.conftest import Project, Visitor, iso, midnight, noon_tomorrow
 from tests.browser.test_calendar import HOUR, address, cell_of, day
 
 
@@ -157,8 +157,8 @@ def test_another_persons_booking_appears_by_itself(project: Project, visitors: A
     expect(other.locator(".toasts")).to_contain_text(f"Ada booked 60 cores of {project.id} for spark, {day(3)}.")
 
 
-def test_operators_make_clusters_resize_them_and_define_templates(project: Project, visitor: Visitor) -> None:
-    page = visitor.open(pool=project.id, view="setup", tz="UTC")
+def test_operators_make_clusters_resize_them_and_define_templates(project: Project, visitors: Any) -> None:
+    page = visitors(now=noon_tomorrow()).open(pool=project.id, view="setup", tz="UTC")
     what = page.get_by_role("group", name="What to set up")
     what.get_by_role("button", name="Template").click()
     page.get_by_label("Name", exact=True).fill("tiny")
@@ -172,9 +172,9 @@ def test_operators_make_clusters_resize_them_and_define_templates(project: Proje
     expect(page.locator(".said.bad")).to_contain_text("1 core short")
     page.get_by_label("Cores", exact=True).fill("40")
     page.get_by_role("button", name="Create the cluster").click()
-    expect(page.get_by_role("navigation", name="Projects and clusters").get_by_role("link", name="k8s")).to_be_visible()
-    tomorrow = cell_of(page, day(1)) if midnight(1).month == midnight(0).month else page.locator(".cell.now")
-    expect(tomorrow.locator(".figure, .best-text").last).to_contain_text("40")
+    tree = page.get_by_role("navigation", name="Projects and clusters")
+    expect(tree.get_by_title(f"{project.id}.k8s, cluster")).to_be_visible()
+    expect(page.locator(".cell.now").locator(".figure, .best-text").last).to_contain_text("40")
 
     page.get_by_role("link", name="Set up", exact=True).click()
     what.get_by_role("button", name="Resize").click()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Up
+from tests.browser.conftest import Up, noon_tomorrow
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 
 def test_a_newcomer_goes_from_nothing_to_a_booking(empty: Up, visitors: Any) -> None:
-    page = visitors(url=empty.url).open()
+    page = visitors(url=empty.url, now=noon_tomorrow()).open()
     expect(page.get_by_role("heading", name="Nothing is here yet")).to_be_visible()
     page.get_by_label("Name", exact=True).fill("Gaia Science Platform")
     expect(page.get_by_label("Short name", exact=True)).to_have_value("gaia-science-platform")
