@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from services.cli.up.embedded import free_port
+from tests.support.clock import wait_for_midnight
 
 CHROMIUM = Path(os.environ.get("HOURBOOK_TEST_CHROMIUM", "/usr/bin/chromium"))
 # A browser that speaks to nobody but the page's address; as root it has no sandbox.
@@ -45,6 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if Path(__file__).parent in item.path.parents:
                 item.add_marker(missing)
+
+
+@pytest.fixture(autouse=True)
+def one_day() -> None:
+    """No test runs across midnight: it would say today twice, and mean two days."""
+    wait_for_midnight(within_s=60)
 
 
 class Up:

@@ -7,6 +7,7 @@ import pytest
 from services.command.domain import CreateGrant, ResizeCluster
 from shared.capacity import DIMENSIONS, Capacity
 from shared.hours import Period
+from tests.support.clock import this_hour
 from tests.support.project import T0
 from tests.support.shown import DAY, EIGHT, Shown, at, minima, template
 
@@ -91,8 +92,8 @@ async def test_the_templates_of_a_project_every_version_the_newest_first(shown: 
 async def test_what_fits_now(shown: Shown) -> None:
     now = await shown.get("/available/now", project="gaia")
     assert (now["available"], now["templates"]) == (dict.fromkeys(DIMENSIONS, 0), [])
-    decade = Period(T0 - 60_000, T0 + 60_000)  # the hour that is now lies in it
-    shown.project.do(CreateGrant(grant=uuid4(), period=decade, capacity=Capacity(cores=5, memory=6)))
+    now_and_next = Period(this_hour(), this_hour() + 2)
+    shown.project.do(CreateGrant(grant=uuid4(), period=now_and_next, capacity=Capacity(cores=5, memory=6)))
     template(shown.project, "small", cores=2, memory=2)
     template(shown.project, "tiny", cores=1, memory=1)
     now = await shown.get("/available/now", project="gaia")
