@@ -30,7 +30,7 @@ quick: sync ## The tests of the inner loop
 	$(UV) run pytest tests/unit
 
 test: sync ## All tests, with real servers and a browser
-	$(UV) run pytest
+	$(UV) run pytest -n 2 --dist loadfile
 
 bench: sync ## Measure the speed; prints the table of the README
 	$(UV) run hourbook bench
