@@ -2,6 +2,13 @@
 # They need Python 3.11 and make. uv is taken from PATH, or installed into .tools: the version and hashes of deploy/uv.txt.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 
+# A few tests of each service, with real servers: what `make quick` runs beside the unit tests.
+SMOKE := $(addprefix tests/integration/, \
+	test_event_store.py test_command_http.py test_relay.py test_gateway.py reads/test_available.py \
+	test_projector.py::test_a_redelivered_batch_changes_nothing \
+	test_sealer.py::test_an_event_is_sealed_within_a_second_and_published \
+	test_notices.py::test_a_booking_starts_is_ending_and_ends)
+
 .DEFAULT_GOAL := help
 .PHONY: help up fmt check lint tidy quick test bench build hooks schema sync
 
@@ -26,8 +33,8 @@ lint: sync ## Ruff, the formatter's check, mypy --strict, the import contracts
 tidy: sync ## The house rules: lengths, docstrings, paths (tests/unit/test_tidy.py)
 	$(UV) run pytest --quiet tests/unit/test_tidy.py
 
-quick: sync ## The tests of the inner loop
-	$(UV) run pytest tests/unit
+quick: sync ## The tests of the inner loop: the unit tests, and some of each service
+	$(UV) run pytest --quiet -n 2 --dist worksteal tests/unit $(SMOKE)
 
 test: sync ## All tests, with real servers and a browser
 	$(UV) run pytest -n 2 --dist loadfile

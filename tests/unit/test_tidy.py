@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCE = ("services", "shared", "examples")
 FILE_LINES_MAX = 400
+TEST_FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
 SUMMARY_MAX = 120
 PAGE_LINE_MAX = 140
@@ -53,6 +54,11 @@ def parsed(path: Path) -> ast.Module:
 def test_no_file_is_longer_than_what_one_reads_at_once() -> None:
     longer = {name_of(path) for path in files(*SOURCE) if path.read_text().count("\n") > FILE_LINES_MAX}
     assert not longer, f"over {FILE_LINES_MAX} lines: split by concern, as the folder's other files are"
+
+
+def test_no_file_of_tests_is_longer_than_its_subject() -> None:
+    longer = {name_of(path) for path in files("tests") if path.read_text().count("\n") > TEST_FILE_LINES_MAX}
+    assert longer == set(), f"over {TEST_FILE_LINES_MAX} lines: split by subject"
 
 
 def test_no_function_is_longer_than_a_screen() -> None:
