@@ -25,7 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--backend", choices=list(BACKENDS), default="embedded", help="which servers the tests use")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--backend") == "env" and config.getoption("numprocesses", None):
+        raise pytest.UsageError("--backend=env: give no -n, for two workers would delete each other's streams")
     use_memory()
 
 
