@@ -173,6 +173,7 @@ class Worker:
     ) -> None:
         self._id, self._pool, self._session = webhook_id, pool, session
         self._allowed, self._retries, self._chance = allowed, retries, chance
+        self._refused: str | None = None  # the source of the message that was refused last, until one is accepted
 
     async def run(self, next_news: Callable[[], asyncio.Event]) -> None:
         """Runs until it is cancelled or the webhook is deleted or disabled. Raises asyncpg's errors."""
@@ -196,6 +197,7 @@ class Worker:
         before, attempts = dict(positions), webhook["attempts"]
         async for message in self._messages(webhook, positions):
             outcome = await self._attempt(webhook, message)
+            self._refused = None if outcome.error is None else message.source
             if outcome.error is not None:
                 await self._failed(message, outcome, webhook["failures"] + 1, attempts + 1)
                 return True
@@ -206,14 +208,22 @@ class Worker:
         return positions != before
 
     async def _messages(self, webhook: Record, positions: dict[str, int]) -> AsyncIterator[Message]:
-        """Yields the next events that the webhook asks for, then the next notices. Moves `positions` past what was
-        read."""
+        """Yields the next events that the webhook asks for, then the next notices. Moves `positions` past those that
+        were read. After a refused notice the notices come first, for a webhook counts the attempts of one message."""
+        sources = [self._events(webhook, positions), self._notices(webhook, positions)]
+        for source in reversed(sources) if self._refused == "notice" else sources:
+            async for message in source:
+                yield message
+
+    async def _events(self, webhook: Record, positions: dict[str, int]) -> AsyncIterator[Message]:
         if webhook["types"] is None or webhook["types"]:
             rows = await self._pool.fetch(EVENTS, positions["event"], WINDOW, webhook["project"], webhook["types"])
             for row in rows:
                 if row["position"] is not None:
                     yield event_of(row)
             positions["event"] = max(positions["event"], rows[0]["read_to"]) if rows else positions["event"]
+
+    async def _notices(self, webhook: Record, positions: dict[str, int]) -> AsyncIterator[Message]:
         if webhook["kinds"]:
             rows = await self._pool.fetch(NOTICES, positions["notice"], WINDOW, webhook["project"], webhook["kinds"])
             for row in rows:

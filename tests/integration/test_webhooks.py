@@ -267,6 +267,22 @@ async def test_what_is_refused_too_often_is_given_up_listed_and_delivered_again(
     assert (await shown(query, webhook))["dead_letters"] == 1
 
 
+async def test_attempts_are_those_of_one_message_also_when_events_come_while_a_notice_is_refused(
+    command: AsyncTestClient[Any], query: httpx.AsyncClient, ledger: Ledger, receiver: Receiver, hosts: str
+) -> None:
+    webhook = await register(command, receiver, notices=True)
+    bad = {"booking-ended_b_1", "evt_1"}
+    receiver.answer = lambda webhook_id: 500 if webhook_id in bad else 200
+    async with delivering(ledger, hosts):
+        await ledger.notice(1, "booking.ended")
+        await until(lambda: receiver.ids != [])
+        await ledger.append(2)
+        await until(lambda: "evt_2" in receiver.ids)
+    assert receiver.ids == ["booking-ended_b_1"] * 4 + ["evt_1"] * 4 + ["evt_2"]
+    letters = (await query.get(f"/webhooks/{webhook['id']}/dead-letters")).json()["dead_letters"]
+    assert [(one["message"], one["attempts"]) for one in letters] == [("booking-ended_b_1", 4), ("evt_1", 4)]
+
+
 async def test_a_restart_goes_on_where_it_was(
     command: AsyncTestClient[Any], ledger: Ledger, receiver: Receiver, hosts: str
 ) -> None:
