@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.projector.generation import prepare
-from services.projector.rows.hours import NOTE_FIRST_SHORT
+from services.projector.rows.hours import ADD_FIRST_SHORT
 from services.query.views.hours import columns_of, hours_statement
 from shared.capacity import COUNT_MAX, DIMENSIONS, WHOLE, reserved
 from shared.hours import instant_of
@@ -62,7 +62,7 @@ async def test_postgresql_calls_no_function_for_an_hour(database_url: str) -> No
     available = hours_statement(columns_of(("available",), DIMENSIONS))
     for statement, arguments in (
         (available, ("gaia", instant_of(T0), instant_of(T0 + 24))),
-        (NOTE_FIRST_SHORT, (1, [1])),
+        (ADD_FIRST_SHORT, (1, [1])),
     ):
         plan = "\n".join(line for (line,) in await connection.fetch(f"EXPLAIN VERBOSE {statement}", *arguments))
         assert "granted_cores * a.shares) + 9999) / 10000" in plan

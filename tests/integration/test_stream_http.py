@@ -170,7 +170,7 @@ async def test_a_heartbeat_moves_the_last_id_past_what_is_not_wanted(ledger: Led
     await ledger.append(499, "other")
     await ledger.show()
     async with subscribed(url, after=1, project="gaia") as subscriber:
-        monkeypatch.setattr(app.state.parts.event_tail, "_heartbeat_s", 0.01)
+        app.state.parts.event_tail.heartbeat_s = 0.01
         await subscriber.read_until(lambda: subscriber.last_id == "500")
         assert subscriber.data == []
 
@@ -185,7 +185,7 @@ async def test_a_reader_who_takes_nothing_delays_no_other(ledger: Ledger, url: s
             await ledger.show()
             assert len(await subscriber.read(500 * number)) == 500 * number
         assert subscriber.positions == list(range(1, 15_001))
-        assert len(app.state.parts.event_tail._kept) <= 2 * app.state.tail.kept_max
+        assert len(app.state.parts.event_tail._kept) <= 2 * app.state.parts.event_tail.kept_max
         assert app.state.parts.event_tail.subscribers == 2
     writer.transport.abort()
     async with asyncio.timeout(BOUND_S):
@@ -195,7 +195,7 @@ async def test_a_reader_who_takes_nothing_delays_no_other(ledger: Ledger, url: s
 
 
 async def test_one_who_fell_behind_what_is_kept_is_served_from_the_store(ledger: Ledger, url: str, app: Any) -> None:
-    app.state.tail.kept_max = 20
+    app.state.parts.event_tail.kept_max = 20
     async with subscribed(url, after=0) as quick, subscribed(url, after=0) as slow:
         for number in range(1, 11):
             await ledger.append(100)
