@@ -32,7 +32,7 @@ from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError, ProjectLimitExceeded
 from shared.event_store import EventStore, Pending
 from shared.events import BookingCreated, decode_event, encode_event
-from shared.hours import Period, hour_of
+from shared.hours import Period, hour_of, instant_of
 from shared.tasks import end_tasks
 from tests.support.histories import history
 from tests.support.project import Project
@@ -147,6 +147,63 @@ async def test_nothing_acknowledged_is_lost_or_doubled_when_connections_die(data
     ids = [event.booking for event in events if isinstance(event, BookingCreated)]
     assert len(ids) == len(set(ids)) == len(answers) == 480
     assert sorted(answer.position for answer in answers) == list(range(3, 483))
+
+
+async def test_a_command_whose_lost_append_commits_late_is_answered_by_its_event(database_url: str) -> None:
+    """The connection dies while the append is on its way. The server commits it only after the handler has asked for
+    the command again, on a new connection."""
+    async with running(database_url) as handler, connected(database_url) as server, connected(database_url) as admin:
+        await project_of(handler, 10)
+        asked = booking(2)
+        context = Context(command=asked.booking, actor="ada", at=datetime.now(UTC))
+        event = BookingCreated(
+            booking=asked.booking,
+            pool="gaia",
+            account="ada",
+            capacity=asked.capacity,
+            start=instant_of(DAY.start),
+            end=instant_of(DAY.end),
+            at=context.at,
+            actor="ada",
+            command=asked.booking,
+            project="gaia",
+        )
+        stored = Pending("gaia", 3, asked.booking, 0, b"", "BookingCreated", encode_event(event), None)
+        async with server.transaction():
+            await EventStore(server).append({"gaia": 2}, [stored])
+            sent = asyncio.create_task(handler.submit("gaia", asked, context, entity="mine"))
+            first = await appending(admin, since=0)
+            await admin.execute("SELECT pg_terminate_backend($1)", first)
+            await appending(admin, since=first)
+        result = await asyncio.wait_for(sent, 20)
+        assert (result.entity, result.position, list(result.decided)) == ("mine", 3, [stored.data])
+        assert await EventStore(server).head() == 3
+        assert (await send(handler, booking(8))).position == 4
+        with pytest.raises(CapacityExceeded):
+            await send(handler, booking(1))
+
+
+@contextlib.asynccontextmanager
+async def connected(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def appending(admin: asyncpg.Connection, *, since: int) -> int:
+    """Waits until a backend other than `since` waits for a lock in an append. Returns its process id."""
+    async with asyncio.timeout(20):
+        while True:
+            pid: int | None = await admin.fetchval(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                " AND query LIKE '%append_events%' AND pid <> $1",
+                since,
+            )
+            if pid is not None:
+                return pid
+            await asyncio.sleep(0.01)
 
 
 async def test_one_refused_command_leaves_its_batch_alone(database_url: str) -> None:
