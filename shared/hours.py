@@ -26,6 +26,7 @@ ONE_HOUR = timedelta(hours=1)
 EARLIEST = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) // HOUR_S
 LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) // HOUR_S
 PERIOD_HOURS_MAX = 3653 * 24  # ten years
+OCCURRENCES_MAX = 500  # of a recurring booking
 
 TZDATA = files("tzdata")
 ZONE_MAX = 100  # an error repeats this many characters of a zone's name

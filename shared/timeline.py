@@ -16,22 +16,22 @@ class Timeline:
     The width is 6, the dimensions of a capacity. Shares, in basis points, have a width of 1.
     """
 
-    __slots__ = ("base", "cells", "lent")
+    __slots__ = ("base", "cells", "shares_cells")
 
     def __init__(self, base: int = 0, cells: Vector | None = None, *, width: int = WIDTH) -> None:
         self.base = base
         self.cells: Vector = np.zeros((0, width), dtype=np.int64) if cells is None else cells
-        self.lent = False  # another timeline uses the same cells: copy them before the next write
+        self.shares_cells = False  # another timeline uses the same cells: copy them before the next write
 
     def fork(self) -> Timeline:
-        """A copy, which costs nothing before it is written. To be forgotten before this one is written."""
+        """A what-if copy, which uses the same cells until it is written. Forget it before this timeline is written."""
         copy = Timeline(self.base, self.cells)
-        copy.lent = True
+        copy.shares_cells = True
         return copy
 
     def freeze(self) -> Timeline:
-        """The hours as they are now, for good: this one goes on with cells of its own when it is written next."""
-        self.lent = True
+        """A copy that never changes. This timeline copies its cells when it is written next."""
+        self.shares_cells = True
         return self.fork()
 
     @property
@@ -39,7 +39,7 @@ class Timeline:
         return self.base + len(self.cells)
 
     def read(self, start: int, end: int) -> Vector:
-        """The hours `[start, end)`, shape (end - start, width). A view where they are all held: do not write to it."""
+        """The hours `[start, end)`, shape (end - start, width). It may be a view of `cells`: do not write to it."""
         if self.base <= start and end <= self.end:
             return self.cells[start - self.base : end - self.base]
         padded = np.zeros((end - start, self.cells.shape[1]), dtype=np.int64)
@@ -49,37 +49,37 @@ class Timeline:
         return padded
 
     def add(self, start: int, end: int, amount: Vector | int) -> None:
-        """Adds to the hours `[start, end)` one number, one vector of shape (width,), or one an hour, (hours, width)."""
+        """Adds to the hours `[start, end)` a number, a vector for all hours (width,) or one for each (hours, width)."""
         self._cover(start, end)
         self.cells[start - self.base : end - self.base] += amount
 
     def write(self, start: int, end: int, value: Vector) -> None:
-        """Sets the hours `[start, end)` to one vector of shape (width,), or one an hour, (end - start, width)."""
+        """Sets the hours `[start, end)` to one vector for all hours (width,), or to one for each (hours, width)."""
         self._cover(start, end)
         self.cells[start - self.base : end - self.base] = value
 
     def grown_by(self, start: int, end: int) -> int:
-        """How many more hours it would hold if `[start, end)` were written."""
+        """The number of hours by which `cells` would grow if `[start, end)` were written."""
         if self.base <= start and end <= self.end:
             return 0
         low, high = self._span(start, end)
         return high - low - len(self.cells)
 
     def _span(self, start: int, end: int) -> tuple[int, int]:
-        """The first hour and the end of what it holds once `[start, end)` is written."""
+        """The first hour and the end of `cells` after `[start, end)` is written."""
         if not len(self.cells):
             return start, end
         low = self.base if start >= self.base else start - SLACK_HOURS
         return low, self.end if end <= self.end else end + SLACK_HOURS
 
     def _cover(self, start: int, end: int) -> None:
-        """Makes room for the hours, in cells that nobody else looks at."""
+        """Makes `cells` cover the hours `[start, end)`, and belong to this timeline alone."""
         if self.base <= start and end <= self.end:
-            if self.lent:
-                self.cells, self.lent = self.cells.copy(), False
+            if self.shares_cells:
+                self.cells, self.shares_cells = self.cells.copy(), False
             return
         low, high = self._span(start, end)
         grown = np.zeros((high - low, self.cells.shape[1]), dtype=np.int64)
         if len(self.cells):
             grown[self.base - low : self.end - low] = self.cells
-        self.base, self.cells, self.lent = low, grown, False
+        self.base, self.cells, self.shares_cells = low, grown, False

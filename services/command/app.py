@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from services.command.handler.handler import CommandHandler
 from services.command.keys import Keys
-from services.command.refusal_log import LAST_WRITE_S, Refusals
+from services.command.refusal_log import LAST_WRITE_S, RefusalLog
 from services.command.relay import Relay
 from services.command.routes import CONTROLLERS
 from services.command.routes.bodies import CommandRequest
@@ -41,25 +41,25 @@ DESCRIPTION = (
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """How this process is."""
+    """The state of this process."""
 
     position: Annotated[int, Meta(description="The newest position that this process knows.")]
     relayed: Annotated[
         int | None,
-        Meta(description="The newest position that it knows to be on the NATS stream; null: it has no relay."),
+        Meta(description="The newest position on the NATS stream that it knows; null: this process publishes nothing."),
     ]
     refusals_dropped: Annotated[
         int, Meta(description="How many refusals the log of refusals has lost since this process started.")
     ]
-    waiting: Annotated[int, Meta(description="How many events that it knows of are not on the stream yet.")]
-    trouble: Annotated[str | None, Meta(description="Why events do not get to the stream; null: they do.")]
+    waiting: Annotated[int, Meta(description="The number of events that it knows and that are not on the stream yet.")]
+    trouble: Annotated[str | None, Meta(description="Why events are not published on the stream; null: they are.")]
 
 
 def create_app(settings: Settings) -> Litestar:
     """The ASGI application. The handler, the scheduler and the relay run as long as it does."""
     telemetry = Telemetry(settings.database_url)
     relay = Relay(settings.database_url, settings.nats_url) if settings.nats_url else None
-    refusals = Refusals(
+    refusals = RefusalLog(
         settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max
     )
     keys = Keys(settings.database_url, kept_days=settings.keys_kept_days, kept_max=settings.keys_kept_max)
@@ -99,7 +99,7 @@ def create_app(settings: Settings) -> Litestar:
     )
 
 
-def _measure_commands(telemetry: Telemetry, handler: CommandHandler, refusals: Refusals, queue_max: int) -> None:
+def _measure_commands(telemetry: Telemetry, handler: CommandHandler, refusals: RefusalLog, queue_max: int) -> None:
     telemetry.gauge("queue_depth", "Commands that wait for their turn", lambda: handler.waiting)
     telemetry.gauge("queue_limit", "Commands that may wait; beyond it they are refused", lambda: queue_max)
     telemetry.gauge("refusals_dropped", "Refusals that the log of refusals has not kept", lambda: refusals.dropped)
@@ -124,11 +124,11 @@ def _measure_relay(telemetry: Telemetry, relay: Relay) -> None:
     )
 
 
-def _health_of(handler: CommandHandler, refusals: Refusals, relay: Relay | None) -> HTTPRouteHandler:
-    @get("/health", summary="Health of this process", response_description="How this process is.")
+def _health_of(handler: CommandHandler, refusals: RefusalLog, relay: Relay | None) -> HTTPRouteHandler:
+    @get("/health", summary="Health of this process", response_description="The state of this process.")
     async def health() -> Health:
-        """How this process is: what it has stored, and what it has published. It is always 200: commands are taken also
-        while the stream is in trouble."""
+        """The positions up to which events are stored and published, and trouble with publishing. Always 200: commands
+        are accepted even if events cannot be published."""
         return Health(
             position=handler.head,
             relayed=relay.last_sequence if relay else None,

@@ -62,7 +62,7 @@ DELETE FROM refusal WHERE id <= greatest(
 """
 
 
-class Refusals:
+class RefusalLog:
     """`note` from any task, `run` once. Rows are kept for `kept_days`, and at most `kept_max` of them."""
 
     def __init__(self, database_url: str, *, kept_days: int, kept_max: int, interval_s: float = INTERVAL_S) -> None:
@@ -72,7 +72,7 @@ class Refusals:
         self._interval_s = interval_s
         self._waiting: deque[tuple[datetime, str, Command, Context, HourbookError, int]] = deque()
         self._arrived = asyncio.Event()
-        self._unsaid = 0
+        self._unreported = 0
         self._swept = 0.0
         self.dropped = 0
 
@@ -81,8 +81,8 @@ class Refusals:
         if len(self._waiting) >= WAITING_MAX:
             self._drop(1)
             return
-        self._waiting.append((context.at, project, command, context, refusal, self._unsaid))
-        self._unsaid = 0
+        self._waiting.append((context.at, project, command, context, refusal, self._unreported))
+        self._unreported = 0
         self._arrived.set()
 
     async def run(self) -> None:
@@ -114,7 +114,7 @@ class Refusals:
         except LOST_OR_REFUSED as lost:
             log.warning("%d refusals are not kept: %s: %s", len(batch), type(lost).__name__, lost)
             self._drop(len(batch))
-            self._unsaid += sum(row.dropped for row in batch)
+            self._unreported += sum(row.dropped for row in batch)
             if connection is not None:
                 connection.terminate()
             return None
@@ -132,7 +132,7 @@ class Refusals:
 
     def _drop(self, count: int) -> None:
         self.dropped += count
-        self._unsaid += count
+        self._unreported += count
 
 
 def row_of(

@@ -12,7 +12,7 @@ WEBHOOKS_MAX = 1000
 
 
 class TooManyWebhooks(HourbookError):
-    """There are as many webhooks as there may be. Delete those that nobody reads."""
+    """No more webhooks can be registered. Delete those that nobody uses."""
 
     code = "too_many_webhooks"
     status = 409

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from shared.hours import OCCURRENCES_MAX
 from shared.locks import Lock
 from shared.postgres import Connection
 
@@ -102,7 +103,6 @@ ORDER BY position
 STREAM_OF = """
 SELECT stream FROM event WHERE command_id <= $1 AND command_id >= $2 ORDER BY command_id DESC, ordinal DESC LIMIT 1
 """
-OCCURRENCES_MAX = 500
 LOCK = f"SELECT pg_advisory_xact_lock({Lock.APPEND:d})"
 BY_COMMANDS = """
 SELECT position, stream, version, command_id, request_id, request_hash, type, data

@@ -18,7 +18,7 @@ from services.command import refusal_log as refusals_module
 from services.command.app import create_app as create_command
 from services.command.domain import CreateProject
 from services.command.domain.commands import Context
-from services.command.refusal_log import BATCH_MAX, WAITING_MAX, Refusals
+from services.command.refusal_log import BATCH_MAX, WAITING_MAX, RefusalLog
 from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
@@ -122,14 +122,14 @@ async def test_by_project_actor_code_and_time_in_pages_and_as_csv(query: httpx.A
     assert (bad.status_code, bad.json()["errors"][0]["field"]) == (400, "since")
 
 
-def note(log: Refusals, count: int) -> None:
+def note(log: RefusalLog, count: int) -> None:
     context = Context(command=uuid4(), actor="ada", at=datetime.now(UTC))
     for _ in range(count):
         log.note("gaia", CreateProject(project="gaia", name="Gaia"), context, AlreadyExists("id: taken"))
 
 
 async def test_a_flood_is_counted_and_not_kept(database_url: str, connection: Any) -> None:
-    log = Refusals(database_url, kept_days=1, kept_max=10_000, interval_s=0.01)
+    log = RefusalLog(database_url, kept_days=1, kept_max=10_000, interval_s=0.01)
     note(log, WAITING_MAX + 700)
     assert log.dropped == 700
     running = asyncio.create_task(log.run())
@@ -142,7 +142,7 @@ async def test_a_flood_is_counted_and_not_kept(database_url: str, connection: An
 
 
 async def test_what_waits_at_the_end_is_written(database_url: str, connection: Any) -> None:
-    log = Refusals(database_url, kept_days=1, kept_max=10_000, interval_s=60)
+    log = RefusalLog(database_url, kept_days=1, kept_max=10_000, interval_s=60)
     running = asyncio.create_task(log.run())
     await asyncio.sleep(0)
     note(log, BATCH_MAX)
@@ -157,7 +157,7 @@ async def test_old_ones_and_too_many_are_deleted(database_url: str, connection: 
     await connection.execute(insert, datetime.now(UTC) - timedelta(days=3), 5)
     await connection.execute(insert, datetime.now(UTC) - timedelta(hours=3), 20)
     for days, most, left in ((1, 1000, 21), (1, 10, 10)):
-        log = Refusals(database_url, kept_days=days, kept_max=most, interval_s=0.01)
+        log = RefusalLog(database_url, kept_days=days, kept_max=most, interval_s=0.01)
         note(log, 1)
         running = asyncio.create_task(log.run())
         async with asyncio.timeout(BOUND_S):

@@ -75,9 +75,7 @@ def request_to(path: str) -> Request[Any, Any, Any]:
         ),
     ],
 )
-def test_a_request_has_the_hash_that_the_first_release_gave_it(
-    path: str, kind: Any, body: bytes, expected: str
-) -> None:
+def test_a_request_has_the_hash_that_stored_keys_have(path: str, kind: Any, body: bytes, expected: str) -> None:
     key = key_of(request_to(path), "ada", read_body(body, kind))
     assert key is not None
     assert str(key.id) == "baa1b220-9b4f-57c5-ac1a-df5e8bf46366"

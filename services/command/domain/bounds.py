@@ -1,7 +1,7 @@
-"""How much one project may hold, and how much one command may ask: so that no project takes all memory and disc, and no
-command keeps the others waiting.
+"""The bounds of one project, so that it does not take all memory and disc; and of one command, so that it does not keep
+others waiting.
 
-What is there already is never refused: a project beyond a bound loads, and gives back what it holds.
+Events that are stored are never refused. A project that is beyond a bound can be loaded, and can give back what it has.
 """
 
 from __future__ import annotations
@@ -33,16 +33,25 @@ from shared.timeline import Timeline
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one project: `pools` (clusters that ended among them), `grants` (withdrawn ones too), `bookings` (past ones
-    too), `accounts` (names that are listed or have booked), `templates` (each version counts), `resizes` that were
-    requested and are pending, and `tentative` claims, with all their hours (`tentative_hours`).
+    """The greatest numbers that are allowed. In one project:
 
-    `pool_hours` is the sum of all clusters' periods and of the hours from the project's first to its last; it is what
-    its calendar costs, in memory and in the database. `account_hours` is the same of the accounts that are listed, and
-    of their shares of each cluster. `state_bytes` is roughly what the command service holds of it all in memory.
+    pools            clusters, also those that have ended, and the project itself
+    grants           also withdrawn ones
+    bookings         also past ones
+    accounts         names that are listed or have booked
+    templates        versions of templates
+    resizes          requested resizes that are neither applied nor failed
+    tentative        tentative claims
+    tentative_hours  the sum of their hours
+    pool_hours       the hours of all clusters' periods, and from the project's first hour to its last: the size of its
+                     timelines, in memory and in the database
+    account_hours    likewise of the listed accounts, and of their shares of each cluster
+    state_bytes      roughly the bytes that the command service uses for the project
 
-    Of one command: `series_hours` is the sum of the hours of a recurring booking's occurrences, `reviewed` how many
-    claims it may have to look at when it takes capacity away from under them.
+    By one command:
+
+    series_hours     the sum of the hours of all occurrences of a recurring booking
+    reviewed         claims to look at again when capacity is taken away
     """
 
     pools: int = 10_000
@@ -63,6 +72,12 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULT = Bounds()
 BOUNDLESS = Bounds(**dict.fromkeys(Bounds.__struct_fields__, sys.maxsize))
 
+# Roughly the bytes in memory of one of each, as measured: what a process grows by.
+POOL_BYTES = 1000  # without its timelines
+ACCOUNT_BYTES = 550  # without its timelines
+CLAIM_BYTES = 450  # a grant, a booking or a requested resize
+SMALL_BYTES = 250  # a name, or what else is about as small
+HOUR_BYTES = 96  # an hour in two timelines: the size and what is free
 
 WORDS = {
     "pools": "pools (the project itself and all clusters, ended ones too)",
@@ -91,7 +106,7 @@ COUNTED: dict[type[Event], str] = {
     TemplateCreated: "templates",
     ClusterResizeRequested: "resizes",
 }
-BOOKED = (BookingCreated, BookingAmended)  # a union that is made anew at each look costs half a microsecond
+BOOKED = (BookingCreated, BookingAmended)  # a union in isinstance() would be made at each call: half a microsecond
 CHANGED = (AmendSeries, CancelSeries)
 GROWING = {*COUNTED, BookingAmended, BookingContested, ClusterResized, AccountCreated}
 
@@ -191,8 +206,9 @@ def _held(state: ProjectState, limit: str) -> int:
 def _bytes_of(state: ProjectState, project: str) -> int:
     """Roughly the bytes in memory: a quick form of `size_of`, without the accounts' hours."""
     hours = state.cluster_hours + len(state.pools[project].free.cells)
-    named = 1000 * len(state.pools) + 550 * len(state.accounts) + 250 * len(state.names)
-    return 96 * hours + 450 * (len(state.bookings) + len(state.grants)) + named
+    claims = len(state.bookings) + len(state.grants)
+    named = POOL_BYTES * len(state.pools) + ACCOUNT_BYTES * len(state.accounts) + SMALL_BYTES * len(state.names)
+    return HOUR_BYTES * hours + CLAIM_BYTES * claims + named
 
 
 def _hours_of_new_claim(state: ProjectState, event: Event) -> int:

@@ -22,7 +22,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TemplateCount(msgspec.Struct, frozen=True, kw_only=True):
-    """So many times a template of the project; `version` None: the newest."""
+    """A template of the project, `count` times. `version` None: the newest."""
 
     name: str
     count: int = 1
@@ -30,7 +30,7 @@ class TemplateCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LayoutChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What a Magnum cluster is to be made of; None: as it is."""
+    """The new layout of a Magnum cluster. A field that is None stays as it is."""
 
     masterflavor: str | None = None
     mastercount: int | None = None
@@ -56,7 +56,7 @@ class WithdrawGrant(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class CreateCluster(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """`layout` takes the place of `capacity`; it must be complete."""
+    """The size is `capacity`, or that of `layout`, which must then be complete."""
 
     cluster: str
     parent: str
@@ -68,7 +68,7 @@ class CreateCluster(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ResizeCluster(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """`start` None: the next whole hour; `end` None: the cluster's end. `layout` takes the place of `capacity`."""
+    """`start` None: the next whole hour. `end` None: the cluster's end. The size is `capacity`, or that of `layout`."""
 
     cluster: str
     capacity: Capacity = NOTHING
@@ -78,7 +78,7 @@ class ResizeCluster(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class RequestResize(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Notes that a resize was asked for elsewhere; it changes no hour before it is applied."""
+    """Notes a requested resize. It changes no hour until it is applied."""
 
     request: UUID
     resize: ResizeCluster
@@ -116,7 +116,7 @@ class CloseAccount(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class CreateBooking(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """One of `capacity`, `template`, and `share` (basis points of a cluster's size)."""
+    """Books one of `capacity`, `template`, and `share` (basis points of a cluster's size)."""
 
     booking: UUID
     pool: str
@@ -128,7 +128,7 @@ class CreateBooking(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class CreateExclusive(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A new cluster of `booking`'s pool, booked whole."""
+    """A new cluster of `parent`, and a booking of all of it."""
 
     booking: UUID
     cluster: str
@@ -139,7 +139,7 @@ class CreateExclusive(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class CreateSeries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """`booking` in each of `periods`, the first of which is its own. `skip`: those that do not fit are left out."""
+    """The same booking in each of `periods`; the first is that of `booking`. `skip`: leave out refused ones."""
 
     booking: CreateBooking
     periods: tuple[Period, ...]
@@ -149,7 +149,8 @@ class CreateSeries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class AmendBooking(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What is None stays. At most one of `counts` (of some dimensions), `share` and `template`."""
+    """Changes a booking. A field that is None stays as it is. At most one of `counts`, `share` and `template` is given.
+    `counts` has some dimensions; the others stay as they are."""
 
     booking: UUID
     start: int | None = None
@@ -164,7 +165,8 @@ class CancelBooking(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class AmendSeries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Of a recurring booking, every occurrence that begins at `since` or later and has not begun. None stays."""
+    """Changes the amount of each occurrence of a recurring booking that has not begun, and begins at `since` or later.
+    A field that is None stays as it is; `since` None: all occurrences."""
 
     series: UUID
     since: int | None = None
@@ -174,14 +176,14 @@ class AmendSeries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class CancelSeries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Of a recurring booking, every occurrence that begins at `since` or later."""
+    """Cancels each occurrence of a recurring booking that begins at `since` or later; None: all occurrences."""
 
     series: UUID
     since: int | None = None
 
 
 class SettleConflicts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Makes whole every over-committed hour that is nearer now than its pool's policy allows."""
+    """Ends claims until no hour is over-committed that is nearer than its pool's policy allows."""
 
 
 Command = (

@@ -66,7 +66,7 @@ def nearest(
 
 
 def _accepted(state: ProjectState, project: str, command: Command, context: Context, bounds: Bounds) -> bool:
-    """Whether the command is not refused for another reason, such as a limit of the account."""
+    """Whether the command would be accepted. It may be refused for another reason, such as a limit of the account."""
     try:
         decide(state, project, command, context, bounds)
     except HourbookError:

@@ -28,7 +28,7 @@ from shared.hours import Period, iso, next_hour
 
 
 class _Occurrence(NamedTuple):
-    """`number` counts from 1, the skipped ones too."""
+    """A booked occurrence. `number` is its place in the series, from 1; occurrences that were skipped count too."""
 
     number: int
     id: UUID
@@ -108,7 +108,7 @@ def amend_series(state: ProjectState, project: str, command: AmendSeries, contex
 
 
 def occurrences(state: ProjectState, series: UUID, since: int | None) -> Iterator[_Occurrence]:
-    """Those that were booked and begin at `since` or later, in the order of their numbers. Raises UnknownId."""
+    """The occurrences that were booked and begin at `since` or later (None: all), in order. Raises UnknownId."""
     if series not in state.series:
         raise UnknownId("id", "series", str(series))
     for number in range(state.series[series]):

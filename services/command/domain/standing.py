@@ -131,8 +131,8 @@ def sure_in(state: ProjectState, pool_id: str, hours: list[int], most: int) -> l
 
 
 def touching(state: ProjectState, pool_id: str, hours: Period) -> Iterator[tuple[UUID, Booking]]:
-    """The live bookings of a pool in some of these hours. A project may have had a million: the maps that a sketch lays
-    over each other are walked one by one, because together they are twenty times as slow."""
+    """The live bookings of a pool in some of these hours. A project may have a million bookings. A fork has them in
+    several maps: each is read by itself, because reading the ChainMap is twenty times as slow."""
     start, end = hours
     maps = state.bookings.maps if isinstance(state.bookings, ChainMap) else [state.bookings]
     for number, bookings in enumerate(maps):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from services.command.domain import ProjectState
+from services.command.domain.bounds import ACCOUNT_BYTES, CLAIM_BYTES, POOL_BYTES, SMALL_BYTES
 
 
 class Size(NamedTuple):
@@ -38,7 +39,7 @@ class Sizes:
 
 
 def size_of(state: ProjectState) -> int:
-    """Roughly the bytes that a state holds in memory. The numbers are measured: what a process grows by."""
+    """Roughly the bytes that a state holds in memory."""
     timelines = [
         timeline
         for pool in state.pools.values()
@@ -49,6 +50,6 @@ def size_of(state: ProjectState) -> int:
         timeline for account in state.accounts.values() for timeline in (account.held, *account.shares.values())
     ]
     claims = len(state.grants) + len(state.bookings) + len(state.requests)
-    named = 1000 * len(state.pools) + 550 * len(state.accounts)
+    named = POOL_BYTES * len(state.pools) + ACCOUNT_BYTES * len(state.accounts)
     small = len(state.names) + len(state.series) + len(state.resize_outcomes) + sum(map(len, state.templates.values()))
-    return sum(timeline.cells.nbytes for timeline in timelines) + 450 * claims + named + 250 * small
+    return sum(timeline.cells.nbytes for timeline in timelines) + CLAIM_BYTES * claims + named + SMALL_BYTES * small

@@ -1,6 +1,6 @@
 """A recurring booking: an RFC 5545 RRULE, the first occurrence and an IANA zone become a list of periods.
 
-`rule` reads the text, `days` finds what the rule names in the calendar, `occurrences` makes periods of that.
+`rule` parses the text. `days` finds the days and local times that match the rule. `occurrences` makes periods of them.
 """
 
 from services.command.recurrence.occurrences import expand

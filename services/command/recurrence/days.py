@@ -1,15 +1,15 @@
-"""What a rule names in the calendar, without any zone: its days, and its local times.
+"""The days and local times that match a rule, without any time zone.
 
-RFC 5545 (3.3.10) says of each part whether it widens or narrows the period of the frequency. Both come to the same
-here: all days of ten years are looked at, each part is a mask of them, and a day is named where all masks agree. What a
-rule leaves out comes from the first occurrence (`completed`). BYSETPOS counts in each period of the frequency: a week
-from WKST on, a month, a year. So every rule costs the same few array operations on some 4,000 days, or on 24 times as
-many hours: no rule makes the ledger search for long, also one that names nothing.
+For RFC 5545 (3.3.10) each part expands or limits the period of the frequency. Here both are the same: each part is a
+mask over all days of ten years, and a day matches if it is in every mask. Parts that the rule leaves out come from the
+first occurrence (`completed`). BYSETPOS counts in each period of the frequency: a week that begins with WKST, a month,
+a year. So every rule costs the same few array operations on some 4,000 days, or on 24 times as many hours. A rule that
+matches nothing costs no more.
 
-(python-dateutil, which did this before, counts BYSETPOS from the first occurrence on, takes `MO,1FR` for an
-intersection, and looks for 30 February until the year 9999.)
+python-dateutil is not used: it counts BYSETPOS from the first occurrence on, takes `MO,1FR` for an intersection, and
+searches for 30 February until the year 9999.
 
-A day of a week that lies in two years belongs, as all days do, to the year that it lies in.
+With FREQ=YEARLY, each day of a week that lies in two years belongs to the year of that day.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ from services.command.recurrence.rule import Rule, Weekday
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 DAY_MINUTES = 24 * 60
-EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (local times here have no zone)
+LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (local times here have no zone)
 ONE_MINUTE = timedelta(minutes=1)
 
 
 class Place(NamedTuple):
-    """Where each day is in its month, or its year: counted from 1, and from -1, the last."""
+    """The place of each day in its month or its year. `forward` counts from 1; `back` counts from the end: -1 is the
+    last."""
 
     forward: Ints
     back: Ints
@@ -41,12 +42,12 @@ class Place(NamedTuple):
         return np.isin(self.forward, values) | np.isin(self.back, values)
 
     def sevenths(self) -> Place:
-        """Of days in a month or year: the how manieth of its weekday each is."""
+        """For places of days: the place of each day among the days of the same weekday. The second Monday has 2."""
         return Place((self.forward - 1) // 7 + 1, self.back // 7)
 
 
 class Calendar(NamedTuple):
-    """Days in order (as numbers since 1970-01-01), and what the parts of a rule ask about them."""
+    """Days in order, as numbers since 1970-01-01, with their weekdays, months, years, and places in them."""
 
     days: Ints
     weekdays: Ints
@@ -58,29 +59,29 @@ class Calendar(NamedTuple):
 
 
 def named_days(rule: Rule, first: date, last: date) -> list[int]:
-    """The days that the rule names, also before `first`, as numbers since 1970-01-01; INTERVAL is not looked at."""
+    """The days that match the rule, as numbers since 1970-01-01; some before `first` too. Ignores INTERVAL."""
     calendar = calendar_of(first, last, rule.week_start)
     return calendar.days[is_named(rule, calendar)].tolist()  # type: ignore[no-any-return]
 
 
 def named_times(rule: Rule, first: datetime, last: datetime) -> Iterator[datetime]:
-    """The local times that the rule (not an hourly one) names, from `first` to `last`."""
+    """The local times from `first` to `last` that match the rule, which is not an hourly one."""
     rule = completed(rule, first)
     calendar = calendar_of(first.date(), last.date(), rule.week_start)
     periods = periods_of(rule, calendar)
-    own = periods[np.searchsorted(calendar.days, (first - EPOCH).days)]
+    own = periods[np.searchsorted(calendar.days, (first - LOCAL_EPOCH).days)]
     chosen = is_named(rule, calendar) & ((periods - own) % rule.interval == 0)
     clocks = np.array([hour * 60 + minute for hour in rule.hours for minute in rule.minutes], dtype=np.int64)
     times = (calendar.days[chosen, None] * DAY_MINUTES + clocks).ravel()
     if rule.positions:
         times = times[at_positions(np.repeat(periods[chosen], len(clocks)), rule.positions)]
-    low, high = (int((local - EPOCH) // ONE_MINUTE) for local in (first, last))
+    low, high = (int((local - LOCAL_EPOCH) // ONE_MINUTE) for local in (first, last))
     for time in times[(times >= low) & (times <= high)].tolist():
-        yield EPOCH + time * ONE_MINUTE
+        yield LOCAL_EPOCH + time * ONE_MINUTE
 
 
 def completed(rule: Rule, first: datetime) -> Rule:
-    """The rule with what it leaves out, which is as in the first occurrence."""
+    """The rule with the parts that it leaves out, taken from the first occurrence."""
     has_days = bool(rule.weekdays or rule.month_days or rule.year_days)
     of_first: dict[str, tuple[int, ...] | tuple[Weekday]] = {}
     if not rule.hours:
@@ -97,7 +98,7 @@ def completed(rule: Rule, first: datetime) -> Rule:
 
 
 def calendar_of(first: date, last: date, week_start: int) -> Calendar:
-    """The whole years and weeks in which these days and all between them lie."""
+    """A calendar of the whole years from `first` to `last`, and a week more at both ends."""
     week = np.timedelta64(7, "D")
     days = np.arange(np.datetime64(f"{first.year}-01-01") - week, np.datetime64(f"{last.year}-12-31") + week)
     months, years = days.astype("M8[M]"), days.astype("M8[Y]")
@@ -122,7 +123,7 @@ def place_in(days: npt.NDArray[np.datetime64], periods: npt.NDArray[np.datetime6
 
 
 def periods_of(rule: Rule, calendar: Calendar) -> Ints:
-    """The number of the period of the frequency in which each day lies."""
+    """For each day, the number of its period: its year, month, week or day, as the frequency says."""
     match rule.frequency:
         case "YEARLY":
             return calendar.years
@@ -135,7 +136,7 @@ def periods_of(rule: Rule, calendar: Calendar) -> Ints:
 
 
 def is_named(rule: Rule, calendar: Calendar) -> Mask:
-    """Whether a day has what each part asks of it."""
+    """Which days match every part of the rule that is about days."""
     named = np.ones(len(calendar.days), dtype=np.bool_)
     for values, place in (
         (rule.year_days, calendar.in_year),
@@ -152,7 +153,7 @@ def is_named(rule: Rule, calendar: Calendar) -> Mask:
 
 
 def is_weekday(rule: Rule, calendar: Calendar) -> Mask:
-    """BYDAY: any of its weekdays. One with a number is counted in the month, of a year that names no months in it."""
+    """Which days match BYDAY. A number counts the weekday in its month; with FREQ=YEARLY and no BYMONTH in its year."""
     of_year = rule.frequency == "YEARLY" and not rule.months
     nth = (calendar.in_year if of_year else calendar.in_month).sevenths()
     found = np.isin(calendar.weekdays, [one.day for one in rule.weekdays if not one.nth])
@@ -163,7 +164,7 @@ def is_weekday(rule: Rule, calendar: Calendar) -> Mask:
 
 
 def at_positions(periods: Ints, positions: tuple[int, ...]) -> Mask:
-    """BYSETPOS: what stands in these places among all of its period."""
+    """BYSETPOS: which candidates have one of these places in their period. `periods`: the period of each candidate."""
     begins = np.flatnonzero(np.diff(periods, prepend=-1 << 40))
     sizes = np.diff(begins, append=len(periods))
     forward = np.arange(len(periods)) - np.repeat(begins, sizes) + 1

@@ -1,16 +1,19 @@
-"""The periods of a recurring booking, in the time of its zone.
+"""The periods of a recurring booking, in the local time of its zone.
 
-Both ends of an occurrence keep their local time: 20:00 to 08:00 is that in summer and in winter, so shifts that touch
-go on touching, and a night when the clocks change has an hour more or less. (RFC 5545 would keep the length and move
-the end.) A start that the clocks skip does not occur and is not counted, as RFC 5545 has it; an end that they skip is
-as long after the hour before as it says; of an hour that comes twice, the first is meant. Occurrences may overlap:
-each is a booking like any other.
+Both ends of an occurrence keep their local time: 20:00 to 08:00 stays so in summer and in winter. So there is no gap
+between shifts that touch, and a night in which the clocks change is an hour longer or shorter. (RFC 5545 would keep the
+length and move the end.) Occurrences may overlap: each is a booking of its own.
 
-A booking of bare dates is of days, and a day begins at its first instant, also where the clocks skip its midnight. Only
-a day that the zone has skipped altogether does not occur.
+When the clocks change:
+- A start that the clocks skip does not occur and is not counted, as in RFC 5545.
+- An end that the clocks skip is read with the offset from before the change.
+- An hour that comes twice means the first one.
 
-An hourly rule counts hours that pass, not hours that the clocks show: four hours are one after the other in every
-night. Its other parts are read of the local time of each hour, and its occurrences keep their length.
+A booking of bare dates is a booking of whole days. A day begins at its first instant, also if the clocks skip midnight.
+Only a day that the zone skips as a whole does not occur.
+
+An hourly rule counts hours that pass, not hours on the clock: with INTERVAL=4 there are always four hours between two
+starts. Its other parts apply to the local time of each hour. Its occurrences all have the same length.
 """
 
 from __future__ import annotations
@@ -21,18 +24,29 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.command.recurrence.days import named_days, named_times
-from services.command.recurrence.rule import OCCURRENCES_MAX, Rule, parse, wrong
+from services.command.recurrence.rule import Rule, parse, wrong
 from shared.errors import InvalidField
-from shared.hours import EPOCH, LATEST, ONE_HOUR, PERIOD_HOURS_MAX, Period, hour_of, instant_of, iso, next_hour
+from shared.hours import (
+    EPOCH,
+    LATEST,
+    OCCURRENCES_MAX,
+    ONE_HOUR,
+    PERIOD_HOURS_MAX,
+    Period,
+    hour_of,
+    instant_of,
+    iso,
+    next_hour,
+)
 
 TEN_YEARS = timedelta(hours=PERIOD_HOURS_MAX)
 ONE_DAY = timedelta(days=1)
 
 
 class First(NamedTuple):
-    """The first occurrence: its hours, and from when until when it is by the clocks of the zone.
+    """The first occurrence: its hours, and its start and end in local time.
 
-    A bare date is its midnight, whether the clocks show that or skip it; `is_day`: it starts with one.
+    `is_day`: the start was a bare date. Its local time is midnight, also if the clocks skip it.
     """
 
     period: Period
@@ -45,10 +59,10 @@ class First(NamedTuple):
 def expand(
     text: str, start: int, end: int, zone: ZoneInfo, *, start_day: date | None = None, end_day: date | None = None
 ) -> list[Period]:
-    """The occurrences in order, the first of which is `[start, end)`: at most 500, all starting within ten years.
+    """The occurrences in order. The first one is `[start, end)`. At most 500; all start within ten years.
 
-    `start_day` and `end_day` are the bare dates that the booking was given, the last one included. Raises InvalidField
-    for `rrule`, which says what would be right.
+    `start_day` and `end_day`, which is included, are the bare dates of the booking, if it has any. Raises InvalidField
+    for `rrule`; the error says what would be right.
     """
     rule = parse(text)
     if start_day is not None:
@@ -71,7 +85,7 @@ def expand(
 
 
 def check_days(rule: Rule) -> None:
-    """Raises InvalidField for a rule that names hours, of a booking that is of days."""
+    """For a booking of days. Raises InvalidField if the rule names hours or minutes."""
     if rule.frequency == "HOURLY" or any(rule.hours) or any(rule.minutes):
         part = "FREQ=HOURLY" if rule.frequency == "HOURLY" else "BYHOUR" if any(rule.hours) else "BYMINUTE"
         raise wrong(
@@ -87,7 +101,7 @@ def last_start(rule: Rule, first: First) -> int:
         return start + PERIOD_HOURS_MAX
     if isinstance(rule.until, datetime):
         last = hour_of(rule.until)
-    else:  # any day long before or after will do: the calendar ends
+    else:  # a day far away is brought nearer: the next lines refuse it, and the calendar ends in the year 9999
         day = min(max(rule.until, first.start.date() - ONE_DAY), (first.start + TEN_YEARS).date() + 2 * ONE_DAY)
         last = next_hour(datetime.combine(day + ONE_DAY, time(), first.zone)) - 1
     if last < start:
@@ -98,20 +112,20 @@ def last_start(rule: Rule, first: First) -> int:
 
 
 def by_the_clock(rule: Rule, first: First, last: int) -> Iterator[tuple[datetime, Period]]:
-    """The occurrences of a rule of days, weeks, months or years, each with its start by the clocks."""
+    """The occurrences of a rule that is not hourly, each with its start in local time."""
     length = first.end - first.start
     for local in named_times(rule, first.start, wall(last, first.zone) + ONE_DAY):
         if local == first.start:
             yield local, first.period
         elif (begins := hour_at(local, first)) is not None:
-            # Only a first occurrence inside the hour that comes twice has no length by the clock.
+            # In local time, only a first occurrence inside an hour that comes twice has no length.
             ends = end_at(local + length, first.zone) if length > timedelta() else begins + first.period.hours
             yield local, Period(begins, ends)
 
 
 def hourly(rule: Rule, first: First, last: int) -> Iterator[tuple[datetime, Period]]:
-    """The occurrences of an hourly rule, each with its start by the clocks. A day that is not named costs next to
-    nothing, so that no rule has to be looked for in all hours of ten years."""
+    """The occurrences of an hourly rule, each with its start in local time. It finds the days first, and looks at the
+    hours of these days only."""
     start, end = first.period
     for number in named_days(rule, first.start.date(), wall(last, first.zone).date()):
         for hour in hours_of(number, rule, first):
@@ -122,7 +136,8 @@ def hourly(rule: Rule, first: First, last: int) -> Iterator[tuple[datetime, Peri
 
 
 def hours_of(day: int, rule: Rule, first: First) -> Iterator[int]:
-    """The hours of a day of the zone that are so many whole intervals after the start, and are named by BYHOUR."""
+    """The hours of a local day that are a multiple of INTERVAL after the start, and match BYHOUR. `day` counts from
+    1970-01-01."""
     midnight = datetime.combine(EPOCH.date() + day * ONE_DAY, time(), first.zone)
     opens, closes = next_hour(midnight), next_hour(midnight + ONE_DAY)
     start = first.period.start
@@ -161,20 +176,20 @@ def checked(periods: list[Period], rule: Rule) -> list[Period]:
 
 
 def wall(hour: int, zone: ZoneInfo) -> datetime:
-    """What the clocks of the zone show when the hour begins, without an offset."""
+    """The local time at which the hour begins, without an offset."""
     return instant_of(hour).astimezone(zone).replace(tzinfo=None)
 
 
 def hour_at(local: datetime, first: First) -> int | None:
-    """The hour that begins at a local time, or the first of a day; None for a time or a day that the clocks skip."""
+    """The hour that begins at a local time; of a booking of days, the first hour of the day. None if it is skipped."""
     hour = end_at(local, first.zone)
     shown = wall(hour, first.zone)
     return hour if shown == local or (first.is_day and shown.date() == local.date()) else None
 
 
 def end_at(local: datetime, zone: ZoneInfo) -> int:
-    """The hour that begins at a local time. One that the clocks skip is read with the offset before they do, which
-    makes the first instant of a day of a midnight that they skip."""
+    """The hour that begins at a local time. A time that the clocks skip is read with the offset from before the change:
+    a midnight that they skip becomes the first instant of the day."""
     instant = local.replace(tzinfo=zone).astimezone(UTC)
     hour, rest = divmod(instant - EPOCH, ONE_HOUR)
     if rest:

@@ -1,4 +1,5 @@
-"""The text of an RRULE. Raises InvalidField for what is not RFC 5545's, has no end, or is finer than an hour."""
+"""Parses the text of an RRULE. Raises InvalidField for a text that is not RFC 5545, and for a rule without an end or
+finer than an hour."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from shared.errors import InvalidField
+from shared.hours import OCCURRENCES_MAX
 
 FIELD = "rrule"
-OCCURRENCES_MAX = 500
-TEXT_MAX = 500
+RULE_CHARACTERS_MAX = 500
 INTERVAL_MAX = 10_000
 
 Frequency = Literal["HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"]
@@ -28,7 +29,7 @@ DAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)", re.ASCII)
 NUMBER = re.compile(r"[+-]?\d{1,5}", re.ASCII)
 UNTIL = re.compile(r"\d{8}(T\d{6}Z)?", re.ASCII)
 ORDINAL_MAX = 53
-# The values of each part, and whether they are counted from the end too: -1 is the last.
+# Each part: the least and the greatest value; and whether negative values count from the end (-1 is the last).
 LISTS: dict[str, tuple[int, int, bool]] = {
     "BYSETPOS": (1, 366, True),
     "BYMONTH": (1, 12, False),
@@ -40,7 +41,7 @@ LISTS: dict[str, tuple[int, int, bool]] = {
     "BYSECOND": (0, 0, False),
 }
 KNOWN = ("FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYDAY", *LISTS)
-# What RFC 5545 gives no meaning to; and an hour holds one hour.
+# Parts that have no meaning with a frequency. RFC 5545 says so; of BYSETPOS with HOURLY, Hourbook does.
 MEANINGLESS = {
     "BYWEEKNO": ("HOURLY", "DAILY", "WEEKLY", "MONTHLY"),
     "BYYEARDAY": ("DAILY", "WEEKLY", "MONTHLY"),
@@ -50,16 +51,16 @@ MEANINGLESS = {
 
 
 class Weekday(NamedTuple):
-    """`day` 0 is Monday. `nth` counts it in the month or the year, from the end if negative; 0: each of them."""
+    """A weekday; `day` 0 is Monday. `nth` 2 is the second one of the month or year, -1 the last one, 0 every one."""
 
     day: int
     nth: int = 0
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule as it was given. An empty tuple is a part that was left out; of `count` and `until` one is given.
+    """A parsed rule. An empty tuple is a part that was left out. Either `count` or `until` is given.
 
-    `until` is an instant, or a date, which is included.
+    `until` is an instant or a date. The occurrences of that date are included.
     """
 
     frequency: Frequency
@@ -104,7 +105,7 @@ def parse(text: str) -> Rule:
 
 
 def parse_frequency(given: dict[str, str]) -> Frequency:
-    """FREQ, which the other parts must go with."""
+    """The value of FREQ. Raises InvalidField if another part has no meaning with it."""
     name = given.get("FREQ", "")
     if name in ("SECONDLY", "MINUTELY"):
         raise wrong(f"FREQ={name} is finer than an hour; give HOURLY, DAILY, WEEKLY, MONTHLY or YEARLY")
@@ -119,10 +120,10 @@ def parse_frequency(given: dict[str, str]) -> Frequency:
 
 
 def split(text: str) -> dict[str, str]:
-    """`NAME=VALUE;NAME=VALUE`, in capitals; each name once."""
+    """The parts of `NAME=VALUE;NAME=VALUE` by name, in capitals. Raises InvalidField for a name that is there twice."""
     text = text.strip().upper().removeprefix("RRULE:").removesuffix(";")
-    if not 0 < len(text) <= TEXT_MAX:
-        raise wrong(f"give 1 to {TEXT_MAX} characters, as FREQ=WEEKLY;BYDAY=MO;COUNT=10")
+    if not 0 < len(text) <= RULE_CHARACTERS_MAX:
+        raise wrong(f"give 1 to {RULE_CHARACTERS_MAX} characters, as FREQ=WEEKLY;BYDAY=MO;COUNT=10")
     given: dict[str, str] = {}
     for part in text.split(";"):
         name, equals, value = part.partition("=")
@@ -148,7 +149,7 @@ def numbers(name: str, text: str) -> tuple[int, ...]:
 
 
 def parse_days(name: str, text: str, *, ordinals: bool) -> tuple[Weekday, ...]:
-    """`MO,WE`, and with ordinals `1MO,-1FR`, the first Monday and the last Friday."""
+    """The weekdays of `MO,WE`; with `ordinals` also of `1MO,-1FR`: the first Monday and the last Friday."""
     found: dict[Weekday, None] = {}
     for day in text.split(","):
         match = DAY.fullmatch(day)
@@ -164,7 +165,7 @@ def parse_days(name: str, text: str, *, ordinals: bool) -> tuple[Weekday, ...]:
 
 
 def parse_until(text: str) -> datetime | date:
-    """An instant in UTC, as RFC 5545 has it beside a zone; or a date, which is included, as everywhere in Hourbook."""
+    """An instant in UTC, as RFC 5545 demands it with a time zone; or a date, which is included."""
     match = UNTIL.fullmatch(text)
     if match is None:
         raise wrong(f"UNTIL={text} is neither in UTC (20261231T090000Z) nor a date, which is included (20261231)")

@@ -40,7 +40,7 @@ def _name(description: str) -> Meta:
 
 
 def _lines(description: str, most: int = TEXT_MAX) -> Meta:
-    return _text(description, most, "without control characters but line ends")
+    return _text(description, most, "without control characters other than tabs and line ends")
 
 
 ProjectId = Annotated[Slug, Meta(description="The id of the project.")]
@@ -85,7 +85,7 @@ DisplayName = Annotated[str, _name("The name to show to people. Left out: the ac
 ProjectName = Annotated[str, _name("The name of the project, to show to people."), checked_name]
 Source = Annotated[str, _name("Where the capacity comes from, such as a contract or an OpenStack quota."), checked_name]
 Kind = Annotated[str, _name("What kind of cluster it is, in your own words, such as spark or k8s."), checked_name]
-Reason = Annotated[str, _lines("Why. It is kept in the history."), checked_text]
+Reason = Annotated[str, _lines("The reason. It is kept in the history."), checked_text]
 ErrorText = Annotated[
     str,
     _lines("Why the resize failed, such as OpenStack's own error. It is kept in the history.", 2000),
@@ -118,7 +118,12 @@ NewTemplateName = Annotated[
     Meta(description="The name of the template: letters, digits, dots, dashes and underscores, 1 to 100 of them."),
 ]
 TemplateTimes = Annotated[
-    int, Meta(ge=1, le=COUNT_MAX, description="How many times the template. Refused without a `template`.")
+    int,
+    Meta(
+        ge=1,
+        le=COUNT_MAX,
+        description="How many times the template's capacity is booked. Refused without a `template`.",
+    ),
 ]
 TemplateVersion = Annotated[
     int, Meta(ge=1, description="The version of the template. Left out: the newest. Refused without a `template`.")
@@ -127,7 +132,7 @@ Skip = Annotated[
     bool,
     Meta(
         description="Of a recurring booking: leave out the occurrences that are refused. Without it, one refused"
-        " occurrence has the whole booking refused."
+        " occurrence refuses the whole booking."
     ),
 ]
 Status = Annotated[
@@ -206,18 +211,21 @@ TimeZone = Annotated[
 ProjectOvercommit = Annotated[
     Policy,
     Meta(
-        description='"never", or how far away an hour must be to be promised more than it has. Bookings that need such'
-        " hours are tentative. Hours that come nearer and are still short are made whole: the youngest tentative claims"
-        " lose them."
+        description='"never", or `{"beyond_hours": n}`: hours that begin at least n hours after the next whole hour may'
+        " be over-committed, which means that more is booked than there is. Claims on such hours are tentative. When an"
+        " over-committed hour comes nearer than that, the youngest tentative claims lose it."
     ),
 ]
 ClusterOvercommit = Annotated[
-    Policy, Meta(description="The cluster's own over-commit policy, as that of a project. Left out: its parent's.")
+    Policy,
+    Meta(
+        description="The over-commit policy of the cluster, written as that of a project. Left out: that of its parent."
+    ),
 ]
 AccountLimits = Annotated[
     Limits,
     Meta(
-        description="What the account may take. `capacity`: how much it may hold in any hour, by dimension."
+        description="The limits of the account. `capacity`: how much it may hold in any hour, by dimension."
         " `monthly_hours`: resource-hours in a calendar month (UTC), by dimension. `ahead_hours`: how many hours"
         " ahead a booking may start. `duration_hours`: how many hours long it may be. A limit that is left out"
         " does not hold."
@@ -236,7 +244,7 @@ ClusterInPath = Annotated[str, PathParameter(description="The id of the cluster,
 AccountInPath = Annotated[str, PathParameter(description="The account.")]
 ResizeInPath = Annotated[UUID, PathParameter(description="The id of the requested resize.")]
 WebhookInPath = Annotated[UUID, PathParameter(description="The id of the webhook.")]
-MessageInPath = Annotated[str, PathParameter(description="The id of the message, as the list of dead letters has it.")]
+MessageInPath = Annotated[str, PathParameter(description="The id of the message, as in the list of dead letters.")]
 
 
 def rule_of(annotation: Any) -> Rule | None:

@@ -74,8 +74,8 @@ class OpenStack(Controller):
     ) -> EncodedResponse[Decided]:
         """Changes flavors or numbers of a Magnum cluster for a part of its period. What is left out stays.
 
-        With `status` "requested" nothing changes yet, and no capacity is checked. The `id` of the answer is then the
-        resize to apply (`…/resizes/{id}/apply`) or to fail (`…/fail`).
+        With `status` "requested" nothing changes yet, and no capacity is checked. The `id` in the answer is then that
+        of the request. Apply it with `…/resizes/{id}/apply`, or record that it failed with `…/resizes/{id}/fail`.
 
         Refused like the resize of any cluster.
         """
@@ -98,8 +98,8 @@ class OpenStack(Controller):
         """Gives the cluster the size that was requested, for the hours that were requested; hours that have begun
         meanwhile keep their size.
 
-        Refused if the capacity is not there, if the requested hours are over, and if the resize has failed. 200 if it
-        was applied before.
+        Refused if there is too little capacity, if the requested hours are over, and if the resize has failed. 200 if
+        it was applied before.
         """
         command = ApplyResize(cluster=cluster, request=wish)
         return await change(request, data or ReasonRequest(), project_of_cluster(cluster), command, cluster)

@@ -53,7 +53,9 @@ NOTHING_NEW = response_spec(
     " dry run (a `Previewed`).",
 )
 WITHDRAWN = response_spec(
-    Decided | Previewed, "It was carried out, now or before, or was so already; or it is a dry run (a `Previewed`)."
+    Decided | Previewed,
+    "It was carried out. Or nothing new is stored: it is a repeat, or it was so already, or it is a dry run (a"
+    " `Previewed`).",
 )
 command_post = partial(
     post,

@@ -96,8 +96,8 @@ class Webhooks(Controller):
         responses={200: AGAIN, 403: problem_spec(403)},
     )
     async def register(self, request: AnyRequest, data: JSONBody[WebhookRequest]) -> EncodedResponse[Webhook]:
-        """Has events, and if wanted notices, sent to a URL. Each message is signed as Standard Webhooks says, with the
-        secret in this answer.
+        """Registers a URL. Events are sent to it, and notices if you ask for them. Each message is signed as Standard
+        Webhooks says, with the secret in this answer.
 
         Refused for a host that the operator does not allow, for a project that does not exist, for a position (`after`)
         that is not reached yet, and if there are 1000 webhooks.
