@@ -16,22 +16,22 @@ class Timeline:
     The width is 6, the dimensions of a capacity. Shares, in basis points, have a width of 1.
     """
 
-    __slots__ = ("base", "cells", "shares_cells")
+    __slots__ = ("base", "cells", "copy_on_write")
 
     def __init__(self, base: int = 0, cells: Vector | None = None, *, width: int = WIDTH) -> None:
         self.base = base
         self.cells: Vector = np.zeros((0, width), dtype=np.int64) if cells is None else cells
-        self.shares_cells = False  # another timeline uses the same cells: copy them before the next write
+        self.copy_on_write = False  # another timeline uses the same cells: copy them before the next write
 
     def fork(self) -> Timeline:
         """A what-if copy, which uses the same cells until it is written. Forget it before this timeline is written."""
         copy = Timeline(self.base, self.cells)
-        copy.shares_cells = True
+        copy.copy_on_write = True
         return copy
 
     def freeze(self) -> Timeline:
         """A copy that never changes. This timeline copies its cells when it is written next."""
-        self.shares_cells = True
+        self.copy_on_write = True
         return self.fork()
 
     @property
@@ -75,11 +75,11 @@ class Timeline:
     def _cover(self, start: int, end: int) -> None:
         """Makes `cells` cover the hours `[start, end)`, and belong to this timeline alone."""
         if self.base <= start and end <= self.end:
-            if self.shares_cells:
-                self.cells, self.shares_cells = self.cells.copy(), False
+            if self.copy_on_write:
+                self.cells, self.copy_on_write = self.cells.copy(), False
             return
         low, high = self._span(start, end)
         grown = np.zeros((high - low, self.cells.shape[1]), dtype=np.int64)
         if len(self.cells):
             grown[self.base - low : self.end - low] = self.cells
-        self.base, self.cells, self.shares_cells = low, grown, False
+        self.base, self.cells, self.copy_on_write = low, grown, False
