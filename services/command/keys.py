@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 10.0
 AT_ONCE_MAX = 8
 FORGET_EVERY_S = 60.0
-# Marks an answer that was given before: so a client can tell a refusal of now from one of last week.
+# The header of a repeated answer. It tells a client that a refusal is not of now, but maybe of last week.
 REPEATED = {"Idempotent-Replayed": "true"}
 
 FORGET = """
@@ -71,7 +71,7 @@ class Keys:
             async with self._turns, asyncio.timeout(PATIENCE_S):
                 connection = await postgres.connect(self._database_url)
                 try:
-                    return await (_done(connection, work) if key is None else _once(connection, key, work))
+                    return await (_without_key(connection, work) if key is None else _with_key(connection, key, work))
                 finally:
                     connection.terminate()
         except LOST as lost:
@@ -104,26 +104,28 @@ class Keys:
             connection.terminate()
 
 
-def again(first: Remembered) -> EncodedResponse[Any]:
+def kept_response(first: Remembered) -> EncodedResponse[Any]:
     """The kept answer. A 201 becomes a 200, as in every repeat."""
     kind = MEDIA_TYPE if first.status >= 400 else JSON
     status = 200 if first.status == 201 else first.status
     return EncodedResponse(first.body, status_code=status, media_type=kind, headers=REPEATED)
 
 
-async def _done(
+async def _without_key(
     connection: Connection, work: Callable[[Connection], Awaitable[EncodedResponse[Any]]]
 ) -> EncodedResponse[Any]:
     async with connection.transaction():
         return await work(connection)
 
 
-async def _once(
+async def _with_key(
     connection: Connection, key: Key, work: Callable[[Connection], Awaitable[EncodedResponse[Any]]]
 ) -> EncodedResponse[Any]:
+    """Does `work` and keeps its answer, or returns the first answer to the key. If another request with the key keeps
+    its answer meanwhile, `work` is rolled back."""
     store, refusal = EventStore(connection), None
     if (first := await _known(store, key)) is not None:
-        return again(first)
+        return kept_response(first)
     try:
         async with connection.transaction():
             try:
@@ -137,7 +139,7 @@ async def _once(
     except Beaten:
         first = await _known(store, key)
         assert first is not None
-        return again(first)
+        return kept_response(first)
     if refusal is not None:
         raise refusal
     return answer

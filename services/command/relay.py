@@ -150,7 +150,7 @@ class Relay:
                     raise
                 reach = "" if client.is_connected else "the NATS server cannot be reached: "
                 words = f"{reach}{type(unknown).__name__}: {unknown}"
-                if self._refused_at != self.last_sequence:  # mostly another relay was faster, or an answer was lost
+                if self._refused_at != self.last_sequence:  # once: another relay was faster, or an answer was lost
                     self._refused_at = self.last_sequence
                     log.info("relay: %s; reading where the stream ends", words)
                 else:
@@ -224,7 +224,7 @@ async def checked_stream(store: EventStore, client: Client) -> tuple[int, str | 
     try:
         message = await context.get_msg(STREAM, last)
     except NotFoundError:
-        return last, wrong  # purged: the sequence still says where it ends
+        return last, wrong  # the stream was purged; its last sequence is still known
     if (message.subject, message.data) != (cloud_event(events[0])[0], events[0].data):
         raise ForeignHistory(f"message {last} of the stream {STREAM} is not the event {last} of this store. {MEND}")
     return last, wrong

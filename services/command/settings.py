@@ -34,8 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_max: int = 10_000
     refusals_kept_days: int = 90
     refusals_kept_max: int = 1_000_000
-    keys_kept_days: Annotated[int, msgspec.Meta(ge=1)] = 7
-    keys_kept_max: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
+    keys_kept_days: AtLeastOne = 7
+    keys_kept_max: AtLeastOne = 1_000_000
     webhook_hosts: str = ""
     state_bytes_max: AtLeastOne = DEFAULT.state_bytes
     pools_max: AtLeastOne = DEFAULT.pools

@@ -12,11 +12,11 @@ from uuid import UUID
 
 import numpy as np
 
+from services.command.domain.claims import Claim, Rows, changed, claims_on, sure_in
 from services.command.domain.commands import Context
 from services.command.domain.copies import fork
 from services.command.domain.event_fields import meta_of
 from services.command.domain.evolve import evolve
-from services.command.domain.standing import Claim, Rows, changed, claims_on, sure_in
 from services.command.domain.state import Pool, ProjectState
 from shared.errors import TooMuchAtOnce
 from shared.events import (

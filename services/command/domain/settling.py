@@ -9,11 +9,11 @@ from uuid import UUID
 import numpy as np
 
 from services.command.domain.capacity_check import horizon_of
+from services.command.domain.claims import touching
 from services.command.domain.commands import Context
 from services.command.domain.copies import fork
 from services.command.domain.event_fields import meta_of
 from services.command.domain.evolve import evolve
-from services.command.domain.standing import touching
 from services.command.domain.state import Booking, Pool, ProjectState
 from shared.capacity import capacity_of
 from shared.events import BookingLapsed, ClusterResized, Event

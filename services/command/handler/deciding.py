@@ -9,7 +9,7 @@ import msgspec
 from services.command.domain import ProjectState, decide, evolve, nearest
 from services.command.domain.bounds import Bounds
 from services.command.handler.queue import Submitted
-from services.command.handler.results import CommandResult, halves
+from services.command.handler.results import CommandResult, body_around_position
 from services.command.handler.states import States
 from shared.errors import CapacityExceeded, HourbookError, OutsidePeriod
 from shared.event_store import Kept, Pending
@@ -82,7 +82,7 @@ def _preview(state: ProjectState, submitted: Submitted, bounds: Bounds) -> Comma
     return CommandResult("", 0, state.version, [encode_event(event) for event in events])
 
 
-def kept_of(decisions: list[Decision]) -> list[Kept]:
+def answers_to_keep(decisions: list[Decision]) -> list[Kept]:
     """The answers to idempotency keys that no event will show: of commands that are refused, or change nothing."""
     kept, after = [], 0
     for one in decisions:
@@ -93,6 +93,6 @@ def kept_of(decisions: list[Decision]) -> list[Kept]:
         if one.refusal is not None:
             kept.append(Kept(key, request_hash, one.refusal.status, problem_body(one.refusal)))
         else:
-            head, tail = halves(one.submitted.entity_of(one.submitted.context.command), one.version, ())
+            head, tail = body_around_position(one.submitted.entity_of(one.submitted.context.command), one.version, ())
             kept.append(Kept(key, request_hash, 200, head, tail + b"}", after))
     return kept

@@ -21,7 +21,7 @@ from services.command.domain import Command
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
 from services.command.handler.contention import Contention
-from services.command.handler.deciding import DecidedBatch, decide_batch, kept_of
+from services.command.handler.deciding import DecidedBatch, answers_to_keep, decide_batch
 from services.command.handler.errors import KeyReused, StoreUnavailable
 from services.command.handler.known import answer_known
 from services.command.handler.lookup import ProjectLookup
@@ -144,7 +144,7 @@ class CommandHandler:
                     refuse_all(batch, unavailable)
                     return
                 await asyncio.sleep(RECONNECT_DELAY_S)
-            except Exception as error:  # one bad command must fail alone, so the commands are tried one by one
+            except Exception as error:  # one bad command must fail alone: try the commands one by one
                 self._states.clear()
                 if len(batch) == 1:
                     refuse_all(batch, error)
@@ -193,7 +193,7 @@ class CommandHandler:
         nothing was written."""
         events = decided.events()
         began = asyncio.get_running_loop().time()
-        appended = await store.append(decided.expected, events, kept_of(decided.decisions), self._states.head)
+        appended = await store.append(decided.expected, events, answers_to_keep(decided.decisions), self._states.head)
         if events:
             self._on_batch(len(events), asyncio.get_running_loop().time() - began)
         return appended.first_position if appended.outcome == "stored" else None

@@ -17,7 +17,7 @@ from services.command.handler.results import CommandResult
 # Each decides hundreds of events, which takes tens of milliseconds.
 HEAVY = (CreateSeries, AmendSeries, CancelSeries, SettleConflicts)
 
-# The id that a command's answer names: known before, or made of the id of the command that was carried out.
+# The id in the answer: a text, or a function that makes it from the id of the command that was carried out.
 Entity = str | Callable[[UUID], str]
 
 

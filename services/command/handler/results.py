@@ -32,7 +32,7 @@ class CommandResult(msgspec.Struct, frozen=True):
     first: Remembered | None = None
 
 
-def halves(entity: str, version: int, decided: Sequence[bytes]) -> tuple[bytes, bytes]:
+def body_around_position(entity: str, version: int, decided: Sequence[bytes]) -> tuple[bytes, bytes]:
     """The body of an answer, before its position and after it: the position is known last. The closing brace is
     missing, so that members can follow."""
     tail = b',"version":%d,"decided":[%b]' % (version, b",".join(decided))

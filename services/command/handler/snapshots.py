@@ -28,7 +28,7 @@ from shared.timeline import Timeline
 
 FORMAT = b"hourbook snapshot 6\n"  # older formats were an array that began with its number
 LENGTH = struct.Struct(">I")
-CLAIMS_PER_PIECE = 2000  # a piece is packed in one go, and meanwhile no other thread runs
+CLAIMS_PER_PIECE = 2000  # packing a piece keeps the GIL, so the writer waits for it
 TAIL_MIN = 1000  # a shorter replay is not worth a snapshot
 TAIL_SHARE = 0.1
 

@@ -91,7 +91,7 @@ class States:
         async for event in store.stream_after(project, state.version):
             try:
                 evolve(state, decode_event(event.data))
-            except Exception:  # the event may be in it by half: the state must not be used again
+            except Exception:  # the state may have half of the event: do not use it again
                 del self._loading[project]
                 raise
             loading.position = event.position
@@ -103,7 +103,7 @@ class States:
     async def _begin(self, store: EventStore, project: str) -> Loading:
         cached = self._states.pop(project, None)
         state, position = (cached, 0) if cached else await load_snapshot(store.connection, project)
-        while len(self._loading) >= LOADING_MAX:  # their clients have given up
+        while len(self._loading) >= LOADING_MAX:  # nobody waits for these any more
             del self._loading[next(iter(self._loading))]
         loading = self._loading[project] = Loading(state, position, state.version, cold=cached is None)
         return loading

@@ -10,8 +10,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from services.command.handler.results import CommandResult, halves
-from services.command.keys import REPEATED, again
+from services.command.handler.results import CommandResult, body_around_position
+from services.command.keys import REPEATED, kept_response
 from shared.events import BookingCreated, SeriesCreated, decode_event
 from shared.hours import Period, iso
 from shared.http.problems import Problem, problem_body
@@ -84,8 +84,8 @@ class Previewed(msgspec.Struct, frozen=True):
 def respond(result: CommandResult, *, recurs: bool) -> EncodedResponse[Decided]:
     """The answer to a command. `recurs`: it books a series, so that its answer lists the occurrences."""
     if result.first is not None:
-        return again(result.first)
-    head, tail = halves(result.entity, result.version, result.decided)
+        return kept_response(result.first)
+    head, tail = body_around_position(result.entity, result.version, result.decided)
     more = series_members(result.decided) if recurs and result.decided else b""
     body = b"%b%d%b%b}" % (head, result.position, tail, more)
     if result.repeated:

@@ -21,7 +21,7 @@ from shared.errors import UnknownId
 from shared.http.responses import EncodedResponse
 from shared.names import is_pool_id
 
-# A command's project: known, or to be looked for. That there is none is an answer too, which a key remembers.
+# The project of a command, or a function that looks for it. If that raises UnknownId, the key keeps this refusal.
 Project = str | Callable[[], Awaitable[str]]
 
 
