@@ -95,7 +95,7 @@ def test_what_is_no_request_is_not_told_to_the_terminal(running: Running, direct
             client.settimeout(WAIT_S)
             assert client.recv(16).split()[1] == b"400"
     log = directory / "logs" / "gateway.log"
-    assert "no request" in log.read_text()
+    assert "not an HTTP request" in log.read_text()
     assert "Traceback" not in log.read_text()
     assert running.output == before
 
