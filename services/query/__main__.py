@@ -1,4 +1,4 @@
-"""`python -m services.query`: serves the reads until it is told to stop."""
+"""`python -m services.query`: serves reads until a signal ends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The query service's composition root: it alone knows the concrete parts."""
+"""Makes the query service: its parts, and the ASGI application whose routes use them."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ from shared.telemetry import Telemetry
 
 
 def create_app(settings: Settings) -> Litestar:
-    """The ASGI application. It starts without the database too, and then answers 503 until it is there.
+    """The ASGI application. It starts without the database too, and answers 503 until it can reach it.
 
-    `app.state.end_streams()` ends the answers that would go on for ever.
+    `app.state.end_streams()` ends the live streams, which do not end by themselves.
     """
     parts = make_parts(settings)
 
@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> Litestar:
     telemetry = Telemetry(settings.database_url)
     telemetry.gauge(
         "subscribers",
-        "Those who follow the events or the notices live",
+        "Live subscribers to events or notices",
         lambda: parts.event_tail.subscribers + parts.notice_tail.subscribers,
     )
 
@@ -91,7 +91,7 @@ def create_app(settings: Settings) -> Litestar:
 
 
 def make_parts(settings: Settings) -> Parts:
-    """Every part that a route uses: `parts_of(request)` gives them to it."""
+    """The parts that the routes use. A route gets them by `parts_of(request)`."""
     database = Database(settings.database_url, settings.query_connections)
     positions = Positions(database, settings.visible_timeout_s)
     wide = wide_reads()
@@ -108,6 +108,6 @@ def make_parts(settings: Settings) -> Parts:
 
 
 def unreachable(_: Any, error: Exception) -> Response[bytes]:
-    """The database could not be reached in time. A read changes nothing: ask again."""
+    """503 for a database that could not be reached in time. A read changes nothing, so the client may repeat it."""
     detail = f"the database did not answer: {error or type(error).__name__}"
     return problem(503, "store_unavailable", "The database cannot be reached", detail)

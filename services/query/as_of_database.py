@@ -1,8 +1,8 @@
-"""Point-in-time reads for `as_of`: the same statements as ever, over tables of the same names in a past state.
+"""Point-in-time reads (`as_of`): a database session in which the read models show a past position.
 
-A session of its own has temporary views in place of the read models, which show the versions that were then, and a
-temporary table of hours, which is filled with those that a question is about. So an answer about the past is made by
-the very statements that make one about the present.
+The session has temporary views with the names of the read models. Each view shows the rows that were valid at the
+position. Temporary tables hold the hours that the question needs. So the statements in `views/` read the past as they
+read the present.
 """
 
 from __future__ import annotations
@@ -81,19 +81,19 @@ SET default_transaction_read_only = on;
 
 
 class AsOf(NamedTuple):
-    """A position, and the time that it was then."""
+    """A position, and the time at that position."""
 
     position: int
     now: datetime
 
 
 class Past:
-    """The past, as far as it is kept."""
+    """Point-in-time reads: finds the position that `as_of` names, and opens a database at that position."""
 
     def __init__(self, url: str, database: Database, timeout_s: float) -> None:
         self._url, self._database, self._timeout_s = url, database, timeout_s
         self._sessions: asyncpg.Pool[Record]
-        # One read of many hours at a time, so that a session is left for the others.
+        # Only one read of many hours at a time, so that one session is left for the other reads.
         self.wide = Admission(1, WIDE_WAITING_MAX, WIDE_PATIENCE_S, "reads of many hours of the past")
         self.line = Admission(SESSIONS_MAX, WAITING_MAX, PATIENCE_S, "reads of the past")
 
@@ -113,17 +113,18 @@ class Past:
             yield
 
     async def parse(self, text: str, field: str = "as_of") -> AsOf:
-        """A position, or an instant: what had been decided then. Raises InvalidField, NotYetVisible."""
-        as_of = await self.moment(text, field)
+        """The place in the history that `text` names: a position, or the last position at an instant. Waits until the
+        past read models reach it. Raises InvalidField, NotYetVisible."""
+        as_of = await self.parse_for_events(text, field)
         await self._kept(as_of.position)
         return as_of
 
-    async def moment(self, text: str, field: str = "as_of") -> AsOf:
-        """As `parse`, for what is read from the events themselves, which need no past to be kept."""
+    async def parse_for_events(self, text: str, field: str = "as_of") -> AsOf:
+        """As `parse`, for a read that needs no past read models, because it reads the events. Does not wait."""
         now = datetime.now(UTC)
         if POSITION.fullmatch(text):
             position = int(text)
-            now = await self._decided_at(position, field) if position else EPOCH  # before anything was
+            now = await self._decided_at(position, field) if position else EPOCH  # before the first event
         else:
             moment = parse_moment(text, field)
             if moment > now:
@@ -132,7 +133,7 @@ class Past:
         return AsOf(position, now)
 
     async def answer(self, question: Question, view: View, as_of: AsOf, etags: str | None, receive: Receive) -> Reply:
-        """What would have been answered then. Raises TooBusy."""
+        """The answer as it was at that position. Raises TooBusy."""
         etag = etag_of(question, Version(0, as_of.position))
         if etags is not None and matches(etags, etag) and not is_any(etags):
             return Reply(as_of.position, None, etag)
@@ -146,8 +147,8 @@ class Past:
     async def reading(
         self, as_of: AsOf, receive: Receive, question: Question | None = None
     ) -> AsyncIterator[PastDatabase]:
-        """The database as it was, with the hours that the question is about. A session is held while it is read, and
-        not while the answer is sent. Raises TooBusy when too many wait for one."""
+        """The database at that position, with the hours of the question. It holds a session while the block reads, not
+        while the answer is sent. Raises TooBusy when too many reads wait for a session."""
         async with (
             self.wide.admitted(0 if question is None else min(read_weight(question), 1), receive),
             self.line.admitted(receive=receive),
@@ -168,7 +169,7 @@ class Past:
         return decided
 
     async def _kept(self, position: int) -> None:
-        """Returns when the past is kept until there. Raises NotYetVisible."""
+        """Waits until the past read models reach the position. Raises NotYetVisible."""
         deadline = asyncio.get_running_loop().time() + self._timeout_s
         while True:
             record = await self._database.fetchrow(KEPT)
@@ -206,8 +207,8 @@ class PastDatabase(Database):
         yield self
 
     async def put_hours(self, pool: int, hours: Vector, cells: Vector) -> None:
-        """`hours`, shape (n,), and their amounts, shape (n, 13), as PostgreSQL's COPY takes them: ten years are ninety
-        thousand rows."""
+        """Inserts the amounts `cells`, shape (n, 13), of `hours`, shape (n,). Ten years are ninety thousand rows, so
+        it uses COPY."""
         columns = ["generation", "pool", "hour", *AMOUNTS]
         packed = copied(pool, hours, cells)
         await postgres.copy_rows(self._connection, "availability_hour", packed, columns, schema="pg_temp")
@@ -229,6 +230,7 @@ COPY_ROWS = 4096  # in a piece
 
 
 def copied(pool: int, hours: Vector, cells: Vector) -> Iterator[bytes]:
+    """The rows of `put_hours` in the binary format of COPY, in pieces."""
     for begin in range(0, len(hours), COPY_ROWS):
         yield copied_rows(pool, hours[begin : begin + COPY_ROWS], cells[begin : begin + COPY_ROWS])
 
@@ -266,16 +268,16 @@ async def fill_hours(reader: PastDatabase, question: Question, period: Period, p
 
 
 def first_short(snapshot: Snapshot, start: int) -> int:
-    """The first of the hours before `start` that are short, one after the other; `start` itself when there is none."""
+    """The first hour of the run of short hours that ends just before `start`; `start` itself without such a run."""
     before = short_hours(snapshot.cells[: max(0, start - snapshot.base)])
     if start > snapshot.base + len(before) or not len(before):
         return start
-    whole = np.flatnonzero(~before)
-    return snapshot.base + (int(whole[-1]) + 1 if len(whole) else 0)
+    not_short = np.flatnonzero(~before)
+    return snapshot.base + (int(not_short[-1]) + 1 if len(not_short) else 0)
 
 
 def short_hours(cells: Vector) -> Any:
-    """Which hours have less than nothing of something: an array of bool, shape (n,)."""
+    """Which hours lack an amount of some dimension: bools of shape (n,). `cells` has shape (n, 13)."""
     granted, booked, shares = cells[:, :WIDTH], cells[:, WIDTH : 2 * WIDTH], cells[:, 2 * WIDTH :]
     return (granted - booked < reserved(granted, shares)).any(axis=1)
 
@@ -284,10 +286,10 @@ PUT_SHORT = "INSERT INTO short_hour SELECT 0, $1, unnest($2::timestamptz[])"
 
 
 async def _put(reader: PastDatabase, pool: int, start: int, cells: Any, short_from: int | None) -> None:
-    """`short_from` is the hour from which it is told which hours are short; None: it is not."""
-    named = np.flatnonzero(cells.any(axis=1))
-    if len(named):
-        await reader.put_hours(pool, named + start, cells[named])
+    """Inserts the hours from `start` on. `short_from` is the first hour that can be in `short_hour`; None: no hour."""
+    not_empty = np.flatnonzero(cells.any(axis=1))
+    if len(not_empty):
+        await reader.put_hours(pool, not_empty + start, cells[not_empty])
     if short_from is not None:
         short = np.flatnonzero(short_hours(cells))
         short = short[short >= short_from - start]

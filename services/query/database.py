@@ -16,20 +16,20 @@ T = TypeVar("T")
 
 STATEMENT_TIMEOUT_S = 30.0
 
-# Every statement is prepared once a connection and planned once, whatever its arguments; none may write.
+# Each connection prepares and plans a statement once, for all arguments. No statement may write.
 SERVER_SETTINGS = {
     "application_name": "hourbook-query",
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
     "default_transaction_read_only": "on",
 }
-# A read changes nothing and may be asked again, so these count as well: PostgreSQL broke the statement off (a time
-# limit, an administrator), or has no memory, disc or connection left for it.
+# A read changes nothing and may be repeated. So these errors count as "unreachable" too: PostgreSQL cancelled the
+# statement (a time limit, an administrator), or it has no memory, disc or connection left.
 UNREACHABLE = (*LOST, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
 
 
 class NoGeneration(HourbookError):
-    """No generation of the read models is live."""
+    """No generation of the read models is live: they are being built. Ask again later."""
 
     code = "no_generation"
     status = 503
@@ -37,15 +37,15 @@ class NoGeneration(HourbookError):
 
 
 def live(found: T | None) -> T:
-    """What a statement over the live generation found: its record, or its records. Raises NoGeneration when it found
-    none: then no generation is live, for each such statement answers a row of the generation itself."""
+    """Returns `found`, the record or the records of a statement over the live generation. Raises NoGeneration when
+    there is none: every such statement has a row for the generation itself, so no generation is live."""
     if not found:
         raise NoGeneration("no generation of the read models is live")
     return found
 
 
 class Database:
-    """A Reader of the newest state, over at most `connections_max` connections, made as they are needed."""
+    """A Reader of the newest state. It opens connections when it needs them, at most `connections_max`."""
 
     def __init__(self, url: str, connections_max: int) -> None:
         self._url, self._connections_max = url, connections_max
@@ -84,4 +84,5 @@ class Database:
 
 
 async def keep_session(_: Connection) -> None:
-    """A connection goes back to the pool as it is: no read leaves anything in it, and a reset is one more round."""
+    """Does not reset a connection that goes back to the pool. Reads leave no state in it, and a reset costs a round
+    trip."""

@@ -1,4 +1,4 @@
-"""Memory: large buffers go back to the system when they are freed."""
+"""Memory: the process gives a large buffer back to the system as soon as it frees it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's malloc.h
 LARGE_BYTES = 1024 * 1024
-KEPT_BYTES = 16 * 1024 * 1024  # at the end of a heap, or small buffers would come and go by system calls
+KEPT_BYTES = 16 * 1024 * 1024  # free memory kept at the end of a heap, so that small buffers need no system calls
 
 
 def give_back_large_buffers() -> None:
-    """Large buffers are mapped, each by itself, and unmapped when they are freed (glibc; elsewhere nothing is done).
+    """Tells glibc to map each large buffer by itself, and to unmap it when it is freed. Does nothing elsewhere.
 
-    Left alone, glibc takes the largest buffer that it ever freed as the measure, and keeps what is smaller in heaps,
-    which shrink only from their end: after a few answers of many years a process would stay large for ever.
+    By default glibc raises its threshold to the largest buffer that was ever freed, and puts smaller ones into heaps.
+    A heap shrinks only from its end. So after a few answers of many years the process would stay large for ever.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)

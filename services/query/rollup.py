@@ -1,4 +1,4 @@
-"""From hours to blocks: per dimension the minimum (what can be held throughout) and the maximum (the best hour)."""
+"""From hours to blocks: for each dimension the minimum (in every hour) and the maximum (in the best hour)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Cells = npt.NDArray[np.int64]
 
 
 class Rollup(NamedTuple):
-    """`starts`, `ends` are hours, shape (blocks,); `minimum`, `maximum` counts, shape (values, dimensions, blocks).
-
-    `fits`, shape (2, blocks), is how many of a template fit, in the worst and the best hour, where that was asked.
+    """`starts` and `ends` are hours, shape (blocks,). `minimum` and `maximum` are amounts, shape (values, dimensions,
+    blocks). `fits`, shape (2, blocks), is how many of a template fit, in the worst and in the best hour; None when the
+    question names no template.
     """
 
     starts: Cells
@@ -33,8 +33,8 @@ class Rollup(NamedTuple):
 def scatter(period: Period, hours: bytes, columns: Sequence[bytes]) -> Cells:
     """Counts of shape (columns, period.hours): row i of each packed column goes to the hour packed at i.
 
-    `hours` are big-endian timestamps as PostgreSQL sends them, each within the period; `columns` big-endian int64, as
-    many as the hours. An hour without a row is zero.
+    `hours` are big-endian timestamps as PostgreSQL sends them, each within the period. Each of `columns` is packed
+    big-endian int64, one for each of `hours`. An hour without a row is zero.
     """
     cells = np.zeros((len(columns), period.hours), dtype=np.int64)
     places = hours_received(hours, since=period.start)
@@ -76,8 +76,8 @@ def hourly_values(values: Sequence[str], read: Mapping[str, Cells], shape: tuple
 
 
 def times_it_fits(available: Cells, required: Sequence[int]) -> Cells:
-    """How many times `required` fits into each hour, shape (hours,): `available`, shape (dimensions, hours), is of the
-    dimensions of which it needs something."""
+    """How many times `required` fits into each hour, shape (hours,). `available` has shape (dimensions, hours), with
+    only those dimensions of which `required` needs something."""
     each = np.maximum(available, 0) // np.array(required, dtype=np.int64)[:, None]
     fewest: Cells = each.min(axis=0)
     return fewest
@@ -94,6 +94,6 @@ def roll_up(cells: Cells, period: Period, block_starts: Sequence[int]) -> Rollup
 
 
 def instants(hours: Cells) -> list[str]:
-    """`2020-01-01T00:00:00Z` of each hour."""
+    """The text of each hour, as `2020-01-01T00:00:00Z`."""
     texts: list[str] = np.datetime_as_string(hours.astype("datetime64[h]"), unit="s", timezone="UTC").tolist()
     return texts

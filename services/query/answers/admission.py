@@ -1,4 +1,4 @@
-"""Admission of costly work: a bounded amount at once, the others wait in a line of bounded length and time."""
+"""Admission of costly reads: a limited amount at once. The others wait in a queue of limited length and time."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class _Waiter(msgspec.Struct, eq=False):
 
 
 class Admission:
-    """`capacity` is how much of a weight is let in at once. Whoever does not fit waits behind those who came before,
-    `waiting_max` at most and for `patience_s` at most. `what` is how an error calls it."""
+    """Admits reads while the sum of their weights is at most `capacity`. The others wait in a queue: at most
+    `waiting_max` of them, each for at most `patience_s` seconds. `what` is the name of such reads in an error."""
 
     def __init__(self, capacity: int, waiting_max: int, patience_s: float, what: str) -> None:
         self._capacity, self._waiting_max, self._patience_s, self._what = capacity, waiting_max, patience_s, what
@@ -41,12 +41,14 @@ class Admission:
 
     @property
     def waiting(self) -> int:
+        """The number of reads in the queue."""
         return len(self._line)
 
     @contextlib.asynccontextmanager
     async def admitted(self, weight: int = 1, receive: Receive | None = None) -> AsyncIterator[None]:
-        """What weighs nothing never waits; more than the whole capacity is as much as that. With `receive`, a reader
-        who goes loses its place in the line. Raises TooBusy."""
+        """Waits until the weight is admitted, and holds it while the block runs. A weight of 0 never waits. A weight
+        above the capacity counts as the capacity. With `receive`, a client that disconnects leaves the queue. Raises
+        TooBusy."""
         weight = min(weight, self._capacity)
         if weight and (self._line or weight > self._free):
             await self._wait(weight, receive)
@@ -78,7 +80,7 @@ class Admission:
             raise
 
     def _step_out(self, waiter: _Waiter) -> None:
-        if waiter.let_in:  # in the very moment
+        if waiter.let_in:  # it was admitted at the moment when its time was over
             self._free += waiter.weight
         elif waiter in self._line:
             self._line.remove(waiter)
@@ -87,14 +89,14 @@ class Admission:
     def _let_in(self) -> None:
         while self._line and self._line[0].weight <= self._free:
             waiter = self._line.popleft()
-            if not waiter.turn.done():  # or else it is on its way out
+            if not waiter.turn.done():  # else it has given up already
                 self._free -= waiter.weight
                 waiter.let_in = True
                 waiter.turn.set_result(None)
 
 
 async def leave(receive: Receive, turn: asyncio.Future[None]) -> None:
-    """Ends the waiting of a reader who has gone."""
+    """Ends the wait for `turn` when the client disconnects."""
     await client_left(receive)
     if not turn.done():
         turn.set_exception(TooBusy("the reader has gone"))

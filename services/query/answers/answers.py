@@ -54,7 +54,7 @@ class Question(Hashable, Protocol):
         """The error when there is no such scope."""
 
 
-# Reads of no more hours than this are let in at once; a year and a bit is a megabyte of counts.
+# A read of at most this many hours never waits. That is a little more than a year, and a megabyte of counts.
 HOURS_FREE = 10_000
 HOURS_AT_ONCE = 2 * PERIOD_HOURS_MAX
 WIDE_WAITING_MAX = 32
@@ -62,7 +62,7 @@ WIDE_PATIENCE_S = 20.0
 
 
 def wide_reads() -> Admission:
-    """Who may read many hours: each holds a hundred bytes and more an hour while it is made."""
+    """Admits reads of many hours. While an answer is made, each of its hours takes a hundred bytes or more."""
     return Admission(HOURS_AT_ONCE, WIDE_WAITING_MAX, WIDE_PATIENCE_S, "reads of many hours")
 
 
@@ -73,6 +73,7 @@ def read_weight(question: Question) -> int:
 
 
 def weight_of(hours: int) -> int:
+    """What a read of that many hours weighs in an Admission."""
     return hours if hours > HOURS_FREE else 0
 
 
@@ -108,7 +109,7 @@ class Answers:
                 return Reply(position, None, etag)
             if entry is not None and current:
                 return Reply(position, entry.at(position), etag, entry.following)
-        position, entry = await self._read_together(question, view)  # it raises when there is no such answer
+        position, entry = await self._read_together(question, view)  # raises when there is no such scope
         etag = etag_of(question, entry.version)
         if etags is not None and is_any(etags):
             return Reply(position, None, etag)
@@ -153,20 +154,22 @@ def is_any(etags: str) -> bool:
 
 
 async def visible(positions: Positions, min_position: int, read: Callable[[], Awaitable[Reply]]) -> Reply:
-    """What `read` answers, once it shows at least `min_position`. Raises NotYetVisible."""
+    """The first answer of `read` that shows at least `min_position`. Raises NotYetVisible."""
     deadline = asyncio.get_running_loop().time() + positions.timeout_s
     while True:
         await positions.reached(min_position)
         answer = await read()
         if answer.position >= min_position:
             return answer
-        positions.seen = answer.position  # another generation went live, and is behind the one before
+        positions.seen = (
+            answer.position
+        )  # a new generation is live, and has not yet reached the position of the old one
         if asyncio.get_running_loop().time() > deadline:
             raise positions.not_yet(min_position)
 
 
 async def pieces_of(long: Long, bom: bytes) -> AsyncGenerator[bytes]:
-    """The text of a long answer, a piece at a time, made beside the event loop."""
+    """The text of a long answer in pieces. A thread makes each piece when it is about to be sent."""
     yield bom + long.head
     for window in long.windows:
         yield await asyncio.to_thread(window.made)

@@ -49,7 +49,8 @@ class CacheEntry(NamedTuple):
 
 
 class AnswerCache:
-    """The answers that were used last, at most `bytes_max` in all; one larger than an eighth of that is not kept."""
+    """The answers that were used last, at most `bytes_max` together. It does not keep an answer that is larger than an
+    eighth of that."""
 
     def __init__(self, bytes_max: int) -> None:
         self._entry_max = bytes_max // 8

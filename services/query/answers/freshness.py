@@ -1,4 +1,5 @@
-"""Freshness checks: one statement for all requests that ask at once, one poller for all that wait for a position."""
+"""Freshness checks: one statement serves all requests that ask at the same time, and one poller serves all that wait
+for a position."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ POLL_INTERVAL_S = 0.002
 
 
 class NotYetVisible(HourbookError):
-    """The projection has not reached min_position in the time that a request may wait. `position` is where it is."""
+    """The read models did not reach the position in the time that a request may wait. `position` is the position that
+    they show now."""
 
     code = "not_yet_visible"
     status = 503
@@ -21,14 +23,15 @@ class NotYetVisible(HourbookError):
 
 
 class Fresh(NamedTuple):
-    """The projection's position, and the scope's version then; None for a pool or project that is not there."""
+    """The position of the live generation, and the version of the scope at that position; None for a pool or project
+    that does not exist."""
 
     position: int
     version: Version | None
 
 
 class _Group:
-    """Those who asked before the statement was sent."""
+    """The requests that one statement serves: those that asked before it was sent."""
 
     def __init__(self) -> None:
         self.scopes: set[Scope] = set()
@@ -50,7 +53,8 @@ WHERE g.live GROUP BY g.generation, g.position, p.project
 
 
 class Freshness:
-    """`of` from any number of tasks. One statement is under way at a time; the next takes all who came meanwhile."""
+    """Reads the version of a scope, for any number of tasks. Only one statement runs at a time. Requests that come
+    while it runs share the next one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -58,7 +62,7 @@ class Freshness:
         self._task: asyncio.Task[None] | None = None
 
     async def of(self, scope: Scope) -> Fresh:
-        """The state at some moment after the call. Raises asyncpg's errors."""
+        """The state at a moment after the call. Raises asyncpg's errors."""
         group = self._waiting = self._waiting or _Group()
         group.scopes.add(scope)
         if self._task is None:
@@ -72,7 +76,7 @@ class Freshness:
                 self._waiting = None
                 try:
                     group.answer.set_result(await self._read(group.scopes))
-                except Exception as error:  # it belongs to those who asked
+                except Exception as error:  # the requests raise it
                     group.answer.set_exception(error)
         finally:
             self._task = None
@@ -106,7 +110,7 @@ class Positions:
         self._task: asyncio.Task[None] | None = None
 
     async def reached(self, position: int) -> None:
-        """Returns when `position` is visible. Raises NotYetVisible, or InvalidField when there is no such event."""
+        """Waits until `position` is visible. Raises NotYetVisible, or InvalidField when there is no such event."""
         if position <= self.seen:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -126,7 +130,7 @@ class Positions:
         return NotYetVisible(detail, position=self.seen, min_position=position)
 
     async def read(self) -> tuple[int, int]:
-        """The live generation's position and the store's head, in one snapshot."""
+        """The position of the live generation and the position of the last stored event, in one snapshot."""
         record = live(await self._database.fetchrow(POSITIONS))
         return record["position"], record["head"]
 
@@ -139,11 +143,12 @@ class Positions:
             self._task = None
 
     async def _look(self) -> None:
-        """Settles those who have waited long enough, and those whom no waiting can help."""
-        asked = dict(self._waiting)  # those who come during the read may know of events that it does not
+        """Reads the position once. Ends the wait of each request whose position is visible, and fails each whose
+        position is beyond the last event."""
+        asked = dict(self._waiting)  # only these: requests that come during the read may know newer events
         try:
             self.seen, head = await self.read()
-        except Exception as error:  # it belongs to those who wait
+        except Exception as error:  # the waiting requests raise it
             for waiter in asked:
                 _settle(waiter, error)
             return

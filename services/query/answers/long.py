@@ -1,4 +1,4 @@
-"""Answers of any length: their figures are held packed, and each piece is made when its turn to be sent has come."""
+"""Long answers: the figures are kept compressed, and the text of each piece is made when it is about to be sent."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from services.query.rollup import Cells
 
 PIECE_BYTES = 128 * 1024  # of an answer's text, about
-WINDOW_BYTES = 400  # what a window costs beside its figures
+WINDOW_BYTES = 400  # memory of a window without its figures
 
 
 class Window(NamedTuple):
-    """A piece of an answer: `before`, what `render` makes of its figures, `after`. They are `rows` rows, packed: a
-    calendar is much the same from hour to hour, so that little is left of it."""
+    """A piece of an answer. Its text is `before`, then `render` of its figures, then `after`. `packed` are the figures,
+    `rows` rows of them, compressed: a calendar differs little from hour to hour, so they become small."""
 
     before: bytes
     rows: int
@@ -25,12 +25,13 @@ class Window(NamedTuple):
     after: bytes = b""
 
     def made(self) -> bytes:
+        """The text."""
         cells = np.frombuffer(zlib.decompress(self.packed), dtype="<i8").reshape(self.rows, -1)
         return self.before + self.render(cells) + self.after
 
 
 class Long(NamedTuple):
-    """A long answer as it is held: what stands before its windows, and after them."""
+    """A long answer as it is kept: the text `head`, the windows, and the text `tail`."""
 
     head: bytes
     windows: tuple[Window, ...]
@@ -42,7 +43,7 @@ class Long(NamedTuple):
 
 
 def window(cells: Cells, render: Callable[[Cells], bytes], before: bytes = b"", after: bytes = b"") -> Window:
-    """`cells` has shape (rows, n)."""
+    """A window of `cells`, shape (rows, n)."""
     return Window(before, len(cells), zlib.compress(cells.astype("<i8", order="C", copy=False).data, 1), render, after)
 
 
@@ -54,8 +55,8 @@ def windows(
     before: bytes = b"",
     after: bytes = b"",
 ) -> Iterator[Window]:
-    """`cells`, shape (rows, n), by as many columns as make a piece; `text_bytes` is about what one makes. The pieces'
-    texts have `between` between them, and all of it stands between `before` and `after`."""
+    """The windows of `cells`, shape (rows, n), each of about PIECE_BYTES. `text_bytes` is about the length of the text
+    of one column. The whole text begins with `before`, ends with `after`, and has `between` between two windows."""
     width, end = max(1, PIECE_BYTES // text_bytes), cells.shape[1]
     for begin in range(0, end, width):
         part, first, last = np.ascontiguousarray(cells[:, begin : begin + width]), begin == 0, begin + width >= end
@@ -63,4 +64,5 @@ def windows(
 
 
 def size_of(held: Sequence[Window]) -> int:
+    """Bytes of memory, about."""
     return sum(len(one.before) + len(one.packed) + len(one.after) + WINDOW_BYTES for one in held)

@@ -25,19 +25,19 @@ log = logging.getLogger(__name__)
 SERVER_SENT = "text/event-stream"
 KEPT_MAX = 10_000  # events
 READ_MAX = 500
-PIECE_MAX = 250  # events sent at once: all that a reader who takes nothing can make us hold
+PIECE_MAX = 250  # events sent at once; a client that does not read makes us hold no more than these
 POLL_MIN_S, POLL_MAX_S = 0.01, 0.05
-# Extra poll delay per subscriber, about 5 times the cost of one send: many subscribers get fewer, larger pieces.
-TELLING_S = 0.0004
+# Extra delay of a poll for each subscriber, about 5 times the cost of one send. So many subscribers get fewer, larger
+# pieces.
+SEND_DELAY_S = 0.0004
 HEARTBEAT_S = 15.0
 WAKE_S = 1.0
 RECONNECT_S = 0.5
 CATCHING_UP_MAX = 2
-LAST_EVENT_ID = "Last-Event-ID"
 
 
 class TooManySubscribers(HourbookError):
-    """This process tells as many subscribers as it may. Try again in a second, or at another process."""
+    """This process has as many live subscribers as it may have. Try again in a second, or at another process."""
 
     code = "too_many_subscribers"
     status = 503
@@ -45,7 +45,8 @@ class TooManySubscribers(HourbookError):
 
 
 class Tail:
-    """`follow` from any number of tasks, `subscribers_max` at once. It reads only while somebody follows."""
+    """The kept events, and the subscribers that follow them: at most `subscribers_max`. Without subscribers it does not
+    poll the database."""
 
     def __init__(
         self,
@@ -68,12 +69,12 @@ class Tail:
         self.subscribers = 0
 
     async def begin(self, after: int | None, field: str = "after") -> int:
-        """The position to `follow` from: the one given, in `field`, or what is visible now. The subscriber counts from
-        now on, until `leave`. Raises InvalidField for one that is beyond the last one, TooManySubscribers, and
-        asyncpg's errors; then nobody is to leave."""
+        """Counts a subscriber until `leave`, and returns the position to `follow` from: `after`, or the visible one.
+        `field` is the name of the parameter that gave `after`. Raises InvalidField for an `after` beyond the last
+        event, TooManySubscribers, and asyncpg's errors; after an error the subscriber is not counted."""
         if self._closed or self.subscribers >= self._subscribers_max:
             raise TooManySubscribers(f"{self.subscribers} subscribers are told already; try again in a second")
-        self.subscribers += 1  # before anything is waited for, or as many as come meanwhile would find room
+        self.subscribers += 1  # before the first await, so that requests which come meanwhile see it
         try:
             return await self._begin(after, field)
         except BaseException:
@@ -87,7 +88,7 @@ class Tail:
         return after
 
     def leave(self) -> None:
-        """Once for each `begin`. When nobody is left, nothing is read or kept."""
+        """Ends what `begin` began; call it once. Without subscribers the tail polls nothing and keeps nothing."""
         self.subscribers -= 1
         if not self.subscribers and self._task is not None:
             self._task.cancel()
@@ -95,7 +96,7 @@ class Tail:
             self._kept, self._position = [], None
 
     def streamed(self, begin: int, where: SubscriptionFilter, headers: Mapping[str, str]) -> StreamedResponse[bytes]:
-        """The answer to one who has begun, who leaves with it."""
+        """The response to a subscriber after `begin`. The subscriber leaves when the response ends."""
         return StreamedResponse(
             self.follow(begin, where),
             media_type=SERVER_SENT,
@@ -104,15 +105,15 @@ class Tail:
         )
 
     async def follow(self, after: int, where: SubscriptionFilter) -> AsyncGenerator[bytes]:
-        """The events after a position as server-sent events, for ever. A heartbeat carries the position that was
-        looked at, so that a reader whose filter takes little does not begin again far back."""
+        """The events after a position as server-sent events, without an end. A heartbeat carries the last position that
+        was looked at. So a client whose filter matches few events does not reconnect far back."""
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         yield b"retry: %d\nid: %d\n\n" % (RECONNECT_S * 1000, after)
         beaten = time.monotonic()
         while not self._closed:
             moved, events, before = self._moved, self._after(after), after
-            if events is None:  # not kept any more, or the tail has only begun
+            if events is None:  # not kept any more, or the tail has not read its first position
                 after, events = await self._from_store(after, where)
             elif events:
                 after = events[-1].position
@@ -125,19 +126,19 @@ class Tail:
                 await moved.wait()
 
     def close(self) -> None:
-        """Ends what all subscribers are told; they connect again where they left off."""
+        """Ends the streams of all subscribers. They reconnect at the position where they stopped."""
         self._closed = True
         self._wake()
 
     def _after(self, position: int) -> list[StreamEvent] | None:
-        """The kept events after a position, as many as are sent at once; None when they are not all kept."""
+        """The kept events after a position, at most PIECE_MAX; None when some of them are not kept."""
         if self._position is None or (start := position - (self._position - len(self._kept))) < 0:
             return None
         return self._kept[start : start + PIECE_MAX]
 
     async def _from_store(self, position: int, where: SubscriptionFilter) -> tuple[int, list[StreamEvent]]:
-        """Some of the wanted that follow a position, and up to where they are all of them; none while the store cannot
-        be reached."""
+        """(The last position that was looked at, the matching events up to there) after a position. No events while the
+        database cannot be reached."""
         types = None if where.types is None else sorted(where.types)
         try:
             async with self._catching_up:
@@ -155,7 +156,7 @@ class Tail:
                 log.warning("tail: %s: %s; it goes on", type(lost).__name__, lost)
                 events, delay = [], RECONNECT_S
             else:
-                busy = min(POLL_MAX_S, POLL_MIN_S + self.subscribers * TELLING_S)
+                busy = min(POLL_MAX_S, POLL_MIN_S + self.subscribers * SEND_DELAY_S)
                 delay = busy if events else min(POLL_MAX_S, delay * 1.2)
             if events or time.monotonic() - self._woken >= WAKE_S:
                 self._wake()
@@ -163,7 +164,7 @@ class Tail:
                 await asyncio.sleep(delay)
 
     async def _read(self) -> list[StreamEvent]:
-        """Keeps what has become visible since the last look; the first look only says where to begin."""
+        """Keeps and returns the events that became visible since the last read. The first read finds the position."""
         if self._position is None:
             self._position, _ = await self._source.read(self._database, 0, 0)
             self._wake()
@@ -176,7 +177,7 @@ class Tail:
         return events
 
     def _wake(self) -> None:
-        """Those who wait look again: at what has come, or whether it is time for a heartbeat."""
+        """Wakes all waiting subscribers: there are new events, or it may be time for a heartbeat."""
         self._woken = time.monotonic()
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()

@@ -10,7 +10,7 @@ COUNT_DIGITS = len(str(COUNT_MAX))
 
 
 def parse_duration(text: str) -> int:
-    """Hours, of `72h`."""
+    """The number of hours: 72 for `72h`. Raises InvalidField."""
     match = HOURS_GRAIN.fullmatch(text)
     if match is None or int(match[1]) > PERIOD_HOURS_MAX:
         raise InvalidField("duration", f"{text!r} is not a number of hours such as 72h, ten years at the most")
@@ -18,7 +18,7 @@ def parse_duration(text: str) -> int:
 
 
 def parse_count(text: str, field: str) -> int:
-    """Zeros in front mean nothing, however many there are."""
+    """A count of one dimension. Zeros in front are allowed. Raises InvalidField."""
     digits = text.lstrip("0") or text[:1]
     if not digits.isascii() or not digits.isdigit() or len(digits) > COUNT_DIGITS or int(digits) > COUNT_MAX:
         raise InvalidField(field, f"{text[:30]!r} is not a whole number from 0 to {COUNT_MAX}")

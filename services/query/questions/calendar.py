@@ -1,4 +1,4 @@
-"""The calendar question: one pool's hours in blocks. Its query string is read here, and nowhere else."""
+"""The calendar question: one pool's hours in blocks. Only this module reads its query string."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters of the history: what a page of events, or a live subscription, is narrowed to."""
+"""Filters: which events a page, a live subscription or a page of the refusal log shows."""
 
 from __future__ import annotations
 

@@ -16,12 +16,12 @@ from shared.hours import INSTANT, Period, parse_grain, parse_range, unencoded_pl
 from shared.names import asked_name, is_pool_id
 
 RANGE_EXAMPLE = "two dates, as 2020-06-08,2020-06-14"
-BOM = b"\xef\xbb\xbf"  # by which some spreadsheets know UTF-8
+BOM = b"\xef\xbb\xbf"  # some spreadsheets recognise UTF-8 by it
 TEMPLATE = re.compile(r"([^@\0]{1,200})(?:@([1-9]\d{0,8}))?")
 
 
 class TemplateName(msgspec.Struct, frozen=True):
-    """A template, in its newest version or in one that is named: `small`, `small@2`."""
+    """The name of a template with or without a version: `small` means the newest version, `small@2` version 2."""
 
     name: str
     version: int | None = None
@@ -82,20 +82,20 @@ def parse_dimensions(text: str | None) -> tuple[str, ...]:
 
 
 def parse_grain_or_day(text: str | None) -> str | int:
-    """A grain; an hour by any name is `hour`, for `1h` is the same question."""
+    """A grain; `day` for None. `1h` becomes `hour`, because both are the same question."""
     grain = parse_grain(text) if text is not None else "day"
     return "hour" if grain == 1 else grain
 
 
 def parse_shape(text: str | None) -> bool:
-    """Whether the answer is in columns."""
+    """Whether the client wants columns: True for `columns`, False for `blocks` and None."""
     if text not in (None, "blocks", "columns"):
         raise InvalidField("shape", f"{text!r} is neither blocks nor columns")
     return text == "columns"
 
 
 def parse_bom(text: str | None, csv: bool) -> bytes:
-    """What the answer begins with. Raises InvalidField where a mark is asked for and there is no table."""
+    """The first bytes of the answer: a byte order mark, or none. Raises InvalidField for a mark without a table."""
     if text not in (None, "true", "false"):
         raise InvalidField("bom", f"{text!r} is neither true nor false")
     if text == "true" and not csv:
@@ -113,7 +113,7 @@ def parse_event_types(text: str | None) -> frozenset[str] | None:
 
 
 def parse_position(text: str, field: str) -> int:
-    """Raises InvalidField for what is no position."""
+    """A position. Raises InvalidField for a text that is none."""
     if not POSITION.fullmatch(text):
         raise InvalidField(field, f"{text!r} is not a position")
     return int(text)
@@ -129,7 +129,7 @@ def parse_moment(text: str, field: str) -> datetime:
         moment = datetime.fromisoformat(text.upper())
     except ValueError as error:
         raise InvalidField(field, f"{text!r} is not in the calendar: {error}") from None
-    if not 1 < moment.year < 9999:  # so that it can be said in UTC
+    if not 1 < moment.year < 9999:  # else it may have no UTC time
         raise InvalidField(field, f"{text!r} lies outside the years 2 to 9998")
     return moment
 
@@ -142,9 +142,19 @@ def parse_template(text: str, field: str = "template") -> TemplateName:
     return TemplateName(match[1], None if match[2] is None else int(match[2]))
 
 
-def asked(text: str | None, field: str) -> str | None:
+def optional_name(text: str | None, field: str) -> str | None:
     """A name or an id of any kind, as it is given. Raises InvalidField for a text that no name can be."""
     return None if text is None else asked_name(text, field)
+
+
+def optional_project(text: str | None) -> str | None:
+    """The id of a project. Raises UnknownId for one that no project can have."""
+    return None if text is None else checked_project(text)
+
+
+def optional_moment(text: str | None, field: str) -> datetime | None:
+    """As `parse_moment`, None for None."""
+    return None if text is None else parse_moment(text, field)
 
 
 def checked_after(after: str | None) -> str:

@@ -59,9 +59,8 @@ def parse_most(query: SlotsQuery, csv: bool) -> MostQuestion:
     """The question of a query with `most`. Raises InvalidField, UnknownId."""
     field, pool = parse_pool(query.project, query.clusterid)
     period = required_range(query.period, parse_zone(query.tz))
-    return MostQuestion(
-        field=field, pool=pool, csv=csv, period=period, template=parse_template(query.most or "", "most")
-    )
+    template = parse_template(required(query.most, "most", "a template"), "most")
+    return MostQuestion(field=field, pool=pool, csv=csv, period=period, template=template)
 
 
 def parse_slots(query: SlotsQuery, amount: Amount, csv: bool, now: datetime) -> SlotsQuestion:

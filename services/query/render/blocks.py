@@ -1,4 +1,4 @@
-"""Answers as bytes: JSON by blocks or by columns, and tables. Each leaves room for the position."""
+"""Answers as bytes: JSON in blocks or columns, and tables. JSON comes as two texts; the position goes between them."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ OF_A_BOOKING = ("share", "template", "account", "actor", "state", "created", "se
 def render_json(
     question: CalendarQuestion, rollup: Rollup, items: Sequence[Item] | None, following: str | None
 ) -> tuple[bytes, bytes]:
-    """`{pool, range, grain, timezone, position, blocks | columns}`: what stands before the position, and after it.
+    """`{pool, range, grain, timezone, position, blocks | columns}`: the text before the position, and the text after.
 
-    With items there are `items` and `next`, the cursor of the page that follows, null on the last.
+    With `items`, the answer has also `items` and `next`: `following`, the cursor of the next page, null on the last.
     """
     figures = columns_json(question, rollup) if question.columns else blocks_json(question, rollup)
     return opening(question), b"," + figures + rest_of(items, following)
 
 
 def opening(question: CalendarQuestion) -> bytes:
-    """All that stands before the position."""
+    """The text before the position."""
     return msgspec.json.encode(_opening(question))[:-1] + b',"position":'
 
 
@@ -43,7 +43,7 @@ def _opening(question: CalendarQuestion) -> dict[str, Any]:
 
 
 def rest_of(items: Sequence[Item] | None, following: str | None) -> bytes:
-    """All that stands behind the figures."""
+    """The text after the figures."""
     return b"}" if items is None else b"," + msgspec.json.encode({"items": items, "next": following})[1:]
 
 
@@ -64,8 +64,8 @@ def block_texts(question: CalendarQuestion, rollup: Rollup) -> bytes:
 def columns_json(question: CalendarQuestion, rollup: Rollup) -> bytes:
     """`"columns": {start: […], end: […], hours: […], <value>: {<dimension>: {"min": […], "max": […]}}}`.
 
-    By the hour the three arrays are `{start: <the first>, step_hours: 1, count: n}` instead, and `max` is left out, for
-    in an hour it is the minimum.
+    With the grain `hour` the first three are instead `start: <the first hour>, step_hours: 1, count: n`. `max` is left
+    out, because in one hour it is equal to `min`.
     """
     hourly = question.grain == "hour"
     columns: dict[str, Any]
@@ -86,7 +86,7 @@ def columns_json(question: CalendarQuestion, rollup: Rollup) -> bytes:
 
 
 def render_csv(question: CalendarQuestion, rollup: Rollup) -> bytes:
-    """A row a block under `start,end,hours,<value>_<dimension>_min,…`."""
+    """A header line `start,end,hours,<value>_<dimension>_min,…`, and one row for each block."""
     return table_lines([csv_names(question, rollup)]) + block_lines(question, rollup)
 
 
@@ -101,13 +101,13 @@ def csv_names(question: CalendarQuestion, rollup: Rollup) -> list[str]:
 
 
 def block_lines(question: CalendarQuestion, rollup: Rollup) -> bytes:
-    """Instants and numbers only, of which none ever needs a quote."""
+    """The rows. Instants and numbers never need quotes."""
     row = ",".join(["%s", "%s", *["%d"] * (len(csv_names(question, rollup)) - 2)]) + "\r\n"
     return "".join([row % cells for cells in block_rows(rollup)]).encode()
 
 
 def render_object(opening: Mapping[str, Any], rest: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """One JSON object: what stands before the position, and after it. `rest` is not empty."""
+    """One JSON object: the text before the position, and the text after it. `rest` must not be empty."""
     head = msgspec.json.encode(opening)[:-1]
     return head + (b',"position":' if opening else b'"position":'), b"," + msgspec.json.encode(rest)[1:]
 
@@ -118,12 +118,12 @@ def list_name(question: CalendarQuestion) -> bytes:
 
 
 def labels(question: CalendarQuestion) -> list[str]:
-    """The names of the values in an answer. What is granted to a cluster is its size."""
+    """The names of the values in an answer. The granted amount of a cluster is its `size`."""
     return ["size"] if question.view == "sizes" else list(question.values)
 
 
 def block_rows(rollup: Rollup) -> Iterator[tuple[Any, ...]]:
-    """Per block its start, end and hours; then per value the minima of its dimensions, and the maxima; then fits."""
+    """For each block: start, end, hours; for each value the minima and then the maxima by dimension; then `fits`."""
     both = np.stack([rollup.minimum, rollup.maximum], axis=1)
     counts = both.reshape(-1, both.shape[-1]).tolist()
     if rollup.fits is not None:
@@ -133,19 +133,20 @@ def block_rows(rollup: Rollup) -> Iterator[tuple[Any, ...]]:
 
 
 def item_names(question: CalendarQuestion) -> list[str]:
-    """The columns of a grant or booking, narrowed to the dimensions asked for."""
+    """The columns of a grant or booking, with the dimensions of the question only."""
     dimensions = [dimension for dimension in DIMENSIONS if dimension in question.dimensions]
     own = OF_A_GRANT if question.view == "resources" else OF_A_BOOKING
     return ["id", "pool", "start", "end", *dimensions, *own]
 
 
 def render_openstack(question: CalendarQuestion, rollup: Rollup) -> tuple[bytes, bytes]:
-    """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the minimum of each block."""
+    """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}` of the minimum in each block:
+    the text before the position, and the text after."""
     return render_object(_opening(question), {"rows": openstack_rows(question, rollup)})
 
 
 def openstack_rows(question: CalendarQuestion, rollup: Rollup) -> list[dict[str, Any]]:
-    """By day, week or month `date` is a date in the zone; by the hour, or by hours, an instant."""
+    """`date` is a date in the zone for blocks of a day, week or month, and an instant for blocks of hours."""
     if question.grain in ("day", "week", "month"):
         zone = parse_zone(question.zone)
         dates = [instant_of(hour).astimezone(zone).date().isoformat() for hour in rollup.starts.tolist()]

@@ -1,4 +1,4 @@
-"""Bookings as an iCalendar (RFC 5545), which calendar programs subscribe to."""
+"""Bookings as an iCalendar (RFC 5545), for calendar programs that subscribe to a feed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from icalendar import Calendar, Event
 from shared.capacity import DIMENSIONS, WHOLE
 
 PRODID = "-//Hourbook//Hourbook//EN"
-HOST = "hourbook"  # of the UIDs: not this server's, which may be called otherwise tomorrow
+HOST = "hourbook"  # in the UIDs. Not the name of the server, which may change
 REFRESH = timedelta(hours=1)
-KEPT = 10_000  # events, of about half a kilobyte
+KEPT = 10_000  # encoded bookings, of about 500 bytes each
 SEQUENCE_MAX = 2**31 - 1
 UNITS = {"memory": "MiB memory", "tempdisc": "GiB tempdisc", "userdisc": "GiB userdisc", "datadisc": "GiB datadisc"}
 
 
 class Booked(NamedTuple):
-    """A segment of a booking. `share` is in basis points; `created` and `changed` are the positions of the booking and
-    of the last event that made this segment what it is, `created_at` and `changed_at` when those were."""
+    """A segment of a booking. `share` is in basis points. `created` is the position of the booking's first event,
+    `changed` that of the last event that changed this segment. `created_at` and `changed_at` are their instants."""
 
     id: str
     segment: int
@@ -44,7 +44,7 @@ class Booked(NamedTuple):
 
 
 class Note(NamedTuple):
-    """What a calendar says of itself, on a day. The same `id` always says the same."""
+    """An all-day event that says that bookings are missing in the calendar. Equal ids mean equal texts."""
 
     id: str
     day: date
@@ -53,12 +53,12 @@ class Note(NamedTuple):
 
 
 def render(name: str, booked: Sequence[Booked], notes: Sequence[Note] = ()) -> bytes:
-    """A calendar of this name. The same bookings and notes are the same bytes."""
+    """The calendar `name`. Equal bookings and notes give equal bytes."""
     calendar = Calendar()
     calendar.add("PRODID", PRODID)
     calendar.add("VERSION", "2.0")
     calendar.add("METHOD", "PUBLISH")
-    for calendar_name in ("NAME", "X-WR-CALNAME"):  # RFC 7986's, and what programs knew before
+    for calendar_name in ("NAME", "X-WR-CALNAME"):  # the property of RFC 7986, and an older one that programs know
         calendar.add(calendar_name, name)
     for description_name in ("DESCRIPTION", "X-WR-CALDESC") if notes else ():
         calendar.add(description_name, " ".join(note.says for note in notes))
@@ -73,13 +73,13 @@ def render(name: str, booked: Sequence[Booked], notes: Sequence[Note] = ()) -> b
 
 @lru_cache(maxsize=KEPT)
 def rendered(booked: Booked) -> bytes:
-    """Half a millisecond's work, and the same for ever: of a calendar that is asked for again, little has changed."""
+    """The event as bytes, cached: it takes half a millisecond, and most bookings of a feed do not change."""
     return bytes(event_of(booked).to_ical())
 
 
 def event_of(booked: Booked) -> Event:
-    """Its UID is the booking's for ever. SEQUENCE grows with each event that changes it, by as many positions as lie
-    between; LAST-MODIFIED and DTSTAMP are that event's time. A calendar program keeps what it has when they stand."""
+    """The UID of a booking never changes. SEQUENCE is `changed` less `created`, so it grows with each change.
+    LAST-MODIFIED and DTSTAMP are the instant of the last change. A calendar program updates an event when they grow."""
     event = Event()
     event.add("UID", f"{booked.id}{f'-{booked.segment}' if booked.segment else ''}@{HOST}")
     event.add("DTSTAMP", utc(booked.changed_at))
@@ -98,7 +98,7 @@ def event_of(booked: Booked) -> Event:
 
 
 def event_of_note(note: Note, stamp: datetime) -> Event:
-    """Of the whole day, in which it leaves whoever reads it free."""
+    """An all-day event that does not make the reader busy (TRANSP)."""
     event = Event()
     event.add("UID", f"{note.id}@{HOST}")
     event.add("DTSTAMP", utc(stamp))
@@ -110,7 +110,7 @@ def event_of_note(note: Note, stamp: datetime) -> Event:
 
 
 def amount(booked: Booked) -> str:
-    """`20% of gaia.spark`, `3 x small`, or `2 servers, 8 cores, 4096 MiB memory`."""
+    """The booked amount: `20% of gaia.spark`, `3 x small`, or `2 servers, 8 cores, 4096 MiB memory`."""
     if booked.share:
         return f"{booked.share / WHOLE:.2%} of {booked.pool}".replace(".00%", "%")
     if booked.template is not None:

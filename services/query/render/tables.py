@@ -1,8 +1,8 @@
-"""Tables as text (RFC 4180), the one way in which any is written.
+"""Tables as CSV (RFC 4180). All tables are written here.
 
-A spreadsheet takes a cell that begins with one of `= + - @`, a tab or a line break for a formula, and carries it out.
-So a text that does, or begins with an apostrophe, gets an apostrophe before it: whoever takes one apostrophe from the
-beginning of each text has what was there. A number is never touched, also when it is less than nothing.
+A spreadsheet runs a cell as a formula when it begins with one of `= + - @`, a tab or a line break. So a text that
+begins with one of these, or with an apostrophe, gets an apostrophe in front. To get the text back, remove one
+apostrophe from its beginning. Numbers stay as they are, also negative ones.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import Any
 
 import msgspec
 
-# The full-width forms are folded to the plain ones by spreadsheets of East Asia.
+# East Asian spreadsheets treat the full-width forms as the plain ones.
 NEUTRALISED = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "＝", "＋", "－", "＠")  # noqa: RUF001
 
 
 def table(items: Iterable[Mapping[str, Any]], names: Sequence[str]) -> bytes:
-    """A row an item, under its names."""
+    """A header line of the names, and one row for each item."""
     return table_lines([names]) + table_lines([item[name] for name in names] for item in items)
 
 
 def table_lines(rows: Iterable[Iterable[Any]]) -> bytes:
-    """A line a row; a cell is quoted where it must be."""
+    """One line for each row. A cell is quoted only where it must be."""
     text = io.StringIO()
     csv.writer(text).writerows([cell(value) for value in row] for row in rows)
     return text.getvalue().encode()
 
 
 def cell(value: Any) -> Any:
-    """Truth is told as in JSON, an instant with Z."""
+    """The text of a value: `true` and `false` as in JSON, an instant with `Z`."""
     if isinstance(value, str):
         return neutral(value)
     if isinstance(value, bool):
@@ -45,4 +45,5 @@ def cell(value: Any) -> Any:
 
 
 def neutral(text: str) -> str:
+    """The text, with an apostrophe in front when a spreadsheet could take it for a formula."""
     return f"'{text}" if text.startswith(NEUTRALISED) else text

@@ -1,4 +1,4 @@
-"""Long answers about hours, in windows: the same text as `blocks.py` makes at once."""
+"""Long answers about hours, in windows. The text is the same as `blocks.py` makes in one piece."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from services.query.render.tables import table_lines
 from services.query.rollup import Cells, Rollup, instants
 from shared.hours import iso
 
-FIGURE_BYTES = {"json": 20, "csv": 5}  # about what a figure is in an answer's text
+FIGURE_BYTES = {"json": 20, "csv": 5}  # of text for one figure, about
 BLOCK_BYTES = 80
-NUMBERS_MAX = 16_384  # of an array, in a piece
+NUMBERS_MAX = 16_384  # numbers of an array in one window
 
 
 def render_long(
@@ -70,7 +70,7 @@ def of_cells(
 
 
 def flat(rollup: Rollup) -> Cells:
-    """Shape (rows, blocks): starts, ends, the minima, the maxima where they are others, and what fits."""
+    """The rollup as rows, shape (rows, blocks): starts, ends, minima, maxima if they are other arrays, and fits."""
     parts = [rollup.starts[None], rollup.ends[None], rollup.minimum.reshape(-1, len(rollup.starts))]
     if rollup.minimum is not rollup.maximum:
         parts.append(rollup.maximum.reshape(-1, len(rollup.starts)))
@@ -80,6 +80,7 @@ def flat(rollup: Rollup) -> Cells:
 
 
 def unflat(question: CalendarQuestion, one: bool, fits: bool, cells: Cells) -> Rollup:
+    """The inverse of `flat`. `one` says that the maxima are the minima, `fits` that there are rows of fits."""
     shape = (len(question.values), len(question.dimensions), -1)
     count = len(question.values) * len(question.dimensions)
     minimum = cells[2 : 2 + count].reshape(shape)
@@ -96,7 +97,7 @@ def openstack_lines(question: CalendarQuestion, rollup: Rollup) -> bytes:
 
 
 def columns(question: CalendarQuestion, rollup: Rollup) -> Iterator[Window]:
-    """As `columns_json`: an array a figure, each in windows of its own."""
+    """The text of `columns_json`, with one or more windows for each array."""
     hourly = question.grain == "hour"
     if hourly:
         known = {"start": iso(question.period.start), "step_hours": 1, "count": len(rollup.starts)}
@@ -116,7 +117,7 @@ def columns(question: CalendarQuestion, rollup: Rollup) -> Iterator[Window]:
 
 
 def figures_of(question: CalendarQuestion, rollup: Rollup) -> Iterator[tuple[bytes, Cells, Cells, bytes]]:
-    """Of each figure what stands before it, the minima, the maxima, and what closes it."""
+    """For each figure: the text before its arrays, the minima, the maxima, and the text after its arrays."""
     for label, lows, highs in zip(labels(question), rollup.minimum, rollup.maximum, strict=True):
         for dimension, low, high in zip(question.dimensions, lows, highs, strict=True):
             first, last = dimension == question.dimensions[0], dimension == question.dimensions[-1]
@@ -127,6 +128,7 @@ def figures_of(question: CalendarQuestion, rollup: Rollup) -> Iterator[tuple[byt
 
 
 def array(numbers: Cells, before: bytes, render: Callable[[Cells], bytes], after: bytes = b"") -> Iterator[Window]:
+    """The windows of one JSON array, between the texts `before` and `after`."""
     starts = range(0, len(numbers), NUMBERS_MAX)
     for begin in starts:
         part = numbers[None, begin : begin + NUMBERS_MAX]

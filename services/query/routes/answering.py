@@ -14,7 +14,7 @@ from services.query.answers.long import Long
 from services.query.as_of_database import AsOf
 from services.query.database import Database
 from services.query.questions.calendar import CalendarQuery
-from services.query.questions.parameters import parse_bom
+from services.query.questions.parameters import parse_bom, parse_position
 from services.query.routes.parameters import AS_OF, BOM
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.views.pools import cluster_period
@@ -24,6 +24,8 @@ from shared.http.responses import JSON, EncodedResponse, StreamedResponse
 
 CSV = "text/csv"
 FRESH = {"Cache-Control": "private, no-cache"}
+BY_ACCEPT = {**FRESH, "Vary": "Accept"}  # the form of the answer depends on the header Accept
+LAST_EVENT_ID = "Last-Event-ID"
 REFUSED = re.compile(r";\s*q=0(\.0*)?\s*(;|$)", re.IGNORECASE)  # a weight of 0 means: not this one
 
 
@@ -56,7 +58,7 @@ async def now_or_then(request: AnyRequest) -> datetime:
 
 
 @contextlib.asynccontextmanager
-async def as_asked(request: AnyRequest) -> AsyncIterator[Database]:
+async def asked_database(request: AnyRequest) -> AsyncIterator[Database]:
     """The database in its newest state, or with `as_of` in its state at that position."""
     parts, as_of = parts_of(request), await asked_as_of(request)
     if as_of is None:
@@ -72,8 +74,14 @@ async def own_period(request: AnyRequest, query: CalendarQuery) -> Period | None
     parse_zone(query.tz)
     if query.period is not None or field == "project":
         return None
-    async with as_asked(request) as database:
+    async with asked_database(request) as database:
         return await cluster_period(database, pool, parts_of(request).positions, query.min_position)
+
+
+def last_event_id(request: AnyRequest) -> int | None:
+    """The number in the header Last-Event-ID, None without it. Raises InvalidField."""
+    text = request.headers.get(LAST_EVENT_ID)
+    return None if text is None else parse_position(text, LAST_EVENT_ID)
 
 
 def preferred(request: AnyRequest, media_type: str) -> bool:
@@ -91,7 +99,7 @@ def preferred(request: AnyRequest, media_type: str) -> bool:
 
 def respond(reply: Reply, media_type: str = JSON, bom: bytes = b"") -> EncodedResponse[bytes]:
     """200 with the body after `bom`, or 304 without one."""
-    headers = {"Hourbook-Position": str(reply.position), "Cache-Control": "private, no-cache", "Vary": "Accept"}
+    headers = {"Hourbook-Position": str(reply.position), **BY_ACCEPT}
     if reply.etag is not None:
         headers["ETag"] = reply.etag
     if reply.following is not None:

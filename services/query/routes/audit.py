@@ -55,7 +55,7 @@ class Audit(Controller):
         """A signed note (C2SP tlog-checkpoint) as text: the origin, the number of events, the root hash over them, and
         the signature. With `size`: the checkpoint of exactly that many events, if one was signed."""
         found = await read_checkpoint(parts_of(request).database, size)
-        return text(found.note) if size is None else text(found.note, FOREVER)
+        return text_response(found.note) if size is None else text_response(found.note, FOREVER)
 
     @read("/key", "Public keys of the checkpoints", media_type=TEXT)
     async def key(self, request: AnyRequest) -> EncodedResponse[str]:
@@ -63,7 +63,7 @@ class Audit(Controller):
         signed before. Get the key from another source as well: a server that lies about the history can lie about its
         key."""
         keys = await read_public_keys(parts_of(request).database)
-        return text("".join(f"{key}\n" for key in keys))
+        return text_response("".join(f"{key}\n" for key in keys))
 
     @read("/inclusion", "Proof that an event is in the history")
     async def inclusion(
@@ -77,7 +77,7 @@ class Audit(Controller):
         if position is None:
             raise InvalidField("position", "give the position of an event")
         proof = await read_inclusion(parts_of(request).database, position, size)
-        return proven(proof["size"], proof)
+        return proof_response(proof["size"], proof)
 
     @read("/consistency", "Proof that the history was only added to")
     async def consistency(
@@ -92,12 +92,12 @@ class Audit(Controller):
         if second is not None and second < first:
             raise InvalidField("to", f"it is less than from, which is {first}")
         proof = await read_consistency(parts_of(request).database, first, second)
-        return proven(proof["to"], proof)
+        return proof_response(proof["to"], proof)
 
 
-def text(body: str, keep: str = FRESH["Cache-Control"]) -> EncodedResponse[str]:
+def text_response(body: str, keep: str = FRESH["Cache-Control"]) -> EncodedResponse[str]:
     return EncodedResponse(body.encode(), media_type=TEXT, headers={"Cache-Control": keep})
 
 
-def proven(size: int, answer: dict[str, Any]) -> EncodedResponse[bytes]:
+def proof_response(size: int, answer: dict[str, Any]) -> EncodedResponse[bytes]:
     return EncodedResponse(msgspec.json.encode(answer), headers={"Hourbook-Position": str(size), **FRESH})

@@ -10,6 +10,7 @@ from litestar.params import PathParameter
 from services.query.questions.model import AccountsQuestion, TemplatesQuestion, UsageQuestion
 from services.query.questions.parameters import (
     checked_project,
+    optional_project,
     parse_dimensions,
     parse_grain_or_day,
     required,
@@ -82,7 +83,7 @@ class Catalogue(Controller):
         zone = parse_zone(tz)
         question = UsageQuestion(
             account=asked_name(account, "account"),
-            project=None if project is None else checked_project(project),
+            project=optional_project(project),
             period=required_range(period, zone),
             grain=parse_grain_or_day(grain),
             zone=zone.key,

@@ -13,18 +13,17 @@ from litestar.params import PathParameter, QueryParameter
 
 from services.query.answers.answers import Reply
 from services.query.database import Database
-from services.query.live.tail import LAST_EVENT_ID
 from services.query.questions.events import EventFilter, SubscriptionFilter
 from services.query.questions.parameters import (
-    asked,
     checked_cluster,
-    checked_project,
+    optional_moment,
+    optional_name,
+    optional_project,
     parse_bom,
     parse_event_types,
     parse_moment,
-    parse_position,
 )
-from services.query.routes.answering import CSV, preferred, respond
+from services.query.routes.answering import BY_ACCEPT, CSV, LAST_EVENT_ID, last_event_id, preferred, respond
 from services.query.routes.parameters import Actor, AsOfText, BomText, ClusterId, EventTypes, Project, Since, Until
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import WHOLE_NUMBER, read
@@ -96,14 +95,14 @@ def event_filter(
     return EventFilter(
         after=after,
         before=before,
-        project=None if project is None else checked_project(project),
+        project=optional_project(project),
         types=None if types is None else tuple(sorted(types)),
-        actor=asked(actor, "actor"),
-        account=asked(account, "account"),
-        pool=asked(pool, "pool"),
+        actor=optional_name(actor, "actor"),
+        account=optional_name(account, "account"),
+        pool=optional_name(pool, "pool"),
         entity=None if entity is None else asked_name(entity, "entity").lower(),
-        since=None if since is None else parse_moment(since, "since"),
-        until=None if until is None else parse_moment(until, "until"),
+        since=optional_moment(since, "since"),
+        until=optional_moment(until, "until"),
     )
 
 
@@ -155,9 +154,9 @@ class Events(Controller):
             return await answer_whole(request, where, form, as_of)
         history = await find_history(request, where, limit or PAGE_LIMIT, as_of)
         if form is not None:
-            return respond(lines_answer(history, form), form.media_type)
+            return respond(reply_with(history, form.head + form.lines(history.events)), form.media_type)
         body = {"position": history.head, "events": history.events, "next": history.following}
-        return respond(answer_of(history, body))
+        return respond(reply_with(history, msgspec.json.encode(body)))
 
     @read("/events/{position:int}", "One event")
     async def event(self, request: AnyRequest, position: EventPosition) -> EncodedResponse[bytes]:
@@ -185,12 +184,12 @@ class Events(Controller):
         the last position that was looked at."""
         if after is not None and since is not None:
             raise InvalidField("since", "give either after or since, not both")
-        where = SubscriptionFilter(None if project is None else checked_project(project), parse_event_types(kinds))
+        where = SubscriptionFilter(optional_project(project), parse_event_types(kinds))
         parts = parts_of(request)
         await check_project(parts.database, where.project)
         field = "after"
-        if (last := request.headers.get("Last-Event-ID")) is not None:
-            field, after = LAST_EVENT_ID, parse_position(last, LAST_EVENT_ID)
+        if (last := last_event_id(request)) is not None:
+            field, after = LAST_EVENT_ID, last
         elif since is not None:
             after = await position_before(parts.database, parse_moment(since, "since"))
         begin = await parts.event_tail.begin(after, field)
@@ -233,7 +232,7 @@ class Events(Controller):
 async def find_history(request: AnyRequest, where: EventFilter, limit: int, as_of: str | None) -> History:
     """At most `limit` matching events, of the history as it is now, or as it was with `as_of`."""
     parts = parts_of(request)
-    last = POSITION_MAX if as_of is None else (await parts.past.moment(as_of)).position
+    last = POSITION_MAX if as_of is None else (await parts.past.parse_for_events(as_of)).position
     return await read_found(parts.database, where, limit, last)
 
 
@@ -243,7 +242,7 @@ async def answer_whole(
     """All matching events, as text of any length. An error is raised before the first byte is sent."""
     first = await find_history(request, where, BATCH, as_of)
     where = msgspec.structs.replace(where, before=min(where.before, first.head + 1))
-    headers = {"Hourbook-Position": str(first.head), "Cache-Control": "private, no-cache", "Vary": "Accept"}
+    headers = {"Hourbook-Position": str(first.head), **BY_ACCEPT}
     pieces = batches(parts_of(request).database, where, form, first)
     return StreamedResponse(pieces, media_type=form.media_type, headers=headers)
 
@@ -256,10 +255,10 @@ async def answer_history(request: AnyRequest, kind: str, entity: str, query: His
     except UnknownId:
         raise UnknownId("id", kind, entity) from None
     if form is not None:
-        return respond(lines_answer(history, form), form.media_type)
+        return respond(reply_with(history, form.head + form.lines(history.events)), form.media_type)
     entries = [lines.history_entry(event) for event in history.events]
     body = {"id": entity, "position": history.head, "history": entries, "next": history.following}
-    return respond(answer_of(history, body))
+    return respond(reply_with(history, msgspec.json.encode(body)))
 
 
 async def batches(database: Database, where: EventFilter, form: Form, history: History) -> AsyncGenerator[bytes]:
@@ -277,11 +276,6 @@ def form_of(request: AnyRequest, bom: str | None) -> Form | None:
     return form and form._replace(head=mark + form.head)
 
 
-def answer_of(history: History, body: object) -> Reply:
-    following = None if history.following is None else str(history.following)
-    return Reply(history.head, msgspec.json.encode(body), following=following)
-
-
-def lines_answer(history: History, form: Form) -> Reply:
-    following = None if history.following is None else str(history.following)
-    return Reply(history.head, form.head + form.lines(history.events), following=following)
+def reply_with(history: History, body: bytes) -> Reply:
+    """A page of the history, as the text `body`."""
+    return Reply(history.head, body, following=None if history.following is None else str(history.following))

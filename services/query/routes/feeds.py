@@ -10,7 +10,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from services.query.answers.answers import visible
 from services.query.questions.feed import FeedQuery, parse_feed
-from services.query.routes.answering import as_asked, now_or_then, respond
+from services.query.routes.answering import asked_database, now_or_then, respond
 from services.query.routes.parameters import RANGE_SAYS, TAKES_AS_OF, MinPosition, ZoneText
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
@@ -70,6 +70,6 @@ class Feeds(Controller):
 async def answer_feed(request: AnyRequest, kind: str, query: FeedQuery) -> EncodedResponse[bytes]:
     feed = parse_feed(kind, query, await now_or_then(request))
     etags, positions = request.headers.get("If-None-Match"), parts_of(request).positions
-    async with as_asked(request) as database:
+    async with asked_database(request) as database:
         reply = await visible(positions, query.min_position, lambda: read_feed(database, feed, etags))
     return respond(reply, CALENDAR)

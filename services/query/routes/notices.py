@@ -8,10 +8,9 @@ import msgspec
 from litestar import Controller
 from litestar.params import QueryParameter
 
-from services.query.live.tail import LAST_EVENT_ID
 from services.query.questions.events import SubscriptionFilter
-from services.query.questions.parameters import checked_project, parse_names, parse_position
-from services.query.routes.answering import FRESH
+from services.query.questions.parameters import optional_project, parse_names
+from services.query.routes.answering import FRESH, LAST_EVENT_ID, last_event_id
 from services.query.routes.parameters import AsOfText, NoticeKinds, NumberedLimit, Project
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
@@ -45,8 +44,8 @@ class Notices(Controller):
         `next` is the `after` of the next page, null on the last page. With `as_of`: the notices that had been made
         by then."""
         parts = parts_of(request)
-        made_until = None if as_of is None else (await parts.past.moment(as_of)).now
-        wanted = None if project is None else checked_project(project)
+        made_until = None if as_of is None else (await parts.past.parse_for_events(as_of)).now
+        wanted = optional_project(project)
         types = None if kinds is None else parse_names(kinds, "type", tuple(KINDS), ())
         page, following = await read_notices(parts.database, after or 0, limit, wanted, types, made_until)
         return EncodedResponse(msgspec.json.encode({"notices": page, "next": following}), headers=FRESH)
@@ -61,11 +60,11 @@ class Notices(Controller):
         after `after`, else with the next notice. Every 15 seconds without one, a heartbeat carries the last `seq` that
         was looked at."""
         types = None if kinds is None else frozenset(parse_names(kinds, "type", tuple(KINDS), ()))
-        where = SubscriptionFilter(None if project is None else checked_project(project), types)
+        where = SubscriptionFilter(optional_project(project), types)
         parts = parts_of(request)
         await check_project(parts.database, where.project)
         field = "after"
-        if (last := request.headers.get("Last-Event-ID")) is not None:
-            field, after = LAST_EVENT_ID, parse_position(last, LAST_EVENT_ID)
+        if (last := last_event_id(request)) is not None:
+            field, after = LAST_EVENT_ID, last
         begin = await parts.notice_tail.begin(after, field)
         return parts.notice_tail.streamed(begin, where, {})

@@ -17,13 +17,13 @@ HEADERS = {**page_headers(), "Vary": "Accept-Encoding"}
 
 
 class Pages(Controller):
-    """The page for people. It is a client of the HTTP interface, and no part of it."""
+    """The web page for people. It uses the HTTP interface, and is not described in OpenAPI."""
 
     include_in_schema = False
 
     @get("/")
     async def index(self, request: AnyRequest) -> EncodedResponse[bytes]:
-        return send(request, parts_of(request).page.html, "no-cache")
+        return file_response(request, parts_of(request).page.html, "no-cache")
 
     @get("/assets/{version:str}/{name:path}")
     async def asset(self, request: AnyRequest, version: FromPath[str], name: FromPath[Path]) -> EncodedResponse[bytes]:
@@ -31,11 +31,11 @@ class Pages(Controller):
         found = page.assets.get(name.as_posix().lstrip("/"))
         if found is None or version != page.version:
             raise NotFoundException("there is no such asset; the page names those that there are")
-        return send(request, found, "public, max-age=31536000, immutable")
+        return file_response(request, found, "public, max-age=31536000, immutable")
 
 
-def send(request: AnyRequest, asset: Asset, kept: str) -> EncodedResponse[bytes]:
-    """The bytes, gzipped for whoever takes it; 304 for whoever has them. Each encoding has an ETag of its own."""
+def file_response(request: AnyRequest, asset: Asset, kept: str) -> EncodedResponse[bytes]:
+    """The file, gzipped if the client accepts gzip; 304 if it has the file already. Each encoding has its own ETag."""
     gzipped = asset.gzipped if "gzip" in request.headers.get("Accept-Encoding", "") else None
     etag = asset.etag if gzipped is None else f'{asset.etag[:-1]}-gzip"'
     headers = {**HEADERS, "Cache-Control": kept, "ETag": etag}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 WEB = Path(__file__).parents[1] / "web"
-# Nothing is painted before the styles are there, so they are one file, in this order.
+# A browser paints nothing before it has the styles, so they are one file, in this order.
 STYLES = ("tokens.css", "controls.css", "layout.css", "calendar.css", "lists.css", "../vendor/uplot.css")
 ALL_STYLES = "style/all.css"
 TYPES = {
@@ -34,7 +34,7 @@ class Asset(NamedTuple):
 
 
 class Page(NamedTuple):
-    """`html` is the page itself, `assets` what it names, by their path under `/assets/<version>/`."""
+    """`html` is the page itself. `assets` are the files that it names, by their path under `/assets/<version>/`."""
 
     version: str
     html: Asset
@@ -42,8 +42,8 @@ class Page(NamedTuple):
 
 
 def load_page(web: Path = WEB) -> Page:
-    """Every file of a kind that a browser takes. The page names each script, so that all are fetched at once, and is
-    painted before they are there: what it shows first is written in it."""
+    """Reads every file whose suffix is in TYPES. The page names all scripts, so that a browser fetches them at the same
+    time. Its first view is in the HTML, so that a browser paints it before it has the scripts."""
     files = {path.relative_to(web).as_posix(): path for path in sorted(web.rglob("*")) if path.suffix in TYPES}
     contents = {name: path.read_bytes() for name, path in files.items() if path.suffix not in (".html", ".css")}
     contents[ALL_STYLES] = b"".join((web / "style" / name).read_bytes() for name in STYLES)

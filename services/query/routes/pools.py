@@ -5,8 +5,8 @@ from __future__ import annotations
 from litestar import Controller, get
 
 from services.query.answers.answers import visible
-from services.query.questions.parameters import checked_after, checked_project
-from services.query.routes.answering import as_asked, respond
+from services.query.questions.parameters import checked_after, optional_project
+from services.query.routes.answering import asked_database, respond
 from services.query.routes.parameters import TAKES_AS_OF, MinPosition, PageAfter, PageLimit, Project
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
@@ -27,7 +27,7 @@ class Pools(Controller):
 
         `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
         last, positions = checked_after(after), parts_of(request).positions
-        async with as_asked(request) as database:
+        async with asked_database(request) as database:
             return respond(await visible(positions, min_position, lambda: read_projects(database, last, limit)))
 
     @read("/pools", "All pools, or those of a project")
@@ -44,8 +44,8 @@ class Pools(Controller):
         With `project`: the project and all clusters and deployments in it. `start` and `end` are null for a project.
         `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
         last, positions = checked_after(after), parts_of(request).positions
-        wanted = None if project is None else checked_project(project)
-        async with as_asked(request) as database:
+        wanted = optional_project(project)
+        async with asked_database(request) as database:
             return respond(await visible(positions, min_position, lambda: read_pools(database, wanted, last, limit)))
 
 

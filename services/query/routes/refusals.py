@@ -9,9 +9,9 @@ from litestar import Controller
 from litestar.params import QueryParameter
 
 from services.query.questions.events import RefusalFilter
-from services.query.questions.parameters import asked, parse_bom, parse_moment
+from services.query.questions.parameters import optional_moment, optional_name, parse_bom
 from services.query.render.tables import table
-from services.query.routes.answering import CSV, preferred
+from services.query.routes.answering import BY_ACCEPT, CSV, preferred
 from services.query.routes.parameters import Actor, AsOfText, BomText, NumberedLimit, Project, Since, Until
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
@@ -59,23 +59,21 @@ class Refusals(Controller):
         is the `after` of the next page."""
         csv, newest = preferred(request, CSV), order == "newest"
         mark, parts = parse_bom(bom, csv), parts_of(request)
-        at_most = None if as_of is None else (await parts.past.moment(as_of)).now
+        at_most = None if as_of is None else (await parts.past.parse_for_events(as_of)).now
         if after is None:
             after = POSITION_MAX if newest else 0
         where = RefusalFilter(
             newest_first=newest,
             after=after,
-            project=asked(project, "project"),
+            project=optional_name(project, "project"),
             actor=None if actor is None else spellings(asked_name(actor, "actor")),
-            code=asked(code, "code"),
-            since=None if since is None else parse_moment(since, "since"),
-            until=None if until is None else parse_moment(until, "until"),
+            code=optional_name(code, "code"),
+            since=optional_moment(since, "since"),
+            until=optional_moment(until, "until"),
             at_most=at_most,
         )
         page, following = await read_refusals(parts.database, where, limit)
-        headers = {"Cache-Control": "private, no-cache", "Vary": "Accept"}
-        if following is not None:
-            headers["Hourbook-Next"] = str(following)
+        headers = BY_ACCEPT if following is None else {**BY_ACCEPT, "Hourbook-Next": str(following)}
         if csv:
             return EncodedResponse(mark + table(page, REFUSAL_NAMES), headers=headers, media_type=CSV)
         return EncodedResponse(

@@ -9,7 +9,7 @@ import msgspec
 from litestar import Controller
 from litestar.params import PathParameter, QueryParameter
 
-from services.query.questions.parameters import checked_project
+from services.query.questions.parameters import optional_project
 from services.query.routes.answering import FRESH
 from services.query.routes.parameters import NumberedLimit, Project
 from services.query.routes.parts import AnyRequest, parts_of
@@ -34,7 +34,7 @@ class Webhooks(Controller):
         `position` and `notice` are the last event and the last notice that were delivered or given up. `failures` is
         the number of failures since the last success. `dead_letters` is the number of messages that were given up. The
         secret is never shown again."""
-        wanted = None if project is None else checked_project(project)
+        wanted = optional_project(project)
         webhooks = await read_webhooks(parts_of(request).database, wanted)
         return EncodedResponse(msgspec.json.encode({"webhooks": webhooks}), headers=FRESH)
 

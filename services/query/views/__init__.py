@@ -1,1 +1,5 @@
-"""Every SQL statement of a read, one view a file. A statement stands above the one function that runs it."""
+"""The SQL of the reads, one view in a file. A statement stands above the function that runs it.
+
+Two kinds of SQL are elsewhere: the freshness checks in `answers/freshness.py`, and the sessions of point-in-time reads
+in `as_of_database.py`.
+"""

@@ -1,4 +1,4 @@
-"""The accounts that a project lists, and what an account uses."""
+"""The accounts that a project lists, and the usage of an account."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ async def read_accounts(database: Database, question: AccountsQuestion) -> ViewR
 
 
 async def read_usage(database: Database, question: UsageQuestion) -> ViewResult:
-    """`{account, project, range, grain, timezone, position, blocks: [{start, end, hours, used: {<dimension>: n}}]}`: of
-    each dimension the resource-hours, the sum over the hours of the block."""
+    """`{account, project, range, grain, timezone, position, blocks: [{start, end, hours, used: {<dimension>: n}}]}`.
+    `used` is in resource-hours: the sum over the hours of the block."""
     starts = block_starts(question.period, question.grain, parse_zone(question.zone))
     if len(starts) > BLOCKS_MAX:
         raise too_many_blocks(BLOCKS_MAX)
@@ -118,7 +118,7 @@ WHERE b.generation = $1 AND b.account = ANY ($2::text[]) AND b.ends > $3 AND b.s
 
 
 async def _counted(reader: Reader, generation: int, question: UsageQuestion) -> Cells:
-    """What bookings of counts hold by the hour, shape (6, hours)."""
+    """The amounts that the bookings of counts hold in each hour, shape (6, hours)."""
     start, end = question.period
     record = await reader.fetchrow(
         COUNTED, generation, spellings(question.account), instant_of(start), instant_of(end), question.project
@@ -143,7 +143,8 @@ WHERE b.generation = $1 AND b.account = ANY ($2::text[]) AND b.ends > $3 AND b.s
 
 
 async def _shared(reader: Reader, generation: int, question: UsageQuestion) -> Cells:
-    """What its shares of each cluster, together, are of its size by the hour, rounded up; shape (6, hours)."""
+    """The amounts that the shares of clusters reserve in each hour, shape (6, hours). The shares of one cluster are
+    added first, and then rounded up."""
     start, end = question.period
     shares: dict[int, Cells] = {}
     for pool, starts, ends, share in await reader.fetch(

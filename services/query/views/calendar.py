@@ -1,4 +1,4 @@
-"""A pool's hours in blocks: what is available, granted, booked, and a cluster's sizes."""
+"""A pool's hours in blocks: available, granted, booked and shared amounts, and the sizes of a cluster."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from services.query.views.templates import TemplateVersion, read_template
 from shared.capacity import DIMENSIONS
 from shared.postgres import Reader
 
-# An answer with more figures than this is packed, beside the event loop, and its text made while it is sent.
+# A thread compresses the figures of an answer that has more than this, and its text is made while it is sent.
 FIGURES_AT_ONCE = 50_000
 
 
 async def read_calendar(database: Database, question: CalendarQuestion) -> ViewResult:
-    """`{pool, range, grain, timezone, position, blocks}`, with `items` and `next` where the view has them."""
+    """`{pool, range, grain, timezone, position, blocks}`; with `items` and `next` for /resources and /bookings."""
     starts = question.block_starts()
     items: Sequence[Item] | None = None
     following, template = None, None
@@ -57,7 +57,7 @@ async def read_question_hours(reader: Reader, question: CalendarQuestion, templa
 
 
 def wanted_of(question: CalendarQuestion, template: TemplateVersion | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The values and dimensions to read: those asked for, and those that a template takes of what is available."""
+    """The values and dimensions to read: those of the question, and `available` of a template's dimensions."""
     if template is None:
         return question.values, question.dimensions
     values = {*question.values, "available"}
@@ -76,7 +76,7 @@ def encode(
     items: Sequence[Item] | None,
     following: str | None,
 ) -> CacheEntry:
-    """The answer's bytes, but for the position."""
+    """The encoded answer, without the position."""
     if question.csv and items is not None:
         return CacheEntry(hours.version, table(items, item_names(question)), None, following)
     rollup = rolled_up(question, starts, hours.cells, template)
@@ -100,7 +100,7 @@ def rendered(
 
 
 def rolled_up(question: CalendarQuestion, starts: list[int], cells: Cells, template: TemplateVersion | None) -> Rollup:
-    """Blocks of the values. What is available, and how many of the template fit, is computed for each hour first."""
+    """The blocks. Availability, and how many of the template fit, are computed for each hour first."""
     values, dimensions = wanted_of(question, template)
     found = hourly_values(
         values, by_value(values_to_read(values), dimensions, cells), (len(dimensions), question.period.hours)

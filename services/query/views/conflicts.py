@@ -1,10 +1,10 @@
-"""Hours that are promised more than they have, by when that must be settled, and between whom."""
+"""Conflicts: hours in which more is promised than there is, with the deadline and the claims of each."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,19 +16,17 @@ from services.query.render.blocks import render_object
 from services.query.render.tables import table
 from shared.capacity import DIMENSIONS, reserved
 from shared.hours import hour_of, instant_of, iso
-from shared.postgres import Reader
-
-if TYPE_CHECKING:
-    from asyncpg import Record
+from shared.postgres import Reader, Record
 
 CONFLICTS_MAX = 500
 CLAIMS_MAX = 100
-BACK_HOURS = 31 * 24  # looked back at first for where a run began that is cut by the range
+BACK_HOURS = 31 * 24  # hours before the range that are read first, to find where a run of short hours began
 
 
 class Run(NamedTuple):
-    """Hours in a row in which a pool lacks the same amount of one dimension. `size` is the most that it is made of;
-    `began` is its first hour, which may be before those that were asked for."""
+    """Hours in a row in which a pool lacks the same amount of one dimension. `began` is the first of them, which may be
+    before the range; `start` is the first in the range. `number` is the pool's key in the tables. `size` is the largest
+    granted amount in an hour of it."""
 
     began: int
     start: int
@@ -42,7 +40,7 @@ class Run(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """Some of the claims on a run, among them the oldest, and how many there are."""
+    """Some of the claims on a run, the oldest among them, and the number of all claims."""
 
     oldest: list[dict[str, Any]]
     total: int
@@ -50,7 +48,7 @@ class Claims(NamedTuple):
 
 async def read_conflicts(database: Database, question: ConflictsQuestion) -> ViewResult:
     """`{pool, range, position, conflicts: [{pool, start, end, dimension, deficit, deadline, claims, claims_total}],
-    conflicts_total}`, in the order of the deadlines."""
+    conflicts_total}`, ordered by deadline."""
     async with database.snapshot() as snapshot:
         position, version = await _version(snapshot, question)
         runs = runs_of(await _short_hours(snapshot, version.generation, question), question.period.start)
@@ -66,7 +64,7 @@ async def read_conflicts(database: Database, question: ConflictsQuestion) -> Vie
 
 
 def conflict_of(run: Run, claims: Claims) -> dict[str, Any]:
-    """The oldest claims first. The deadline is that of the first hour, also when that is before the range."""
+    """A conflict with its oldest claims first. Its deadline depends on its first hour, also one before the range."""
     oldest = sorted(claims.oldest, key=lambda claim: int(claim["position"]))
     return {
         "pool": run.pool,
@@ -109,7 +107,7 @@ ORDER BY p.pool, s.hour
 
 
 async def _short_hours(reader: Reader, generation: int, question: ConflictsQuestion) -> Sequence[Record]:
-    """Those of the range, and before it as far back as any pool is short in every hour."""
+    """The short hours of the range, and those before it back to the last hour in which no pool is short."""
     first, end = question.period
     back = BACK_HOURS
     while True:
@@ -120,8 +118,8 @@ async def _short_hours(reader: Reader, generation: int, question: ConflictsQuest
 
 
 def runs_of(records: Sequence[Record], start: int) -> list[Run]:
-    """Per pool and dimension the runs of hours that lack the same and that do not end before the hour `start`, in the
-    order of their deadlines. `records` are those of SHORT_HOURS."""
+    """The runs of each pool and dimension that do not end before the hour `start`, ordered by deadline. `records` are
+    those of SHORT_HOURS."""
     if not records:
         return []
     figures = np.array([record[4:] for record in records], dtype=np.int64)
@@ -143,8 +141,7 @@ def runs_of(records: Sequence[Record], start: int) -> list[Run]:
     return sorted(runs, key=lambda run: (run.began - run.beyond_hours, run))
 
 
-# `{0}` is one of DIMENSIONS, this module's own words. Each pool is read once, over the hours from its first conflict to
-# its last, whatever their number.
+# `{0}` is one of DIMENSIONS, never a text of the client. Each pool is read once, from its first conflict to its last.
 BOOKINGS = """
 SELECT b.pool, (extract(epoch FROM b.starts) / 3600)::bigint, (extract(epoch FROM b.ends) / 3600)::bigint, b.{0},
     b.share, b.id, b.account, b.tentative, b.claimed
@@ -163,7 +160,7 @@ GROUP BY r.place, p.id, p.starts, p.ends, p.tentative, p.claimed HAVING max(a.gr
 
 
 async def _claims(reader: Reader, generation: int, runs: Sequence[Run]) -> list[Claims]:
-    """Of each run the bookings and clusters that take of what it lacks."""
+    """For each run, the bookings and clusters that take of the dimension that it lacks."""
     found = [Claims([], 0) for _ in runs]
     for dimension in {run.dimension for run in runs}:
         places = [place for place, run in enumerate(runs) if run.dimension == dimension]
@@ -190,8 +187,8 @@ async def _claims(reader: Reader, generation: int, runs: Sequence[Run]) -> list[
 
 
 def bookings_of(runs: Sequence[Run], records: Sequence[Record]) -> list[Claims]:
-    """Of each run the oldest of the bookings that take of it, and how many there are. `records` are those of BOOKINGS,
-    oldest first."""
+    """For each run, the oldest bookings that take of it, and the number of all. `records` are those of BOOKINGS, oldest
+    first."""
     figures = np.array([record[:5] for record in records], dtype=np.int64).reshape(-1, 5)
     pools, starts, ends, counts, shares = figures.T
     found = []
@@ -210,7 +207,7 @@ def bookings_of(runs: Sequence[Run], records: Sequence[Record]) -> list[Claims]:
 def claim_of(
     kind: str, claim_id: str, account: str | None, start: int, end: int, tentative: bool, position: int, amount: int
 ) -> dict[str, Any]:
-    """`amount` of a share, and of a cluster that changes its size, is the most that it is in these hours."""
+    """A claim as JSON. If the amount of a share or of a cluster changes in these hours, `amount` is the largest."""
     return {
         kind: claim_id,
         "account": account,

@@ -1,4 +1,4 @@
-"""What changed in a pool between two positions: its hours with other figures, and the events that changed them."""
+"""The changes of a pool between two positions: the hours whose figures differ, and the events that changed them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ WHERE c.pool = $1 AND c.position > $2 AND c.position <= $3 ORDER BY c.position, 
 
 
 async def read_between(reader: Reader, pool: int, begin: int, end: int) -> Sequence[Record]:
-    """The changes. Raises InvalidField when there are too many for one answer."""
+    """The changes of the pool between two positions. Raises InvalidField for more than CHANGES_MAX."""
     changes = await reader.fetch(CHANGES, pool, begin, end, CHANGES_MAX + 1)
     if len(changes) > CHANGES_MAX:
         raise InvalidField("to", f"more than {CHANGES_MAX} changes lie between; choose positions that are nearer")
@@ -73,7 +73,7 @@ async def read_between(reader: Reader, pool: int, begin: int, end: int) -> Seque
 
 
 def hull(periods: Sequence[Period | None]) -> Period:
-    """From the first of the hours to the last. Raises InvalidField when that is more than one answer is made of."""
+    """The period from the first hour of all periods to the last. Raises InvalidField for more than ten years."""
     touched = [period for period in periods if period is not None]
     if not touched:
         return Period(0, 0)
@@ -84,6 +84,7 @@ def hull(periods: Sequence[Period | None]) -> Period:
 
 
 async def read_runs(reader: Reader, pool: int, begin: int, end: int, hours: Period) -> Vector:
+    """The result of `runs` for two positions."""
     if not hours.hours:
         return np.zeros((RUN_ROWS, 0), dtype=np.int64)
     before = await read_hours_at(reader, pool, begin, *hours)
@@ -92,7 +93,7 @@ async def read_runs(reader: Reader, pool: int, begin: int, end: int, hours: Peri
 
 
 def body_of(opening: bytes, cells: Vector, rest: bytes) -> bytes | Long:
-    """`rest` is what stands behind the hours. The text of many is made while it is sent."""
+    """The answer: `opening`, the hours, then the text `rest`. The text of many hours is made while it is sent."""
     before, count = b',"hours":[', cells.shape[1]
     if count <= RUNS_AT_ONCE:
         return opening + before + runs_text(cells) + b"]," + rest
@@ -101,7 +102,7 @@ def body_of(opening: bytes, cells: Vector, rest: bytes) -> bytes | Long:
 
 
 def clipped(change: Record, within: Period | None) -> Period | None:
-    """The hours of a change that lie in the range; None when there are none."""
+    """The hours of a change that lie in the range; None when no hour does."""
     start, end = hour_of(change["starts"]), hour_of(change["ends"])
     if within is not None:
         start, end = max(start, within.start), min(end, within.end)
@@ -109,20 +110,23 @@ def clipped(change: Record, within: Period | None) -> Period | None:
 
 
 def events_of(changes: Sequence[Record], periods: Sequence[Period | None]) -> list[dict[str, Any]]:
+    """`{position, type, periods}` of each event. `periods` are the clipped periods of the changes."""
     events: dict[int, dict[str, Any]] = {}
     for change, period in zip(changes, periods, strict=True):
         if period is None:
             continue
-        told = {"position": change["position"], "type": change["type"], "periods": []}
+        event = {"position": change["position"], "type": change["type"], "periods": []}
         hours = {"start": iso(period.start), "end": iso(period.end)}
-        listed = events.setdefault(change["position"], told)["periods"]
-        if hours not in listed:  # counts and their opposite, as of an amendment, are two changes of the same hours
+        listed = events.setdefault(change["position"], event)["periods"]
+        if (
+            hours not in listed
+        ):  # an amendment makes two changes of the same hours: the old amount less, the new one more
             listed.append(hours)
     return list(events.values())
 
 
 def hourly_figures(cells: Vector) -> Vector:
-    """Granted, booked, shared and available, shape (hours, 4, 6), of hours of shape (hours, 13)."""
+    """Granted, booked, shared and available amounts, shape (hours, 4, 6). `cells` has shape (hours, 13)."""
     granted, booked = cells[:, :WIDTH], cells[:, WIDTH : 2 * WIDTH]
     shared = reserved(granted.T, cells[:, 2 * WIDTH :].T).T
     found: Vector = np.stack([granted, booked, shared, granted - booked - shared], axis=1)

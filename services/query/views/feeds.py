@@ -28,7 +28,7 @@ STATE = """
 SELECT g.generation, g.position, p.pool FROM generation g
 LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1 WHERE g.live
 """
-# The bookings are chosen first, and no more than that many of the events are looked at.
+# The subquery chooses the bookings first, so that no more events are read than bookings are shown.
 SELECT = """
 SELECT b.id, b.segment, b.pool_id, b.starts, b.ends, b.servers, b.cores, b.memory, b.tempdisc, b.userdisc, b.datadisc,
     b.share, b.template, b.template_version, b.template_count, b.account, b.actor, b.tentative, b.series, b.created,
@@ -47,13 +47,13 @@ WHOSE = {
     "cluster": "p.generation = $1 AND (p.id = $2 OR starts_with(p.id, $2 || '.'))",
     "account": "b.generation = $1 AND b.account = ANY ($2::text[])",
 }
-# What runs or comes, the earliest first, and what is over, the latest first.
+# COMING: bookings that run or will run, the earliest first. OVER: bookings that have ended, the latest first.
 COMING = {"when": "b.ends > greatest($3, $5::timestamptz)", "order": "b.starts, b.id, b.segment"}
 OVER = {"when": "b.ends > $3 AND b.ends <= $5::timestamptz", "order": "b.ends DESC, b.id DESC, b.segment DESC"}
 
 
 async def read_feed(database: Database, feed: Feed, etags: str | None, events_max: int = EVENTS_MAX) -> Reply:
-    """The calendar, or no body where `etags` names it. Raises UnknownId."""
+    """The calendar, or no body when the client's `etags` name it. Raises UnknownId."""
     async with database.snapshot() as snapshot:
         position, booked, notes = await read_booked(snapshot, feed, events_max)
     facts = msgspec.json.encode([feed.kind, feed.name, booked, notes])
@@ -67,8 +67,9 @@ async def read_feed(database: Database, feed: Feed, etags: str | None, events_ma
 
 
 async def read_booked(reader: Reader, feed: Feed, events_max: int) -> tuple[int, list[Booked], list[Note]]:
-    """Those nearest to today, in the order of their starts: all that run or come before any that is over. The notes say
-    where something is missing. Raises UnknownId."""
+    """(Position, bookings, notes). When there are more than `events_max` bookings, those that run or will run are
+    preferred to those that have ended, and then those nearest to today. The bookings are ordered by start. The notes
+    say where bookings are missing. Raises UnknownId."""
     state = live(await reader.fetchrow(STATE, feed.name))
     if state["pool"] is None and feed.kind != "account":
         raise UnknownId("id", feed.kind, feed.name)
@@ -89,7 +90,7 @@ async def read_booked(reader: Reader, feed: Feed, events_max: int) -> tuple[int,
 
 
 def note_of(feed: Feed, moment: datetime, summary: str, which: str) -> Note:
-    """Known by the feed, the day and what is missing, which is all that it says."""
+    """The note about bookings that are missing before or after `moment`. Its id depends on all that it says."""
     day = moment.astimezone(UTC).date()
     says = (
         f"The bookings {which} ({day}, UTC) are not all in this calendar, which has room for those nearest to today. "

@@ -1,4 +1,4 @@
-"""What fits: now, from when on, and how many throughout a period."""
+"""How much fits: now, in the earliest slots, and in every hour of a period."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.slots import Fits, earliest_starts
 async def read_now(database: Database, question: NowQuestion) -> ViewResult:
     """`{pool, position, hour, available: {<dimension>: n}, templates: [{name, version, capacity, fits}]}`.
 
-    As a table the first row, which has no name, is what is available; a row a template follows."""
+    As a table: the first row, without a name, is `available`; then one row for each template."""
     hour, columns = question.hour, columns_of(("available",), DIMENSIONS)
     async with database.snapshot() as snapshot:
         hours = await read_hours(snapshot, question.pool, Period(hour, hour + 1), columns, question.unknown())
@@ -43,14 +43,14 @@ async def read_now(database: Database, question: NowQuestion) -> ViewResult:
 
 
 def how_many(available: Cells, template: TemplateVersion) -> Cells:
-    """How many fit in each hour; `available` is of all dimensions."""
+    """How many of the template fit in each hour. `available` has all dimensions, shape (6, hours)."""
     return times_it_fits(
         available[[DIMENSIONS.index(dimension) for dimension in template.dimensions]], template.required
     )
 
 
 async def read_slots(database: Database, question: SlotsQuestion) -> ViewResult:
-    """`{pool, position, duration_hours, slots: [{start, end}]}`: the earliest starts at which it fits throughout."""
+    """`{pool, position, duration_hours, slots: [{start, end}]}`: the earliest slots in which it fits in every hour."""
     async with database.snapshot() as snapshot:
         if question.share:
             hours, fitting = await _share_fits(snapshot, question)
@@ -79,7 +79,7 @@ async def _counts_fit(reader: Reader, question: SlotsQuestion) -> tuple[Hours, F
 
 
 async def _times(reader: Reader, question: SlotsQuestion) -> Counts:
-    """`count` times the template."""
+    """The counts of `count` times the template. Raises InvalidField, UnknownId."""
     assert question.template is not None
     template = await read_template(reader, question.pool, question.template, question.unknown())
     a, b, c, d, e, f = (question.count * count for count in template.counts)
@@ -89,7 +89,8 @@ async def _times(reader: Reader, question: SlotsQuestion) -> Counts:
 
 
 async def _share_fits(reader: Reader, question: SlotsQuestion) -> tuple[Hours, Fits]:
-    """A share is of a cluster that is there; all shares are 100% at most, and what it reserves must be free."""
+    """In which hours the share fits: the cluster exists, all shares are at most 100 % together, and the amount that the
+    share reserves is free."""
     read = ("granted", "booked", "shares")
     columns = columns_of(read, DIMENSIONS)
     hours = await read_hours(reader, question.pool, question.period, columns, question.unknown())
@@ -103,7 +104,7 @@ async def _share_fits(reader: Reader, question: SlotsQuestion) -> tuple[Hours, F
 
 
 async def read_most(database: Database, question: MostQuestion) -> ViewResult:
-    """`{pool, range, position, most: {template, version, count}}`: so many fit in every hour of the range."""
+    """`{pool, range, position, most: {template, version, count}}`: the number that fit in every hour of the range."""
     async with database.snapshot() as snapshot:
         template = await read_template(snapshot, question.pool, question.template, question.unknown(), "most")
         columns = columns_of(("available",), DIMENSIONS)

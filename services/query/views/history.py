@@ -1,23 +1,21 @@
-"""The events as they are stored: read from the store itself, in order, never encoded again."""
+"""The stored events, in order, with their stored bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from services.query.database import Database
 from shared.errors import InvalidField, UnknownId
 from shared.event_store import POSITION_MAX
-
-if TYPE_CHECKING:
-    from asyncpg import Record
+from shared.postgres import Record
 
 
 class HistoricEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event in its place; `event` is what is stored, byte for byte."""
+    """An event with its position and version. `event` is the stored JSON, byte for byte."""
 
     position: int
     version: int
@@ -25,7 +23,8 @@ class HistoricEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class History(NamedTuple):
-    """Some events, the store's last position when they were read, and what to ask for as `after` next, if any."""
+    """A page of events. `head` is the last stored position when they were read. `following` is the `after` of the next
+    page, None on the last."""
 
     head: int
     events: list[HistoricEvent]
@@ -42,11 +41,11 @@ ORDER BY e.position
 
 
 async def read_events(database: Database, after: int, before: int, limit: int) -> History:
-    """The events between two positions, `limit` at most."""
+    """The events between two positions, both excluded, at most `limit`."""
     return history_of(await database.fetch(EVENTS, after, limit + 1, before), limit)
 
 
-# A project's versions grow with the positions, so the version that `after` lies at is found by halving.
+# The versions of a project grow with the positions, so a binary search finds the version at the position `after`.
 PROJECT_EVENTS = """
 WITH RECURSIVE halving (low, high) AS (
     SELECT 0::bigint, coalesce((SELECT version FROM stream_head WHERE stream = $3), 0)
@@ -67,7 +66,7 @@ ORDER BY e.version
 
 
 async def read_project_events(database: Database, project: str, after: int, before: int, limit: int) -> History:
-    """One project's events between two positions, `limit` at most."""
+    """The events of one project between two positions, both excluded, at most `limit`."""
     return history_of(await database.fetch(PROJECT_EVENTS, after, limit + 1, project, before), limit)
 
 
@@ -75,19 +74,20 @@ FIRST = "SELECT position FROM event WHERE stream = $1 AND version = 1 AND positi
 
 
 async def check_project(database: Database, project: str | None, last: int = POSITION_MAX) -> None:
-    """Raises UnknownId for a project without events up to the last one that counts."""
+    """Raises UnknownId for a project that has no event up to the position `last`. Accepts None."""
     if project is not None and await database.fetchrow(FIRST, project, last) is None:
         raise UnknownId("project", "project", project)
 
 
 def check_after(after: int, last: int, what: str, field: str = "after") -> None:
-    """Raises InvalidField for a place beyond the last one: it is of another ledger, or of this one before it was
-    restored, and whoever waits there would wait for ever."""
+    """Raises InvalidField for an `after` beyond the `last` number of a `what`. It comes from another ledger, or from
+    this one before a restore; a client that waited there would miss events."""
     if after > last:
         raise InvalidField(field, f"{after} is beyond the last {what}, {last}; it is not from this ledger as it is now")
 
 
 def history_of(records: Sequence[Record], limit: int) -> History:
+    """The page of these records. They are at most `limit` and one more, which says that there is a next page."""
     events = [
         HistoricEvent(record["position"], record["version"], msgspec.Raw(record["data"]))
         for record in records[:limit]
@@ -110,8 +110,8 @@ async def read_event(database: Database, position: int) -> History:
     return history
 
 
-# `at_max` grows with the positions, so the first that reaches the instant is found by halving. Where none does, it is
-# looked for in what is not indexed yet.
+# `at_max` grows with the positions, so a binary search finds the first event that reaches the instant. If no indexed
+# event does, the events that are not indexed yet are searched.
 POSITION_BEFORE = """
 WITH RECURSIVE halving (low, high) AS (
     SELECT 0::bigint, position FROM event_index_head

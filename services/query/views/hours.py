@@ -18,9 +18,10 @@ from shared.postgres import Reader
 
 
 class Hours(NamedTuple):
-    """What is known of a pool's hours in one snapshot: `cells` of the columns asked for, shape (columns, hours).
+    """A pool's hours in one snapshot: `cells`, shape (columns, hours), of the columns that were read.
 
-    `own` is the pool's own period: a cluster has nothing outside it, a project has none.
+    `pool` is the pool's key in the tables. `own` is a cluster's own period, outside of which it has nothing; None for a
+    project.
     """
 
     position: int
@@ -53,7 +54,7 @@ Columns = tuple[tuple[str, str], ...]  # (value, dimension), or ("shares", "")
 
 @lru_cache(maxsize=1024)
 def hours_statement(columns: Columns) -> str:
-    """HOURS with packed columns, made of this module's own words only. All aggregates meet the rows in one order."""
+    """HOURS with packed columns. No text of a client goes into it. All aggregates see the rows in the same order."""
     assert all(dimension in DIMENSIONS for value, dimension in columns if value != "shares")
     packed = [SHARES if value == "shares" else PACKED[value].format(dimension) for value, dimension in columns]
     return HOURS.format(columns=", ".join(["string_agg(timestamptz_send(hour), ''::bytea)", *packed]))
@@ -66,7 +67,7 @@ def columns_of(read: Sequence[str], dimensions: Sequence[str]) -> Columns:
 
 
 def by_value(read: Sequence[str], dimensions: Sequence[str], cells: Cells) -> Mapping[str, Cells]:
-    """The inverse of `columns_of`: cells of shape (dimensions, hours) by value; of shares, (1, hours)."""
+    """The inverse of `columns_of`: for each value its cells, shape (dimensions, hours); for `shares`, (1, hours)."""
     width, found = len(dimensions), dict[str, Cells]()
     for place, value in enumerate(value for value in read if value != "shares"):
         found[value] = cells[place * width : (place + 1) * width]
@@ -76,7 +77,7 @@ def by_value(read: Sequence[str], dimensions: Sequence[str], cells: Cells) -> Ma
 
 
 async def read_hours(reader: Reader, pool_id: str, period: Period, columns: Columns, unknown: UnknownId) -> Hours:
-    """The hours of the period; one without a row is zero. Raises `unknown` for a pool that is not there."""
+    """The hours of the period. An hour without a row is zero. Raises `unknown` for a pool that does not exist."""
     start, end = (instant_of(hour) for hour in period)
     record = live(await reader.fetchrow(hours_statement(columns), pool_id, start, end))
     generation, position, pool, touched, project, starts, ends, hours, *packed = record
@@ -88,6 +89,6 @@ async def read_hours(reader: Reader, pool_id: str, period: Period, columns: Colu
 
 
 def within(period: Period, own: Period | None) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which hours of the period lie in the pool's own, if it has one."""
+    """Which hours of the period lie in the pool's own period; all of them if it has none. Bools of shape (hours,)."""
     hours = np.arange(*period)
     return np.ones(len(hours), dtype=bool) if own is None else (hours >= own.start) & (hours < own.end)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from services.query.questions.calendar import CalendarQuestion, Cursor
 from services.query.render.blocks import Item, item_names
 from services.query.views.hours import Hours
 from shared.hours import hour_of, instant_of, iso
-from shared.postgres import Reader
-
-if TYPE_CHECKING:
-    from asyncpg import Record
+from shared.postgres import Reader, Record
 
 GRANTS = """
 SELECT id, starts, ends, servers, cores, memory, tempdisc, userdisc, datadisc, source, actor
@@ -31,7 +28,8 @@ ITEMS = {"resources": GRANTS, "bookings": BOOKINGS}
 
 
 async def read_items(reader: Reader, question: CalendarQuestion, hours: Hours) -> tuple[list[Item], str | None]:
-    """The grants or bookings of the pool that touch the period, a page of them, and the next page's cursor."""
+    """A page of the pool's grants or bookings that overlap the period, and the cursor of the next page, None on the
+    last."""
     start, end = (instant_of(hour) for hour in question.period)
     after, names = question.after, item_names(question)
     records = await reader.fetch(
@@ -61,7 +59,7 @@ def item_of(record: Record, question: CalendarQuestion, names: Sequence[str]) ->
 
 
 def template_of(item: dict[str, Any], *, as_text: bool) -> dict[str, Any] | str | None:
-    """`{name, version, count}`, or in a table `small@2 x 3`; None for a booking of no template."""
+    """`{name, version, count}`, or in a table `small@2 x 3`; None for a booking without a template."""
     if item["template"] is None:
         return None
     name, version, count = item["template"], item["template_version"], item["template_count"]

@@ -1,4 +1,4 @@
-"""The history as text, an event a line: NDJSON as it is stored, or CSV."""
+"""Events as text, one line for each: NDJSON with the stored JSON, or CSV."""
 
 from __future__ import annotations
 
@@ -97,6 +97,7 @@ def history_entry(event: HistoricEvent) -> HistoryEntry:
 
 
 def head_of(event: HistoricEvent) -> Head:
+    """The columns of an event; all are empty for an event that cannot be decoded."""
     try:
         return _head.decode(event.event)
     except msgspec.MsgspecError:

@@ -29,7 +29,8 @@ QUOTA_NAMES = ["id", "project", "startdate", "enddate", *DIMENSIONS, "source", "
 
 
 async def read_quota(database: Database, question: QuotaQuestion) -> ViewResult:
-    """`{position, id, project, startdate, enddate, servers, cores, memory, …, source, actor}`: what is left of it."""
+    """`{position, id, project, startdate, enddate, servers, cores, memory, …, source, actor}`: the grant. A
+    withdrawn grant ends at its withdrawal."""
     record = live(await database.fetchrow(QUOTA, question.grant))
     if record["id"] is None:
         raise question.unknown()
@@ -57,8 +58,8 @@ CLUSTER_NAMES = ["id", "parent", "project", "name", "kind", "startdate", "enddat
 
 
 async def read_cluster(database: Database, question: ClusterQuestion) -> ViewResult:
-    """The cluster, with its layout as it was decided last and its size in the hour that is running (before it begins
-    that of its first hour, after its end that of its last)."""
+    """The cluster, with the masters and workers of the latest decision, and its size in the current hour; before the
+    cluster begins the size of its first hour, after its end the size of its last hour."""
     record = live(await database.fetchrow(CLUSTER, question.pool, instant_of(question.hour)))
     if record["id"] is None:
         raise question.unknown()
@@ -93,7 +94,7 @@ RESIZE_NAMES = [
 
 async def read_resizes(database: Database, question: ResizesQuestion) -> ViewResult:
     """`{pool, position, resizes: [{request, position, decided, state, startdate, enddate, …}]}`, in the order in which
-    they were asked for. `state` is requested, applied or failed, since the position `decided`."""
+    they were requested. `state` is requested, applied or failed, since the position `decided`."""
     records = live(await database.fetch(RESIZES, question.pool))
     if records[0]["pool_id"] is None:
         raise question.unknown()
@@ -108,7 +109,7 @@ async def read_resizes(database: Database, question: ResizesQuestion) -> ViewRes
     return ViewResult(position, CacheEntry(version, *render_object({"pool": question.pool}, {"resizes": rows})))
 
 
-ROWS_AT_ONCE = 10_000  # the text of more is made while it is sent
+ROWS_AT_ONCE = 10_000  # the text of an answer with more rows is made while it is sent
 PROJECT_SIZES = """
 SELECT g.generation, g.position, p.pool, t.touched, h.*
 FROM generation g
@@ -137,7 +138,7 @@ WHERE g.live
 
 
 async def read_project_sizes(database: Database, question: ProjectSizesQuestion) -> ViewResult:
-    """As the sizes of one cluster, the sum of the project's Magnum clusters, taken per hour."""
+    """The sizes of the project's Magnum clusters, added up for each hour first, in rows."""
     calendar = question.calendar
     starts = calendar.block_starts()
     start, end = (instant_of(hour) for hour in calendar.period)
@@ -168,7 +169,7 @@ def one_row(version: Version, position: int, row: dict[str, Any], names: list[st
 
 
 def dates_of(starts: Any, ends: Any) -> dict[str, str | None]:
-    """As the notes name them; None where there is no period."""
+    """The period under the names of the compatibility endpoints; None where there is no period."""
     return {
         "startdate": None if starts is None else iso(hour_of(starts)),
         "enddate": None if ends is None else iso(hour_of(ends)),

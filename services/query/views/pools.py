@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -12,9 +12,7 @@ from services.query.answers.freshness import Positions
 from services.query.database import Database, live
 from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, checked_period, hour_of, iso
-
-if TYPE_CHECKING:
-    from asyncpg import Record
+from shared.postgres import Record
 
 CLUSTER_PERIOD = """
 SELECT p.starts, p.ends FROM generation g JOIN pool p ON p.generation = g.generation AND p.id = $1
@@ -23,7 +21,7 @@ WHERE g.live
 
 
 async def cluster_period(database: Database, cluster: str, positions: Positions, min_position: int) -> Period:
-    """The hours from the cluster's start to its end. Raises UnknownId, and InvalidField when it has no such hours."""
+    """The cluster's own period. Raises UnknownId, and InvalidField for a cluster that has none."""
     await positions.reached(min_position)
     record = await database.fetchrow(CLUSTER_PERIOD, cluster)
     if record is None:
@@ -44,7 +42,7 @@ WHERE g.live ORDER BY p.id
 
 
 async def read_projects(database: Database, after: str, limit: int) -> Reply:
-    """The projects in the order of their ids."""
+    """A page of the projects, ordered by id."""
     return listed(await database.fetch(PROJECTS, after, limit + 1), "projects", limit)
 
 
@@ -62,7 +60,7 @@ KNOWN = "SELECT FROM generation g JOIN pool p ON p.generation = g.generation AND
 
 
 async def read_pools(database: Database, project: str | None, after: str, limit: int) -> Reply:
-    """The pools, of one project or of all, in the order of their ids. Raises UnknownId."""
+    """A page of the pools, of one project or of all, ordered by id. Raises UnknownId."""
     records = await database.fetch(POOLS, after, limit + 1, project)
     if project is not None and records and records[0]["id"] is None and await database.fetchrow(KNOWN, project) is None:
         raise UnknownId("project", "project", project)

@@ -1,6 +1,6 @@
-"""The history by what its events are about: a page at a time, each found through one index, in the order of positions.
+"""Search in the history: a page of events that match a filter, ordered by position, found through one index.
 
-What the index does not hold yet is looked for in the events themselves, so that an answer misses nothing.
+Events that are not in the index yet are searched one by one, so that no answer misses an event.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from services.query.views.history import (
 from shared.errors import HourbookError, UnknownId
 from shared.event_store import POSITION_MAX
 
-NOT_INDEXED_MAX = 20_000  # events looked for one by one
+NOT_INDEXED_MAX = 20_000  # events searched one by one
 COUNTED_MAX = 1000
 
 
 class IndexBehind(HourbookError):
-    """So many events have come at once that the index of the history is still being made. Try again in a second."""
+    """Many events came at once, and the index of the history does not have them yet. Try again in a second."""
 
     code = "index_behind"
     status = 503
     title = "The index of the history is behind"
 
 
-# The index is walked in its own order, between two places of it: no plan but this one fits, whatever the statistics.
+# The statement scans a part of the index in the order of the index. PostgreSQL has no other plan for it, whatever its
+# statistics are.
 FOUND = """
 SELECT h.position AS head, h.position - x.position AS behind, e.position, e.version, e.data
 FROM event_head h CROSS JOIN event_index_head x LEFT JOIN LATERAL (
@@ -59,14 +60,14 @@ def found_statement(between: str, order: str) -> str:
     return FOUND.format(between=between, about=ABOUT, order=order, behind=NOT_INDEXED_MAX)
 
 
-# Every statement that there is, made of this module's own words only.
+# All statements of a search. No text of a client goes into them.
 BY_COLUMN = {column: found_statement(BETWEEN.format(column), f"i.{column}, i.position") for column in COLUMNS}
 BY_POSITION = found_statement("i.position > $1 AND i.position < $2", "i.position")
 
 
 async def read_found(database: Database, where: EventFilter, limit: int, last: int = POSITION_MAX) -> History:
-    """The matching events, in order, `limit` at most, of the history up to the position `last`. Raises IndexBehind, and
-    UnknownId and InvalidField as `_check` does."""
+    """The matching events up to the position `last`, in order, at most `limit`. Raises IndexBehind, and UnknownId and
+    InvalidField as `_check` does."""
     found = await _find(database, msgspec.structs.replace(where, before=min(where.before - 1, last) + 1), limit)
     found = found._replace(head=min(found.head, last))
     if not found.events:
@@ -75,8 +76,8 @@ async def read_found(database: Database, where: EventFilter, limit: int, last: i
 
 
 async def _check(database: Database, where: EventFilter, last: int) -> None:
-    """Why nothing is found: raises InvalidField for an `after` beyond the last event, UnknownId for a project, a pool
-    or an entity of which no event is."""
+    """Checks a filter that matches nothing. Raises InvalidField for an `after` beyond the last event, UnknownId for a
+    project, a pool or an entity that no event names."""
     check_after(where.after, last, "event")
     await check_project(database, where.project, last)
     for field, what, name in (("pool", "project or cluster", where.pool), ("entity", "entity", where.entity)):
@@ -87,13 +88,13 @@ async def _check(database: Database, where: EventFilter, last: int) -> None:
 
 
 async def _find(database: Database, where: EventFilter, limit: int) -> History:
-    """The matching events: of a name in each spelling in which it may be stored."""
+    """The matching events, whichever spelling of a name they have."""
     found = [await _find_spelled(database, one, limit) for one in where.spelled()]
     return found[0] if len(found) == 1 else merged(found, limit)
 
 
 def merged(found: Sequence[History], limit: int) -> History:
-    """As if they had been read together, at the position up to which each of them says all."""
+    """One page of several. Its head is the lowest of their heads, because each page is complete up to its own."""
     head = min(history.head for history in found)
     events = sorted(
         (event for history in found for event in history.events if event.position <= head),
@@ -104,7 +105,7 @@ def merged(found: Sequence[History], limit: int) -> History:
 
 
 async def _find_spelled(database: Database, where: EventFilter, limit: int) -> History:
-    """As `_find`, of names that are spelled just so."""
+    """As `_find`, for names in exactly this spelling."""
     if where == EventFilter(after=where.after, before=where.before):
         return await read_events(database, where.after, where.before, limit)
     if (
@@ -113,7 +114,7 @@ async def _find_spelled(database: Database, where: EventFilter, limit: int) -> H
     ):
         return await read_project_events(database, where.project, where.after, where.before, limit)
     after = where.after
-    if where.since is not None:  # what was decided then or later begins there
+    if where.since is not None:  # the first event of that instant comes after this position
         after = max(after, await position_before(database, where.since))
     keys = where.keys()
     column = await rarest(database, after, where.before, keys) if len(keys) > 1 else next(iter(keys), None)
@@ -149,7 +150,7 @@ COUNTS = {column: COUNT.format(column, COUNTED_MAX) for column in COLUMNS}
 
 
 async def rarest(database: Database, after: int, before: int, keys: dict[str, str]) -> str:
-    """The column whose key the fewest events have; the first of those that have many."""
+    """The column whose key the fewest events have. Counts up to COUNTED_MAX, and stops at a column with few."""
     counts = {}
     for column, key in keys.items():
         record = await database.fetchrow(COUNTS[column], after, before, key)

@@ -1,4 +1,4 @@
-"""The templates of a project: which there are, and what one stands for."""
+"""The templates of a project, and the counts of one version."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class TemplateVersion(NamedTuple):
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """Those of which it takes anything."""
+        """The dimensions of which the template takes something."""
         return tuple(dimension for dimension, count in zip(DIMENSIONS, self.counts, strict=True) if count)
 
     @property
     def required(self) -> tuple[int, ...]:
-        """How much of each of `dimensions`."""
+        """The amount of each of `dimensions`."""
         return tuple(count for count in self.counts if count)
 
     @property
@@ -49,8 +49,8 @@ POOL = "SELECT p.pool FROM generation g JOIN pool p ON p.generation = g.generati
 async def read_template(
     reader: Reader, pool: str, wanted: TemplateName, unknown: UnknownId, field: str = "template"
 ) -> TemplateVersion:
-    """The version asked for, or the newest, of the pool's project. Raises InvalidField when there is none, and
-    `unknown` when there is no such pool."""
+    """The wanted version of a template of the pool's project, or its newest version. Raises InvalidField for a version
+    that does not exist, and `unknown` for a pool that does not exist."""
     project = pool.partition(".")[0]
     record = await reader.fetchrow(ONE, project, wanted.name, wanted.version)
     if record is None:
@@ -69,7 +69,7 @@ FROM template WHERE generation = $1 AND project = $2 ORDER BY name, version DESC
 
 
 async def read_newest(reader: Reader, generation: int, project: str) -> list[TemplateVersion]:
-    """The newest version of every template, by name."""
+    """The newest version of every template, ordered by name."""
     records = await reader.fetch(NEWEST, generation, project)
     return [TemplateVersion(name, version, tuple(counts)) for name, version, *counts in records]
 
@@ -85,7 +85,7 @@ WHERE g.live ORDER BY t.name, t.version DESC
 
 
 async def read_templates(database: Database, question: TemplatesQuestion) -> ViewResult:
-    """Every version of every template: by name, the newest first."""
+    """Every version of every template, ordered by name, the newest first."""
     records = live(await database.fetch(ALL, question.project))
     generation, position, touched, *_ = records[0]
     if touched is None:
