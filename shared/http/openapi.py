@@ -38,7 +38,7 @@ READ_ERRORS = (400, 404, 503)
 WRITE_ERRORS = (400, 404, 409, 413, 415, 503)
 # The codes that have no error class: meaning by code, by status.
 OTHER_CODES = {
-    400: {"http_400": "The body is not JSON."},
+    400: {"http_400": "The body of the command is not JSON."},
     404: {"http_404": "The service has no such path."},
     413: {"http_413": "The body is larger than 1 MB."},
     415: {"unsupported_encoding": "The body has a Content-Encoding. Send it without one."},

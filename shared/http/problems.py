@@ -38,7 +38,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: Annotated[str, Meta(description="What is wrong in this case, and what would be right. For people.")]
     code: Annotated[str, Meta(description="Which problem it is. For programs: it never changes its meaning.")]
     errors: Annotated[
-        list[BadField] | None, Meta(description="Each bad field. Only where the request itself is wrong (400).")
+        list[BadField] | None, Meta(description="Each bad field of the request. Absent when no single field is wrong.")
     ] = None
 
 

@@ -122,11 +122,11 @@ class Calendars(Controller):
         """`{pool, range, grain, timezone, position, blocks: [{start, end, hours, granted, booked, shared,
         available}]}`.
 
-        `granted` is the capacity of the pool. `booked` is what bookings of counts and the clusters directly inside the
-        pool take. `shared` is what bookings of a share of the cluster take, rounded up. `available` is `granted` less
-        both, and negative where more is promised than there is. Each is `{min: {<dimension>: n}, max: {…}}`: the
-        smallest and the largest number in an hour of the block. Servers and cores are counts, `memory` is in MiB, the
-        discs are in GiB.
+        `granted` is the capacity of the pool. `booked` is the sum of the bookings of counts in the pool itself and of
+        the sizes of the clusters directly inside it. `shared` is the part of a cluster that bookings of a share
+        reserve, rounded up. `available` is `granted` less `booked` and `shared`; it is negative where more is promised
+        than there is. Each is `{min: {<dimension>: n}, max: {…}}`: the smallest and the largest number in an hour of
+        the block. Servers and cores are counts, `memory` is in MiB, the discs are in GiB.
 
         With `template` a block has also `fits: {min, max}`: how many of the template fit at the same time, counted for
         each hour first. An answer has at most 100,000 blocks. As text/csv: one row for each block."""
@@ -151,11 +151,12 @@ class Calendars(Controller):
     ) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, blocks, items, next}`.
 
-        `blocks` are those of /available/select, with `booked` alone unless `values` asks for more. `items` are the
-        bookings of the pool itself (not of the clusters inside it) that overlap the range, ordered by start and id:
-        `{id, pool, start, end, servers, cores, memory, tempdisc, userdisc, datadisc, share, template, account, actor,
-        state, created, series, segment}`. `share` is in basis points (2000 is 20 %), `state` is confirmed or tentative,
-        `created` is a position. `next` is the `after` of the next page, null on the last page.
+        `blocks` are those of /available/select, with `booked` alone unless `values` asks for more. So `booked` has also
+        the sizes of the clusters directly inside the pool. `items` are only the bookings of the pool itself that
+        overlap the range, ordered by start and id: `{id, pool, start, end, servers, cores, memory, tempdisc, userdisc,
+        datadisc, share, template, account, actor, state, created, series, segment}`. `share` is in basis points (2000
+        is 20 %), `state` is confirmed or tentative, `created` is a position. `next` is the `after` of the next page,
+        null on the last page.
 
         A booking that was amended while it ran is listed twice: `segment` 0 is the part before the change, 1 the part
         after it.
@@ -167,8 +168,8 @@ class Calendars(Controller):
     async def sizes(self, request: AnyRequest, asked_sizes: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, sizes: [{start, end, hours, size: {min, max}}]}`.
 
-        `min` and `max` are the smallest and the largest size in an hour of the block. Without
-        `range`: the cluster's own period, from its start to its end. As text/csv: one row for each block."""
+        `min` and `max` are the smallest and the largest size in an hour of the block, each by dimension.
+        Without `range`: the cluster's own period, from its start to its end. As text/csv: one row for each block."""
         return await answer_calendar(request, asked_sizes, "sizes", await own_period(request, asked_sizes))
 
 

@@ -147,8 +147,8 @@ class Events(Controller):
         The outer `position` is that of the last stored event. `event` is the stored JSON, byte for byte; `version`
         counts the events of its project. `next` is the `after` of the next page, null on the last page.
 
-        As application/x-ndjson or text/csv: one line for each event, and all of them unless `limit` is given; then the
-        header `Hourbook-Next` is the `after` of the next page."""
+        As application/x-ndjson or text/csv: one line for each event, and all events in one answer. With `limit` it is a
+        page, and the header `Hourbook-Next` is the `after` of the next page."""
         form = form_of(request, bom)
         if form is not None and limit is None:
             return await answer_whole(request, where, form, as_of)

@@ -117,8 +117,8 @@ class Fits(Controller):
 
         The amount is one of three: counts (`servers`, `cores`, …), `count` times a `template`, or a `share` of a
         cluster. Every whole hour at which it fits begins a slot of its own, so slots overlap. A slot begins no earlier
-        than the next whole hour (with `as_of`: of that time), and lies inside `range` as a whole. Without `range`: the
-        366 days from the next whole hour.
+        than the next whole hour, and ends no later than `range`. With `as_of`, the next whole hour is that after the
+        time of `as_of`. Without `range`: the 366 days from the next whole hour.
 
         With `most=TEMPLATE` and `range`, and without amount and duration: `{pool, range, position, most: {template,
         version, count}}`, the number that fit in every hour of the range."""

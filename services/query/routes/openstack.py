@@ -77,8 +77,9 @@ class OpenStack(Controller):
     @read("/novaquota/{quota:str}", "One grant, as a Nova quota")
     async def quota(self, request: AnyRequest, quota: QuotaId, min_position: MinPosition = 0) -> EncodedResponse[bytes]:
         """`{position, id, project, startdate, enddate, servers, cores, memory, tempdisc, userdisc, datadisc, source,
-        actor}`. `memory` is in MiB, the discs are in GiB. A grant that was withdrawn while it ran ends
-        at the next whole hour after that."""
+        actor}`. `memory` is in MiB, the discs are in GiB.
+
+        A grant that was withdrawn while it ran ends at the next whole hour after the withdrawal."""
         question = QuotaQuestion(grant=grant_id(quota), csv=preferred(request, CSV))
         return await answered(request, question, read_quota, min_position)
 

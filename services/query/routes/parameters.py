@@ -76,7 +76,7 @@ PageAfter = Annotated[
 ]
 NumberedLimit = Annotated[int, QueryParameter(ge=1, le=10_000, description="At most this many in a page.")]
 
-Actor = Annotated[str | None, QueryParameter(description="Only those of this actor: the one who sent the command.")]
+Actor = Annotated[str | None, QueryParameter(description="Only those of this actor, who sent the command.")]
 EventTypes = Annotated[
     str | None, QueryParameter(name="type", description="Only these event types, with commas, as `BookingCreated`.")
 ]
