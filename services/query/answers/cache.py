@@ -57,7 +57,10 @@ class AnswerCache:
         self._entries: LRUCache[Hashable, CacheEntry] = LRUCache(bytes_max, getsizeof=size)
 
     def get(self, key: Hashable) -> CacheEntry | None:
-        return self._entries.get(key)
+        try:
+            return self._entries[key]  # `get` of cachetools looks the key up once more
+        except KeyError:
+            return None
 
     def put(self, key: Hashable, entry: CacheEntry) -> None:
         """Keeps the newest version of an answer in place of an older one."""
