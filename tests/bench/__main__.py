@@ -46,7 +46,7 @@ def main(*chosen: Annotated[Chosen, Parameter(name="measures")], most: int = 1_0
     """
     gc.set_threshold(100_000, 50, 50)  # as in the processes in which people rebuild and verify
     print(f"{platform.machine()}, Python {platform.python_version()}\n")
-    print("| what | measured | beside it | ratio | aim |\n|---|---|---|---|---|")
+    print("| what | measured | compared with | ratio | aim |\n|---|---|---|---|---|")
     for measure in [MEASURES[name] for name in chosen or MEASURES]:
         with tempfile.TemporaryDirectory(prefix="hourbook-bench-") as directory:
             Path(directory).chmod(0o711)  # root's PostgreSQL is another user

@@ -39,7 +39,9 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
     begun, began = tree.size, time.perf_counter()
     while await seal(connection, tree, signer):
         pass
-    yield Row("events sealed, from far behind", f"{(tree.size - begun) / (time.perf_counter() - began):,.0f}/s")
+    yield Row(
+        "events sealed by a sealer that is far behind", f"{(tree.size - begun) / (time.perf_counter() - began):,.0f}/s"
+    )
     await rebuild(system.postgres.url)
     async for row in past(system, connection, head):
         yield row
@@ -47,7 +49,7 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
     began = time.perf_counter()
     await prove(connection, report, [], keys, _silent)
     tree_s = time.perf_counter() - began
-    yield Row("events verified: the tree and the columns", f"{report.events / tree_s:,.0f}/s", aim="≥ 100,000/s")
+    yield Row("events verified: Merkle tree and columns", f"{report.events / tree_s:,.0f}/s", aim="≥ 100,000/s")
     reader = await asyncpg.connect(system.postgres.url)
     began = time.perf_counter()
     await replay(connection, reader, report, _silent)
@@ -58,7 +60,7 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
         f"{report.replayed / replay_s:,.0f}/s",
         aim="≥ 100,000/s",
     )
-    yield Row("the whole of `hourbook audit verify`", f"{report.events / (tree_s + replay_s):,.0f}/s")
+    yield Row("events verified by all of `hourbook audit verify`", f"{report.events / (tree_s + replay_s):,.0f}/s")
     if not report.holds:
         raise RuntimeError(f"the bench's own history does not hold: {report}")
     await reader.close()
@@ -71,7 +73,7 @@ async def past(system: System, connection: asyncpg.Connection[asyncpg.Record], b
     kept, began = await load_writer(connection), time.perf_counter()
     while await kept.advance(200):
         pass
-    yield Row("events of which the past was kept", f"{kept.position / (time.perf_counter() - began):,.0f}/s")
+    yield Row("events written for point-in-time reads", f"{kept.position / (time.perf_counter() - began):,.0f}/s")
     month = "/available/select?project=long&range=2030-01-01,2030-01-31&grain=hour&shape=columns"
     with system.query() as query:
         async with httpx.AsyncClient(base_url=query.url, timeout=60) as client:
@@ -86,9 +88,9 @@ async def past(system: System, connection: asyncpg.Connection[asyncpg.Record], b
             live = time.perf_counter() - began
     slowest = max(taken[1:])  # the first makes its session
     yield Row(
-        "a month by hour as of some position, over HTTP",
+        "read of a month by hour with `as_of`",
         f"{slowest * 1000:.0f} ms at most",
-        f"{live * 1000:.0f} ms: now",
+        f"{live * 1000:.0f} ms: without `as_of`",
         f"{slowest / live:.1f}",
         "≤ 1 s",
     )

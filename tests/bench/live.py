@@ -53,11 +53,11 @@ async def live_subscribers(system: System, _: int, seconds: float) -> AsyncItera
         raise RuntimeError(f"{len(lags)} of {expected} events came to the subscribers that were looked at")
     p50, p99 = lags[len(lags) // 2], lags[int(len(lags) * 0.99)]
     yield Row(
-        f"from the 201 to {SUBSCRIBERS} live subscribers, at {RATE:,} bookings/s",
+        f"from the answer 201 to {SUBSCRIBERS} live subscribers, at {RATE:,} bookings/s",
         f"p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms",
     )
     yield Row(
-        "p99 of those bookings",
+        "p99 of these bookings",
         f"{followed.p99() * 1000:.1f} ms",
         f"{alone.p99() * 1000:.1f} ms: without subscribers",
         f"{followed.p99() / alone.p99():.2f}",

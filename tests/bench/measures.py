@@ -78,12 +78,12 @@ async def accepted_against_the_ceiling(system: System, _: int, seconds: float) -
     yield Row(
         "bookings accepted over HTTP, 64 connections",
         f"{measured:,.0f}/s",
-        f"{beside:,.0f}/s: the same server, only decoding the body",
+        f"{beside:,.0f}/s: the same HTTP server, which only decodes the body",
         f"{ratio:.2f}",
         "≥ 0.7",
     )
     p99 = statistics.median(one.percentile(99) for one, _ in rounds)
-    yield Row("p99 of those", f"{p99 * 1000:.1f} ms")
+    yield Row("p99 of these bookings", f"{p99 * 1000:.1f} ms")
     await connection.close()
 
 
@@ -108,9 +108,9 @@ async def accepted_as_the_project_grows(system: System, most: int, seconds: floa
             loads = [await drive(command, requests, seconds=seconds) for _ in range(3)]
         rates[size] = statistics.median(load.rate for load in loads)
         yield Row(
-            f"the same, {size:,} bookings there already",
+            f"bookings accepted, {size:,} bookings stored before",
             f"{rates[size]:,.0f}/s (cold start {cold:.1f} s)",
-            f"{rates[10]:,.0f}/s: with 10",
+            f"{rates[10]:,.0f}/s: with 10 stored before",
             f"{rates[10] / rates[size]:.2f}",
             "≤ 1.3",
         )
@@ -159,9 +159,9 @@ async def a_month_against_the_notes_query(system: System, most: int, seconds: fl
         first = first or cold
         aim = {100_000: "≥ 300 times", 1_000_000: "≥ 3,000 times"}.get(size, "")
         yield Row(
-            f"a month by hour, {size:,} bookings",
-            f"{cold * 1000:.2f} ms ({warm_s * 1000:.2f} ms when asked again)",
-            f"{notes * 1000:,.0f} ms: the notes' SQL",
+            f"read of a month by hour, {size:,} bookings",
+            f"{cold * 1000:.2f} ms ({warm_s * 1000:.2f} ms from the cache)",
+            f"{notes * 1000:,.0f} ms: SQL with `generate_series`",
             f"{notes / cold:,.0f} times ({notes / warm_s:,.0f})",
             aim,
         )
@@ -178,9 +178,9 @@ async def a_month_against_the_notes_query(system: System, most: int, seconds: fl
             ]
             ratio = statistics.median(one.rate / other.rate for one, other in rounds)
             yield Row(
-                f"a month by {grain}, 64 connections",
+                f"reads of a month by {grain}, 64 connections",
                 f"{rounds[1][0].rate:,.0f}/s",
-                f"{rounds[1][1].rate:,.0f}/s: the same server, answering a constant",
+                f"{rounds[1][1].rate:,.0f}/s: the same HTTP server with a constant answer",
                 f"{ratio:.2f}",
                 "≥ 0.3",
             )
@@ -188,7 +188,7 @@ async def a_month_against_the_notes_query(system: System, most: int, seconds: fl
 
 
 async def _month_over_http(port: int) -> tuple[float, float]:
-    """Seconds of a month by hour over a kept connection: of ranges not asked before, and of the same again."""
+    """Median seconds of reads of a month by hour over one connection: of ranges not read before, and from the cache."""
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         cold, again = [], []
         for number in range(40):
@@ -229,7 +229,7 @@ async def folded(system: System, most: int, _: float) -> AsyncIterator[Row]:
             while await connection.fetchval(POSITION) < head:
                 await asyncio.sleep(0.01)
         live = (head - begun) / (time.monotonic() - began)
-    yield Row("events folded, live, from far behind", f"{live:,.0f}/s", aim="≥ 40,000/s")
+    yield Row("events folded by a live projector that is far behind", f"{live:,.0f}/s", aim="≥ 40,000/s")
     rebuilt = await rebuild(system.postgres.url)
     rate = rebuilt.position / rebuilt.seconds
     yield Row(
@@ -251,7 +251,7 @@ async def visible_after(system: System, _: int, seconds: float) -> AsyncIterator
     delays.sort()
     p50, p99 = delays[len(delays) // 2], delays[int(len(delays) * 0.99)]
     yield Row(
-        "from the 201 to visible, at 500 bookings/s",
+        "from the answer 201 until the booking is visible, at 500 bookings/s",
         f"p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms",
         aim="p99 < 50 ms",
     )
@@ -259,7 +259,7 @@ async def visible_after(system: System, _: int, seconds: float) -> AsyncIterator
 
 
 async def _delays(command: int, query: int, rate: int, seconds: float) -> list[float]:
-    """Seconds from an answer to its booking being shown, of every tenth booking. Raises if the rate was not held."""
+    """Seconds from the answer until the booking is visible, for every tenth booking. Raises if the rate is too low."""
     delays: list[float] = []
     request, writer, reader = bookings(), Client(command), Client(query)
     look = f"/available/select?project={PROJECT}&range=2030-01-01,2030-01-02&min_position="
