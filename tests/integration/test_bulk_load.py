@@ -47,7 +47,6 @@ async def test_filled_at_once_it_is_as_if_it_had_been_followed(
     connections: Connections, monkeypatch: pytest.MonkeyPatch, batch: int, hours: int
 ) -> None:
     monkeypatch.setattr(bulk_load, "BATCH_MAX", batch)
-    monkeypatch.setattr(bulk_load, "HOURS_MAX", hours)
     connection, reader = connections
     events = history(11, 700, projects=3)
     await append_history(EventStore(connection), events)
@@ -57,7 +56,7 @@ async def test_filled_at_once_it_is_as_if_it_had_been_followed(
         await write_or_halve(connection, followed, stored, live=False)
     reached: list[int] = []
     for position in (400, 400, len(events)):  # the second load continues the first
-        await load_events(connection, reader, filled, position, reached.append)
+        await load_events(connection, reader, filled, position, reached.append, hours_max=hours)
     assert (filled.position, reached[-1], reached) == (len(events), len(events), sorted(reached))
     assert await checksums(connection, filled) == await checksums(connection, followed)
 
