@@ -51,11 +51,10 @@ def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"{VERSION}\n"
 
 
-def bar_of(stderr: int) -> None:
+def bar_of(stderr: int, **environment: str) -> None:
     program = "from shared.progress_bar import progress_bar\nwith progress_bar() as tell: tell('export', 2_000, 4_000)"
-    subprocess.run(
-        [sys.executable, "-c", program], stderr=stderr, env={**os.environ, "TERM": "xterm"}, check=True, timeout=60
-    )
+    environment = {**os.environ, "TERM": "xterm", **environment}
+    subprocess.run([sys.executable, "-c", program], stderr=stderr, env=environment, check=True, timeout=60)
 
 
 def test_the_progress_of_a_long_command_is_shown_on_a_terminal_and_nowhere_else() -> None:
@@ -65,7 +64,7 @@ def test_the_progress_of_a_long_command_is_shown_on_a_terminal_and_nowhere_else(
     assert b"export: 2,000 of 4,000 events" in os.read(terminal, 65_536)
     os.close(terminal)
     reading, writing = os.pipe()
-    bar_of(writing)
+    bar_of(writing, FORCE_COLOR="1")  # as a build server sets it
     os.close(writing)
     assert os.read(reading, 65_536) == b""
     os.close(reading)
