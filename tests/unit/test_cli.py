@@ -10,8 +10,9 @@ import pytest
 from services.cli.bench import bench_command
 from services.cli.failure import Failure
 from services.cli.status import duration, notices, read_models, webhooks
+from services.cli.up.directory import DataDirectory, default_directory
 from services.cli.up.servers import redacted, without_password
-from services.cli.up.up import examples
+from services.cli.up.up import demo_command, examples, status_command
 from shared.progress import Progress
 
 
@@ -94,3 +95,14 @@ def test_the_bench_is_handed_its_options() -> None:
 def test_an_installed_package_says_where_to_measure(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="checkout of the source"):
         bench_command(tmp_path, ())
+
+
+def test_the_commands_that_up_shows_name_its_address_and_its_directory_unless_they_are_the_default_ones(
+    tmp_path: Path,
+) -> None:
+    environment = {"XDG_DATA_HOME": str(tmp_path)}
+    assert demo_command("http://127.0.0.1:8080") == "hourbook demo"
+    assert demo_command("http://127.0.0.1:9090") == "hourbook demo --url http://127.0.0.1:9090"
+    assert status_command(DataDirectory(default_directory(environment)), environment) == "hourbook status"
+    elsewhere = DataDirectory(tmp_path / "my data")
+    assert status_command(elsewhere, environment) == f"hourbook status --data-dir '{tmp_path}/my data'"

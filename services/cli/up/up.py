@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import logging
 import os
+import shlex
 import shutil
 import signal
 import socket
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -21,6 +22,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 
+from services.cli.client import DEFAULT_URL
 from services.cli.failure import Failure
 from services.cli.up.directory import DataDirectory, Process, Run, default_directory
 from services.cli.up.embedded import EmbeddedNats, EmbeddedPostgres, EmbeddedServerFailed
@@ -229,9 +231,19 @@ class Up:
             f"  data ({kept}) and logs: {self._directory.path}\n"
             f"  OpenAPI: {self._url}/schema (reads), {self._url}/schema/command (writes)\n\n"
             f"Try, in another terminal:\n{examples(self._url, datetime.now(UTC))}\n"
-            f"or `hourbook demo` for a whole month, and `hourbook status` for how each part is.\n",
+            f"or a whole month of an example:\n  {demo_command(self._url)}\n"
+            f"How far each part has come:\n  {status_command(self._directory, self._environment)}\n",
             markup=False,
         )
+
+
+def demo_command(url: str) -> str:
+    return "hourbook demo" + ("" if url == DEFAULT_URL else f" --url {url}")
+
+
+def status_command(directory: DataDirectory, environment: Mapping[str, str]) -> str:
+    is_default = directory.path == DataDirectory(default_directory(environment)).path
+    return "hourbook status" + ("" if is_default else f" --data-dir {shlex.quote(str(directory.path))}")
 
 
 def examples(url: str, now: datetime) -> str:
