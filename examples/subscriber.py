@@ -4,6 +4,7 @@ python examples/subscriber.py gaia --url http://127.0.0.1:8080 --database bookin
 """
 
 import argparse
+import contextlib
 import json
 import sqlite3
 import time
@@ -13,7 +14,6 @@ from typing import Any
 import httpx
 
 TYPES = "BookingCreated,BookingAmended,BookingCancelled,BookingLapsed,BookingConfirmed,BookingContested"
-RETRY_S = 1.0
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS progress (project TEXT PRIMARY KEY, position INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS booked (
@@ -90,11 +90,11 @@ if __name__ == "__main__":
     parser.add_argument("--url", default="http://127.0.0.1:8080")
     parser.add_argument("--database", default="bookings.db")
     options = parser.parse_args()
-    with sqlite3.connect(options.database) as database:
+    with sqlite3.connect(options.database) as database, contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends it
         database.executescript(SCHEMA)
-    while True:
-        try:
-            follow(database, options.url, options.project)
-        except httpx.TransportError as lost:
-            print(f"{lost}; again in {RETRY_S:g} s", flush=True)
-        time.sleep(RETRY_S)
+        while True:
+            try:
+                follow(database, options.url, options.project)
+            except httpx.TransportError as lost:
+                print(f"{lost}; again in 1 s", flush=True)
+            time.sleep(1)
