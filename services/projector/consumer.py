@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX = 40_000  # in a larger batch more events share a row of an hour, which is written once
 STATEMENT_TIMEOUT_S = 120.0  # for a server that is there and does not answer
-CATCHING_UP_EVENTS = 2048  # a batch of so many events: the projector is behind
+CATCHING_UP_EVENTS = 2048  # a batch of this many events or more: the projector is behind
 RETRY_DELAY_S = 0.2
 PARKED_DELAY_S = 1.0
 # LookupError: no generation is live yet, as before the migrations. PositionGap: the store is not whole; a restored

@@ -31,7 +31,7 @@ from shared.timeline import Timeline
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 200  # a batch holds the event loop for some milliseconds; other tasks of the process wait
-SNAPSHOT_CHANGES = 4000  # changes of a pool between two snapshots: so many are summed in a few milliseconds
+SNAPSHOT_CHANGES = 4000  # changes of a pool between two snapshots: their sum takes a few milliseconds
 HOURS_MAX = 500_000  # hours of resized clusters in one batch
 RETRY_DELAY_S = 1.0
 STATEMENT_TIMEOUT_S = 120.0

@@ -54,7 +54,7 @@ def row_of(record: Record, changed: int | None) -> BookingRow:
         start=hour_of(record["starts"]),
         end=hour_of(record["ends"]),
         counts=counts_of(record),
-        **{name: record[name] for name in PLAIN},
+        **{field: record[field] for field in PLAIN},
         template=None if name is None else FromTemplate(name=name, version=version, count=count),
         changed=changed,
     )
