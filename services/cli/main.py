@@ -34,9 +34,8 @@ The example is January 2020: a grant of 10 cores and 10 memory, and six bookings
 Idempotency-Key, so a second run changes nothing.""",
     "status:status": """Show how far each part has come, and what is wrong.
 
-It asks the servers that HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL name. Without these, it asks those of the
-`hourbook up` that runs in the data directory. The exit status is 1 when an event cannot be applied or a part cannot be
-reached.""",
+It asks the servers that HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL name. Without these, it asks the servers of the
+running `hourbook up`. The exit status is 1 when an event cannot be applied or a part cannot be reached.""",
 }
 PARTS = {
     "run:command": """Run the command service.
@@ -45,17 +44,19 @@ It takes the commands (every request but GET and HEAD). Settings: HOURBOOK_DATAB
 HOURBOOK_HOST (127.0.0.1) and HOURBOOK_COMMAND_PORT (8081).""",
     "run:projector": """Run the projector, which writes the read models.
 
-It reads the events from NATS. Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL, and for /health and /metrics
-HOURBOOK_HOST (127.0.0.1) and HOURBOOK_PROJECTOR_PORT (8083). When events wait longer than HOURBOOK_STALL_S (30)
-seconds, /health answers that the projector is stalled.""",
+It reads the events from the database; a message on NATS tells it that there are new ones. Settings:
+HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL, and for /health and /metrics HOURBOOK_HOST (127.0.0.1) and
+HOURBOOK_PROJECTOR_PORT (8083). When events wait longer than HOURBOOK_STALL_S (30) seconds, /health answers that the
+projector is stalled.""",
     "run:query": """Run the query service.
 
 It answers the reads (GET). Settings: HOURBOOK_DATABASE_URL, HOURBOOK_HOST (127.0.0.1) and HOURBOOK_QUERY_PORT
 (8082).""",
-    "run:notify": """Run the notifier, which sends reminders and webhooks.
+    "run:notify": """Run the notifier, which makes notices and calls webhooks.
 
-Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL, HOURBOOK_WEBHOOK_HOSTS (the hosts that webhooks may be sent to;
-none) and HOURBOOK_ENDING_LEAD_HOURS (24).""",
+A notice says that a booking starts, ends soon or ends, or that the deadline of a conflict comes near. Settings:
+HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL, HOURBOOK_WEBHOOK_HOSTS (the hosts that webhooks may be sent to; none) and
+HOURBOOK_ENDING_LEAD_HOURS (24).""",
     "run:sealer": """Run the sealer, which signs checkpoints of the history.
 
 It adds the events to a Merkle tree and signs the root of the tree. Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL,

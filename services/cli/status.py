@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from services.cli.client import DEFAULT_URL
 from services.cli.failure import Failure
 from services.cli.terminal import table_console
 from services.cli.up.directory import DataDirectory, Run, default_directory
@@ -28,10 +29,9 @@ from shared.postgres import LOST_OR_REFUSED
 from shared.progress import Progress, ages_after, read_progress, standing_of
 
 TIMEOUT_S = 5.0
-REMINDERS_LATE_S = 2 * 3600 + 60  # the notifier completes every hour: two missing hours are a fault
+NOTICES_LATE_S = 2 * 3600 + 60  # the notifier completes every hour: two missing hours are a fault
 LATE_S = 60.0
 STORE_ERRORS = (*LOST_OR_REFUSED, ValueError)  # ValueError: the address of the database is wrong
-DEFAULT_URL = "http://127.0.0.1:8080"
 
 
 class Row(NamedTuple):
@@ -49,9 +49,9 @@ def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
     Parameters
     ----------
     url
-        The address of the HTTP interface. Default: that of the `hourbook up` that runs, or http://127.0.0.1:8080.
+        The address of the HTTP interface. Default: that of the running `hourbook up`, or http://127.0.0.1:8080.
     data_dir
-        The data directory of the `hourbook up` to ask about. Default: as for `hourbook up`.
+        The data directory that was given to `hourbook up`. Default: the same as there.
     """
     directory = DataDirectory(data_dir or default_directory(os.environ))
     run = directory.read_run()
@@ -145,7 +145,7 @@ def notices(store: Progress) -> Row:
     note, behind = f"complete up to {ago(store.told_s)}", store.head - store.noticed
     if store.unpublished:
         note += f", {store.unpublished:,} wait for the stream"
-    if store.told_s > REMINDERS_LATE_S:
+    if store.told_s > NOTICES_LATE_S:
         late = f"the last complete hour was {ago(store.told_s)}: does `hourbook notify` run?"
         return Row("notices", store.noticed, behind, note, late)
     if store.unpublished_s is not None and store.unpublished_s > LATE_S:

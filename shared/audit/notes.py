@@ -89,7 +89,7 @@ def verifier_of(text: str) -> Verifier:
         name, key_id, key = text.strip().split("+", 2)
         decoded = base64.b64decode(key, validate=True)
     except (ValueError, binascii.Error):
-        raise BadKey("a verifier is NAME+KEYID+KEY") from None
+        raise BadKey(f"{text.strip()!r} is not a public key: give it as NAME+KEYID+KEY") from None
     verifier = Verifier(name, decoded[1:])
     if decoded[:1] != ED25519 or len(decoded) != 33 or verifier.key_id.hex() != key_id:
         raise BadKey(f"{name!r} is not followed by the id and the bytes of an Ed25519 key")

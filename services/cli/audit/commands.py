@@ -20,7 +20,9 @@ from shared.progress_bar import progress_bar
 
 T = TypeVar("T")
 Several = Annotated[tuple[T, ...], Parameter(negative=(), show_default=False)]
-DataDir = Annotated[Path | None, Parameter(help="The data directory of the `hourbook up` whose database is used.")]
+DataDir = Annotated[
+    Path | None, Parameter(help="The data directory that was given to `hourbook up`. Default: the same as there.")
+]
 
 
 def verify(*, key: Several[str] = (), kept: Several[Path] = (), data_dir: DataDir = None) -> None:

@@ -92,7 +92,7 @@ def roots_of(events: Path, sizes: set[int]) -> tuple[int, dict[int, bytes]]:
     with events.open("rb") as lines:
         for line in lines:
             if not line.endswith(b"\n"):
-                raise Wrong("the last line has no end")
+                raise Wrong("the last line is not complete: it does not end with a newline")
             node, height = sha256(b"\0" + line[:-1]).digest(), 0
             while height < len(edge) and edge[height]:
                 node, edge[height], height = sha256(b"\1" + edge[height] + node).digest(), b"", height + 1

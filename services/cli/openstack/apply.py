@@ -115,8 +115,8 @@ async def apply_step(client: Client, step: Step, *, dry_run: bool) -> ReportLine
         return ReportLine("already there", step.what, step.how)
     if dry_run:
         return ReportLine(step.outcome, step.what, step.how)
-    for guard in step.checks:
-        _, done = await client.post(f"{guard.path}?dry_run=true", guard.body)
+    for check in step.checks:
+        _, done = await client.post(f"{check.path}?dry_run=true", check.body)
         if not done.accepted or done.code:
             reason = (done.problem or {}).get("detail") or done.detail
             return ReportLine("refused", step.what, f"it is less than before, and the difference is in use: {reason}")

@@ -139,7 +139,7 @@ def nova(
     Parameters
     ----------
     files
-        JSON as Nova answers it: os-quota-sets (also in detail), limits, flavors/detail. - is standard input.
+        JSON as Nova answers it: os-quota-sets (also in detail), limits, flavors/detail. `-` reads standard input.
     servers
         The servers to grant when the quota has no limit for them (-1).
     cores
@@ -180,7 +180,7 @@ def blazar(*files: File, target: Target, host: HostOptions = HostOptions()) -> N
     ----------
     files
         JSON as Blazar answers it: a lease, or a list of leases. Flavors as Nova answers them may be among the files.
-        - is standard input.
+        `-` reads standard input.
     """
     run("blazar", files, target, msgspec.structs.replace(target.options(), host=host.capacity()))
 
@@ -200,8 +200,8 @@ def magnum(
     ----------
     files
         JSON as Magnum answers it: clusters and cluster templates (or bays and baymodels), one or a list; or the body
-        of a resize request. Flavors as Nova answers them may be among the files, and become templates. - is standard
-        input.
+        of a resize request. Flavors as Nova answers them may be among the files, and become templates. `-` reads
+        standard input.
     parent
         The project or cluster in Hourbook that the clusters draw from. Default: the project.
     flavor

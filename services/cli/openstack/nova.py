@@ -38,8 +38,8 @@ LIMITS = (
 UNCOUNTED = ("resources:", "resources", "pci_passthrough:", "accel:", "trait:")
 MIB_PER_GIB = 1024
 NO_DISC = (
-    "Nova has no limit for disc, so the grant keeps the disc that it had before; --tempdisc grants disc, --disc none "
-    "leaves it out of flavors"
+    "Nova has no limit for disc: the grant gets no disc, or keeps what it had before; --tempdisc grants disc, --disc "
+    "none leaves it out of flavors"
 )
 
 
