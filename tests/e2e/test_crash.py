@@ -17,7 +17,7 @@ from tests.support.backends import Backend
 from tests.support.replay import BOUND_S, assert_all_is_there_once
 from tests.support.system import Service, System
 
-PERIOD = {"startdate": "2030-01-01", "enddate": "2030-01-03"}
+PERIOD = {"startdate": "2086-01-01", "enddate": "2086-01-03"}
 
 
 class Whole:

@@ -27,8 +27,8 @@ from tests.support.names import NAMES
 from tests.support.system import System
 
 _numbers = count(1)
-DAY = {"startdate": "2030-01-01", "enddate": "2030-01-01"}
-RANGE = "2030-01-01,2030-01-01"
+DAY = {"startdate": "2086-01-01", "enddate": "2086-01-01"}
+RANGE = "2086-01-01,2086-01-01"
 WAIT_S = 30
 
 
@@ -238,8 +238,8 @@ async def test_a_name_that_was_stored_before_there_was_a_rule_is_found_as_before
 
 async def remember(system: System, ledger: Ledger, name: str) -> str:
     """Stores what an older Hourbook took."""
-    booking, at, capacity = uuid4(), datetime(2029, 1, 1, tzinfo=UTC), Capacity(cores=10)
-    span: Any = {"start": datetime(2030, 1, 1, tzinfo=UTC), "end": datetime(2030, 1, 2, tzinfo=UTC)}
+    booking, at, capacity = uuid4(), datetime(2085, 1, 1, tzinfo=UTC), Capacity(cores=10)
+    span: Any = {"start": datetime(2086, 1, 1, tzinfo=UTC), "end": datetime(2086, 1, 2, tzinfo=UTC)}
     meta: Any = {"at": at, "project": ledger.project, "command": uuid4()}
     events: list[Event] = [
         ProjectCreated(name="Old", actor="tester", **meta),

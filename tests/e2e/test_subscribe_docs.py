@@ -29,7 +29,7 @@ PROGRAMS = {
     name: f"# {text}" if not name.endswith(".mjs") else f"//{text}" for name, text in BLOCK.findall(PAGE.read_text())
 }
 BOUND_S = 60
-MONTH = {"startdate": "2030-01-01", "enddate": "2030-01-31"}
+MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
 _numbers = count(1)
 
 

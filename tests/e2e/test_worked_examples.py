@@ -117,12 +117,12 @@ def test_of_five_cores_and_six_memory_tiny_fits_five_times_and_small_twice(
 
 
 def test_a_cluster_and_its_bookings(hourbook: Hourbook) -> None:
-    period = {"startdate": "2030-01-01", "enddate": "2030-01-10"}
+    period = {"startdate": "2086-01-01", "enddate": "2086-01-10"}
     hourbook.post("/resources/create", project=hourbook.project, **period, cores=10)
     cluster = hourbook.post("/clusters/create", parent=hourbook.project, name="spark", **period, cores=6)["id"]
     hourbook.post("/bookings/create", clusterid=cluster, account="ada", **period, cores=5)
     hourbook.post("/bookings/create", project=hourbook.project, account="ada", **period, cores=3)
-    hourbook.post(f"/clusters/{cluster}/resize", startdate="2030-01-05", enddate="2030-01-05", cores=7)
-    assert hourbook.available("2030-01-04,2030-01-06", "day")[0] == [1, 0, 1]
-    blocks = hourbook.get("/available/select", clusterid=cluster, range="2030-01-04,2030-01-06", grain="day")["blocks"]
+    hourbook.post(f"/clusters/{cluster}/resize", startdate="2086-01-05", enddate="2086-01-05", cores=7)
+    assert hourbook.available("2086-01-04,2086-01-06", "day")[0] == [1, 0, 1]
+    blocks = hourbook.get("/available/select", clusterid=cluster, range="2086-01-04,2086-01-06", grain="day")["blocks"]
     assert [block["available"]["min"]["cores"] for block in blocks] == [1, 2, 1]

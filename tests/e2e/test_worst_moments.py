@@ -19,7 +19,7 @@ from tests.support.proxy import Proxy, Withhold
 from tests.support.replay import BOUND_S, assert_all_is_there_once, level
 from tests.support.system import Service, System
 
-PERIOD = {"startdate": "2030-01-01", "enddate": "2030-01-03"}
+PERIOD = {"startdate": "2086-01-01", "enddate": "2086-01-03"}
 ACCOUNT = b"account-of-the-moment"
 HEAD = "SELECT position FROM event_head"
 CHECKPOINT = "SELECT position FROM generation WHERE live"

@@ -26,8 +26,8 @@ from tests.support.histories import append_history, history
 from tests.support.listening import listening
 
 BOUND_S = 30
-RANGE = "range=2029-12-30,2030-01-12"
-LATER = "range=2030-01-03,2030-01-12"  # than any of the events was decided: what is offered begins after that
+RANGE = "range=2085-12-30,2086-01-12"
+LATER = "range=2086-01-03,2086-01-12"  # than any of the events was decided: what is offered begins after that
 
 
 class Ledger:
@@ -97,7 +97,7 @@ def questions(events: list[Event]) -> list[str]:
             f"/novaquota/available?project={project}&{RANGE}",
             f"/magcluster/sizes?project={project}&{RANGE}",
             f"/conflicts/select?project={project}&{RANGE}",
-            *(f"/conflicts/select?project={project}&range=2030-01-{day:02}T07:00Z,2030-01-12" for day in (2, 4, 6)),
+            *(f"/conflicts/select?project={project}&range=2086-01-{day:02}T07:00Z,2086-01-12" for day in (2, 4, 6)),
         ]
         for pool in (f"project={project}", *(f"clusterid={cluster}" for cluster in sorted(clusters)[:4])):
             paths += [

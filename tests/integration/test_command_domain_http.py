@@ -18,8 +18,8 @@ from services.command.settings import Settings
 from shared.events import BookingLapsed, decode_event
 from shared.tasks import end_tasks
 
-MONTH = {"startdate": "2030-01-01", "enddate": "2030-01-31"}
-DAY = {"startdate": "2030-01-02", "enddate": "2030-01-02"}
+MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
+DAY = {"startdate": "2086-01-02", "enddate": "2086-01-02"}
 
 
 class Hourbook:
@@ -91,15 +91,15 @@ async def test_all_of_a_new_cluster_in_one_append(gaia: Hourbook) -> None:
 
 async def test_amend_moves_what_has_not_begun(gaia: Hourbook) -> None:
     booking = (await gaia.book(cores=4))["id"]
-    (amended,) = (await gaia.ask(f"/bookings/{booking}/amend", enddate="2030-01-05", cores=6))["decided"]
+    (amended,) = (await gaia.ask(f"/bookings/{booking}/amend", enddate="2086-01-05", cores=6))["decided"]
     assert (amended["type"], amended["end"], amended["capacity"]) == (
         "BookingAmended",
-        "2030-01-06T00:00:00Z",
+        "2086-01-06T00:00:00Z",
         {"cores": 6},
     )
     assert (await gaia.ask(f"/bookings/{booking}/amend", 200, cores=6))["decided"] == []
     assert (await gaia.ask(f"/bookings/{booking}/amend", 409, cores=11))["code"] == "capacity_exceeded"
-    assert (await gaia.ask(f"/bookings/{booking}/amend", 409, enddate="2030-02-05"))["code"] == "capacity_exceeded"
+    assert (await gaia.ask(f"/bookings/{booking}/amend", 409, enddate="2086-02-05"))["code"] == "capacity_exceeded"
 
 
 async def test_a_dry_run_answers_what_would_happen_and_appends_nothing(gaia: Hourbook) -> None:
@@ -111,7 +111,7 @@ async def test_a_dry_run_answers_what_would_happen_and_appends_nothing(gaia: Hou
     assert (refused["accepted"], refused["decided"], refused["version"]) == (False, [], 3)
     assert refused["problem"]["code"] == "capacity_exceeded"
     assert refused["problem"]["shortages"][0]["available"] == 3
-    assert refused["nearest"] == {"start": "2030-01-01T00:00:00Z", "end": "2030-01-02T00:00:00Z"}
+    assert refused["nearest"] == {"start": "2086-01-01T00:00:00Z", "end": "2086-01-02T00:00:00Z"}
     never = await gaia.book(200, dry, cores=11)
     assert (never["accepted"], never["nearest"]) == (False, None)
     project = await gaia.ask("/projects/create?dry_run=true", 200, id="new", name="New")
@@ -172,17 +172,17 @@ async def test_accounts_and_their_limits(gaia: Hourbook) -> None:
 
 
 async def test_a_recurring_booking_tells_what_became_of_each_occurrence(gaia: Hourbook) -> None:
-    hours = {"startdate": "2030-01-07T09:00:00+01:00", "enddate": "2030-01-07T12:00:00+01:00", "tz": "Europe/Berlin"}
+    hours = {"startdate": "2086-01-07T09:00:00+01:00", "enddate": "2086-01-07T12:00:00+01:00", "tz": "Europe/Berlin"}
     rule = {"rrule": "FREQ=WEEKLY;BYDAY=MO;COUNT=3", "cores": 8, **hours}
-    await gaia.book(cores=5, startdate="2030-01-14", enddate="2030-01-14")
+    await gaia.book(cores=5, startdate="2086-01-14", enddate="2086-01-14")
     refusal = await gaia.book(409, **rule)
     assert (refusal["code"], refusal["occurrence"]["number"]) == ("capacity_exceeded", 2)
     answer = await gaia.book(skip=True, key="weekly", **rule)
     outcomes = [(one["start"], one["booking"] is None, one["refused"] is None) for one in answer["occurrences"]]
     assert outcomes == [
-        ("2030-01-07T08:00:00Z", False, True),
-        ("2030-01-14T08:00:00Z", True, False),
-        ("2030-01-21T08:00:00Z", False, True),
+        ("2086-01-07T08:00:00Z", False, True),
+        ("2086-01-14T08:00:00Z", True, False),
+        ("2086-01-21T08:00:00Z", False, True),
     ]
     assert (await gaia.book(200, skip=True, key="weekly", **rule))["occurrences"] == answer["occurrences"]
     await gaia.ask(f"/bookings/{answer['occurrences'][2]['booking']}/cancel")
@@ -191,13 +191,13 @@ async def test_a_recurring_booking_tells_what_became_of_each_occurrence(gaia: Ho
 
 
 async def test_three_days_of_cairo_are_booked_whole_also_the_one_without_a_midnight(gaia: Hourbook) -> None:
-    days = {"startdate": "2030-04-25", "enddate": "2030-04-25", "tz": "Africa/Cairo"}
-    await gaia.ask("/resources/create", project="gaia", cores=100, startdate="2030-04-01", enddate="2030-05-31")
+    days = {"startdate": "2086-04-25", "enddate": "2086-04-25", "tz": "Africa/Cairo"}
+    await gaia.ask("/resources/create", project="gaia", cores=100, startdate="2086-04-01", enddate="2086-05-31")
     answer = await gaia.book(rrule="FREQ=DAILY;COUNT=3", cores=100, **days)
     assert [(one["start"], one["end"]) for one in answer["occurrences"]] == [
-        ("2030-04-24T22:00:00Z", "2030-04-25T22:00:00Z"),
-        ("2030-04-25T22:00:00Z", "2030-04-26T21:00:00Z"),
-        ("2030-04-26T21:00:00Z", "2030-04-27T21:00:00Z"),
+        ("2086-04-24T22:00:00Z", "2086-04-25T22:00:00Z"),
+        ("2086-04-25T22:00:00Z", "2086-04-26T21:00:00Z"),
+        ("2086-04-26T21:00:00Z", "2086-04-27T21:00:00Z"),
     ]
     assert (await gaia.book(400, rrule="FREQ=HOURLY;COUNT=3", cores=1, **days))["errors"][0]["field"] == "rrule"
 
@@ -212,7 +212,7 @@ async def test_a_series_is_amended_and_cancelled_by_the_paths_that_its_answer_na
     assert [event["type"] for event in amended["decided"]] == ["BookingAmended"] * 4
     assert (await gaia.ask(series["amend"], 200, cores=3))["decided"] == []
     assert "occurrence" in await gaia.ask(series["amend"], 409, cores=100_000)
-    assert (await gaia.ask(series["amend"], 400, startdate="2030-01-09"))["errors"][0]["field"] == "startdate"
+    assert (await gaia.ask(series["amend"], 400, startdate="2086-01-09"))["errors"][0]["field"] == "startdate"
     assert (await gaia.ask(series["cancel"], 400, **{"from": "soon"}))["errors"][0]["field"] == "from"
 
     third = {"from": answer["occurrences"][2]["start"], "reason": "enough"}
@@ -287,7 +287,7 @@ async def test_the_clock_settles_what_has_come_near_once_with_two_replicas(datab
         await far.book(cores=8)
         late = (await far.book(cores=3))["decided"][0]
         assert late["tentative"]
-    start = datetime(2030, 1, 2, tzinfo=UTC)
+    start = datetime(2086, 1, 2, tzinfo=UTC)
     for hours_before, lapsed in ((25, 0), (24, 0), (23, 1)):
         now = start - timedelta(hours=hours_before)
         async with running_schedulers(database_url, now) as clocks:

@@ -37,7 +37,7 @@ from shared.tasks import end_tasks
 from tests.support.histories import history
 from tests.support.project import Project
 
-T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
+T0 = hour_of(datetime(2086, 1, 1, tzinfo=UTC))
 DAY = Period(T0, T0 + 24)
 
 

@@ -11,7 +11,7 @@ from litestar.testing import AsyncTestClient
 from services.command.app import create_app
 from services.command.settings import Settings
 
-MONTH = {"startdate": "2030-01-01", "enddate": "2030-01-31"}
+MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
 
 
 @pytest.fixture
@@ -27,15 +27,15 @@ async def test_a_grant_a_booking_and_its_cancel(client: AsyncTestClient[Any]) ->
     body = {"project": "gaia", "account": "ada", "cores": 10, **MONTH}
     booking = await client.post("/bookings/create", json=body, headers={"X-Hourbook-Actor": "ada"})
     decided = booking.json()["decided"][0]
-    assert (decided["type"], decided["actor"], decided["start"]) == ("BookingCreated", "ada", "2030-01-01T00:00:00Z")
-    assert decided["end"] == "2030-02-01T00:00:00Z"
+    assert (decided["type"], decided["actor"], decided["start"]) == ("BookingCreated", "ada", "2086-01-01T00:00:00Z")
+    assert decided["end"] == "2086-02-01T00:00:00Z"
     refusal = await client.post("/bookings/create", json=body)
     assert (refusal.status_code, refusal.json()["code"]) == (409, "capacity_exceeded")
     assert refusal.headers["content-type"].startswith("application/problem+json")
     assert refusal.json()["shortages"] == [
         {
-            "start": "2030-01-01T00:00:00Z",
-            "end": "2030-02-01T00:00:00Z",
+            "start": "2086-01-01T00:00:00Z",
+            "end": "2086-02-01T00:00:00Z",
             "dimension": "cores",
             "asked": 10,
             "available": 0,
@@ -90,15 +90,15 @@ GRANT = {"project": "gaia", "cores": 1, **MONTH}
         (GRANT | {"cores": 10**30}, "cores"),
         (GRANT | {"cores": "one"}, "cores"),
         (GRANT | {"cpus": 1}, "cpus"),
-        (GRANT | {"startdate": "2030-01-01T00:00"}, "startdate"),
-        (GRANT | {"startdate": "2030-01-01T00:30Z"}, "startdate"),
-        (GRANT | {"enddate": "2029-01-01"}, "enddate"),
+        (GRANT | {"startdate": "2086-01-01T00:00"}, "startdate"),
+        (GRANT | {"startdate": "2086-01-01T00:30Z"}, "startdate"),
+        (GRANT | {"enddate": "2085-01-01"}, "enddate"),
         (GRANT | {"startdate": "2001-01-01", "enddate": "2099-12-01"}, "enddate"),
         (GRANT | {"tz": "Asia/Kolkata"}, "tz"),
         (GRANT | {"tz": "Nowhere"}, "tz"),
         (GRANT | {"project": "No Slug"}, "project"),
         (GRANT | {"cores": 0}, "capacity"),
-        ({"project": "gaia", "cores": 1, "startdate": "2030-01-01"}, "enddate"),
+        ({"project": "gaia", "cores": 1, "startdate": "2086-01-01"}, "enddate"),
     ],
 )
 async def test_bad_input_names_its_field_and_changes_nothing(

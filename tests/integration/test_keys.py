@@ -25,14 +25,14 @@ from shared.hours import Period, hour_of
 from shared.tasks import end_tasks
 from tests.support.proxy import Proxy
 
-MONTH = {"startdate": "2030-01-01", "enddate": "2030-01-31"}
-T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
+MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
+T0 = hour_of(datetime(2086, 1, 1, tzinfo=UTC))
 DAY = Period(T0, T0 + 24)
 HOOK = "https://hooks.example/x"
 NOBODY = "01890000-0000-7000-8000-000000000000"
 
 FLAVORS = {"masterflavor": "small", "mastercount": 1, "workerflavor": "small", "workercount": 1}
-ONE_DAY = {"startdate": "2030-01-01", "enddate": "2030-01-01"}
+ONE_DAY = {"startdate": "2086-01-01", "enddate": "2086-01-01"}
 BOOKING = {"project": "gaia", "account": "ada", "cores": 1, **MONTH}
 # Every route that writes: the path it is sent to (a name in braces stands for what `Ledger` has made), and the body.
 ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {

@@ -23,7 +23,7 @@ from tests.support.project import Project
 
 REFUSALS = "/refusals"  # it has the actors of commands to unknown projects
 NEEDED = {
-    "range": "2030-01-01,2030-01-02",
+    "range": "2086-01-01,2086-01-02",
     "duration": "1h",
     "cores": "1",
     "from": "0",

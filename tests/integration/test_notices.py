@@ -38,7 +38,7 @@ from shared.tasks import end_tasks
 from tests.support.histories import append_history
 
 BOUND_S = 20
-DAY = datetime(2030, 1, 10, tzinfo=UTC)
+DAY = datetime(2086, 1, 10, tzinfo=UTC)
 ONE = Capacity(cores=1)
 LEADS = LeadTimes(timedelta(hours=24), timedelta(hours=24))
 
@@ -125,17 +125,17 @@ async def test_a_booking_starts_is_ending_and_ends(ledger: Ledger) -> None:
     await run(ledger, 1000)
     assert (await ledger.told())[5:] == [("booking.ended", name(1), 50)]
     row = await ledger.connection.fetchrow("SELECT id, project, data FROM notice WHERE seq = 1")
-    assert (row["id"], row["project"]) == (f"booking-started_{booked(1, 0, 1).booking}_2030011002", "gaia")
+    assert (row["id"], row["project"]) == (f"booking-started_{booked(1, 0, 1).booking}_2086011002", "gaia")
     assert json.loads(row["data"]) == {
         "id": row["id"],
         "type": "booking.started",
-        "time": "2030-01-10T02:00:00Z",
+        "time": "2086-01-10T02:00:00Z",
         "project": "gaia",
         "booking": str(UUID(int=1 << 96)),
         "pool": "gaia",
         "account": "ada",
-        "start": "2030-01-10T02:00:00Z",
-        "end": "2030-01-12T02:00:00Z",
+        "start": "2086-01-10T02:00:00Z",
+        "end": "2086-01-12T02:00:00Z",
     }
 
 
@@ -274,16 +274,16 @@ async def test_a_conflict_approaches_and_is_told_once(ledger: Ledger) -> None:
         await run(ledger, at)
         assert await conflicts() == [("gaia.sof", 26)]
     row = await ledger.connection.fetchrow("SELECT id, data FROM notice WHERE kind = 'conflict.approaching'")
-    assert row["id"] == "conflict-approaching_gaia_soft_2030011212"
+    assert row["id"] == "conflict-approaching_gaia_soft_2086011212"
     assert json.loads(row["data"]) == {
         "id": row["id"],
         "type": "conflict.approaching",
-        "time": "2030-01-11T02:00:00Z",
+        "time": "2086-01-11T02:00:00Z",
         "project": "gaia",
         "pool": "gaia.soft",
-        "start": "2030-01-12T12:00:00Z",
-        "end": "2030-01-12T17:00:00Z",
-        "deadline": "2030-01-12T02:00:00Z",
+        "start": "2086-01-12T12:00:00Z",
+        "end": "2086-01-12T17:00:00Z",
+        "deadline": "2086-01-12T02:00:00Z",
     }
     gone = late[1]
     await ledger.do(
@@ -374,7 +374,7 @@ async def test_the_notices_are_on_their_stream_once(ledger: Ledger, settings: Se
         Draft202012Validator(payload | {"components": described["components"]}).validate(json.loads(message.data))
     first = found[0]
     assert first.subject == "hourbook.notices.gaia.booking.started"
-    assert first.headers["ce-time"] == "2030-01-10T02:00:00Z"
+    assert first.headers["ce-time"] == "2086-01-10T02:00:00Z"
     assert first.headers["ce-id"] == json.loads(first.data)["id"] == first.headers["Nats-Msg-Id"]
     assert len(await messages(settings.nats_url, 5, "hourbook.notices.*.booking.ended")) == 1
 

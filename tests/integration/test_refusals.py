@@ -26,7 +26,7 @@ from shared.errors import AlreadyExists
 from shared.tasks import end_tasks
 from tests.support.listening import BOUND_S, listening
 
-MONTH = {"startdate": "2030-01-01", "enddate": "2030-01-31"}
+MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
 BOOKING = {"project": "gaia", "account": "ada", "cores": 11, **MONTH}
 COUNT = "SELECT count(*) FROM refusal"
 
@@ -81,7 +81,7 @@ async def test_who_tried_what_and_why_it_was_refused(
     ]
     first = rows[0]
     assert (first["project"], first["reason"], first["detail"]) == ("gaia", "my thesis", refused.json()["detail"])
-    assert first["asked"]["period"] == {"start": "2030-01-01T00:00:00Z", "end": "2030-02-01T00:00:00Z"}
+    assert first["asked"]["period"] == {"start": "2086-01-01T00:00:00Z", "end": "2086-02-01T00:00:00Z"}
     assert (first["asked"]["account"], first["asked"]["capacity"]["cores"]) == ("ada", 11)
     assert first["facts"]["shortages"] == refused.json()["shortages"]
     assert began - timedelta(seconds=1) < datetime.fromisoformat(first["at"]) < datetime.now(UTC)
@@ -93,7 +93,7 @@ async def test_by_project_actor_code_and_time_in_pages_and_as_csv(query: httpx.A
         """INSERT INTO refusal (at, project, actor, command, asked, code, detail, facts)
            VALUES ($1, $2, $3, 'CreateBooking', '{}', $4, 'no, "not" this', '{"a":1}')""",
         [
-            (datetime(2030, 1, n, tzinfo=UTC), f"p{n % 2}", f"a{n % 3}", "refused" if n % 5 else "unknown_id")
+            (datetime(2086, 1, n, tzinfo=UTC), f"p{n % 2}", f"a{n % 3}", "refused" if n % 5 else "unknown_id")
             for n in range(1, 31)
         ],
     )
@@ -104,7 +104,7 @@ async def test_by_project_actor_code_and_time_in_pages_and_as_csv(query: httpx.A
         return [row["id"] for row in answer.json()["refusals"]]
 
     assert await ids(project="p1", actor="a0") == [3, 9, 15, 21, 27]
-    assert await ids(code="unknown_id", since="2030-01-10T00:00:00Z", until="2030-01-25T00:00:00Z") == [10, 15, 20]
+    assert await ids(code="unknown_id", since="2086-01-10T00:00:00Z", until="2086-01-25T00:00:00Z") == [10, 15, 20]
     page = (await query.get("/refusals?limit=4&after=2")).json()
     assert ([row["id"] for row in page["refusals"]], page["next"]) == ([3, 4, 5, 6], 6)
     assert (await query.get("/refusals?after=26&limit=4")).json()["next"] is None
@@ -117,7 +117,7 @@ async def test_by_project_actor_code_and_time_in_pages_and_as_csv(query: httpx.A
     table = await query.get("/refusals?limit=3", headers={"Accept": "text/csv"})
     rows = list(csv.DictReader(io.StringIO(table.text, newline="")))
     assert ([row["id"] for row in rows], table.headers["Hourbook-Next"]) == (["1", "2", "3"], "3")
-    assert (rows[0]["detail"], rows[0]["facts"], rows[0]["at"]) == ('no, "not" this', '{"a":1}', "2030-01-01T00:00:00Z")
+    assert (rows[0]["detail"], rows[0]["facts"], rows[0]["at"]) == ('no, "not" this', '{"a":1}', "2086-01-01T00:00:00Z")
     bad = await query.get("/refusals?since=soon")
     assert (bad.status_code, bad.json()["errors"][0]["field"]) == (400, "since")
 

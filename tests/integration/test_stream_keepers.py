@@ -34,7 +34,7 @@ from tests.support.listening import listening
 from tests.support.running import hourbook
 
 BOUND_S = 30
-GRANT = {"project": "gaia", "startdate": "2030-01-01", "enddate": "2030-01-02"}
+GRANT = {"project": "gaia", "startdate": "2086-01-01", "enddate": "2086-01-02"}
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ class Ledger:
     async def append(self, count: int, project: str = "gaia", kind: str = "BookingCreated") -> None:
         """Appends events and moves the projection to show them."""
         version = self._versions.get(project, 0)
-        data = json.dumps({"type": kind, "at": "2030-01-01T00:00:00Z"}).encode()
+        data = json.dumps({"type": kind, "at": "2086-01-01T00:00:00Z"}).encode()
         async with self.pool.acquire() as connection:
             store = EventStore(connection)
             events = [Pending(project, version + n, uuid4(), 0, b"", kind, data) for n in range(1, count + 1)]
@@ -117,7 +117,7 @@ class Ledger:
 
     async def notice(self, seq: int, kind: str, project: str = "gaia") -> None:
         await self.pool.execute(
-            "INSERT INTO notice VALUES ($1, $2, $3, $4, 'b', '2030-01-01T00:00:00Z', $5)",
+            "INSERT INTO notice VALUES ($1, $2, $3, $4, 'b', '2086-01-01T00:00:00Z', $5)",
             seq,
             f"{kind.replace('.', '-')}_b_{seq}",
             kind,
@@ -172,8 +172,8 @@ async def test_events_are_signed_and_delivered_in_order(
     headers, body = receiver.got[0]
     assert Webhook(webhook["secret"]).verify(body, headers) == {
         "type": "BookingCreated",
-        "timestamp": "2030-01-01T00:00:00Z",
-        "data": {"position": 3, "version": 3, "event": {"type": "BookingCreated", "at": "2030-01-01T00:00:00Z"}},
+        "timestamp": "2086-01-01T00:00:00Z",
+        "data": {"position": 3, "version": 3, "event": {"type": "BookingCreated", "at": "2086-01-01T00:00:00Z"}},
     }
     key = base64.b64decode(webhook["secret"].removeprefix("whsec_"))  # as the specification says, by hand
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body

@@ -45,7 +45,7 @@ from shared.event_store import EventStore, Pending
 from shared.events import Event, Limits, Overcommit, encode_event
 from shared.hours import Period, hour_of, instant_of
 
-T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
+T0 = hour_of(datetime(2086, 1, 1, tzinfo=UTC))
 
 
 def history(seed: int | random.Random, length: int, projects: int = 2) -> list[Event]:

@@ -28,8 +28,8 @@ from shared.capacity import Capacity
 from shared.events import Event, Overcommit, decode_event, encode_event
 from shared.hours import Period, hour_of, instant_of
 
-T0 = hour_of(datetime(2030, 1, 1, tzinfo=UTC))
-BEFORE = datetime(2029, 12, 31, tzinfo=UTC)
+T0 = hour_of(datetime(2086, 1, 1, tzinfo=UTC))
+BEFORE = datetime(2085, 12, 31, tzinfo=UTC)
 
 
 def cores(count: int) -> Capacity:

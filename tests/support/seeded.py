@@ -8,14 +8,14 @@ import asyncpg
 import httpx
 
 GAIA, SPARK, OTHER = 1, 2, 3
-EXAMPLE = {"range": "2030-01-01T00:00Z,2030-01-01T08:00Z"}
-AVAILABLE = "/available/select?project=gaia&range=2030-01-01,2030-01-02"
+EXAMPLE = {"range": "2086-01-01T00:00Z,2086-01-01T08:00Z"}
+AVAILABLE = "/available/select?project=gaia&range=2086-01-01,2086-01-02"
 Database = asyncpg.Connection  # type: ignore[type-arg]
 Client = httpx.AsyncClient
 
 
 async def add_pool(database: Database, pool: int, name: str, parent: int | None) -> None:
-    period = [at("2030-01-01T00"), at("2030-01-03T00")] if parent else [None, None]
+    period = [at("2086-01-01T00"), at("2086-01-03T00")] if parent else [None, None]
     await database.execute(
         "INSERT INTO pool VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, 7, NULL, false, 0)",
         pool,

@@ -12,8 +12,8 @@ from shared.hours import iso
 from tests.support.project import T0, Project
 from tests.support.querying import show
 
-DAY = "2030-01-01,2030-01-01"
-EIGHT = "2030-01-01T00:00Z,2030-01-01T08:00Z"
+DAY = "2086-01-01,2086-01-01"
+EIGHT = "2086-01-01T00:00Z,2086-01-01T08:00Z"
 
 
 class Shown:

@@ -39,7 +39,7 @@ async def client(seeded_url: str) -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def example(database: Database) -> None:
-    await add_hours(database, GAIA, "2030-01-01T00", [4] * 8, [0, 1, 2, 1, 0, 2, 0, 0])
+    await add_hours(database, GAIA, "2086-01-01T00", [4] * 8, [0, 1, 2, 1, 0, 2, 0, 0])
 
 
 @pytest.fixture

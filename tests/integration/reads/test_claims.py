@@ -74,14 +74,14 @@ async def test_usage_is_resource_hours_and_a_share_counts_what_it_is_of_the_size
     shown.project.book(0, 10, 1, account="bob")
     shown.project.book(0, 4, pool="gaia.k", share=2000, account="ada")
     shown.project.do(ResizeCluster(cluster="gaia.k", start=T0 + 2, end=T0 + 3, capacity=Capacity(cores=16)))
-    query = {"range": "2030-01-01,2030-01-02", "dimensions": "cores"}
+    query = {"range": "2086-01-01,2086-01-02", "dimensions": "cores"}
     days = await shown.get("/accounts/ada/usage", project="gaia", **query)
     assert [block["used"] for block in days["blocks"]] == [{"cores": 20 * 2 + 2 + 2 + 4 + 2}, {"cores": 6 * 2}]
     assert [block["hours"] for block in days["blocks"]] == [24, 24]
     everywhere = await shown.get("/accounts/ada/usage", **query)
     assert everywhere["blocks"] == days["blocks"]
     assert [row["used_cores"] for row in await shown.table("/accounts/ada/usage", **query)] == ["50", "12"]
-    clipped = await shown.get("/accounts/ada/usage", range="2030-01-01T03:00Z,2030-01-01T06:00Z", grain="hour")
+    clipped = await shown.get("/accounts/ada/usage", range="2086-01-01T03:00Z,2086-01-01T06:00Z", grain="hour")
     assert [block["used"]["cores"] for block in clipped["blocks"]] == [2, 2, 2]
     nobody = await shown.get("/accounts/nobody/usage", **query)
     assert [block["used"] for block in nobody["blocks"]] == [{"cores": 0}] * 2
@@ -101,7 +101,7 @@ async def overcommitted(shown: Shown) -> Shown:
 
 
 async def test_conflicts_are_runs_of_equal_deficit_with_their_claims(overcommitted: Shown) -> None:
-    found = await overcommitted.get("/conflicts/select", project="gaia", range="2030-01-01,2030-01-31")
+    found = await overcommitted.get("/conflicts/select", project="gaia", range="2086-01-01,2086-01-31")
     assert [(one["start"], one["end"], one["dimension"], one["deficit"]) for one in found["conflicts"]] == [
         (at(102), at(103), "cores", 2),
         (at(103), at(104), "cores", 3),
@@ -119,13 +119,13 @@ async def test_conflicts_are_runs_of_equal_deficit_with_their_claims(overcommitt
     assert [one["position"] for one in claims] == [3, 4, 5, 6]
     assert (claims[1]["start"], claims[1]["end"]) == (at(100), at(104))
     UUID(claims[1]["booking"])
-    rows = await overcommitted.table("/conflicts/select", project="gaia", range="2030-01-01,2030-01-31")
+    rows = await overcommitted.table("/conflicts/select", project="gaia", range="2086-01-01,2086-01-31")
     assert [(row["pool"], row["deficit"], row["claims_total"]) for row in rows] == [
         ("gaia", "2", "3"),
         ("gaia", "3", "4"),
         ("gaia", "1", "3"),
     ]
-    inside = await overcommitted.get("/conflicts/select", clusterid="gaia.k", range="2030-01-01,2030-01-31")
+    inside = await overcommitted.get("/conflicts/select", clusterid="gaia.k", range="2086-01-01,2086-01-31")
     assert inside["conflicts"] == []
 
 
@@ -145,7 +145,7 @@ async def test_the_deadline_of_a_conflict_is_that_of_its_first_hour_also_before_
 
 async def test_conflicts_in_a_cluster_are_the_projects_too_and_go_when_they_are_resolved(overcommitted: Shown) -> None:
     booking = overcommitted.project.book(105, 107, 5, pool="gaia.k")
-    query = {"project": "gaia", "range": "2030-01-05,2030-01-05"}
+    query = {"project": "gaia", "range": "2086-01-05,2086-01-05"}
     first = await overcommitted.ask("/conflicts/select", **query)
     assert [(one["pool"], one["deficit"]) for one in first.json()["conflicts"]] == [
         ("gaia", 2),
@@ -167,7 +167,7 @@ async def test_a_share_is_a_claim_of_what_it_is_of_the_size(shown: Shown) -> Non
     shown.project.cluster("gaia.k", 100, 110, 9)
     shown.project.book(100, 104, pool="gaia.k", share=5000)
     shown.project.book(100, 104, 6, pool="gaia.k")
-    found = await shown.get("/conflicts/select", clusterid="gaia.k", range="2030-01-01,2030-01-31")
+    found = await shown.get("/conflicts/select", clusterid="gaia.k", range="2086-01-01,2086-01-31")
     (conflict,) = found["conflicts"]
     assert conflict["deficit"] == 2
     assert [(one["amount"], one["state"]) for one in conflict["claims"]] == [(5, "confirmed"), (6, "tentative")]

@@ -33,16 +33,16 @@ async def test_a_nova_quota_as_the_notes_list_it(shown: Shown) -> None:
         "source": "nova",
     }
     assert found["project"] == "gaia"
-    query = {"project": "gaia", "range": "2030-01-01,2030-01-02", "grain": "daily"}
+    query = {"project": "gaia", "range": "2086-01-01,2086-01-02", "grain": "daily"}
     allocated = await shown.get("/novaquota/allocated", **query)
     assert allocated["rows"] == [
-        {"date": "2030-01-01", "servers": 4, "memory": 4096, "cores": 8},
-        {"date": "2030-01-02", "servers": 4, "memory": 4096, "cores": 8},
+        {"date": "2086-01-01", "servers": 4, "memory": 4096, "cores": 8},
+        {"date": "2086-01-02", "servers": 4, "memory": 4096, "cores": 8},
     ]
     available = await shown.get("/novaquota/available", **query)
     assert [row["cores"] for row in available["rows"]] == [5, 8]
     answer = await shown.ask("/novaquota/available", headers={"Accept": "text/csv"}, **query)
-    assert answer.text.splitlines() == ["date,servers,memory,cores", "2030-01-01,4,4096,5", "2030-01-02,4,4096,8"]
+    assert answer.text.splitlines() == ["date,servers,memory,cores", "2086-01-01,4,4096,5", "2086-01-02,4,4096,8"]
     by_hours = await shown.get("/novaquota/available", **query | {"grain": "24h"})
     assert by_hours["rows"][1]["date"] == at(24)
     shown.project.at(6)
@@ -98,11 +98,11 @@ async def test_a_magnum_cluster_and_its_resizes(shown: Shown) -> None:
     assert [(one["position"], one["decided"]) for one in resizes] == [(7, 9), (8, 10), (11, 11)]
     assert len(await shown.table("/magcluster/gaia.k/resizes")) == 3
     assert (await shown.get("/magcluster/gaia.k"))["workercount"] == 3
-    for query in ({"clusterid": "gaia.k"}, {"project": "gaia", "range": "2030-01-01,2030-01-02"}):
+    for query in ({"clusterid": "gaia.k"}, {"project": "gaia", "range": "2086-01-01,2086-01-02"}):
         sizes = await shown.get("/magcluster/sizes", grain="12h", **query)
         assert [(row["servers"], row["cores"]) for row in sizes["rows"]] == [(3, 10), (3, 10), (4, 14), (0, 0)]
     days = await shown.table("/magcluster/sizes", clusterid="gaia.k")
-    assert [row["date"] for row in days] == ["2030-01-01", "2030-01-02"]
+    assert [row["date"] for row in days] == ["2086-01-01", "2086-01-02"]
     assert await shown.problem("/magcluster/gaia.none") == (404, "id")
     assert await shown.problem("/magcluster/gaia.none/resizes") == (404, "id")
     assert await shown.problem("/magcluster/sizes", project="none", range=DAY) == (404, "project")

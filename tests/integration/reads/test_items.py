@@ -7,19 +7,19 @@ from tests.support.seeded import EXAMPLE, GAIA, SPARK, Client, Database, add_hou
 
 
 async def test_resources_are_blocks_and_the_grants_that_touch_the_range(client: Client, database: Database) -> None:
-    await add_hours(database, GAIA, "2030-01-01T00", [4] * 8, [1] * 8)
-    late = await add_item(database, "live_grant", "2030-01-01T03", "2030-01-02T00", 3, None)
-    early = await add_item(database, "live_grant", "2029-12-31T00", "2030-01-01T01", 1, "nova")
-    await add_item(database, "live_grant", "2029-12-31T00", "2030-01-01T00", 9, "ends before")
-    await add_item(database, "live_grant", "2030-01-01T08", "2030-01-02T00", 9, "starts after")
+    await add_hours(database, GAIA, "2086-01-01T00", [4] * 8, [1] * 8)
+    late = await add_item(database, "live_grant", "2086-01-01T03", "2086-01-02T00", 3, None)
+    early = await add_item(database, "live_grant", "2085-12-31T00", "2086-01-01T01", 1, "nova")
+    await add_item(database, "live_grant", "2085-12-31T00", "2086-01-01T00", 9, "ends before")
+    await add_item(database, "live_grant", "2086-01-01T08", "2086-01-02T00", 9, "starts after")
     answer = await select(client, "/resources/select", **EXAMPLE)
     assert [list(block)[3:] for block in answer["blocks"]] == [["granted"]]
     assert answer["items"] == [
         {
             "id": str(early),
             "pool": "gaia",
-            "start": "2029-12-31T00:00:00Z",
-            "end": "2030-01-01T01:00:00Z",
+            "start": "2085-12-31T00:00:00Z",
+            "end": "2086-01-01T01:00:00Z",
             "servers": 0,
             "cores": 1,
             "memory": 0,
@@ -32,8 +32,8 @@ async def test_resources_are_blocks_and_the_grants_that_touch_the_range(client: 
         {
             "id": str(late),
             "pool": "gaia",
-            "start": "2030-01-01T03:00:00Z",
-            "end": "2030-01-02T00:00:00Z",
+            "start": "2086-01-01T03:00:00Z",
+            "end": "2086-01-02T00:00:00Z",
             "servers": 0,
             "cores": 3,
             "memory": 0,
@@ -52,7 +52,7 @@ async def test_resources_are_blocks_and_the_grants_that_touch_the_range(client: 
 
 async def test_bookings_are_paged_in_the_order_of_start_and_id(client: Client, database: Database) -> None:
     for n in range(7):
-        await add_item(database, "live_booking", f"2030-01-01T0{n // 3}", "2030-01-02T00", n, f'=n, "{n}"')
+        await add_item(database, "live_booking", f"2086-01-01T0{n // 3}", "2086-01-02T00", n, f'=n, "{n}"')
     everything = (await select(client, "/bookings/select", **EXAMPLE))["items"]
     assert len(everything) == 7
     assert everything == sorted(everything, key=lambda item: (item["start"], item["id"]))
@@ -90,23 +90,23 @@ async def test_bookings_are_paged_in_the_order_of_start_and_id(client: Client, d
 
 
 async def test_the_sizes_of_a_cluster_cover_its_own_period(client: Client, database: Database) -> None:
-    await add_hours(database, SPARK, "2030-01-01T00", [4] * 24 + [2] * 12 + [6] * 12)
+    await add_hours(database, SPARK, "2086-01-01T00", [4] * 24 + [2] * 12 + [6] * 12)
     answer = (await client.get("/clusters/gaia.spark/sizes", params={"dimensions": "cores,memory"})).json()
     assert answer["sizes"] == [
         {
-            "start": "2030-01-01T00:00:00Z",
-            "end": "2030-01-02T00:00:00Z",
+            "start": "2086-01-01T00:00:00Z",
+            "end": "2086-01-02T00:00:00Z",
             "hours": 24,
             "size": {"min": {"cores": 4, "memory": 4096}, "max": {"cores": 4, "memory": 4096}},
         },
         {
-            "start": "2030-01-02T00:00:00Z",
-            "end": "2030-01-03T00:00:00Z",
+            "start": "2086-01-02T00:00:00Z",
+            "end": "2086-01-03T00:00:00Z",
             "hours": 24,
             "size": {"min": {"cores": 2, "memory": 2048}, "max": {"cores": 6, "memory": 6144}},
         },
     ]
-    ranged = await client.get("/clusters/gaia.spark/sizes", params={"range": "2030-01-02,2030-01-02", "grain": "month"})
+    ranged = await client.get("/clusters/gaia.spark/sizes", params={"range": "2086-01-02,2086-01-02", "grain": "month"})
     assert [row["size"]["max"]["cores"] for row in ranged.json()["sizes"]] == [6]
 
 
@@ -126,8 +126,8 @@ async def test_the_tree_of_pools(client: Client) -> None:
         "project": "gaia",
         "name": "Gaia.Spark",
         "kind": "cluster",
-        "start": "2030-01-01T00:00:00Z",
-        "end": "2030-01-03T00:00:00Z",
+        "start": "2086-01-01T00:00:00Z",
+        "end": "2086-01-03T00:00:00Z",
     }
     projects = (await client.get("/projects")).json()
     assert (projects["position"], [row["id"] for row in projects["projects"]]) == (7, ["gaia", "other"])
