@@ -102,7 +102,7 @@ def bookings(*hours: int) -> Project:
     return project
 
 
-def feed_of(period: str | None = "2029-12-28,2030-01-12") -> Feed:
+def feed_of(period: str | None = "2085-12-28,2086-01-12") -> Feed:
     return parse_feed("project", FeedQuery("gaia.ics", period), NOON)
 
 
@@ -127,11 +127,11 @@ async def test_a_calendar_that_is_too_long_is_cut_at_the_far_end_and_says_so(now
     hours, notes, calendar = await cut(database, 8)
     assert (hours, notes) == ([-162, -60, -30, -14, 0, 5, 40, 70], [])
     assert "DESCRIPTION" not in calendar
-    assert (await cut(database, 7))[:2] == ([-162, -30, -14, 0, 5, 40, 70], [(EARLIER, "2029-12-30")])
-    assert (await cut(database, 5))[:2] == ([-162, 0, 5, 40, 70], [(EARLIER, "2029-12-31")])
+    assert (await cut(database, 7))[:2] == ([-162, -30, -14, 0, 5, 40, 70], [(EARLIER, "2085-12-30")])
+    assert (await cut(database, 5))[:2] == ([-162, 0, 5, 40, 70], [(EARLIER, "2085-12-31")])
     hours, notes, calendar = await cut(database, 3)
-    assert (hours, notes) == ([-162, 0, 5], [(EARLIER, "2029-12-31"), (LATER, "2030-01-03")])
-    assert "begin from then on (2030-01-03, UTC)" in calendar["DESCRIPTION"]
+    assert (hours, notes) == ([-162, 0, 5], [(EARLIER, "2085-12-31"), (LATER, "2086-01-03")])
+    assert "begin from then on (2086-01-03, UTC)" in calendar["DESCRIPTION"]
     assert calendar["X-WR-CALDESC"] == calendar["DESCRIPTION"]
 
 
@@ -139,8 +139,8 @@ async def test_a_range_of_days_that_are_over_or_far_off_is_cut_as_far_from_today
     now: Ledger, database: Database
 ) -> None:
     await now.append(bookings(-90, -80, -60, 90, 100, 120).history)
-    assert (await cut(database, 2, feed_of("2029-12-27,2029-12-30")))[:2] == ([-80, -60], [(EARLIER, "2029-12-28")])
-    assert (await cut(database, 2, feed_of("2030-01-04,2030-01-12")))[:2] == ([90, 100], [(LATER, "2030-01-06")])
+    assert (await cut(database, 2, feed_of("2085-12-27,2085-12-30")))[:2] == ([-80, -60], [(EARLIER, "2085-12-28")])
+    assert (await cut(database, 2, feed_of("2086-01-04,2086-01-12")))[:2] == ([90, 100], [(LATER, "2086-01-06")])
 
 
 async def test_where_a_calendar_is_cut_is_a_part_of_its_etag(now: Ledger, database: Database) -> None:
