@@ -60,11 +60,11 @@ def test_the_next_cluster_of_the_name_has_its_own_period_and_the_hours_add_up(ga
 
 def test_a_cluster_that_has_not_ended_keeps_its_name_and_the_refusal_says_until_when(gaia: Project) -> None:
     gaia.at(10)
-    with pytest.raises(AlreadyExists, match="exists until 2030-01-01T20:00:00Z; resize it to nothing") as refusal:
+    with pytest.raises(AlreadyExists, match="exists until 2086-01-01T20:00:00Z; resize it to nothing") as refusal:
         again(gaia, 30, 40)
-    assert refusal.value.facts["until"] == "2030-01-01T20:00:00Z"
+    assert refusal.value.facts["until"] == "2086-01-01T20:00:00Z"
     gaia.at(25)
-    with pytest.raises(AlreadyExists, match="was another cluster until 2030-01-01T20:00:00Z; choose a startdate"):
+    with pytest.raises(AlreadyExists, match="was another cluster until 2086-01-01T20:00:00Z; choose a startdate"):
         again(gaia, 19, 40)
     assert again(gaia, 20, 22), "hours gone by may be recorded"
 
@@ -91,7 +91,7 @@ def test_the_name_is_taken_as_long_as_something_is_booked_in_it(gaia: Project) -
     gaia.at(5)
     gaia.do(ResizeCluster(cluster="gaia.k.s", capacity=NOTHING))
     gaia.do(ResizeCluster(cluster="gaia.k", capacity=NOTHING))
-    with pytest.raises(AlreadyExists, match="has ended, but is booked until 2030-01-01T20:00:00Z; cancel that"):
+    with pytest.raises(AlreadyExists, match="has ended, but is booked until 2086-01-01T20:00:00Z; cancel that"):
         again(gaia, 10, 18)
     gaia.do(CancelBooking(booking=share))
     again(gaia, 10, 18)

@@ -49,7 +49,7 @@ def test_beyond_the_horizon_a_booking_is_tentative_and_before_it_refused(gaia: P
     with pytest.raises(CapacityExceeded) as refusal:
         gaia.book(70, 80, 3)
     assert [(s["start"][:13], s["end"][:13]) for s in refusal.value.facts["shortages"]] == [
-        ("2030-01-03T22", "2030-01-04T04")
+        ("2086-01-03T22", "2086-01-04T04")
     ]  # hours 70 to 76, those before the horizon
     gaia.book(76, 80, 3)
 
