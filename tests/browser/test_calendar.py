@@ -36,7 +36,7 @@ def test_a_day_is_filled_by_its_minimum_and_marked_by_its_maximum(project: Proje
     expect(cell.locator(".figure")).to_have_text("30")
     expect(cell.locator(".best-text")).to_have_text("to 100")
     expect(cell.locator(".mark")).to_be_visible()
-    assert "f2" in (cell.get_attribute("class") or "").split()
+    expect(cell).to_contain_class("f2")
     expect(cell).to_have_accessible_name(f"{day(3)}: 30 cores free throughout, 100 in the best hour")
     whole = cell_of(page, day(4))
     expect(whole.locator(".figure")).to_have_text("100")
@@ -128,13 +128,13 @@ def test_the_timeline_stacks_who_holds_what_under_what_is_granted(project: Proje
     page = visitor.open(**address(project, 3, scale="week", grain="day"))
     timeline = page.get_by_role("region", name="Timeline", exact=True)
     expect(timeline.locator("canvas")).to_be_visible()
-    assert "Clusters in it, spark, gaia, Free" in (timeline.get_by_role("img").get_attribute("aria-label") or "")
+    expect(timeline.get_by_role("img")).to_have_accessible_name(re.compile("Clusters in it, spark, gaia, Free"))
     timeline.get_by_role("button", name="Table").click()
-    head = timeline.get_by_role("columnheader").all_inner_texts()
-    assert head == ["When", "Granted", "Clusters in it", "spark", "gaia", "Free"]
+    head = ["When", "Granted", "Clusters in it", "spark", "gaia", "Free"]
+    expect(timeline.get_by_role("columnheader")).to_have_text(head)
     row = timeline.get_by_role("row").filter(has=page.get_by_role("rowheader", name=day(3), exact=True))
     if midnight(3).weekday():  # a row is a run of hours, and the week may begin in the middle of it
-        assert row.get_by_role("cell").all_inner_texts() == ["120", "0", "30", "10", "80"]
+        expect(row.get_by_role("cell")).to_have_text(["120", "0", "30", "10", "80"])
 
 
 def test_a_cluster_shows_its_size_as_it_steps_and_its_shares(project: Project, visitor: Visitor) -> None:
@@ -151,8 +151,7 @@ def test_a_cluster_shows_its_size_as_it_steps_and_its_shares(project: Project, v
     page = visitor.open(**{**address(project, 10, scale="year", table="timeline"), "pool": cluster})
     timeline = page.get_by_role("region", name="Timeline", exact=True)
     expect(timeline.get_by_role("columnheader").nth(1)).to_have_text("Size")
-    text = timeline.inner_text()
-    assert "Reserved by shares" in text
+    expect(timeline).to_contain_text("Reserved by shares")
     rows = [row.get_by_role("cell").all_inner_texts() for row in timeline.get_by_role("row").all()[1:]]
     assert ["60", "15", "45"] in rows
     assert ["40", "10", "30"] in rows
@@ -163,7 +162,7 @@ def test_the_past_is_a_table_too(project: Project, visitor: Visitor) -> None:
     page.get_by_role("region", name="Calendar").get_by_role("button", name="Table").first.click()
     table = page.get_by_role("region", name="Blocks as a table")
     row = table.get_by_role("row").filter(has=page.get_by_role("rowheader", name=day(3), exact=True))
-    assert row.get_by_role("cell").all_inner_texts() == ["100", "100", "100", "0", "0", "24"]
+    expect(row.get_by_role("cell")).to_have_text(["100", "100", "100", "0", "0", "24"])
 
 
 def test_loading_it_takes_little(project: Project, visitors: Any) -> None:
