@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ ACTOR = "hourbook import"
 HOURS_A_YEAR = 365 * 24
 
 File = Annotated[str, Parameter(allow_leading_hyphen=True)]  # for "-", standard input
+Disc = Literal["tempdisc", "userdisc", "datadisc", "none"]
 
 
 @Parameter(name="*")
@@ -133,7 +134,7 @@ def nova(
     tempdisc: int | None = None,
     userdisc: int | None = None,
     datadisc: int | None = None,
-    disc: Literal["tempdisc", "userdisc", "datadisc", "none"] = "tempdisc",
+    disc: Disc = "tempdisc",
 ) -> None:
     """
     Parameters
@@ -163,15 +164,7 @@ def nova(
         "userdisc": userdisc,
         "datadisc": datadisc,
     }
-    start, end = quota_hours(when)
-    options = msgspec.structs.replace(
-        target.options(),
-        start=start,
-        end=end,
-        disc=None if disc == "none" else disc,
-        amounts={name: checked(name, amount) for name, amount in amounts.items() if amount is not None},
-    )
-    run("nova", files, target, options)
+    run("nova", files, target, quota_options(target, when, disc, amounts))
 
 
 def blazar(*files: File, target: Target, host: HostOptions = HostOptions()) -> None:
@@ -224,6 +217,19 @@ def magnum(
         worker_group=worker_group,
     )
     run("magnum", files, target, options, parent)
+
+
+def quota_options(target: Target, when: PeriodOptions, disc: Disc, amounts: Mapping[str, int | None]) -> ImportOptions:
+    """The options for a quota: its period, the dimension that counts a flavor's disc, and the amounts to grant when the
+    quota has no limit. An amount of None is left out. Raises Failure when an amount is not valid."""
+    start, end = quota_hours(when)
+    return msgspec.structs.replace(
+        target.options(),
+        start=start,
+        end=end,
+        disc=None if disc == "none" else disc,
+        amounts={name: checked(name, amount) for name, amount in amounts.items() if amount is not None},
+    )
 
 
 def quota_hours(when: PeriodOptions) -> tuple[int | None, int | None]:

@@ -15,12 +15,12 @@ from services.cli.openstack.current import CurrentState
 from services.cli.openstack.desired import DeletedCluster, EndedSource, ImportOptions
 from services.cli.openstack.document import Item, items_in
 from services.cli.openstack.importing import (
+    Disc,
     HostOptions,
     PeriodOptions,
     Target,
-    checked,
     finish,
-    quota_hours,
+    quota_options,
     read_or_assume_empty,
 )
 from services.cli.openstack.plan import missing_clusters, missing_leases, plan
@@ -40,7 +40,7 @@ def openstack(
     cores: int | None = None,
     memory: int | None = None,
     tempdisc: int | None = None,
-    disc: Literal["tempdisc", "userdisc", "datadisc", "none"] = "tempdisc",
+    disc: Disc = "tempdisc",
     host: HostOptions = HostOptions(),  # noqa: B008  (a frozen value)
 ) -> None:
     """
@@ -64,15 +64,7 @@ def openstack(
         The dimension that counts a flavor's disc.
     """
     amounts = {"servers": servers, "cores": cores, "memory": memory, "tempdisc": tempdisc}
-    start, end = quota_hours(when)
-    options = msgspec.structs.replace(
-        target.options(),
-        start=start,
-        end=end,
-        disc=None if disc == "none" else disc,
-        amounts={name: checked(name, amount) for name, amount in amounts.items() if amount is not None},
-        host=host.capacity(),
-    )
+    options = msgspec.structs.replace(quota_options(target, when, disc, amounts), host=host.capacity())
     asked = [name for name in SERVICES if services is None or name in services]
     finish(sync(connect(cloud), asked, target, options, parent or target.project), target)
 
