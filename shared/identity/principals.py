@@ -1,0 +1,55 @@
+"""Principals: who acts. A principal is a person, a program, or the ledger's own clock."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from shared.identity.roles import Limit
+
+# How a principal proved who it is. It stands in the field `auth` of events.
+Auth = Literal["oidc", "keystone", "token"]
+
+TOKEN, GROUP, LEDGER = "token", "group", "hourbook"
+RESERVED = frozenset({TOKEN, GROUP, LEDGER})  # the auth file must not give an issuer such a name
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who acts.
+
+    `id` is `<issuer>:<subject>` of a person, `token:<id>` of a program, or `hourbook`, the ledger's own clock. It is
+    the actor of events. `auth` says how it was proven; None: nobody proved it.
+
+    `members` are the names by which role bindings and accounts may name the principal: its id, and
+    `group:<issuer>:<group>` for each of its groups. A token has those of its maker, too.
+
+    `limits` bound what a token may do; None: the principal has no such bound. `trusted`: the principal needs no role.
+    That is so where nobody signs in, for the ledger's own clock, and for a token that the operator made; `limits` bound
+    it all the same.
+    """
+
+    id: str
+    auth: Auth | None = None
+    members: frozenset[str] = frozenset()
+    limits: tuple[Limit, ...] | None = None
+    trusted: bool = False
+
+
+def trusted(actor: str) -> Principal:
+    """A principal that may do everything, and proved nothing: whoever acts where nobody signs in."""
+    return Principal(id=actor, members=frozenset({actor}), trusted=True)
+
+
+def person(issuer: str, subject: str, groups: frozenset[str] | tuple[str, ...], auth: Auth) -> Principal:
+    """A person whom an issuer of the auth file knows. `groups` are the issuer's own names of groups."""
+    own = f"{issuer}:{subject}"
+    return Principal(id=own, auth=auth, members=frozenset({own, *(group_member(issuer, group) for group in groups)}))
+
+
+def group_member(issuer: str, group: str) -> str:
+    """The name of a group in role bindings."""
+    return f"{GROUP}:{issuer}:{group}"
+
+
+CLOCK = trusted(LEDGER)  # settles conflicts, and makes everything else that happens because time goes on

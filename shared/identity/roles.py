@@ -1,0 +1,116 @@
+"""Roles and rights: the one rule that says what a principal may do. It has no I/O. The writer and the readers use it.
+
+A binding gives a role on a pool to a member. It holds for the pool and for every pool inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
+from functools import cache, reduce
+from operator import or_
+from typing import TYPE_CHECKING, Literal, get_args
+
+import msgspec
+
+if TYPE_CHECKING:
+    from shared.identity.principals import Principal
+
+
+class Right(IntEnum):
+    """What may be done, one bit each. An `int` holds several of them.
+
+    SEE: availability, sizes, templates: numbers, no names. NAMES: who holds what, history, conflicts, feeds. BOOK:
+    book, amend, cancel for accounts of which one is a member. MANAGE: grants, clusters, templates, accounts and their
+    members, anybody's bookings, webhooks. ADMINISTER: roles; on the ledger, projects. AUDIT: refusals, proofs, exports.
+    """
+
+    SEE = 1
+    NAMES = 2
+    BOOK = 4
+    MANAGE = 8
+    ADMINISTER = 16
+    AUDIT = 32
+
+
+Role = Literal["viewer", "reader", "member", "manager", "admin", "auditor"]
+ROLES: tuple[Role, ...] = get_args(Role)
+NOTHING = 0
+READING = Right.SEE | Right.NAMES
+EVERYTHING = reduce(or_, Right)
+RIGHTS: Mapping[str, int] = {
+    "viewer": Right.SEE,
+    "reader": READING,
+    "member": READING | Right.BOOK,
+    "manager": READING | Right.BOOK | Right.MANAGE,
+    "admin": EVERYTHING,
+    "auditor": READING | Right.AUDIT,
+}
+
+# The roles of members, by the pool on which they have them.
+Bindings = Mapping[str, Mapping[str, frozenset[str]]]
+NO_BINDINGS: Bindings = {}
+
+
+class Limit(msgspec.Struct, frozen=True, gc=False):
+    """The most that a token may do: the rights of `role` on `pool` and in it; None: on the whole ledger."""
+
+    role: Role
+    pool: str | None = None
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """The bindings for the whole ledger, which the auth file has. `everyone`: the rights of any principal."""
+
+    everyone: int = NOTHING
+    ledger: Mapping[str, int] = {}  # the rights of a member
+
+
+def pools_above(pool: str) -> Iterator[str]:
+    """The pool itself, then each pool around it; the project is the last."""
+    while True:
+        yield pool
+        pool, dot, _ = pool.rpartition(".")
+        if not dot:
+            return
+
+
+@cache
+def rights_of(roles: frozenset[str]) -> int:
+    """All rights of these roles together."""
+    return reduce(or_, (RIGHTS[role] for role in roles), NOTHING)
+
+
+def rights_on(policy: Policy, bindings: Bindings, principal: Principal, pool: str | None) -> int:
+    """The rights of a principal on a pool; on the whole ledger for None. `bindings` are those of the pool's project, or
+    of more projects."""
+    held = EVERYTHING if principal.trusted else _given(policy, bindings, principal.members, pool)
+    if principal.limits is None:
+        return held
+    return held & limited(principal.limits, pool)
+
+
+def limited(limits: Iterable[Limit], pool: str | None) -> int:
+    """The rights on a pool that the limits of a token leave; on the whole ledger for None."""
+    within = (None,) if pool is None else (None, *pools_above(pool))
+    return reduce(or_, (RIGHTS[limit.role] for limit in limits if limit.pool in within), NOTHING)
+
+
+def _given(policy: Policy, bindings: Bindings, members: frozenset[str], pool: str | None) -> int:
+    held = policy.everyone
+    for member, rights in policy.ledger.items():
+        if member in members:
+            held |= rights
+    if pool is None:
+        return held
+    for scope in pools_above(pool):
+        for member, roles in bindings.get(scope, {}).items():
+            if member in members:
+                held |= rights_of(roles)
+    return held
+
+
+def belongs(principal: Principal, account: str, members: Iterable[str]) -> bool:
+    """Whether a principal is a member of an account with these `members`. Everybody is a member of the account that has
+    the principal's own id as its name."""
+    return account in principal.members or not principal.members.isdisjoint(members)
