@@ -15,6 +15,7 @@ class HourbookError(Exception):
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 400
     title: ClassVar[str] = "The request failed"
+    denied = False  # whether the reason is that the principal lacks a right; the client of an UnknownId does not see it
 
     def __init__(self, detail: str, **facts: Any) -> None:
         super().__init__(detail)

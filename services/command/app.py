@@ -26,6 +26,8 @@ from services.command.routes.submit import Parts, new_id
 from services.command.scheduler import Scheduler
 from services.command.settings import Settings
 from shared.http.application import Application
+from shared.identity.configured import authenticator_from
+from shared.identity.roles import NOBODY
 from shared.tasks import end_tasks
 from shared.telemetry import Telemetry
 from shared.webhook_hosts import allowed_hosts
@@ -62,12 +64,14 @@ def create_app(settings: Settings) -> Litestar:
     refusals = RefusalLog(
         settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max
     )
+    authenticator = authenticator_from(settings.auth_file, settings.database_url)
     keys = Keys(settings.database_url, kept_days=settings.keys_kept_days, kept_max=settings.keys_kept_max)
     handler = CommandHandler(
         settings.database_url,
         batch_max=settings.batch_max,
         queue_max=settings.queue_max,
         bounds=settings.bounds(),
+        policy=authenticator.policy if authenticator else NOBODY,
         on_append=relay.ring if relay else lambda: None,
         on_refusal=refusals.note,
         on_batch=telemetry.batches("append", "a batch that was appended"),
@@ -80,6 +84,8 @@ def create_app(settings: Settings) -> Litestar:
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
+            if authenticator is not None:
+                await stack.enter_async_context(authenticator.opened())
             await stack.enter_async_context(running(refusals.run(), end_s=LAST_WRITE_S))
             await stack.enter_async_context(running(handler.run()))
             await stack.enter_async_context(running(scheduler.run()))
@@ -92,10 +98,11 @@ def create_app(settings: Settings) -> Litestar:
         [*CONTROLLERS, _health_of(handler, refusals, relay)],
         telemetry,
         DESCRIPTION,
+        authenticator=authenticator,
         lifespan=[lifespan],
         request_max_body_size=BODY_BYTES_MAX,
         request_class=CommandRequest,
-        state=State({"parts": Parts(handler, keys, allowed_hosts(settings.webhook_hosts))}),
+        state=State({"parts": Parts(handler, keys, allowed_hosts(settings.webhook_hosts), authenticator)}),
     )
 
 

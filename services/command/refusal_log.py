@@ -19,6 +19,7 @@ from services.command.domain.commands import Context
 from shared import postgres
 from shared.errors import HourbookError
 from shared.hours import Period, iso
+from shared.identity.errors import Forbidden
 from shared.postgres import LOST_OR_REFUSED, Connection
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ def row_of(
         type(command).__name__,
         bounded_json(json_of(command)),
         None if context.reason is None else storable(context.reason),
-        refusal.code,
+        Forbidden.code if refusal.denied else refusal.code,
         storable(refusal.detail),
         bounded_json(refusal.facts),
         dropped,

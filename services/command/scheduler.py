@@ -14,12 +14,12 @@ from services.command.handler.handler import CommandHandler
 from shared import postgres
 from shared.errors import HourbookError
 from shared.hours import hour_of
+from shared.identity.principals import CLOCK
 from shared.postgres import LOST_OR_REFUSED
 from shared.tasks import keep_running
 
 log = logging.getLogger(__name__)
 
-ACTOR = "hourbook"
 REASON = "the hours that had come near were over-committed"
 
 # Reads the index event_overcommit. A project whose name happens to contain the word costs one command without events.
@@ -78,7 +78,7 @@ class Scheduler:
     async def _settle_conflicts(self, project: str) -> None:
         """Sends SettleConflicts until it changes nothing: one command settles a bounded number of conflicts."""
         while True:
-            context = Context(command=self._new_id(), actor=ACTOR, at=self._now(), reason=REASON)
+            context = Context(command=self._new_id(), principal=CLOCK, at=self._now(), reason=REASON)
             result = await self._handler.submit(project, SettleConflicts(), context)
             if not result.decided:
                 return

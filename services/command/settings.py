@@ -23,11 +23,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `HOURBOOK_POOLS_MAX` and the others bound one project, and what one command may ask of it (`Bounds`).
     `HOURBOOK_STATE_BYTES_MAX` also bounds the memory of all projects together.
 
+    `HOURBOOK_AUTH_FILE` names the auth file; without it nobody signs in.
+
     Without `nats_url` this process publishes nothing on the stream: another process must.
     """
 
     database_url: str
     nats_url: str | None = None
+    auth_file: str | None = None
     host: str = "127.0.0.1"
     command_port: int = 8081
     batch_max: int = 512
@@ -43,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bookings_max: AtLeastOne = DEFAULT.bookings
     accounts_max: AtLeastOne = DEFAULT.accounts
     templates_max: AtLeastOne = DEFAULT.templates
+    roles_max: AtLeastOne = DEFAULT.roles
     resizes_max: AtLeastOne = DEFAULT.resizes
     tentative_max: AtLeastOne = DEFAULT.tentative
     tentative_hours_max: AtLeastOne = DEFAULT.tentative_hours

@@ -8,65 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
 import msgspec
 
-from shared.capacity import NOTHING, WHOLE, Capacity, Count
+from shared.capacity import NOTHING, Capacity
+from shared.events.parts import BasisPoints, FromTemplate, Layout, Limits, Policy, Role
 from shared.events.upcasting import EventDecoder, FirstVersion, Upcasters
-
-BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=WHOLE)]
-
-
-class Overcommit(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
-    """A pool's policy: hours that start at least `beyond_hours` after the next whole hour may be over-committed."""
-
-    beyond_hours: Annotated[int, msgspec.Meta(ge=1, le=87_672)]
-
-
-Policy = Literal["never"] | Overcommit
-
-
-def beyond_hours(policy: Policy) -> int | None:
-    """The hours after which the policy allows over-commit; None if it never does."""
-    return policy.beyond_hours if isinstance(policy, Overcommit) else None
-
-
-class FromTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The template of a booking: its capacity is `count` times the capacity of this version of the template."""
-
-    name: str
-    version: int
-    count: int = 1
-
-
-class Layout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The nodes of a Magnum cluster: masters of one flavor, workers of another. A flavor is a template."""
-
-    masterflavor: str
-    mastercount: int
-    workerflavor: str
-    workercount: int
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, forbid_unknown_fields=True):
-    """The limits of an account in a project. A limit or a dimension that is left out does not limit.
-
-    `capacity` limits what the account holds in one hour, by dimension. `monthly_hours` limits the resource-hours of a
-    calendar month (UTC), by dimension. `ahead_hours` limits how long before its start a booking may be made, and
-    `duration_hours` how long it may last.
-    """
-
-    capacity: dict[str, Count] | None = None
-    monthly_hours: dict[str, Annotated[int, msgspec.Meta(ge=0, le=10**15)]] | None = None
-    ahead_hours: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    duration_hours: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class EventBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="type"):
     """The fields of every event: when and by whom it was decided, in which project, for which command, for which
-    reason, and the schema version."""
+    reason, and the schema version.
+
+    `actor` is the id of a principal. `auth` says how it was proven that this principal acted: by OpenID Connect, by
+    Keystone, or by one of Hourbook's own tokens. Without it, nobody proved it.
+    """
 
     at: datetime
     actor: str
@@ -74,6 +32,7 @@ class EventBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     project: str
     reason: str | None = None
     schema: FirstVersion = 1
+    auth: Literal["oidc", "keystone", "token"] | None = None
 
 
 class ProjectCreated(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="ProjectCreated"):
@@ -195,6 +154,42 @@ class AccountClosed(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc
     account: str
 
 
+class AccountMemberAdded(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="AccountMemberAdded"):
+    """`member` belongs to the account now. With the role `member`, a principal books for the accounts to which it
+    belongs."""
+
+    account: str
+    member: str
+
+
+class AccountMemberRemoved(
+    EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="AccountMemberRemoved"
+):
+    """`member` does not belong to the account any more."""
+
+    account: str
+    member: str
+
+
+class RoleGranted(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="RoleGranted"):
+    """`member` has `role` on `pool` and on every pool inside it. A member is a principal, or a group (`group:…`).
+
+    The roles on a cluster, and on what is inside it, end when a cluster of the same name is created again.
+    """
+
+    pool: str
+    role: Role
+    member: str
+
+
+class RoleRevoked(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="RoleRevoked"):
+    """`member` does not have `role` on `pool` any more. The member may have it on a pool around it."""
+
+    pool: str
+    role: Role
+    member: str
+
+
 class Skipped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An occurrence of a recurring booking that was not booked. `why` says why."""
 
@@ -304,6 +299,10 @@ Event = (
     | AccountCreated
     | AccountLimitsSet
     | AccountClosed
+    | AccountMemberAdded
+    | AccountMemberRemoved
+    | RoleGranted
+    | RoleRevoked
     | SeriesCreated
     | BookingCreated
     | BookingAmended
@@ -325,6 +324,10 @@ EVENT_TYPES: tuple[type[EventBase], ...] = (
     AccountCreated,
     AccountLimitsSet,
     AccountClosed,
+    AccountMemberAdded,
+    AccountMemberRemoved,
+    RoleGranted,
+    RoleRevoked,
     SeriesCreated,
     BookingCreated,
     BookingAmended,

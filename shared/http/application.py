@@ -6,15 +6,18 @@ route, so `/accounts/team%2Fada/usage` would match another route than the client
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
 from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
 
 from shared.http.openapi import DocumentErrors, openapi_assets, openapi_config
 from shared.http.problems import EXCEPTION_HANDLERS
+from shared.http.sign_in import SignInMiddleware
+from shared.identity.authenticator import Authenticator
 from shared.telemetry import CONTENT_TYPE, Telemetry
 
 # Unicode's noncharacters. The first that is not in the path replaces %2F while the framework looks for the route.
@@ -28,10 +31,18 @@ class Application(Litestar):
         telemetry: Telemetry,
         description: str,
         exception_handlers: dict[type[Exception], Any] | None = None,
+        authenticator: Authenticator | None = None,
+        public: Iterable[str] = (),
         **options: Any,
     ) -> None:
         """Serves `handlers` and /metrics. `description` is the text at the top of the OpenAPI page.
-        `exception_handlers` come before EXCEPTION_HANDLERS; `options` go to Litestar."""
+        `exception_handlers` come before EXCEPTION_HANDLERS; `options` go to Litestar.
+
+        With an `authenticator`, a request needs a principal, unless it is for one of the `public` paths."""
+        # The framework's own __call__, after sign-in.
+        self._enter: ASGIApp = super().__call__
+        if authenticator is not None:
+            self._enter = SignInMiddleware(super().__call__, authenticator, public)
         super().__init__(
             [*handlers, metrics_route(telemetry), openapi_assets],
             plugins=[DocumentErrors()],
@@ -46,7 +57,7 @@ class Application(Litestar):
         """A plain function that returns Litestar's coroutine. One coroutine more would cost a request a microsecond."""
         if b"%2" in scope.get("raw_path", b"") and b"%2f" in scope["raw_path"].lower():
             scope = keep_slashes(scope)
-        return super().__call__(scope, receive, send)
+        return self._enter(scope, receive, send)
 
 
 def metrics_route(telemetry: Telemetry) -> HTTPRouteHandler:

@@ -14,8 +14,9 @@ import msgspec
 from msgspec import Meta
 
 from shared.errors import InvalidField
+from shared.events import Role
 from shared.identity.principals import RESERVED
-from shared.identity.roles import RIGHTS, Policy, Role
+from shared.identity.roles import RIGHTS, Policy
 
 ISSUER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 MEMBER_MAX = 255

@@ -29,6 +29,7 @@ class Forbidden(HourbookError):
 
     code = "forbidden"
     status = 403
+    denied = True
     title = "You lack the role for this"
 
 

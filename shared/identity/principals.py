@@ -24,6 +24,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     `members` are the names by which role bindings and accounts may name the principal: its id, and
     `group:<issuer>:<group>` for each of its groups. A token has those of its maker, too.
 
+    `maker` is the id of the person who made the token; None for a token that the operator made, and for persons.
+
     `limits` bound what a token may do; None: the principal has no such bound. `trusted`: the principal needs no role.
     That is so where nobody signs in, for the ledger's own clock, and for a token that the operator made; `limits` bound
     it all the same.
@@ -32,8 +34,14 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     auth: Auth | None = None
     members: frozenset[str] = frozenset()
+    maker: str | None = None
     limits: tuple[Limit, ...] | None = None
     trusted: bool = False
+
+    @property
+    def person(self) -> str | None:
+        """The id of the person who acts, or for whom a token acts; None where nobody is known."""
+        return self.id if self.auth in ("oidc", "keystone") else self.maker
 
 
 def trusted(actor: str) -> Principal:

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from functools import cache, reduce
 from operator import or_
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
+
+from shared.events import Role
 
 if TYPE_CHECKING:
     from shared.identity.principals import Principal
@@ -33,7 +35,6 @@ class Right(IntEnum):
     AUDIT = 32
 
 
-Role = Literal["viewer", "reader", "member", "manager", "admin", "auditor"]
 ROLES: tuple[Role, ...] = get_args(Role)
 NOTHING = 0
 READING = Right.SEE | Right.NAMES
@@ -64,6 +65,9 @@ class Policy(msgspec.Struct, frozen=True):
 
     everyone: int = NOTHING
     ledger: Mapping[str, int] = {}  # the rights of a member
+
+
+NOBODY = Policy()
 
 
 def pools_above(pool: str) -> Iterator[str]:

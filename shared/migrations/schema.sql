@@ -397,6 +397,15 @@ CREATE TABLE event_index_head (
     CONSTRAINT event_index_head_only_row_check CHECK (only_row)
 );
 
+CREATE TABLE feed_address (
+    id uuid NOT NULL,
+    hash bytea NOT NULL,
+    path text NOT NULL,
+    maker text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT feed_address_hash_check CHECK ((length(hash) = 32))
+);
+
 CREATE TABLE generation (
     generation integer NOT NULL,
     live boolean DEFAULT false NOT NULL,
@@ -404,6 +413,12 @@ CREATE TABLE generation (
     moved_at timestamp with time zone DEFAULT now() NOT NULL,
     parked_position bigint,
     parked_error text
+);
+
+CREATE TABLE identity_head (
+    only_row boolean DEFAULT true NOT NULL,
+    version bigint NOT NULL,
+    CONSTRAINT identity_head_only_row_check CHECK (only_row)
 );
 
 CREATE TABLE live_booking (
@@ -619,6 +634,14 @@ CREATE TABLE past_template (
     created bigint NOT NULL
 );
 
+CREATE TABLE person (
+    id text NOT NULL,
+    name text,
+    email text,
+    groups text[] DEFAULT '{}'::text[] NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE pool (
     generation integer NOT NULL,
     pool integer NOT NULL,
@@ -671,6 +694,16 @@ CREATE TABLE remembered_answer (
     kept_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE session (
+    hash bytea NOT NULL,
+    person text NOT NULL,
+    auth text NOT NULL,
+    groups text[] DEFAULT '{}'::text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT session_hash_check CHECK ((length(hash) = 32))
+);
+
 CREATE TABLE short_hour (
     generation integer NOT NULL,
     pool integer NOT NULL,
@@ -705,6 +738,18 @@ CREATE TABLE template (
     created bigint NOT NULL
 )
 PARTITION BY LIST (generation);
+
+CREATE TABLE token (
+    id uuid NOT NULL,
+    hash bytea NOT NULL,
+    name text NOT NULL,
+    maker text,
+    limits jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT token_hash_check CHECK ((length(hash) = 32))
+);
 
 CREATE TABLE webhook (
     id uuid NOT NULL,
@@ -775,8 +820,17 @@ ALTER TABLE ONLY event
 ALTER TABLE ONLY event
     ADD CONSTRAINT event_stream_version_key UNIQUE (stream, version);
 
+ALTER TABLE ONLY feed_address
+    ADD CONSTRAINT feed_address_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY feed_address
+    ADD CONSTRAINT feed_address_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY generation
     ADD CONSTRAINT generation_pkey PRIMARY KEY (generation);
+
+ALTER TABLE ONLY identity_head
+    ADD CONSTRAINT identity_head_pkey PRIMARY KEY (only_row);
 
 ALTER TABLE ONLY live_booking
     ADD CONSTRAINT live_booking_pkey PRIMARY KEY (generation, id, segment);
@@ -817,6 +871,9 @@ ALTER TABLE ONLY past_resize
 ALTER TABLE ONLY past_template
     ADD CONSTRAINT past_template_pkey PRIMARY KEY (project, name, version, since);
 
+ALTER TABLE ONLY person
+    ADD CONSTRAINT person_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY pool
     ADD CONSTRAINT pool_generation_id_key UNIQUE (generation, id);
 
@@ -829,6 +886,9 @@ ALTER TABLE ONLY refusal
 ALTER TABLE ONLY remembered_answer
     ADD CONSTRAINT remembered_answer_pkey PRIMARY KEY (request_id);
 
+ALTER TABLE ONLY session
+    ADD CONSTRAINT session_pkey PRIMARY KEY (hash);
+
 ALTER TABLE ONLY short_hour
     ADD CONSTRAINT short_hour_pkey PRIMARY KEY (generation, pool, hour);
 
@@ -840,6 +900,12 @@ ALTER TABLE ONLY stream_head
 
 ALTER TABLE ONLY template
     ADD CONSTRAINT template_pkey PRIMARY KEY (generation, project, name, version);
+
+ALTER TABLE ONLY token
+    ADD CONSTRAINT token_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY token
+    ADD CONSTRAINT token_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY webhook_dead_letter
     ADD CONSTRAINT webhook_dead_letter_pkey PRIMARY KEY (webhook, message);
@@ -864,6 +930,8 @@ CREATE INDEX event_index_type ON event_index USING btree (type, "position");
 CREATE INDEX event_overcommit ON event USING btree ("position") INCLUDE (stream) WHERE ((type = ANY (ARRAY['ProjectCreated'::text, 'ClusterCreated'::text])) AND (POSITION(('\x6265796f6e645f686f757273'::bytea) IN (data)) > 0));
 
 CREATE UNIQUE INDEX event_request ON event USING btree (request_id, ordinal) WHERE (request_id IS NOT NULL);
+
+CREATE UNIQUE INDEX feed_address_maker ON feed_address USING btree (maker, path);
 
 CREATE UNIQUE INDEX generation_live ON generation USING btree (live) WHERE live;
 
@@ -890,6 +958,12 @@ CREATE INDEX past_resize_request ON past_resize USING btree (request) WHERE (req
 CREATE INDEX pool_project ON ONLY pool USING btree (generation, project);
 
 CREATE INDEX remembered_answer_kept_at ON remembered_answer USING btree (kept_at);
+
+CREATE INDEX session_expires ON session USING btree (expires_at);
+
+CREATE INDEX session_person ON session USING btree (person);
+
+CREATE INDEX token_maker ON token USING btree (maker);
 
 CREATE INDEX webhook_dead_letter_redeliver ON webhook_dead_letter USING btree (webhook) WHERE redeliver;
 

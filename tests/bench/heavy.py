@@ -33,6 +33,7 @@ from shared.capacity import NOTHING, Capacity
 from shared.errors import HourbookError
 from shared.events import Limits, Overcommit, Policy
 from shared.hours import PERIOD_HOURS_MAX, Period, instant_of
+from shared.identity.principals import trusted
 from tests.bench.history import T0, History
 from tests.bench.load import Client, drive, post
 from tests.bench.measures import PROJECT, Row, bookings, warm
@@ -149,7 +150,7 @@ def apply(state: ProjectState, command: Command) -> None:
 
 
 def context() -> Context:
-    return Context(command=uuid4(), actor="bench", at=instant_of(T0))
+    return Context(command=uuid4(), principal=trusted("bench"), at=instant_of(T0))
 
 
 def years(count: int) -> Period:

@@ -33,6 +33,7 @@ from shared.errors import CapacityExceeded, HourbookError, ProjectLimitExceeded
 from shared.event_store import EventStore, Pending
 from shared.events import BookingCreated, decode_event, encode_event
 from shared.hours import Period, hour_of, instant_of
+from shared.identity.principals import trusted
 from shared.tasks import end_tasks
 from tests.support.histories import history
 from tests.support.project import Project
@@ -62,7 +63,7 @@ async def send(
     project: str = "gaia",
     dry_run: bool = False,
 ) -> CommandResult:
-    context = Context(command=uuid4(), actor="ada", at=datetime.now(UTC))
+    context = Context(command=uuid4(), principal=trusted("ada"), at=datetime.now(UTC))
     return await handler.submit(project, command, context, request_id, request_hash, dry_run=dry_run)
 
 
@@ -155,7 +156,7 @@ async def test_a_command_whose_lost_append_commits_late_is_answered_by_its_event
     async with running(database_url) as handler, connected(database_url) as server, connected(database_url) as admin:
         await project_of(handler, 10)
         asked = booking(2)
-        context = Context(command=asked.booking, actor="ada", at=datetime.now(UTC))
+        context = Context(command=asked.booking, principal=trusted("ada"), at=datetime.now(UTC))
         event = BookingCreated(
             booking=asked.booking,
             pool="gaia",

@@ -22,6 +22,7 @@ from services.command.settings import Settings
 from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError
 from shared.hours import Period, hour_of
+from shared.identity.principals import trusted
 from shared.tasks import end_tasks
 from tests.support.proxy import Proxy
 
@@ -320,7 +321,7 @@ async def running(database_url: str) -> AsyncIterator[CommandHandler]:
 
 
 async def send(handler: CommandHandler, command: Any, request_id: Any = None) -> CommandResult:
-    context = Context(command=uuid4(), actor="ada", at=datetime.now(UTC))
+    context = Context(command=uuid4(), principal=trusted("ada"), at=datetime.now(UTC))
     entity = command.template if isinstance(command, CreateTemplate) else ""
     return await handler.submit("gaia", command, context, request_id, b"same", entity=entity)
 

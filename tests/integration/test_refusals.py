@@ -23,6 +23,7 @@ from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
 from shared.errors import AlreadyExists
+from shared.identity.principals import trusted
 from shared.tasks import end_tasks
 from tests.support.listening import BOUND_S, listening
 
@@ -123,7 +124,7 @@ async def test_by_project_actor_code_and_time_in_pages_and_as_csv(query: httpx.A
 
 
 def note(log: RefusalLog, count: int) -> None:
-    context = Context(command=uuid4(), actor="ada", at=datetime.now(UTC))
+    context = Context(command=uuid4(), principal=trusted("ada"), at=datetime.now(UTC))
     for _ in range(count):
         log.note("gaia", CreateProject(project="gaia", name="Gaia"), context, AlreadyExists("id: taken"))
 

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from services.command.domain import (
+    AddAccountMember,
     AmendBooking,
     AmendSeries,
     ApplyResize,
@@ -27,10 +28,13 @@ from services.command.domain import (
     CreateSeries,
     CreateTemplate,
     FailResize,
+    GrantRole,
     LayoutChange,
     ProjectState,
+    RemoveAccountMember,
     RequestResize,
     ResizeCluster,
+    RevokeRole,
     SetLimits,
     SettleConflicts,
     TemplateCount,
@@ -44,7 +48,10 @@ from shared.errors import HourbookError
 from shared.event_store import EventStore, Pending
 from shared.events import Event, Limits, Overcommit, encode_event
 from shared.hours import Period, hour_of, instant_of
+from shared.identity.principals import trusted
+from shared.identity.roles import ROLES
 
+MEMBERS = ["egi:ada", "group:egi:team"]
 T0 = hour_of(datetime(2086, 1, 1, tzinfo=UTC))
 
 
@@ -87,7 +94,7 @@ def made(chance: random.Random, length: int, projects: int) -> list[Event]:
 def _do(
     chance: random.Random, ids: random.Random, state: ProjectState, project: str, command: Command, hour: int
 ) -> list[Event]:
-    context = Context(command=_uuid(ids), actor=chance.choice(["ada", "grace"]), at=instant_of(hour))
+    context = Context(command=_uuid(ids), principal=trusted(chance.choice(["ada", "grace"])), at=instant_of(hour))
     try:
         events = decide(state, project, command, context)
     except HourbookError:
@@ -115,6 +122,10 @@ KINDS = ["resize", "book", "amend", "cancel"] * 2 + [
     "account",
     "limits",
     "close",
+    "role",
+    "revoke",
+    "join",
+    "leave",
     "cancel series",
     "amend series",
 ]
@@ -160,7 +171,16 @@ def random_command(
     """A command of a random kind on the pools, bookings and so on that the project has. None if it has none that a
     command of this kind could name. `ids` draws the ids of new things."""
     draw = Draw(chance, ids, state, project, now)
-    for of_kind in (_on_grants, _on_clusters, _on_requests, _new_booking, _on_bookings, _on_series, _on_accounts):
+    for of_kind in (
+        _on_grants,
+        _on_clusters,
+        _on_requests,
+        _new_booking,
+        _on_bookings,
+        _on_series,
+        _on_accounts,
+        _on_roles,
+    ):
         if (command := of_kind(draw)) is not None:
             return command
     return None
@@ -286,6 +306,20 @@ def _on_accounts(draw: Draw) -> Command | None:
             return SetLimits(account="a", limits=Limits(monthly_hours={"memory": chance.randrange(5000, 20_000)}))
         case "close" if "c" in accounts:
             return CloseAccount(account="c")
+        case "join" if accounts:
+            return AddAccountMember(account=chance.choice(list(accounts)), member=chance.choice(MEMBERS))
+        case "leave" if accounts:
+            return RemoveAccountMember(account=chance.choice(list(accounts)), member=chance.choice(MEMBERS))
+    return None
+
+
+def _on_roles(draw: Draw) -> Command | None:
+    pool, role, member = draw.chance.choice(draw.pools), draw.chance.choice(ROLES), draw.chance.choice(MEMBERS)
+    match draw.kind:
+        case "role":
+            return GrantRole(pool=pool, role=role, member=member)
+        case "revoke":
+            return RevokeRole(pool=pool, role=role, member=member)
     return None
 
 

@@ -27,6 +27,7 @@ from services.command.domain.commands import Context
 from shared.capacity import Capacity
 from shared.events import Event, Overcommit, decode_event, encode_event
 from shared.hours import Period, hour_of, instant_of
+from shared.identity.principals import trusted
 
 T0 = hour_of(datetime(2086, 1, 1, tzinfo=UTC))
 BEFORE = datetime(2085, 12, 31, tzinfo=UTC)
@@ -45,7 +46,7 @@ class Project:
         self.do(CreateProject(project="gaia", name="Gaia", overcommit=policy))
 
     def context(self) -> Context:
-        return Context(command=uuid4(), actor="ada", at=self.now)
+        return Context(command=uuid4(), principal=trusted("ada"), at=self.now)
 
     def do(self, command: Command) -> list[Event]:
         """Decides, and folds what was decided as it is stored; the state is never touched by the decision itself."""

@@ -11,6 +11,8 @@ from shared.events import (
     AccountClosed,
     AccountCreated,
     AccountLimitsSet,
+    AccountMemberAdded,
+    AccountMemberRemoved,
     BookingAmended,
     BookingCancelled,
     BookingConfirmed,
@@ -30,6 +32,8 @@ from shared.events import (
     Limits,
     Overcommit,
     ProjectCreated,
+    RoleGranted,
+    RoleRevoked,
     SeriesCreated,
     Skipped,
     TemplateCreated,
@@ -46,7 +50,7 @@ BARE: dict[str, Any] = {
     "command": TWO,
     "project": "gaia",
 }
-FULL: dict[str, Any] = BARE | {"actor": 'Ada ☃ "Lovelace"\n', "reason": "the survey needs it"}
+FULL: dict[str, Any] = BARE | {"actor": 'Ada ☃ "Lovelace"\n', "reason": "the survey needs it", "auth": "oidc"}
 PERIOD: dict[str, Any] = {"start": START, "end": END}
 
 LAYOUT = Layout(masterflavor="m1.large", mastercount=1, workerflavor="c1.xlarge", workercount=5)
@@ -73,6 +77,10 @@ EVERY_FIELD: tuple[Event, ...] = (
     AccountCreated(**FULL, account="grace", name="Grace", limits=LIMITS),
     AccountLimitsSet(**FULL, account="grace", limits=LIMITS),
     AccountClosed(**FULL, account="grace"),
+    AccountMemberAdded(**FULL, account="grace", member="egi:2f6c"),
+    AccountMemberRemoved(**FULL, account="grace", member="group:egi:platform"),
+    RoleGranted(**FULL, pool="gaia.spark", role="manager", member="group:egi:platform"),
+    RoleRevoked(**FULL, pool="gaia", role="auditor", member="egi:2f6c"),
     SeriesCreated(
         **FULL,
         series=ONE,
@@ -122,6 +130,10 @@ REQUIRED_FIELDS: tuple[Event, ...] = (
     AccountCreated(**BARE, account="grace", name="Grace"),
     AccountLimitsSet(**BARE, account="grace", limits=Limits()),
     AccountClosed(**BARE, account="grace"),
+    AccountMemberAdded(**BARE, account="grace", member="egi:2f6c"),
+    AccountMemberRemoved(**BARE, account="grace", member="egi:2f6c"),
+    RoleGranted(**BARE, pool="gaia", role="viewer", member="egi:2f6c"),
+    RoleRevoked(**BARE, pool="gaia", role="viewer", member="egi:2f6c"),
     SeriesCreated(
         **BARE, series=ONE, pool="gaia", account="grace", rrule="FREQ=DAILY;COUNT=3", timezone="Europe/Berlin"
     ),

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.command.domain import (
+    AddAccountMember,
     AmendBooking,
     AmendSeries,
     ApplyResize,
@@ -22,8 +23,11 @@ from services.command.domain import (
     CreateSeries,
     CreateTemplate,
     FailResize,
+    GrantRole,
+    RemoveAccountMember,
     RequestResize,
     ResizeCluster,
+    RevokeRole,
     SetLimits,
     SettleConflicts,
     WithdrawGrant,
@@ -60,6 +64,10 @@ TWICE: dict[Any, tuple[Command, Any]] = {
     CreateAccount: (CreateAccount(account="eve", name="Eve"), AlreadyExists),
     SetLimits: (SetLimits(account="ada", limits=Limits(ahead_hours=9000)), NOTHING_NEW),
     CloseAccount: (CloseAccount(account="bob"), NOTHING_NEW),
+    AddAccountMember: (AddAccountMember(account="ada", member="egi:eve"), NOTHING_NEW),
+    RemoveAccountMember: (RemoveAccountMember(account="bob", member="egi:bob"), NOTHING_NEW),
+    GrantRole: (GrantRole(pool="gaia.k", role="reader", member="egi:eve"), NOTHING_NEW),
+    RevokeRole: (RevokeRole(pool="gaia", role="reader", member="egi:bob"), NOTHING_NEW),
     CreateBooking: (booking(), ANOTHER),
     CreateExclusive: (
         CreateExclusive(
@@ -88,6 +96,8 @@ def gaia() -> Project:
     gaia.cluster("gaia.k", 0, 100, 2)
     for account in ("ada", "bob"):
         gaia.do(CreateAccount(account=account, name=account))
+    gaia.do(AddAccountMember(account="bob", member="egi:bob"))
+    gaia.do(GrantRole(pool="gaia", role="reader", member="egi:bob"))
     for one in (CANCELLED, AMENDED):
         period = Period(T0, T0 + 50)
         gaia.do(CreateBooking(booking=one, pool="gaia", account="ada", period=period, capacity=cores(1)))

@@ -1,6 +1,7 @@
 """The decisions: pure functions from a project's state and a command to events, or to the exact refusal."""
 
 from services.command.domain.commands import (
+    AddAccountMember,
     AmendBooking,
     AmendSeries,
     ApplyResize,
@@ -17,9 +18,12 @@ from services.command.domain.commands import (
     CreateSeries,
     CreateTemplate,
     FailResize,
+    GrantRole,
     LayoutChange,
+    RemoveAccountMember,
     RequestResize,
     ResizeCluster,
+    RevokeRole,
     SetLimits,
     SettleConflicts,
     TemplateCount,
@@ -31,6 +35,7 @@ from services.command.domain.nearest import nearest
 from services.command.domain.state import ProjectState
 
 __all__ = [
+    "AddAccountMember",
     "AmendBooking",
     "AmendSeries",
     "ApplyResize",
@@ -47,10 +52,13 @@ __all__ = [
     "CreateSeries",
     "CreateTemplate",
     "FailResize",
+    "GrantRole",
     "LayoutChange",
     "ProjectState",
+    "RemoveAccountMember",
     "RequestResize",
     "ResizeCluster",
+    "RevokeRole",
     "SetLimits",
     "SettleConflicts",
     "TemplateCount",

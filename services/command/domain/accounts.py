@@ -6,12 +6,27 @@ from typing import Any
 
 import numpy as np
 
-from services.command.domain.commands import CloseAccount, Context, CreateAccount, SetLimits
+from services.command.domain.commands import (
+    AddAccountMember,
+    CloseAccount,
+    Context,
+    CreateAccount,
+    RemoveAccountMember,
+    SetLimits,
+)
 from services.command.domain.event_fields import meta_of
 from services.command.domain.state import Account, Booking, ProjectState
 from shared.capacity import DIMENSIONS, Vector, reserved_more
 from shared.errors import AccountLimitExceeded, AlreadyExists, InvalidField, Refused, UnknownId
-from shared.events import AccountClosed, AccountCreated, AccountLimitsSet, Event, Limits
+from shared.events import (
+    AccountClosed,
+    AccountCreated,
+    AccountLimitsSet,
+    AccountMemberAdded,
+    AccountMemberRemoved,
+    Event,
+    Limits,
+)
 from shared.hours import Period, hour_of, iso, months_of
 
 HOURS_MAX = 876_600
@@ -39,6 +54,20 @@ def close_account(state: ProjectState, project: str, command: CloseAccount, cont
     if not state.accounts[name].open:
         return []
     return [AccountClosed(account=name, **meta_of(context, project))]
+
+
+def add_member(state: ProjectState, project: str, command: AddAccountMember, context: Context) -> list[Event]:
+    name = _listed(state, command.account)
+    if command.member in state.members.get(name, ()):
+        return []
+    return [AccountMemberAdded(account=name, member=command.member, **meta_of(context, project))]
+
+
+def remove_member(state: ProjectState, project: str, command: RemoveAccountMember, context: Context) -> list[Event]:
+    name = _listed(state, command.account)
+    if command.member not in state.members.get(name, ()):
+        return []
+    return [AccountMemberRemoved(account=name, member=command.member, **meta_of(context, project))]
 
 
 def check_account(state: ProjectState, booking: Booking, context: Context, released: Booking | None = None) -> None:

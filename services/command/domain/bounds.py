@@ -18,6 +18,7 @@ from services.command.domain.state import ProjectState
 from shared.errors import InvalidField, ProjectLimitExceeded, TooMuchAtOnce
 from shared.events import (
     AccountCreated,
+    AccountMemberAdded,
     BookingAmended,
     BookingContested,
     BookingCreated,
@@ -26,6 +27,7 @@ from shared.events import (
     ClusterResizeRequested,
     Event,
     GrantCreated,
+    RoleGranted,
     TemplateCreated,
 )
 from shared.hours import PERIOD_HOURS_MAX, Period, hour_of
@@ -40,6 +42,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     bookings         also past ones
     accounts         names that are listed or have booked
     templates        versions of templates
+    roles            roles that members have, and members of accounts
     resizes          requested resizes that are neither applied nor failed
     tentative        tentative claims
     tentative_hours  the sum of their hours
@@ -59,6 +62,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     bookings: int = 2_000_000
     accounts: int = 100_000
     templates: int = 10_000
+    roles: int = 10_000
     resizes: int = 10_000
     tentative: int = 2_000
     tentative_hours: int = 1_000_000
@@ -85,6 +89,7 @@ WORDS = {
     "bookings": "bookings (past ones too)",
     "accounts": "accounts (listed, or having booked)",
     "templates": "versions of templates",
+    "roles": "roles and members of accounts",
     "resizes": "pending resizes",
     "tentative": "tentative claims",
     "tentative_hours": "hours in its tentative claims",
@@ -96,6 +101,7 @@ WAYS = {
     "pool_hours": "choose a shorter period or one nearer to the others",
     "account_hours": "choose a shorter period or one nearer to the account's others",
     "resizes": "apply or fail some of them",
+    "roles": "revoke some, or give a role to a group",
     "tentative": "wait until some are confirmed, or cancel some",
     "tentative_hours": "wait until some are confirmed, or cancel some",
 }
@@ -104,6 +110,8 @@ COUNTED: dict[type[Event], str] = {
     GrantCreated: "grants",
     BookingCreated: "bookings",
     TemplateCreated: "templates",
+    RoleGranted: "roles",
+    AccountMemberAdded: "roles",
     ClusterResizeRequested: "resizes",
 }
 BOOKED = (BookingCreated, BookingAmended)  # a union in isinstance() would be made at each call: half a microsecond
@@ -137,6 +145,8 @@ def check_command(state: ProjectState, command: Command, bounds: Bounds) -> None
 def check_growth(state: ProjectState, project: str, events: list[Event], bounds: Bounds) -> None:
     """Raises ProjectLimitExceeded if the project may not hold what the events add to it."""
     events = [event for event in events if type(event) in GROWING]
+    if state.name is None:
+        return  # a new project, with its first admin
     if not events or (len(events) == 1 and _is_small(state, project, events[0], bounds)):
         return
     for limit, asked in _grown(state, project, events):
@@ -199,6 +209,9 @@ def _held(state: ProjectState, limit: str) -> int:
             return sum(map(len, state.templates.values()))
         case "resizes":
             return len(state.requests)
+        case "roles":
+            given = sum(len(roles) for held in state.bindings.values() for roles in held.values())
+            return given + sum(map(len, state.members.values()))
         case _:
             return len(getattr(state, limit))
 

@@ -8,17 +8,23 @@ from uuid import UUID
 import msgspec
 
 from shared.capacity import NOTHING, Capacity
-from shared.events import Limits, Policy
+from shared.events import Limits, Policy, Role
 from shared.hours import Period
+from shared.identity.principals import Principal
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks, when, why, and under which command id."""
 
     command: UUID
-    actor: str
+    principal: Principal
     at: datetime
     reason: str | None = None
+
+    @property
+    def actor(self) -> str:
+        """The id of the principal."""
+        return self.principal.id
 
 
 class TemplateCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +121,28 @@ class CloseAccount(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     account: str
 
 
+class AddAccountMember(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    account: str
+    member: str
+
+
+class RemoveAccountMember(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    account: str
+    member: str
+
+
+class GrantRole(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    pool: str
+    role: Role
+    member: str
+
+
+class RevokeRole(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    pool: str
+    role: Role
+    member: str
+
+
 class CreateBooking(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Books one of `capacity`, `template`, and `share` (basis points of a cluster's size)."""
 
@@ -199,6 +227,10 @@ Command = (
     | CreateAccount
     | SetLimits
     | CloseAccount
+    | AddAccountMember
+    | RemoveAccountMember
+    | GrantRole
+    | RevokeRole
     | CreateBooking
     | CreateExclusive
     | AmendBooking

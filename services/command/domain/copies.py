@@ -51,6 +51,8 @@ def fork(state: ProjectState) -> ProjectState:
         tentative=dict(state.tentative),
         names=set(),
         series=ChainMap({}, state.series),
+        bindings=dict(state.bindings),
+        members=dict(state.members),
     )
 
 
@@ -71,4 +73,6 @@ def freeze(state: ProjectState) -> ProjectState:
         series=dict(state.series),
         tentative={},
         names=set(),
+        bindings=dict(state.bindings),
+        members=dict(state.members),
     )

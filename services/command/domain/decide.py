@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from services.command.domain.accounts import close_account, create_account, set_limits
+from services.command.domain.accounts import add_member, close_account, create_account, remove_member, set_limits
 from services.command.domain.bookings import amend_booking, cancel_booking, create_booking, create_exclusive
 from services.command.domain.bounds import BOUNDLESS, DEFAULT, Bounds, check_command, check_growth
 from services.command.domain.clusters import apply_resize, create_cluster, fail_resize, request_resize, resize_cluster
 from services.command.domain.commands import (
+    AddAccountMember,
     AmendBooking,
     AmendSeries,
     ApplyResize,
@@ -26,8 +27,11 @@ from services.command.domain.commands import (
     CreateSeries,
     CreateTemplate,
     FailResize,
+    GrantRole,
+    RemoveAccountMember,
     RequestResize,
     ResizeCluster,
+    RevokeRole,
     SetLimits,
     SettleConflicts,
     WithdrawGrant,
@@ -35,6 +39,7 @@ from services.command.domain.commands import (
 from services.command.domain.grants import create_grant, withdraw_grant
 from services.command.domain.overcommit import consequences
 from services.command.domain.projects import create_project
+from services.command.domain.roles import grant_role, revoke_role
 from services.command.domain.series import amend_series, cancel_series, create_series
 from services.command.domain.settling import settle
 from services.command.domain.state import ProjectState
@@ -99,6 +104,14 @@ def _decide(state: ProjectState, project: str, command: Command, context: Contex
             return set_limits(state, project, command, context)
         case CloseAccount():
             return close_account(state, project, command, context)
+        case AddAccountMember():
+            return add_member(state, project, command, context)
+        case RemoveAccountMember():
+            return remove_member(state, project, command, context)
+        case GrantRole():
+            return grant_role(state, project, command, context)
+        case RevokeRole():
+            return revoke_role(state, project, command, context)
         case SettleConflicts():
             return settle(state, project, context)
         case _:

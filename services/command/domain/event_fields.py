@@ -12,7 +12,8 @@ def meta_of(context: Context, project: str) -> dict[str, Any]:
     """The fields of every event: when, who, by which command, why, and in which project."""
     return {
         "at": context.at,
-        "actor": context.actor,
+        "actor": context.principal.id,
+        "auth": context.principal.auth,
         "command": context.command,
         "reason": context.reason,
         "project": project,

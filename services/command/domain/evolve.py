@@ -25,6 +25,8 @@ from shared.events import (
     AccountClosed,
     AccountCreated,
     AccountLimitsSet,
+    AccountMemberAdded,
+    AccountMemberRemoved,
     BookingAmended,
     BookingCancelled,
     BookingConfirmed,
@@ -40,6 +42,8 @@ from shared.events import (
     GrantCreated,
     GrantWithdrawn,
     ProjectCreated,
+    RoleGranted,
+    RoleRevoked,
     SeriesCreated,
     TemplateCreated,
     beyond_hours,
@@ -91,9 +95,30 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
             state.accounts[event.account].limits = event.limits
         case AccountClosed():
             state.accounts[event.account].open = False
+        case AccountMemberAdded():
+            state.members[event.account] = state.members.get(event.account, frozenset()) | {event.member}
+        case AccountMemberRemoved():
+            state.members[event.account] = state.members.get(event.account, frozenset()) - {event.member}
+        case RoleGranted():
+            _bind(state, event.pool, event.member, state.roles(event.pool, event.member) | {event.role})
+        case RoleRevoked():
+            _bind(state, event.pool, event.member, state.roles(event.pool, event.member) - {event.role})
         case _:
             assert_never(event)
     return state
+
+
+def _bind(state: ProjectState, pool: str, member: str, roles: frozenset[str]) -> None:
+    held = {**state.bindings.get(pool, {}), member: roles}
+    if not roles:
+        del held[member]
+    state.bindings[pool] = held
+
+
+def _unbind(state: ProjectState, cluster: str) -> None:
+    """Ends the roles on a cluster and on what is inside it: the next cluster of that name inherits none."""
+    for pool in [pool for pool in state.bindings if pool == cluster or pool.startswith(f"{cluster}.")]:
+        del state.bindings[pool]
 
 
 def _create_booking(state: ProjectState, event: BookingCreated) -> None:
@@ -263,6 +288,7 @@ def _create_cluster(state: ProjectState, event: ClusterCreated) -> None:
         state.cluster_hours += before.size.grown_by(start, end)
         pool.size, pool.free, pool.shares = before.size.fork(), before.free.fork(), before.shares.fork()
         _close_within(state, event.cluster, start)
+        _unbind(state, event.cluster)
     else:
         state.cluster_hours += end - start
     state.pools[event.cluster] = pool

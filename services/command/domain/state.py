@@ -149,6 +149,8 @@ class ProjectState(msgspec.Struct):
     may be occurrences of it.
     `names`: the accounts that are listed or have booked.
     `cluster_hours`: the hours of all clusters' periods together; where one name was given again, with the gap between.
+    `bindings`: the roles of each member on each pool. `members`: who belongs to each listed account. Their values are
+    replaced, never changed.
     `overcommits`: whether some pool allows that hours are promised more than they have.
     """
 
@@ -166,6 +168,12 @@ class ProjectState(msgspec.Struct):
     names: set[str] = set()
     cluster_hours: int = 0
     overcommits: bool = False
+    bindings: dict[str, dict[str, frozenset[str]]] = {}
+    members: dict[str, frozenset[str]] = {}
+
+    def roles(self, pool: str, member: str) -> frozenset[str]:
+        """The roles that a member was given on this very pool."""
+        return self.bindings.get(pool, {}).get(member, frozenset())
 
     def listed(self, account: str) -> str | None:
         """The name under which the project lists `account`; None if it does not. Old names may be spelled otherwise:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from services.command.domain import ProjectState, decide, evolve, nearest
+from services.command.domain.access import authorise
 from services.command.domain.bounds import Bounds
 from services.command.handler.queue import Submitted
 from services.command.handler.results import CommandResult, body_around_position
@@ -15,6 +16,7 @@ from shared.errors import CapacityExceeded, HourbookError, OutsidePeriod
 from shared.event_store import Kept, Pending
 from shared.events import Event, encode_event
 from shared.http.problems import problem_body
+from shared.identity.roles import Policy
 
 
 class Decision(msgspec.Struct):
@@ -38,16 +40,17 @@ class DecidedBatch(NamedTuple):
         return [event for decision in self.decisions for event in decision.events]
 
 
-def decide_batch(states: States, batch: list[Submitted], bounds: Bounds) -> DecidedBatch:
+def decide_batch(states: States, batch: list[Submitted], bounds: Bounds, policy: Policy) -> DecidedBatch:
     """Decides the commands in order, and folds their events into `states`. The states must be loaded."""
     expected = {submitted.project: states[submitted.project].version for submitted in batch}
-    return DecidedBatch(expected, [_decided(states.used(one.project), one, bounds) for one in batch])
+    return DecidedBatch(expected, [_decided(states.used(one.project), one, bounds, policy) for one in batch])
 
 
-def _decided(state: ProjectState, submitted: Submitted, bounds: Bounds) -> Decision:
+def _decided(state: ProjectState, submitted: Submitted, bounds: Bounds, policy: Policy) -> Decision:
     if submitted.dry_run:
-        return Decision(submitted, [], state.version, preview=_preview(state, submitted, bounds))
+        return Decision(submitted, [], state.version, preview=_preview(state, submitted, bounds, policy))
     try:
+        authorise(state, submitted.project, submitted.command, submitted.context.principal, policy)
         events = decide(state, submitted.project, submitted.command, submitted.context, bounds)
     except HourbookError as refusal:
         return Decision(submitted, [], state.version, refusal)
@@ -70,9 +73,10 @@ def _pending(state: ProjectState, submitted: Submitted, ordinal: int, event: Eve
     )
 
 
-def _preview(state: ProjectState, submitted: Submitted, bounds: Bounds) -> CommandResult:
+def _preview(state: ProjectState, submitted: Submitted, bounds: Bounds, policy: Policy) -> CommandResult:
     """What the command would do. The state stays as it is."""
     try:
+        authorise(state, submitted.project, submitted.command, submitted.context.principal, policy)
         events = decide(state, submitted.project, submitted.command, submitted.context, bounds)
     except HourbookError as refusal:
         near = None
@@ -83,12 +87,15 @@ def _preview(state: ProjectState, submitted: Submitted, bounds: Bounds) -> Comma
 
 
 def answers_to_keep(decisions: list[Decision]) -> list[Kept]:
-    """The answers to idempotency keys that no event will show: of commands that are refused, or change nothing."""
+    """The answers to idempotency keys that no event will show: of commands that are refused, or change nothing. What is
+    denied for want of a right is not kept: the principal may get the right, and may have many keys."""
     kept, after = [], 0
     for one in decisions:
         after += len(one.events)
         key, request_hash = one.submitted.request_id, one.submitted.request_hash
         if key is None or one.events or one.preview is not None:
+            continue
+        if one.refusal is not None and one.refusal.denied:
             continue
         if one.refusal is not None:
             kept.append(Kept(key, request_hash, one.refusal.status, problem_body(one.refusal)))

@@ -32,13 +32,16 @@ from services.command.handler.states import States
 from shared import postgres
 from shared.errors import HourbookError, Refused, UnknownId
 from shared.event_store import EventStore
+from shared.identity.errors import Forbidden
+from shared.identity.roles import NOBODY, Policy
 from shared.postgres import LOST
 
 RECONNECT_DELAY_S = 0.1
 
 
 class CommandHandler:
-    """`submit` from any number of tasks; `run` once. `batch_max` bounds a transaction, `queue_max` what may wait."""
+    """`submit` from any number of tasks; `run` once. `batch_max` bounds a transaction, `queue_max` what may wait.
+    `policy` has the roles on the whole ledger."""
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class CommandHandler:
         queue_max: int = 10_000,
         patience_s: float = 10.0,
         bounds: Bounds = DEFAULT,
+        policy: Policy = NOBODY,
         on_append: Callable[[], None] = lambda: None,
         on_refusal: Callable[[str, Command, Context, HourbookError], None] = lambda *_: None,
         on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
@@ -55,6 +59,7 @@ class CommandHandler:
         self._database_url = database_url
         self._patience_s = patience_s
         self._bounds = bounds
+        self._policy = policy
         self._on_append = on_append
         self._on_refusal = on_refusal
         self._on_batch = on_batch
@@ -101,7 +106,7 @@ class CommandHandler:
         self._queue.put(Submitted(project, command, context, request_id, request_hash, answer, dry_run, entity))
         try:
             return await answer
-        except (Refused, UnknownId, KeyReused) as refusal:
+        except (Refused, UnknownId, KeyReused, Forbidden) as refusal:
             self._on_refusal(project, command, context, refusal)
             raise
 
@@ -163,7 +168,7 @@ class CommandHandler:
             if project not in self._states:
                 await self._load(store, project)
         if not self._contention.among(projects):
-            decided = decide_batch(self._states, batch, self._bounds)
+            decided = decide_batch(self._states, batch, self._bounds, self._policy)
             if (position := await self._append(store, decided)) is not None:
                 self._publish(decided, position)
                 return
@@ -176,7 +181,7 @@ class CommandHandler:
             batch = await answer_known(store, batch, retried=retried)
             projects = {submitted.project for submitted in batch}
             self._contention.note([project for project in projects if await self._load(store, project)])
-            decided = decide_batch(self._states, batch, self._bounds)
+            decided = decide_batch(self._states, batch, self._bounds, self._policy)
             position = await self._append(store, decided)
         assert position is not None  # nobody else could append
         self._publish(decided, position)

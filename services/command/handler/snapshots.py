@@ -26,7 +26,7 @@ from shared.hours import Period
 from shared.postgres import Connection
 from shared.timeline import Timeline
 
-FORMAT = b"hourbook snapshot 6\n"  # older formats were an array that began with its number
+FORMAT = b"hourbook snapshot 7\n"  # older formats were an array that began with its number
 LENGTH = struct.Struct(">I")
 CLAIMS_PER_PIECE = 2000  # packing a piece keeps the GIL, so the writer waits for it
 TAIL_MIN = 1000  # a shorter replay is not worth a snapshot
@@ -51,6 +51,8 @@ class SavedHead(msgspec.Struct, array_like=True, frozen=True, tag=True):
     resize_outcomes: dict[UUID, ResizeOutcome]
     series: dict[UUID, int]
     cluster_hours: int
+    bindings: dict[str, dict[str, frozenset[str]]]
+    members: dict[str, frozenset[str]]
 
 
 class SavedPool(msgspec.Struct, array_like=True, frozen=True, tag=True):
@@ -101,6 +103,8 @@ def _pieces(state: ProjectState) -> Iterator[Saved]:
         dict(state.resize_outcomes),
         dict(state.series),
         state.cluster_hours,
+        state.bindings,
+        state.members,
     )
     for name, pool in state.pools.items():
         yield SavedPool(
@@ -146,7 +150,7 @@ def _restore(state: ProjectState, piece: Saved) -> None:
         case SavedHead():
             state.name, state.templates = piece.name, piece.templates
             state.requests, state.resize_outcomes, state.series = piece.requests, piece.resize_outcomes, piece.series
-            state.cluster_hours = piece.cluster_hours
+            state.cluster_hours, state.bindings, state.members = piece.cluster_hours, piece.bindings, piece.members
         case SavedPool():
             growth = None if piece.growth is None else _timeline(piece.growth)
             state.pools[piece.pool] = Pool(

@@ -6,9 +6,10 @@ from services.command.routes.clusters import Clusters
 from services.command.routes.grants import Grants
 from services.command.routes.openstack import OpenStack
 from services.command.routes.projects import Projects
+from services.command.routes.roles import Roles
 from services.command.routes.templates import Templates
 from services.command.routes.webhooks import Webhooks
 
-CONTROLLERS = (Projects, Grants, Clusters, Templates, Accounts, Bookings, OpenStack, Webhooks)
+CONTROLLERS = (Projects, Grants, Clusters, Templates, Accounts, Roles, Bookings, OpenStack, Webhooks)
 
 __all__ = ["CONTROLLERS"]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from litestar import Controller, post
 from litestar.params import JSONBody
 
-from services.command.domain import CloseAccount, CreateAccount, SetLimits
+from services.command.domain import AddAccountMember, CloseAccount, CreateAccount, RemoveAccountMember, SetLimits
 from services.command.routes.fields import AccountInPath
 from services.command.routes.headers import AnyRequest
 from services.command.routes.operations import command_post
-from services.command.routes.requests import AccountRequest, InProjectRequest, LimitsRequest
+from services.command.routes.requests import AccountMemberRequest, AccountRequest, InProjectRequest, LimitsRequest
 from services.command.routes.responses import Decided
 from services.command.routes.submit import change
 from shared.http.responses import EncodedResponse
+from shared.identity.auth_file import checked_member
 from shared.names import asked_name
 
 
@@ -51,6 +52,28 @@ class Accounts(Controller):
         name = asked_name(account, "account")
         return await change(request, data, data.project, CloseAccount(account=name), name)
 
+    @command_post("/accounts/{account:str}/members/add", summary="Add a member to an account")
+    async def add_member(
+        self, request: AnyRequest, account: AccountInPath, data: JSONBody[AccountMemberRequest]
+    ) -> EncodedResponse[Decided]:
+        """Adds a person or a group to an account. With the role `member` on a pool, they book there for the account.
+
+        Refused if the project does not list the account. 200 if they belong to it already.
+        """
+        name, member = asked_name(account, "account"), checked_member(data.member, "member")
+        return await change(request, data, data.project, AddAccountMember(account=name, member=member), name)
+
+    @command_post("/accounts/{account:str}/members/remove", summary="Remove a member from an account")
+    async def remove_member(
+        self, request: AnyRequest, account: AccountInPath, data: JSONBody[AccountMemberRequest]
+    ) -> EncodedResponse[Decided]:
+        """Removes a person or a group from an account. The bookings of the account stay.
+
+        Refused if the project does not list the account. 200 if they do not belong to it.
+        """
+        name, member = asked_name(account, "account"), checked_member(data.member, "member")
+        return await change(request, data, data.project, RemoveAccountMember(account=name, member=member), name)
+
     @post("/accounts/create/limits", include_in_schema=False)
     async def set_limits_of_create(
         self, request: AnyRequest, data: JSONBody[LimitsRequest]
@@ -62,3 +85,19 @@ class Accounts(Controller):
     async def close_create(self, request: AnyRequest, data: JSONBody[InProjectRequest]) -> EncodedResponse[Decided]:
         """Closes an account with the name `create`."""
         return await change(request, data, data.project, CloseAccount(account="create"), "create")
+
+    @post("/accounts/create/members/add", include_in_schema=False)
+    async def add_member_of_create(
+        self, request: AnyRequest, data: JSONBody[AccountMemberRequest]
+    ) -> EncodedResponse[Decided]:
+        """Adds a member to an account with the name `create`."""
+        command = AddAccountMember(account="create", member=checked_member(data.member, "member"))
+        return await change(request, data, data.project, command, "create")
+
+    @post("/accounts/create/members/remove", include_in_schema=False)
+    async def remove_member_of_create(
+        self, request: AnyRequest, data: JSONBody[AccountMemberRequest]
+    ) -> EncodedResponse[Decided]:
+        """Removes a member from an account with the name `create`."""
+        command = RemoveAccountMember(account="create", member=checked_member(data.member, "member"))
+        return await change(request, data, data.project, command, "create")

@@ -12,7 +12,8 @@ from litestar.params import PathParameter
 from msgspec import Meta
 
 from shared.capacity import COUNT_MAX, Count
-from shared.events import Limits, Policy
+from shared.events import Limits, Policy, Role
+from shared.identity.auth_file import MEMBER_MAX
 from shared.names import NAME_MAX, POOL_ID, SLUG, TEMPLATE_NAME, TEXT_MAX, checked_name, checked_text
 
 Slug = Annotated[str, Meta(pattern=SLUG)]
@@ -75,6 +76,21 @@ OwnClusterName = Annotated[
     ),
 ]
 
+RolePool = Annotated[
+    PoolId, Meta(description="The project or cluster on which the role holds, and on everything inside it.")
+]
+RoleName = Annotated[Role, Meta(description="The role.")]
+MemberName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        extra_json_schema={
+            "description": "A person (`<issuer>:<subject>`) or a group (`group:<issuer>:<group>`), at most 255"
+            " characters. The auth file names the issuers.",
+            "extra": {"max_length": MEMBER_MAX},
+        },
+    ),
+]
 AccountName = Annotated[
     str,
     _name("The account that books, such as a user or a team. If the project lists accounts, one of these."),

@@ -23,7 +23,7 @@ AnyRequest = Request[Any, Any, Any]
 
 
 def actor_of(request: AnyRequest) -> str:
-    """Who asks. Raises InvalidField for what cannot be a name."""
+    """Who asks, as the header says, where nobody signs in. Raises InvalidField for what cannot be a name."""
     given = _header(request, ACTOR)
     return "anonymous" if given is None else checked_name(given, ACTOR)
 

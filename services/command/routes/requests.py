@@ -20,6 +20,7 @@ from services.command.routes.fields import (
     Kind,
     MasterCount,
     MasterFlavor,
+    MemberName,
     Memory,
     NewAccountName,
     NewEndDate,
@@ -35,6 +36,8 @@ from services.command.routes.fields import (
     RecurrenceRule,
     ResizeEndDate,
     ResizeStartDate,
+    RoleName,
+    RolePool,
     Servers,
     Share,
     Since,
@@ -172,6 +175,19 @@ class LimitsRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class InProjectRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     project: ProjectId
+    reason: Reason | None = None
+
+
+class RoleRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pool: RolePool
+    role: RoleName
+    member: MemberName
+    reason: Reason | None = None
+
+
+class AccountMemberRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    project: ProjectId
+    member: MemberName
     reason: Reason | None = None
 
 

@@ -19,6 +19,9 @@ from services.command.routes.headers import AnyRequest, actor_of, is_dry_run, ke
 from services.command.routes.responses import Decided, previewed, respond
 from shared.errors import UnknownId
 from shared.http.responses import EncodedResponse
+from shared.http.sign_in import principal_in
+from shared.identity.authenticator import Authenticator
+from shared.identity.principals import Principal, trusted
 from shared.names import is_pool_id
 
 # The project of a command, or a function that looks for it. If that raises UnknownId, the key keeps this refusal.
@@ -31,11 +34,20 @@ class Parts(NamedTuple):
     handler: CommandHandler
     keys: Keys
     webhook_hosts: Sequence[str]
+    authenticator: Authenticator | None = None
 
 
 def parts_of(request: AnyRequest) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
+
+
+def principal_of(request: AnyRequest) -> Principal:
+    """Who asks. Where nobody signs in, whoever the header X-Hourbook-Actor names. Raises InvalidField for what cannot
+    be a name."""
+    if parts_of(request).authenticator is None:
+        return trusted(actor_of(request))
+    return principal_in(request)
 
 
 async def make(
@@ -61,10 +73,10 @@ async def change(
 async def _carry_out(
     request: AnyRequest, data: Any, project: Project, command: Command, command_id: UUID, entity: Entity
 ) -> EncodedResponse[Decided]:
-    parts, actor = parts_of(request), actor_of(request)
-    context = Context(command=command_id, actor=actor, at=datetime.now(UTC), reason=data.reason)
+    parts, principal = parts_of(request), principal_of(request)
+    context = Context(command=command_id, principal=principal, at=datetime.now(UTC), reason=data.reason)
     dry_run = bool(request.scope["query_string"]) and is_dry_run(request)
-    key = None if dry_run else key_of(request, actor, data)
+    key = None if dry_run else key_of(request, principal.id, data)
     if not isinstance(project, str):
         try:
             project = await project()

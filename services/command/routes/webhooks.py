@@ -14,9 +14,9 @@ from msgspec import Meta
 
 from services.command import webhook_table
 from services.command.routes.fields import MessageInPath, Slug, WebhookInPath
-from services.command.routes.headers import AnyRequest, actor_of, key_of
+from services.command.routes.headers import AnyRequest, key_of
 from services.command.routes.operations import webhook_delete, webhook_post
-from services.command.routes.submit import new_id, parts_of
+from services.command.routes.submit import new_id, parts_of, principal_of
 from shared.errors import InvalidField, UnknownId
 from shared.event_store import POSITION_MAX
 from shared.events import EVENT_TYPES
@@ -102,7 +102,7 @@ class Webhooks(Controller):
         Refused for a host that the operator does not allow, for a project that does not exist, for a position (`after`)
         that is not reached yet, and if there are 1000 webhooks.
         """
-        parts, actor = parts_of(request), actor_of(request)
+        parts, actor = parts_of(request), principal_of(request).id
         types, kinds = split(data.types, data.notices)
         key = key_of(request, actor, data)
         try:
@@ -137,7 +137,7 @@ class Webhooks(Controller):
             await webhook_table.delete(connection, webhook)
             return EncodedResponse(msgspec.json.encode(Deleted(webhook)))
 
-        return await parts_of(request).keys.once(key_of(request, actor_of(request), None), work)
+        return await parts_of(request).keys.once(key_of(request, principal_of(request).id, None), work)
 
     @webhook_post(
         "/webhooks/{webhook:uuid}/dead-letters/redeliver",
@@ -153,7 +153,7 @@ class Webhooks(Controller):
             count = await webhook_table.redeliver(connection, webhook, None)
             return EncodedResponse(msgspec.json.encode(Redelivered(count)), status_code=202)
 
-        return await parts_of(request).keys.once(key_of(request, actor_of(request), None), work)
+        return await parts_of(request).keys.once(key_of(request, principal_of(request).id, None), work)
 
     @webhook_post(
         "/webhooks/{webhook:uuid}/dead-letters/{message:str}/redeliver",
@@ -174,7 +174,7 @@ class Webhooks(Controller):
                 raise UnknownId("message", "dead letter", message)
             return EncodedResponse(msgspec.json.encode(Redelivered(1)), status_code=202)
 
-        return await parts_of(request).keys.once(key_of(request, actor_of(request), None), work)
+        return await parts_of(request).keys.once(key_of(request, principal_of(request).id, None), work)
 
 
 def split(named: list[str] | None, notices: bool) -> tuple[list[str] | None, list[str]]:

@@ -24,6 +24,8 @@ from shared.events import (
     AccountClosed,
     AccountCreated,
     AccountLimitsSet,
+    AccountMemberAdded,
+    AccountMemberRemoved,
     BookingAmended,
     BookingCancelled,
     BookingConfirmed,
@@ -39,6 +41,8 @@ from shared.events import (
     GrantCreated,
     GrantWithdrawn,
     ProjectCreated,
+    RoleGranted,
+    RoleRevoked,
     SeriesCreated,
     TemplateCreated,
     beyond_hours,
@@ -147,6 +151,8 @@ def fold_event(changes: Changes, position: int, event: Event) -> None:
         case AccountClosed():
             changes.pools.touch(event.project, position)
             changes.catalogue.close(event.project, event.account)
+        case AccountMemberAdded() | AccountMemberRemoved() | RoleGranted() | RoleRevoked():
+            changes.pools.touch(event.project, position)
         case _:
             assert_never(event)
 

@@ -1,0 +1,190 @@
+"""Who may give which command. The writer asks in the command's turn, on the state on which it decides the command.
+
+Whoever may not see what a command names gets the same error as if it did not exist.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, assert_never
+from uuid import UUID
+
+from services.command.domain.commands import (
+    AddAccountMember,
+    AmendBooking,
+    AmendSeries,
+    ApplyResize,
+    CancelBooking,
+    CancelSeries,
+    CloseAccount,
+    Command,
+    CreateAccount,
+    CreateBooking,
+    CreateCluster,
+    CreateExclusive,
+    CreateGrant,
+    CreateProject,
+    CreateSeries,
+    CreateTemplate,
+    FailResize,
+    GrantRole,
+    RemoveAccountMember,
+    RequestResize,
+    ResizeCluster,
+    RevokeRole,
+    SetLimits,
+    SettleConflicts,
+    WithdrawGrant,
+)
+from services.command.domain.state import ProjectState
+from shared.errors import UnknownId
+from shared.identity.errors import Forbidden
+from shared.identity.principals import Principal
+from shared.identity.roles import RIGHTS, Policy, Right, belongs, rights_on
+
+# The role that is enough for a right.
+ROLE_FOR = {Right.BOOK: "member", Right.MANAGE: "manager", Right.ADMINISTER: "admin"}
+
+
+class Needed(NamedTuple):
+    """What a command needs: `right` on `pool` (None: on the whole ledger). With `account`, the principal must also
+    belong to this account, or be a manager.
+
+    `unknown` is the error for whoever does not have the right `sees` on the pool."""
+
+    pool: str | None
+    right: Right
+    unknown: UnknownId
+    account: str | None = None
+    sees: Right = Right.SEE
+
+
+def authorise(state: ProjectState, project: str, command: Command, principal: Principal, policy: Policy) -> None:
+    """Raises Forbidden if the principal lacks the right for the command, and UnknownId if the principal may not see
+    what the command names. A command on what does not exist passes: its decision refuses it."""
+    if principal.trusted and principal.limits is None:
+        return
+    needed = _needed(state, project, command)
+    if needed is None:
+        return
+    held = rights_on(policy, state.bindings, principal, needed.pool)
+    if needed.pool is not None and not held & needed.sees:
+        raise _hidden(state, project, needed, principal, policy)
+    if not held & needed.right:
+        raise _forbidden(needed.pool, ROLE_FOR[needed.right])
+    if needed.account is not None and not held & Right.MANAGE:
+        _check_account(state, needed.pool, needed.account, principal)
+    if isinstance(command, GrantRole) and RIGHTS[command.role] & ~held:
+        raise Forbidden(
+            f"role: nobody gives what they have not, and you have less than {command.role!r} on {command.pool!r}",
+            needs=command.role,
+            pool=command.pool,
+        )
+
+
+def _check_account(state: ProjectState, pool: str | None, account: str, principal: Principal) -> None:
+    members = state.members.get(state.listed(account) or account, frozenset())
+    if not belongs(principal, account, members):
+        raise Forbidden(
+            f"account: you do not belong to {account!r}; a manager can add you to it, or book for it",
+            needs="manager",
+            pool=pool,
+            account=account,
+        )
+
+
+def _forbidden(pool: str | None, role: str) -> Forbidden:
+    where = "the whole ledger" if pool is None else repr(pool)
+    return Forbidden(f"this needs the role {role!r} on {where}", needs=role, pool=pool)
+
+
+def _hidden(state: ProjectState, project: str, needed: Needed, principal: Principal, policy: Policy) -> UnknownId:
+    """The error that an unknown project, cluster or entity has. Whoever sees nothing of a project must not learn from
+    the error that there is one."""
+    by_id = needed.sees == Right.NAMES
+    if by_id or any(rights_on(policy, state.bindings, principal, pool) & Right.SEE for pool in state.bindings):
+        error = needed.unknown
+    else:
+        error = UnknownId("project", "project", project)
+    error.denied = True
+    return error
+
+
+def _needed(state: ProjectState, project: str, command: Command) -> Needed | None:
+    """None for a command on what does not exist."""
+    if state.name is None and not isinstance(command, CreateProject):
+        return None
+    match command:
+        case CreateProject():
+            return Needed(None, Right.ADMINISTER, _unknown_pool(project, "id"))
+        case SettleConflicts():
+            return Needed(None, Right.ADMINISTER, _unknown_pool(project, "project"))
+        case WithdrawGrant():
+            unknown = UnknownId("id", "grant", str(command.grant))
+            return Needed(project, Right.MANAGE, unknown, sees=Right.NAMES) if command.grant in state.grants else None
+        case (
+            CreateGrant()
+            | CreateTemplate()
+            | CreateAccount()
+            | SetLimits()
+            | CloseAccount()
+            | AddAccountMember()
+            | RemoveAccountMember()
+        ):
+            return Needed(project, Right.MANAGE, _unknown_pool(project, "project"))
+        case CreateCluster():
+            return _on_pool(command.parent, "parent", Right.MANAGE)
+        case ResizeCluster() | ApplyResize() | FailResize():
+            return _on_parent(command.cluster)
+        case RequestResize():
+            return _on_parent(command.resize.cluster)
+        case CreateBooking():
+            return _on_booked(command)
+        case CreateSeries():
+            return _on_booked(command.booking)
+        case CreateExclusive():
+            return Needed(command.parent, Right.BOOK, _unknown_pool(command.parent, "parent"), command.account)
+        case AmendBooking() | CancelBooking():
+            return _on_booking(state, command)
+        case AmendSeries() | CancelSeries():
+            return _on_series(state, command)
+        case GrantRole() | RevokeRole():
+            return _on_pool(command.pool, "pool", Right.ADMINISTER)
+        case _:
+            assert_never(command)
+
+
+def _unknown_pool(pool: str, field: str) -> UnknownId:
+    return UnknownId(field, "cluster" if "." in pool else "project", pool)
+
+
+def _on_pool(pool: str, field: str, right: Right) -> Needed:
+    return Needed(pool, right, _unknown_pool(pool, field))
+
+
+def _on_parent(cluster: str) -> Needed:
+    """A cluster takes its size from its parent, so the right is needed there. To see the parent is to see the
+    cluster."""
+    parent = cluster.rpartition(".")[0]
+    return Needed(parent, Right.MANAGE, _unknown_pool(cluster, "id"))
+
+
+def _on_booked(booking: CreateBooking) -> Needed:
+    field = "clusterid" if "." in booking.pool else "project"
+    return Needed(booking.pool, Right.BOOK, _unknown_pool(booking.pool, field), booking.account)
+
+
+def _on_booking(state: ProjectState, command: AmendBooking | CancelBooking) -> Needed | None:
+    booking = state.bookings.get(command.booking)
+    if booking is None:
+        return None
+    unknown = UnknownId("id", "booking", str(command.booking))
+    return Needed(booking.pool, Right.BOOK, unknown, booking.account, Right.NAMES)
+
+
+def _on_series(state: ProjectState, command: AmendSeries | CancelSeries) -> Needed | None:
+    """The pool and the account of a series are those of its first occurrence that was booked."""
+    for number in range(state.series.get(command.series, 0)):
+        if (booking := state.bookings.get(UUID(int=command.series.int + number))) is not None:
+            unknown = UnknownId("id", "series", str(command.series))
+            return Needed(booking.pool, Right.BOOK, unknown, booking.account, Right.NAMES)
+    return None

@@ -1,0 +1,164 @@
+"""Says who sends a request. One of it is in every service where principals sign in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from shared import postgres
+from shared.identity.auth_file import AuthFile
+from shared.identity.cache import VerifiedCache
+from shared.identity.credentials import Bearer, Credential, FeedKey, KeystoneToken, SessionCookie, credential_of
+from shared.identity.errors import IdentityUnavailable, InvalidCredential, SignInRequired
+from shared.identity.principals import Principal
+from shared.identity.stored import StoredCredentials
+from shared.identity.verifying import Verified, Verifier
+from shared.postgres import LOST_OR_REFUSED
+from shared.tasks import end_tasks
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+STALE_S = 4.0  # without a look for so long, what was read from the database is not trusted any more
+CONNECTIONS_MAX = 3
+OWN_PREFIX = "hbk_"
+
+
+class Authenticator:
+    """Verifies credentials, and remembers those that are valid.
+
+    `bearer` verifies access tokens of the issuers, `keystone` Keystone's tokens, each Keystone in its turn. `noticed`
+    is told of each person whose token was verified anew. What was read from the database is forgotten within LOOK_S
+    after a credential was revoked, and not trusted at all if the database was not seen for STALE_S.
+    """
+
+    def __init__(
+        self,
+        file: AuthFile,
+        database_url: str,
+        *,
+        bearer: Verifier | None = None,
+        keystone: Sequence[Verifier] = (),
+        noticed: Callable[[Verified], None] = lambda _: None,
+    ) -> None:
+        self.file, self.policy = file, file.policy()
+        self._database_url, self._bearer, self._keystone, self._noticed = database_url, bearer, keystone, noticed
+        self._issued, self._tokens, self._stored = VerifiedCache(), VerifiedCache(), VerifiedCache()
+        self._version: int | None = None
+        self._fresh_until = 0.0
+        self.credentials: StoredCredentials
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Works until the block ends. It opens without the database too."""
+        settings = {"application_name": "hourbook-identity"}
+        pool = postgres.create_pool(
+            self._database_url, min_size=0, max_size=CONNECTIONS_MAX, server_settings=settings, command_timeout=5.0
+        )
+        async with pool:
+            self.credentials = StoredCredentials(pool)
+            watching = asyncio.create_task(self._watch())
+            try:
+                yield
+            finally:
+                await end_tasks(watching)
+
+    def known(self, scope: Any) -> Principal | None:
+        """The principal of a request (an ASGI scope) whose credential was verified before; None if it must be verified.
+        Raises SignInRequired for a request without a credential, InvalidCredential for one that is known to be
+        wrong."""
+        credential = self.credential(scope)
+        verified = self._cache_of(credential).get(_key(credential)) if self._trusts(credential) else None
+        return None if verified is None else verified.principal
+
+    async def principal(self, scope: Any) -> Principal:
+        """The principal of a request. Raises SignInRequired, InvalidCredential, IdentityUnavailable."""
+        return (await self.verified(self.credential(scope))).principal
+
+    def credential(self, scope: Any) -> Credential:
+        """The credential of a request. Raises SignInRequired if it has none, InvalidCredential."""
+        found = credential_of(scope["headers"], scope["path"], scope["query_string"])
+        if found is None:
+            raise SignInRequired("send a token in the header Authorization (Bearer …), or sign in on the page")
+        return found
+
+    async def verified(self, credential: Credential) -> Verified:
+        """Verifies a credential, unless it is remembered. Raises InvalidCredential, IdentityUnavailable."""
+        if self._trusts(credential):
+            return await self._cache_of(credential).verified(_key(credential), lambda _: self._verify(credential))
+        return await self._verify(credential)
+
+    def forget(self) -> None:
+        """Forgets what was read from the database: a credential was revoked."""
+        self._tokens.clear()
+        self._stored.clear()
+
+    async def _verify(self, credential: Credential) -> Verified:
+        match credential:
+            case Bearer(token) if token.startswith(OWN_PREFIX):
+                return await self.credentials.token(token)
+            case Bearer(token):
+                return await self._issued_by(self._bearer, token)
+            case KeystoneToken(token):
+                return await self._by_keystone(token)
+            case SessionCookie(secret):
+                return await self.credentials.session(secret)
+            case FeedKey():
+                return await self.credentials.feed(credential)
+
+    async def _issued_by(self, verifier: Verifier | None, token: str) -> Verified:
+        if verifier is None:
+            raise InvalidCredential("no issuer of such tokens is configured here")
+        verified = await verifier.verify(token)
+        self._noticed(verified)
+        return verified
+
+    async def _by_keystone(self, token: str) -> Verified:
+        """A token does not say which Keystone it is of. Unavailable is one that might have known it."""
+        unavailable: IdentityUnavailable | None = None
+        for verifier in self._keystone:
+            try:
+                return await self._issued_by(verifier, token)
+            except InvalidCredential:
+                continue
+            except IdentityUnavailable as error:
+                unavailable = error
+        raise unavailable or InvalidCredential("no Keystone that is configured here knows the token")
+
+    def _cache_of(self, credential: Credential) -> VerifiedCache:
+        match credential:
+            case Bearer(token):
+                return self._tokens if token.startswith(OWN_PREFIX) else self._issued
+            case KeystoneToken():
+                return self._issued
+            case _:
+                return self._stored
+
+    def _trusts(self, credential: Credential) -> bool:
+        """Whether what is remembered of such a credential may be used."""
+        if isinstance(credential, Bearer | KeystoneToken) and self._cache_of(credential) is self._issued:
+            return True
+        return asyncio.get_running_loop().time() < self._fresh_until
+
+    async def _watch(self) -> None:
+        """Looks every LOOK_S whether a credential was revoked."""
+        loop = asyncio.get_running_loop()
+        while True:
+            asked = loop.time()
+            try:
+                version = await self.credentials.version()
+            except (*LOST_OR_REFUSED, TypeError) as lost:  # TypeError: the row is missing
+                log.debug("identity: %s: %s", type(lost).__name__, lost)
+            else:
+                if version != self._version:
+                    self.forget()
+                self._version, self._fresh_until = version, asked + STALE_S
+            await asyncio.sleep(LOOK_S)
+
+
+def _key(credential: Credential) -> str:
+    """The text of a credential; two kinds never have the same."""
+    return "\n".join((type(credential).__name__, *credential))

@@ -1,0 +1,24 @@
+"""The authenticator that the settings of a service describe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from shared.identity.auth_file import AuthFileError, read_auth_file
+from shared.identity.authenticator import Authenticator
+from shared.identity.verifying import Verified
+
+
+def authenticator_from(
+    auth_file: str | None, database_url: str, noticed: Callable[[Verified], None] = lambda _: None
+) -> Authenticator | None:
+    """The authenticator of a service; None without an auth file: then nobody signs in. Exits with a message if the file
+    cannot be used."""
+    if not auth_file:
+        return None
+    try:
+        file = read_auth_file(auth_file)
+    except AuthFileError as error:
+        sys.exit(f"hourbook: HOURBOOK_AUTH_FILE: {error}")
+    return Authenticator(file, database_url, noticed=noticed)

@@ -1,0 +1,93 @@
+"""The credential of a request, as it stands in the headers or in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+from shared.identity.errors import InvalidCredential
+from shared.identity.secrets import FEED, SESSION, is_secret
+
+COOKIE = "__Host-hourbook"
+FEED_KEY = "key"  # the parameter of a feed's address
+_COOKIE_IN_HEADER = f"{COOKIE}=".encode()
+_FEED_IN_QUERY = f"{FEED_KEY}={FEED}_".encode()
+CREDENTIAL_MAX = 64 * 1024
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Bearer(NamedTuple):
+    """One of Hourbook's own tokens, or an access token of an issuer."""
+
+    token: str
+
+
+class KeystoneToken(NamedTuple):
+    token: str
+
+
+class SessionCookie(NamedTuple):
+    secret: str
+
+
+class FeedKey(NamedTuple):
+    """The key in the address of a feed, and the path that it is for."""
+
+    secret: str
+    path: str
+
+
+Credential = Bearer | KeystoneToken | SessionCookie | FeedKey
+
+
+def credential_of(headers: Headers, path: str, query_string: bytes) -> Credential | None:
+    """The credential of a request; None if it has none. `headers` are ASGI's: lower-case names. A token comes before a
+    cookie. Raises InvalidCredential for two credentials of one kind, and for one that cannot be read."""
+    bearer = keystone = session = None
+    for name, value in headers:
+        if name == b"authorization":
+            bearer = _once(bearer, _bearer(value), "Authorization")
+        elif name == b"x-auth-token":
+            keystone = _once(keystone, _text(value), "X-Auth-Token")
+        elif name == b"cookie" and _COOKIE_IN_HEADER in value:
+            session = _once(session, _in_cookie(value), "Cookie")
+    if bearer is not None:
+        if keystone is not None:
+            raise InvalidCredential("the request has both Authorization and X-Auth-Token; send one of them")
+        return Bearer(bearer)
+    if keystone is not None:
+        return KeystoneToken(keystone)
+    if _FEED_IN_QUERY in query_string:
+        return FeedKey(parse_qs(query_string.decode("latin-1"))[FEED_KEY][0], path)
+    return None if session is None else SessionCookie(session)
+
+
+def _once(before: str | None, given: str, header: str) -> str:
+    if before is not None:
+        raise InvalidCredential(f"the request has two credentials in {header}; send one")
+    return given
+
+
+def _bearer(value: bytes) -> str:
+    scheme, _, token = _text(value).partition(" ")
+    if scheme.lower() != "bearer" or not (token := token.strip()):
+        raise InvalidCredential("the header Authorization must be: Bearer, a space, and the token")
+    return token
+
+
+def _text(value: bytes) -> str:
+    text = value.strip()
+    if not text.isascii() or len(text) > CREDENTIAL_MAX:
+        raise InvalidCredential("the credential must be plain ASCII text of at most 64 KiB")
+    return text.decode("ascii")
+
+
+def _in_cookie(value: bytes) -> str:
+    """The session's secret in a Cookie header. Raises InvalidCredential if it is there twice or is malformed."""
+    found = [part.strip() for part in _text(value).split(";") if part.strip().startswith(f"{COOKIE}=")]
+    secret = found[0].partition("=")[2] if len(found) == 1 else ""
+    if not is_secret(secret, SESSION):
+        raise InvalidCredential("the cookie of the session is malformed; sign in again")
+    return secret

@@ -1,0 +1,97 @@
+"""Credentials that Hourbook gives out: tokens, sessions, feed addresses. Verified in the database, by their hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+
+from shared.identity.credentials import FeedKey
+from shared.identity.errors import IdentityUnavailable, InvalidCredential
+from shared.identity.principals import TOKEN, Auth, Principal
+from shared.identity.roles import Limit
+from shared.identity.secrets import hash_of, is_secret
+from shared.identity.verifying import Verified
+from shared.postgres import LOST_OR_REFUSED, Pool, Record
+
+T = TypeVar("T")
+
+FIND_TOKEN = """
+SELECT t.id, t.maker, t.limits, extract(epoch FROM t.expires_at)::float8 AS expires,
+    coalesce(p.groups, '{}') AS groups, t.revoked_at IS NOT NULL AS revoked, t.expires_at <= now() AS expired
+FROM token t LEFT JOIN person p ON p.id = t.maker WHERE t.hash = $1
+"""
+FIND_SESSION = """
+SELECT person, auth, groups, extract(epoch FROM expires_at)::float8 AS expires
+FROM session WHERE hash = $1 AND expires_at > now()
+"""
+FIND_FEED = """
+SELECT f.id, f.path, f.maker, coalesce(p.groups, '{}') AS groups
+FROM feed_address f LEFT JOIN person p ON p.id = f.maker WHERE f.hash = $1
+"""
+VERSION = "SELECT version FROM identity_head"
+REVOKED = "UPDATE identity_head SET version = version + 1"
+FOREVER = float("inf")
+
+_limits = msgspec.json.Decoder(tuple[Limit, ...])
+
+
+class StoredCredentials:
+    """Reads credentials from the database. `pool` opens a connection when one is needed."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def version(self) -> int:
+        """A number that grows when a credential is revoked. Raises LOST_OR_REFUSED."""
+        return int(await self._pool.fetchval(VERSION))
+
+    async def token(self, secret: str) -> Verified:
+        """Raises InvalidCredential, IdentityUnavailable."""
+        if not is_secret(secret, "hbk"):
+            raise InvalidCredential("the token is malformed: some of its characters are wrong or missing")
+        record = await self._find(FIND_TOKEN, secret)
+        if record is None:
+            raise InvalidCredential("there is no such token")
+        if record["revoked"] or record["expired"]:
+            raise InvalidCredential(f"the token {'was revoked' if record['revoked'] else 'has expired'}")
+        own, maker = f"{TOKEN}:{record['id']}", record["maker"]
+        members = {own} if maker is None else {own, maker, *record["groups"]}
+        limits = _limits.decode(record["limits"])
+        principal = Principal(
+            id=own, auth="token", members=frozenset(members), maker=maker, limits=limits, trusted=maker is None
+        )
+        return Verified(principal, record["expires"])
+
+    async def session(self, secret: str) -> Verified:
+        """Raises InvalidCredential, IdentityUnavailable."""
+        record = await self._find(FIND_SESSION, secret)
+        if record is None:
+            raise InvalidCredential("the session has ended; sign in again")
+        auth: Auth = record["auth"]
+        members = frozenset({record["person"], *record["groups"]})
+        return Verified(Principal(id=record["person"], auth=auth, members=members), record["expires"])
+
+    async def feed(self, key: FeedKey) -> Verified:
+        """The principal of a feed's address: its maker, who may do nothing but read. Raises InvalidCredential,
+        IdentityUnavailable."""
+        record = await self._find(FIND_FEED, key.secret) if is_secret(key.secret, "hbf") else None
+        if record is None or record["path"] != key.path:
+            raise InvalidCredential("the key of this address is not valid; make a new address")
+        members = frozenset({record["maker"], *record["groups"]})
+        principal = Principal(
+            id=record["maker"], auth="token", members=members, maker=record["maker"], limits=(Limit("reader"),)
+        )
+        return Verified(principal, FOREVER)
+
+    async def _find(self, statement: str, secret: str) -> Record | None:
+        return await _answered(lambda: self._pool.fetchrow(statement, hash_of(secret)))
+
+
+async def _answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """Raises IdentityUnavailable if the database does not answer."""
+    try:
+        return await ask()
+    except LOST_OR_REFUSED as lost:
+        raise IdentityUnavailable(f"the database does not answer ({type(lost).__name__}); nothing was done") from None
