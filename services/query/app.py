@@ -36,7 +36,11 @@ from services.query.routes.webhooks import Webhooks
 from services.query.settings import Settings
 from shared.http.application import Application
 from shared.http.problems import problem
+from shared.identity.configured import authenticator_from
 from shared.telemetry import Telemetry
+
+# The page itself needs no principal: it shows that one must sign in.
+PUBLIC = ("/", "/assets/")
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -50,6 +54,7 @@ def create_app(settings: Settings) -> Litestar:
         parts.event_tail.close()
         parts.notice_tail.close()
 
+    authenticator = authenticator_from(settings.auth_file, settings.database_url)
     telemetry = Telemetry(settings.database_url)
     telemetry.gauge(
         "subscribers",
@@ -59,7 +64,11 @@ def create_app(settings: Settings) -> Litestar:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with parts.database.opened(), parts.past.opened():
+        async with contextlib.AsyncExitStack() as stack:
+            if authenticator is not None:
+                await stack.enter_async_context(authenticator.opened())
+            await stack.enter_async_context(parts.database.opened())
+            await stack.enter_async_context(parts.past.opened())
             yield
 
     app = Application(
@@ -82,6 +91,8 @@ def create_app(settings: Settings) -> Litestar:
         ],
         telemetry,
         "The reads. Writes go to [the command service](/schema/command).",
+        authenticator=authenticator,
+        public=PUBLIC,
         exception_handlers=dict.fromkeys(UNREACHABLE, unreachable),
         lifespan=[lifespan],
         state=State({"parts": parts, "end_streams": end_streams}),

@@ -36,6 +36,7 @@ FLAVORS = {"masterflavor": "small", "mastercount": 1, "workerflavor": "small", "
 ONE_DAY = {"startdate": "2086-01-01", "enddate": "2086-01-01"}
 BOOKING = {"project": "gaia", "account": "ada", "cores": 1, **MONTH}
 # Every route that writes: the path it is sent to (a name in braces stands for what `Ledger` has made), and the body.
+IN_OTHER = {"project": "other"}
 ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
     ("POST", "/projects/create"): ("/projects/create", {"id": "new", "name": "New"}),
     ("POST", "/resources/create"): ("/resources/create", {"project": "gaia", "cores": 1, **MONTH}),
@@ -51,6 +52,15 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
     ("POST", "/accounts/create"): ("/accounts/create", {"project": "other", "account": "eve"}),
     ("POST", "/accounts/{account:str}/limits"): ("/accounts/bob/limits", {"project": "other", "limits": {}}),
     ("POST", "/accounts/{account:str}/close"): ("/accounts/bob/close", {"project": "other"}),
+    ("POST", "/accounts/{account:str}/members/add"): ("/accounts/bob/members/add", IN_OTHER | {"member": "egi:bob"}),
+    ("POST", "/accounts/{account:str}/members/remove"): (
+        "/accounts/bob/members/remove",
+        IN_OTHER | {"member": "egi:bob"},
+    ),
+    ("POST", "/accounts/create/members/add"): ("/accounts/create/members/add", IN_OTHER | {"member": "egi:bob"}),
+    ("POST", "/accounts/create/members/remove"): ("/accounts/create/members/remove", IN_OTHER | {"member": "egi:bob"}),
+    ("POST", "/roles/grant"): ("/roles/grant", {"pool": "other", "role": "reader", "member": "egi:bob"}),
+    ("POST", "/roles/revoke"): ("/roles/revoke", {"pool": "other", "role": "reader", "member": "egi:bob"}),
     ("POST", "/accounts/create/limits"): ("/accounts/create/limits", {"project": "other", "limits": {}}),
     ("POST", "/accounts/create/close"): ("/accounts/create/close", {"project": "other"}),
     ("POST", "/novaquota/create"): ("/novaquota/create", {"project": "gaia", "cores": 1, **MONTH}),
