@@ -29,6 +29,7 @@ from services.command.domain.commands import (
     GrantRole,
     RemoveAccountMember,
     RequestResize,
+    RequireRole,
     ResizeCluster,
     RevokeRole,
     SetLimits,
@@ -42,7 +43,7 @@ from shared.identity.principals import Principal
 from shared.identity.roles import RIGHTS, Policy, Right, belongs, rights_on
 
 # The role that is enough for a right.
-ROLE_FOR = {Right.BOOK: "member", Right.MANAGE: "manager", Right.ADMINISTER: "admin"}
+ROLE_FOR = {Right.SEE: "viewer", Right.BOOK: "member", Right.MANAGE: "manager", Right.ADMINISTER: "admin"}
 
 
 class Needed(NamedTuple):
@@ -73,6 +74,8 @@ def authorise(state: ProjectState, project: str, command: Command, principal: Pr
         raise _forbidden(needed.pool, ROLE_FOR[needed.right])
     if needed.account is not None and not held & Right.MANAGE:
         _check_account(state, needed.pool, needed.account, principal)
+    if isinstance(command, RequireRole) and RIGHTS[command.role] & ~held:
+        raise _forbidden(command.pool, command.role)
     if isinstance(command, GrantRole) and RIGHTS[command.role] & ~held:
         raise Forbidden(
             f"role: nobody gives what they have not, and you have less than {command.role!r} on {command.pool!r}",
@@ -147,6 +150,8 @@ def _needed(state: ProjectState, project: str, command: Command) -> Needed | Non
             return _on_booking(state, command)
         case AmendSeries() | CancelSeries():
             return _on_series(state, command)
+        case RequireRole():
+            return _on_pool(command.pool, command.field, Right.SEE)
         case GrantRole() | RevokeRole():
             return _on_pool(command.pool, "pool", Right.ADMINISTER)
         case _:

@@ -143,6 +143,15 @@ class RevokeRole(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     member: str
 
 
+class RequireRole(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Decides nothing. It is refused if the principal lacks a right of the role on the pool. `field` is what names the
+    pool in the request."""
+
+    pool: str
+    role: Role
+    field: str = "project"
+
+
 class CreateBooking(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Books one of `capacity`, `template`, and `share` (basis points of a cluster's size)."""
 
@@ -231,6 +240,7 @@ Command = (
     | RemoveAccountMember
     | GrantRole
     | RevokeRole
+    | RequireRole
     | CreateBooking
     | CreateExclusive
     | AmendBooking

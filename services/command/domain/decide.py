@@ -7,6 +7,7 @@ from typing import assert_never
 from services.command.domain.accounts import add_member, close_account, create_account, remove_member, set_limits
 from services.command.domain.bookings import amend_booking, cancel_booking, create_booking, create_exclusive
 from services.command.domain.bounds import BOUNDLESS, DEFAULT, Bounds, check_command, check_growth
+from services.command.domain.capacity_check import known_pool
 from services.command.domain.clusters import apply_resize, create_cluster, fail_resize, request_resize, resize_cluster
 from services.command.domain.commands import (
     AddAccountMember,
@@ -30,6 +31,7 @@ from services.command.domain.commands import (
     GrantRole,
     RemoveAccountMember,
     RequestResize,
+    RequireRole,
     ResizeCluster,
     RevokeRole,
     SetLimits,
@@ -112,6 +114,9 @@ def _decide(state: ProjectState, project: str, command: Command, context: Contex
             return grant_role(state, project, command, context)
         case RevokeRole():
             return revoke_role(state, project, command, context)
+        case RequireRole():
+            known_pool(state, command.pool, command.field)
+            return []
         case SettleConflicts():
             return settle(state, project, context)
         case _:

@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
-from uuid import UUID
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
 import msgspec
 
-from services.command.domain import Command
+from services.command.domain import Command, RequireRole
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
 from services.command.handler.contention import Contention
@@ -32,7 +33,9 @@ from services.command.handler.states import States
 from shared import postgres
 from shared.errors import HourbookError, Refused, UnknownId
 from shared.event_store import EventStore
+from shared.events import Role
 from shared.identity.errors import Forbidden
+from shared.identity.principals import Principal
 from shared.identity.roles import NOBODY, Policy
 from shared.postgres import LOST
 
@@ -109,6 +112,13 @@ class CommandHandler:
         except (Refused, UnknownId, KeyReused, Forbidden) as refusal:
             self._on_refusal(project, command, context, refusal)
             raise
+
+    async def require(self, pool: str, role: Role, principal: Principal, field: str = "project") -> None:
+        """Returns if the principal has all rights of `role` on `pool`, on the state of the writer. Raises Forbidden, and
+        UnknownId for `field`."""
+        command = RequireRole(pool=pool, role=role, field=field)
+        context = Context(command=uuid4(), principal=principal, at=datetime.now(UTC))
+        await self.submit(pool.partition(".")[0], command, context)
 
     async def project_of(self, entity: UUID, field: str, kind: str) -> str:
         """The project of a grant or booking. Raises UnknownId, and StoreUnavailable if the store does not answer."""
