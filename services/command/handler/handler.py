@@ -114,7 +114,7 @@ class CommandHandler:
             raise
 
     async def require(self, pool: str, role: Role, principal: Principal, field: str = "project") -> None:
-        """Returns if the principal has all rights of `role` on `pool`, on the state of the writer. Raises Forbidden, and
+        """Returns if the principal has all rights of `role` on `pool`, in the writer's state. Raises Forbidden, and
         UnknownId for `field`."""
         command = RequireRole(pool=pool, role=role, field=field)
         context = Context(command=uuid4(), principal=principal, at=datetime.now(UTC))
