@@ -14,6 +14,7 @@ from services.projector.rows.grants import write_grants
 from services.projector.rows.hours import empty_staged, prepare_hours, read_sizes, write_hours
 from services.projector.rows.pools import read_pools, write_pools
 from services.projector.rows.resizes import write_resizes
+from services.projector.rows.roles import write_roles
 from shared.events import Event, decode_events
 from shared.postgres import Connection
 
@@ -110,6 +111,7 @@ async def write_changes(connection: Connection, generation: int, changes: Change
     await write_bookings(connection, generation, changes.bookings, bookings)
     await write_catalogue(connection, generation, changes.catalogue)
     await write_resizes(connection, generation, changes.resizes)
+    await write_roles(connection, generation, changes.roles)
 
 
 def add_pools(generation: Generation, changes: Changes) -> None:

@@ -74,6 +74,10 @@ SELECT 0 AS generation, project, account, name, limits, closed, created FROM pub
 CREATE TEMPORARY VIEW cluster_resize AS
 SELECT 0 AS generation, pool, position, decided, request, state, starts, ends, {COUNTS}, {LAYOUT}, lapsed, error, actor
 FROM public.past_resize {THEN};
+CREATE TEMPORARY VIEW role AS
+SELECT 0 AS generation, pool, member, role, granted, actor FROM public.past_role {THEN};
+CREATE TEMPORARY VIEW account_member AS
+SELECT 0 AS generation, project, account, member, added, actor FROM public.past_account_member {THEN};
 CREATE TEMPORARY TABLE availability_hour (LIKE public.availability_hour) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE short_hour (LIKE public.short_hour) ON COMMIT DELETE ROWS;
 SET default_transaction_read_only = on;

@@ -106,6 +106,16 @@ CREATE FUNCTION checksum_generation(summed integer) RETURNS TABLE(model text, ro
             ROW (pool, position, decided, request, state, starts, ends, servers, cores, memory, tempdisc, userdisc,
                  datadisc, masterflavor, mastercount, workerflavor, workercount, lapsed, error, actor), 0)::numeric), 0)
         FROM cluster_resize WHERE generation = summed
+    UNION ALL
+    SELECT 'role', count(*), coalesce(sum(hash_record_extended(ROW (pool, member, role, granted, actor), 0)::numeric), 0)
+        FROM role WHERE generation = summed
+    UNION ALL
+    SELECT 'account_member', count(*), coalesce(sum(hash_record_extended(
+            ROW (project, account, member, added, actor), 0)::numeric), 0)
+        FROM account_member WHERE generation = summed
+    UNION ALL
+    SELECT 'role_head', count(*), coalesce(sum(hash_record_extended(ROW (project, changed), 0)::numeric), 0)
+        FROM role_head WHERE generation = summed
 $$;
 
 CREATE FUNCTION compare_generations(one integer, other integer) RETURNS TABLE(model text, cells bigint, different bigint, examples text[])
@@ -260,7 +270,7 @@ CREATE FUNCTION read_models() RETURNS text[]
     LANGUAGE sql IMMUTABLE
     AS $$
     SELECT ARRAY['pool', 'availability_hour', 'short_hour', 'live_grant', 'live_booking', 'template', 'account',
-                 'cluster_resize']
+                 'cluster_resize', 'role', 'account_member', 'role_head']
 $$;
 
 CREATE FUNCTION refuse_change() RETURNS trigger
@@ -301,6 +311,16 @@ CREATE TABLE account (
     limits jsonb NOT NULL,
     closed boolean NOT NULL,
     created bigint NOT NULL
+)
+PARTITION BY LIST (generation);
+
+CREATE TABLE account_member (
+    generation integer NOT NULL,
+    project text NOT NULL,
+    account text NOT NULL,
+    member text NOT NULL,
+    added bigint NOT NULL,
+    actor text NOT NULL
 )
 PARTITION BY LIST (generation);
 
@@ -412,7 +432,8 @@ CREATE TABLE generation (
     "position" bigint DEFAULT 0 NOT NULL,
     moved_at timestamp with time zone DEFAULT now() NOT NULL,
     parked_position bigint,
-    parked_error text
+    parked_error text,
+    roles_changed bigint DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE identity_head (
@@ -494,6 +515,16 @@ CREATE TABLE past_account (
     limits jsonb NOT NULL,
     closed boolean NOT NULL,
     created bigint NOT NULL
+);
+
+CREATE TABLE past_account_member (
+    since bigint NOT NULL,
+    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
+    project text NOT NULL,
+    account text NOT NULL,
+    member text NOT NULL,
+    added bigint NOT NULL,
+    actor text NOT NULL
 );
 
 CREATE TABLE past_booking (
@@ -618,6 +649,16 @@ CREATE TABLE past_resize (
     actor text NOT NULL
 );
 
+CREATE TABLE past_role (
+    since bigint NOT NULL,
+    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
+    pool text NOT NULL COLLATE pg_catalog."C",
+    member text NOT NULL,
+    role text NOT NULL,
+    granted bigint NOT NULL,
+    actor text NOT NULL
+);
+
 CREATE TABLE past_template (
     since bigint NOT NULL,
     until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
@@ -693,6 +734,23 @@ CREATE TABLE remembered_answer (
     body bytea NOT NULL,
     kept_at timestamp with time zone DEFAULT now() NOT NULL
 );
+
+CREATE TABLE role (
+    generation integer NOT NULL,
+    pool text NOT NULL COLLATE pg_catalog."C",
+    member text NOT NULL,
+    role text NOT NULL,
+    granted bigint NOT NULL,
+    actor text NOT NULL
+)
+PARTITION BY LIST (generation);
+
+CREATE TABLE role_head (
+    generation integer NOT NULL,
+    project text NOT NULL,
+    changed bigint NOT NULL
+)
+PARTITION BY LIST (generation);
 
 CREATE TABLE session (
     hash bytea NOT NULL,
@@ -781,6 +839,9 @@ CREATE TABLE webhook_dead_letter (
     redeliver boolean DEFAULT false NOT NULL
 );
 
+ALTER TABLE ONLY account_member
+    ADD CONSTRAINT account_member_pkey PRIMARY KEY (generation, project, account, member);
+
 ALTER TABLE ONLY account
     ADD CONSTRAINT account_pkey PRIMARY KEY (generation, project, account);
 
@@ -847,6 +908,9 @@ ALTER TABLE ONLY notice
 ALTER TABLE ONLY notice
     ADD CONSTRAINT notice_pkey PRIMARY KEY (seq);
 
+ALTER TABLE ONLY past_account_member
+    ADD CONSTRAINT past_account_member_pkey PRIMARY KEY (project, account, member, since);
+
 ALTER TABLE ONLY past_account
     ADD CONSTRAINT past_account_pkey PRIMARY KEY (project, account, since);
 
@@ -868,6 +932,9 @@ ALTER TABLE ONLY past_pool
 ALTER TABLE ONLY past_resize
     ADD CONSTRAINT past_resize_pkey PRIMARY KEY (pool, "position", since);
 
+ALTER TABLE ONLY past_role
+    ADD CONSTRAINT past_role_pkey PRIMARY KEY (pool, member, role, since);
+
 ALTER TABLE ONLY past_template
     ADD CONSTRAINT past_template_pkey PRIMARY KEY (project, name, version, since);
 
@@ -885,6 +952,12 @@ ALTER TABLE ONLY refusal
 
 ALTER TABLE ONLY remembered_answer
     ADD CONSTRAINT remembered_answer_pkey PRIMARY KEY (request_id);
+
+ALTER TABLE ONLY role_head
+    ADD CONSTRAINT role_head_pkey PRIMARY KEY (generation, project);
+
+ALTER TABLE ONLY role
+    ADD CONSTRAINT role_pkey PRIMARY KEY (generation, pool, member, role);
 
 ALTER TABLE ONLY session
     ADD CONSTRAINT session_pkey PRIMARY KEY (hash);
@@ -958,6 +1031,8 @@ CREATE INDEX past_resize_request ON past_resize USING btree (request) WHERE (req
 CREATE INDEX pool_project ON ONLY pool USING btree (generation, project);
 
 CREATE INDEX remembered_answer_kept_at ON remembered_answer USING btree (kept_at);
+
+CREATE INDEX role_head_changed ON ONLY role_head USING btree (generation, changed);
 
 CREATE INDEX session_expires ON session USING btree (expires_at);
 

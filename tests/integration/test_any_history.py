@@ -11,7 +11,7 @@ from services.projector.generation import load_generation, prepare, write_batch
 from shared.events import encode_event
 from tests.support.backends import Postgres, make_database
 from tests.support.histories import history
-from tests.support.oracle import oracle, table
+from tests.support.oracle import bound, bound_rows, oracle, table
 
 
 @given(chance=st.randoms(use_true_random=False), length=st.integers(2, 60), batch=st.integers(1, 20))
@@ -37,5 +37,6 @@ async def test_in_any_batches_the_table_is_what_the_notes_query_gives(
         while generation.position < len(stored):
             await write_batch(connection, generation, stored[generation.position :][:batch])
         assert await table(connection) == await oracle(connection, events)
+        assert await bound_rows(connection) == bound(events)
     finally:
         await connection.close()

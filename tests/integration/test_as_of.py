@@ -24,10 +24,16 @@ from shared.tasks import end_tasks
 from tests.conftest import TEMPLATE
 from tests.support.histories import append_history, history
 from tests.support.listening import listening
+from tests.support.oracle import bound, bound_rows, bound_rows_then
 
 BOUND_S = 30
 RANGE = "range=2085-12-30,2086-01-12"
 LATER = "range=2086-01-03,2086-01-12"  # than any of the events was decided: what is offered begins after that
+FORGET = """
+TRUNCATE past_change, past_hours, past_pool, past_grant, past_booking, past_account, past_resize, past_template,
+    past_role, past_account_member;
+UPDATE past_head SET position = 0
+"""
 
 
 class Ledger:
@@ -148,15 +154,25 @@ async def test_the_past_is_the_same_however_it_was_kept(now: Ledger) -> None:
     await now.append(events)
     await now.keep(batch=400)
     before = await everything(now)
-    tables = "past_change, past_hours, past_pool, past_grant, past_booking, past_account, past_resize, past_template"
-    await now.connection.execute(f"TRUNCATE {tables}; UPDATE past_head SET position = 0")
+    await now.connection.execute(FORGET)
     await now.keep(batch=1)
     assert await everything(now) == before
 
 
+@pytest.mark.parametrize("seed", [5, 21])
+async def test_the_roles_and_members_are_those_of_each_position(now: Ledger, seed: int) -> None:
+    events = history(seed, 400)
+    await now.append(events)
+    await now.keep()
+    assert await bound_rows(now.connection) == bound(events)
+    for position in range(0, 401, 16):
+        assert await bound_rows_then(now.connection, position) == bound(events[:position])
+    assert min(map(len, bound(events))) > 0
+
+
 async def everything(ledger: Ledger) -> dict[str, list[str]]:
     found = {}
-    for table in ("change", "pool", "grant", "booking", "account", "resize", "template"):
+    for table in ("change", "pool", "grant", "booking", "account", "resize", "template", "role", "account_member"):
         records = await ledger.connection.fetch(f"SELECT t::text AS row FROM past_{table} t")
         found[table] = sorted(record["row"] for record in records)
     return found
@@ -284,8 +300,7 @@ async def test_two_historians_keep_it_once_and_live(now: Ledger, database_url: s
             await asyncio.sleep(0.02)
     await end_tasks(*historians)
     kept = await everything(now)
-    tables = "past_change, past_hours, past_pool, past_grant, past_booking, past_account, past_resize, past_template"
-    await now.connection.execute(f"TRUNCATE {tables}; UPDATE past_head SET position = 0")
+    await now.connection.execute(FORGET)
     await now.keep()
     assert await everything(now) == kept
 

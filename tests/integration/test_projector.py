@@ -33,6 +33,8 @@ from shared.locks import Lock
 from shared.tasks import end_tasks
 from tests.support.histories import append_history, history
 from tests.support.oracle import (
+    bound,
+    bound_rows,
     decided_pools,
     held,
     held_rows,
@@ -92,6 +94,7 @@ async def test_in_any_batches_the_table_is_what_the_notes_query_gives(store: Eve
     assert await held_rows(store.connection) == held(events)
     assert await revised_rows(store.connection) == revised(events)
     assert await pool_rows(store.connection) == decided_pools(events)
+    assert await bound_rows(store.connection) == bound(events)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])

@@ -12,6 +12,8 @@ import asyncpg
 from services.command.domain import ProjectState, evolve
 from shared.capacity import Capacity
 from shared.events import (
+    AccountMemberAdded,
+    AccountMemberRemoved,
     BookingAmended,
     BookingCancelled,
     BookingConfirmed,
@@ -24,6 +26,8 @@ from shared.events import (
     GrantCreated,
     GrantWithdrawn,
     ProjectCreated,
+    RoleGranted,
+    RoleRevoked,
 )
 from shared.hours import Period, hour_of, instant_of
 
@@ -293,3 +297,55 @@ def overcommitting(events: list[Event]) -> dict[str, datetime]:
                 if event.parent in pools if event.overcommit is None else event.overcommit != "never":
                     pools[event.cluster] = event.start
     return pools
+
+
+Binding = tuple[str, str, str]
+Bound = tuple[dict[Binding, tuple[int, str]], dict[Binding, tuple[int, str]]]
+
+
+def bound(events: list[Event]) -> Bound:
+    """The roles by (pool, member, role), and the members of accounts by (project, account, member): where and by whom
+    each was given. Each is looked up from the last event backwards: the first event about it decides."""
+    roles: dict[Binding, tuple[int, str] | None] = {}
+    members: dict[Binding, tuple[int, str] | None] = {}
+    given_again: list[str] = []
+    first = {
+        event.cluster: number for number, event in reversed([*enumerate(events)]) if isinstance(event, ClusterCreated)
+    }
+    for number, event in reversed([*enumerate(events)]):
+        match event:
+            case RoleGranted() | RoleRevoked():
+                ended = any(f"{event.pool}.".startswith(f"{cluster}.") for cluster in given_again)
+                given = (number + 1, event.actor) if isinstance(event, RoleGranted) and not ended else None
+                roles.setdefault((event.pool, event.member, event.role), given)
+            case AccountMemberAdded() | AccountMemberRemoved():
+                given = (number + 1, event.actor) if isinstance(event, AccountMemberAdded) else None
+                members.setdefault((event.project, event.account, event.member), given)
+            case ClusterCreated() if first[event.cluster] < number:
+                given_again.append(event.cluster)
+    there = [{key: given for key, given in kind.items() if given is not None} for kind in (roles, members)]
+    return there[0], there[1]
+
+
+ROLES = "SELECT pool, member, role, granted, actor FROM generation g JOIN role USING (generation) WHERE g.live"
+MEMBERS = """
+SELECT project, account, member, added, actor FROM generation g JOIN account_member USING (generation) WHERE g.live
+"""
+ROLES_THEN = "SELECT pool, member, role, granted, actor FROM past_role WHERE since <= $1 AND until > $1"
+MEMBERS_THEN = "SELECT project, account, member, added, actor FROM past_account_member WHERE since <= $1 AND until > $1"
+
+
+async def bound_rows(connection: asyncpg.Connection[asyncpg.Record]) -> Bound:
+    """What the read models hold, as `bound` says it."""
+    return given_by(await connection.fetch(ROLES)), given_by(await connection.fetch(MEMBERS))
+
+
+async def bound_rows_then(connection: asyncpg.Connection[asyncpg.Record], position: int) -> Bound:
+    """What the past read models hold at a position."""
+    return given_by(await connection.fetch(ROLES_THEN, position)), given_by(
+        await connection.fetch(MEMBERS_THEN, position)
+    )
+
+
+def given_by(records: list[asyncpg.Record]) -> dict[Binding, tuple[int, str]]:
+    return {(first, second, third): (position, actor) for first, second, third, position, actor in records}

@@ -13,7 +13,7 @@ from services.projector.rebuild.rebuild import rebuild
 from shared.event_store import EventStore
 from shared.events import decode_event
 from shared.jetstream import STREAM
-from tests.support.oracle import oracle, table
+from tests.support.oracle import bound, bound_rows, oracle, table
 from tests.support.system import System
 
 BOUND_S = 60.0
@@ -31,6 +31,7 @@ async def assert_all_is_there_once(system: System, acknowledged: Iterable[str]) 
     assert len(booked) == len(set(booked))
     assert sorted(map(UUID, acknowledged)) == sorted(booked)
     assert await table(connection) == await oracle(connection, events)
+    assert await bound_rows(connection) == bound(events)
     client = await nats.connect(system.nats.url)
     async with asyncio.timeout(BOUND_S):
         while (state := (await client.jetstream().stream_info(STREAM)).state).last_seq < head:

@@ -17,13 +17,24 @@ from services.projector.projections.catalogue import AccountRow
 from services.projector.projections.grants import GrantRow
 from services.projector.projections.pools import PoolRow, Pools
 from services.projector.projections.resizes import ResizeRow
+from services.projector.projections.roles import MemberRow, RoleRow
 from services.projector.rows.bookings import row_of
 from services.projector.rows.catalogue import encoded
 from services.projector.rows.copying import counts_of
 from services.projector.rows.pools import layout_columns
 from shared.as_of import AMOUNTS
 from shared.capacity import DIMENSIONS
-from shared.events import ClusterCreated, Event, GrantWithdrawn, Layout, Limits
+from shared.events import (
+    AccountMemberAdded,
+    AccountMemberRemoved,
+    ClusterCreated,
+    Event,
+    GrantWithdrawn,
+    Layout,
+    Limits,
+    RoleGranted,
+    RoleRevoked,
+)
 from shared.hours import hour_of, instant_of
 from shared.postgres import Connection, Record
 
@@ -38,6 +49,21 @@ SELECT a.* FROM unnest($1::text[], $2::text[]) AS t (project, account)
 JOIN past_account a ON a.project = t.project AND a.account = t.account AND a.{CURRENT}
 """
 CURRENT_RESIZES = f"SELECT * FROM past_resize WHERE {CURRENT} AND request = ANY ($1)"
+
+CURRENT_ROLES = f"""
+SELECT r.* FROM unnest($1::text[], $2::text[], $3::text[]) AS t (pool, member, role)
+JOIN past_role r ON r.pool = t.pool AND r.member = t.member AND r.role = t.role AND r.{CURRENT}
+"""
+CURRENT_ROLES_INSIDE = f"""
+SELECT r.* FROM unnest($1::text[]) AS t (cluster)
+JOIN past_role r ON r.pool >= t.cluster AND r.pool < t.cluster || '/' AND r.{CURRENT}
+    AND (r.pool = t.cluster OR starts_with(r.pool, t.cluster || '.'))
+"""
+CURRENT_MEMBERS = f"""
+SELECT m.* FROM unnest($1::text[], $2::text[], $3::text[]) AS t (project, account, member)
+JOIN past_account_member m
+    ON m.project = t.project AND m.account = t.account AND m.member = t.member AND m.{CURRENT}
+"""
 
 
 async def read_tree(connection: Connection) -> Pools:
@@ -72,7 +98,28 @@ async def load_versions(connection: Connection, tree: Pools, events: Sequence[Ev
         for record in await connection.fetch(CURRENT_RESIZES, list(requests)):
             versions.resizes.current[record["pool"], record["position"]] = _resize(record)
             versions.requests[record["request"]] = (record["pool"], record["position"])
+    await _load_roles(connection, versions, events)
     return versions
+
+
+async def _load_roles(connection: Connection, versions: BatchVersions, events: Sequence[Event]) -> None:
+    """Loads the roles that these events grant or revoke, those that end with their cluster, and the members of
+    accounts."""
+    records: list[Record] = []
+    if roles := {(e.pool, e.member, e.role) for e in events if isinstance(e, (RoleGranted, RoleRevoked))}:
+        records += await connection.fetch(CURRENT_ROLES, *_lists(roles))
+    clusters = {event.cluster for event in events if isinstance(event, ClusterCreated)}
+    if again := [cluster for cluster in clusters if cluster in versions.tree.numbers]:
+        records += await connection.fetch(CURRENT_ROLES_INSIDE, again)
+    for record in records:
+        key = record["pool"], record["member"], record["role"]
+        versions.roles.current[key] = RoleRow(**_fields(record, ROLE.fields))
+    if members := {
+        (e.project, e.account, e.member) for e in events if isinstance(e, (AccountMemberAdded, AccountMemberRemoved))
+    }:
+        for record in await connection.fetch(CURRENT_MEMBERS, *_lists(members)):
+            key = record["project"], record["account"], record["member"]
+            versions.members.current[key] = MemberRow(**_fields(record, MEMBER.fields))
 
 
 def clusters_of(tree: Pools, events: Sequence[Event]) -> set[int]:
@@ -155,6 +202,16 @@ UPDATE past_template m SET until = t.until
 FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[]) AS t (project, name, version, until)
 WHERE m.project = t.project AND m.name = t.name AND m.version = t.version AND m.{CURRENT}
 """
+END_ROLES = f"""
+UPDATE past_role r SET until = t.until
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS t (pool, member, role, until)
+WHERE r.pool = t.pool AND r.member = t.member AND r.role = t.role AND r.{CURRENT}
+"""
+END_MEMBERS = f"""
+UPDATE past_account_member m SET until = t.until
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS t (project, account, member, until)
+WHERE m.project = t.project AND m.account = t.account AND m.member = t.member AND m.{CURRENT}
+"""
 
 
 POOL_FIELDS = ("id", "parent", "project", "name", "kind", "beyond_hours", "tentative", "claimed")
@@ -170,6 +227,8 @@ BOOKING = Model("past_booking", END_BOOKINGS, ("id", "segment"), BOOKING_FIELDS,
 ACCOUNT = Model("past_account", END_ACCOUNTS, ("project", "account"), ACCOUNT_FIELDS, (LIMITS,))
 RESIZE = Model("past_resize", END_RESIZES, ("pool", "position"), RESIZE_FIELDS, (PERIOD, COUNTS, LAYOUT))
 TEMPLATES = Model("past_template", END_TEMPLATES, ("project", "name", "version"), TEMPLATE_FIELDS, (COUNTS,))
+ROLE = Model("past_role", END_ROLES, ("pool", "member", "role"), ("granted", "actor"))
+MEMBER = Model("past_account_member", END_MEMBERS, ("project", "account", "member"), ("added", "actor"))
 
 
 async def write_versions(connection: Connection, batch: BatchVersions) -> None:
@@ -181,11 +240,13 @@ async def write_versions(connection: Connection, batch: BatchVersions) -> None:
         (ACCOUNT, batch.accounts),
         (RESIZE, batch.resizes),
         (TEMPLATES, batch.templates),
+        (ROLE, batch.roles),
+        (MEMBER, batch.members),
     ]
     for model, versions in models:
         if versions.ended:
             keyed = [(*key, until) for key, until in versions.ended]
-            await connection.execute(model.end, *(list(column) for column in zip(*keyed, strict=True)))
+            await connection.execute(model.end, *_lists(keyed))
         if begun := [model.values(*version) for version in versions.begun()]:
             await connection.copy_records_to_table(model.table, records=begun, columns=model.columns)
     if batch.hours:
@@ -199,6 +260,11 @@ async def _add_hours(connection: Connection, changes: Iterable[HourChange]) -> N
     ]
     columns = ["position", "pool", "starts", "ends", *AMOUNTS]
     await connection.copy_records_to_table("past_change", records=records, columns=columns)
+
+
+def _lists(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """The columns of the rows, as lists."""
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _fields(record: Record, names: Iterable[str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from services.projector.projections.fold import Changes, Known, fold
 from services.projector.projections.grants import GrantRow
 from services.projector.projections.pools import PoolRow, Pools
 from services.projector.projections.resizes import ResizeRow
+from services.projector.projections.roles import is_within
 from shared.events import Event
 from shared.timeline import Timeline
 
@@ -90,6 +91,7 @@ class BatchVersions:
         self.tree = tree
         self.pools, self.grants, self.bookings = Versions(), Versions(), Versions()
         self.accounts, self.resizes, self.templates = Versions(), Versions(), Versions()
+        self.roles, self.members = Versions(), Versions()
         self.segments: dict[UUID, set[int]] = {}
         self.requests: dict[UUID, Key] = {}
         self.hours: list[HourChange] = []
@@ -110,6 +112,7 @@ class BatchVersions:
         self._add_bookings(position, changes)
         self._add_catalogue(position, changes)
         self._add_resizes(position, changes)
+        self._add_roles(position, changes)
         self.hours += hour_changes(position, changes)
 
     def _add_pools(self, position: int, changes: Changes) -> None:
@@ -171,6 +174,15 @@ class BatchVersions:
                 before = self.resizes.current[key_]
                 failed = before._replace(decided=failure.decided, state="failed", error=failure.error)
                 self.resizes.put(key_, failed, position)
+
+    def _add_roles(self, position: int, changes: Changes) -> None:
+        for cluster in changes.roles.ended:
+            for key in [key for key in self.roles.current if is_within(key[0], cluster)]:
+                self.roles.put(key, None, position)
+        for key, role in changes.roles.roles.items():
+            self.roles.put(key, role, position)
+        for key, member in changes.roles.members.items():
+            self.members.put(key, member, position)
 
 
 def hour_changes(position: int, changes: Changes) -> Iterable[HourChange]:

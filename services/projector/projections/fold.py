@@ -19,6 +19,7 @@ from services.projector.projections.catalogue import CatalogueChanges
 from services.projector.projections.grants import GrantChanges, GrantRow
 from services.projector.projections.pools import PoolChanges, PoolRow, Pools
 from services.projector.projections.resizes import ResizeChanges
+from services.projector.projections.roles import RoleChanges
 from shared.capacity import Capacity, Vector
 from shared.events import (
     AccountClosed,
@@ -81,6 +82,7 @@ class Changes:
         self.bookings = BookingChanges(known.bookings)
         self.catalogue = CatalogueChanges()
         self.resizes = ResizeChanges()
+        self.roles = RoleChanges()
         self.sizes = known.sizes
 
 
@@ -151,8 +153,12 @@ def fold_event(changes: Changes, position: int, event: Event) -> None:
         case AccountClosed():
             changes.pools.touch(event.project, position)
             changes.catalogue.close(event.project, event.account)
-        case AccountMemberAdded() | AccountMemberRemoved() | RoleGranted() | RoleRevoked():
+        case AccountMemberAdded() | AccountMemberRemoved():
             changes.pools.touch(event.project, position)
+            changes.roles.set_member(event, position)
+        case RoleGranted() | RoleRevoked():
+            changes.pools.touch(event.project, position)
+            changes.roles.set_role(event, position)
         case _:
             assert_never(event)
 
@@ -240,6 +246,8 @@ def _create_cluster(changes: Changes, position: int, event: ClusterCreated) -> N
         position,
         event.layout,
     )
+    if changes.pools.has(event.cluster):
+        changes.roles.end_cluster(event.project, event.cluster, position)
     cluster = changes.pools.create(row, position)
     changes.availability.granted[cluster].append((start, end, event.capacity.counts()))
     changes.availability.booked[parent].append((start, end, event.capacity.counts()))

@@ -75,10 +75,14 @@ class PoolChanges:
         self.changed: dict[int, PoolChange] = {}
         self.touched: dict[int, int] = {}
 
+    def has(self, pool: str) -> bool:
+        """Whether there is, or was, a pool of that name."""
+        return pool in self._numbers or pool in self._new
+
     def create(self, row: PoolRow, position: int) -> int:
         """Adds a pool and returns its number: the next one, or that of the ended cluster of the same name. Raises
         ValueError if a project is created a second time."""
-        if row.id in self._numbers or row.id in self._new:
+        if self.has(row.id):
             return self._renew(row, position)
         number = len(self._numbers) + len(self._new) + 1
         self._new[row.id] = number
