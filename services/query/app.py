@@ -9,6 +9,7 @@ from typing import Any
 from litestar import Litestar, Response
 from litestar.datastructures import State
 
+from services.query.answers.access import Access
 from services.query.answers.answers import Answers, wide_reads
 from services.query.answers.cache import AnswerCache
 from services.query.answers.freshness import Freshness, Positions
@@ -104,12 +105,13 @@ def create_app(settings: Settings) -> Litestar:
 def make_parts(settings: Settings) -> Parts:
     """The parts that the routes use. A route gets them by `parts_of(request)`."""
     database = Database(settings.database_url, settings.query_connections)
-    positions = Positions(database, settings.visible_timeout_s)
+    positions, freshness = Positions(database, settings.visible_timeout_s), Freshness(database)
     wide = wide_reads()
     return Parts(
         database=database,
         positions=positions,
-        answers=Answers(database, Freshness(database), positions, AnswerCache(settings.query_cache_bytes), wide),
+        access=Access(database, freshness),
+        answers=Answers(database, freshness, positions, AnswerCache(settings.query_cache_bytes), wide),
         wide=wide,
         past=Past(settings.database_url, database, settings.visible_timeout_s),
         event_tail=Tail(database, EVENTS, settings.subscribers_max),

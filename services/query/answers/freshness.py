@@ -30,25 +30,41 @@ class Fresh(NamedTuple):
     version: Version | None
 
 
+class RolesVersion(NamedTuple):
+    """The version of all roles and members of accounts: `changed` is the position of the last event that changed one.
+    A later version is greater."""
+
+    generation: int
+    changed: int
+
+
+class _Read(NamedTuple):
+    """What one statement has read: the position, the version of each scope, and that of the roles."""
+
+    position: int
+    versions: dict[Scope, Version]
+    roles: RolesVersion
+
+
 class _Group:
     """The requests that one statement serves: those that asked before it was sent."""
 
     def __init__(self) -> None:
         self.scopes: set[Scope] = set()
-        self.answer: asyncio.Future[tuple[int, dict[Scope, Version]]] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[_Read] = asyncio.get_running_loop().create_future()
 
 
 FRESHNESS = """
-SELECT g.generation, g.position, 'pool' AS kind, p.id, p.touched
+SELECT g.generation, g.position, g.roles_changed, 'pool' AS kind, p.id, p.touched
 FROM generation g LEFT JOIN pool p ON p.generation = g.generation AND p.id = ANY ($1)
 WHERE g.live
 """
 FRESHNESS_OF_TREES = f"""
 {FRESHNESS}
 UNION ALL
-SELECT g.generation, g.position, 'tree', p.project, max(p.touched)
+SELECT g.generation, g.position, g.roles_changed, 'tree', p.project, max(p.touched)
 FROM generation g JOIN pool p ON p.generation = g.generation AND p.project = ANY ($2)
-WHERE g.live GROUP BY g.generation, g.position, p.project
+WHERE g.live GROUP BY g.generation, g.position, g.roles_changed, p.project
 """
 
 
@@ -63,12 +79,17 @@ class Freshness:
 
     async def of(self, scope: Scope) -> Fresh:
         """The state at a moment after the call. Raises asyncpg's errors."""
+        return (await self.with_roles(scope))[0]
+
+    async def with_roles(self, scope: Scope | None) -> tuple[Fresh, RolesVersion]:
+        """As `of`, with the version of the roles at the same position. None asks for no scope."""
         group = self._waiting = self._waiting or _Group()
-        group.scopes.add(scope)
+        if scope is not None:
+            group.scopes.add(scope)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        position, versions = await asyncio.shield(group.answer)
-        return Fresh(position, versions.get(scope))
+        position, versions, roles = await asyncio.shield(group.answer)
+        return Fresh(position, None if scope is None else versions.get(scope)), roles
 
     async def _run(self) -> None:
         try:
@@ -81,20 +102,21 @@ class Freshness:
         finally:
             self._task = None
 
-    async def _read(self, scopes: set[Scope]) -> tuple[int, dict[Scope, Version]]:
+    async def _read(self, scopes: set[Scope]) -> _Read:
         pools = [scope.id for scope in scopes if scope.kind == "pool"]
         trees = [scope.id for scope in scopes if scope.kind == "tree"]
         if trees:
             records = live(await self._database.fetch(FRESHNESS_OF_TREES, pools, trees))
         else:
             records = live(await self._database.fetch(FRESHNESS, pools))
-        generation, position = records[0]["generation"], records[0]["position"]
+        generation, position, changed = (records[0][name] for name in ("generation", "position", "roles_changed"))
         versions = {
             Scope(record["kind"], record["id"]): Version(generation, record["touched"])
             for record in records
             if record["id"] is not None
         }
-        return position, {**versions, Scope("all"): Version(generation, position)}
+        versions[Scope("all")] = Version(generation, position)
+        return _Read(position, versions, RolesVersion(generation, changed))
 
 
 POSITIONS = "SELECT g.position, h.position AS head FROM generation g CROSS JOIN event_head h WHERE g.live"

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from litestar import Request
 
+from services.query.answers.access import Access
 from services.query.answers.admission import Admission
 from services.query.answers.answers import Answers
 from services.query.answers.freshness import Positions
@@ -25,10 +26,11 @@ AnyRequest = Request[Any, Any, Any]
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """`database` is the newest state, `past` the state at a position. `answers` is the cache of answers in front of the
     database. `positions` waits for a position. `wide` admits reads of many hours. The tails follow events and notices
-    for live subscribers. `page` is the web page."""
+    for live subscribers. `page` is the web page. `access` says who has which role."""
 
     database: Database
     positions: Positions
+    access: Access
     answers: Answers
     wide: Admission
     past: Past
