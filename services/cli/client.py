@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
 import msgspec
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientSession, ClientSSLError, ClientTimeout, TCPConnector
 
 from services.cli.failure import Failure
+from shared.http.tls import CA_FILE, client_context
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_S = 20.0
@@ -40,7 +42,7 @@ class Client:
         self._actor, self._try_again_s, self._run = actor, try_again_s, uuid4().hex
 
     async def __aenter__(self) -> Client:
-        self._session = ClientSession(timeout=ClientTimeout(total=TIMEOUT_S))
+        self._session = ClientSession(connector=connector(), timeout=ClientTimeout(total=TIMEOUT_S))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -82,7 +84,19 @@ def decoded(body: bytes) -> CommandAnswer:
         return CommandAnswer(detail=body[:200].decode(errors="replace"))
 
 
+def connector() -> TCPConnector:
+    """Connections that trust the certificates' authorities in HOURBOOK_CA_FILE, or those of the system. Raises
+    Failure if the file cannot be used."""
+    file = os.environ.get(CA_FILE, "")
+    try:
+        return TCPConnector(ssl=client_context(file))
+    except OSError as error:  # ssl.SSLError is one
+        raise Failure(f"{CA_FILE}: {file} is not a file of certificates in PEM: {error}") from None
+
+
 def cannot_connect(url: str, error: Exception) -> Failure:
     """The failure to show when `error`, one of CONNECTION_ERRORS, came from the server at `url`."""
     reason = str(error) or type(error).__name__
+    if isinstance(error, ClientSSLError):
+        return Failure(f"cannot use {url}: {reason}. {CA_FILE} names the file of an authority of your own")
     return Failure(f"cannot use {url}: {reason}. Does `hourbook up` run? --url names another address")

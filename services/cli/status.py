@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.client import DEFAULT_URL
+from services.cli.client import DEFAULT_URL, connector
 from services.cli.failure import Failure
 from services.cli.terminal import table_console
+from services.cli.up.address import access
 from services.cli.up.directory import DataDirectory, Run, default_directory
 from services.cli.up.processes import started_at
 from services.cli.up.servers import NATS, NATS_ERRORS, Servers, connect_nats, redacted, servers_from, without_password
@@ -64,7 +65,8 @@ def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
             "or set HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL"
         )
     lines = asyncio.run(read(servers, (url or (run.address if run else DEFAULT_URL)).rstrip("/")))
-    lines += [*processes(run)] if run is not None else []
+    if run is not None:
+        lines += [Row("access", None, None, access(run.issuers)), *processes(run)]
     show(lines, table_console())
     sys.exit(1 if any(line.trouble for line in lines) else 0)
 
@@ -91,7 +93,7 @@ async def read(servers: Servers, url: str) -> list[Row]:
     except STORE_ERRORS as error:
         lines.append(Row("event store", None, None, "", redacted(_reason(error), servers.database_url)))
     lines.insert(1, await stream(servers, head))
-    async with ClientSession(timeout=ClientTimeout(total=TIMEOUT_S)) as session:
+    async with ClientSession(connector=connector(), timeout=ClientTimeout(total=TIMEOUT_S)) as session:
         lines += [
             await health(session, url, name, path)
             for name, path in (

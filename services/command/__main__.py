@@ -11,7 +11,7 @@ from shared.process import log_to_stderr, settings_or_exit
 def main() -> None:
     log_to_stderr()
     settings = settings_or_exit(Settings)
-    serve(create_app(settings), settings.host, settings.command_port)
+    serve(create_app(settings), settings, settings.command_port)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,14 @@ from typing import Annotated
 import msgspec
 
 from services.command.domain.bounds import DEFAULT, Bounds
+from shared.http.server_settings import ServerSettings
 
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`HOURBOOK_DATABASE_URL`, `…_NATS_URL`, `…_HOST`, `…_COMMAND_PORT`, `…_BATCH_MAX`, `…_QUEUE_MAX`.
+class Settings(ServerSettings, frozen=True, kw_only=True):
+    """`HOURBOOK_DATABASE_URL`, `…_NATS_URL`, `…_COMMAND_PORT`, `…_BATCH_MAX`, `…_QUEUE_MAX`, and those of
+    ServerSettings.
 
     `HOURBOOK_REFUSALS_KEPT_DAYS` and `…_KEPT_MAX` bound the log of refusals.
 
@@ -30,8 +32,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: str
     nats_url: str | None = None
-    auth_file: str | None = None
-    host: str = "127.0.0.1"
     command_port: int = 8081
     batch_max: int = 512
     queue_max: int = 10_000

@@ -9,6 +9,7 @@ import sys
 from services.projector.app import serve
 from services.projector.monitor import PortTaken
 from services.projector.settings import Settings
+from shared.http.server_settings import CannotServe
 from shared.process import log_to_stderr, settings_or_exit
 
 
@@ -21,7 +22,7 @@ def main() -> None:
         app(sys.argv[1:])  # ends the process
     try:
         asyncio.run(serve(settings_or_exit(Settings)))
-    except PortTaken as error:
+    except (PortTaken, CannotServe) as error:
         sys.exit(f"hourbook: {error}")
 
 

@@ -7,17 +7,20 @@ from services.projector.consumer import Projector
 from services.projector.indexer import Indexer
 from services.projector.monitor import Watch, monitored
 from services.projector.settings import Settings
+from shared.http.entrance import entrance_of
 from shared.tasks import until_stopped
 from shared.telemetry import Telemetry
 
 
 async def serve(settings: Settings) -> None:
-    """Runs the projector, the indexer and the historian until SIGTERM or SIGINT. Raises PortTaken."""
+    """Runs the projector, the indexer and the historian until SIGTERM or SIGINT. Raises PortTaken and CannotServe."""
+    entrance = entrance_of(settings)
     telemetry = Telemetry(settings.database_url)
     projector = Projector(
         settings.database_url, settings.nats_url, on_batch=telemetry.batches("fold", "a batch that was folded")
     )
     watch = Watch(telemetry, settings.stall_s)
-    async with monitored(settings.host, settings.projector_port, telemetry, lambda: projector.position, watch):
+    port = settings.projector_port
+    async with monitored(settings.host, port, telemetry, lambda: projector.position, watch, entrance):
         historian = Historian(settings.database_url, busy=lambda: projector.catching_up)
         await until_stopped(projector.run(), Indexer(settings.database_url).run(), historian.run(), watch.run())

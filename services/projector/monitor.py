@@ -13,6 +13,7 @@ from aiohttp import web
 
 from shared.http.aiohttp_server import answer, serving
 from shared.http.connection_limits import ConnectionLimits, connections_allowed
+from shared.http.entrance import LOCAL, Entrance
 from shared.http.problem_document import MEDIA_TYPE, document
 from shared.progress import STALL_S, standing_of
 from shared.telemetry import CONTENT_TYPE, Telemetry
@@ -55,7 +56,7 @@ class Watch:
 
 @contextlib.asynccontextmanager
 async def monitored(
-    host: str, port: int, telemetry: Telemetry, position: Callable[[], int], watch: Watch
+    host: str, port: int, telemetry: Telemetry, position: Callable[[], int], watch: Watch, entrance: Entrance = LOCAL
 ) -> AsyncIterator[None]:
     """Answers /health and /metrics while the block runs. Raises PortTaken."""
 
@@ -68,9 +69,10 @@ async def monitored(
         return answer(await telemetry.render(), content_type=CONTENT_TYPE)
 
     handler = handling({"/health": health, "/metrics": metrics})
-    async with serving(handler, ConnectionLimits(connections=connections_allowed()), STOP_TIMEOUT_S) as runner:
+    limits = ConnectionLimits(connections=connections_allowed())
+    async with serving(handler, limits, STOP_TIMEOUT_S, entrance) as runner:
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, ssl_context=entrance.tls).start()
         except OSError as error:
             why = os.strerror(error.errno or 0)
             raise PortTaken(

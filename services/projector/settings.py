@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import msgspec
-
+from shared.http.server_settings import ServerSettings
 from shared.progress import STALL_S
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`HOURBOOK_DATABASE_URL`, `HOURBOOK_NATS_URL`, and for /health and /metrics `…_HOST` and `…_PROJECTOR_PORT`.
+class Settings(ServerSettings, frozen=True, kw_only=True):
+    """`HOURBOOK_DATABASE_URL`, `HOURBOOK_NATS_URL`, and for /health and /metrics `…_PROJECTOR_PORT` and
+    those of ServerSettings.
 
     The projector is stalled when events have waited for `HOURBOOK_STALL_S` seconds and none was applied in that time.
     """
 
     database_url: str
     nats_url: str = "nats://127.0.0.1:4222"
-    host: str = "127.0.0.1"
     projector_port: int = 8083
     stall_s: float = STALL_S

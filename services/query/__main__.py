@@ -14,7 +14,7 @@ def main() -> None:
     settings = settings_or_exit(Settings)
     give_back_large_buffers()
     app = create_app(settings)
-    serve(app, settings.host, settings.query_port, app.state.end_streams)
+    serve(app, settings, settings.query_port, app.state.end_streams)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
+from shared.http.server_settings import ServerSettings
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`HOURBOOK_DATABASE_URL`, `HOURBOOK_HOST`, `HOURBOOK_QUERY_PORT`, and these, which need no change:
+class Settings(ServerSettings, frozen=True, kw_only=True):
+    """Those of ServerSettings, `HOURBOOK_DATABASE_URL`, `HOURBOOK_QUERY_PORT`, and these, which need no change:
 
     `HOURBOOK_QUERY_CONNECTIONS` (to the database), `HOURBOOK_QUERY_CACHE_BYTES` (of encoded answers; 0 is none),
     `HOURBOOK_VISIBLE_TIMEOUT_S` (how long `min_position` waits), `HOURBOOK_SUBSCRIBERS_MAX` (of /events/stream).
@@ -15,8 +15,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     database_url: str
-    auth_file: str | None = None
-    host: str = "127.0.0.1"
     query_port: int = 8082
     query_connections: int = 8
     query_cache_bytes: int = 64 * 1024 * 1024

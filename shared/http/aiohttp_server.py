@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from shared.http.connection_limits import AwaitedPart, ConnectionLimits, Part, close_late_connections
+from shared.http.entrance import LOCAL, Entrance
 from shared.http.problem_document import COMMON_HEADERS, MEDIA_TYPE, HttpProblem, malformed_request
 from shared.tasks import end_tasks
 
@@ -105,6 +106,27 @@ class AiohttpConnection(web.RequestHandler):
         self.force_close()
 
 
+def guarded(handler: Handler, entrance: Entrance) -> Handler:
+    """The handler behind the entrance: it refuses what the guard refuses, and adds the headers to each response that
+    has not begun."""
+    also = {name: value for name, value in entrance.headers.items() if name not in SERVER_HEADERS}
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        fields = ((name.lower(), value) for name, value in request.raw_headers)
+        refused = entrance.guard.refusal(request.method, request.path, fields)
+        if refused is not None:
+            response: web.StreamResponse = closing_response(
+                HttpProblem(refused.status, refused.code, refused.title, refused.detail)
+            )
+        else:
+            response = await handler(request)
+        if not response.prepared:
+            response.headers.update(also)
+        return response
+
+    return handle
+
+
 class LimitedServer(web.Server):
     """Makes an AiohttpConnection for each client."""
 
@@ -123,10 +145,12 @@ class LimitedServer(web.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(handler: Handler, limits: ConnectionLimits, stop_timeout_s: float) -> AsyncIterator[web.ServerRunner]:
-    """A runner that serves `handler` once the caller gives it sites. At the end of the block, responses that have begun
-    may take `stop_timeout_s` seconds more."""
-    server = LimitedServer(handler, limits)
+async def serving(
+    handler: Handler, limits: ConnectionLimits, stop_timeout_s: float, entrance: Entrance = LOCAL
+) -> AsyncIterator[web.ServerRunner]:
+    """A runner that serves `handler` behind the entrance once the caller gives it sites, with the entrance's TLS. At
+    the end of the block, responses that have begun may take `stop_timeout_s` seconds more."""
+    server = LimitedServer(guarded(handler, entrance), limits)
     runner = web.ServerRunner(server, shutdown_timeout=stop_timeout_s)
     await runner.setup()
     closing = asyncio.create_task(

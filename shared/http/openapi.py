@@ -20,7 +20,7 @@ from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
 
 from shared.errors import HourbookError
-from shared.http.problem_document import CONTENT_SECURITY_POLICY, MEDIA_TYPE, page_headers
+from shared.http.problem_document import MEDIA_TYPE, page_headers
 from shared.http.problems import Problem
 from shared.version import VERSION
 
@@ -29,13 +29,10 @@ TYPES = {"swagger-ui.js": "text/javascript", "show.js": "text/javascript", "swag
 CACHED = {"Cache-Control": "public, max-age=3600"}
 
 # Swagger UI's stylesheet has its icons as data: URLs.
-PAGE_HEADERS = [
-    ResponseHeader(name=name, value=value)
-    for name, value in page_headers(f"{CONTENT_SECURITY_POLICY}; img-src 'self' data:").items()
-]
+PAGE_HEADERS = [ResponseHeader(name=name, value=value) for name, value in page_headers(images="'self' data:").items()]
 
-READ_ERRORS = (400, 404, 503)
-WRITE_ERRORS = (400, 404, 409, 413, 415, 503)
+READ_ERRORS = (400, 403, 404, 503)
+WRITE_ERRORS = (400, 403, 404, 409, 413, 415, 503)
 # The codes that have no error class: meaning by code, by status.
 OTHER_CODES = {
     400: {"http_400": "The body of the command is not JSON."},

@@ -8,17 +8,28 @@ from typing import Any, NamedTuple
 import msgspec
 
 MEDIA_TYPE = "application/problem+json"
-# A browser takes a response for the media type that it has. It never guesses that the response might be a page.
-COMMON_HEADERS = {"X-Content-Type-Options": "nosniff"}
-# A page runs its own files and connects to its own address. It runs no inline script and nothing from other hosts.
-CONTENT_SECURITY_POLICY = "; ".join(
-    ("default-src 'self'", "base-uri 'none'", "object-src 'none'", "form-action 'none'", "frame-ancestors 'none'")
-)
+# A browser takes a response for the media type that it has. It never guesses that the response might be a page. It
+# gives the response to no page of another origin, not even as a script or an image.
+COMMON_HEADERS = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
+# What a page of ours never asks for.
+PERMISSIONS = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
 
 
-def page_headers(policy: str = CONTENT_SECURITY_POLICY) -> dict[str, str]:
-    """The headers of a page, beside COMMON_HEADERS."""
-    return {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY"}
+def page_headers(images: str = "'self'") -> dict[str, str]:
+    """The headers of a page, beside COMMON_HEADERS.
+
+    A page runs its own files and connects to its own address: no inline script, nothing from other hosts. No page of
+    another origin may have it in a frame, or may hold its window. `images`: where images may come from.
+    """
+    policy = ["default-src 'none'", *(f"{kind}-src 'self'" for kind in ("script", "style", "font", "connect"))]
+    policy += [f"img-src {images}", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
+    return {
+        "Content-Security-Policy": "; ".join(policy),
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": ", ".join(f"{feature}=()" for feature in PERMISSIONS),
+        "Referrer-Policy": "no-referrer",
+        "X-Frame-Options": "DENY",
+    }
 
 
 def document(status: int, code: str, title: str, detail: str, facts: dict[str, Any] | None = None) -> bytes:

@@ -19,15 +19,17 @@ from shared.http.connection_limits import (
     connections_allowed,
     set_unread_timeout,
 )
+from shared.http.entrance import LOCAL, Entrance, entrance_of
+from shared.http.guard import GuardMiddleware
 from shared.http.middleware import MethodMiddleware
-from shared.http.problem_document import COMMON_HEADERS
+from shared.http.server_settings import CannotServe, ServerSettings
 from shared.http.uvicorn_protocol import limited_protocol, mute_bad_requests
 from shared.tasks import end_tasks
 
 
-def serve(app: Any, host: str, port: int, on_stop: Callable[[], None] = lambda: None) -> None:
+def serve(app: Any, settings: ServerSettings, port: int, on_stop: Callable[[], None] = lambda: None) -> None:
     """Serves an ASGI application until SIGTERM or SIGINT. `on_stop` must end endless responses. Exits with a message if
-    the port cannot be used.
+    the port or a setting cannot be used.
 
     The garbage collector for cycles runs rarely. Requests make many objects but almost no cycles, and a project's state
     is a million objects that stay.
@@ -36,11 +38,13 @@ def serve(app: Any, host: str, port: int, on_stop: Callable[[], None] = lambda: 
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     mute_bad_requests()
-    limits = ConnectionLimits(connections=connections_allowed())
-    config = uvicorn_config(app, limits, host=host, port=port)
+    limits, host = ConnectionLimits(connections=connections_allowed()), settings.host
     try:
+        config = uvicorn_config(app, limits, entrance_of(settings), host=host, port=port)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=config.backlog)
+    except CannotServe as error:
+        sys.exit(f"hourbook: {error}")
     except OSError as error:
         why = os.strerror(error.errno or 0)
         sys.exit(f"hourbook: port {port} of {host} cannot be used ({why}): choose another with HOURBOOK_…_PORT")
@@ -49,18 +53,20 @@ def serve(app: Any, host: str, port: int, on_stop: Callable[[], None] = lambda: 
         Server(config, limits, on_stop).run([listening])
 
 
-def uvicorn_config(app: Any, limits: ConnectionLimits, **settings: Any) -> uvicorn.Config:
+def uvicorn_config(app: Any, limits: ConnectionLimits, entrance: Entrance = LOCAL, **settings: Any) -> uvicorn.Config:
     """uvicorn's configuration for every service. It ignores the headers of proxies: no service uses the client's
     address."""
+    if entrance.tls is not None:
+        settings["ssl_context_factory"] = lambda *_: entrance.tls
     return uvicorn.Config(
-        MethodMiddleware(app),
+        GuardMiddleware(MethodMiddleware(app), entrance.guard),
         http=limited_protocol(limits),
         ws="none",
         interface="asgi3",
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        headers=list(COMMON_HEADERS.items()),
+        headers=list(entrance.headers.items()),
         **settings,
     )
 

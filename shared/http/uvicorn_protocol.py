@@ -56,6 +56,8 @@ class LimitedProtocol(HttpToolsProtocol):
                 self._close_after_responses(head_too_large())
 
     def on_headers_complete(self) -> None:
+        if not self.url.startswith(b"/"):  # such as http://other.example/path: the guard has to see only one host
+            raise ValueError("a path begins with a slash")  # uvicorn answers 400
         super().on_headers_complete()
         self.headers = IGNORED_TRAILERS
         # After `Expect: 100-continue` or `Upgrade`, the server cannot know whether the next bytes are a body, another

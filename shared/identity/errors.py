@@ -41,11 +41,11 @@ class CrossSite(HourbookError):
     title = "Another web page sent this"
 
 
-class HostNotAllowed(HourbookError):
+class UnknownHost(HourbookError):
     """The request names a host that is not one of this service's names. The operator can add it to
     `HOURBOOK_ALLOWED_HOSTS`."""
 
-    code = "host_not_allowed"
+    code = "unknown_host"
     status = 403
     title = "The service does not have this name"
 

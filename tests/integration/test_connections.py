@@ -21,8 +21,8 @@ from tests.support.raw import MALFORMED, Wire, asked, wire
 
 SOON = ConnectionLimits(head_s=0.2, body_s=0.3, connections=20)
 LATER = ConnectionLimits(connections=3)
-CLOSE = b"Host: a\r\nConnection: close\r\n\r\n"
-GET = b"GET /read HTTP/1.1\r\nHost: a\r\n\r\n"
+CLOSE = b"Host: localhost\r\nConnection: close\r\n\r\n"
+GET = b"GET /read HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @get("/read")
@@ -80,7 +80,7 @@ def application() -> Litestar:
     )
 
 
-@pytest.mark.parametrize("begun", [b"GET", b"GET /read HTTP/1.1\r\nHost: a\r\n"])
+@pytest.mark.parametrize("begun", [b"GET", b"GET /read HTTP/1.1\r\nHost: localhost\r\n"])
 async def test_a_head_that_never_comes_is_a_408_and_the_end(soon: str, begun: bytes) -> None:
     async with await wire(soon) as connection:
         await connection.send(begun)
@@ -124,7 +124,7 @@ async def test_a_byte_now_and_then_is_no_head(soon: str) -> None:
 )
 async def test_a_body_that_never_comes_is_a_408_and_the_end(soon: str, body: bytes) -> None:
     async with await wire(soon) as connection:
-        await connection.send(b"POST /write HTTP/1.1\r\nHost: a\r\n" + body)
+        await connection.send(b"POST /write HTTP/1.1\r\nHost: localhost\r\n" + body)
         answer = await connection.answer()
         assert (answer.status, answer.problem["code"]) == (408, "request_timeout")
         assert "body" in answer.problem["detail"]
@@ -133,7 +133,7 @@ async def test_a_body_that_never_comes_is_a_408_and_the_end(soon: str, body: byt
 
 async def test_an_answer_that_takes_long_is_waited_for(soon: str) -> None:
     async with await wire(soon) as connection:
-        await connection.send(b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n")
+        await connection.send(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await connection.answer(bodiless=True)).status == 200
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(4 * SOON.body_s):
@@ -151,15 +151,15 @@ async def test_an_idle_connection_is_kept(soon: str) -> None:
 
 async def test_a_head_without_end_is_refused(later: str) -> None:
     async with await wire(later) as connection:
-        await connection.send(b"GET /read HTTP/1.1\r\nHost: a\r\n" + b"X: " + b"x" * (HEAD_BYTES_MAX + 1))
+        await connection.send(b"GET /read HTTP/1.1\r\nHost: localhost\r\n" + b"X: " + b"x" * (HEAD_BYTES_MAX + 1))
         answer = await connection.answer()
         assert (answer.status, answer.problem["code"]) == (431, "head_too_large")
 
 
 async def test_a_head_without_end_during_an_answer_is_not_kept_and_takes_not_its_place(later: str) -> None:
     async with await wire(later) as connection:
-        await connection.send(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
-        await connection.send(b"GET /read HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (16 * HEAD_BYTES_MAX))
+        await connection.send(b"GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await connection.send(b"GET /read HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (16 * HEAD_BYTES_MAX))
         await connection.send(b"\r\n\r\n")
         assert (await asked(later, b"GET /free HTTP/1.1\r\n" + CLOSE)).status == 200
         answer = await connection.answer()
@@ -208,7 +208,7 @@ async def test_what_came_before_garbage_is_answered_first(soon: str) -> None:
 async def test_a_connection_is_usable_after_a_refusal(later: str, headers: bytes, body: bytes, status: int) -> None:
     async with await wire(later) as connection:
         for _ in range(2):
-            await connection.send(b"POST /write HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n" + body)
+            await connection.send(b"POST /write HTTP/1.1\r\nHost: localhost\r\n" + headers + b"\r\n" + body)
             answer = await connection.answer()
             assert (answer.status, bool(answer.problem["code"])) == (status, True)
         await connection.send(GET)
@@ -221,7 +221,7 @@ async def test_a_body_that_nobody_waits_for_is_no_head(later: str) -> None:
         reader, writer = await asyncio.open_connection(sock=connection.dup())
         async with Wire(reader, writer) as client:
             for _ in range(10):
-                await client.send(b"POST /write HTTP/1.1\r\nHost: a\r\nContent-Length: 150000\r\n\r\n")
+                await client.send(b"POST /write HTTP/1.1\r\nHost: localhost\r\nContent-Length: 150000\r\n\r\n")
                 assert (await client.answer()).status == 413
                 connection.setblocking(True)
                 connection.sendall(bytes(150_000))  # the service, in this loop, cannot read in between
@@ -270,11 +270,13 @@ async def test_allow_names_what_a_path_answers(later: str, request_line: bytes, 
 
 async def test_a_body_may_be_asked_for_first(later: str) -> None:
     async with await wire(later) as connection:
-        await connection.send(b"POST /write HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 7\r\n\r\n")
+        await connection.send(
+            b"POST /write HTTP/1.1\r\nHost: [::1]\r\nExpect: 100-continue\r\nContent-Length: 7\r\n\r\n"
+        )
         assert (await connection.answer()).status == 100
         await connection.send(b'{"a":1}')
         assert (await connection.answer()).status == 200
-    refused = b"POST /write HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 70000\r\n\r\n"
+    refused = b"POST /write HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 70000\r\n\r\n"
     async with await wire(later) as connection:  # sends no body, and the next request does not become one
         await connection.send(refused)
         answer = await connection.answer()
@@ -290,7 +292,7 @@ async def test_every_answer_says_not_to_guess_and_none_says_by_which_version(lat
 
 
 async def test_a_field_after_the_body_is_no_header(later: str) -> None:
-    chunked = b"POST /write HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: Late\r\n\r\n"
+    chunked = b"POST /write HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTrailer: Late\r\n\r\n"
     async with await wire(later) as connection:
         await connection.send(chunked + b"2\r\n{}\r\n0\r\nLate: 1\r\n\r\n")
         assert (await connection.answer()).headers["has-late"] == "False"

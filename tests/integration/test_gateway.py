@@ -229,7 +229,7 @@ async def test_a_reader_who_takes_nothing_of_any_answer_is_left_and_holds_up_no_
         base = session._base_url
         assert base is not None
         _, idle = await asyncio.open_connection(base.host, base.port, limit=1)
-        idle.write(b"GET /available/select HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle.write(b"GET /available/select HTTP/1.1\r\nHost: localhost\r\n\r\n")
         async with asyncio.timeout(20), session.get("/small") as other:
             assert await other.json() == {"small": True}
         async with asyncio.timeout(20):

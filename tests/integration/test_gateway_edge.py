@@ -23,8 +23,8 @@ from tests.support.listening import listening
 from tests.support.raw import MALFORMED, asked, wire
 
 SOON = ConnectionLimits(head_s=0.2, body_s=0.3, connections=20)
-CLOSE = b"Host: a\r\nConnection: close\r\n\r\n"
-GET = b"GET /things/1 HTTP/1.1\r\nHost: a\r\n\r\n"
+CLOSE = b"Host: localhost\r\nConnection: close\r\n\r\n"
+GET = b"GET /things/1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @get("/things/{thing:str}", sync_to_thread=False)
@@ -79,7 +79,7 @@ async def url() -> AsyncIterator[str]:
         yield address
 
 
-@pytest.mark.parametrize("begun", [b"GET", b"GET /things/1 HTTP/1.1\r\nHost: a\r\n"])
+@pytest.mark.parametrize("begun", [b"GET", b"GET /things/1 HTTP/1.1\r\nHost: localhost\r\n"])
 async def test_a_head_that_never_comes_is_a_408_and_the_end(url: str, begun: bytes) -> None:
     for first in (b"", GET):
         async with await wire(url) as connection:
@@ -111,7 +111,7 @@ async def test_an_idle_connection_is_kept(url: str) -> None:
 )
 async def test_a_body_that_never_comes_is_a_408_and_the_end(url: str, body: bytes) -> None:
     async with await wire(url) as connection:
-        await connection.send(b"POST /things/create HTTP/1.1\r\nHost: a\r\n" + body)
+        await connection.send(b"POST /things/create HTTP/1.1\r\nHost: localhost\r\n" + body)
         answer = await connection.answer()
         assert (answer.status, answer.problem["code"], answer.headers["connection"]) == (
             408,
@@ -159,7 +159,7 @@ async def test_a_head_without_end_is_refused(url: str, line: bytes) -> None:
 
 async def test_a_chunk_that_is_none_is_a_400_and_the_end(url: str) -> None:
     async with await wire(url) as connection:
-        await connection.send(b"POST /things/create HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await connection.send(b"POST /things/create HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         await connection.send(b"1\r\n{\r\n")
         await asyncio.sleep(SOON.head_s / 4)  # so the gateway has begun to pass it on
         await connection.send(b"zz\r\n")
@@ -170,7 +170,7 @@ async def test_a_chunk_that_is_none_is_a_400_and_the_end(url: str) -> None:
 
 @pytest.mark.parametrize("body", [b"{}", gzip.compress(b'{"a": "%s"}' % (b"x" * 200), mtime=0)])
 async def test_an_encoded_body_is_refused_and_the_connection_usable_afterwards(url: str, body: bytes) -> None:
-    head = b"POST /things/create HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(
+    head = b"POST /things/create HTTP/1.1\r\nHost: [::1]\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(
         body
     )
     async with await wire(url) as connection:
@@ -185,7 +185,7 @@ async def test_an_encoded_body_is_refused_and_the_connection_usable_afterwards(u
 async def test_a_body_that_is_too_large_is_refused_and_the_connection_closes_or_goes_on(url: str) -> None:
     async with await wire(url) as connection:
         await connection.send(
-            b"POST /things/create HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50_000
+            b"POST /things/create HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50_000
         )
         assert (await connection.answer()).status == 413
         await connection.send(GET)
@@ -194,7 +194,7 @@ async def test_a_body_that_is_too_large_is_refused_and_the_connection_closes_or_
 
 
 async def test_a_body_may_be_asked_for_first_or_come_in_chunks(url: str) -> None:
-    post_ = b"POST /things/create HTTP/1.1\r\nHost: a\r\n"
+    post_ = b"POST /things/create HTTP/1.1\r\nHost: localhost\r\n"
     async with await wire(url) as connection:
         await connection.send(post_ + b"Expect: 100-continue\r\nContent-Length: 7\r\n\r\n")
         assert (await connection.answer()).status == 100

@@ -177,7 +177,7 @@ async def test_a_heartbeat_moves_the_last_id_past_what_is_not_wanted(ledger: Led
 
 async def test_a_reader_who_takes_nothing_delays_no_other(ledger: Ledger, url: str, app: Any) -> None:
     dead, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]), limit=1024)
-    writer.write(b"GET /events/stream?after=0 HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /events/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await dead.readuntil(b"\r\n\r\n")
     async with subscribed(url, after=0) as subscriber:
         for number in range(1, 31):

@@ -11,19 +11,19 @@ import msgspec
 BOUND_S = 20
 # What is no request of HTTP/1.1; each is answered as such, and its connection is closed.
 MALFORMED = {
-    "no method of HTTP": b"FOO /read HTTP/1.1\r\nHost: a\r\n\r\n",
-    "no version": b"GET /read HTTP/9.9\r\nHost: a\r\n\r\n",
+    "no method of HTTP": b"FOO /read HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "no version": b"GET /read HTTP/9.9\r\nHost: localhost\r\n\r\n",
     "TLS": bytes.fromhex("1603010200010001fc0303") + bytes(100),
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "NUL in the path": b"GET /re\0ad HTTP/1.1\r\nHost: a\r\n\r\n",
-    "NUL in a header": b"GET /read HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
-    "a path of bytes": b"GET /\xff\xfe HTTP/1.1\r\nHost: a\r\n\r\n",
-    "two lengths": b"POST /write HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
+    "NUL in the path": b"GET /re\0ad HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "NUL in a header": b"GET /read HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n",
+    "a path of bytes": b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "two lengths": b"POST /write HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
     "a length and chunks": b"POST /write HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
-    "a length that is none": b"POST /write HTTP/1.1\r\nHost: a\r\nContent-Length: two\r\n\r\n{}",
-    "a bad chunk": b"POST /write HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
-    "a header without a name": b"GET /read HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n",
-    "CONNECT": b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a length that is none": b"POST /write HTTP/1.1\r\nHost: localhost\r\nContent-Length: two\r\n\r\n{}",
+    "a bad chunk": b"POST /write HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    "a header without a name": b"GET /read HTTP/1.1\r\nHost: localhost\r\n: b\r\n\r\n",
+    "CONNECT": b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
 }
 
 

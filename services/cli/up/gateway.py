@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
@@ -35,6 +35,7 @@ from yarl import URL
 from services.cli.up.allowed_methods import READS, allowed_at, named
 from shared.http.aiohttp_server import SERVER_HEADERS, BodyTimeout, answer, closing_response, send_continue, serving
 from shared.http.connection_limits import SEND_TIMEOUT_S, ConnectionLimits, connections_allowed
+from shared.http.entrance import LOCAL, Entrance
 from shared.http.problem_document import MEDIA_TYPE, HttpProblem, document, malformed_request
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,11 @@ HOP_BY_HOP = frozenset(
     }
 )
 ADDED_BY_CLIENT = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+# What only a proxy says. No client may say it for a proxy.
+FORGEABLE, FORGEABLE_PREFIXES = frozenset({"forwarded", "via", "x-real-ip"}), ("x-forwarded-", "x-hourbook-")
+ACTOR = "x-hourbook-actor"
+# What the guards of the services decide by. A client cannot have it dropped by a `Connection` header.
+KEPT = frozenset({"host", "origin", "sec-fetch-site", "authorization", "x-auth-token", "cookie"})
 
 PortOf = Callable[[str], int | None]
 
@@ -95,23 +101,30 @@ def route(method: str, path: str) -> Target:
 class Gateway:
     """Passes requests to the services and answers to the clients.
 
-    `port_of` answers a service's port on the loopback interface; None while the service does not listen. A client that
-    reads nothing of its answer for `unread_timeout_s` is disconnected.
+    It has a guard of its own, and passes on the headers by which the services' guards decide. `port_of` answers a
+    service's port on the loopback interface; None while the service does not listen. A client that reads nothing of its
+    answer for `unread_timeout_s` is disconnected.
     """
 
     def __init__(
-        self, port_of: PortOf, limits: ConnectionLimits | None = None, *, unread_timeout_s: float = SEND_TIMEOUT_S
+        self,
+        port_of: PortOf,
+        limits: ConnectionLimits | None = None,
+        *,
+        unread_timeout_s: float = SEND_TIMEOUT_S,
+        entrance: Entrance = LOCAL,
     ) -> None:
         self._port_of, self._limits = port_of, limits or ConnectionLimits(connections=connections_allowed(files_each=2))
-        self._unread_timeout_s = unread_timeout_s
+        self._unread_timeout_s, self._entrance = unread_timeout_s, entrance
         self._running = AsyncExitStack()
         self._sessions: dict[str, ClientSession] = {}
         self._endless: set[asyncio.Transport] = set()
 
     async def start(self, listening: socket.socket) -> None:
         self._sessions = {COMMAND: client(send_once), PROJECTOR: client(), QUERY: client()}
-        runner = await self._running.enter_async_context(serving(self.handle, self._limits, STOP_TIMEOUT_S))
-        await web.SockSite(runner, listening, backlog=1024).start()
+        server = serving(self.handle, self._limits, STOP_TIMEOUT_S, self._entrance)
+        runner = await self._running.enter_async_context(server)
+        await web.SockSite(runner, listening, backlog=1024, ssl_context=self._entrance.tls).start()
 
     async def stop(self) -> None:
         """Waits for answers to end, for at most STOP_TIMEOUT_S. Breaks off event streams, which never end."""
@@ -154,13 +167,16 @@ class Gateway:
         if answered.status in (404, 405) and (not_allowed := await self._not_allowed(request)) is not None:
             return not_allowed
         if answered.content_type != SERVER_SENT or request.transport is None:
-            return await pass_on(request, answered, self._unread_timeout_s)
+            return await self._stream(request, answered)
         transport: asyncio.Transport = request.transport
         self._endless.add(transport)
         try:
-            return await pass_on(request, answered, self._unread_timeout_s)
+            return await self._stream(request, answered)
         finally:
             self._endless.discard(transport)
+
+    async def _stream(self, request: web.BaseRequest, answered: ClientResponse) -> web.StreamResponse:
+        return await pass_on(request, answered, self._unread_timeout_s, self._entrance.headers)
 
     async def _not_allowed(self, request: web.BaseRequest) -> web.Response | None:
         """The answer 405 when some service takes the path with other methods; None to keep the service's own answer."""
@@ -205,14 +221,17 @@ class Gateway:
         return URL(f"http://127.0.0.1:{port}{target.path}", encoded=True)
 
 
-async def pass_on(request: web.BaseRequest, answered: ClientResponse, unread_timeout_s: float) -> web.StreamResponse:
-    """Passes an answer on, piece by piece.
+async def pass_on(
+    request: web.BaseRequest, answered: ClientResponse, unread_timeout_s: float, headers_of_all: Mapping[str, str]
+) -> web.StreamResponse:
+    """Passes an answer on, piece by piece, with the headers that every response has.
 
     When the service's answer breaks off, the client's connection is aborted: the answer must not look complete. The
     same happens when the client reads nothing for `unread_timeout_s`.
     """
     headers = end_to_end(answered.headers)
     headers.update(SERVER_HEADERS)
+    headers.update(headers_of_all)
     response = web.StreamResponse(status=answered.status, reason=answered.reason, headers=headers)
     await response.prepare(request)
     try:
@@ -248,10 +267,18 @@ def client(*middlewares: Callable[[ClientRequest, ClientHandlerType], object]) -
 
 
 def forwarded(request: web.BaseRequest) -> CIMultiDict[str]:
-    headers = CIMultiDict((name, in_utf8(value)) for name, value in end_to_end(request.headers).items())
+    """The headers of the request for a service: the client's, without what only a proxy says, and its address."""
+    headers = CIMultiDict(
+        (name, in_utf8(value)) for name, value in end_to_end(request.headers).items() if not is_forgeable(name)
+    )
     if request.remote:
         headers.add("X-Forwarded-For", request.remote)
     return headers
+
+
+def is_forgeable(name: str) -> bool:
+    small = name.lower()
+    return small in FORGEABLE or (small.startswith(FORGEABLE_PREFIXES) and small != ACTOR)
 
 
 def in_utf8(value: str) -> str:
@@ -263,7 +290,7 @@ def in_utf8(value: str) -> str:
 
 def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     """The headers without those that concern one connection only (hop-by-hop)."""
-    named = {name.strip().lower() for value in headers.getall("Connection", ()) for name in value.split(",")}
+    named = {name.strip().lower() for value in headers.getall("Connection", ()) for name in value.split(",")} - KEPT
     return CIMultiDict(
         (name, value) for name, value in headers.items() if name.lower() not in HOP_BY_HOP and name.lower() not in named
     )

@@ -24,6 +24,7 @@ from rich.console import Console
 
 from services.cli.client import DEFAULT_URL
 from services.cli.failure import Failure
+from services.cli.up.address import LOOPBACK, Address, address_of, listening
 from services.cli.up.directory import DataDirectory, Process, Run, default_directory
 from services.cli.up.embedded import EmbeddedNats, EmbeddedPostgres, EmbeddedServerFailed
 from services.cli.up.gateway import Gateway
@@ -31,10 +32,8 @@ from services.cli.up.processes import started_at
 from services.cli.up.servers import DATABASE, NATS, Servers, check, migrations_failed, servers_from
 from services.cli.up.supervisor import LOG_BYTES_MAX, SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
 from shared.audit.notes import ensure_key
-from shared.http.connection_limits import set_unread_timeout
 from shared.migrate import MigrationFailed, migrate
 
-HOST = "127.0.0.1"
 AUDIT_KEY = "HOURBOOK_AUDIT_KEY_FILE"
 # PostgreSQL's settings for data that are removed at the end: they need not reach the disc.
 EPHEMERAL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -44,6 +43,10 @@ def up(
     *,
     data_dir: Path | None = None,
     port: Annotated[int, Parameter(validator=Number(gte=1, lte=65535))] = 8080,
+    host: str = LOOPBACK,
+    auth: Path | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
     ephemeral: Annotated[bool, Parameter(negative=())] = False,
     services: Annotated[tuple[str, ...], Parameter(show=False)] = tuple(SERVICES),
 ) -> None:
@@ -54,7 +57,17 @@ def up(
         The directory of the data and the logs. Default: $XDG_DATA_HOME/hourbook, or ~/.local/share/hourbook; for root
         /var/lib/hourbook.
     port
-        The port of the HTTP address, on 127.0.0.1.
+        The port of the HTTP address.
+    host
+        Where to listen: 127.0.0.1, ::1, an address of this machine, or 0.0.0.0 for all of them. Other machines reach
+        all but the first two, so that it needs --auth, or HOURBOOK_OPEN=yes.
+    auth
+        The file that says who may sign in (HOURBOOK_AUTH_FILE). Without it, nobody signs in, and whoever reaches the
+        address may do everything.
+    tls_cert
+        The certificate for HTTPS, in PEM, with those of its issuers (HOURBOOK_TLS_CERT_FILE).
+    tls_key
+        The key of the certificate, in PEM (HOURBOOK_TLS_KEY_FILE).
     ephemeral
         Use a temporary directory, and remove it at the end.
     services
@@ -64,9 +77,10 @@ def up(
     servers = servers_from(os.environ)
     if ephemeral and data_dir is not None:
         raise Failure("--ephemeral keeps no data, --data-dir names a place to keep them: give one of the two")
-    with _directory(data_dir, ephemeral) as directory, directory.locked(), _listening(port) as address:
+    address = address_of(os.environ, host, port, auth, tls_cert, tls_key)
+    with _directory(data_dir, ephemeral) as directory, directory.locked(), listening(host, port) as taken:
         _keep_log(directory.logs / "gateway.log")
-        asyncio.run(Up(console, directory, servers, ephemeral, services, address, dict(os.environ)).run())
+        asyncio.run(Up(console, directory, servers, ephemeral, services, address, taken, dict(os.environ)).run())
 
 
 class Up:
@@ -79,15 +93,16 @@ class Up:
         servers: Servers | None,
         ephemeral: bool,
         services: Sequence[str],
-        address: socket.socket,
+        address: Address,
+        taken: socket.socket,
         environment: dict[str, str],
     ) -> None:
         self._console, self._directory, self._named, self._ephemeral = console, directory, servers, ephemeral
-        self._services, self._socket, self._environment = services, address, environment
-        self._url = f"http://{HOST}:{address.getsockname()[1]}"
+        self._services, self._socket, self._environment = services, taken, environment
+        self._address, self._url = address, address.url
         self._servers = servers
         self._supervisor = Supervisor(self._say, self._record)
-        self._gateway = Gateway(self._supervisor.port_of)
+        self._gateway = Gateway(self._supervisor.port_of, entrance=address.entrance)
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -156,10 +171,9 @@ class Up:
     async def _start_services(self) -> None:
         assert self._servers is not None
         environment = {
-            **self._environment,
+            **self._address.for_services(self._environment),
             DATABASE: self._servers.database_url,
             NATS: self._servers.nats_url,
-            "HOURBOOK_HOST": HOST,
         }
         if "sealer" in self._services and AUDIT_KEY not in environment:
             environment[AUDIT_KEY] = str(self._directory.audit_key)
@@ -222,12 +236,17 @@ class Up:
             for program in self._supervisor.programs
             if program.process is not None
         }
-        self._directory.write_run(Run(os.getpid(), self._url, servers.database_url, servers.nats_url, processes))
+        self._directory.write_run(
+            Run(os.getpid(), self._url, servers.database_url, servers.nats_url, processes, self._address.issuers)
+        )
 
     def _welcome(self, seconds: float) -> None:
         kept = "removed at the end" if self._ephemeral else "kept"
+        public = self._address.public_url
+        elsewhere = "" if public == self._url else f"  for others: {public}\n"
         self._console.print(
             f"\nHourbook runs at {self._url} after {seconds:.1f} s. Ctrl-C ends it.\n"
+            f"  {self._address.access()}\n{elsewhere}"
             f"  data ({kept}) and logs: {self._directory.path}\n"
             f"  OpenAPI: {self._url}/schema (reads), {self._url}/schema/command (writes)\n\n"
             f"Try, in another terminal:\n{examples(self._url, datetime.now(UTC))}\n"
@@ -282,22 +301,3 @@ def _directory(data_dir: Path | None, ephemeral: bool) -> Iterator[DataDirectory
         yield DataDirectory(path)
     finally:
         shutil.rmtree(path, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
-    """Binds the port before anything starts. Requests that come early wait in the queue. Raises Failure."""
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        set_unread_timeout(taken)
-        try:
-            taken.bind((HOST, port))
-            taken.listen(1024)
-        except PermissionError:
-            raise Failure(f"only root may use port {port}: choose one from 1024 on, as --port 8080") from None
-        except OSError as error:
-            raise Failure(
-                f"cannot use port {port} of {HOST} ({error.strerror}): "
-                f"choose another, as --port {port + 1 if port < 65535 else 8080}"
-            ) from None
-        yield taken

@@ -1,0 +1,47 @@
+"""The entrance of an HTTP server, made from its settings: the guard, the TLS context, the headers of every response."""
+
+from __future__ import annotations
+
+import ssl
+from typing import NamedTuple
+
+from shared.http.guard import Guard
+from shared.http.host_names import AllowedHosts, hosts_from, is_loopback_host, origin_of
+from shared.http.problem_document import COMMON_HEADERS
+from shared.http.server_settings import ALLOWED_HOSTS, PUBLIC_URL, ServerSettings, check_settings
+from shared.http.tls import server_context
+
+# A browser that has seen it uses HTTPS for this name, for a year, whatever a link says.
+HSTS = {"Strict-Transport-Security": "max-age=31536000"}
+
+
+class Entrance(NamedTuple):
+    """`tls` is None where the server speaks plain HTTP. `headers` are sent with every response."""
+
+    guard: Guard
+    tls: ssl.SSLContext | None
+    headers: dict[str, str]
+
+
+def entrance_of(settings: ServerSettings) -> Entrance:
+    """Raises CannotServe if a setting is wrong, or if strangers could reach the server without signing in.
+
+    Where other machines can reach the service, by its own port or by its public address, an IP address is a good name
+    of it, and /health answers under any name: a cluster's health checks use both.
+    """
+    check_settings(settings)
+    public = origin_of(settings.public_url, PUBLIC_URL) if settings.public_url else None
+    names = hosts_from(settings.allowed_hosts, ALLOWED_HOSTS)
+    if public is not None:
+        names.append(public.host._replace(port=None))
+    is_local = is_loopback_host(settings.host) and (public is None or public.host.is_loopback)
+    tls = server_context(settings)
+    guard = Guard(
+        AllowedHosts(names, any_address=not is_local), public=public, https=tls is not None, open_health=not is_local
+    )
+    # The header holds for all ports of a name. So it is not sent for localhost, where other programs speak plain HTTP.
+    return Entrance(guard, tls, COMMON_HEADERS | (HSTS if tls is not None and not is_local else {}))
+
+
+# For a server on the loopback address that has no settings.
+LOCAL = Entrance(Guard(), None, COMMON_HEADERS)
