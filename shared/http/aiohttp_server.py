@@ -16,6 +16,7 @@ from aiohttp import web
 
 from shared.http.connection_limits import AwaitedPart, ConnectionLimits, Part, close_late_connections
 from shared.http.entrance import LOCAL, Entrance
+from shared.http.guard import Guard
 from shared.http.problem_document import COMMON_HEADERS, MEDIA_TYPE, HttpProblem, malformed_request
 from shared.tasks import end_tasks
 
@@ -107,24 +108,30 @@ class AiohttpConnection(web.RequestHandler):
 
 
 def guarded(handler: Handler, entrance: Entrance) -> Handler:
-    """The handler behind the entrance: it refuses what the guard refuses, and adds the headers to each response that
+    """The handler behind the entrance: what the guard refuses does not reach it. Adds the headers to each response that
     has not begun."""
     also = {name: value for name, value in entrance.headers.items() if name not in SERVER_HEADERS}
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        fields = ((name.lower(), value) for name, value in request.raw_headers)
-        refused = entrance.guard.refusal(request.method, request.path, fields)
-        if refused is not None:
-            response: web.StreamResponse = closing_response(
-                HttpProblem(refused.status, refused.code, refused.title, refused.detail)
-            )
-        else:
-            response = await handler(request)
+        problem = refusal(request, entrance.guard)
+        response = await handler(request) if problem is None else closing_response(problem)
         if not response.prepared:
             response.headers.update(also)
         return response
 
     return handle
+
+
+def refusal(request: web.BaseRequest, guard: Guard) -> HttpProblem | None:
+    """Why the request does not reach the handler; None if it does. A target such as http://other.example/path is
+    refused: the guard has to see only one host."""
+    if not request.raw_path.startswith("/"):
+        return HttpProblem(400, "invalid_path", "The path is not valid", "a path begins with a slash")
+    fields = ((name.lower(), value) for name, value in request.raw_headers)
+    refused = guard.refusal(request.method, request.path, fields)
+    if refused is None:
+        return None
+    return HttpProblem(refused.status, refused.code, refused.title, refused.detail)
 
 
 class LimitedServer(web.Server):

@@ -61,7 +61,7 @@ async def test_the_page_of_the_interface_runs_its_own_files_only(client: Client)
     answer = await client.get("/schema")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     policy = answer.headers["content-security-policy"]
-    assert "default-src 'self'" in policy
+    assert policy.startswith("default-src 'none'; script-src 'self'; ")
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
 

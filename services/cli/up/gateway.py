@@ -36,7 +36,7 @@ from services.cli.up.allowed_methods import READS, allowed_at, named
 from shared.http.aiohttp_server import SERVER_HEADERS, BodyTimeout, answer, closing_response, send_continue, serving
 from shared.http.connection_limits import SEND_TIMEOUT_S, ConnectionLimits, connections_allowed
 from shared.http.entrance import LOCAL, Entrance
-from shared.http.problem_document import MEDIA_TYPE, HttpProblem, document, malformed_request
+from shared.http.problem_document import MEDIA_TYPE, document, malformed_request
 
 log = logging.getLogger(__name__)
 
@@ -135,14 +135,9 @@ class Gateway:
             await session.close()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        path = request.raw_path
-        if not path.startswith("/"):
-            return closing_response(
-                HttpProblem(400, "invalid_path", "The path is not valid", "a path begins with a slash")
-            )
         if request.method == "OPTIONS":
-            return await self._options(path)
-        target = route(request.method, path)
+            return await self._options(request.raw_path)
+        target = route(request.method, request.raw_path)
         port = self._port_of(target.service)
         if port is None:
             return unavailable(target.service)
