@@ -26,6 +26,9 @@ HERE = {
 It starts PostgreSQL, NATS, the services and one HTTP address for all of them. GET and HEAD go to the query service,
 everything else goes to the command service. Their OpenAPI documents are at /schema and /schema/command.
 
+A program and the page itself may use the address, pages of other sites may not. Without --auth nobody signs in: then
+it listens for this machine alone.
+
 When HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL are set, it uses those servers and starts none. The first Ctrl-C ends
 everything in order, a second one ends it at once. Both keep every booking that was acknowledged.""",
     "demo:demo": """Load an example, and draw what it leaves available.
@@ -41,7 +44,8 @@ PARTS = {
     "run:command": """Run the command service.
 
 It takes the commands (every request but GET and HEAD). Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL,
-HOURBOOK_HOST (127.0.0.1) and HOURBOOK_COMMAND_PORT (8081).""",
+HOURBOOK_HOST (127.0.0.1) and HOURBOOK_COMMAND_PORT (8081). An address that other machines reach needs
+HOURBOOK_AUTH_FILE, or HOURBOOK_OPEN=yes.""",
     "run:projector": """Run the projector, which writes the read models.
 
 It reads the events from the database; a message on NATS tells it that there are new ones. Settings:

@@ -25,8 +25,6 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
     `HOURBOOK_POOLS_MAX` and the others bound one project, and what one command may ask of it (`Bounds`).
     `HOURBOOK_STATE_BYTES_MAX` also bounds the memory of all projects together.
 
-    `HOURBOOK_AUTH_FILE` names the auth file; without it nobody signs in.
-
     Without `nats_url` this process publishes nothing on the stream: another process must.
     """
 

@@ -10,8 +10,6 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
 
     `HOURBOOK_QUERY_CONNECTIONS` (to the database), `HOURBOOK_QUERY_CACHE_BYTES` (of encoded answers; 0 is none),
     `HOURBOOK_VISIBLE_TIMEOUT_S` (how long `min_position` waits), `HOURBOOK_SUBSCRIBERS_MAX` (of /events/stream).
-
-    `HOURBOOK_AUTH_FILE` names the auth file; without it nobody signs in.
     """
 
     database_url: str

@@ -6,13 +6,12 @@ Every server has it, signed in or not. A program sends no `Origin` and no `Sec-F
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
-from typing import Any
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import HourbookError
 from shared.http.host_names import AllowedHosts, Host, Origin, parse_host, parse_origin
-from shared.http.problem_document import MEDIA_TYPE, document
+from shared.http.problems import refuse
 from shared.identity.errors import CrossSite, UnknownHost
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -112,15 +111,6 @@ class GuardMiddleware:
             if refused is not None:
                 return refuse(refused, send)
         return self._app(scope, receive, send)
-
-
-async def refuse(error: HourbookError, send: Send) -> None:
-    """Answers with the problem document of the error."""
-    body = document(error.status, error.code, error.title, error.detail)
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
-    start: Any = {"type": "http.response.start", "status": error.status, "headers": headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _unknown_host(detail: str) -> UnknownHost:

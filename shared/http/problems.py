@@ -19,6 +19,7 @@ from shared.http.problem_document import MEDIA_TYPE, document
 log = logging.getLogger(__name__)
 
 CLIENT_LEFT = "client disconnected prematurely"  # the framework's message
+CHALLENGE = 'Bearer realm="hourbook"'  # of a 401: how to sign in
 GIVEN_MAX = 100  # an error repeats this many characters of a value that the client gave
 
 
@@ -52,6 +53,19 @@ def problem(status: int, code: str, title: str, detail: str, facts: dict[str, An
 def problem_body(error: HourbookError) -> bytes:
     """The problem document of an error as JSON, for storing it or putting it into another body."""
     return document(error.status, error.code, error.title, error.detail, error.facts)
+
+
+async def refuse(error: HourbookError, send: Any) -> None:
+    """Answers the problem document of the error. A 401 says how to sign in, a 503 when to try again."""
+    body = problem_body(error)
+    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), "cache-control": "no-store"}
+    if error.status == 401:
+        headers["www-authenticate"] = CHALLENGE
+    if error.status == 503:
+        headers["retry-after"] = "1"
+    start = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": error.status, "headers": start})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def hourbook_error(_: Request[Any, Any, Any], error: HourbookError) -> Response[bytes]:

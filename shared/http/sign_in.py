@@ -12,14 +12,12 @@ from litestar import Request
 from litestar.types import ASGIApp, Receive, Send
 
 from shared.errors import HourbookError
-from shared.http.problem_document import MEDIA_TYPE
-from shared.http.problems import problem_body
+from shared.http.problems import refuse
 from shared.identity.authenticator import Authenticator
 from shared.identity.principals import Principal
 
 PUBLIC = frozenset({"/health", "/schema"})
 PUBLIC_BELOW = ("/schema/",)
-CHALLENGE = 'Bearer realm="hourbook"'
 
 
 class SignInMiddleware:
@@ -58,19 +56,6 @@ class SignInMiddleware:
         if public or scope["method"] == "OPTIONS":
             return self._app(scope, receive, send)
         return refuse(error, send)
-
-
-async def refuse(error: HourbookError, send: Any) -> None:
-    """Answers the problem document of the error. A 401 says how to sign in, a 503 when to try again."""
-    body = problem_body(error)
-    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), "cache-control": "no-store"}
-    if error.status == 401:
-        headers["www-authenticate"] = CHALLENGE
-    if error.status == 503:
-        headers["retry-after"] = "1"
-    start = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": error.status, "headers": start})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def principal_in(request: Request[Any, Any, Any]) -> Principal:
