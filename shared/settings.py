@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 PREFIX = "HOURBOOK_"
-FIELD = re.compile(r"`(?:\$\.)?([a-z][a-z0-9_]*_[a-z0-9_]+|host|open)`")
+FIELD = re.compile(r"`(?:\$\.)?([a-z][a-z0-9_]*_[a-z0-9_]+|host)`")
 SettingsType = TypeVar("SettingsType", bound=msgspec.Struct)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -30,7 +29,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     auth_file: str = ""
-    open: Literal["yes", "no", ""] = "no"
+    open: str = "no"
     allowed_hosts: str = ""
     public_url: str = ""
     tls_cert_file: str = ""
@@ -49,6 +48,8 @@ def check_settings(settings: ServerSettings) -> AuthFile | None:
         raise CannotServe(f"{AUTH_FILE}: {error}") from None
     except InvalidField as error:
         raise CannotServe(error.detail) from None
+    if settings.open not in ("yes", "no", ""):
+        raise CannotServe(f"{OPEN}: {settings.open[:100]!r} is neither yes nor no")
     if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
         raise CannotServe(f"{TLS_CERT} and {TLS_KEY} go together: set both, or none")
     if (why := open_to_strangers(settings)) is not None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from services.cli.up.address import address_of
 from shared.http.entrance import HSTS, entrance_of
 from shared.http.guard import KNOWN_MAX, Guard
 from shared.http.host_names import AllowedHosts, hosts_from, origin_of
 from shared.http.server_settings import CannotServe, ServerSettings
+from shared.settings import settings_from
 
 PUBLIC = origin_of("https://hourbook.example.org", "F")
 BEHIND_A_PROXY = Guard(AllowedHosts([PUBLIC.host]), public=PUBLIC)
@@ -160,6 +162,7 @@ def test_a_server_that_others_reach_starts_only_with_sign_in_or_when_told_so(hos
     [
         (ServerSettings(auth_file="/nowhere/auth.toml"), "HOURBOOK_AUTH_FILE: /nowhere/auth.toml: No such file"),
         (ServerSettings(allowed_hosts="https://a"), "HOURBOOK_ALLOWED_HOSTS: 'https://a' is not a host"),
+        (ServerSettings(open="y"), "HOURBOOK_OPEN: 'y' is neither yes nor no"),
         (ServerSettings(public_url="a"), "HOURBOOK_PUBLIC_URL: 'a' is not an address"),
         (ServerSettings(tls_cert_file="/a"), "set both, or none"),
         (ServerSettings(tls_cert_file="/nowhere/c", tls_key_file="/k"), "HOURBOOK_TLS_CERT_FILE: /nowhere/c: No such"),
@@ -180,6 +183,22 @@ def test_a_field_of_the_auth_file_is_named(tmp_path: Path) -> None:
 
 def test_plain_http_promises_no_https() -> None:
     assert not HSTS.keys() & entrance_of(ServerSettings(public_url="https://hourbook.example.org")).headers.keys()
+
+
+def test_up_tells_its_services_to_take_what_it_takes_itself() -> None:
+    told = {
+        "HOURBOOK_OPEN": "yes",
+        "HOURBOOK_PUBLIC_URL": "http://localhost:8080",
+        "HOURBOOK_ALLOWED_HOSTS": "a.example",
+    }
+    for host, ours in (("0.0.0.0", None), ("127.0.0.1", "unknown_host")):
+        address = address_of(told, host, 8080, None, None, None)
+        service = entrance_of(settings_from(address.for_services(told), ServerSettings)).guard
+        for guard in (address.entrance.guard, service):
+            assert code(guard, "GET", host="192.0.2.7:8080") == ours
+            assert code(guard, "GET", "/health", host="probe.example") == ours
+            assert code(guard, "GET", host="a.example") is None
+            assert code(guard, "GET", host="evil.example") == "unknown_host"
 
 
 def test_names_with_a_port_hold_for_that_port() -> None:

@@ -13,9 +13,17 @@ import msgspec
 
 from services.cli.failure import Failure
 from shared.http.connection_limits import set_unread_timeout
-from shared.http.entrance import Entrance, entrance_of
+from shared.http.entrance import ANY_ADDRESS, Entrance, entrance_of, is_reached_by_others
 from shared.http.host_names import in_url, parse_host
-from shared.http.server_settings import AUTH_FILE, PUBLIC_URL, TLS_CERT, TLS_KEY, CannotServe, ServerSettings
+from shared.http.server_settings import (
+    ALLOWED_HOSTS,
+    AUTH_FILE,
+    PUBLIC_URL,
+    TLS_CERT,
+    TLS_KEY,
+    CannotServe,
+    ServerSettings,
+)
 from shared.identity.auth_file import read_auth_file
 from shared.settings import settings_from
 
@@ -29,13 +37,15 @@ class Address(NamedTuple):
 
     url: str
     public_url: str
-    auth_file: str
+    settings: ServerSettings
     issuers: tuple[str, ...] | None
     entrance: Entrance
 
     def for_services(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The environment of the services. They listen on the loopback interface and speak plain HTTP there."""
-        told = {"HOURBOOK_HOST": LOOPBACK, PUBLIC_URL: self.public_url, AUTH_FILE: self.auth_file}
+        told = {"HOURBOOK_HOST": LOOPBACK, PUBLIC_URL: self.public_url, AUTH_FILE: self.settings.auth_file}
+        if is_reached_by_others(self.settings):  # then a request for an IP address passes here, and has to pass there
+            told[ALLOWED_HOSTS] = f"{self.settings.allowed_hosts},{ANY_ADDRESS}"
         return {**environment, **told, TLS_CERT: "", TLS_KEY: ""}
 
     def access(self) -> str:
@@ -67,7 +77,7 @@ def address_of(
         raise Failure(str(error)) from None
     auth_file = read_auth_file(settings.auth_file) if settings.auth_file else None
     issuers = None if auth_file is None else tuple(name for name, _ in auth_file.issuers())
-    return Address(url, public, settings.auth_file, issuers, entrance)
+    return Address(url, public, settings, issuers, entrance)
 
 
 def urls(settings: ServerSettings, port: int) -> tuple[str, str]:
