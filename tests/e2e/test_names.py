@@ -107,6 +107,8 @@ PLACES = {
     ("GET", "/refusals", "actor"),
     ("POST", "/accounts/{account}/limits", "account"),
     ("POST", "/accounts/{account}/close", "account"),
+    ("POST", "/accounts/{account}/members/add", "account"),
+    ("POST", "/accounts/{account}/members/remove", "account"),
     ("POST", "*", "X-Hourbook-Actor"),
     ("DELETE", "*", "X-Hourbook-Actor"),
 }
@@ -132,6 +134,8 @@ async def test_each_name_that_may_book_is_found_everywhere(ledger: Ledger, name:
     assert (await ledger.made("/accounts/create", account=name, limits={}))["id"] == name
     place = quote(name, safe="")
     assert (await ledger.made(f"/accounts/{place}/limits", limits={"capacity": {"cores": 3}}))["id"] == name
+    for change in ("add", "remove"):
+        assert (await ledger.made(f"/accounts/{place}/members/{change}", member="egi:ada"))["id"] == name
     refused = await ledger.post("/bookings/create", name, account=name, cores=2, **DAY)
     assert (refused.status_code, refused.json()["account"]) == (409, name)
     await ledger.made(f"/accounts/{place}/close")

@@ -62,14 +62,15 @@ async def write_pools(connection: Connection, generation: int, pools: PoolChange
         await _change_pool(connection, generation, number, change)
 
 
-# short_hour has only the hours of the cluster that has the name now.
+# short_hour has only the hours of the cluster that has the name now. The one before it may have been planned for later
+# hours, too. When the name is given again it holds nothing in any hour from then on, so nothing is lost here.
 RENEW_POOL = """
 UPDATE pool SET
     kind = $3, starts = $4, ends = $5, beyond_hours = $6, tentative = $7, claimed = $8, masterflavor = $9,
     mastercount = $10, workerflavor = $11, workercount = $12
 WHERE generation = $1 AND pool = $2
 """
-DELETE_EARLIER_SHORT = "DELETE FROM short_hour WHERE generation = $1 AND pool = $2 AND hour < $3"
+DELETE_FORMER_SHORT = "DELETE FROM short_hour WHERE generation = $1 AND pool = $2"
 
 
 async def _renew_pool(connection: Connection, generation: int, number: int, row: PoolRow) -> None:
@@ -85,7 +86,7 @@ async def _renew_pool(connection: Connection, generation: int, number: int, row:
         row.claimed,
         *layout_columns(row.layout),
     )
-    await connection.execute(DELETE_EARLIER_SHORT, generation, number, _instant(row.start))
+    await connection.execute(DELETE_FORMER_SHORT, generation, number)
 
 
 CHANGE_POOL = """
