@@ -142,7 +142,8 @@ async def test_each_name_that_may_book_is_found_everywhere(ledger: Ledger, name:
 
     assert booking in await ledger.booked_in_feed(name)
     assert await ledger.used(name) == 48
-    kinds = ["BookingCreated", "AccountCreated", "AccountLimitsSet", "AccountClosed"]
+    changed = ["AccountLimitsSet", "AccountMemberAdded", "AccountMemberRemoved", "AccountClosed"]
+    kinds = ["BookingCreated", "AccountCreated", *changed]
     assert [event["type"] for event in await ledger.events(account=name)] == kinds
     assert [event["booking"] for event in await ledger.events(actor=name)] == [booking]
     assert [event["booking"] for event in await ledger.events(actor=name, account=name)] == [booking]
