@@ -15,6 +15,9 @@ from hypothesis import settings
 from shared.migrate import migrate
 from tests.support.backends import BACKENDS, TEMPLATE, Backend, Nats, Postgres, drop_database, make_database
 from tests.support.folders import in_memory, use_memory
+from tests.support.identity import iam_configuration, provider
+
+__all__ = ["iam_configuration", "provider"]
 
 # An example that takes long says something of the machine, not of the code.
 settings.register_profile("hourbook", deadline=None)

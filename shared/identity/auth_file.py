@@ -39,7 +39,11 @@ class LedgerBinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class OidcIssuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An OpenID Connect provider. `client_id` and `client_secret_file` are for signing in on the page; without them the
-    issuer's access tokens are accepted, and the page does not offer it. `leeway_s` is for clocks that differ."""
+    issuer's access tokens are accepted, and the page does not offer it. `leeway_s` is for clocks that differ.
+
+    `groups_claim` is a claim's name, or the way to it, such as `realm_access.roles`. `ca_file` has the certificates
+    (PEM) of the only authorities that vouch for the issuer's address; without it, those of the system do. `id_tokens`
+    accepts ID tokens, too: for an issuer whose access tokens cannot be told from them, such as Dex."""
 
     issuer: Url
     audience: Annotated[str, Meta(min_length=1)]
@@ -50,13 +54,17 @@ class OidcIssuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name_claim: str = "name"
     algorithms: tuple[Algorithm, ...] = ("RS256", "ES256", "PS256", "EdDSA")
     leeway_s: Annotated[int, Meta(ge=0, le=300)] = 30
+    ca_file: str | None = None
+    id_tokens: bool = False
     title: str | None = None  # what the page calls it
 
 
 class KeystoneIssuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An OpenStack Keystone. `url` is its identity API, such as https://keystone.example.org/v3."""
+    """An OpenStack Keystone. `url` is its identity API, such as https://keystone.example.org/v3. `ca_file` is as
+    for `[oidc]`."""
 
     url: Url
+    ca_file: str | None = None
     title: str | None = None
 
 
@@ -102,6 +110,9 @@ def parse_auth_file(text: bytes) -> AuthFile:
             raise ValueError(f"{name!r} cannot name an issuer: use 1 to 31 small letters, digits and dashes")
     if twice := set(file.oidc) & set(file.keystone):
         raise ValueError(f"{min(twice)!r} names an issuer in both [oidc] and [keystone]; give each its own name")
+    urls = [issuer.issuer for issuer in file.oidc.values()]
+    if len(set(urls)) < len(urls):
+        raise ValueError("two names in [oidc] have the same issuer; a person would be two")
     for binding in file.ledger:
         for member in binding.members:
             checked_member(member, "ledger.members")
