@@ -16,8 +16,9 @@ from shared.migrate import migrate
 from tests.support.backends import BACKENDS, TEMPLATE, Backend, Nats, Postgres, drop_database, make_database
 from tests.support.folders import in_memory, use_memory
 from tests.support.identity import iam_configuration, provider
+from tests.support.keystone import keystone
 
-__all__ = ["iam_configuration", "provider"]
+__all__ = ["iam_configuration", "keystone", "provider"]
 
 # An example that takes long says something of the machine, not of the code.
 settings.register_profile("hourbook", deadline=None)
@@ -26,6 +27,12 @@ settings.load_profile("hourbook")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--backend", choices=list(BACKENDS), default="embedded", help="which servers the tests use")
+    parser.addoption(
+        "--keystone",
+        choices=["try", "must", "never"],
+        default="try",
+        help="tests with OpenStack's Keystone, which uv installs: skip them where that fails (try), fail, or skip all",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -43,7 +43,7 @@ class ApplicationCredential(msgspec.Struct):
     """`restricted` is what Keystone makes them unless its user says otherwise."""
 
     restricted: bool = True
-    access_rules: list[msgspec.Raw] | None = None
+    access_rules: list[Any] | None = None
 
 
 class KeystoneToken(msgspec.Struct, kw_only=True):
@@ -56,9 +56,9 @@ class KeystoneToken(msgspec.Struct, kw_only=True):
     system: dict[str, bool] | None = None
     roles: list[Named] = []
     application_credential: ApplicationCredential | None = None
-    trust: msgspec.Raw | None = msgspec.field(default=None, name="OS-TRUST:trust")
-    oauth1: msgspec.Raw | None = msgspec.field(default=None, name="OS-OAUTH1")
-    oauth2: msgspec.Raw | None = msgspec.field(default=None, name="oauth2_credential")
+    trust: dict[str, Any] | None = msgspec.field(default=None, name="OS-TRUST:trust")
+    oauth1: dict[str, Any] | None = msgspec.field(default=None, name="OS-OAUTH1")
+    oauth2: dict[str, Any] | None = msgspec.field(default=None, name="oauth2_credential")
 
 
 class _Body(msgspec.Struct):
@@ -94,6 +94,8 @@ class KeystoneVerifier:
     def _read(self, answer: Answer) -> KeystoneToken:
         if answer.status in (401, 404):
             raise InvalidCredential(f"Keystone ({self.name}) does not know the token: it is wrong, expired or revoked")
+        if answer.status == 403:  # the token is valid, but its user may not look at it: so it is with impersonation
+            raise InvalidCredential(f"Keystone ({self.name}) does not let the token be checked; it may be of a trust")
         if answer.status != 200:
             raise self._unavailable(f"it answered {answer.status}")
         try:
