@@ -23,7 +23,7 @@ MEMBER_MAX = 255
 _PRINCIPAL = re.compile(r"(?P<group>group:)?(?P<issuer>[a-z0-9][a-z0-9-]{0,30}):(?P<subject>[!-~]|[!-~][ -~]*[!-~])")
 
 Url = Annotated[str, Meta(min_length=1, pattern=r"^https?://")]
-Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
 
 
 class AuthFileError(Exception):

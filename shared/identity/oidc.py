@@ -48,8 +48,8 @@ class OidcVerifier:
 class OidcVerifiers:
     """Verifies the access tokens of several issuers. The issuer that a token names only selects who verifies it."""
 
-    def __init__(self, issuers: Mapping[str, OidcIssuer]) -> None:
-        self._verifiers = {issuer.issuer: OidcVerifier(name, issuer) for name, issuer in issuers.items()}
+    def __init__(self, issuers: Mapping[str, OidcIssuer], clock: Callable[[], float] = time.time) -> None:
+        self._verifiers = {issuer.issuer: OidcVerifier(name, issuer, clock) for name, issuer in issuers.items()}
 
     async def verify(self, credential: str) -> Verified:
         """The person of an access token. Raises InvalidCredential, or IdentityUnavailable."""
