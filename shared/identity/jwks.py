@@ -22,6 +22,7 @@ from shared.identity.jws import Header, StrictRegistry
 from shared.tasks import end_tasks
 
 FRESH_S = 300.0  # after that, the next use fetches them again, and does not wait for it
+OLD_S = 600.0  # after that, it waits, so that a key which was withdrawn long ago is not used once more
 # How long known keys go on while the provider does not answer: longer than tokens live, for it makes no new ones. A
 # provider that withdrew a key is believed as soon as it answers.
 STALE_S = 24 * 3600.0
@@ -86,13 +87,15 @@ class KeySource:
             await end_tasks(self._behind)
 
     async def _usable(self) -> tuple[IssuerKey, ...]:
-        """The known keys. Fetches them if there are none, or if they are too old; in the background if they are a
-        little old."""
+        """The known keys. Fetches them first if there are none or they are old; in the background if they are a little
+        old, or the provider does not answer."""
         age = self._clock() - self._fetched_at
         if self._keys is None or age >= STALE_S:
             if not self._may_ask():
                 raise self._unavailable()
             await self._fetches.run(None, self._fetch)
+        elif age >= OLD_S and not self._failing:
+            await self._refresh()
         elif age >= FRESH_S and self._may_ask():
             self._fetch_behind()
         return self._keys or ()

@@ -13,7 +13,7 @@ from aiohttp import web
 from services.cli.up.embedded import free_port
 from shared.identity.errors import IdentityUnavailable, InvalidCredential
 from shared.identity.fetching import BODY_MAX
-from shared.identity.jwks import AGAIN_FAILED_S, AGAIN_S, FRESH_S, STALE_S
+from shared.identity.jwks import AGAIN_FAILED_S, AGAIN_S, FRESH_S, OLD_S, STALE_S
 from shared.identity.oidc import OidcVerifier
 from tests.support.issuers import EC, OTHER_RSA, RSA, Clock, OwnIssuer, own_issuer
 
@@ -91,6 +91,15 @@ async def test_keys_are_refreshed_behind_the_requests(
         while issuer.fetches < 2 or await outcome(verifier, issuer.token()) is not InvalidCredential:
             await asyncio.sleep(0.01)
     assert issuer.fetches == 2
+
+
+async def test_a_key_that_was_withdrawn_long_ago_is_not_used_once_more(
+    issuer: OwnIssuer, verifier: OidcVerifier, passing: Clock
+) -> None:
+    await verifier.verify(issuer.token())
+    issuer.keys = [EC.as_dict(private=False)]
+    passing.now += OLD_S
+    assert await outcome(verifier, issuer.token()) is InvalidCredential
 
 
 async def test_known_keys_go_on_for_a_day_without_the_provider(

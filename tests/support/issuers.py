@@ -58,14 +58,18 @@ def segment(value: Any) -> str:
 
 
 class OwnIssuer:
-    """An issuer. `keys` are the members of its JWKS; `asked` are the paths that were asked for, in their order."""
+    """An issuer. `keys` are the members of its JWKS; `asked` are the paths of its `requests`, in their order."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.keys: list[Any] = [key.as_dict(private=False) for key in (RSA, EC, OKP)]
         self.documents: dict[str, web.Response] = {}
-        self.asked: list[str] = []
+        self.requests: list[web.Request] = []
         self.discovery: dict[str, Any] = {"issuer": url, "jwks_uri": f"{url}/keys"}
+
+    @property
+    def asked(self) -> list[str]:
+        return [request.path for request in self.requests]
 
     @property
     def fetches(self) -> int:
@@ -81,7 +85,7 @@ class OwnIssuer:
         return signed(claims_of(self.url, **claims), key, alg, **header)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(request.path)
+        self.requests.append(request)
         if request.path in self.documents:
             kept = self.documents[request.path]
             return web.Response(status=kept.status, body=kept.body, headers=kept.headers)
