@@ -65,6 +65,8 @@ class Authenticator:
                 yield
             finally:
                 await end_tasks(watching)
+                for verifier in (*([self._bearer] if self._bearer else []), *self._keystone):
+                    await verifier.close()
 
     def known(self, scope: Any) -> Principal | None:
         """The principal of a request (an ASGI scope) whose credential was verified before; None if it must be verified.

@@ -22,3 +22,6 @@ class Verifier(Protocol):
 
     async def verify(self, credential: str) -> Verified:
         """Raises InvalidCredential if the credential is not valid, IdentityUnavailable if it cannot be checked now."""
+
+    async def close(self) -> None:
+        """Ends the verifier's connections."""
