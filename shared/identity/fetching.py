@@ -31,6 +31,7 @@ class Fetcher:
     def __init__(self, ca_file: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._ca_file, self._timeout = ca_file, ClientTimeout(total=timeout_s)
         self._session: ClientSession | None = None
+        self._closed = False
 
     async def get(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
         """The answer, whatever its status is: a redirect is an answer, too, and not followed. Raises FetchFailed."""
@@ -49,11 +50,15 @@ class Fetcher:
         return answer.body
 
     async def close(self) -> None:
+        """Ends the connections. Every later request fails."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     def _open(self) -> ClientSession:
+        if self._closed:
+            raise ValueError("the service ends")
         if self._session is None:
             trust = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
             self._session = ClientSession(

@@ -17,7 +17,7 @@ from shared.identity.auth_file import KeystoneIssuer, checked_member
 from shared.identity.cache import SingleFlight
 from shared.identity.claims import text_for_people
 from shared.identity.errors import IdentityUnavailable, InvalidCredential
-from shared.identity.fetching import Answer, Fetcher, FetchFailed
+from shared.identity.fetching import TIMEOUT_S, Answer, Fetcher, FetchFailed
 from shared.identity.principals import Principal, person
 from shared.identity.verifying import Verified
 
@@ -68,10 +68,12 @@ class _Body(msgspec.Struct):
 class KeystoneVerifier:
     """Verifies the tokens of one Keystone. `name` is its name in the auth file. `clock` gives seconds since 1970."""
 
-    def __init__(self, name: str, issuer: KeystoneIssuer, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, name: str, issuer: KeystoneIssuer, clock: Callable[[], float] = time.time, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self.name, self._clock = name, clock
         self._url = f"{issuer.url.rstrip('/')}/auth/tokens?nocatalog=1"
-        self._fetcher = Fetcher(issuer.ca_file)
+        self._fetcher = Fetcher(issuer.ca_file, timeout_s)
         self._calls: SingleFlight[bytes, Verified] = SingleFlight()
 
     async def verify(self, credential: str) -> Verified:

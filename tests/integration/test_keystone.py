@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.support.keystone import Keystone
 
 @pytest.fixture
 async def verifier(keystone: Keystone) -> AsyncIterator[KeystoneVerifier]:
-    made = KeystoneVerifier("ours", keystone.issuer())
+    made = KeystoneVerifier("ours", keystone.issuer(), timeout_s=60)
     yield made
     await made.close()
 
@@ -95,6 +96,23 @@ async def test_a_revoked_token_is_refused_when_it_is_asked_for_again(
         await verifier.verify(token)
 
 
+async def test_a_token_ends_with_its_application_credential(keystone: Keystone, verifier: KeystoneVerifier) -> None:
+    user = keystone.user("short")
+    ends = datetime.now(UTC) + timedelta(seconds=4)
+    credential = keystone.application_credential(user, "brief", expires_at=ends.strftime("%Y-%m-%dT%H:%M:%S.%f"))
+    token = keystone.application_token(credential)
+    assert (await verifier.verify(token)).until == pytest.approx(ends.timestamp(), abs=1)
+    with pytest.raises(InvalidCredential, match="wrong, expired or revoked"):
+        await verified_again_and_again(verifier, token)
+
+
+async def verified_again_and_again(verifier: KeystoneVerifier, token: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            await verifier.verify(token)
+            await asyncio.sleep(0.2)
+
+
 @pytest.mark.parametrize(
     "token", ["wrong", "gAAAAABm" + "A" * 200, "", "a b", "ünsinn", "a\r\nx-admin: yes", "x" * 9000]
 )
@@ -115,8 +133,10 @@ async def test_requests_with_one_token_share_one_call(keystone: Keystone, verifi
 
 async def test_a_keystone_that_is_silent_is_unavailable(keystone: Keystone, verifier: KeystoneVerifier) -> None:
     token = keystone.token(keystone.user("patient"))
+    impatient = KeystoneVerifier("ours", keystone.issuer(), timeout_s=0.5)
     with keystone.silent(), pytest.raises(IdentityUnavailable):
-        await verifier.verify(token)
+        await impatient.verify(token)
+    await impatient.close()
     await verifier.verify(token)
 
 

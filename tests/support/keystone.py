@@ -168,8 +168,7 @@ def keystone(request: pytest.FixtureRequest) -> Iterator[Keystone]:
             yield found
             found.close()
         finally:
-            process.terminate()  # uv hands it on
-            process.wait(30)
+            process.communicate(timeout=30)  # it ends when its input does
 
 
 def _started(folder: Path, port: int, output: Path) -> subprocess.Popen[bytes]:
@@ -180,7 +179,7 @@ def _started(folder: Path, port: int, output: Path) -> subprocess.Popen[bytes]:
     program = ["python", "-P", str(Path(__file__).with_name("keystone_server.py")), str(folder), str(port), PASSWORD]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     with output.open("wb") as file:
-        return subprocess.Popen([*run, *program], stdout=file, stderr=file, env=environment)
+        return subprocess.Popen([*run, *program], stdin=subprocess.PIPE, stdout=file, stderr=file, env=environment)
 
 
 def _answers(process: subprocess.Popen[bytes], port: int) -> bool:

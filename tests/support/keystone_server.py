@@ -1,12 +1,14 @@
 """The real OpenStack Keystone as a program: `keystone_server.py FOLDER PORT PASSWORD`.
 
-It makes the database (SQLite), the keys and the user `admin` in FOLDER, then serves on the loopback address until it is
-ended. It runs in an environment of its own, that of the dependency group `keystone`; it imports nothing of Hourbook.
+It makes the database (SQLite), the keys and the user `admin` in FOLDER, then serves on the loopback address until its
+input ends, as it does when the tests are killed. It runs in an environment of its own, that of the dependency group
+`keystone`; it imports nothing of Hourbook.
 """
 
 import base64
 import os
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -55,6 +57,11 @@ def bootstrap(configuration: Path, url: str, password: str) -> None:
     first.bootstrap()
 
 
+def end_with_input() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
 def main(folder: Path, port: int, password: str) -> None:
     warnings.simplefilter("ignore")
     configuration = prepare(folder)
@@ -68,6 +75,7 @@ def main(folder: Path, port: int, password: str) -> None:
     if status:
         sys.exit(f"the bootstrap failed: {status}")
     application = core.initialize_application("public", config_files=[str(configuration)])
+    threading.Thread(target=end_with_input, daemon=True).start()
     serve(application, host="127.0.0.1", port=port, threads=4, _quiet=True)
 
 
