@@ -25,7 +25,7 @@ from shared.identity.auth_file import KeystoneIssuer
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "of-the-admin"
-START_S = 120.0
+START_S = 240.0  # ten on a machine that does nothing else
 
 
 class User(NamedTuple):
@@ -42,7 +42,7 @@ class Keystone:
 
     def __init__(self, url: str, process: subprocess.Popen[bytes]) -> None:
         self.url, self._process = url, process
-        self._http = httpx.Client(base_url=url, timeout=30)
+        self._http = httpx.Client(base_url=url, timeout=60)
         self._roles: dict[str, str] = {}
         self._admin = ""
 
