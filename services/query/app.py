@@ -33,10 +33,12 @@ from services.query.routes.parts import Parts
 from services.query.routes.pools import Health, Pools
 from services.query.routes.reads import learn_parameters
 from services.query.routes.refusals import Refusals
+from services.query.routes.roles import Me, Roles
 from services.query.routes.webhooks import Webhooks
 from services.query.settings import Settings
 from shared.http.application import Application
 from shared.http.problems import problem
+from shared.identity.authenticator import Authenticator
 from shared.identity.configured import authenticator_from
 from shared.telemetry import Telemetry
 
@@ -49,13 +51,13 @@ def create_app(settings: Settings) -> Litestar:
 
     `app.state.end_streams()` ends the live streams, which do not end by themselves.
     """
-    parts = make_parts(settings)
+    authenticator = authenticator_from(settings.auth_file, settings.database_url)
+    parts = make_parts(settings, authenticator)
 
     def end_streams() -> None:
         parts.event_tail.close()
         parts.notice_tail.close()
 
-    authenticator = authenticator_from(settings.auth_file, settings.database_url)
     telemetry = Telemetry(settings.database_url)
     telemetry.gauge(
         "subscribers",
@@ -83,6 +85,8 @@ def create_app(settings: Settings) -> Litestar:
             Events,
             Feeds,
             Refusals,
+            Me,
+            Roles,
             Webhooks,
             Notices,
             Audit,
@@ -102,7 +106,7 @@ def create_app(settings: Settings) -> Litestar:
     return app
 
 
-def make_parts(settings: Settings) -> Parts:
+def make_parts(settings: Settings, authenticator: Authenticator | None) -> Parts:
     """The parts that the routes use. A route gets them by `parts_of(request)`."""
     database = Database(settings.database_url, settings.query_connections)
     positions, freshness = Positions(database, settings.visible_timeout_s), Freshness(database)
@@ -111,6 +115,7 @@ def make_parts(settings: Settings) -> Parts:
         database=database,
         positions=positions,
         access=Access(database, freshness),
+        authenticator=authenticator,
         answers=Answers(database, freshness, positions, AnswerCache(settings.query_cache_bytes), wide),
         wide=wide,
         past=Past(settings.database_url, database, settings.visible_timeout_s),

@@ -1,0 +1,171 @@
+"""Who am I and what may I do; who has which role; who belongs to which account."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller
+from litestar.params import QueryParameter
+
+from services.query.answers.answers import Reply
+from services.query.questions.parameters import checked_project, optional_name, required
+from services.query.questions.roles import MembersAsked, RolesAsked, Shown, asked_roles, parse_row
+from services.query.routes.answering import asked_as_of, asked_database, respond
+from services.query.routes.parameters import AS_OF, TAKES_AS_OF, MinPosition, PageAfter, PageLimit, Project
+from services.query.routes.parts import AnyRequest, parts_of
+from services.query.routes.reads import read
+from services.query.views.me import Held, nobody, read_me
+from services.query.views.roles import read_members, read_roles
+from shared.http.responses import EncodedResponse
+from shared.http.sign_in import principal_in
+from shared.identity.auth_file import AuthFile
+from shared.identity.errors import Forbidden
+from shared.identity.roles import Right
+from shared.names import asked_name, spellings
+
+NO_STORE = {"Cache-Control": "private, no-store"}
+ALL_ROLES = Right.ADMINISTER | Right.AUDIT
+
+PoolText = Annotated[
+    str | None,
+    QueryParameter(description="The id of a project or a cluster, as `gaia.spark`: its roles, and those around it."),
+]
+MemberText = Annotated[
+    str | None,
+    QueryParameter(description="Only roles of this member: `<issuer>:<subject>` or `group:<issuer>:<group>`."),
+]
+AccountText = Annotated[str | None, QueryParameter(description="Only the members of this account.")]
+
+
+class Me(Controller):
+    @read("/me", "Who you are, and what you may do where")
+    async def me(self, request: AnyRequest) -> EncodedResponse[bytes]:
+        """`{signed_in, id, auth, name, email, groups, token, ledger: {roles, rights}, pools: [{pool, roles, rights}],
+        accounts: [{project, account}], complete}`.
+
+        `auth` says how you proved it: `oidc`, `keystone` or `token`. `token` is null for a person, and
+        `{name, maker, limits: [{role, pool}], expires}` for a program; a limit without a pool is for the whole ledger.
+        `ledger` is what you may do everywhere: its roles come from the auth file. `pools` are the projects and clusters
+        on which you have a role; each role is `{role, from, member}`, where `from` is `direct`, `group` or `everyone`,
+        and `member` is the name that has it. `rights` are the words `see`, `names`, `book`, `manage`, `administer` and
+        `audit`; those of a pool count what you have around it. On a pool that is not listed you have the rights of the
+        next one around it, or those of the ledger. `accounts` are those of which you are a member, beside the one that
+        has your own id as its name.
+
+        At most 1,000 groups, pools and accounts are listed; `complete` is false if there are more. Where nobody signs
+        in, `signed_in` is false, and everybody may do everything."""
+        parts = parts_of(request)
+        if parts.authenticator is None:
+            return EncodedResponse(msgspec.json.encode(nobody()), headers=NO_STORE)
+        bindings = await parts.access.current()
+        held = Held(parts.authenticator.policy, bindings, principal_in(request))
+        found = await read_me(parts.database, parts.authenticator.file, held, parts.access.known)
+        return EncodedResponse(msgspec.json.encode(found), headers=NO_STORE)
+
+
+class Roles(Controller):
+    parameters = TAKES_AS_OF
+
+    @read("/roles", "Who has which role where")
+    async def roles(
+        self,
+        request: AnyRequest,
+        project: Project = None,
+        pool: PoolText = None,
+        member: MemberText = None,
+        limit: PageLimit = 1000,
+        after: PageAfter = None,
+        min_position: MinPosition = 0,
+    ) -> EncodedResponse[bytes]:
+        """`{position, roles: [{pool, member, role, granted, at, actor, inherited}], next}`, ordered by pool, member and
+        role.
+
+        With `project`: the roles on the project and on every cluster in it. With `pool`: those on the pool, and those
+        that it inherits from the pools around it (`inherited`). Without both: all of them. `granted` is the position of
+        the event, `at` its time, `actor` who granted it.
+
+        Whoever has the role `admin` or `auditor` on a pool sees all that is listed for it. Everybody else sees their
+        own roles, and those of their groups. Those with the role on the whole ledger also see the roles of the auth
+        file, on the first page: their `pool`, `granted`, `at` and `actor` are null, and `member` is null for everyone.
+        They have no history, so `as_of` leaves them out.
+
+        `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
+        asked = asked_roles(project, pool, optional_name(member, "member"), after, limit)
+
+        async def page(held: Held | None) -> Reply:
+            file = None if held is None or AS_OF in request.query_params else file_of(request, held)
+            async with asked_database(request) as database:
+                return await read_roles(database, asked, shown(held, asked), file)
+
+        return await guarded(request, min_position, page)
+
+    @read("/accounts/members", "Who belongs to which account of a project")
+    async def members(
+        self,
+        request: AnyRequest,
+        project: Project = None,
+        account: AccountText = None,
+        limit: PageLimit = 1000,
+        after: PageAfter = None,
+        min_position: MinPosition = 0,
+    ) -> EncodedResponse[bytes]:
+        """`{project, position, members: [{account, member, added, at, actor}], next}`, ordered by account and member.
+
+        `added` is the position of the event, `at` its time, `actor` who added the member. `project` must be given.
+        Needs the role `reader` on the project.
+
+        `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
+        names = None if account is None else spellings(asked_name(account, "account"))
+        wanted = checked_project(required(project, "project", "a project"))
+        asked = MembersAsked(project=wanted, account=names, after=parse_row(after, 2), limit=limit)
+
+        async def page(held: Held | None) -> Reply:
+            if held is not None and not held.rights(wanted) & Right.NAMES:
+                if held.rights(wanted) & Right.SEE:
+                    raise Forbidden(f"this needs the role 'reader' on {wanted!r}", needs="reader", pool=wanted)
+                raise asked.unknown()
+            async with asked_database(request) as database:
+                return await read_members(database, asked)
+
+        return await guarded(request, min_position, page)
+
+
+async def guarded(
+    request: AnyRequest, min_position: int, page: Callable[[Held | None], Awaitable[Reply]]
+) -> EncodedResponse[bytes]:
+    """The page for the principal with the rights of now; for None where nobody signs in. It is made again if a role has
+    changed while it was made."""
+    parts = parts_of(request)
+    await parts.positions.reached(min_position)
+    if parts.authenticator is None:
+        return respond(await page(None))
+    while True:
+        bindings = await parts.access.current()
+        reply = await page(Held(parts.authenticator.policy, bindings, principal_in(request)))
+        past = await asked_as_of(request) is not None
+        if past or await parts.access.since(reply.position) is bindings:
+            return respond(reply)
+
+
+def shown(held: Held | None, asked: RolesAsked) -> Shown:
+    """The roles that the principal may see. Raises UnknownId for a pool or project of which it sees nothing."""
+    if held is None:
+        return Shown(None, ())
+    own = sorted(held.principal.members)
+    if asked.pool is not None:
+        rights = held.rights(asked.pool)
+        if not rights & Right.SEE:
+            raise asked.unknown()
+        return Shown(None if rights & ALL_ROLES else (), own)
+    if asked.project is not None and not held.sees([asked.project]):
+        raise asked.unknown()
+    return Shown(held.roots(ALL_ROLES), own)
+
+
+def file_of(request: AnyRequest, held: Held) -> AuthFile | None:
+    """The auth file, for those who may see its roles."""
+    authenticator: Any = parts_of(request).authenticator
+    file: AuthFile = authenticator.file
+    return file if held.rights(None) & ALL_ROLES else None
