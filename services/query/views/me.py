@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from functools import cached_property
+from typing import Any, Literal
 from uuid import UUID
+
+import msgspec
 
 from services.query.answers.access import Known
 from services.query.database import Database
@@ -15,7 +18,7 @@ from shared.identity.roles import EVERYTHING, Bindings, Policy, Right, pools_abo
 POOLS_MAX = ACCOUNTS_MAX = GROUPS_MAX = 1000
 
 
-class Held(NamedTuple):
+class Held(msgspec.Struct, frozen=True, dict=True):
     """Where a principal stands: the bindings of the auth file, and those of the projects."""
 
     policy: Policy
@@ -26,6 +29,7 @@ class Held(NamedTuple):
         """The rights on a pool; on the whole ledger for None."""
         return rights_on(self.policy, self.bindings, self.principal, pool)
 
+    @cached_property
     def pools(self) -> list[str]:
         """The pools on which something is bound to the principal, or to which its token is limited, in order. A pool on
         which that gives no right is left out."""
@@ -39,7 +43,7 @@ class Held(NamedTuple):
         ledger."""
         if self.rights(None) & rights:
             return None
-        found = {pool for pool in self.pools() if self.rights(pool) & rights}
+        found = {pool for pool in self.pools if self.rights(pool) & rights}
         return sorted(pool for pool in found if found.isdisjoint([*pools_above(pool)][1:]))
 
     def sees(self, projects: Iterable[str]) -> set[str]:
@@ -74,7 +78,7 @@ async def read_me(database: Database, file: AuthFile, held: Held, known: Known) 
     """The answer for a principal. `known` has the members of accounts."""
     principal = held.principal
     groups = sorted(member for member in principal.members if member.startswith(f"{GROUP}:"))
-    pools, accounts = held.pools(), accounts_of(held, known)
+    pools, accounts = held.pools, accounts_of(held, known)
     ledger = [{"role": role, **of} for role, member in in_file(file) if (of := origin(principal, member)) is not None]
     person = await database.fetchrow(PERSON, principal.id)
     return {
