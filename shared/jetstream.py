@@ -14,14 +14,17 @@ import nats.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
-from nats.js.errors import BadRequestError, NotFoundError
+from nats.js.errors import BadRequestError
 
 from shared.event_store import Stored
+from shared.nats_server import NatsServer, why
+from shared.streams import is_kept, keep_stream
 from shared.trouble import Trouble
 
 STREAM = "HOURBOOK"
 SUBJECT = "hourbook.events"
 SUBJECTS = [f"{SUBJECT}.>"]
+CONFIG = StreamConfig(name=STREAM, subjects=SUBJECTS, storage=StorageType.FILE, allow_atomic=True, allow_direct=True)
 SUBJECTS_OVERLAP = 10065
 DOORBELL = "hourbook.doorbell"  # a message to the relay: something was appended
 NEWS = "hourbook.news"  # a message of the relay to those who read the store: there are new events
@@ -65,18 +68,23 @@ class _Ack(msgspec.Struct):
 _ack = msgspec.json.Decoder(_Ack)
 
 
-async def join(client: Client, url: str, trouble: Trouble) -> None:
+async def join(client: Client, server: NatsServer, trouble: Trouble, inbox: str = "_INBOX") -> None:
     """Connects to NATS. Tries until it is cancelled, now and after the connection is lost. Reports errors to `trouble`:
-    the client alone would log a traceback every two seconds."""
+    the client alone would log a traceback every two seconds. Answers come to subjects that begin with `inbox`."""
 
     async def on_error(error: Exception) -> None:
-        trouble.report(f"{type(error).__name__}: {error}".removesuffix(": "))
+        trouble.report(why(error))
 
     async def on_reconnect() -> None:
         trouble.clear()
 
     await client.connect(
-        url, max_reconnect_attempts=-1, connect_timeout=2, error_cb=on_error, reconnected_cb=on_reconnect
+        **server.options(),
+        max_reconnect_attempts=-1,
+        connect_timeout=2,
+        error_cb=on_error,
+        reconnected_cb=on_reconnect,
+        inbox_prefix=inbox,
     )
     trouble.clear()
 
@@ -94,15 +102,9 @@ async def ensure_stream(context: JetStreamContext) -> int:
 
 
 async def open_stream(context: JetStreamContext) -> StreamInfo:
-    """The stream, which is made if there is none. Raises StreamTaken and NATS's errors."""
+    """The stream, as `keep_stream` makes and keeps it. Raises StreamTaken and NATS's errors."""
     try:
-        return await context.stream_info(STREAM)
-    except NotFoundError:
-        config = StreamConfig(
-            name=STREAM, subjects=SUBJECTS, storage=StorageType.FILE, allow_atomic=True, allow_direct=True
-        )
-    try:
-        return await context.add_stream(config)
+        return await keep_stream(context, CONFIG)
     except BadRequestError as error:
         if error.err_code != SUBJECTS_OVERLAP:
             raise
@@ -127,6 +129,8 @@ def wrong_with(config: StreamConfig) -> str | None:
     wrong += [f"it is {meaning} and should not be" for name, meaning in FORBIDDEN.items() if getattr(config, name)]
     if not config.allow_atomic:
         wrong.append("it takes no atomic batches (allow_atomic) and should")
+    if not is_kept(config):
+        wrong.append("its messages can be deleted: its deny_delete and deny_purge should be true")
     return f"the stream {STREAM} is not as it must be: {'; '.join(wrong)}" if wrong else None
 
 

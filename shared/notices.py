@@ -9,11 +9,15 @@ from typing import Any
 import msgspec
 from nats.js import JetStreamContext
 from nats.js.api import StorageType, StreamConfig
-from nats.js.errors import NotFoundError
+
+from shared.streams import keep_stream
 
 STREAM = "HOURBOOK_NOTICES"
 SUBJECT = "hourbook.notices"
 DUPLICATES_S = 3600.0  # the stream drops a notice that is published again within this time
+CONFIG = StreamConfig(
+    name=STREAM, subjects=[f"{SUBJECT}.>"], storage=StorageType.FILE, allow_direct=True, duplicate_window=DUPLICATES_S
+)
 
 KINDS = {
     "booking.started": "A booking has started.",
@@ -81,18 +85,8 @@ def cloud_event(notice: Notice) -> tuple[str, dict[str, str]]:
 
 
 async def ensure_stream(context: JetStreamContext) -> None:
-    """Makes the stream if there is none."""
-    try:
-        await context.stream_info(STREAM)
-    except NotFoundError:
-        config = StreamConfig(
-            name=STREAM,
-            subjects=[f"{SUBJECT}.>"],
-            storage=StorageType.FILE,
-            allow_direct=True,
-            duplicate_window=DUPLICATES_S,
-        )
-        await context.add_stream(config)
+    """Makes the stream if there is none, and keeps it as `keep_stream` does."""
+    await keep_stream(context, CONFIG)
 
 
 def schemas(ref_template: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -26,6 +26,7 @@ from services.cli.up.directory import DataDirectory, Run, default_directory
 from services.cli.up.processes import started_at
 from services.cli.up.servers import NATS, NATS_ERRORS, Servers, connect_nats, redacted, servers_from, without_password
 from shared.jetstream import STREAM, SUBJECTS, wrong_with
+from shared.nats_server import why
 from shared.postgres import LOST_OR_REFUSED
 from shared.progress import Progress, ages_after, read_progress, standing_of
 
@@ -177,7 +178,7 @@ async def stream(servers: Servers, head: int | None) -> Row:
     try:
         client = await connect_nats(url)
     except NATS_ERRORS as error:
-        return Row("stream", None, None, "", redacted(_reason(error), url))
+        return Row("stream", None, None, "", redacted(why(error), url))
     try:
         last, data, trouble = await look_at_stream(client.jetstream())
     except NATS_ERRORS as error:

@@ -28,6 +28,7 @@ from services.command.settings import Settings
 from shared.http.application import Application
 from shared.identity.configured import authenticator_from
 from shared.identity.roles import NOBODY
+from shared.nats_server import server_at
 from shared.tasks import end_tasks
 from shared.telemetry import Telemetry
 from shared.webhook_hosts import allowed_hosts
@@ -60,7 +61,8 @@ class Health(msgspec.Struct, kw_only=True):
 def create_app(settings: Settings) -> Litestar:
     """The ASGI application. The handler, the scheduler and the relay run as long as it does."""
     telemetry = Telemetry(settings.database_url)
-    relay = Relay(settings.database_url, settings.nats_url) if settings.nats_url else None
+    nats = server_at(settings.nats_url, settings) if settings.nats_url else None
+    relay = Relay(settings.database_url, nats) if nats else None
     refusals = RefusalLog(
         settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max
     )

@@ -36,6 +36,8 @@ from shared.jetstream import (
     wrong_with,
 )
 from shared.locks import Lock, try_lock
+from shared.nats_access.users import RELAY_INBOX
+from shared.nats_server import NatsServer
 from shared.postgres import LOST_OR_REFUSED
 from shared.trouble import Trouble
 
@@ -65,10 +67,10 @@ class Relay:
     """
 
     def __init__(
-        self, database_url: str, nats_url: str, *, poll_s: float = 1.0, publish_timeout_s: float = PUBLISH_TIMEOUT_S
+        self, database_url: str, nats: NatsServer, *, poll_s: float = 1.0, publish_timeout_s: float = PUBLISH_TIMEOUT_S
     ) -> None:
         self._database_url = database_url
-        self._nats_url = nats_url
+        self._nats = nats
         self._poll_s = poll_s
         self._publish_timeout_s = publish_timeout_s
         self._doorbell = asyncio.Event()
@@ -134,7 +136,7 @@ class Relay:
         """Connects to NATS. Raises TimeoutError; the client itself would try for ever, in silence."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await join(client, self._nats_url, self._unheard)
+                await join(client, self._nats, self._unheard, RELAY_INBOX)
         except TimeoutError:
             raise TimeoutError(f"the NATS server does not answer within {CONNECT_TIMEOUT_S:.0f} s") from None
 

@@ -14,7 +14,7 @@ AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
 class Settings(ServerSettings, frozen=True, kw_only=True):
     """`HOURBOOK_DATABASE_URL`, `…_NATS_URL`, `…_COMMAND_PORT`, `…_BATCH_MAX`, `…_QUEUE_MAX`, and those of
-    ServerSettings.
+    ServerSettings and NatsFiles.
 
     `HOURBOOK_REFUSALS_KEPT_DAYS` and `…_KEPT_MAX` bound the log of refusals.
 
@@ -30,6 +30,10 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
 
     database_url: str
     nats_url: str | None = None
+    nats_ca_file: str = ""
+    nats_cert_file: str = ""
+    nats_key_file: str = ""
+    nats_credentials_file: str = ""
     command_port: int = 8081
     batch_max: int = 512
     queue_max: int = 10_000

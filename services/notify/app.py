@@ -17,6 +17,7 @@ from services.notify.webhooks import Retries, Webhooks
 from shared import postgres
 from shared.jetstream import NATS_LOST, join, leave
 from shared.locks import Lock, try_lock
+from shared.nats_server import server_at
 from shared.postgres import LOST_OR_REFUSED, Connection, Pool
 from shared.tasks import keep_running, side_by_side, until_stopped
 from shared.trouble import Trouble
@@ -86,7 +87,7 @@ class Notifier:
 
         async def serve() -> None:
             if not client.is_connected:
-                await join(client, self._settings.nats_url, trouble)
+                await join(client, server_at(self._settings.nats_url, self._settings), trouble)
             while True:
                 if not await publish(pool, client):
                     await asyncio.sleep(self._poll_s)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
+from shared.nats_server import NatsFiles
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(NatsFiles, frozen=True, kw_only=True):
     """`HOURBOOK_DATABASE_URL`, `HOURBOOK_NATS_URL`, and these:
 
     `HOURBOOK_ENDING_LEAD_HOURS` (how long before a booking ends its notice is due),

@@ -8,6 +8,7 @@ from services.projector.indexer import Indexer
 from services.projector.monitor import Watch, monitored
 from services.projector.settings import Settings
 from shared.http.entrance import entrance_of
+from shared.nats_server import server_at
 from shared.tasks import until_stopped
 from shared.telemetry import Telemetry
 
@@ -17,7 +18,9 @@ async def serve(settings: Settings) -> None:
     entrance = entrance_of(settings)
     telemetry = Telemetry(settings.database_url)
     projector = Projector(
-        settings.database_url, settings.nats_url, on_batch=telemetry.batches("fold", "a batch that was folded")
+        settings.database_url,
+        server_at(settings.nats_url, settings),
+        on_batch=telemetry.batches("fold", "a batch that was folded"),
     )
     watch = Watch(telemetry, settings.stall_s)
     port = settings.projector_port

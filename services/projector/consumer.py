@@ -25,6 +25,7 @@ from shared import postgres
 from shared.batch_size import BatchSize
 from shared.event_store import EventStore
 from shared.event_store.store import PositionGap
+from shared.nats_server import NatsServer
 from shared.postgres import LOST_OR_REFUSED, Connection
 from shared.tasks import end_tasks, keep_running
 
@@ -68,13 +69,13 @@ class Projector:
     def __init__(
         self,
         database_url: str,
-        nats_url: str,
+        nats: NatsServer,
         *,
         poll_s: float = 1.0,
         hours_max: int = HOURS_MAX,
         on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
     ) -> None:
-        self._database_url, self._nats_url, self._poll_s = database_url, nats_url, poll_s
+        self._database_url, self._nats, self._poll_s = database_url, nats, poll_s
         self._on_batch, self._hours_max = on_batch, hours_max
         self._size = BatchSize(BATCH_MAX)
         self._parked: int | None = None  # this position was logged; the monitor repeats it
@@ -88,7 +89,7 @@ class Projector:
     async def _serve(self) -> None:
         connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)
         source = Source(EventStore(connection), poll_s=self._poll_s)
-        listening = asyncio.create_task(source.listen(self._nats_url))
+        listening = asyncio.create_task(source.listen(self._nats))
         try:
             await prepare(connection)
             while True:

@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 
 from shared.event_store import EventStore
 from shared.jetstream import NATS_LOST, NEWS, join, leave
+from shared.nats_server import NatsServer
 from shared.tasks import keep_running
 from shared.trouble import Trouble
 
@@ -53,14 +54,14 @@ class Source:
             async with asyncio.timeout(self._poll_s if connected else self._poll_s / 10):
                 await self._news.wait()
 
-    async def listen(self, nats_url: str) -> None:
+    async def listen(self, nats: NatsServer) -> None:
         """Subscribes to the relay's messages until it is cancelled. It connects again after an error."""
         trouble = Trouble(log, "projector: NATS")
 
         async def serve() -> None:
             client = Client()
             try:
-                await join(client, nats_url, trouble)
+                await join(client, nats, trouble)
                 await client.subscribe(NEWS, cb=self._heard)
                 self._client = client
                 await asyncio.Event().wait()

@@ -8,21 +8,20 @@ import logging
 
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
 from shared import postgres
 from shared.audit.notes import BadNote, checkpoint_of
+from shared.audit.stream import CONFIG, STREAM, SUBJECT
 from shared.jetstream import NATS_LOST, join, leave
+from shared.nats_server import NatsServer
 from shared.postgres import LOST_OR_REFUSED, Connection
+from shared.streams import keep_stream
 from shared.tasks import keep_running
 from shared.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
-STREAM = "HOURBOOK_AUDIT"
-SUBJECT = "hourbook.audit.checkpoint"
-STREAM_MAX = 100_000  # checkpoints in the stream; the database keeps all
 BATCH_MAX = 500
 RETRY_DELAY_S = 1.0
 
@@ -30,8 +29,8 @@ RETRY_DELAY_S = 1.0
 class Announcer:
     """Publishes while the sealer of this process leads. The sealer calls `ring` after each checkpoint."""
 
-    def __init__(self, database_url: str, nats_url: str, leads: asyncio.Event) -> None:
-        self._database_url, self._nats_url, self._leads = database_url, nats_url, leads
+    def __init__(self, database_url: str, nats: NatsServer, leads: asyncio.Event) -> None:
+        self._database_url, self._nats, self._leads = database_url, nats, leads
         self._rung, self._trouble = asyncio.Event(), Trouble(log, "announcer: NATS")
 
     def ring(self) -> None:
@@ -48,7 +47,7 @@ class Announcer:
         try:
             client = Client()
             try:
-                await join(client, self._nats_url, self._trouble)
+                await join(client, self._nats, self._trouble)
                 context = client.jetstream()
                 published = await last_published(context)
                 while self._leads.is_set():
@@ -65,17 +64,10 @@ class Announcer:
 
 async def last_published(context: JetStreamContext) -> int:
     """The size of the last checkpoint in the stream; 0 if it is empty. Makes the stream if there is none."""
+    await keep_stream(context, CONFIG)
     try:
         message = await context.get_last_msg(STREAM, SUBJECT)
     except NotFoundError:
-        config = StreamConfig(
-            name=STREAM,
-            subjects=["hourbook.audit.>"],
-            storage=StorageType.FILE,
-            max_msgs=STREAM_MAX,
-            discard=DiscardPolicy.OLD,
-        )
-        await context.add_stream(config)
         return 0
     try:
         return checkpoint_of((message.data or b"").decode()).size

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
+from shared.nats_server import NatsFiles
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(NatsFiles, frozen=True, kw_only=True):
     """`HOURBOOK_DATABASE_URL`, `…_NATS_URL`, `…_AUDIT_KEY_FILE` (an Ed25519 key in PEM; no other service needs it) and
     `…_AUDIT_ORIGIN`, the name of this ledger in its checkpoints.
 

@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from services.cli.failure import Failure
-from services.cli.up.embedded import EmbeddedNats, EmbeddedPostgres, free_port
+from services.cli.up.embedded import EmbeddedPostgres, free_port
+from services.cli.up.embedded_nats import EmbeddedNats
 from services.cli.up.servers import Servers, check
 from tests.support.raw import MALFORMED
 from tests.support.running import WAIT_S, Running, hourbook, until
@@ -179,7 +180,7 @@ def test_servers_of_ones_own_are_used(database_url: str, nats_server: EmbeddedNa
         "--services",
         "command",
         HOURBOOK_DATABASE_URL=database_url,
-        HOURBOOK_NATS_URL=nats_server.url,
+        HOURBOOK_NATS_URL=nats_server.url_of("hourbook"),
     ).ready()
     assert up.create("gaia").status_code == 201
     assert not any("postgres -D" in line or "nats-server" in line for line in up.marked().values())

@@ -81,7 +81,7 @@ async def stream_ends_at(system: System, position: int) -> None:
 
 
 async def test_a_relay_killed_after_its_publish_and_before_it_knows_publishes_nothing_twice(system: System) -> None:
-    async with Proxy(system.nats.url) as proxy:
+    async with Proxy(system.nats.url_of("command")) as proxy:
         with system.projector(), system.command(nats_url=proxy.url) as command:
             client = Client(command)
             await client.begin()

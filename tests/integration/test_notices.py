@@ -15,7 +15,6 @@ import pytest
 from jsonschema import Draft202012Validator
 from nats.js.api import ConsumerConfig
 
-from services.cli.up.embedded import EmbeddedNats
 from services.notify.app import Notifier
 from services.notify.publisher import publish
 from services.notify.schedule import LeadTimes, Schedule
@@ -35,6 +34,7 @@ from shared.events import (
 )
 from shared.notices import STREAM
 from shared.tasks import end_tasks
+from tests.support.backends import Nats
 from tests.support.histories import append_history
 
 BOUND_S = 20
@@ -330,8 +330,8 @@ async def test_a_booking_of_the_hour_that_runs_is_told_at_once_and_one_of_the_pa
 
 
 @pytest.fixture
-def settings(database_url: str, nats_server: EmbeddedNats) -> Settings:
-    return Settings(database_url=database_url, nats_url=nats_server.url)
+def settings(database_url: str, nats_server: Nats) -> Settings:
+    return Settings(database_url=database_url, nats_url=nats_server.url_of("notify"))
 
 
 async def messages(url: str, count: int, subject: str = "hourbook.notices.>") -> list[Any]:
@@ -356,11 +356,11 @@ async def messages(url: str, count: int, subject: str = "hourbook.notices.>") ->
     return found
 
 
-async def test_the_notices_are_on_their_stream_once(ledger: Ledger, settings: Settings) -> None:
+async def test_the_notices_are_on_their_stream_once(ledger: Ledger, settings: Settings, nats_server: Nats) -> None:
     await ledger.do(booked(1, 2, 50), booked(2, 3, 5))
     for _ in range(2):  # the second one begins where the first was stopped
         notifier = asyncio.create_task(Notifier(settings, lambda: hour(30), poll_s=0.02).run())
-        found = await messages(settings.nats_url, 5)
+        found = await messages(nats_server.url, 5)
         await end_tasks(notifier)
     assert [(message.headers["ce-type"], message.headers["ce-subject"][:8]) for message in found] == [
         (kind, booking) for kind, booking, _ in await ledger.told()
@@ -376,24 +376,26 @@ async def test_the_notices_are_on_their_stream_once(ledger: Ledger, settings: Se
     assert first.subject == "hourbook.notices.gaia.booking.started"
     assert first.headers["ce-time"] == "2086-01-10T02:00:00Z"
     assert first.headers["ce-id"] == json.loads(first.data)["id"] == first.headers["Nats-Msg-Id"]
-    assert len(await messages(settings.nats_url, 5, "hourbook.notices.*.booking.ended")) == 1
+    assert len(await messages(nats_server.url, 5, "hourbook.notices.*.booking.ended")) == 1
 
 
-async def test_a_notice_that_is_published_again_is_dropped_by_the_stream(ledger: Ledger, settings: Settings) -> None:
+async def test_a_notice_that_is_published_again_is_dropped_by_the_stream(
+    ledger: Ledger, settings: Settings, nats_server: Nats
+) -> None:
     await ledger.do(booked(1, 2, 50))
     await run(ledger, 100)
-    client = await nats.connect(settings.nats_url)
+    client = await nats.connect(nats_server.url_of("notify"))
     pool = await asyncpg.create_pool(settings.database_url, min_size=1, max_size=2)
     assert await publish(pool, client) == 3
     await pool.execute("UPDATE notice_head SET published = 0")  # as if it had been killed before it noted them
     assert await publish(pool, client) == 3
     assert await publish(pool, client) == 0
-    assert len(await messages(settings.nats_url, 3)) == 3
+    assert len(await messages(nats_server.url, 3)) == 3
     await pool.close()
     await client.close()
 
 
-async def test_without_nats_the_notices_wait(ledger: Ledger, settings: Settings, nats_server: EmbeddedNats) -> None:
+async def test_without_nats_the_notices_wait(ledger: Ledger, settings: Settings, nats_server: Nats) -> None:
     nats_server.stop()
     await ledger.do(booked(1, 2, 50))
     notifier = asyncio.create_task(Notifier(settings, lambda: hour(30), poll_s=0.02).run())
@@ -401,7 +403,7 @@ async def test_without_nats_the_notices_wait(ledger: Ledger, settings: Settings,
         while len(await ledger.told()) < 2:
             await asyncio.sleep(0.02)
     nats_server.start()
-    assert len(await messages(settings.nats_url, 2)) == 2
+    assert len(await messages(nats_server.url, 2)) == 2
     await end_tasks(notifier)
 
 

@@ -10,7 +10,6 @@ import msgspec
 import nats
 import pytest
 
-from services.cli.up.embedded import EmbeddedNats
 from services.command.domain import CreateTemplate, TemplateCount
 from services.command.relay import Relay
 from services.projector.consumer import Parked, Projector, write_or_halve
@@ -31,6 +30,7 @@ from shared.events import (
 from shared.jetstream import STREAM
 from shared.locks import Lock
 from shared.tasks import end_tasks
+from tests.support.backends import Nats, nats_of
 from tests.support.histories import append_history, history
 from tests.support.oracle import (
     bound,
@@ -60,10 +60,10 @@ async def store(database_url: str) -> AsyncIterator[EventStore]:
 
 
 @contextlib.asynccontextmanager
-async def running(database_url: str, nats_url: str, projectors: int = 1) -> AsyncIterator[Sequence[Projector]]:
+async def running(database_url: str, nats_server: Nats, projectors: int = 1) -> AsyncIterator[Sequence[Projector]]:
     relay, made = (
-        Relay(database_url, nats_url, poll_s=0.05),
-        [Projector(database_url, nats_url, poll_s=0.1) for _ in range(projectors)],
+        Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05),
+        [Projector(database_url, nats_of(nats_server, "projector"), poll_s=0.1) for _ in range(projectors)],
     )
     tasks = [asyncio.create_task(one.run()) for one in (relay, *made)]
     try:
@@ -126,10 +126,10 @@ async def test_a_rebuild_of_thousands_of_events_of_every_type_is_what_was_live(
 
 
 async def test_live_over_the_stream_with_two_projectors(
-    store: EventStore, database_url: str, nats_server: EmbeddedNats
+    store: EventStore, database_url: str, nats_server: Nats
 ) -> None:
     events = history(7, 600)
-    async with running(database_url, nats_server.url, projectors=2):
+    async with running(database_url, nats_server, projectors=2):
         for start in range(0, 600, 50):
             await append_history(store, events[start : start + 50])
         await level(store)
@@ -164,10 +164,10 @@ async def test_a_redelivered_batch_changes_nothing(store: EventStore) -> None:
 
 
 async def test_a_lost_stream_and_a_dead_server_are_gone_around(
-    store: EventStore, database_url: str, nats_server: EmbeddedNats
+    store: EventStore, database_url: str, nats_server: Nats
 ) -> None:
     events = history(2, 300)
-    async with running(database_url, nats_server.url):
+    async with running(database_url, nats_server):
         await append_history(store, events[:100])
         await level(store)
         client = await nats.connect(nats_server.url)
@@ -183,11 +183,11 @@ async def test_a_lost_stream_and_a_dead_server_are_gone_around(
 
 
 async def test_a_restarted_projector_goes_on_after_its_checkpoint(
-    store: EventStore, database_url: str, nats_server: EmbeddedNats
+    store: EventStore, database_url: str, nats_server: Nats
 ) -> None:
     events = history(3, 300)
     for start in (0, 150):
-        async with running(database_url, nats_server.url):
+        async with running(database_url, nats_server):
             await append_history(store, events[start : start + 150])
             await level(store)
     assert await table(store.connection) == await oracle(store.connection, events)
@@ -237,11 +237,11 @@ def booked_of_a_template(count: int) -> Project:
 
 
 async def test_a_rebuild_gives_the_same_rows_and_mends_a_table_that_was_tampered_with(
-    store: EventStore, database_url: str, nats_server: EmbeddedNats
+    store: EventStore, database_url: str, nats_server: Nats
 ) -> None:
     events = history(5, 500)
     await append_history(store, events)
-    async with running(database_url, nats_server.url):
+    async with running(database_url, nats_server):
         await level(store)
         assert (await rebuild(database_url)).differences == []
         await store.connection.execute("UPDATE availability_hour SET booked_cores = 7 WHERE pool = 1")
@@ -253,7 +253,7 @@ async def test_a_rebuild_gives_the_same_rows_and_mends_a_table_that_was_tampered
 
 
 async def test_queries_and_the_projector_go_on_during_a_rebuild(
-    store: EventStore, database_url: str, nats_server: EmbeddedNats
+    store: EventStore, database_url: str, nats_server: Nats
 ) -> None:
     events = history(8, 2000, projects=3)
     await append_history(store, events[:1000])
@@ -268,7 +268,7 @@ async def test_queries_and_the_projector_go_on_during_a_rebuild(
             )
             seen.extend(row["position"] for row in rows)
 
-    async with running(database_url, nats_server.url):
+    async with running(database_url, nats_server):
         await level(store)
         reading = asyncio.create_task(read())
         rebuilding = asyncio.create_task(rebuild(database_url))

@@ -6,7 +6,6 @@ from itertools import pairwise
 import asyncpg
 import httpx
 
-from services.cli.up.embedded import EmbeddedNats
 from services.command.relay import Relay
 from services.projector.consumer import Projector
 from services.projector.rebuild.rebuild import rebuild
@@ -14,6 +13,7 @@ from services.query.app import create_app
 from services.query.settings import Settings
 from shared.event_store import EventStore
 from shared.tasks import end_tasks
+from tests.support.backends import Nats, nats_of
 from tests.support.histories import append_history, history
 from tests.support.listening import listening
 from tests.support.oracle import oracle, table
@@ -22,14 +22,15 @@ BOUND_S = 30
 QUESTION = "/available/select?project=project-0&range=2086-01-01,2086-01-10&grain=hour"
 
 
-async def test_no_query_fails_while_the_read_models_are_built_anew(
-    database_url: str, nats_server: EmbeddedNats
-) -> None:
+async def test_no_query_fails_while_the_read_models_are_built_anew(database_url: str, nats_server: Nats) -> None:
     events = history(8, 1200, projects=3)
     connection = await asyncpg.connect(database_url)
     store = EventStore(connection)
     await append_history(store, events[:600])
-    relay, projector = Relay(database_url, nats_server.url, poll_s=0.05), Projector(database_url, nats_server.url)
+    relay, projector = (
+        Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05),
+        Projector(database_url, nats_of(nats_server, "projector")),
+    )
     running = [asyncio.create_task(one.run()) for one in (relay, projector)]
     answers: list[tuple[str, int, int]] = []  # time of the request, status, position of the answer
     phase = "before"

@@ -17,8 +17,7 @@ import nats
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.cli.up.embedded import EmbeddedNats
-from services.sealer.announcer import STREAM, SUBJECT, Announcer
+from services.sealer.announcer import Announcer
 from services.sealer.sealer import Sealer, seal
 from shared.audit.merkle import Tree, consistency_path, edge, hash_leaves, inclusion_path, proof, verify_inclusion
 from shared.audit.notes import Signer, Verifier, checkpoint_of, ensure_key, load_key, open_checkpoint
@@ -30,9 +29,11 @@ from shared.audit.store import (
     read_tree,
     write_checkpoint,
 )
+from shared.audit.stream import STREAM, SUBJECT
 from shared.event_store import EventStore, Pending
 from shared.locks import Lock
 from shared.tasks import end_tasks
+from tests.support.backends import Nats, nats_of
 
 BOUND_S = 30
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -127,10 +128,10 @@ async def test_a_tree_of_three_levels_is_read_back_from_any_place(store: EventSt
 
 
 async def test_an_event_is_sealed_within_a_second_and_published(
-    store: EventStore, database_url: str, nats_server: EmbeddedNats
+    store: EventStore, database_url: str, nats_server: Nats
 ) -> None:
     sealer = Sealer(database_url, SIGNER, on_seal=lambda: announcer.ring())
-    announcer = Announcer(database_url, nats_server.url, sealer.leads)
+    announcer = Announcer(database_url, nats_of(nats_server, "sealer"), sealer.leads)
     client = await nats.connect(nats_server.url)
     heard = await client.subscribe(SUBJECT)
     async with running(sealer, announcer):
@@ -150,7 +151,7 @@ async def test_an_event_is_sealed_within_a_second_and_published(
 
 
 async def test_checkpoints_that_nobody_could_hear_are_published_later(
-    store: EventStore, database_url: str, nats_server: EmbeddedNats
+    store: EventStore, database_url: str, nats_server: Nats
 ) -> None:
     tree = Tree()
     for count in (5, 6, 7):
@@ -160,7 +161,7 @@ async def test_checkpoints_that_nobody_could_hear_are_published_later(
     leads.set()
     client = await nats.connect(nats_server.url)
     for _ in range(2):  # the second call has nothing to publish
-        async with running(Announcer(database_url, nats_server.url, leads)), asyncio.timeout(BOUND_S):
+        async with running(Announcer(database_url, nats_of(nats_server, "sealer"), leads)), asyncio.timeout(BOUND_S):
             while await published(client) < 3:
                 await asyncio.sleep(0.02)
     assert await published(client) == 3

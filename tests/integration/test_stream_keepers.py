@@ -25,11 +25,12 @@ from services.command.settings import Settings
 from services.projector.consumer import Projector
 from shared.event_store import EventStore
 from shared.jetstream import STREAM, SUBJECTS, ensure_stream, join
+from shared.nats_server import NatsServer
 from shared.tasks import end_tasks
 from shared.trouble import Trouble
 from tests.integration.test_metrics import figures
 from tests.integration.test_relay import append, assert_stream_is_the_store, relaying
-from tests.support.backends import Nats
+from tests.support.backends import Nats, nats_of
 from tests.support.listening import listening
 from tests.support.running import hourbook
 
@@ -55,7 +56,9 @@ async def client(nats_server: Nats) -> AsyncIterator[Client]:
 async def relay(store: EventStore, client: Client, database_url: str, nats_server: Nats) -> AsyncIterator[Relay]:
     """A relay that leads and has published ten events."""
     await append(store, 10)
-    async with relaying(Relay(database_url, nats_server.url, poll_s=0.05, publish_timeout_s=0.5)) as relay:
+    async with relaying(
+        Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05, publish_timeout_s=0.5)
+    ) as relay:
         await assert_stream_is_the_store(store, client)
         yield relay
 
@@ -103,7 +106,7 @@ async def test_a_stream_that_was_deleted_and_whose_subjects_another_has_is_said_
 async def test_a_stream_that_grew_while_status_looked_is_not_ahead_of_the_store(
     client: Client, database_url: str, nats_server: Nats
 ) -> None:
-    servers = Servers(database_url, nats_server.url)
+    servers = Servers(database_url, nats_server.url_of("status"))
     assert (await stream(servers, 4)).trouble is None
     await client.jetstream().publish(f"{SUBJECTS[0][:-2]}.gaia.Foreign", b"{}")
     assert "ahead of the event store" in str((await stream(servers, 10)).trouble)
@@ -180,7 +183,7 @@ async def test_a_sealed_stream_is_said_and_made_again_when_it_is_removed(
 
 
 async def test_a_relay_that_does_not_reach_nats_says_so(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    async with relaying(Relay(database_url, "nats://127.0.0.1:9", poll_s=0.05)) as relay:
+    async with relaying(Relay(database_url, NatsServer("nats://127.0.0.1:9"), poll_s=0.05)) as relay:
         await troubled(relay, "NATS server does not answer")
     assert any("NATS server does not answer" in line for line in errors(caplog))
 
@@ -189,8 +192,8 @@ async def test_a_forged_message_is_shown_nowhere_and_said_everywhere(
     store: EventStore, client: Client, database_url: str, nats_server: Nats, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The test publishes a message to the stream, where the next event will be. It looks like a real, huge grant."""
-    projector = Projector(database_url, nats_server.url)
-    app = create_app(Settings(database_url=database_url, nats_url=nats_server.url))
+    projector = Projector(database_url, nats_of(nats_server, "projector"))
+    app = create_app(Settings(database_url=database_url, nats_url=nats_server.url_of("command")))
     async with listening(app) as address, httpx.AsyncClient(base_url=address, timeout=BOUND_S) as http:
         projecting = asyncio.create_task(projector.run())
         assert (await http.post("/projects/create", json={"id": "gaia", "name": "Gaia"})).status_code == 201
@@ -214,7 +217,12 @@ async def test_a_forged_message_is_shown_nowhere_and_said_everywhere(
         assert figures((await http.get("/metrics")).text)["hourbook_relay_trouble_seconds",] > 0
         assert any("stream HOURBOOK" in line for line in errors(caplog))
         said = await asyncio.to_thread(
-            hourbook, "status", "--url", address, HOURBOOK_DATABASE_URL=database_url, HOURBOOK_NATS_URL=nats_server.url
+            hourbook,
+            "status",
+            "--url",
+            address,
+            HOURBOOK_DATABASE_URL=database_url,
+            HOURBOOK_NATS_URL=nats_server.url_of("status"),
         )
         assert said.returncode == 1
         assert "its message 3 is not the event 3 of the store" in said.stdout
@@ -238,7 +246,7 @@ async def test_a_nats_server_that_is_not_there_is_told_in_one_line(caplog: pytes
         trouble = Trouble(logging.getLogger("test"), "relay: NATS")
         for _ in range(2):  # a relay takes a new client when one has not come through for some seconds
             client = Client()
-            joining = asyncio.create_task(join(client, url, trouble))
+            joining = asyncio.create_task(join(client, NatsServer(url), trouble))
             async with asyncio.timeout(BOUND_S):
                 for _ in range(3):
                     await tried.acquire()

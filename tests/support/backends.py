@@ -18,8 +18,11 @@ import asyncpg
 import nats
 import pytest
 
-from services.cli.up.embedded import EmbeddedNats, EmbeddedPostgres
+from services.cli.up.embedded import EmbeddedPostgres
+from services.cli.up.embedded_nats import EmbeddedNats
 from shared.jetstream import STREAM
+from shared.nats_access.users import TOGETHER, USERS
+from shared.nats_server import NatsServer
 
 RUN = uuid4().hex[:8]  # in the name of every database that this run makes
 TEMPLATE = f"hourbook_template_{RUN}"
@@ -40,10 +43,15 @@ class Postgres(Protocol):
 
 
 class Nats(Protocol):
-    """A server with JetStream and no stream of ours. It keeps its address over `stop` and `start`."""
+    """A server with JetStream and no stream of ours. It keeps its address over `stop` and `start`.
+
+    `url` is the administrator's address: tests look into the streams with it. A service gets that of its own user.
+    """
 
     @property
     def url(self) -> str: ...
+
+    def url_of(self, user: str) -> str: ...
 
     def start(self) -> None: ...
 
@@ -73,7 +81,7 @@ class Embedded:
 
     @contextlib.contextmanager
     def nats(self, directory: Path) -> Iterator[Nats]:
-        server = EmbeddedNats(directory)
+        server = EmbeddedNats(directory, users=(*USERS, TOGETHER))
         try:
             server.start()
             yield server
@@ -150,11 +158,20 @@ class GivenNats:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    def url_of(self, user: str) -> str:
+        del user  # the server's users are not ours to make
+        return self.url
+
     def start(self) -> None:
         pytest.skip("needs a server of its own")
 
     def stop(self, _how: signal.Signals = signal.SIGTERM) -> None:
         pytest.skip("needs a server of its own")
+
+
+def nats_of(server: Nats, user: str) -> NatsServer:
+    """The server, for a part of a service that the test runs in its own process."""
+    return NatsServer(server.url_of(user))
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

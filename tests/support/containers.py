@@ -14,8 +14,12 @@ from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 
 from services.cli.up.embedded import free_port
+from services.cli.up.embedded_nats import new_password
+from shared.nats_access.config import variable
+from shared.nats_access.users import ADMIN, USERS
 
-NATS_CONFIG = Path(__file__).parents[2] / "deploy" / "nats.conf"
+DEPLOY = Path(__file__).parents[2] / "deploy"
+NATS_FILES = ("nats.conf", "nats-subscribers.conf")
 START_TIMEOUT_S = 60.0
 ServerType = TypeVar("ServerType", bound="InContainer")
 
@@ -83,12 +87,20 @@ class PostgresInContainer(InContainer):
 
 class NatsInContainer(InContainer):
     def __init__(self, image: str) -> None:
-        container = DockerContainer(image).with_command(["-c", "/hourbook.conf"])
-        super().__init__(container.with_copy_into_container(NATS_CONFIG, "/hourbook.conf"), 4222)
+        self._passwords = {user.name: new_password() for user in USERS}
+        container = DockerContainer(image).with_command(["-c", "/hourbook/nats.conf"])
+        for file in NATS_FILES:
+            container = container.with_copy_into_container(DEPLOY / file, f"/hourbook/{file}")
+        for user, password in self._passwords.items():
+            container = container.with_env(variable(user), password)
+        super().__init__(container, 4222)
 
     @property
     def url(self) -> str:
-        return f"nats://{self.host}:{self.port}"
+        return self.url_of(ADMIN.name)
+
+    def url_of(self, user: str) -> str:
+        return f"nats://{user}:{self._passwords[user]}@{self.host}:{self.port}"
 
     def answers(self) -> bool:
         """Docker takes the connection before the server does: what counts is that it says INFO."""

@@ -41,8 +41,11 @@ class System:
     def stop(self) -> None:
         self._servers.close()
 
-    def environment(self, **settings: str) -> dict[str, str]:
-        urls = {"HOURBOOK_DATABASE_URL": self.postgres.url, "HOURBOOK_NATS_URL": self.nats.url}
+    def environment(self, module: str = "", **settings: str) -> dict[str, str]:
+        """The settings of a module's process. A service's process connects to NATS as the service's user."""
+        package, _, service = module.partition(".")
+        nats = self.nats.url_of(service) if package == "services" and service != "query" else self.nats.url
+        urls = {"HOURBOOK_DATABASE_URL": self.postgres.url, "HOURBOOK_NATS_URL": nats}
         return {**os.environ, **urls, **{f"HOURBOOK_{name.upper()}": value for name, value in settings.items()}}
 
     def command(self, **settings: str) -> Service:
@@ -91,7 +94,7 @@ class Service:
                 [sys.executable, "-m", self._module, str(self.port)][: 4 if self._module.startswith("tests.") else 3],
                 stdout=log,
                 stderr=log,
-                env=self._system.environment(**settings),
+                env=self._system.environment(self._module, **settings),
             )
         if self._port_setting:
             _wait_for(self._process, self.port)

@@ -1,6 +1,6 @@
-"""PostgreSQL and NATS as child processes, run from the wheels that contain them.
+"""PostgreSQL as a child process, run from the wheel that contains it, and what all embedded servers share.
 
-They are tethered: on Linux they shut down when the thread that started them ends.
+An embedded server is tethered: on Linux it shuts down when the thread that started it ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import IO
@@ -92,7 +91,7 @@ class EmbeddedPostgres:
         arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
         with open_private(self.log, "ab") as log:
             self.process = self._spawn([self._program("postgres"), "-D", str(self.data), *arguments], log)
-        _wait_for_port(self.process, self.port, "PostgreSQL", self.log)
+        wait_for_port(self.process, self.port, "PostgreSQL", self.log)
         self._wait_until_ready()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -159,41 +158,6 @@ class EmbeddedPostgres:
             time.sleep(0.02)
 
 
-class EmbeddedNats:
-    """A NATS server with JetStream on 127.0.0.1, its data in `directory`. It syncs a message before it acknowledges."""
-
-    def __init__(self, directory: Path, port: int | None = None, log: Path | None = None) -> None:
-        self.directory, self.log = directory, log or directory / "log"
-        self.port = port or free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        self.directory.parent.mkdir(parents=True, exist_ok=True)
-        make_private_folder(self.directory)
-        config = self.directory / "nats.conf"
-        with open_private(config, "w") as file:
-            file.write(
-                f'host: "127.0.0.1"\nport: {self.port}\n'
-                f'jetstream {{ store_dir: "{self.directory / "data"}", sync_interval: always }}\n'
-            )
-        with open_private(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                tethered([str(Path(sys.executable).parent / "nats-server"), "-c", str(config)], signal.SIGTERM),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        _wait_for_port(self.process, self.port, "NATS", self.log)
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        stop_process(self.process, how)
-
-
 def stop_process(process: subprocess.Popen[bytes] | None, how: signal.Signals, timeout_s: float = 20.0) -> None:
     """Signals a child process and waits until it ends. Kills it after `timeout_s`."""
     if process is None or process.poll() is not None:
@@ -206,7 +170,7 @@ def stop_process(process: subprocess.Popen[bytes] | None, how: signal.Signals, t
         process.wait()
 
 
-def _wait_for_port(process: subprocess.Popen[bytes], port: int, name: str, log: Path) -> None:
+def wait_for_port(process: subprocess.Popen[bytes], port: int, name: str, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -15,19 +16,25 @@ from nats.aio.client import Client
 
 from services.cli.failure import Failure
 from shared.jetstream import NATS_LOST
+from shared.nats_server import NatsFiles, server_at, why
 from shared.postgres import LOST_OR_REFUSED
+from shared.settings import settings_from
 
 DATABASE, NATS = "HOURBOOK_DATABASE_URL", "HOURBOOK_NATS_URL"
 CONNECT_TIMEOUT_S = 5.0
 PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)|(?<=[?&]password=)[^&]+")
+# A user without a password is a token of NATS, and as secret as a password.
+TOKEN = re.compile(r"(?:(?<=nats://)|(?<=tls://)|(?<=wss://)|(?<=ws://))[^:/@,]+(?=@)")
+NEXT_SERVER = re.compile(r",(?=\w+://)")
 NATS_ERRORS = (*NATS_LOST, ValueError)
 
 
 class Servers(NamedTuple):
-    """The addresses of the database and of NATS."""
+    """The addresses of the database and of NATS. `nats_urls`: that of each service, if each has a user of its own."""
 
     database_url: str
     nats_url: str
+    nats_urls: Mapping[str, str] | None = None
 
 
 def servers_from(environment: Mapping[str, str]) -> Servers | None:
@@ -61,7 +68,7 @@ async def check_nats(url: str) -> None:
     try:
         client = await connect_nats(url)
     except NATS_ERRORS as error:
-        raise _cannot_use(NATS, url, error) from None
+        raise Failure(f"{NATS}: cannot use {without_password(url)}: {redacted(why(error), url)}") from None
     try:
         await client.jetstream().account_info()
     except NATS_ERRORS as error:
@@ -71,18 +78,27 @@ async def check_nats(url: str) -> None:
 
 
 async def connect_nats(url: str) -> Client:
-    """Connects, or raises one of NATS_ERRORS. Without `give_up` the client would try to connect for ever."""
+    """Connects, or raises one of NATS_ERRORS. The environment names the files, such as HOURBOOK_NATS_CA_FILE.
+
+    Without `give_up` the client would try to connect for ever.
+    """
 
     async def give_up(error: Exception) -> None:
         raise error
 
-    connecting = nats.connect(url, connect_timeout=int(CONNECT_TIMEOUT_S), allow_reconnect=False, error_cb=give_up)
+    options = server_at(url, settings_from(os.environ, NatsFiles)).options()
+    connecting = nats.connect(
+        **options, connect_timeout=int(CONNECT_TIMEOUT_S), allow_reconnect=False, error_cb=give_up
+    )
     async with asyncio.timeout(CONNECT_TIMEOUT_S):
         return await connecting
 
 
 def without_password(url: str) -> str:
     """The address with `***` in place of the password; only its scheme when it is not a valid address."""
+    if NEXT_SERVER.search(url):
+        return ",".join(map(without_password, NEXT_SERVER.split(url)))
+    url = TOKEN.sub("***", url)
     try:
         parts = urlsplit(url)
         user, at, host = parts.netloc.rpartition("@")
@@ -96,7 +112,7 @@ def without_password(url: str) -> str:
 def redacted(message: str, url: str) -> str:
     """`message` without the password of `url`, also where the password is percent-encoded or decoded."""
     message = message.replace(url, without_password(url))
-    for password in PASSWORD.findall(url):
+    for password in (*PASSWORD.findall(url), *TOKEN.findall(url)):
         for secret in (password, unquote(password), quote(unquote(password), safe="")):
             message = message.replace(secret, "***")
     return message

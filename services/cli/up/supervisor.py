@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from services.cli.up.embedded import EmbeddedNats, EmbeddedPostgres, EmbeddedServerFailed, free_port, stop_process
+from services.cli.up.embedded import EmbeddedPostgres, EmbeddedServerFailed, free_port, stop_process
+from services.cli.up.embedded_nats import EmbeddedNats
 from services.cli.up.private_files import open_private
 from services.cli.up.tether import tethered
 

@@ -26,13 +26,17 @@ from services.cli.client import DEFAULT_URL
 from services.cli.failure import Failure
 from services.cli.up.address import LOOPBACK, Address, address_of, listening
 from services.cli.up.directory import DataDirectory, Process, Run, default_directory
-from services.cli.up.embedded import EmbeddedNats, EmbeddedPostgres, EmbeddedServerFailed
+from services.cli.up.embedded import EmbeddedPostgres, EmbeddedServerFailed
+from services.cli.up.embedded_nats import EmbeddedNats
 from services.cli.up.gateway import Gateway
 from services.cli.up.processes import started_at
 from services.cli.up.servers import DATABASE, NATS, Servers, check, migrations_failed, servers_from
 from services.cli.up.supervisor import LOG_BYTES_MAX, SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
 from shared.audit.notes import ensure_key
 from shared.migrate import MigrationFailed, migrate
+from shared.nats_access.users import SERVICES as SERVICES_ON_NATS
+from shared.nats_access.users import STATUS
+from shared.nats_server import FILES as NATS_FILES
 
 AUDIT_KEY = "HOURBOOK_AUDIT_KEY_FILE"
 # PostgreSQL's settings for data that are removed at the end: they need not reach the disc.
@@ -155,7 +159,9 @@ class Up:
         await self._timed(
             "NATS", lambda: self._supervisor.start_once(ServerProgram("nats", nats, signal.SIGKILL)), nats.log
         )
-        self._servers = Servers(postgres.url, nats.url)
+        self._servers = Servers(
+            postgres.url, nats.url_of(STATUS.name), {user.name: nats.url_of(user.name) for user in SERVICES_ON_NATS}
+        )
 
     async def _migrate(self) -> None:
         assert self._servers is not None
@@ -170,20 +176,23 @@ class Up:
 
     async def _start_services(self) -> None:
         assert self._servers is not None
-        environment = {
-            **self._address.for_services(self._environment),
-            DATABASE: self._servers.database_url,
-            NATS: self._servers.nats_url,
-        }
+        environment = {**self._address.for_services(self._environment), DATABASE: self._servers.database_url}
         if "sealer" in self._services and AUDIT_KEY not in environment:
             environment[AUDIT_KEY] = str(self._directory.audit_key)
             ensure_key(self._directory.audit_key)
         programs = [
-            ServiceProgram(SERVICES[name], environment, self._directory.logs)
+            ServiceProgram(SERVICES[name], environment | self._nats_of(name), self._directory.logs)
             for name in SERVICES
             if name in self._services
         ]
         await asyncio.gather(*(self._start_service(program) for program in programs))
+
+    def _nats_of(self, service: str) -> dict[str, str]:
+        """The settings by which a service finds NATS: as its own user, where `up` has made the users."""
+        assert self._servers is not None
+        if self._servers.nats_urls is None:
+            return {NATS: self._servers.nats_url}
+        return {**dict.fromkeys(NATS_FILES, ""), NATS: self._servers.nats_urls.get(service, "")}
 
     async def _start_service(self, program: ServiceProgram) -> None:
         began = time.monotonic()
