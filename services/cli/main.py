@@ -118,23 +118,47 @@ It needs `pip install hourbook[openstack]`."""
 }
 
 
+SUBSCRIBER = {
+    "subscribers.commands:create": """Let a program read the events of some projects from NATS.
+
+It makes the subscriber's consumers and prints its address, with a password that is not shown again. With `hourbook up`
+the subscriber may connect at once. With a NATS server of your own, HOURBOOK_NATS_URL names it, with the administrator's
+user and password; the command prints what to add to the server's configuration.""",
+    "subscribers.commands:list_": """Show the subscribers, what they read, and how many events wait for them.""",
+    "subscribers.commands:remove": """End a subscriber: its consumers, and with `hourbook up` its user.""",
+}
+NATS_CONFIG = {
+    "nats_config:nats_config": """Print the users and permissions for a NATS server of your own.
+
+Put the text into the server's configuration. The server reads the passwords from its environment: see
+deploy/nats.conf, which has the same text."""
+}
+
+
+def name_of(place: str) -> str:
+    """The name of a command on the command line: `module:list_` is `list`, `module:nats_config` is `nats-config`."""
+    return place.partition(":")[2].strip("_").replace("_", "-")
+
+
 def with_commands(app: App, commands: Mapping[str, str], group: str | None = None) -> App:
     """The app with more commands, in this order. `commands`: module:function under services.cli → the help text."""
     shown = Group.create_ordered(group) if group else None
     for number, (place, text) in enumerate(commands.items()):
-        app.command(f"services.cli.{place}", name=place.partition(":")[2], help=text, group=shown, sort_key=number)
+        app.command(f"services.cli.{place}", name=name_of(place), help=text, group=shown, sort_key=number)
     return app
 
 
 def command_line() -> App:
     app = with_commands(App(name="hourbook", help=HELP, version=VERSION), HERE, "The whole system")
-    more = Group.create_ordered("OpenStack, audit")
+    more = Group.create_ordered("OpenStack, subscribers, audit")
     for name, commands, text in (
         ("import", IMPORT, IMPORT_HELP),
         ("sync", SYNC, "Import what another system has at present."),
+        ("subscriber", SUBSCRIBER, "Let other programs read the events from NATS."),
         ("audit", AUDIT, "Verify the history, export it, make the key that signs it."),
     ):
         app.command(with_commands(App(name=name, help=text, group=more), commands))
+    with_commands(app, NATS_CONFIG, "Servers of your own")
     with_commands(app, PARTS, "One part alone, for containers")
     with_commands(app, DEVELOPMENT, "Development")
     last = Group.create_ordered("Options")

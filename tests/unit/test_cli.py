@@ -59,7 +59,7 @@ def test_durations_have_one_unit(seconds: float, said: str) -> None:
     [
         ("postgresql://me:p%40ss@db:5432/x?sslmode=disable", "postgresql://me:***@db:5432/x?sslmode=disable"),
         ("postgresql://db/x?user=me&password=p%40ss", "postgresql://db/x?…"),
-        ("nats://me@db:4222", "nats://me@db:4222"),
+        ("nats://a-token@db:4222", "nats://***@db:4222"),
         ("postgresql://me:p%40ss@[::1/x", "postgresql://…"),
     ],
 )

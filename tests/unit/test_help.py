@@ -6,13 +6,28 @@ import sys
 
 import pytest
 
-from services.cli.main import AUDIT, DEVELOPMENT, HERE, IMPORT, PARTS, SYNC, command_line
+from services.cli.main import (
+    AUDIT,
+    DEVELOPMENT,
+    HERE,
+    IMPORT,
+    NATS_CONFIG,
+    PARTS,
+    SUBSCRIBER,
+    SYNC,
+    command_line,
+    name_of,
+)
 from shared.version import VERSION
 
-GROUPS = {(): HERE | PARTS | DEVELOPMENT, ("audit",): AUDIT, ("import",): IMPORT, ("sync",): SYNC}
-COMMANDS = [
-    (*group, place.partition(":")[2], text) for group, commands in GROUPS.items() for place, text in commands.items()
-]
+GROUPS = {
+    (): HERE | PARTS | DEVELOPMENT | NATS_CONFIG,
+    ("subscriber",): SUBSCRIBER,
+    ("audit",): AUDIT,
+    ("import",): IMPORT,
+    ("sync",): SYNC,
+}
+COMMANDS = [(*group, name_of(place), text) for group, commands in GROUPS.items() for place, text in commands.items()]
 # To import one of these takes a large part of the time in which `hourbook --help` must answer.
 SLOW = {"aiohttp", "asyncpg", "msgspec", "nats", "numpy", "psutil", "openstack"}
 

@@ -34,6 +34,13 @@ class Subscriber(msgspec.Struct, frozen=True):
     hash: str
 
 
+class Login(msgspec.Struct, frozen=True):
+    """A user's password, and the hash of it that the server knows."""
+
+    password: str
+    hash: str
+
+
 class NatsFiles:
     """The private files of one embedded NATS server: passwords, subscribers, configuration, port."""
 
@@ -42,13 +49,13 @@ class NatsFiles:
         self._passwords, self._subscribers = directory / "passwords.json", directory / "subscribers.json"
         self._port = directory / "port"
 
-    def passwords(self) -> dict[str, str]:
-        """The password of each user. A user who has none yet gets a random one."""
+    def logins(self) -> dict[str, Login]:
+        """The password of each user, by the user's name. A user who has none yet gets a random one."""
         try:
-            known = msgspec.json.decode(self._passwords.read_bytes(), type=dict[str, str])
+            known = msgspec.json.decode(self._passwords.read_bytes(), type=dict[str, Login])
         except FileNotFoundError:
             known = {}
-        missing = {user.name: new_password() for user in self._users if user.name not in known}
+        missing = {user.name: new_login() for user in self._users if user.name not in known}
         if missing:
             known |= missing
             _replace(self._passwords, msgspec.json.format(msgspec.json.encode(known)))
@@ -81,7 +88,7 @@ class NatsFiles:
 
     def write_config(self, port: int) -> None:
         """Writes the configuration of a server on `port`. It has hashes of the passwords."""
-        hashes = {user: quoted(hashed(password)) for user, password in self.passwords().items()}
+        hashes = {user: quoted(login.hash) for user, login in self.logins().items()}
         lines = [
             line
             for subscriber in self.subscribers()
@@ -120,7 +127,7 @@ class EmbeddedNats:
 
     def url_of(self, user: str) -> str:
         """The address for a user, with the password. Call it after `start`."""
-        return url_for(user, self.files.passwords()[user], self.port)
+        return url_for(user, self.files.logins()[user].password, self.port)
 
     def start(self) -> None:
         self.directory.parent.mkdir(parents=True, exist_ok=True)
@@ -146,6 +153,11 @@ class EmbeddedNats:
 
 def url_for(user: str, password: str, port: int) -> str:
     return f"nats://{user}:{password}@127.0.0.1:{port}"
+
+
+def new_login() -> Login:
+    password = new_password()
+    return Login(password, hashed(password))
 
 
 def new_password() -> str:

@@ -25,6 +25,7 @@ from rich.console import Console
 from services.cli.client import DEFAULT_URL
 from services.cli.failure import Failure
 from services.cli.up.address import LOOPBACK, Address, address_of, listening
+from services.cli.up.consumers import restore
 from services.cli.up.directory import DataDirectory, Process, Run, default_directory
 from services.cli.up.embedded import EmbeddedPostgres, EmbeddedServerFailed
 from services.cli.up.embedded_nats import EmbeddedNats
@@ -159,6 +160,7 @@ class Up:
         await self._timed(
             "NATS", lambda: self._supervisor.start_once(ServerProgram("nats", nats, signal.SIGKILL)), nats.log
         )
+        await restore(nats)
         self._servers = Servers(
             postgres.url, nats.url_of(STATUS.name), {user.name: nats.url_of(user.name) for user in SERVICES_ON_NATS}
         )

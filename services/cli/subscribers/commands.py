@@ -1,0 +1,172 @@
+"""`hourbook subscriber create`, `subscriber list` and `subscriber remove`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from nats.js import JetStreamContext
+from rich.table import Table
+
+from services.cli.failure import Failure
+from services.cli.subscribers.places import Embedded, Own, place
+from services.cli.terminal import table_console
+from services.cli.up import consumers
+from services.cli.up.embedded_nats import Subscriber, hashed, new_password, quoted
+from services.cli.up.servers import NATS, NATS_ERRORS, connect_nats, redacted, without_password
+from shared.names import SLUG
+from shared.nats_access.config import subscriber_account
+from shared.nats_access.users import SUBSCRIBER
+from shared.nats_server import why
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+DataDir = Annotated[
+    Path | None, Parameter(help="The data directory that was given to `hourbook up`. Default: the same as there.")
+]
+HOW_TO_ADD = """\
+# Put these lines into the configuration of the NATS server, inside `accounts { }` (with deploy/compose.yaml: into
+# deploy/nats-subscribers.conf). Then reload the server twice (`nats-server --signal reload`): it takes a new account at
+# the first time, and the subjects of the account at the second."""
+
+
+def create(
+    name: str,
+    /,
+    *,
+    project: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
+    every: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    out: Path | None = None,
+    data_dir: DataDir = None,
+) -> None:
+    """
+    Parameters
+    ----------
+    name
+        The subscriber's name: a-z, 0-9 and hyphens, at most 32 characters.
+    project
+        A project that it may read. Give the option again for each more.
+    every
+        It may read all projects, also those that are made later.
+    out
+        Write the address into this new file, which only you may read, and not to the terminal.
+    """
+    projects = checked(name, project, every)
+    if out is not None and out.exists():
+        raise Failure(f"--out: {out} is there already: name a file that is not there")
+    password = new_password()
+    asyncio.run(_create(place(data_dir, os.environ), name, projects, password, out))
+
+
+def list_(*, data_dir: DataDir = None) -> None:
+    """List the subscribers, by name."""
+    at = place(data_dir, os.environ)
+    found = asyncio.run(_list(at))
+    table = Table("subscriber", "reads", "events that wait", box=None, pad_edge=False)
+    for one in found:
+        table.add_row(one.name, ", ".join(one.projects) or "all projects", f"{one.waiting:,}")
+    table_console().print(table)
+
+
+def remove(name: str, /, *, data_dir: DataDir = None) -> None:
+    """
+    Parameters
+    ----------
+    name
+        The subscriber's name.
+    """
+    asyncio.run(_remove(place(data_dir, os.environ), name))
+
+
+def checked(name: str, project: tuple[str, ...], every: bool) -> tuple[str, ...]:
+    """The projects; none for all. Raises Failure."""
+    if not NAME.fullmatch(name) or name.endswith(consumers.ORDERED):
+        raise Failure(
+            f"the name {name!r} should begin with a letter, have only a-z, 0-9 and hyphens, at most 32 characters, and "
+            f"not end in {consumers.ORDERED}"
+        )
+    for one in project:
+        if not re.match(SLUG, one):
+            raise Failure(f"--project: {one!r} is no id of a project")
+    if bool(project) == every:
+        raise Failure("say what it may read: --project PROJECT, once or several times, or --all")
+    return tuple(dict.fromkeys(project))
+
+
+async def _create(at: Embedded | Own, name: str, projects: tuple[str, ...], password: str, out: Path | None) -> None:
+    async with _administrator(at) as context:
+        if any(one.name == name for one in await consumers.readers(context)):
+            raise Failure(f"there is a subscriber {name} already: remove it first, or choose another name")
+        await consumers.make(context, name, projects)
+        try:
+            await _let_in(at, name, projects, password)
+        except BaseException:
+            await consumers.remove(context, name)
+            raise
+    _tell(f"NATS_URL={at.address_of(f'{SUBSCRIBER}{name}', password)}\nSUBSCRIBER={name}\n", out)
+    if out is None:
+        print("hourbook: keep the address: its password is not shown again", file=sys.stderr)
+
+
+async def _let_in(at: Embedded | Own, name: str, projects: tuple[str, ...], password: str) -> None:
+    hash_ = hashed(password)
+    if isinstance(at, Own):
+        print("\n".join([HOW_TO_ADD, *subscriber_account(name, quoted(hash_)), ""]))
+        return
+    with at.files.locked():
+        others = [one for one in at.files.subscribers() if one.name != name]
+        await at.set_subscribers([*others, Subscriber(name, projects, hash_)], added=(name, password))
+
+
+def _tell(credentials: str, out: Path | None) -> None:
+    if out is None:
+        print(credentials, end="")
+        return
+    try:
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise Failure(f"--out: {error}; remove the subscriber, and create it again") from None
+    with open(descriptor, "w") as file:
+        file.write(credentials)
+
+
+async def _list(at: Embedded | Own) -> list[consumers.Reader]:
+    async with _administrator(at) as context:
+        return await consumers.readers(context)
+
+
+async def _remove(at: Embedded | Own, name: str) -> None:
+    known = False
+    if isinstance(at, Embedded):
+        with at.files.locked():
+            subscribers = at.files.subscribers()
+            left = [one for one in subscribers if one.name != name]
+            known = len(left) < len(subscribers)
+            if known:
+                await at.set_subscribers(left)
+    async with _administrator(at) as context:
+        if not await consumers.remove(context, name) and not known:
+            raise Failure(f"there is no subscriber {name}: `hourbook subscriber list` shows all")
+    if isinstance(at, Own):
+        print(f"Now remove the account {SUBSCRIBER}{name} from the configuration of the NATS server, and reload it.")
+
+
+@contextlib.asynccontextmanager
+async def _administrator(at: Embedded | Own) -> AsyncIterator[JetStreamContext]:
+    """A connection as the administrator. Raises Failure, which shows no password."""
+    try:
+        client = await connect_nats(at.url)
+    except NATS_ERRORS as error:
+        raise Failure(f"{NATS}: cannot use {without_password(at.url)}: {redacted(why(error), at.url)}") from None
+    try:
+        yield client.jetstream()
+    except NATS_ERRORS as error:
+        raise Failure(f"NATS: {redacted(why(error), at.url)}; is this the administrator's address?") from None
+    finally:
+        await client.close()

@@ -1,0 +1,98 @@
+"""The NATS server on which subscribers are made: the embedded one of a running `hourbook up`, or a server of yours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from services.cli.failure import Failure
+from services.cli.up.directory import DataDirectory, Process, default_directory
+from services.cli.up.embedded_nats import NatsFiles, Subscriber, url_for
+from services.cli.up.processes import started_at
+from services.cli.up.servers import NATS, NATS_ERRORS, connect_nats
+from shared.jetstream import STREAM
+from shared.nats_access.users import ADMIN, SUBSCRIBER
+
+TAKEN_S = 15.0
+RETRY_S = 0.2
+
+
+class Embedded:
+    """The NATS server of the `hourbook up` that runs now."""
+
+    def __init__(self, files: NatsFiles, process: Process, port: int) -> None:
+        self.files, self._process, self._port = files, process, port
+        self.url = url_for(ADMIN.name, files.logins()[ADMIN.name].password, port)
+
+    def address_of(self, user: str, password: str) -> str:
+        return url_for(user, password, self._port)
+
+    async def set_subscribers(self, subscribers: list[Subscriber], *, added: tuple[str, str] | None = None) -> None:
+        """Writes the subscribers, and makes the server read them. `added`: the name and the password of a new one.
+
+        A NATS server takes a new account at the first signal, and the subjects of the account only at the next one. So
+        this signals until the new user is served. Raises Failure, and takes the change back, if that lasts too long.
+        """
+        before = self.files.subscribers()
+        self.files.set_subscribers(subscribers)
+        try:
+            async with asyncio.timeout(TAKEN_S):
+                self._reload()
+                while added and not await self._serves(*added):
+                    await asyncio.sleep(RETRY_S)
+                    self._reload()
+        except TimeoutError:
+            self.files.set_subscribers(before)
+            self._reload()
+            raise Failure("NATS does not take the new configuration: see logs/nats.log in the data directory") from None
+
+    def _reload(self) -> None:
+        self.files.write_config(self._port)
+        if started_at(self._process.pid) != self._process.started:
+            raise Failure("the NATS server of this `hourbook up` has just ended: try again")
+        os.kill(self._process.pid, signal.SIGHUP)
+
+    async def _serves(self, name: str, password: str) -> bool:
+        try:
+            client = await connect_nats(self.address_of(f"{SUBSCRIBER}{name}", password))
+        except NATS_ERRORS:
+            return False
+        try:
+            await client.jetstream(timeout=1).consumer_info(STREAM, name)
+        except NATS_ERRORS:
+            return False
+        else:
+            return True
+        finally:
+            await client.close()
+
+
+class Own:
+    """The server that HOURBOOK_NATS_URL names, with the administrator's user and password."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def address_of(self, user: str, password: str) -> str:
+        parts = urlsplit(self.url.partition(",")[0])
+        host = parts.netloc.rpartition("@")[2]
+        return parts._replace(netloc=f"{user}:{password}@{host}").geturl()
+
+
+def place(data_dir: Path | None, environment: Mapping[str, str]) -> Embedded | Own:
+    """The server that the environment names; without one, or with `data_dir`, that of `hourbook up`. Raises Failure."""
+    if data_dir is None and environment.get(NATS):
+        return Own(environment[NATS])
+    directory = DataDirectory(data_dir or default_directory(environment))
+    run = directory.read_run()
+    process = run.processes.get("nats") if run else None
+    if process is None or process.port is None or started_at(process.pid) != process.started:
+        raise Failure(
+            f"no NATS server of `hourbook up` runs in {directory.path}: start `hourbook up`, give its --data-dir, or "
+            f"set {NATS} to your own server, with the administrator's user and password"
+        )
+    return Embedded(NatsFiles(directory.nats), process, process.port)
