@@ -25,7 +25,7 @@ from services.cli.up.address import access
 from services.cli.up.directory import DataDirectory, Run, default_directory
 from services.cli.up.processes import started_at
 from services.cli.up.servers import NATS, NATS_ERRORS, Servers, connect_nats, redacted, servers_from, without_password
-from shared.jetstream import STREAM, SUBJECTS, wrong_with
+from shared.jetstream import STREAM, SUBJECTS, leave, wrong_with
 from shared.nats_server import why
 from shared.postgres import LOST_OR_REFUSED
 from shared.progress import Progress, ages_after, read_progress, standing_of
@@ -184,7 +184,7 @@ async def stream(servers: Servers, head: int | None) -> Row:
     except NATS_ERRORS as error:
         return Row("stream", None, None, "", redacted(_reason(error), url))
     finally:
-        await client.close()
+        await leave(client)
     behind = None if head is None else max(0, head - last)
     if head is not None and trouble is None:
         trouble = await compare_with_store(servers.database_url, last, data)

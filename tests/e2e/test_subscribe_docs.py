@@ -1,5 +1,6 @@
 """The programs of docs/subscribe.md, as they stand there, against the real services; some are killed at any moment."""
 
+import asyncio
 import contextlib
 import csv
 import io
@@ -21,6 +22,8 @@ import httpx
 import pytest
 
 from services.cli.up.embedded import free_port, stop_process
+from tests.support.backends import Nats
+from tests.support.nats_users import make_subscriber
 from tests.support.system import Service, System
 
 PAGE = Path(__file__).parents[2] / "docs" / "subscribe.md"
@@ -36,9 +39,9 @@ _numbers = count(1)
 class Hourbook:
     """The services behind a gateway of the two, and a project with a little in it."""
 
-    def __init__(self, command: Service, query: Service, nats_url: str) -> None:
+    def __init__(self, command: Service, query: Service, nats: Nats) -> None:
         self.command, self.query = httpx.Client(base_url=command.url), httpx.Client(base_url=query.url)
-        self.url, self.write_url, self.nats_url = query.url, command.url, nats_url
+        self.url, self.write_url, self._nats = query.url, command.url, nats
         self.project = f"docs-{next(_numbers)}"
         self.post("/projects/create", id=self.project, name="Docs")
         self.post("/resources/create", project=self.project, cores=10_000, **MONTH)
@@ -53,6 +56,11 @@ class Hourbook:
         body = {"project": self.project, "account": account, "cores": 1, **MONTH}
         return [self.post("/bookings/create", **body)["position"] for _ in range(count)]
 
+    def subscriber(self, *projects: str) -> dict[str, str]:
+        """A new subscriber of these projects, or of all; the environment of its program."""
+        name = f"docs-{next(_numbers)}"
+        return {"NATS_URL": asyncio.run(make_subscriber(self._nats, name, *projects)), "SUBSCRIBER": name}
+
     def head(self) -> int:
         return int(self.query.get("/health").json()["head"])
 
@@ -65,7 +73,7 @@ def services(system: System) -> Iterator[tuple[Service, Service]]:
 
 @pytest.fixture
 def hourbook(services: tuple[Service, Service], system: System) -> Iterator[Hourbook]:
-    hourbook = Hourbook(*services, system.nats.url)
+    hourbook = Hourbook(*services, system.nats)
     yield hourbook
     hourbook.command.close()
     hourbook.query.close()
@@ -79,12 +87,7 @@ class Program:
         self._file.write_text(PROGRAMS[name])
         runner = {".py": [sys.executable], ".sh": ["sh"], ".mjs": ["node", "--experimental-eventsource"]}
         self._command = [*runner[self._file.suffix], str(self._file)]
-        self._environment = os.environ | {
-            "HOURBOOK": hourbook.url,
-            "NATS_URL": hourbook.nats_url,
-            "PROJECT": hourbook.project,
-            **environment,
-        }
+        self._environment = os.environ | {"HOURBOOK": hourbook.url, "PROJECT": hourbook.project, **environment}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -138,7 +141,7 @@ def test_a_durable_consumer_that_is_killed_loses_nothing_and_repeats_nothing(
     hourbook: Hourbook, tmp_path: Path
 ) -> None:
     database = tmp_path / "events.db"
-    program = Program(hourbook, tmp_path, "durable.py", DATABASE=str(database))
+    program = Program(hourbook, tmp_path, "durable.py", DATABASE=str(database), **hourbook.subscriber())
     made: list[int] = []
     for _ in range(3):
         with program:  # and it is killed at the end of the block
@@ -157,11 +160,7 @@ def test_a_durable_consumer_that_is_killed_loses_nothing_and_repeats_nothing(
 def test_your_own_position_goes_on_in_order_after_a_kill(hourbook: Hourbook, tmp_path: Path) -> None:
     database = tmp_path / "accounts.db"
     program = Program(
-        hourbook,
-        tmp_path,
-        "position.py",
-        DATABASE=str(database),
-        FILTER=f"hourbook.events.{hourbook.project}.BookingCreated",
+        hourbook, tmp_path, "position.py", DATABASE=str(database), **hourbook.subscriber(hourbook.project)
     )
     last = 0
     for number in range(3):

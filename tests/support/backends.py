@@ -102,7 +102,7 @@ class Containers:
         from tests.support.containers import NatsInContainer
 
         del directory
-        return NatsInContainer(os.environ.get("HOURBOOK_TEST_NATS_IMAGE", "nats:2.12"))
+        return NatsInContainer(os.environ.get("HOURBOOK_TEST_NATS_IMAGE", "nats:2.15"))
 
 
 class Given:

@@ -21,6 +21,7 @@ from services.cli.terminal import table_console
 from services.cli.up import consumers
 from services.cli.up.embedded_nats import Subscriber, hashed, new_password, quoted
 from services.cli.up.servers import NATS, NATS_ERRORS, connect_nats, redacted, without_password
+from shared.jetstream import leave
 from shared.names import SLUG
 from shared.nats_access.config import subscriber_account
 from shared.nats_access.users import SUBSCRIBER
@@ -81,7 +82,7 @@ def remove(name: str, /, *, data_dir: DataDir = None) -> None:
     name
         The subscriber's name.
     """
-    asyncio.run(_remove(place(data_dir, os.environ), name))
+    asyncio.run(remove_at(place(data_dir, os.environ), name))
 
 
 def checked(name: str, project: tuple[str, ...], every: bool) -> tuple[str, ...]:
@@ -100,6 +101,14 @@ def checked(name: str, project: tuple[str, ...], every: bool) -> tuple[str, ...]
 
 
 async def _create(at: Embedded | Own, name: str, projects: tuple[str, ...], password: str, out: Path | None) -> None:
+    address = await create_at(at, name, projects, password)
+    _tell(f"NATS_URL={address}\nSUBSCRIBER={name}\n", out)
+    if out is None:
+        print("hourbook: keep the address: its password is not shown again", file=sys.stderr)
+
+
+async def create_at(at: Embedded | Own, name: str, projects: tuple[str, ...], password: str) -> str:
+    """Makes a subscriber, and returns its address with the password. Raises Failure, and leaves nothing then."""
     async with _administrator(at) as context:
         if any(one.name == name for one in await consumers.readers(context)):
             raise Failure(f"there is a subscriber {name} already: remove it first, or choose another name")
@@ -109,9 +118,7 @@ async def _create(at: Embedded | Own, name: str, projects: tuple[str, ...], pass
         except BaseException:
             await consumers.remove(context, name)
             raise
-    _tell(f"NATS_URL={at.address_of(f'{SUBSCRIBER}{name}', password)}\nSUBSCRIBER={name}\n", out)
-    if out is None:
-        print("hourbook: keep the address: its password is not shown again", file=sys.stderr)
+    return at.address_of(f"{SUBSCRIBER}{name}", password)
 
 
 async def _let_in(at: Embedded | Own, name: str, projects: tuple[str, ...], password: str) -> None:
@@ -141,7 +148,8 @@ async def _list(at: Embedded | Own) -> list[consumers.Reader]:
         return await consumers.readers(context)
 
 
-async def _remove(at: Embedded | Own, name: str) -> None:
+async def remove_at(at: Embedded | Own, name: str) -> None:
+    """Ends a subscriber. Raises Failure if there is none."""
     known = False
     if isinstance(at, Embedded):
         with at.files.locked():
@@ -169,4 +177,4 @@ async def _administrator(at: Embedded | Own) -> AsyncIterator[JetStreamContext]:
     except NATS_ERRORS as error:
         raise Failure(f"NATS: {redacted(why(error), at.url)}; is this the administrator's address?") from None
     finally:
-        await client.close()
+        await leave(client)

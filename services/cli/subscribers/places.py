@@ -14,7 +14,7 @@ from services.cli.up.directory import DataDirectory, Process, default_directory
 from services.cli.up.embedded_nats import NatsFiles, Subscriber, url_for
 from services.cli.up.processes import started_at
 from services.cli.up.servers import NATS, NATS_ERRORS, connect_nats
-from shared.jetstream import STREAM
+from shared.jetstream import STREAM, leave
 from shared.nats_access.users import ADMIN, SUBSCRIBER
 
 TAKEN_S = 15.0
@@ -68,7 +68,7 @@ class Embedded:
         else:
             return True
         finally:
-            await client.close()
+            await leave(client)
 
 
 class Own:

@@ -18,6 +18,7 @@ from services.cli.up.embedded_nats import EmbeddedNats
 from services.cli.up.servers import connect_nats
 from shared import jetstream, notices
 from shared.audit import stream as audit
+from shared.jetstream import leave
 from shared.nats_access.config import consumers_on
 from shared.nats_access.users import STREAMS
 from shared.streams import keep_stream
@@ -79,7 +80,7 @@ async def restore(server: EmbeddedNats) -> None:
         for one in subscribers:
             await make(client.jetstream(), one.name, one.projects)
     finally:
-        await client.close()
+        await leave(client)
 
 
 async def remove(context: JetStreamContext, name: str) -> bool:

@@ -10,12 +10,10 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 import asyncpg
-import nats
-import nats.errors
 from nats.aio.client import Client
 
 from services.cli.failure import Failure
-from shared.jetstream import NATS_LOST
+from shared.jetstream import NATS_LOST, leave
 from shared.nats_server import NatsFiles, server_at, why
 from shared.postgres import LOST_OR_REFUSED
 from shared.settings import settings_from
@@ -74,7 +72,7 @@ async def check_nats(url: str) -> None:
     except NATS_ERRORS as error:
         raise Failure(f"{NATS}: the server {without_password(url)} has no JetStream: {_reason(error)}") from None
     finally:
-        await client.close()
+        await leave(client)
 
 
 async def connect_nats(url: str) -> Client:
@@ -87,11 +85,16 @@ async def connect_nats(url: str) -> Client:
         raise error
 
     options = server_at(url, settings_from(os.environ, NatsFiles)).options()
-    connecting = nats.connect(
-        **options, connect_timeout=int(CONNECT_TIMEOUT_S), allow_reconnect=False, error_cb=give_up
-    )
-    async with asyncio.timeout(CONNECT_TIMEOUT_S):
-        return await connecting
+    client = Client()
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await client.connect(
+                **options, connect_timeout=int(CONNECT_TIMEOUT_S), allow_reconnect=False, error_cb=give_up
+            )
+    except BaseException:
+        await leave(client)
+        raise
+    return client
 
 
 def without_password(url: str) -> str:
