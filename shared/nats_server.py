@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import ssl
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 import nats.errors
+from nats.aio.client import Client
 
 SECURE = ("tls", "wss")
 SCHEMES = ("nats", "ws", *SECURE)
@@ -81,6 +82,18 @@ class NatsServer(msgspec.Struct, frozen=True):
                 ) from None
 
 
+class NatsClient(Client):
+    """A client that keeps what `tls://` promises. nats-py alone sends the password in clear when the server, or
+    somebody between, says that it has no TLS."""
+
+    def _connect_command(self) -> bytes:
+        # The message with the user and the password. The function is private: tests/integration/test_nats_client.py
+        # says for which versions it was read.
+        if "tls" in self.options and not self._server_info.get("tls_required"):
+            raise nats.errors.SecureConnWantedError
+        return bytes(super()._connect_command())
+
+
 class NatsFiles(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of a service about NATS, besides its address: `HOURBOOK_NATS_CA_FILE`, `…_NATS_CERT_FILE`,
     `…_NATS_KEY_FILE`, `…_NATS_CREDENTIALS_FILE`."""
@@ -91,6 +104,7 @@ class NatsFiles(msgspec.Struct, frozen=True, kw_only=True):
     nats_credentials_file: str = ""
 
 
+@runtime_checkable
 class HasNatsFiles(Protocol):
     """The settings of a service that has the fields of `NatsFiles`. A struct has one base only."""
 
@@ -152,6 +166,8 @@ def why(error: Exception) -> str:
     words = f"{type(error).__name__}: {error}".removesuffix(": ")
     if isinstance(error, nats.errors.AuthorizationError) or REFUSED in words.lower():
         return f"the server refuses the user or the password of {URL} (or {CREDENTIALS_FILE})"
+    if isinstance(error, nats.errors.SecureConnWantedError):
+        return f"the server offers no TLS, and {URL} begins with tls://"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate is not trusted: {error.verify_message}; see {CA_FILE} and the name in {URL}"
     return words

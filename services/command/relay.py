@@ -37,7 +37,7 @@ from shared.jetstream import (
 )
 from shared.locks import Lock, try_lock
 from shared.nats_access.users import RELAY_INBOX
-from shared.nats_server import NatsServer
+from shared.nats_server import NatsClient, NatsServer
 from shared.postgres import LOST_OR_REFUSED
 from shared.trouble import Trouble
 
@@ -117,7 +117,7 @@ class Relay:
 
     async def _serve(self) -> None:
         connection = await postgres.connect(self._database_url)
-        client = Client()
+        client = NatsClient()
         try:
             await self._reach(client)
             self._client = client

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
-from nats.aio.client import Client
 
 from services.notify.publisher import publish
 from services.notify.schedule import LeadTimes, Schedule
@@ -17,7 +16,7 @@ from services.notify.webhooks import Retries, Webhooks
 from shared import postgres
 from shared.jetstream import NATS_LOST, join, leave
 from shared.locks import Lock, try_lock
-from shared.nats_server import server_at
+from shared.nats_server import NatsClient, server_at
 from shared.postgres import LOST_OR_REFUSED, Connection, Pool
 from shared.tasks import keep_running, side_by_side, until_stopped
 from shared.trouble import Trouble
@@ -83,7 +82,7 @@ class Notifier:
     async def _publish(self, pool: Pool) -> None:
         """Publishes the notices. While the NATS server is not there, they wait in their table. Raises PostgreSQL's
         errors."""
-        client, trouble = Client(), Trouble(log, "notices: NATS")
+        client, trouble = NatsClient(), Trouble(log, "notices: NATS")
 
         async def serve() -> None:
             if not client.is_connected:

@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 
 from shared.event_store import EventStore
 from shared.jetstream import NATS_LOST, NEWS, join, leave
-from shared.nats_server import NatsServer
+from shared.nats_server import NatsClient, NatsServer
 from shared.tasks import keep_running
 from shared.trouble import Trouble
 
@@ -59,7 +59,7 @@ class Source:
         trouble = Trouble(log, "projector: NATS")
 
         async def serve() -> None:
-            client = Client()
+            client = NatsClient()
             try:
                 await join(client, nats, trouble)
                 await client.subscribe(NEWS, cb=self._heard)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 
-from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
@@ -14,7 +13,7 @@ from shared import postgres
 from shared.audit.notes import BadNote, checkpoint_of
 from shared.audit.stream import CONFIG, STREAM, SUBJECT
 from shared.jetstream import NATS_LOST, join, leave
-from shared.nats_server import NatsServer
+from shared.nats_server import NatsClient, NatsServer
 from shared.postgres import LOST_OR_REFUSED, Connection
 from shared.streams import keep_stream
 from shared.tasks import keep_running
@@ -45,7 +44,7 @@ class Announcer:
         await self._leads.wait()
         connection = await postgres.connect(self._database_url)
         try:
-            client = Client()
+            client = NatsClient()
             try:
                 await join(client, self._nats, self._trouble)
                 context = client.jetstream()

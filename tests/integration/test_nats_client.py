@@ -1,8 +1,11 @@
-"""The one private function of nats-py that Hourbook calls does what shared/jetstream.py relies on.
+"""The two private functions of nats-py that Hourbook uses do what it relies on.
 
 `Client._send_command` writes bytes to the connection as they are. It was read in nats-py 2.16. If a later version
 breaks this test, `publish_batch` in shared/jetstream.py can call `client.publish(subject, data, headers=headers)` for
 every message instead. That function is public. It costs about 18 us an event more.
+
+`Client._connect_command` makes the message with the password, after the server has said whether it has TLS. If
+`NatsClient` in shared/nats_server.py does not stop it any more, tests/integration/test_nats_tls.py fails.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ READ = ((2, 16), (3, 0))  # from, and before
 def test_nats_py_is_of_the_versions_that_were_read() -> None:
     lowest, beyond = READ
     installed = tuple(int(part) for part in version("nats-py").split(".")[:2])
-    assert lowest <= installed < beyond, "read Client._send_command again, run this file, and change READ"
+    assert lowest <= installed < beyond, (
+        "read Client._send_command and Client._connect_command again, run this file, and change READ"
+    )
 
 
 async def test_bytes_handed_to_the_client_arrive_as_messages_before_what_follows(nats_server: Nats) -> None:

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 
 from services.cli.failure import Failure
 from shared.jetstream import NATS_LOST, leave
-from shared.nats_server import NatsFiles, server_at, why
+from shared.nats_server import NatsClient, NatsFiles, server_at, why
 from shared.postgres import LOST_OR_REFUSED
 from shared.settings import settings_from
 
@@ -85,7 +85,7 @@ async def connect_nats(url: str) -> Client:
         raise error
 
     options = server_at(url, settings_from(os.environ, NatsFiles)).options()
-    client = Client()
+    client = NatsClient()
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await client.connect(
