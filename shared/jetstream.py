@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import BadRequestError
 
 from shared.event_store import Stored
-from shared.nats_server import NatsServer, why
+from shared.nats_server import BadNatsSetting, NatsServer, why
 from shared.streams import is_kept, keep_stream
 from shared.trouble import Trouble
 
@@ -40,6 +41,7 @@ BATCH_MAX = 1000  # the server's own limit of an atomic batch
 SINGLY_MAX = 16  # events: an atomic batch of any size takes the server 6 ms, a single message 0.3 ms
 PUBLISH_TIMEOUT_S = 5.0
 LEAVE_TIMEOUT_S = 2.0
+FILE_RETRY_S = 1.0
 SEQUENCE_DIGITS = 20
 # The connection or the NATS server is lost, or it does not answer in time (OSError, and so TimeoutError).
 NATS_LOST = (nats.errors.Error, OSError)
@@ -78,8 +80,9 @@ async def join(client: Client, server: NatsServer, trouble: Trouble, inbox: str 
     async def on_reconnect() -> None:
         trouble.clear()
 
+    options = await _options(server, trouble)
     await client.connect(
-        **server.options(),
+        **options,
         max_reconnect_attempts=-1,
         connect_timeout=2,
         error_cb=on_error,
@@ -87,6 +90,16 @@ async def join(client: Client, server: NatsServer, trouble: Trouble, inbox: str 
         inbox_prefix=inbox,
     )
     trouble.clear()
+
+
+async def _options(server: NatsServer, trouble: Trouble) -> dict[str, Any]:
+    """The server as nats-py takes it. Waits while a file of the settings cannot be read."""
+    while True:
+        try:
+            return server.options()
+        except BadNatsSetting as wrong:
+            trouble.report(str(wrong))
+            await asyncio.sleep(FILE_RETRY_S)
 
 
 async def leave(client: Client) -> None:

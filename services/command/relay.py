@@ -138,7 +138,8 @@ class Relay:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await join(client, self._nats, self._unheard, RELAY_INBOX)
         except TimeoutError:
-            raise TimeoutError(f"the NATS server does not answer within {CONNECT_TIMEOUT_S:.0f} s") from None
+            because = f": {self._unheard.problem}" if self._unheard.problem else ""
+            raise TimeoutError(f"the NATS server does not answer within {CONNECT_TIMEOUT_S:.0f} s{because}") from None
 
     async def _lead(self, store: EventStore, client: Client) -> None:
         while True:

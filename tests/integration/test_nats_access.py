@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
+import msgspec
 import nats
 import nats.errors
 import pytest
@@ -19,11 +21,16 @@ from services.cli.failure import Failure
 from services.cli.subscribers.commands import remove_at
 from services.cli.up.consumers import CONFIGS, readers
 from services.command.relay import Relay
+from services.projector.consumer import Projector
+from services.projector.generation import prepare
 from shared.event_store import EventStore
 from shared.jetstream import CONFIG, STREAM, ensure_stream
 from shared.nats_access.users import COMMAND, NOTIFY, PROJECTOR, SEALER, STATUS, STREAMS
-from tests.integration.test_relay import append, assert_stream_is_the_store, relaying
+from shared.nats_server import NatsServer
+from shared.tasks import end_tasks
+from tests.integration.test_relay import assert_stream_is_the_store, relaying
 from tests.support.backends import Nats, nats_of
+from tests.support.histories import append_history, history
 from tests.support.nats_users import (
     CAPTURING,
     HARMFUL,
@@ -35,6 +42,7 @@ from tests.support.nats_users import (
     make_subscriber,
     try_all,
 )
+from tests.support.oracle import oracle, table
 
 BOUND_S = 30
 USERS = {user.name: user for user in (COMMAND, PROJECTOR, NOTIFY, SEALER, STATUS)}
@@ -313,20 +321,40 @@ async def test_after_every_attack_the_relay_goes_on_and_the_read_models_are_thos
     database_url: str, nats_server: Nats
 ) -> None:
     connection = await asyncpg.connect(database_url)
-    store = EventStore(connection)
-    admin = await nats.connect(nats_server.url)
-    await append(store, 20)
+    await prepare(connection)
+    store, admin = EventStore(connection), await nats.connect(nats_server.url)
+    events = history(seed=7, length=60, projects=1)
+    await append_history(store, events)
+    projector = Projector(database_url, nats_of(nats_server, "projector"))
+    projecting = asyncio.create_task(projector.run())
     async with relaying(Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05)) as relay:
         await assert_stream_is_the_store(store, admin)
         urls = [nats_server.url_of(who) for who in USERS if who != "command"]
-        urls.append(await make_subscriber(nats_server, "reports", "gaia"))
-        for url in urls:
+        urls.append(await make_subscriber(nats_server, "reports", events[0].project))
+        forged = (await store.after(1, 1))[0]
+        for number, url in enumerate(urls):
             async with connected(url) as client:
-                await client.publish("hourbook.events.gaia.Tested", b"{21}")
+                await client.publish(f"hourbook.events.{forged.stream}.{forged.type}", forged.data)
                 await try_all(client, [*HARMFUL, *CAPTURING])
-                await append(store, 3)
-                relay.ring()
-                await assert_stream_is_the_store(store, admin)
+            at = msgspec.structs.replace(events[0], project=f"more-{number}", command=uuid4())
+            await append_history(store, [at])
+            events.append(at)
+            relay.ring()
+            await assert_stream_is_the_store(store, admin)
         assert relay.trouble.problem is None
+    async with asyncio.timeout(BOUND_S):
+        while await connection.fetchval("SELECT position FROM generation WHERE live") < await store.head():
+            await asyncio.sleep(0.01)
+    assert await table(connection) == await oracle(connection, events)
+    await end_tasks(projecting)
     await admin.close()
     await connection.close()
+
+
+async def test_a_relay_with_a_wrong_password_says_which_setting_is_wrong(database_url: str, nats_server: Nats) -> None:
+    embedded(nats_server)
+    url = f"nats://command:wr0ng@{nats_server.url.rpartition('@')[2]}"
+    async with relaying(Relay(database_url, NatsServer(url), poll_s=0.05)) as relay, asyncio.timeout(BOUND_S):
+        while "the password of HOURBOOK_NATS_URL" not in (relay.trouble.problem or ""):
+            await asyncio.sleep(0.01)
+        assert "wr0ng" not in (relay.trouble.problem or "")

@@ -30,7 +30,7 @@ class Process(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """The file `run.json`: what runs now. It contains the database's password, so only its owner may read it.
+    """The file `run.json`: what runs now. It contains passwords, so only its owner may read it.
     `issuers` are those that people sign in with; None: nobody signs in."""
 
     pid: int
