@@ -61,6 +61,14 @@ def test_durations_have_one_unit(seconds: float, said: str) -> None:
         ("postgresql://db/x?user=me&password=p%40ss", "postgresql://db/x?…"),
         ("nats://a-token@db:4222", "nats://***@db:4222"),
         ("postgresql://me:p%40ss@[::1/x", "postgresql://…"),
+        ("nats://me:p@a:1,nats://me:p@b:2", "nats://me:***@a:1,nats://me:***@b:2"),
+        ("nats://a-token@a:1", "nats://***@a:1"),
+        ("tls://a-token@a:1,tls://me:p@b", "tls://***@a:1,tls://me:***@b"),
+        ("nats://me:se/cret@a:1", "nats://…"),
+        ("postgresql://me:se#cret@a:1/x", "postgresql://…"),
+        ("me:p@host:4222", "me:***@host:4222"),
+        ("a-token@host:4222", "***@host:4222"),
+        ("postgresql://me@a:1,b:2/x", "postgresql://me@a:1,b:2/x"),
     ],
 )
 def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
@@ -68,7 +76,14 @@ def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://me:p%40ss@db/x", "postgresql://db/x?password=p%40ss&user=me", "n://:p%40ss@[::1/x"]
+    "url",
+    [
+        "postgresql://me:p%40ss@db/x",
+        "postgresql://db/x?password=p%40ss&user=me",
+        "n://:p%40ss@[::1/x",
+        "nats://p%40ss@a:1",
+        "p%40ss@a:1",
+    ],
 )
 def test_what_a_program_said_is_repeated_without_the_password(url: str) -> None:
     said = redacted(f"cannot use {url}: p@ss and p%40ss are wrong", url)

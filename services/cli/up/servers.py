@@ -70,7 +70,10 @@ async def check_nats(url: str) -> None:
     try:
         await client.jetstream().account_info()
     except NATS_ERRORS as error:
-        raise Failure(f"{NATS}: the server {without_password(url)} has no JetStream: {_reason(error)}") from None
+        raise Failure(
+            f"{NATS}: the server {without_password(url)} has no JetStream, or does not let this user ask: "
+            f"{_reason(error)}. `hourbook nats-config --one-user` has a user who may do what all services need"
+        ) from None
     finally:
         await leave(client)
 
@@ -82,7 +85,8 @@ async def connect_nats(url: str) -> Client:
     """
 
     async def give_up(error: Exception) -> None:
-        raise error
+        if not client.is_connected:  # later, an error says what the server has refused; then no answer comes
+            raise error
 
     options = server_at(url, settings_from(os.environ, NatsFiles)).options()
     client = NatsClient()
@@ -99,12 +103,16 @@ async def connect_nats(url: str) -> Client:
 
 def without_password(url: str) -> str:
     """The address with `***` in place of the password; only its scheme when it is not a valid address."""
+    if "://" not in url:  # NATS takes such an address
+        return without_password(f"nats://{url}").removeprefix("nats://")
     if NEXT_SERVER.search(url):
         return ",".join(map(without_password, NEXT_SERVER.split(url)))
     url = TOKEN.sub("***", url)
     try:
         parts = urlsplit(url)
         user, at, host = parts.netloc.rpartition("@")
+        if "@" in f"{parts.path}{parts.fragment}":  # a password with a / or a # in it
+            raise ValueError(url)
     except ValueError:
         return f"{url.partition(':')[0]}://…"
     if "password=" in parts.query:
@@ -115,7 +123,7 @@ def without_password(url: str) -> str:
 def redacted(message: str, url: str) -> str:
     """`message` without the password of `url`, also where the password is percent-encoded or decoded."""
     message = message.replace(url, without_password(url))
-    for password in (*PASSWORD.findall(url), *TOKEN.findall(url)):
+    for password in (*PASSWORD.findall(url), *TOKEN.findall(url if "://" in url else f"nats://{url}")):
         for secret in (password, unquote(password), quote(unquote(password), safe="")):
             message = message.replace(secret, "***")
     return message
