@@ -18,7 +18,7 @@ from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import BadRequestError
 
 from shared.event_store import Stored
-from shared.nats_server import BadNatsSetting, NatsServer, why
+from shared.nats_server import BadNatsSetting, NatsServer, is_refusal, why
 from shared.streams import is_kept, keep_stream
 from shared.trouble import Trouble
 
@@ -74,8 +74,13 @@ async def join(client: Client, server: NatsServer, trouble: Trouble, inbox: str 
     """Connects to NATS. Tries until it is cancelled, now and after the connection is lost. Reports errors to `trouble`:
     the client alone would log a traceback every two seconds. Answers come to subjects that begin with `inbox`."""
 
+    refused = False
+
     async def on_error(error: Exception) -> None:
-        trouble.report(why(error))
+        nonlocal refused
+        if not (refused and isinstance(error, ConnectionResetError)):  # the end of a connection that was refused
+            trouble.report(why(error))
+        refused = is_refusal(error)
 
     async def on_reconnect() -> None:
         trouble.clear()

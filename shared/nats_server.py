@@ -161,10 +161,15 @@ def _check_file(setting: str, path: str) -> None:
         raise BadNatsSetting(f"{setting} should name a file that can be read: {error}") from None
 
 
+def is_refusal(error: Exception) -> bool:
+    """Whether the server refuses the user or the password."""
+    return isinstance(error, nats.errors.AuthorizationError) or REFUSED in str(error).lower()
+
+
 def why(error: Exception) -> str:
     """An error of the connection in words. It names the setting to look at, and shows no password."""
     words = f"{type(error).__name__}: {error}".removesuffix(": ")
-    if isinstance(error, nats.errors.AuthorizationError) or REFUSED in words.lower():
+    if is_refusal(error):
         return f"the server refuses the user or the password of {URL} (or {CREDENTIALS_FILE})"
     if isinstance(error, nats.errors.SecureConnWantedError):
         return f"the server offers no TLS, and {URL} begins with tls://"

@@ -111,6 +111,8 @@ def good() -> StreamConfig:
         max_bytes=-1,
         retention=RetentionPolicy.LIMITS,
         max_age=0.0,
+        deny_delete=True,
+        deny_purge=True,
     )
 
 

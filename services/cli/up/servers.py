@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 import asyncpg
@@ -79,16 +80,20 @@ async def check_nats(url: str) -> None:
 
 
 async def connect_nats(url: str) -> Client:
-    """Connects, or raises one of NATS_ERRORS. The environment names the files, such as HOURBOOK_NATS_CA_FILE.
+    """Connects, or raises one of NATS_ERRORS. The environment names the files, such as HOURBOOK_NATS_CA_FILE."""
+    options = server_at(url, settings_from(os.environ, NatsFiles)).options()
+    with contextlib.suppress(ConnectionResetError):  # sometimes it comes before the reason why it was refused
+        return await _connected(options)
+    return await _connected(options)
 
-    Without `give_up` the client would try to connect for ever.
-    """
+
+async def _connected(options: dict[str, Any]) -> Client:
+    """Connects once. Without `give_up` the client would try to connect for ever."""
 
     async def give_up(error: Exception) -> None:
         if not client.is_connected:  # later, an error says what the server has refused; then no answer comes
             raise error
 
-    options = server_at(url, settings_from(os.environ, NatsFiles)).options()
     client = NatsClient()
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
