@@ -127,6 +127,7 @@ def good() -> StreamConfig:
         ({"sealed": True}, "it is sealed and should not be"),
         ({"no_ack": True}, "acknowledgements"),
         ({"allow_atomic": None}, "allow_atomic"),
+        ({"deny_purge": False}, "its deny_delete and deny_purge should be true"),
     ],
 )
 def test_a_stream_that_cannot_hold_every_event_is_wrong_and_it_is_said_what_would_be_right(
