@@ -51,7 +51,8 @@ GOES_ON_AFTER = (*LOST_OR_REFUSED, *NATS_LOST, PositionGap)
 REST_S = 0.01  # after a batch under load: larger batches halve the cost of an event
 MEND = (
     "Nothing is published until that is mended. If the store has lost nothing (`hourbook audit verify` with a "
-    "checkpoint that you kept), remove the stream, as docs/operations.md says: it is made again and filled from the store"
+    "checkpoint that you kept), remove the stream, as docs/operations.md says: it is made again and filled from the "
+    "store"
 )
 
 
