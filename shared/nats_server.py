@@ -136,7 +136,7 @@ def _address(server: str) -> SplitResult:
             return parts
     raise BadNatsSetting(
         f"{URL} should be nats://USER:PASSWORD@HOST:PORT, or tls:// for an encrypted connection; in a user and a "
-        "password, write %2F for /, %3A for :, %40 for @, %23 for #, %3F for ?"
+        "password, write %25 for %, %2F for /, %3A for :, %40 for @, %23 for #, %3F for ?"
     )
 
 
