@@ -64,7 +64,8 @@ class Source:
                 await join(client, nats, trouble)
                 await client.subscribe(NEWS, cb=self._heard)
                 self._client = client
-                await asyncio.Event().wait()
+                while not client.is_closed:  # a server that refuses the user once more closes it for good
+                    await asyncio.sleep(RETRY_DELAY_S)
             finally:
                 await leave(client)
 

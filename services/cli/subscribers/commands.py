@@ -20,7 +20,7 @@ from services.cli.subscribers.places import Embedded, Own, place
 from services.cli.terminal import table_console
 from services.cli.up import consumers
 from services.cli.up.embedded_nats import Subscriber, hashed, new_password, quoted
-from services.cli.up.servers import NATS, NATS_ERRORS, connect_nats, redacted, without_password
+from services.cli.up.servers import NATS, NATS_ERRORS, redacted, without_password
 from shared.jetstream import leave
 from shared.names import SLUG
 from shared.nats_access.config import subscriber_account
@@ -150,26 +150,31 @@ async def _list(at: Embedded | Own) -> list[consumers.Reader]:
 
 async def remove_at(at: Embedded | Own, name: str) -> None:
     """Ends a subscriber. Raises Failure if there is none."""
-    known = False
-    if isinstance(at, Embedded):
-        with at.files.locked():
-            subscribers = at.files.subscribers()
-            left = [one for one in subscribers if one.name != name]
-            known = len(left) < len(subscribers)
-            if known:
-                await at.set_subscribers(left)
     async with _administrator(at) as context:
-        if not await consumers.remove(context, name) and not known:
-            raise Failure(f"there is no subscriber {name}: `hourbook subscriber list` shows all")
+        found = await consumers.remove(context, name)
+    if isinstance(at, Embedded):
+        found = await _shut_out(at, name) or found
+    if not found:
+        raise Failure(f"there is no subscriber {name}: `hourbook subscriber list` shows all")
     if isinstance(at, Own):
         print(f"Now remove the account {SUBSCRIBER}{name} from the configuration of the NATS server, and reload it.")
+
+
+async def _shut_out(at: Embedded, name: str) -> bool:
+    """Takes a subscriber out of the server's configuration. Answers whether it was there."""
+    with at.files.locked():
+        subscribers = at.files.subscribers()
+        left = [one for one in subscribers if one.name != name]
+        if len(left) < len(subscribers):
+            await at.set_subscribers(left)
+    return len(left) < len(subscribers)
 
 
 @contextlib.asynccontextmanager
 async def _administrator(at: Embedded | Own) -> AsyncIterator[JetStreamContext]:
     """A connection as the administrator. Raises Failure, which shows no password."""
     try:
-        client = await connect_nats(at.url)
+        client = await at.connected()
     except NATS_ERRORS as error:
         raise Failure(f"{NATS}: cannot use {without_password(at.url)}: {redacted(why(error), at.url)}") from None
     try:

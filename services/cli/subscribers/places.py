@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from nats.aio.client import Client
 
 from services.cli.failure import Failure
 from services.cli.up.directory import DataDirectory, Process, default_directory
@@ -18,6 +21,7 @@ from shared.jetstream import STREAM, leave
 from shared.nats_access.users import ADMIN, SUBSCRIBER
 
 TAKEN_S = 15.0
+READING_S = 5.0
 RETRY_S = 0.2
 
 
@@ -30,6 +34,25 @@ class Embedded:
 
     def address_of(self, user: str, password: str) -> str:
         return url_for(user, password, self._port)
+
+    async def connected(self) -> Client:
+        """A connection as the administrator. It waits while the server reads its configuration: then the server refuses
+        everybody, or does not answer. Raises one of NATS_ERRORS."""
+        deadline = time.monotonic() + READING_S
+        while True:
+            try:
+                client = await connect_nats(self.url)
+                try:
+                    await client.jetstream(timeout=1).account_info()
+                except NATS_ERRORS:
+                    await leave(client)
+                    raise
+            except NATS_ERRORS:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(RETRY_S)
+            else:
+                return client
 
     async def set_subscribers(self, subscribers: list[Subscriber], *, added: tuple[str, str] | None = None) -> None:
         """Writes the subscribers, and makes the server read them. `added`: the name and the password of a new one.
@@ -76,6 +99,10 @@ class Own:
 
     def __init__(self, url: str) -> None:
         self.url = url
+
+    async def connected(self) -> Client:
+        """A connection as the administrator. Raises one of NATS_ERRORS."""
+        return await connect_nats(self.url)
 
     def address_of(self, user: str, password: str) -> str:
         parts = urlsplit(self.url.partition(",")[0])
