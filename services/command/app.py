@@ -24,6 +24,7 @@ from services.command.routes import CONTROLLERS
 from services.command.routes.bodies import CommandRequest
 from services.command.routes.submit import Parts, new_id
 from services.command.scheduler import Scheduler
+from services.command.seen_people import SeenPeople
 from services.command.settings import Settings
 from shared.http.application import Application
 from shared.identity.configured import authenticator_from
@@ -66,7 +67,8 @@ def create_app(settings: Settings) -> Litestar:
     refusals = RefusalLog(
         settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max
     )
-    authenticator = authenticator_from(settings.auth_file, settings.database_url)
+    people = SeenPeople(settings.database_url)
+    authenticator = authenticator_from(settings.auth_file, settings.database_url, people.note)
     keys = Keys(settings.database_url, kept_days=settings.keys_kept_days, kept_max=settings.keys_kept_max)
     handler = CommandHandler(
         settings.database_url,
@@ -78,6 +80,7 @@ def create_app(settings: Settings) -> Litestar:
         on_refusal=refusals.note,
         on_batch=telemetry.batches("append", "a batch that was appended"),
     )
+    parts = Parts(handler, keys, allowed_hosts(settings.webhook_hosts), authenticator, settings.public_url)
     scheduler = Scheduler(settings.database_url, handler, lambda: datetime.now(UTC), new_id)
     _measure_commands(telemetry, handler, refusals, settings.queue_max)
     if relay is not None:
@@ -88,6 +91,7 @@ def create_app(settings: Settings) -> Litestar:
         async with contextlib.AsyncExitStack() as stack:
             if authenticator is not None:
                 await stack.enter_async_context(authenticator.opened())
+                await stack.enter_async_context(running(people.run(authenticator)))
             await stack.enter_async_context(running(refusals.run(), end_s=LAST_WRITE_S))
             await stack.enter_async_context(running(handler.run()))
             await stack.enter_async_context(running(scheduler.run()))
@@ -104,7 +108,7 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[lifespan],
         request_max_body_size=BODY_BYTES_MAX,
         request_class=CommandRequest,
-        state=State({"parts": Parts(handler, keys, allowed_hosts(settings.webhook_hosts), authenticator)}),
+        state=State({"parts": parts}),
     )
 
 

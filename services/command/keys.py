@@ -60,10 +60,13 @@ class Keys:
         self._turns = asyncio.Semaphore(AT_ONCE_MAX)
 
     async def once(
-        self, key: Key | None, work: Callable[[Connection], Awaitable[EncodedResponse[Any]]]
+        self,
+        key: Key | None,
+        work: Callable[[Connection], Awaitable[EncodedResponse[Any]]],
+        kept: Callable[[EncodedResponse[Any]], bytes] = lambda answer: bytes(answer.content),
     ) -> EncodedResponse[Any]:
         """Does `work` and keeps its answer or refusal, in one transaction. If the key is known, returns the first
-        answer instead.
+        answer instead. `kept` is the text of the answer to a repeat, for an answer with a secret: that is not kept.
 
         Raises the refusal; KeyReused; StoreUnavailable, and then nobody knows whether it was done: send the key again.
         """
@@ -71,7 +74,9 @@ class Keys:
             async with self._turns, asyncio.timeout(PATIENCE_S):
                 connection = await postgres.connect(self._database_url)
                 try:
-                    return await (_without_key(connection, work) if key is None else _with_key(connection, key, work))
+                    if key is None:
+                        return await _without_key(connection, work)
+                    return await _with_key(connection, key, work, kept)
                 finally:
                     connection.terminate()
         except LOST as lost:
@@ -119,7 +124,10 @@ async def _without_key(
 
 
 async def _with_key(
-    connection: Connection, key: Key, work: Callable[[Connection], Awaitable[EncodedResponse[Any]]]
+    connection: Connection,
+    key: Key,
+    work: Callable[[Connection], Awaitable[EncodedResponse[Any]]],
+    kept_of: Callable[[EncodedResponse[Any]], bytes],
 ) -> EncodedResponse[Any]:
     """Does `work` and keeps its answer, or returns the first answer to the key. If another request with the key keeps
     its answer meanwhile, `work` is rolled back."""
@@ -130,7 +138,7 @@ async def _with_key(
         async with connection.transaction():
             try:
                 answer = await work(connection)
-                kept = Kept(key.id, key.request_hash, answer.status_code or 200, answer.content)
+                kept = Kept(key.id, key.request_hash, answer.status_code or 200, kept_of(answer))
             except HourbookError as refused:
                 refusal = refused
                 kept = Kept(key.id, key.request_hash, refused.status, problem_body(refused))

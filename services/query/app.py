@@ -20,6 +20,7 @@ from services.query.live.tail import Tail
 from services.query.routes.audit import Audit
 from services.query.routes.calendars import Calendars
 from services.query.routes.catalogue import Catalogue
+from services.query.routes.credentials import Credentials, People
 from services.query.routes.diff import Diffs
 from services.query.routes.documents import Documents
 from services.query.routes.events import Events
@@ -88,6 +89,8 @@ def create_app(settings: Settings) -> Litestar:
             Me,
             Roles,
             Webhooks,
+            Credentials,
+            People,
             Notices,
             Audit,
             Health,

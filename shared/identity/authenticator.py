@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from shared import postgres
 from shared.identity.auth_file import AuthFile
@@ -85,6 +86,11 @@ class Authenticator:
         found = credential_of(scope["headers"], scope["path"], scope["query_string"])
         if found is None:
             raise SignInRequired("send a token in the header Authorization (Bearer …), or sign in on the page")
+        if isinstance(found, FeedKey):
+            if scope["method"] not in ("GET", "HEAD"):
+                raise InvalidCredential("the key of a feed only reads that feed")
+            # The application keeps a slash inside a segment of `path` by a stand-in.
+            return found._replace(path=unquote(scope["raw_path"].partition(b"?")[0].decode("latin-1")))
         return found
 
     async def verified(self, credential: Credential) -> Verified:
@@ -97,6 +103,11 @@ class Authenticator:
         """Forgets what was read from the database: a credential was revoked."""
         self._tokens.clear()
         self._stored.clear()
+
+    @property
+    def version(self) -> int | None:
+        """The number of the credentials that were revoked, as it was at the last look; None before the first."""
+        return self._version
 
     async def _verify(self, credential: Credential) -> Verified:
         match credential:

@@ -59,8 +59,8 @@ def credential_of(headers: Headers, path: str, query_string: bytes) -> Credentia
         return Bearer(bearer)
     if keystone is not None:
         return KeystoneToken(keystone)
-    if _FEED_IN_QUERY in query_string:
-        return FeedKey(parse_qs(query_string.decode("latin-1"))[FEED_KEY][0], path)
+    if _FEED_IN_QUERY in query_string and (keys := parse_qs(query_string.decode("latin-1")).get(FEED_KEY)):
+        return FeedKey(keys[0], path)
     return None if session is None else SessionCookie(session)
 
 

@@ -57,3 +57,33 @@ class IdentityUnavailable(HourbookError):
     code = "identity_unavailable"
     status = 503
     title = "The credential cannot be checked now"
+
+
+class SignInNotSetUp(HourbookError):
+    """Nobody signs in at this ledger, so there are no tokens, feed addresses or people. The operator sets it up with
+    `HOURBOOK_AUTH_FILE`, or with `hourbook up --auth`."""
+
+    code = "sign_in_not_set_up"
+    status = 409
+    title = "Sign-in is not set up"
+
+    def __init__(self) -> None:
+        super().__init__("nobody signs in at this ledger; the operator sets it up with HOURBOOK_AUTH_FILE")
+
+
+class PersonNeeded(HourbookError):
+    """Only a person may do this: sign in on the page, or send an access token of your issuer. Tokens make no tokens and
+    no feed addresses."""
+
+    code = "person_needed"
+    status = 403
+    denied = True
+    title = "Only a person may do this"
+
+
+class TooManyCredentials(HourbookError):
+    """You have as many tokens or feed addresses as one may have. Revoke those that nobody uses."""
+
+    code = "too_many_credentials"
+    status = 409
+    title = "There are too many"

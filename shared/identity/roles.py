@@ -94,6 +94,11 @@ def rights_on(policy: Policy, bindings: Bindings, principal: Principal, pool: st
     return held & limited(principal.limits, pool)
 
 
+def administers(policy: Policy, principal: Principal) -> bool:
+    """Whether the principal is an admin of the whole ledger."""
+    return bool(rights_on(policy, NO_BINDINGS, principal, None) & Right.ADMINISTER)
+
+
 def limited(limits: Iterable[Limit], pool: str | None) -> int:
     """The rights on a pool that the limits of a token leave; on the whole ledger for None."""
     within = (None,) if pool is None else (None, *pools_above(pool))

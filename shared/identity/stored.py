@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -16,6 +17,8 @@ from shared.identity.verifying import Verified
 from shared.postgres import LOST_OR_REFUSED, Pool, Record
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 FIND_TOKEN = """
 SELECT t.id, t.maker, t.limits, extract(epoch FROM t.expires_at)::float8 AS expires,
@@ -58,7 +61,7 @@ class StoredCredentials:
             raise InvalidCredential(f"the token {'was revoked' if record['revoked'] else 'has expired'}")
         own, maker = f"{TOKEN}:{record['id']}", record["maker"]
         members = {own} if maker is None else {own, maker, *record["groups"]}
-        limits = _limits.decode(record["limits"])
+        limits = _limits_of(record)
         principal = Principal(
             id=own, auth="token", members=frozenset(members), maker=maker, limits=limits, trusted=maker is None
         )
@@ -87,6 +90,15 @@ class StoredCredentials:
 
     async def _find(self, statement: str, secret: str) -> Record | None:
         return await _answered(lambda: self._pool.fetchrow(statement, hash_of(secret)))
+
+
+def _limits_of(record: Record) -> tuple[Limit, ...]:
+    """The limits of a token. Raises InvalidCredential for limits that this version does not know."""
+    try:
+        return _limits.decode(record["limits"])
+    except msgspec.MsgspecError as error:
+        log.error("token %s: its limits cannot be read: %s", record["id"], error)
+        raise InvalidCredential("the limits of the token cannot be read; revoke it and make another") from None
 
 
 async def _answered(ask: Callable[[], Awaitable[T]]) -> T:

@@ -3,6 +3,7 @@
 from services.command.routes.accounts import Accounts
 from services.command.routes.bookings import Bookings
 from services.command.routes.clusters import Clusters
+from services.command.routes.credentials import FeedAddresses, Tokens
 from services.command.routes.grants import Grants
 from services.command.routes.openstack import OpenStack
 from services.command.routes.projects import Projects
@@ -10,6 +11,18 @@ from services.command.routes.roles import Roles
 from services.command.routes.templates import Templates
 from services.command.routes.webhooks import Webhooks
 
-CONTROLLERS = (Projects, Grants, Clusters, Templates, Accounts, Roles, Bookings, OpenStack, Webhooks)
+CONTROLLERS = (
+    Projects,
+    Grants,
+    Clusters,
+    Templates,
+    Accounts,
+    Roles,
+    Bookings,
+    OpenStack,
+    Webhooks,
+    Tokens,
+    FeedAddresses,
+)
 
 __all__ = ["CONTROLLERS"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
@@ -14,6 +15,7 @@ from msgspec import Meta
 from shared.capacity import COUNT_MAX, Count
 from shared.events import Limits, Policy, Role
 from shared.identity.auth_file import MEMBER_MAX
+from shared.identity.tokens import DAYS, DAYS_MAX
 from shared.names import NAME_MAX, POOL_ID, SLUG, TEMPLATE_NAME, TEXT_MAX, checked_name, checked_text
 
 Slug = Annotated[str, Meta(pattern=SLUG)]
@@ -118,6 +120,28 @@ RecurrenceRule = Annotated[
     partial(checked_text, most=1000),
 ]
 
+
+TokenName = Annotated[str, _name("What the token is for, to show to people."), checked_name]
+TokenPool = Annotated[
+    PoolId, Meta(description="The project or cluster on which it may, and on everything inside. Null: anywhere.")
+]
+Expires = Annotated[
+    datetime,
+    Meta(
+        tz=True,
+        description=f"When the token expires: an instant with Z or an offset, within {DAYS_MAX} days. Or give `days`.",
+    ),
+]
+ExpiresInDays = Annotated[
+    int, Meta(ge=1, le=DAYS_MAX, description=f"In how many days the token expires. Left out: in {DAYS}.")
+]
+FeedPathText = Annotated[
+    str,
+    Meta(
+        description="The path of the feed as it stands in its address: `/projects/{id}.ics`, `/clusters/{id}.ics` or"
+        " `/accounts/{account}.ics`."
+    ),
+]
 
 Servers = Annotated[Count, Meta(description="Number of servers.")]
 Cores = Annotated[Count, Meta(description="Number of CPU cores.")]
@@ -260,6 +284,8 @@ ClusterInPath = Annotated[str, PathParameter(description="The id of the cluster,
 AccountInPath = Annotated[str, PathParameter(description="The account.")]
 ResizeInPath = Annotated[UUID, PathParameter(description="The id of the requested resize.")]
 WebhookInPath = Annotated[UUID, PathParameter(description="The id of the webhook.")]
+TokenInPath = Annotated[UUID, PathParameter(description="The id of the token.")]
+FeedInPath = Annotated[UUID, PathParameter(description="The id of the feed address.")]
 MessageInPath = Annotated[str, PathParameter(description="The id of the message, as in the list of dead letters.")]
 
 

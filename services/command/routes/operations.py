@@ -66,3 +66,4 @@ command_post = partial(
 command_delete = partial(delete, operation_class=CommandOperation, status_code=200, responses={200: WITHDRAWN})
 webhook_post = partial(post, operation_class=KeyedOperation)
 webhook_delete = partial(delete, operation_class=KeyedOperation, status_code=200)
+credential_post = partial(post, operation_class=KeyedOperation)

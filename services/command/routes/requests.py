@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from services.command.routes.fields import (
     AccountLimits,
@@ -17,6 +20,9 @@ from services.command.routes.fields import (
     DisplayName,
     EndDate,
     ErrorText,
+    Expires,
+    ExpiresInDays,
+    FeedPathText,
     Kind,
     MasterCount,
     MasterFlavor,
@@ -50,11 +56,19 @@ from services.command.routes.fields import (
     TemplateToUse,
     TemplateVersion,
     TimeZone,
+    TokenName,
+    TokenPool,
     UserDisc,
     WorkerCount,
     WorkerFlavor,
 )
 from shared.events import Limits
+from shared.identity.tokens import LIMITS_MAX
+
+TokenLimits = Annotated[
+    tuple["TokenLimit", ...],
+    Meta(description=f"What the token may do at most: 1 to {LIMITS_MAX} limits. You must have these roles now."),
+]
 
 
 class ProjectRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -189,6 +203,24 @@ class AccountMemberRequest(Body, frozen=True, kw_only=True, forbid_unknown_field
     project: ProjectId
     member: MemberName
     reason: Reason | None = None
+
+
+class TokenLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a token may do at most: what the role may, on the pool."""
+
+    role: RoleName
+    pool: TokenPool | None = None
+
+
+class TokenRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: TokenName
+    limits: TokenLimits
+    expires: Expires | None = None
+    days: ExpiresInDays | None = None
+
+
+class FeedRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    path: FeedPathText
 
 
 class ReasonRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):

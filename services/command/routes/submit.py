@@ -29,12 +29,15 @@ Project = str | Callable[[], Awaitable[str]]
 
 
 class Parts(NamedTuple):
-    """The parts of the service that routes use. `create_app` makes them, and keeps them in `app.state.parts`."""
+    """The parts of the service that routes use. `create_app` makes them, and keeps them in `app.state.parts`.
+
+    `public_url` is the address at which people open the page; empty: nobody said it."""
 
     handler: CommandHandler
     keys: Keys
     webhook_hosts: Sequence[str]
     authenticator: Authenticator | None = None
+    public_url: str = ""
 
 
 def parts_of(request: AnyRequest) -> Parts:

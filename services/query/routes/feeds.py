@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar import Controller
 from litestar.di import NamedDependency, Provide
@@ -16,6 +16,7 @@ from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
 from services.query.views.feeds import read_feed
 from shared.http.responses import EncodedResponse
+from shared.identity.credentials import FEED_KEY
 
 CALENDAR = "text/calendar"  # UTF-8, which the response's header says
 
@@ -26,6 +27,17 @@ FeedRange = Annotated[
         name="range", description=f"{RANGE_SAYS} The default is from 90 days before today to 366 days after it."
     ),
 ]
+
+# Sign-in reads it (shared/identity/credentials.py), before the route. No route, no log and no ETag has it.
+TAKES_KEY: dict[str, Any] = {
+    FEED_KEY: QueryParameter(
+        name=FEED_KEY,
+        annotation=str | None,
+        default=None,
+        required=False,
+        description="The key of a secret address (POST /feeds/create), for programs that cannot sign in.",
+    )
+}
 
 
 def feed_query(
@@ -38,7 +50,7 @@ def feed_query(
 class Feeds(Controller):
     """`text/calendar`, with an ETag that holds while the bookings in the feed do not change."""
 
-    parameters = TAKES_AS_OF
+    parameters = TAKES_AS_OF | TAKES_KEY
     dependencies = {"asked": Provide(feed_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
     @read("/projects/{feed:str}", "iCalendar feed of a project")

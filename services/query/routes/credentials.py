@@ -1,0 +1,135 @@
+"""Tokens and feed addresses, to be read, and the directory of people. No answer has a secret, or a hash of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Controller
+from litestar.params import PathParameter, QueryParameter
+
+from services.query.questions.parameters import required
+from services.query.routes.answering import FRESH
+from services.query.routes.parameters import NumberedLimit
+from services.query.routes.parts import AnyRequest, parts_of
+from services.query.routes.reads import read
+from shared.errors import InvalidField, UnknownId
+from shared.http.responses import EncodedResponse
+from shared.http.sign_in import principal_in
+from shared.identity.authenticator import Authenticator
+from shared.identity.errors import Forbidden, SignInNotSetUp
+from shared.identity.feed_addresses import read_feeds
+from shared.identity.people import Named, names_of
+from shared.identity.principals import Principal
+from shared.identity.roles import NO_BINDINGS, Right, administers, rights_on
+from shared.identity.tokens import mine_of, read_tokens
+from shared.names import ASKED_MAX
+
+IDS_MAX = 200
+
+AfterId = Annotated[UUID | None, QueryParameter(description="Only those after this id: the `next` of the page before.")]
+PersonInPath = Annotated[str, PathParameter(description="The id of a person, as events name the actor.")]
+PeopleIds = Annotated[
+    str | None,
+    QueryParameter(
+        description=f"The ids of at most {IDS_MAX} people, separated by commas. An id with a comma in it has a path of"
+        " its own: /people/{id}."
+    ),
+]
+
+
+class Credentials(Controller):
+    """Reads only. POST goes to the command service."""
+
+    @read("/tokens", "Your tokens")
+    async def tokens(
+        self, request: AnyRequest, after: AfterId = None, limit: NumberedLimit = 100
+    ) -> EncodedResponse[bytes]:
+        """`{tokens: [{id, name, maker, limits: [{role, pool}], created, expires, revoked}], next}`, ordered by id,
+        which is the order in which they were made.
+
+        The admins of the whole ledger see everybody's. A token sees only itself. `maker` is null for a token that the
+        operator made. `revoked` is null while the token is not revoked. `next` is the `after` of the next page, null on
+        the last page. The token itself is never shown again."""
+        authenticator, principal = signed_in(request), principal_in(request)
+        mine = mine_of(authenticator.policy, principal)
+        page, following = await read_tokens(parts_of(request).database, mine, after, limit)
+        return answered({"tokens": page, "next": following})
+
+    @read("/feeds", "Your feed addresses")
+    async def feeds(
+        self, request: AnyRequest, after: AfterId = None, limit: NumberedLimit = 100
+    ) -> EncodedResponse[bytes]:
+        """`{feeds: [{id, path, maker, created}], next}`, ordered by id, which is the order in which they were made.
+
+        The admins of the whole ledger see everybody's; a token sees none. `next` is the `after` of the next page, null
+        on the last page. The key is never shown again."""
+        authenticator, principal = signed_in(request), principal_in(request)
+        maker = None if administers(authenticator.policy, principal) else principal.id
+        page, following = await read_feeds(parts_of(request).database, maker, after, limit)
+        return answered({"feeds": page, "next": following})
+
+
+class People(Controller):
+    """The directory of people."""
+
+    @read("/people", "Names of people")
+    async def people(self, request: AnyRequest, ids: PeopleIds = None) -> EncodedResponse[bytes]:
+        """`{people: [{id, name, email}]}`, ordered by id: who is behind the ids. `ids` must be given.
+
+        An id that the directory does not have is left out. Only the admins of the whole ledger see `email`; for others
+        the field is not there. Whoever sees the names of no pool gets 403."""
+        wanted = list(dict.fromkeys(required(ids, "ids", "the ids of people").split(",")))
+        if len(wanted) > IDS_MAX:
+            raise InvalidField("ids", f"give at most {IDS_MAX} ids")
+        return answered({"people": await found(request, wanted)})
+
+    @read("/people/{person:str}", "The name of a person")
+    async def person(self, request: AnyRequest, person: PersonInPath) -> EncodedResponse[bytes]:
+        """`{id, name, email}`: who is behind an id. `name` is null if the issuer does not say it.
+
+        Only the admins of the whole ledger see `email`; for others the field is not there. Whoever sees the names of no
+        pool gets 403."""
+        people = await found(request, [person])
+        if not people:
+            raise UnknownId("id", "person", person)
+        return answered(people[0])
+
+
+async def found(request: AnyRequest, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The people with these ids, as the principal may see them. Raises Forbidden."""
+    authenticator, principal = signed_in(request), principal_in(request)
+    if not await sees_names(request, authenticator, principal):
+        raise Forbidden("the names of people are for those who have the role 'reader' somewhere", needs="reader")
+    asked = [id_ for id_ in ids if 0 < len(id_) <= ASKED_MAX and "\0" not in id_]
+    people = await names_of(parts_of(request).database, asked)
+    return [shown(one, with_email=administers(authenticator.policy, principal)) for one in people]
+
+
+def shown(person: Named, *, with_email: bool) -> dict[str, Any]:
+    one = person._asdict()
+    return one if with_email else {name: one[name] for name in ("id", "name")}
+
+
+async def sees_names(request: AnyRequest, authenticator: Authenticator, principal: Principal) -> bool:
+    """Whether the principal may see names on the ledger, or on some pool."""
+    if rights_on(authenticator.policy, NO_BINDINGS, principal, None) & Right.NAMES:
+        return True
+    bindings = await parts_of(request).access.current()
+    pools = [pool for pool, members in bindings.items() if not principal.members.isdisjoint(members)]
+    pools += [limit.pool for limit in principal.limits or () if limit.pool is not None]
+    return any(rights_on(authenticator.policy, bindings, principal, pool) & Right.NAMES for pool in pools)
+
+
+def signed_in(request: AnyRequest) -> Authenticator:
+    """The authenticator. Raises SignInNotSetUp where nobody signs in."""
+    authenticator = parts_of(request).authenticator
+    if authenticator is None:
+        raise SignInNotSetUp
+    return authenticator
+
+
+def answered(body: Any) -> EncodedResponse[bytes]:
+    return EncodedResponse(msgspec.json.encode(body), headers=FRESH)
