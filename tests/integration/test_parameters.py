@@ -38,6 +38,7 @@ IN_PATH = {
     "grant": UUID,
     "quota": UUID,
     "feed": "gaia.ics",
+    "person": "egi:ada",
 }
 
 

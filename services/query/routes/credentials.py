@@ -29,7 +29,7 @@ from shared.names import ASKED_MAX
 
 IDS_MAX = 200
 
-AfterId = Annotated[UUID | None, QueryParameter(description="Only those after this id: the `next` of the page before.")]
+AfterId = Annotated[str | None, QueryParameter(description="Only those after this id: the `next` of the page before.")]
 PersonInPath = Annotated[str, PathParameter(description="The id of a person, as events name the actor.")]
 PeopleIds = Annotated[
     str | None,
@@ -55,7 +55,7 @@ class Credentials(Controller):
         the last page. The token itself is never shown again."""
         authenticator, principal = signed_in(request), principal_in(request)
         mine = mine_of(authenticator.policy, principal)
-        page, following = await read_tokens(parts_of(request).database, mine, after, limit)
+        page, following = await read_tokens(parts_of(request).database, mine, id_in(after), limit)
         return answered({"tokens": page, "next": following})
 
     @read("/feeds", "Your feed addresses")
@@ -68,7 +68,7 @@ class Credentials(Controller):
         on the last page. The key is never shown again."""
         authenticator, principal = signed_in(request), principal_in(request)
         maker = None if administers(authenticator.policy, principal) else principal.id
-        page, following = await read_feeds(parts_of(request).database, maker, after, limit)
+        page, following = await read_feeds(parts_of(request).database, maker, id_in(after), limit)
         return answered({"feeds": page, "next": following})
 
 
@@ -121,6 +121,14 @@ async def sees_names(request: AnyRequest, authenticator: Authenticator, principa
     pools = [pool for pool, members in bindings.items() if not principal.members.isdisjoint(members)]
     pools += [limit.pool for limit in principal.limits or () if limit.pool is not None]
     return any(rights_on(authenticator.policy, bindings, principal, pool) & Right.NAMES for pool in pools)
+
+
+def id_in(after: str | None) -> UUID | None:
+    """The id in the parameter `after`, None without it. Raises InvalidField."""
+    try:
+        return None if after is None else UUID(after)
+    except ValueError:
+        raise InvalidField("after", "give the `next` of a page, unchanged") from None
 
 
 def signed_in(request: AnyRequest) -> Authenticator:
