@@ -1,4 +1,7 @@
-"""The HTTP client of `demo`, `import` and `sync`. They use the same interface as any other program."""
+"""The HTTP client of the command line. It uses the same interface as any other program.
+
+Where people sign in, it sends the caller's credential, to the address that was given and to no other.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from uuid import uuid4
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientSSLError, ClientTimeout, TCPConnector
 
+from services.cli.credential import TOKEN, TOKEN_FILE, Headers, credential_headers
 from services.cli.failure import Failure
 from shared.http.tls import CA_FILE, client_context
 
@@ -19,7 +23,14 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_S = 20.0
 TRIES, TRY_AGAIN_S = 10, 1.0
 UNAVAILABLE = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
+FORBIDDEN = "forbidden"
 REPLAYED = "Idempotent-Replayed"
+REDIRECTS = range(300, 400)
+# What to do about a 401, by whether a credential was sent.
+HOW = {
+    False: f"Put a token into {TOKEN}, or its file into {TOKEN_FILE}; `hourbook token create` makes one",
+    True: f"Look at {TOKEN} or {TOKEN_FILE}; `hourbook token list` shows which tokens are valid",
+}
 CONNECTION_ERRORS = (ClientError, OSError, TimeoutError, ValueError)
 
 
@@ -31,14 +42,27 @@ class CommandAnswer(msgspec.Struct):
     detail: str = ""
     code: str = ""
     accepted: bool = True
+    needs: str | None = None
+    pool: str | None = None
     problem: dict[str, Any] | None = None
 
 
-class Client:
-    """Sends commands and reads. Repeats a request while a service starts. Use it as an async context manager."""
+class NotSignedIn(Failure):
+    """Hourbook does not know who asks."""
 
-    def __init__(self, url: str, actor: str, try_again_s: float = TRY_AGAIN_S) -> None:
+
+class Client:
+    """Sends commands and reads. Repeats a request while a service starts. Use it as an async context manager.
+
+    `credential` are the headers that sign a request; None: those of HOURBOOK_TOKEN or HOURBOOK_TOKEN_FILE. Every method
+    raises NotSignedIn if Hourbook does not take them, and Failure if it sends the request on to another address.
+    """
+
+    def __init__(
+        self, url: str, actor: str, try_again_s: float = TRY_AGAIN_S, credential: Headers | None = None
+    ) -> None:
         self.url = url.rstrip("/")
+        self._credential = credential_headers(os.environ) if credential is None else credential
         self._actor, self._try_again_s, self._run = actor, try_again_s, uuid4().hex
 
     async def __aenter__(self) -> Client:
@@ -61,27 +85,49 @@ class Client:
             status, answered, _ = await self._send("POST", path, json=body, headers=headers)
         return status, decoded(answered)
 
+    async def send(self, path: str, body: Mapping[str, Any] | None, key: str) -> tuple[int, bytes]:
+        """Sends a command with this Idempotency-Key. The status and the body, also of a refusal."""
+        headers = {"X-Hourbook-Actor": self._actor, "Idempotency-Key": key}
+        status, answered, _ = await self._send("POST", path, json=body, headers=headers)
+        return status, answered
+
     async def get(self, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
         """The status and the body."""
         status, answered, _ = await self._send("GET", path, params=query)
         return status, answered
 
-    async def _send(self, method: str, path: str, **request: Any) -> tuple[int, bytes, bool]:
+    async def _send(
+        self, method: str, path: str, headers: Headers | None = None, **request: Any
+    ) -> tuple[int, bytes, bool]:
         """The status, the body, and whether it is the replay of an earlier answer. Sends again on 502 and 503."""
+        signed = {**(headers or {}), **self._credential}
         for attempt in range(TRIES):
-            async with self._session.request(method, self.url + path, **request) as answer:
+            async with self._session.request(
+                method, self.url + path, headers=signed, allow_redirects=False, **request
+            ) as answer:
                 status, answered, is_repeat = answer.status, await answer.read(), REPLAYED in answer.headers
+                self._check(status, answered, answer.headers.get("Location", ""))
             if status not in UNAVAILABLE or attempt == TRIES - 1:
                 break
             await asyncio.sleep(self._try_again_s)
         return status, answered, is_repeat
 
+    def _check(self, status: int, answered: bytes, location: str) -> None:
+        if status in REDIRECTS:
+            raise Failure(f"{self.url} sends requests on to {location[:200]}: give that address, with --url")
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise NotSignedIn(f"{self.url}: {decoded(answered).detail}. {HOW[bool(self._credential)]}")
+
 
 def decoded(body: bytes) -> CommandAnswer:
+    """The answer in a body. If a role is missing, its `detail` also says who can give it."""
     try:
-        return msgspec.json.decode(body, type=CommandAnswer)
+        answer = msgspec.json.decode(body, type=CommandAnswer)
     except msgspec.DecodeError:
         return CommandAnswer(detail=body[:200].decode(errors="replace"))
+    if answer.code == FORBIDDEN and answer.needs and answer.pool:
+        answer.detail += f"; an admin gives it with `hourbook roles grant {answer.pool} {answer.needs} MEMBER`"
+    return answer
 
 
 def connector() -> TCPConnector:

@@ -34,7 +34,7 @@ everything in order, a second one ends it at once. Both keep every booking that 
     "demo:demo": """Load an example, and draw what it leaves available.
 
 The example is January 2020: a grant of 10 cores and 10 memory, and six bookings that overlap. Every request has an
-Idempotency-Key, so a second run changes nothing.""",
+Idempotency-Key, so a second run changes nothing. Where people sign in, set HOURBOOK_TOKEN or HOURBOOK_TOKEN_FILE.""",
     "status:status": """Show how far each part has come, and what is wrong.
 
 It asks the servers that HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL name. Without these, it asks the servers of the
@@ -93,6 +93,41 @@ public key, a JSON Schema for each event type, and verify.py, which needs only P
 
 A key that exists is kept.""",
 }
+TOKEN = {
+    "access.tokens:create": """Make a token for a program, and show it once.
+
+With the credential of a person (HOURBOOK_TOKEN or HOURBOOK_TOKEN_FILE), Hourbook makes it over HTTP. It may do what its
+role says, and never more than that person may.
+
+The first token of a new ledger is made with --operator, on the machine of the ledger. It goes straight into the
+database, so it needs no credential. Nobody stands behind such a token: its role is all that bounds it.""",
+    "access.tokens:list_": """List your tokens; with --operator everybody's.
+
+The admins of the whole ledger see everybody's, too. The tokens themselves are never shown again.""",
+    "access.tokens:revoke": """Revoke a token.
+
+Within five seconds no service takes it any more.""",
+}
+ROLES = {
+    "access.roles:list_": """List who has which role where.""",
+    "access.roles:grant": """Give a role to a person or a group.
+
+The role holds on the project or the cluster, and on everything inside it. It needs the role admin there.""",
+    "access.roles:revoke": """Take a role from a person or a group.
+
+It needs the role admin on the project or the cluster.""",
+}
+PEOPLE = {
+    "access.people:list_": """List the people who have signed in, with their names and e-mail addresses.""",
+    "access.people:forget": """Erase a person: name, e-mail address and groups.
+
+The sessions, tokens and feed addresses of the person end, in every service within five seconds. The history keeps the
+id, and nothing else: it still verifies. A person who signs in again is in the directory again.""",
+}
+PEOPLE_HELP = """The directory of people, for the operator.
+
+It goes straight into the database: the one that HOURBOOK_DATABASE_URL names, or that of the running `hourbook up`. It
+needs the rights of the command service."""
 IMPORT = {
     "openstack.importing:nova": """Import Nova's quotas as grants, and its flavors as templates.""",
     "openstack.importing:blazar": """Import Blazar's leases as grants.
@@ -106,13 +141,17 @@ IMPORT_HELP = """Import OpenStack documents from files.
 
 The files are JSON as Nova, Blazar and Magnum answer it. Importing the same file again changes nothing. A thing that has
 changed since the last import is changed from the next whole hour on. Each thing is reported: created, changed, already
-there, refused by Hourbook (then the exit status is 1), or not mapped, and why."""
+there, refused by Hourbook (then the exit status is 1), or not mapped, and why. Where people sign in, HOURBOOK_TOKEN or
+HOURBOOK_TOKEN_FILE has the credential."""
 SYNC = {
     "openstack.syncing:openstack": """Import the present state of an OpenStack project.
 
 It reads the project's quota, flavors, leases and clusters, and never changes the cloud. clouds.yaml or the OS_
 variables name the cloud. What is the same already is left alone. What has changed is changed from the next whole hour
 on. What an earlier sync or import made, and Blazar or Magnum no longer has, ends.
+
+Where people sign in to Hourbook, HOURBOOK_TOKEN or HOURBOOK_TOKEN_FILE has the credential. With --auth keystone, the
+cloud's own token is sent instead: Hourbook must trust that Keystone.
 
 It needs `pip install hourbook[openstack]`."""
 }
@@ -150,6 +189,13 @@ def with_commands(app: App, commands: Mapping[str, str], group: str | None = Non
 
 def command_line() -> App:
     app = with_commands(App(name="hourbook", help=HELP, version=VERSION), HERE, "The whole system")
+    access = Group.create_ordered("Access")
+    for name, commands, text in (
+        ("token", TOKEN, "Tokens of programs: make, list and revoke them."),
+        ("roles", ROLES, "Who may do what: list, give and take roles."),
+        ("people", PEOPLE, PEOPLE_HELP),
+    ):
+        app.command(with_commands(App(name=name, help=text, group=access), commands))
     more = Group.create_ordered("OpenStack, subscribers, audit")
     for name, commands, text in (
         ("import", IMPORT, IMPORT_HELP),

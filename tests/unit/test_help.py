@@ -13,8 +13,11 @@ from services.cli.main import (
     IMPORT,
     NATS_CONFIG,
     PARTS,
+    PEOPLE,
+    ROLES,
     SUBSCRIBER,
     SYNC,
+    TOKEN,
     command_line,
     name_of,
 )
@@ -22,6 +25,9 @@ from shared.version import VERSION
 
 GROUPS = {
     (): HERE | PARTS | DEVELOPMENT | NATS_CONFIG,
+    ("token",): TOKEN,
+    ("roles",): ROLES,
+    ("people",): PEOPLE,
     ("subscriber",): SUBSCRIBER,
     ("audit",): AUDIT,
     ("import",): IMPORT,

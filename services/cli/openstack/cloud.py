@@ -39,6 +39,18 @@ class Cloud:
             raise Failure("the sign-in is for no project: set one in clouds.yaml or in OS_PROJECT_ID")
         return str(project)
 
+    def token(self) -> str:
+        """The token of the sign-in at the cloud's Keystone. Raises Failure when the sign-in fails."""
+        from keystoneauth1.exceptions import ClientException
+
+        try:
+            token = self._connection.session.get_token()
+        except ClientException as error:
+            raise Failure(f"cannot use the cloud: {error}") from None
+        if not token:
+            raise Failure("the cloud needs no sign-in, so it has no token for --auth keystone")
+        return str(token)
+
     def documents(self, service: str) -> list[dict[str, Any]]:
         """All documents of a service that `hourbook import` can read. Raises NoAnswer."""
         client = self._client(service)

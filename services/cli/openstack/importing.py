@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import ClientConnectionError
 from cyclopts import Parameter
 
-from services.cli.client import CONNECTION_ERRORS, DEFAULT_URL, Client, cannot_connect
+from services.cli.client import CONNECTION_ERRORS, DEFAULT_URL, Client, NotSignedIn, cannot_connect
 from services.cli.failure import Failure
 from services.cli.openstack.apply import ReportLine, apply_items, read_current, rows_of, show_report
 from services.cli.openstack.current import CurrentState
@@ -304,6 +304,8 @@ async def read_or_assume_empty(client: Client, target: Target, rows: list[Report
     """The current state. A dry run that cannot read it assumes an empty one, and adds a note to `rows`."""
     try:
         return await read_current(client, target.project, create=target.create_project and not target.dry_run)
+    except NotSignedIn:
+        raise
     except (Failure, ClientConnectionError) as error:
         if not target.dry_run:
             raise

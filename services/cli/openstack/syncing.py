@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from services.cli.client import Client
+from services.cli.credential import Headers
 from services.cli.openstack.apply import ReportLine, apply_items, apply_steps, read_current, rows_of
 from services.cli.openstack.cloud import Cloud, NoAnswer, connect
 from services.cli.openstack.current import CurrentState
@@ -26,6 +27,7 @@ from services.cli.openstack.importing import (
 from services.cli.openstack.plan import missing_clusters, missing_leases, plan
 
 ACTOR = "hourbook sync"
+KEYSTONE_HEADER = "X-Auth-Token"
 SERVICES = ("nova", "blazar", "magnum")
 
 
@@ -42,6 +44,7 @@ def openstack(
     tempdisc: int | None = None,
     disc: Disc = "tempdisc",
     host: HostOptions = HostOptions(),  # noqa: B008  (a frozen value)
+    auth: Literal["token", "keystone"] = "token",
 ) -> None:
     """
     Parameters
@@ -62,21 +65,31 @@ def openstack(
         The tempdisc to grant, in GiB. A quota never limits disc.
     disc
         The dimension that counts a flavor's disc.
+    auth
+        How to sign in to Hourbook: with HOURBOOK_TOKEN or HOURBOOK_TOKEN_FILE, or with the cloud's own token, where
+        Hourbook trusts that Keystone.
     """
     amounts = {"servers": servers, "cores": cores, "memory": memory, "tempdisc": tempdisc}
     options = msgspec.structs.replace(quota_options(target, when, disc, amounts), host=host.capacity())
     asked = [name for name in SERVICES if services is None or name in services]
-    finish(sync(connect(cloud), asked, target, options, parent or target.project), target)
+    place = connect(cloud)
+    credential = {KEYSTONE_HEADER: place.token()} if auth == "keystone" else None
+    finish(sync(place, asked, target, options, parent or target.project, credential), target)
 
 
 async def sync(
-    cloud: Cloud, services: Sequence[str], target: Target, options: ImportOptions, parent: str
+    cloud: Cloud,
+    services: Sequence[str],
+    target: Target,
+    options: ImportOptions,
+    parent: str,
+    credential: Headers | None = None,
 ) -> list[ReportLine]:
     """Imports one service after the other, because clusters draw from grants. One that fails changes nothing."""
     project = await asyncio.to_thread(cloud.project)
     options = msgspec.structs.replace(options, owner=target.openstack_project or project)
     rows: list[ReportLine] = []
-    async with Client(target.url, ACTOR) as client:
+    async with Client(target.url, ACTOR, credential=credential) as client:
         current = await read_or_assume_empty(client, target, rows)
         for service in services:
             try:

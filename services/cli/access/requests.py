@@ -1,0 +1,59 @@
+"""Requests to Hourbook with the caller's own credential."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from cyclopts import Parameter
+
+from services.cli.client import CONNECTION_ERRORS, DEFAULT_URL, Client, cannot_connect, decoded
+from services.cli.failure import Failure
+from services.cli.up.directory import DataDirectory, default_directory
+
+T = TypeVar("T")
+
+Url = Annotated[
+    str | None,
+    Parameter(
+        help=f"The address of Hourbook's HTTP interface. Default: that of the running `hourbook up`, or {DEFAULT_URL}."
+    ),
+]
+
+
+def over_http(url: str | None, actor: str, ask: Callable[[Client], Awaitable[T]]) -> T:
+    """What `ask` returns. Raises Failure."""
+    address = url or running_address()
+
+    async def asked() -> T:
+        async with Client(address, actor) as client:
+            return await ask(client)
+
+    try:
+        return asyncio.run(asked())
+    except CONNECTION_ERRORS as error:
+        raise cannot_connect(address, error) from None
+
+
+def running_address() -> str:
+    """The address of the `hourbook up` in the default data directory; without one, DEFAULT_URL."""
+    run = DataDirectory(default_directory(os.environ)).read_run()
+    return DEFAULT_URL if run is None else run.address
+
+
+async def read_pages(client: Client, path: str, name: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
+    """All pages of a list, whose items are under `name`. Raises Failure."""
+    rows: list[dict[str, Any]] = []
+    after: dict[str, str] = {}
+    while True:
+        status, body = await client.get(path, {**query, **after, "limit": "1000"})
+        if status >= 400:
+            raise Failure(decoded(body).detail)
+        page = msgspec.json.decode(body)
+        rows += page[name]
+        if page.get("next") is None:
+            return rows
+        after = {"after": str(page["next"])}
