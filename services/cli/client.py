@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
@@ -17,6 +19,7 @@ from aiohttp import ClientError, ClientSession, ClientSSLError, ClientTimeout, T
 
 from services.cli.credential import TOKEN, TOKEN_FILE, Headers, credential_headers
 from services.cli.failure import Failure
+from shared.http.host_names import is_loopback_host
 from shared.http.tls import CA_FILE, client_context
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -66,6 +69,8 @@ class Client:
         self._actor, self._try_again_s, self._run = actor, try_again_s, uuid4().hex
 
     async def __aenter__(self) -> Client:
+        if self._credential and not is_private(self.url):
+            print(f"hourbook: {self.url} is not https: whoever listens on the way can read the token", file=sys.stderr)
         self._session = ClientSession(connector=connector(), timeout=ClientTimeout(total=TIMEOUT_S))
         return self
 
@@ -117,6 +122,12 @@ class Client:
             raise Failure(f"{self.url} sends requests on to {location[:200]}: give that address, with --url")
         if status == HTTPStatus.UNAUTHORIZED:
             raise NotSignedIn(f"{self.url}: {decoded(answered).detail}. {HOW[bool(self._credential)]}")
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent to the address."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or is_loopback_host(parts.hostname or "")
 
 
 def decoded(body: bytes) -> CommandAnswer:

@@ -99,6 +99,13 @@ class Authenticator:
             return await self._cache_of(credential).verified(_key(credential), lambda _: self._verify(credential))
         return await self._verify(credential)
 
+    async def check_again(self, scope: Any) -> None:
+        """Looks whether the session of a request has ended a moment ago, for work that outlives the request. Raises
+        InvalidCredential, IdentityUnavailable. A token of an issuer ends by itself."""
+        credential = self.credential(scope)
+        if isinstance(credential, SessionCookie):
+            await self.credentials.session(credential.secret)
+
     def forget(self) -> None:
         """Forgets what was read from the database: a credential was revoked."""
         self._tokens.clear()

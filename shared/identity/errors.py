@@ -13,6 +13,7 @@ class SignInRequired(HourbookError):
 
     code: ClassVar[str] = "sign_in_required"
     status = 401
+    denied = True
     title = "Sign in first"
 
 

@@ -16,7 +16,7 @@ from shared.identity.credentials import FEED_KEY
 from shared.identity.errors import TooManyCredentials
 from shared.identity.secrets import FEED, hash_of, new_secret
 from shared.identity.stored import REVOKED
-from shared.identity.tokens import LOCK
+from shared.identity.tokens import begin
 from shared.names import asked_name, is_pool_id
 from shared.postgres import Connection, Reader
 
@@ -73,9 +73,8 @@ def parse_feed_path(given: str, field: str = "path") -> FeedPath:
 
 
 async def create_feed(connection: Connection, path: FeedPath, maker: str) -> NewFeed:
-    """Makes the address of a feed, in the transaction of the connection. One that the maker has for the same path ends.
-    Raises TooManyCredentials."""
-    await connection.execute(LOCK)
+    """Makes the address of a feed, in the transaction of the connection, after `begin`. One that the maker has for the
+    same path ends. Raises TooManyCredentials."""
     if await connection.fetchval(COUNT, maker, path.text) >= FEEDS_MAX:
         raise TooManyCredentials(f"you have {FEEDS_MAX} feed addresses already; revoke those that nobody uses")
     if await connection.execute(REPLACE, maker, path.text) == "DELETE 1":
@@ -87,7 +86,7 @@ async def create_feed(connection: Connection, path: FeedPath, maker: str) -> New
 
 async def revoke_feed(connection: Connection, feed: UUID, maker: str | None) -> None:
     """Ends an address of the maker; None: of anybody. Raises UnknownId."""
-    await connection.execute(LOCK)
+    await begin(connection)
     if await connection.execute(REVOKE, feed, maker) != "DELETE 1":
         raise UnknownId("id", "feed address", str(feed))
     await connection.execute(REVOKED)

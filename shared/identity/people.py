@@ -14,7 +14,7 @@ import msgspec
 from shared.errors import UnknownId
 from shared.identity.principals import GROUP, Principal
 from shared.identity.stored import REVOKED, VERSION
-from shared.identity.tokens import LOCK
+from shared.identity.tokens import begin
 from shared.identity.verifying import Verified
 from shared.names import shown
 from shared.postgres import Connection, Reader
@@ -128,7 +128,7 @@ async def forget_person(connection: Connection, person: str) -> Forgotten:
 
     Raises UnknownId if there is nothing of this person.
     """
-    await connection.execute(LOCK)
+    await begin(connection)
     there = await _count(connection, FORGET, person)
     ended = Forgotten(
         await _count(connection, END_SESSIONS, person),

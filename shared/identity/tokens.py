@@ -25,7 +25,8 @@ LIVE_MAX = 100  # tokens of one maker that are valid
 ENDED_MAX = 100  # tokens of one maker that are not valid any more, kept so that people see what they were
 NOT_BEFORE = timedelta(minutes=1)
 
-# Whoever makes or revokes a credential waits for the others: so nobody has more than the bounds allow.
+# Whoever makes or revokes a credential, or forgets a person, waits for the others. So nobody has more than the bounds
+# allow, and nobody who was forgotten makes a credential after.
 LOCK = "SELECT version FROM identity_head FOR UPDATE"
 COUNT = """
 SELECT count(*) FROM token WHERE maker IS NOT DISTINCT FROM $1 AND revoked_at IS NULL AND expires_at > now()
@@ -87,11 +88,15 @@ def mine_of(policy: Policy, principal: Principal) -> Mine:
     return Mine(principal.id)
 
 
+async def begin(connection: Connection) -> None:
+    """Waits for others who make or end credentials. They wait until the transaction of the connection ends."""
+    await connection.execute(LOCK)
+
+
 async def create_token(
     connection: Connection, name: str, maker: str | None, limits: Sequence[Limit], expires: datetime
 ) -> NewToken:
-    """Adds a token, in the transaction of the connection. Raises TooManyCredentials."""
-    await connection.execute(LOCK)
+    """Adds a token, in the transaction of the connection, after `begin`. Raises TooManyCredentials."""
     if await connection.fetchval(COUNT, maker) >= LIVE_MAX:
         raise TooManyCredentials(f"there are {LIVE_MAX} valid tokens already; revoke those that nobody uses")
     await connection.execute(FORGET_ENDED, maker, ENDED_MAX)
@@ -104,7 +109,7 @@ async def create_token(
 async def revoke_token(connection: Connection, token: UUID, mine: Mine) -> bool:
     """Revokes a token, and has every process forget what it knows. Returns whether it was valid before. Raises
     UnknownId if there is no such token among `mine`."""
-    await connection.execute(LOCK)
+    await begin(connection)
     if await connection.execute(REVOKE, token, *mine) == "UPDATE 1":
         await connection.execute(REVOKED)
         return True

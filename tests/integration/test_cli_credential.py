@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from services.cli.client import Client, NotSignedIn
+from services.cli.client import Client, NotSignedIn, is_private
 from services.cli.credential import credential_headers
 from services.cli.failure import Failure
 
@@ -63,6 +63,21 @@ async def test_a_credential_that_is_not_taken_is_never_shown(servers: tuple[Serv
             await client.get("/events", {})
     assert "HOURBOOK_TOKEN_FILE" in str(refused.value)
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "private"),
+    [
+        ("https://hourbook.example", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://[::1]:8080", True),
+        ("http://localhost", True),
+        ("http://hourbook.example", False),
+        ("http://127.0.0.1.example", False),
+    ],
+)
+def test_a_token_that_others_on_the_way_could_read_is_said(url: str, private: bool) -> None:
+    assert is_private(url) is private
 
 
 def test_the_environment_names_one_credential(tmp_path: Path) -> None:

@@ -260,6 +260,31 @@ async def test_nothing_of_a_forgotten_person_is_left_and_the_history_still_verif
     assert "egi:ada" in (tmp_path / "now" / "events.ndjson").read_text()
 
 
+async def test_whoever_is_forgotten_makes_no_credential_by_a_session_that_a_process_remembers(
+    database_url: str, database: Any, tmp_path: Path
+) -> None:
+    settings = CommandSettings(database_url=database_url, auth_file=auth_file(tmp_path, ledger={"reader": ["egi:ada"]}))
+    async with AsyncTestClient(create_command(settings)) as command:
+        ada, body = await signed_in(database_url, "egi:ada"), {"name": "sync", "limits": [{"role": "reader"}]}
+        await until(lambda: remembers(command))
+        assert (await command.post("/tokens/create", json=body, headers=ada)).status_code == 201
+        assert (await command.post("/feeds/create", json={"path": "/accounts/a.ics"}, headers=ada)).status_code == 201
+        refused = await command.post("/projects/create", json={"id": "gaia", "name": "Gaia"}, headers=ada)
+        assert refused.status_code == 403, "now the process remembers the session"
+        async with database.transaction():
+            await forget_person(database, "egi:ada")
+        for path, asked in (("/tokens/create", body), ("/feeds/create", {"path": "/accounts/a.ics"})):
+            answer = await command.post(path, json=asked, headers=ada)
+            assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credential")
+        assert await database.fetchval("SELECT count(*) FROM token WHERE revoked_at IS NULL") == 0
+        assert await database.fetchval("SELECT count(*) FROM person") == 0
+
+
+async def remembers(command: AsyncTestClient[Any]) -> bool:
+    """Whether the process has looked at the revoked credentials, so that it uses what it remembers."""
+    return command.app.state.parts.authenticator.version is not None
+
+
 async def exported(database_url: str, directory: Path) -> Path:
     await asyncio.to_thread(export, database_url, directory)
     return directory

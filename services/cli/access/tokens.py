@@ -22,7 +22,17 @@ from services.cli.up.private_files import open_private
 from shared.errors import InvalidField
 from shared.events import Role
 from shared.identity.roles import Limit
-from shared.identity.tokens import DAYS, DAYS_MAX, Mine, checked_limits, create_token, expiry, read_tokens, revoke_token
+from shared.identity.tokens import (
+    DAYS,
+    DAYS_MAX,
+    Mine,
+    begin,
+    checked_limits,
+    create_token,
+    expiry,
+    read_tokens,
+    revoke_token,
+)
 from shared.names import checked_name, is_pool_id
 from shared.postgres import Connection
 
@@ -123,6 +133,7 @@ def limits_of(role: Role, pools: Sequence[str]) -> tuple[Limit, ...]:
 
 
 async def _create(connection: Connection, name: str, limits: Sequence[Limit], days: int) -> Made:
+    await begin(connection)
     made = await create_token(connection, checked_name(name, "name"), None, limits, expiry(None, days))
     return Made(str(made.id), made.expires.isoformat(), made.secret)
 

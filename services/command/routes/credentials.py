@@ -27,7 +27,7 @@ from shared.identity.feed_addresses import create_feed, parse_feed_path, revoke_
 from shared.identity.people import note_groups
 from shared.identity.principals import Principal
 from shared.identity.roles import NO_BINDINGS, RIGHTS, Limit, administers, rights_on
-from shared.identity.tokens import checked_limits, create_token, expiry, mine_of, revoke_token
+from shared.identity.tokens import begin, checked_limits, create_token, expiry, mine_of, revoke_token
 from shared.postgres import Connection
 
 log = logging.getLogger(__name__)
@@ -91,6 +91,8 @@ class Tokens(Controller):
         await _check_limits(request, authenticator, principal, limits)
 
         async def work(connection: Connection) -> EncodedResponse[NewToken]:
+            await begin(connection)
+            await authenticator.check_again(request.scope)
             await note_groups(connection, principal)
             made = await create_token(connection, data.name, maker, limits, expires)
             log.info("%s made the token %s", maker, made.id)
@@ -146,6 +148,8 @@ class FeedAddresses(Controller):
             await parts_of(request).handler.require(path.pool, "reader", principal, "path")
 
         async def work(connection: Connection) -> EncodedResponse[NewFeed]:
+            await begin(connection)
+            await authenticator.check_again(request.scope)
             await note_groups(connection, principal)
             made = await create_feed(connection, path, maker)
             log.info("%s made the feed address %s", maker, made.id)
