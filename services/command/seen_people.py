@@ -33,7 +33,9 @@ class SeenPeople:
         self._arrived = asyncio.Event()
 
     def note(self, verified: Verified) -> None:
-        """Puts a person into the queue. Does nothing if it is full."""
+        """Puts a person into the queue. Does nothing if it is full, or if a program acts for the person."""
+        if not verified.principal.is_person:
+            return
         if len(self._waiting) < WAITING_MAX or verified.principal.id in self._waiting:
             self._waiting[verified.principal.id] = verified
             self._arrived.set()

@@ -73,8 +73,8 @@ class SignInNotSetUp(HourbookError):
 
 
 class PersonNeeded(HourbookError):
-    """Only a person may do this: sign in on the page, or send an access token of your issuer. Tokens make no tokens and
-    no feed addresses."""
+    """Only a person may do this: sign in on the page, or send an access token of your issuer. Tokens, and Keystone's
+    application credentials, make no tokens and no feed addresses."""
 
     code = "person_needed"
     status = 403

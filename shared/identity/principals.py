@@ -43,6 +43,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         """The id of the person who acts, or for whom a token acts; None where nobody is known."""
         return self.id if self.auth in ("oidc", "keystone") else self.maker
 
+    @property
+    def is_person(self) -> bool:
+        """Whether a person acts with all that he or she may do: no token, no feed, and no application credential of
+        Keystone, for which roles of the person's own do not count."""
+        return self.person == self.id and self.id in self.members
+
 
 def trusted(actor: str) -> Principal:
     """A principal that may do everything, and proved nothing: whoever acts where nobody signs in."""

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from litestar.testing import AsyncTestClient
 
 from services.cli.audit.export import export
 from services.command.app import create_app as create_command
+from services.command.routes.credentials import person_in
 from services.command.seen_people import WAITING_MAX, SeenPeople
 from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app as create_query
@@ -27,6 +29,7 @@ from shared.errors import UnknownId
 from shared.identity.auth_file import read_auth_file
 from shared.identity.authenticator import Authenticator
 from shared.identity.credentials import Bearer
+from shared.identity.errors import PersonNeeded
 from shared.identity.people import forget_person, note_people
 from shared.identity.principals import person
 from shared.identity.roles import Limit
@@ -51,6 +54,9 @@ class Issuer:
     async def verify(self, credential: str) -> Verified:
         principal = person("egi", credential, self.groups, "oidc")
         return Verified(principal, time.time() + 60, self.name, f"{credential}@example.org")
+
+    async def close(self) -> None:
+        pass
 
 
 @contextlib.asynccontextmanager
@@ -124,6 +130,18 @@ async def test_requests_go_on_while_the_directory_cannot_be_written(database_url
         for number in range(20):
             assert (await authenticator.verified(Bearer(f"p{number}"))).principal.id == f"egi:p{number}"
             await asyncio.sleep(0.01)
+
+
+def test_an_application_credential_is_no_person() -> None:
+    """It acts as its user, for whom it does not have what the user has: so it changes nothing of the user."""
+    user = person("ours", "u1", ("p1",), "keystone")
+    program = msgspec.structs.replace(user, members=user.members - {user.id})
+    people = SeenPeople("postgresql://127.0.0.1:1/none")
+    people.note(Verified(program, 0, "the user"))
+    assert people._waiting == {}
+    assert person_in(user) == "ours:u1"
+    with pytest.raises(PersonNeeded):
+        person_in(program)
 
 
 def test_no_more_people_wait_than_there_is_room_for() -> None:

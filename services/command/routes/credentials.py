@@ -183,9 +183,10 @@ class FeedAddresses(Controller):
 
 
 def person_in(principal: Principal) -> str:
-    """The id of the person who sends the request. Raises PersonNeeded for a token."""
-    if principal.person != principal.id:
-        raise PersonNeeded("a token makes no credentials and ends none but itself; sign in as a person")
+    """The id of the person who sends the request. Raises PersonNeeded for a token, and for an application credential:
+    what these make would outlive them."""
+    if not principal.is_person:
+        raise PersonNeeded("a program makes no credentials, and a token ends none but itself; sign in as a person")
     return principal.id
 
 
