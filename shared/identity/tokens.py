@@ -80,12 +80,12 @@ class Mine(NamedTuple):
 
 def mine_of(policy: Policy, principal: Principal) -> Mine:
     """The tokens that are a principal's own: of a person those that he or she made, of a token itself, of an admin of
-    the whole ledger all."""
+    the whole ledger all. Whoever else acts for a person has none."""
     if administers(policy, principal):
         return Mine(None)
     if principal.auth == TOKEN_PRINCIPAL:
         return Mine("", UUID(principal.id.partition(":")[2]))
-    return Mine(principal.id)
+    return Mine(principal.id if principal.is_person else "")
 
 
 async def begin(connection: Connection) -> None:

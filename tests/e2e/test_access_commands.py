@@ -59,11 +59,20 @@ class Ledger(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def ledger(own_directory: Path) -> Iterator[Ledger]:
+def cloud() -> Iterator[FakeCloud]:
+    """A cloud whose Keystone the ledger trusts: `ours`."""
+    with answering(FakeCloud()) as cloud:
+        cloud.leases = [lease()]
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def ledger(own_directory: Path, cloud: FakeCloud) -> Iterator[Ledger]:
     folder = own_directory / uuid4().hex
     folder.mkdir(mode=0o711)
     data = folder / "data"
-    up = Running(folder / "output", "--data-dir", str(data), HOURBOOK_AUTH_FILE=auth_file(folder))
+    file = auth_file(folder, more=f'[keystone.ours]\nurl = "{cloud.url}/identity/v3"\n')
+    up = Running(folder / "output", "--data-dir", str(data), HOURBOOK_AUTH_FILE=file)
     try:
         up.ready()
         first = hourbook("token", "create", "first", "--role", "admin", "--operator", "--data-dir", str(data))
@@ -177,13 +186,6 @@ def test_documents_are_imported_into_a_ledger_where_people_sign_in(ledger: Ledge
     assert (event["event"]["auth"], event["event"]["actor"][:6]) == ("token", "token:")
 
 
-@pytest.fixture
-def cloud() -> Iterator[FakeCloud]:
-    with answering(FakeCloud()) as cloud:
-        cloud.leases = [lease()]
-        yield cloud
-
-
 def test_a_cloud_is_taken_over_into_a_ledger_where_people_sign_in(
     ledger: Ledger, cloud: FakeCloud, tmp_path: Path
 ) -> None:
@@ -192,8 +194,14 @@ def test_a_cloud_is_taken_over_into_a_ledger_where_people_sign_in(
     token = ledger.token_for("manager", "--pool", gaia)["token"]
     said = ledger.runs(*command, HOURBOOK_TOKEN=token, OS_CLIENT_CONFIG_FILE=clouds)
     assert "3 created" in said
-    untrusted = ledger.runs(*command, "--auth", "keystone", exits=1, OS_CLIENT_CONFIG_FILE=clouds)
-    assert "no Keystone that is configured here" in untrusted
+    by_keystone = ("--auth", "keystone")
+    ledger.runs("roles", "grant", gaia, "manager", "ours:u1")
+    said = ledger.runs(*command, *by_keystone, HOURBOOK_TOKEN="", OS_CLIENT_CONFIG_FILE=clouds)
+    assert "3 already there" in said
+    cloud.quota = quota(cores=100)
+    said = ledger.runs(*command, *by_keystone, HOURBOOK_TOKEN="", OS_CLIENT_CONFIG_FILE=clouds)
+    assert "1 changed" in said
+    assert ledger.get("/events", project=gaia, actor="ours:u1").json()["events"]
 
 
 def test_the_example_is_loaded_with_a_token(ledger: Ledger) -> None:

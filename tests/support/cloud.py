@@ -35,6 +35,8 @@ class FakeCloud:
     async def answer(self, request: web.Request) -> web.Response:
         path = request.path
         self.asked.append(f"{request.method} {request.path_qs}")
+        if path == "/identity/v3/auth/tokens" and request.method == "GET":
+            return self.looked_at(request.headers.get("X-Subject-Token", ""))
         if path == "/identity/v3/auth/tokens":
             return self.token(await request.json())
         if path in ("/identity", "/identity/v3", "/identity/"):
@@ -79,6 +81,20 @@ class FakeCloud:
     def version(self, name: str, path: str) -> dict[str, Any]:
         links = [{"rel": "self", "href": f"{self.url}/{path}/"}]
         return {"id": name, "status": "CURRENT", "version": "2.96", "min_version": "2.1", "links": links}
+
+    def looked_at(self, token: str) -> web.Response:
+        """What Keystone says of its token."""
+        if token != TOKEN:
+            return web.json_response({"error": {"code": 404, "message": "no such token"}}, status=404)
+        domain = {"id": "default", "name": "Default"}
+        body = {
+            "methods": ["password"],
+            "expires_at": "2099-01-01T00:00:00.000000Z",
+            "project": {"id": OWNER, "name": "sky", "domain": domain},
+            "roles": [],
+            "user": {"id": "u1", "name": "ops", "domain": domain},
+        }
+        return web.json_response({"token": body})
 
     def token(self, asked: dict[str, Any]) -> web.Response:
         user = asked["auth"]["identity"]["password"]["user"]

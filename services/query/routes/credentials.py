@@ -67,7 +67,8 @@ class Credentials(Controller):
         The admins of the whole ledger see everybody's; a token sees none. `next` is the `after` of the next page, null
         on the last page. The key is never shown again."""
         authenticator, principal = signed_in(request), principal_in(request)
-        maker = None if administers(authenticator.policy, principal) else principal.id
+        own = principal.id if principal.is_person else ""
+        maker = None if administers(authenticator.policy, principal) else own
         page, following = await read_feeds(parts_of(request).database, maker, id_in(after), limit)
         return answered({"feeds": page, "next": following})
 
