@@ -153,9 +153,17 @@ def test_roles_are_given_listed_and_taken(ledger: Ledger) -> None:
     assert "has the role reader" in ledger.runs(
         "roles", "grant", gaia, "reader", "group:egi:team", "--reason", "a visit"
     )
+    bound = {(gaia, "manager", "egi:ada"), (gaia, "reader", "group:egi:team")}
+    until(lambda: bound <= roles_in(ledger, gaia))
+    assert "group:egi:team" in ledger.runs("roles", "list", "--pool", gaia)
     assert "member: " in ledger.runs("roles", "grant", gaia, "manager", "ada", exits=1)
     assert "no project 'nope'" in ledger.runs("roles", "grant", "nope", "manager", "egi:ada", exits=1)
     assert "does not have" in ledger.runs("roles", "revoke", gaia, "manager", "egi:ada")
+
+
+def roles_in(ledger: Ledger, pool: str) -> set[tuple[str, str, str]]:
+    listed = json.loads(ledger.runs("roles", "list", "--project", pool, "--output", "json"))
+    return {(one["pool"], one["role"], one["member"]) for one in listed}
 
 
 def test_people_are_listed_and_forgotten(ledger: Ledger) -> None:

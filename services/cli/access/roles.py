@@ -37,14 +37,17 @@ def list_(
     project
         Only roles in this project.
     pool
-        Only roles on this project or cluster.
+        Only roles that hold on this project or cluster: those on it, and those on what is around it.
     member
         Only roles of this person or group.
     """
     given = {"project": project, "pool": pool, "member": member}
     query = {name: value for name, value in given.items() if value is not None}
     rows = over_http(url, ACTOR, lambda client: read_pages(client, "/roles", "roles", query))
-    show(rows, ("pool", "role", "member", "actor"), output)
+    if output == "table":  # a role of the auth file is on no pool, and one for everyone has no member
+        everywhere = {"pool": "the whole ledger", "member": "everyone", "actor": "the auth file"}
+        rows = [row | {name: row[name] or words for name, words in everywhere.items()} for row in rows]
+    show(rows, ("pool", "role", "member", "at", "actor"), output)
 
 
 def grant(pool: Pool, role: RoleName, member: Member, /, *, reason: Why = None, url: Url = None) -> None:

@@ -15,6 +15,7 @@ from services.query.routes.answering import FRESH
 from services.query.routes.parameters import NumberedLimit
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
+from services.query.views.me import Held
 from shared.errors import InvalidField, UnknownId
 from shared.http.responses import EncodedResponse
 from shared.http.sign_in import principal_in
@@ -23,7 +24,7 @@ from shared.identity.errors import Forbidden, SignInNotSetUp
 from shared.identity.feed_addresses import read_feeds
 from shared.identity.people import Named, names_of
 from shared.identity.principals import Principal
-from shared.identity.roles import NO_BINDINGS, Right, administers, rights_on
+from shared.identity.roles import Right, administers
 from shared.identity.tokens import mine_of, read_tokens
 from shared.names import ASKED_MAX
 
@@ -116,12 +117,8 @@ def shown(person: Named, *, with_email: bool) -> dict[str, Any]:
 
 async def sees_names(request: AnyRequest, authenticator: Authenticator, principal: Principal) -> bool:
     """Whether the principal may see names on the ledger, or on some pool."""
-    if rights_on(authenticator.policy, NO_BINDINGS, principal, None) & Right.NAMES:
-        return True
-    bindings = await parts_of(request).access.current()
-    pools = [pool for pool, members in bindings.items() if not principal.members.isdisjoint(members)]
-    pools += [limit.pool for limit in principal.limits or () if limit.pool is not None]
-    return any(rights_on(authenticator.policy, bindings, principal, pool) & Right.NAMES for pool in pools)
+    held = Held(authenticator.policy, await parts_of(request).access.current(), principal)
+    return held.roots(Right.NAMES) != []
 
 
 def id_in(after: str | None) -> UUID | None:
