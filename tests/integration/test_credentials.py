@@ -1,7 +1,6 @@
 """Tokens and feed addresses: made by people, shown once, revoked in every process; and what they may never do."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 import pytest
+from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from services.command.app import create_app as create_command
@@ -67,13 +67,10 @@ class Ledger(NamedTuple):
 @pytest.fixture
 async def ledger(database_url: str, tmp_path: Path) -> AsyncIterator[Ledger]:
     file = auth_file_of(tmp_path)
-    async with contextlib.AsyncExitStack() as stack:
-        command = await stack.enter_async_context(
-            AsyncTestClient(create_command(CommandSettings(database_url=database_url, auth_file=file)))
-        )
-        query = await stack.enter_async_context(
-            AsyncTestClient(create_query(QuerySettings(database_url=database_url, auth_file=file)))
-        )
+    async with (
+        AsyncTestClient(command_app(database_url, file)) as command,
+        AsyncTestClient(query_app(database_url, file)) as query,
+    ):
         root = await signed_in(database_url, ADMIN)
         for path, body in (
             ("/projects/create", {"id": "gaia", "name": "Gaia"}),
@@ -83,6 +80,14 @@ async def ledger(database_url: str, tmp_path: Path) -> AsyncIterator[Ledger]:
             answer = await command.post(path, json=body, headers=root)
             assert answer.status_code == 201, answer.text
         yield Ledger(command, query, database_url, root)
+
+
+def command_app(database_url: str, auth: str) -> Litestar:
+    return create_command(CommandSettings(database_url=database_url, auth_file=auth))
+
+
+def query_app(database_url: str, auth: str) -> Litestar:
+    return create_query(QuerySettings(database_url=database_url, auth_file=auth))
 
 
 def auth_file_of(directory: Path) -> str:
@@ -184,8 +189,7 @@ async def test_a_revoked_token_is_refused_by_every_process_within_five_seconds(l
     ada = await ledger.person("egi:ada", gaia="manager")
     made = await ledger.token(ada, {"role": "manager", "pool": "gaia"})
     program = bearer(made["secret"])
-    settings = CommandSettings(database_url=ledger.url, auth_file=auth_file_of(tmp_path))
-    async with AsyncTestClient(create_command(settings)) as other:
+    async with AsyncTestClient(command_app(ledger.url, auth_file_of(tmp_path))) as other:
 
         async def answers() -> set[int]:
             asked = [
@@ -307,8 +311,10 @@ async def test_the_key_of_a_feed_opens_its_path_and_nothing_else(ledger: Ledger,
     assert path == "/accounts/team%2Fada%20b.ics"
     key = query.removeprefix("key=")
     assert is_secret(key, "hbf")
-    app = create_query(QuerySettings(database_url=ledger.url, auth_file=auth_file_of(tmp_path)))
-    async with listening(app) as url, httpx.AsyncClient(base_url=url) as client:
+    async with (
+        listening(query_app(ledger.url, auth_file_of(tmp_path))) as url,
+        httpx.AsyncClient(base_url=url) as client,
+    ):
         opened = await client.get(f"{address}&range=2086-01-01,2086-01-31&tz=Europe/Madrid")
         assert (opened.status_code, opened.headers["content-type"]) == (200, "text/calendar; charset=utf-8")
         assert key not in opened.text + str(opened.headers)
@@ -388,8 +394,8 @@ async def test_only_the_path_of_a_feed_gets_an_address(ledger: Ledger, path: str
 
 async def test_where_nobody_signs_in_there_are_no_credentials_and_the_answer_says_so(database_url: str) -> None:
     async with (
-        AsyncTestClient(create_command(CommandSettings(database_url=database_url))) as command,
-        AsyncTestClient(create_query(QuerySettings(database_url=database_url))) as query,
+        AsyncTestClient(command_app(database_url, "")) as command,
+        AsyncTestClient(query_app(database_url, "")) as query,
     ):
         token = {"name": "sync", "limits": [{"role": "viewer"}]}
         answers = [

@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from services.cli.audit.export import export
@@ -44,6 +45,9 @@ NAME, EMAIL = "Ada Zyxwvut", "zyxwvut@example.org"
 Headers = dict[str, str]
 
 
+Noticing = AsyncIterator[tuple[Authenticator, "Issuer"]]
+
+
 class Issuer:
     """Verifies any text but `wrong`: it is the subject. What it says of people may be changed at any time."""
 
@@ -60,9 +64,11 @@ class Issuer:
 
 
 @contextlib.asynccontextmanager
-async def noticing(database_url: str, seen_url: str, directory: Path) -> AsyncIterator[tuple[Authenticator, Issuer]]:
-    """An authenticator that notes people, as the command service has it. `seen_url` is where they are written."""
-    people, issuer = SeenPeople(seen_url, interval_s=0.01), Issuer()
+async def noticing(
+    database_url: str, directory: Path, seen_url: str = ""
+) -> AsyncIterator[tuple[Authenticator, Issuer]]:
+    """An authenticator that notes people, as the command service has it; `seen_url` is where it writes them."""
+    people, issuer = SeenPeople(seen_url or database_url, interval_s=0.01), Issuer()
     file = read_auth_file(auth_file(directory))
     authenticator = Authenticator(file, database_url, bearer=issuer, noticed=people.note)
     async with authenticator.opened():
@@ -98,7 +104,7 @@ async def test_who_proves_who_they_are_is_in_the_directory_a_moment_later(
     async def row() -> Any:
         return await database.fetchrow("SELECT name, email, groups FROM person WHERE id = 'egi:ada'")
 
-    async with noticing(database_url, database_url, tmp_path) as (authenticator, issuer):
+    async with noticing(database_url, tmp_path) as (authenticator, issuer):
         await authenticator.verified(Bearer("ada"))
         await until(lambda: found(row, (NAME, "ada@example.org", ["group:egi:team"])))
         issuer.groups, issuer.name = ("other",), None
@@ -126,7 +132,7 @@ async def test_a_person_who_has_not_changed_is_not_written_for_each_token(databa
 
 
 async def test_requests_go_on_while_the_directory_cannot_be_written(database_url: str, tmp_path: Path) -> None:
-    async with noticing(database_url, "postgresql://127.0.0.1:1/none", tmp_path) as (authenticator, _):
+    async with noticing(database_url, tmp_path, "postgresql://127.0.0.1:1/none") as (authenticator, _):
         for number in range(20):
             assert (await authenticator.verified(Bearer(f"p{number}"))).principal.id == f"egi:p{number}"
             await asyncio.sleep(0.01)
@@ -171,7 +177,7 @@ async def test_somebody_who_is_forgotten_while_a_note_waits_stays_forgotten(data
 async def test_names_are_for_those_who_see_names_somewhere_and_addresses_for_admins_of_the_ledger(
     database_url: str, database: Any, tmp_path: Path
 ) -> None:
-    async with AsyncTestClient(create_query(settings_of(database_url, tmp_path))) as query:
+    async with AsyncTestClient(query_app(database_url, auth_file(tmp_path))) as query:
         root = await signed_in(database_url, ADMIN, name="Root")
         await signed_in(database_url, "egi:ada", name=NAME)
         await database.execute("UPDATE person SET email = $1 WHERE id = 'egi:ada'", EMAIL)
@@ -204,8 +210,12 @@ async def test_names_are_for_those_who_see_names_somewhere_and_addresses_for_adm
         assert await answer(reader, "/people?ids=" + ",".join(f"p{n}" for n in range(201))) == (400, "invalid_field")
 
 
-def settings_of(database_url: str, directory: Path) -> QuerySettings:
-    return QuerySettings(database_url=database_url, auth_file=auth_file(directory))
+def command_app(database_url: str, auth: str) -> Litestar:
+    return create_command(CommandSettings(database_url=database_url, auth_file=auth))
+
+
+def query_app(database_url: str, auth: str) -> Litestar:
+    return create_query(QuerySettings(database_url=database_url, auth_file=auth))
 
 
 async def bind(database: Any, *roles: tuple[str, str, str]) -> None:
@@ -233,10 +243,9 @@ async def bind(database: Any, *roles: tuple[str, str, str]) -> None:
 async def test_nothing_of_a_forgotten_person_is_left_and_the_history_still_verifies(
     database_url: str, database: Any, tmp_path: Path
 ) -> None:
-    settings = CommandSettings(database_url=database_url, auth_file=auth_file(tmp_path))
     async with (
-        AsyncTestClient(create_command(settings)) as command,
-        AsyncTestClient(create_query(settings_of(database_url, tmp_path))) as query,
+        AsyncTestClient(command_app(database_url, auth_file(tmp_path))) as command,
+        AsyncTestClient(query_app(database_url, auth_file(tmp_path))) as query,
     ):
         root = await signed_in(database_url, ADMIN)
         verified = Verified(person("egi", "ada", ("team",), "oidc"), 0, NAME, EMAIL)
@@ -281,8 +290,8 @@ async def test_nothing_of_a_forgotten_person_is_left_and_the_history_still_verif
 async def test_whoever_is_forgotten_makes_no_credential_by_a_session_that_a_process_remembers(
     database_url: str, database: Any, tmp_path: Path
 ) -> None:
-    settings = CommandSettings(database_url=database_url, auth_file=auth_file(tmp_path, ledger={"reader": ["egi:ada"]}))
-    async with AsyncTestClient(create_command(settings)) as command:
+    file = auth_file(tmp_path, ledger={"reader": ["egi:ada"]})
+    async with AsyncTestClient(command_app(database_url, file)) as command:
         ada, body = await signed_in(database_url, "egi:ada"), {"name": "sync", "limits": [{"role": "reader"}]}
         await until(lambda: remembers(command))
         assert (await command.post("/tokens/create", json=body, headers=ada)).status_code == 201
