@@ -13,6 +13,7 @@ class Lock(IntEnum):
     REBUILD = 7310579630513578617  # making and dropping generations: one rebuild or verification
     SEALER = 7310579630513578618  # signing checkpoints: one sealer
     NOTIFIER = 7310579630513578619  # making notices and calling webhooks: one notifier
+    GRANTS = 7310579630513578620  # giving the services' roles their rights: one `hourbook migrate`
 
 
 def try_lock(lock: Lock) -> str:

@@ -1,32 +1,61 @@
-"""Migrates a database to the newest schema with dbmate, which applies SQL files and records them in a table."""
+"""Migrates a database to the newest schema with dbmate, which applies SQL files and records them in a table. Then gives
+the roles of the services their rights."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
+
+from shared.database_roles import Login, RolesRefused, apply_roles
+from shared.postgres import LOST_OR_REFUSED
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class MigrationFailed(Exception):
-    """dbmate failed. The message is dbmate's."""
+    """dbmate failed, or the rights could not be given. The message is dbmate's or PostgreSQL's."""
 
 
-def migrate(database_url: str) -> str:
-    """Creates the database if it does not exist, and applies the migrations that it lacks. Returns dbmate's output.
-    Raises MigrationFailed."""
+class Migrated(NamedTuple):
+    """`output`: what dbmate said. `no_roles`: why the services have no roles of their own, and what would help; None
+    when they have."""
+
+    output: str
+    no_roles: str | None = None
+
+
+def migrate(database_url: str, logins: Mapping[str, Login] | None = None) -> Migrated:
+    """Creates the database if it does not exist, applies the migrations that it lacks, and gives the roles of the
+    services their rights (`apply_roles`). `logins` are the roles that log in, by service. Raises MigrationFailed."""
+    output = run_dbmate(database_url, "--migration-lock", "up")
+    try:
+        with ThreadPoolExecutor(1) as thread:  # an event loop may run in this one
+            thread.submit(asyncio.run, apply_roles(database_url, logins or {})).result()
+    except RolesRefused as error:
+        return Migrated(output, str(error))
+    except LOST_OR_REFUSED as error:
+        raise MigrationFailed(f"the roles: {error or type(error).__name__}") from None
+    return Migrated(output)
+
+
+def run_dbmate(database_url: str, *arguments: str) -> str:
+    """Runs dbmate and returns its output. The address is in its environment, which nobody else on the machine may
+    read: its arguments everybody may. Raises MigrationFailed."""
     run = subprocess.run(
         [
             str(Path(sys.executable).parent / "dbmate"),
-            "--url",
-            database_url,
             "--migrations-dir",
             str(MIGRATIONS),
             "--no-dump-schema",
-            "--migration-lock",
-            "up",
+            *arguments,
         ],
+        env={**os.environ, "DATABASE_URL": database_url},
         capture_output=True,
         text=True,
         check=False,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 from shared.migrate import migrate
-from tests.support.backends import BACKENDS, TEMPLATE, Backend, Nats, Postgres, drop_database, make_database
+from tests.support.backends import BACKENDS, LOGINS, TEMPLATE, Backend, Nats, Postgres, drop_database, make_database
 from tests.support.folders import in_memory, use_memory
 from tests.support.identity import iam_configuration, provider
 from tests.support.keystone import keystone
@@ -57,14 +57,15 @@ def own_directory() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres(backend: Backend, own_directory: Path) -> Iterator[Postgres]:
     with backend.postgres(own_directory / "postgres") as server:
-        migrate(server.url_of(TEMPLATE))
+        migrate(server.url_of(TEMPLATE), LOGINS)
         yield server
 
 
 @pytest.fixture
 async def database_url(postgres: Postgres) -> AsyncIterator[str]:
-    """A fresh, migrated database. It is dropped after the test where it takes memory. On a disk it stays until the
-    server's folder is removed: a DROP waits for a checkpoint."""
+    """A fresh, migrated database, as the role that owns everything (`as_role`: as a service). It is dropped after the
+    test where it takes memory. On a disk it stays until the server's folder is removed: a DROP waits for a
+    checkpoint."""
     url = await make_database(postgres)
     yield url
     if in_memory():

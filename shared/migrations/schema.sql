@@ -2,9 +2,10 @@
 -- this file. After a new migration, `make schema` writes it again. A test compares it with what the migrations make.
 
 CREATE FUNCTION append_and_keep(streams text[], expected bigint[], appended bigint[], event_streams text[], versions bigint[], command_ids uuid[], ordinals smallint[], request_ids uuid[], request_hashes bytea[], types text[], datas bytea[], head bigint, kept_ids uuid[], kept_hashes bytea[], kept_statuses smallint[], kept_bodies bytea[], kept_tails bytea[], kept_after bigint[], OUT outcome text, OUT first_position bigint) RETURNS record
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
     before bigint;
@@ -29,9 +30,10 @@ BEGIN
 END $$;
 
 CREATE FUNCTION append_events(streams text[], expected bigint[], appended bigint[], event_streams text[], versions bigint[], command_ids uuid[], ordinals smallint[], request_ids uuid[], request_hashes bytea[], types text[], datas bytea[], OUT outcome text, OUT first_position bigint) RETURNS record
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
     count_new bigint := cardinality(datas);
@@ -151,7 +153,8 @@ BEGIN
 END $_$;
 
 CREATE FUNCTION complete_generation(completed integer) RETURNS void
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 BEGIN
     EXECUTE format('ALTER TABLE live_booking ATTACH PARTITION %I FOR VALUES IN (%s)',
@@ -159,7 +162,8 @@ BEGIN
 END $$;
 
 CREATE FUNCTION create_bare_generation() RETURNS integer
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
     made  integer;
@@ -175,6 +179,7 @@ BEGIN
         ELSE
             EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%s)', model || '_' || made, model, made);
         END IF;
+        PERFORM share_rights(model, model || '_' || made);
     END LOOP;
     -- An hour's row is updated many times: room in the page keeps its new version beside the old one. Hours that are
     -- copied into it do not say their generation.
@@ -183,7 +188,8 @@ BEGIN
 END $$;
 
 CREATE FUNCTION create_generation() RETURNS integer
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
     made  integer;
@@ -194,6 +200,7 @@ BEGIN
     INSERT INTO generation (generation) VALUES (made);
     FOREACH model IN ARRAY read_models() LOOP
         EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES IN (%s)', model || '_' || made, model, made);
+        PERFORM share_rights(model, model || '_' || made);
     END LOOP;
     -- An hour's row is updated many times: room in the page keeps its new version beside the old one.
     EXECUTE format('ALTER TABLE %I SET (fillfactor = 70)', 'availability_hour_' || made);
@@ -238,7 +245,8 @@ CREATE FUNCTION described_events(low bigint, high bigint) RETURNS SETOF event_in
 $$;
 
 CREATE FUNCTION drop_generation(dropped integer) RETURNS void
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
     model text;
@@ -284,6 +292,21 @@ END $$;
 CREATE FUNCTION reserved(granted bigint, shares bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (((granted * shares) + 9999) / 10000);
+
+CREATE FUNCTION share_rights(model text, part text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    allowed record;
+BEGIN
+    FOR allowed IN
+        SELECT a.grantee::regrole AS role, string_agg(a.privilege_type, ', ') AS rights
+        FROM pg_class c, aclexplode(c.relacl) a
+        WHERE c.oid = model::regclass AND a.grantee <> 0 AND a.grantee <> c.relowner GROUP BY a.grantee
+    LOOP
+        EXECUTE format('GRANT %s ON %I TO %s', allowed.rights, part, allowed.role);
+    END LOOP;
+END $$;
 
 CREATE FUNCTION stored_instant(at text) RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE

@@ -21,6 +21,7 @@ from shared.audit.store import latest_checkpoint, read_keys, read_tree
 from tests.bench.history import History
 from tests.bench.load import drive
 from tests.bench.measures import PROJECT, Row, bookings, warm
+from tests.support.backends import as_role
 from tests.support.system import System
 
 PAIRS = 7
@@ -42,7 +43,7 @@ async def proven(system: System, most: int, seconds: float) -> AsyncIterator[Row
     yield Row(
         "events sealed by a sealer that is far behind", f"{(tree.size - begun) / (time.perf_counter() - began):,.0f}/s"
     )
-    await rebuild(system.postgres.url)
+    await rebuild(as_role(system.postgres.url, "projector"))
     async for row in past(system, connection, head):
         yield row
     report, keys = Report(), [verifier_of(key) for key in await read_keys(connection)]

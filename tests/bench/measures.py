@@ -18,6 +18,7 @@ from services.projector.rebuild.rebuild import rebuild
 from shared.hours import iso
 from tests.bench.history import BOOKED_HOURS, MONTH_HOURS, T0, History
 from tests.bench.load import Client, drive, get, post
+from tests.support.backends import as_role
 from tests.support.system import Service, System
 
 
@@ -151,7 +152,7 @@ async def a_month_against_the_notes_query(system: System, most: int, seconds: fl
         await connection.execute(FILL_TIMELINE, size - there)
         await connection.execute("VACUUM ANALYZE timeline")
         there = size
-        await rebuild(system.postgres.url)
+        await rebuild(as_role(system.postgres.url, "projector"))
         with system.query() as service:
             port = service.port
             notes = await _median_of(lambda: connection.fetch(NOTES_QUERY), times=3 if size > 10_000 else 9)
@@ -230,7 +231,7 @@ async def folded(system: System, most: int, _: float) -> AsyncIterator[Row]:
                 await asyncio.sleep(0.01)
         live = (head - begun) / (time.monotonic() - began)
     yield Row("events folded by a live projector that is far behind", f"{live:,.0f}/s", aim="≥ 40,000/s")
-    rebuilt = await rebuild(system.postgres.url)
+    rebuilt = await rebuild(as_role(system.postgres.url, "projector"))
     rate = rebuilt.position / rebuilt.seconds
     yield Row(
         "events folded in a rebuild", f"{rate:,.0f}/s", f"{live:,.0f}/s: live", f"{rate / live:.1f}", "≥ 200,000/s"

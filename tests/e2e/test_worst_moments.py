@@ -14,7 +14,7 @@ import nats
 import pytest
 
 from shared.jetstream import STREAM
-from tests.support.backends import Backend
+from tests.support.backends import Backend, as_role
 from tests.support.proxy import Proxy, Withhold
 from tests.support.replay import BOUND_S, assert_all_is_there_once, level
 from tests.support.system import Service, System
@@ -101,7 +101,7 @@ async def test_a_projector_killed_beside_its_commit_applies_each_event_once(
 ) -> None:
     """After the commit that it did not hear of; and before the one that it had written everything for."""
     async with Proxy(system.postgres.url) as proxy:
-        with system.command() as command, system.projector(database_url=proxy.url) as projector:
+        with system.command() as command, system.projector(database_url=as_role(proxy.url, "projector")) as projector:
             client = Client(command)
             await client.begin()
             await level(database, 2)
@@ -122,7 +122,7 @@ async def test_a_command_service_killed_beside_its_append_does_what_it_was_asked
 ) -> None:
     """After the append that it did not hear of, and before the one it sent: the client asks again with its key."""
     async with Proxy(system.postgres.url) as proxy:
-        with system.projector(), system.command(database_url=proxy.url) as command:
+        with system.projector(), system.command(database_url=as_role(proxy.url, "command")) as command:
             client = Client(command)
             await client.begin()
             proxy.arm(withhold, b"the one that is broken off")

@@ -22,6 +22,7 @@ from shared.event_store import EventStore
 from shared.events import ClusterCreated, Event, GrantCreated, ProjectCreated, TemplateCreated, encode_event
 from shared.tasks import end_tasks
 from tests.conftest import TEMPLATE
+from tests.support.backends import as_role
 from tests.support.histories import append_history, history
 from tests.support.listening import listening
 from tests.support.oracle import bound, bound_rows, bound_rows_then
@@ -292,7 +293,9 @@ async def test_an_answer_about_the_past_is_good_for_ever(now: Ledger) -> None:
 
 async def test_two_historians_keep_it_once_and_live(now: Ledger, database_url: str) -> None:
     events = history(9, 300)
-    historians = [asyncio.create_task(Historian(database_url, poll_s=0.01).run()) for _ in range(2)]
+    historians = [
+        asyncio.create_task(Historian(as_role(database_url, "projector"), poll_s=0.01).run()) for _ in range(2)
+    ]
     for start in range(0, 300, 30):
         await now.append(events[start : start + 30])
     async with asyncio.timeout(BOUND_S):

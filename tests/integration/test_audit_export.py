@@ -21,6 +21,7 @@ from shared.audit.merkle import Tree, hash_leaves
 from shared.audit.notes import Signer
 from shared.event_store import EventStore
 from shared.events import EVENT_TYPES, decode_event
+from tests.support.backends import as_role
 from tests.support.histories import append_history, history
 
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -35,11 +36,11 @@ async def exported(database_url: str, tmp_path: Path) -> Exported:
     connection, tree = await asyncpg.connect(database_url), Tree()
     await append_history(EventStore(connection), EVENTS[:200])
     await seal(connection, tree, SIGNER)
-    await asyncio.to_thread(export, database_url, tmp_path / "before")
+    await asyncio.to_thread(export, as_role(database_url, "query"), tmp_path / "before")
     await append_history(EventStore(connection), EVENTS[200:])
     await seal(connection, tree, SIGNER)
     await connection.close()
-    written = await asyncio.to_thread(export, database_url, tmp_path / "now")
+    written = await asyncio.to_thread(export, as_role(database_url, "query"), tmp_path / "now")
     assert written.size == 300
     return tmp_path / "now", tmp_path / "before" / "checkpoint.txt"
 
@@ -184,10 +185,10 @@ async def test_what_is_missing_is_not_taken_for_good(exported: Exported) -> None
 
 async def test_an_export_does_not_overwrite_and_needs_a_checkpoint(database_url: str, tmp_path: Path) -> None:
     with pytest.raises(NothingToExport, match="no signed checkpoint"):
-        await asyncio.to_thread(export, database_url, tmp_path / "new")
+        await asyncio.to_thread(export, as_role(database_url, "query"), tmp_path / "new")
     (tmp_path / "file").touch()
     with pytest.raises(NothingToExport, match="not empty"):
-        await asyncio.to_thread(export, database_url, tmp_path)
+        await asyncio.to_thread(export, as_role(database_url, "query"), tmp_path)
 
 
 def change(directory: Path, tamper: Callable[[list[bytes]], None]) -> None:

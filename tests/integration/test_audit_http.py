@@ -19,6 +19,7 @@ from services.sealer.sealer import seal
 from shared.audit.merkle import Tree, leaf_hash, verify_consistency, verify_inclusion
 from shared.audit.notes import Checkpoint, Signer, open_checkpoint, verifier_of
 from shared.event_store import EventStore, Pending
+from tests.support.backends import as_role
 from tests.support.listening import listening
 
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -62,7 +63,7 @@ class Ledger:
 async def ledger(database_url: str) -> AsyncIterator[Ledger]:
     connection = await asyncpg.connect(database_url)
     async with (
-        listening(create_app(Settings(database_url=database_url))) as address,
+        listening(create_app(Settings(database_url=as_role(database_url, "query")))) as address,
         httpx.AsyncClient(base_url=address) as client,
     ):
         yield Ledger(connection, client)

@@ -20,6 +20,7 @@ from shared.audit.notes import Signer
 from shared.event_store import EventStore, Pending
 from shared.events import Event, encode_event
 from shared.locks import Lock
+from tests.support.backends import as_role
 from tests.support.histories import history
 
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -34,7 +35,7 @@ class Sealed:
         self.url, self.connection = url, connection
 
     async def verify(self, *kept: TrustedCheckpoint, keys: list[str] | None = None) -> Report:
-        return await verify(self.url, kept, keys)
+        return await verify(as_role(self.url, "projector"), kept, keys)
 
     async def tamper(self, table: str, statement: str) -> None:
         """Changes rows with rights that only the owner of the database has."""

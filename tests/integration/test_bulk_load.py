@@ -18,6 +18,7 @@ from shared.event_store import EventStore
 from shared.event_store.ranges import read_events
 from shared.events import GrantCreated, ProjectCreated, encode_event
 from shared.hours import instant_of
+from tests.support.backends import as_role
 from tests.support.histories import append_history, history
 
 Connections = tuple[asyncpg.Connection, asyncpg.Connection]
@@ -95,7 +96,7 @@ async def test_it_stands_before_the_event_that_cannot_be_applied(
     assert filled.position == wrong
     assert await checksums(connection, filled) == await checksums(connection, followed)
     with pytest.raises(Parked, match=f"position {wrong + 1} "):
-        await rebuild(database_url)
+        await rebuild(as_role(database_url, "projector"))
 
 
 async def test_a_rebuild_whose_comparison_fails_ends_and_leaves_nothing(
@@ -111,7 +112,7 @@ async def test_a_rebuild_whose_comparison_fails_ends_and_leaves_nothing(
     monkeypatch.setattr(rebuilding, "CHECKSUM", one_of_two)
     async with asyncio.timeout(20):
         with pytest.raises(asyncpg.DivisionByZeroError):
-            await rebuild(database_url)
+            await rebuild(as_role(database_url, "projector"))
         assert await connection.fetchval("SELECT count(*) FROM live_booking JOIN generation USING (generation)") >= 0
     assert [row[0] for row in await connection.fetch("SELECT generation FROM generation")] == [live.number]
 
@@ -121,7 +122,7 @@ async def test_a_rebuild_clears_away_what_others_left(connections: Connections, 
     await append_history(EventStore(connection), history(3, 60))
     await new_generation(connection)  # what a load leaves that was killed early, and one that was killed later
     await connection.execute("SELECT create_generation()")
-    number = (await rebuild(database_url)).generation
+    number = (await rebuild(as_role(database_url, "projector"))).generation
     tables = await connection.fetch("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '_booking_[0-9]+$'")
     assert [row["relname"] for row in tables] == [f"live_booking_{number}"]
     assert await connection.fetchval("SELECT count(*) FROM generation") == 1

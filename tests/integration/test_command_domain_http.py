@@ -17,6 +17,7 @@ from services.command.scheduler import ACTOR, Scheduler
 from services.command.settings import Settings
 from shared.events import BookingLapsed, decode_event
 from shared.tasks import end_tasks
+from tests.support.backends import as_role
 
 MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
 DAY = {"startdate": "2086-01-02", "enddate": "2086-01-02"}
@@ -44,7 +45,7 @@ class Hourbook:
 
 @pytest.fixture
 async def gaia(database_url: str) -> AsyncIterator[Hourbook]:
-    async with AsyncTestClient(create_app(Settings(database_url=database_url))) as client:
+    async with AsyncTestClient(create_app(Settings(database_url=as_role(database_url, "command")))) as client:
         gaia = Hourbook(client)
         await gaia.ask("/projects/create", id="gaia", name="Gaia")
         await gaia.ask("/resources/create", project="gaia", cores=10, memory=40_960, **MONTH)
@@ -230,7 +231,7 @@ async def test_a_series_is_amended_and_cancelled_by_the_paths_that_its_answer_na
 async def test_an_occurrence_is_found_by_a_process_that_has_not_made_it(gaia: Hourbook, database_url: str) -> None:
     answer = await gaia.book(rrule="FREQ=DAILY;COUNT=4", cores=1)
     last = answer["occurrences"][3]["booking"]
-    async with AsyncTestClient(create_app(Settings(database_url=database_url))) as other:
+    async with AsyncTestClient(create_app(Settings(database_url=as_role(database_url, "command")))) as other:
         assert (await other.post(f"/bookings/{last}/cancel")).status_code == 201
         assert (await other.post(f"/bookings/{new_id()}/cancel")).status_code == 404
 
@@ -280,7 +281,7 @@ async def test_the_policy_is_checked_and_the_operations_are_described(gaia: Hour
 
 
 async def test_the_clock_settles_what_has_come_near_once_with_two_replicas(database_url: str) -> None:
-    async with AsyncTestClient(create_app(Settings(database_url=database_url))) as client:
+    async with AsyncTestClient(create_app(Settings(database_url=as_role(database_url, "command")))) as client:
         far = Hourbook(client)
         await far.ask("/projects/create", id="gaia", name="Gaia", overcommit={"beyond_hours": 24})
         await far.ask("/resources/create", project="gaia", cores=10, **MONTH)
@@ -305,14 +306,14 @@ async def test_the_clock_settles_what_has_come_near_once_with_two_replicas(datab
 @contextlib.asynccontextmanager
 async def running_schedulers(database_url: str, now: datetime) -> AsyncIterator[list[Scheduler]]:
     """The schedulers of two replicas, at the same moment."""
-    handlers = [CommandHandler(database_url) for _ in range(2)]
+    handlers = [CommandHandler(as_role(database_url, "command")) for _ in range(2)]
     tasks = [asyncio.create_task(handler.run()) for handler in handlers]
     yield [Scheduler(database_url, handler, lambda: now, new_id) for handler in handlers]
     await end_tasks(*tasks)
 
 
 async def test_the_settings_bound_a_project_whatever_way_it_grows(database_url: str) -> None:
-    settings = Settings(database_url=database_url, pools_max=1, grants_max=1, series_hours_max=100)
+    settings = Settings(database_url=as_role(database_url, "command"), pools_max=1, grants_max=1, series_hours_max=100)
     async with AsyncTestClient(create_app(settings)) as client:
         gaia = Hourbook(client)
         await gaia.ask("/projects/create", id="gaia", name="Gaia")

@@ -35,6 +35,7 @@ from shared.events import BookingCreated, decode_event, encode_event
 from shared.hours import Period, hour_of, instant_of
 from shared.identity.principals import trusted
 from shared.tasks import end_tasks
+from tests.support.backends import as_role
 from tests.support.histories import history
 from tests.support.project import Project
 
@@ -46,7 +47,9 @@ DAY = Period(T0, T0 + 24)
 async def running(
     database_url: str, queue_max: int = 10_000, patience_s: float = 10.0, bounds: Bounds = DEFAULT
 ) -> AsyncIterator[CommandHandler]:
-    handler = CommandHandler(database_url, queue_max=queue_max, patience_s=patience_s, bounds=bounds)
+    handler = CommandHandler(
+        as_role(database_url, "command"), queue_max=queue_max, patience_s=patience_s, bounds=bounds
+    )
     task = asyncio.create_task(handler.run())
     try:
         yield handler

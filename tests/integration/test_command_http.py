@@ -10,13 +10,14 @@ from litestar.testing import AsyncTestClient
 
 from services.command.app import create_app
 from services.command.settings import Settings
+from tests.support.backends import as_role
 
 MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
 
 
 @pytest.fixture
 async def client(database_url: str) -> AsyncIterator[AsyncTestClient[Any]]:
-    async with AsyncTestClient(create_app(Settings(database_url=database_url))) as client:
+    async with AsyncTestClient(create_app(Settings(database_url=as_role(database_url, "command")))) as client:
         assert (await client.post("/projects/create", json={"id": "gaia", "name": "Gaia"})).status_code == 201
         yield client
 

@@ -15,6 +15,7 @@ from services.query.views.feeds import EVENTS_MAX, read_feed
 from shared.events import Event
 from shared.hours import hour_of, instant_of
 from tests.integration.test_as_of import RANGE, Ledger, ledger
+from tests.support.backends import as_role
 from tests.support.project import T0, Project, changed_bookings
 
 NOON = instant_of(T0 + 12)
@@ -29,7 +30,7 @@ async def now(database_url: str) -> AsyncIterator[Ledger]:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url, 1)
+    database = Database(as_role(database_url, "query"), 1)
     async with database.opened():
         yield database
 

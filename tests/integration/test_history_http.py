@@ -24,6 +24,7 @@ from services.query.settings import Settings
 from services.query.views.search import NOT_INDEXED_MAX, read_found
 from shared.event_store import EventStore, Pending
 from shared.events import BookingAmended, BookingCancelled, BookingCreated, Event, GrantCreated, encode_event
+from tests.support.backends import as_role
 from tests.support.histories import append_history, history
 from tests.support.listening import listening
 
@@ -40,7 +41,7 @@ async def store(database_url: str) -> AsyncIterator[EventStore]:
 @pytest.fixture
 async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        listening(create_app(Settings(database_url=database_url))) as url,
+        listening(create_app(Settings(database_url=as_role(database_url, "query")))) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as client,
     ):
         yield client

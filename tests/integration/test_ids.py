@@ -25,6 +25,7 @@ from services.query.settings import Settings as QuerySettings
 from shared.errors import InvalidField
 from shared.event_store import EventStore
 from shared.names import POOL_ID, SLUG, TEMPLATE_NAME, is_pool_id
+from tests.support.backends import as_role
 from tests.support.histories import append_history
 from tests.support.project import Project, cores
 from tests.support.querying import serving, show
@@ -77,7 +78,9 @@ def test_no_id_in_a_body_ends_in_a_newline(body: type[msgspec.Struct]) -> None:
 
 async def test_a_command_takes_no_id_with_a_newline(database_url: str) -> None:
     wish = "01890a5d-ac96-774b-bcce-b302099a8057"
-    async with AsyncTestClient(command.create_app(CommandSettings(database_url=database_url))) as client:
+    async with AsyncTestClient(
+        command.create_app(CommandSettings(database_url=as_role(database_url, "command")))
+    ) as client:
         for path, name, rest in (
             ("/projects/create", "id", {"name": "Gaia"}),
             ("/webhooks", "project", {"url": "https://example.org/"}),
@@ -118,7 +121,7 @@ async def test_no_read_takes_an_id_with_a_newline(database_url: str) -> None:
     while await (await load_writer(connection)).advance(100):
         pass
     await connection.close()
-    settings = QuerySettings(database_url=database_url)
+    settings = QuerySettings(database_url=as_role(database_url, "query"))
     document: Any = query.create_app(settings).openapi_schema.to_schema()
     taken = 0
     async with serving(settings) as client:

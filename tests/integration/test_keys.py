@@ -24,6 +24,7 @@ from shared.errors import CapacityExceeded, HourbookError
 from shared.hours import Period, hour_of
 from shared.identity.principals import trusted
 from shared.tasks import end_tasks
+from tests.support.backends import as_role
 from tests.support.proxy import Proxy
 
 MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
@@ -131,7 +132,7 @@ async def database(database_url: str) -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def ledger(database_url: str, database: Any) -> AsyncIterator[Ledger]:
-    settings = Settings(database_url=database_url, webhook_hosts="hooks.example")
+    settings = Settings(database_url=as_role(database_url, "command"), webhook_hosts="hooks.example")
     async with AsyncTestClient(create_app(settings)) as client:
         ledger = Ledger(client, database)
         await ledger.fill()
@@ -191,7 +192,7 @@ MADE: list[tuple[str, dict[str, Any]]] = [
 
 async def test_a_repeat_in_another_process_names_what_the_first_request_made(ledger: Ledger, database_url: str) -> None:
     """The id of a new thing comes from its command, so another process answers with the same id."""
-    async with AsyncTestClient(create_app(Settings(database_url=database_url))) as client:
+    async with AsyncTestClient(create_app(Settings(database_url=as_role(database_url, "command")))) as client:
         other = Ledger(client, ledger.database)
         for number, (path, body) in enumerate(MADE):
             first = await ledger.ask(path, body, str(number))
@@ -318,15 +319,15 @@ async def test_the_oldest_answers_are_forgotten(database_url: str, database: Any
         " FROM generate_series(0, 99) AS n"
     )
     left = "SELECT array_agg(status ORDER BY status) FROM remembered_answer"
-    await Keys(database_url, kept_days=2, kept_max=1000).forget()
+    await Keys(as_role(database_url, "command"), kept_days=2, kept_max=1000).forget()
     assert await database.fetchval(left) == list(range(48))
-    await Keys(database_url, kept_days=2, kept_max=10).forget()
+    await Keys(as_role(database_url, "command"), kept_days=2, kept_max=10).forget()
     assert await database.fetchval(left) == list(range(10))
 
 
 @contextlib.asynccontextmanager
 async def running(database_url: str) -> AsyncIterator[CommandHandler]:
-    handler = CommandHandler(database_url)
+    handler = CommandHandler(as_role(database_url, "command"))
     task = asyncio.create_task(handler.run())
     try:
         yield handler

@@ -27,6 +27,7 @@ from services.query.settings import Settings
 from shared.capacity import Capacity
 from shared.event_store import EventStore
 from shared.events import BookingCreated, Event, GrantCreated, ProjectCreated, encode_event
+from tests.support.backends import as_role
 from tests.support.histories import append_history
 from tests.support.listening import listening
 from tests.support.running import inherited
@@ -93,7 +94,7 @@ class Process:
 
     def __init__(self, database_url: str, log: Path) -> None:
         self.port = free_port()
-        settings = {"HOURBOOK_DATABASE_URL": database_url, "HOURBOOK_QUERY_PORT": str(self.port)}
+        settings = {"HOURBOOK_DATABASE_URL": as_role(database_url, "query"), "HOURBOOK_QUERY_PORT": str(self.port)}
         with log.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "services.query"], stdout=file, stderr=file, env=inherited() | settings
@@ -167,7 +168,7 @@ async def test_a_long_answer_says_hour_by_hour_what_a_short_one_says(ledger_url:
     """In every format, of the present and of the past. Its ETag is valid too."""
     short, longest = "range=2030-01-01,2030-01-31", "range=2030-01-01,2031-12-31"
     quarter = "range=2030-01-01,2030-04-01"  # of all figures; of fewer more hours are long
-    application = create_app(Settings(database_url=ledger_url))
+    application = create_app(Settings(database_url=as_role(ledger_url, "query")))
     async with listening(application) as url, httpx.AsyncClient(base_url=url, timeout=BOUND_S) as client:
         for path, long, name in (
             ("/available/select?project=gaia&grain=hour&", quarter, "blocks"),
@@ -193,7 +194,7 @@ async def test_a_long_answer_says_hour_by_hour_what_a_short_one_says(ledger_url:
 
 
 async def test_reads_of_the_past_wait_in_a_bounded_line_and_a_reader_who_goes_leaves_it(ledger_url: str) -> None:
-    application, more = create_app(Settings(database_url=ledger_url)), 5
+    application, more = create_app(Settings(database_url=as_role(ledger_url, "query"))), 5
     line, path = application.state.parts.past.line, f"{DAYS}&as_of={BOOKINGS}"
     async with listening(application) as url, httpx.AsyncClient(base_url=url, timeout=BOUND_S) as client:
         async with contextlib.AsyncExitStack() as sessions, asyncio.timeout(BOUND_S):

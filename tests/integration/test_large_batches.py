@@ -23,6 +23,7 @@ from shared.hours import instant_of
 from shared.postgres import copy_rows
 from shared.tasks import end_tasks
 from shared.telemetry import Telemetry
+from tests.support.backends import as_role
 from tests.support.histories import append_history, history
 from tests.support.running import hourbook
 
@@ -150,7 +151,7 @@ async def test_a_batch_on_which_the_connection_is_lost_gets_smaller_until_it_goe
 ) -> None:
     await connection.execute(REFUSE.format(most=12, what=KILLED))
     await append_history(EventStore(connection), history(6, 200))
-    projecting = asyncio.create_task(Projector(database_url, NOWHERE, poll_s=0.05).run())
+    projecting = asyncio.create_task(Projector(as_role(database_url, "projector"), NOWHERE, poll_s=0.05).run())
     async with asyncio.timeout(BOUND_S):
         while await connection.fetchval("SELECT position FROM generation WHERE live") < 200:
             await asyncio.sleep(0.05)
@@ -187,9 +188,9 @@ async def test_events_that_wait_are_told_in_the_log_in_health_and_in_status(
     connection: asyncpg.Connection, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     holder = await postgres.connect(database_url)
-    telemetry, port = Telemetry(database_url), free_port()
+    telemetry, port = Telemetry(as_role(database_url, "query")), free_port()
     watch = Watch(telemetry, stall_s=0.2)
-    projector = Projector(database_url, NOWHERE, poll_s=0.05)
+    projector = Projector(as_role(database_url, "projector"), NOWHERE, poll_s=0.05)
 
     async def health(wanted: int) -> dict[str, str]:
         async with asyncio.timeout(BOUND_S), ClientSession() as session:
@@ -224,11 +225,15 @@ async def test_what_is_parked_or_stands_still_is_told_by_the_exit_status(
 ) -> None:
     await append_history(EventStore(connection), long_clusters(1))
     await connection.execute("UPDATE generation SET moved_at = now() - interval '1 hour'")
-    told = await asyncio.to_thread(hourbook, "status", HOURBOOK_DATABASE_URL=database_url, HOURBOOK_NATS_URL=NOWHERE)
+    told = await asyncio.to_thread(
+        hourbook, "status", HOURBOOK_DATABASE_URL=as_role(database_url, "query"), HOURBOOK_NATS_URL=NOWHERE
+    )
     assert told.returncode == 1
     assert "the read models stand still at 0 while events wait" in told.stdout
     generation = await load_generation(connection)
     with contextlib.suppress(Parked):
         await write_or_halve(connection, generation, [b"{}"])
-    told = await asyncio.to_thread(hourbook, "status", HOURBOOK_DATABASE_URL=database_url, HOURBOOK_NATS_URL=NOWHERE)
+    told = await asyncio.to_thread(
+        hourbook, "status", HOURBOOK_DATABASE_URL=as_role(database_url, "query"), HOURBOOK_NATS_URL=NOWHERE
+    )
     assert (told.returncode, "parked at position 1" in told.stdout) == (1, True)

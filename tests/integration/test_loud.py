@@ -17,6 +17,7 @@ from services.projector.indexer import index_batch
 from services.query.app import create_app
 from services.query.settings import Settings
 from shared.event_store import EventStore
+from tests.support.backends import as_role
 from tests.support.histories import append_history
 from tests.support.listening import listening
 from tests.support.project import Project
@@ -49,7 +50,7 @@ async def store(database_url: str) -> AsyncIterator[EventStore]:
 @pytest.fixture
 async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        listening(create_app(Settings(database_url=database_url))) as url,
+        listening(create_app(Settings(database_url=as_role(database_url, "query")))) as url,
         httpx.AsyncClient(base_url=url, timeout=10) as client,
     ):
         yield client
@@ -138,7 +139,7 @@ async def test_a_refusal_that_is_deleted_is_still_a_place(store: EventStore, cli
 
 
 async def test_a_webhook_of_a_project_that_is_not_there_is_refused(database_url: str, store: EventStore) -> None:
-    settings = CommandSettings(database_url=database_url, webhook_hosts="127.0.0.1:9")
+    settings = CommandSettings(database_url=as_role(database_url, "command"), webhook_hosts="127.0.0.1:9")
     async with AsyncTestClient(create_command(settings)) as command:
 
         async def register(**wanted: Any) -> tuple[int, Any]:

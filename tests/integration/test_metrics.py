@@ -22,6 +22,7 @@ from services.query.settings import Settings as QuerySettings
 from shared.event_store import EventStore
 from shared.events import encode_event
 from shared.telemetry import Telemetry
+from tests.support.backends import as_role
 from tests.support.histories import append_history, history
 
 Figures = dict[tuple[str, ...], float]
@@ -43,7 +44,9 @@ async def told(client: AsyncTestClient[Any]) -> Figures:
 
 
 async def test_the_command_service_tells_its_requests_its_queue_and_its_appends(database_url: str) -> None:
-    async with AsyncTestClient(command_app(CommandSettings(database_url=database_url, queue_max=7))) as client:
+    async with AsyncTestClient(
+        command_app(CommandSettings(database_url=as_role(database_url, "command"), queue_max=7))
+    ) as client:
         for _ in range(2):
             await client.post("/projects/create", json={"id": "gaia", "name": "Gaia"})
         await client.post("/projects/create", json={})
@@ -71,7 +74,7 @@ async def test_lag_is_told_in_events_in_seconds_and_as_a_checkpoint_that_stands(
     await append_history(EventStore(connection), events)
     generation = await load_generation(connection)
     await write_batch(connection, generation, [encode_event(event) for event in events[:10]])
-    async with AsyncTestClient(query_app(QuerySettings(database_url=database_url))) as client:
+    async with AsyncTestClient(query_app(QuerySettings(database_url=as_role(database_url, "query")))) as client:
         behind = await told(client)
         await write_batch(connection, generation, [encode_event(event) for event in events[10:]])
         async with asyncio.timeout(10):
@@ -98,7 +101,7 @@ async def test_what_follows_the_events_is_told_with_how_far_it_is(database_url: 
         assert await index_batch(connection, 10)
     past = await load_writer(connection)
     await past.advance(7)
-    first = figures((await Telemetry(database_url).render()).decode())
+    first = figures((await Telemetry(as_role(database_url, "query")).render()).decode())
     await connection.execute(
         "UPDATE notice_head SET told_until = date_trunc('hour', now()), position = 12, seq = 5, published = 3"
     )
@@ -116,7 +119,7 @@ async def test_what_follows_the_events_is_told_with_how_far_it_is(database_url: 
             types,
             kinds,
         )
-    seen = figures((await Telemetry(database_url).render()).decode())
+    seen = figures((await Telemetry(as_role(database_url, "query")).render()).decode())
     await connection.close()
     names = "past_position", "index_position", "notice_position", "notices_unpublished", "webhook_dead_letters"
     assert [first[f"hourbook_{name}",] for name in names] == [7, 20, 0, 0, 0]
@@ -138,7 +141,7 @@ async def test_without_the_database_it_is_told_that_it_is_not_there() -> None:
 
 
 async def test_the_projector_answers_at_its_own_port_and_names_the_setting_when_it_is_taken(database_url: str) -> None:
-    telemetry, port = Telemetry(database_url), free_port()
+    telemetry, port = Telemetry(as_role(database_url, "query")), free_port()
     watch = Watch(telemetry)
     async with (
         monitored("127.0.0.1", port, telemetry, lambda: 7, watch),

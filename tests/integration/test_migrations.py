@@ -17,7 +17,7 @@ from shared.capacity import Capacity
 from shared.event_store import EventStore, Pending
 from shared.events import BookingCreated, Event, GrantCreated, encode_event
 from shared.migrate import MIGRATIONS, migrate
-from tests.support.backends import RUN, Postgres
+from tests.support.backends import RUN, Postgres, as_role
 from tests.support.histories import append_history
 from tests.support.project import T0, Project, changed_bookings
 from tests.support.schema import HEAD, SCHEMA, schema_of
@@ -96,7 +96,7 @@ async def test_the_live_read_models_are_right_after_the_migration(database_url: 
     connection = await asyncpg.connect(database_url)
     assert await connection.fetch(CHECKSUMS) == expected
     await connection.close()
-    assert (await rebuild(database_url)).differences == []
+    assert (await rebuild(as_role(database_url, "projector"))).differences == []
 
 
 async def test_where_a_booking_was_changed_last_is_found_in_the_history(database_url: str) -> None:
@@ -114,7 +114,7 @@ async def test_where_a_booking_was_changed_last_is_found_in_the_history(database
     connection = await asyncpg.connect(database_url)
     assert await connection.fetch(CHANGED) == expected
     await connection.close()
-    assert (await rebuild(database_url)).differences == []
+    assert (await rebuild(as_role(database_url, "projector"))).differences == []
 
 
 async def test_the_schema_in_one_file_is_what_the_migrations_make(postgres: Postgres) -> None:

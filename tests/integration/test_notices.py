@@ -34,7 +34,7 @@ from shared.events import (
 )
 from shared.notices import STREAM
 from shared.tasks import end_tasks
-from tests.support.backends import Nats
+from tests.support.backends import Nats, as_role
 from tests.support.histories import append_history
 
 BOUND_S = 20
@@ -331,7 +331,7 @@ async def test_a_booking_of_the_hour_that_runs_is_told_at_once_and_one_of_the_pa
 
 @pytest.fixture
 def settings(database_url: str, nats_server: Nats) -> Settings:
-    return Settings(database_url=database_url, nats_url=nats_server.url_of("notify"))
+    return Settings(database_url=as_role(database_url, "notify"), nats_url=nats_server.url_of("notify"))
 
 
 async def messages(url: str, count: int, subject: str = "hourbook.notices.>") -> list[Any]:

@@ -18,14 +18,15 @@ from services.command.settings import Settings as CommandSettings
 from services.query import app as query
 from services.query.settings import Settings as QuerySettings
 from shared.http.problems import EXCEPTION_HANDLERS, Problem
+from tests.support.backends import as_role
 
 
 def command_app(database_url: str) -> Litestar:
-    return command.create_app(CommandSettings(database_url=database_url))
+    return command.create_app(CommandSettings(database_url=as_role(database_url, "command")))
 
 
 def query_app(database_url: str) -> Litestar:
-    return query.create_app(QuerySettings(database_url=database_url))
+    return query.create_app(QuerySettings(database_url=as_role(database_url, "query")))
 
 
 async def document_of(app: Litestar) -> Any:

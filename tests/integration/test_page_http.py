@@ -12,13 +12,14 @@ from litestar.testing import AsyncTestClient
 from services.query.app import create_app
 from services.query.routes.page_files import STYLES, WEB, load_page
 from services.query.settings import Settings
+from tests.support.backends import as_role
 
 Client = AsyncTestClient[Litestar]
 
 
 @pytest.fixture
 async def client(database_url: str) -> AsyncIterator[Client]:
-    async with AsyncTestClient(create_app(Settings(database_url=database_url))) as client:
+    async with AsyncTestClient(create_app(Settings(database_url=as_role(database_url, "query")))) as client:
         yield client
 
 

@@ -30,7 +30,7 @@ from shared.events import (
 from shared.jetstream import STREAM
 from shared.locks import Lock
 from shared.tasks import end_tasks
-from tests.support.backends import Nats, nats_of
+from tests.support.backends import Nats, as_role, nats_of
 from tests.support.histories import append_history, history
 from tests.support.oracle import (
     bound,
@@ -62,8 +62,11 @@ async def store(database_url: str) -> AsyncIterator[EventStore]:
 @contextlib.asynccontextmanager
 async def running(database_url: str, nats_server: Nats, projectors: int = 1) -> AsyncIterator[Sequence[Projector]]:
     relay, made = (
-        Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05),
-        [Projector(database_url, nats_of(nats_server, "projector"), poll_s=0.1) for _ in range(projectors)],
+        Relay(as_role(database_url, "command"), nats_of(nats_server, "command"), poll_s=0.05),
+        [
+            Projector(as_role(database_url, "projector"), nats_of(nats_server, "projector"), poll_s=0.1)
+            for _ in range(projectors)
+        ],
     )
     tasks = [asyncio.create_task(one.run()) for one in (relay, *made)]
     try:
@@ -121,7 +124,7 @@ async def test_a_rebuild_of_thousands_of_events_of_every_type_is_what_was_live(
     generation = await load_generation(store.connection)
     while events_after := await store.after(generation.position, 37):
         await write_batch(store.connection, generation, [event.data for event in events_after])
-    assert (await rebuild(database_url)).differences == []
+    assert (await rebuild(as_role(database_url, "projector"))).differences == []
     assert await table(store.connection) == await oracle(store.connection, events)
 
 
@@ -243,9 +246,9 @@ async def test_a_rebuild_gives_the_same_rows_and_mends_a_table_that_was_tampered
     await append_history(store, events)
     async with running(database_url, nats_server):
         await level(store)
-        assert (await rebuild(database_url)).differences == []
+        assert (await rebuild(as_role(database_url, "projector"))).differences == []
         await store.connection.execute("UPDATE availability_hour SET booked_cores = 7 WHERE pool = 1")
-        rebuilt = await rebuild(database_url)
+        rebuilt = await rebuild(as_role(database_url, "projector"))
         assert rebuilt.differences == ["availability_hour"]
     assert await table(store.connection) == await oracle(store.connection, events)
     generations = await store.connection.fetch("SELECT generation, live FROM generation")
@@ -271,7 +274,7 @@ async def test_queries_and_the_projector_go_on_during_a_rebuild(
     async with running(database_url, nats_server):
         await level(store)
         reading = asyncio.create_task(read())
-        rebuilding = asyncio.create_task(rebuild(database_url))
+        rebuilding = asyncio.create_task(rebuild(as_role(database_url, "projector")))
         for start in range(1000, 2000, 100):
             await append_history(store, events[start : start + 100])
             await asyncio.sleep(0)
@@ -286,4 +289,4 @@ async def test_queries_and_the_projector_go_on_during_a_rebuild(
 async def test_one_rebuild_at_a_time(store: EventStore, database_url: str) -> None:
     await store.connection.fetchval(f"SELECT pg_advisory_lock({Lock.REBUILD:d})")
     with pytest.raises(AlreadyRebuilding):
-        await rebuild(database_url)
+        await rebuild(as_role(database_url, "projector"))

@@ -13,7 +13,7 @@ from services.query.app import create_app
 from services.query.settings import Settings
 from shared.event_store import EventStore
 from shared.tasks import end_tasks
-from tests.support.backends import Nats, nats_of
+from tests.support.backends import Nats, as_role, nats_of
 from tests.support.histories import append_history, history
 from tests.support.listening import listening
 from tests.support.oracle import oracle, table
@@ -28,8 +28,8 @@ async def test_no_query_fails_while_the_read_models_are_built_anew(database_url:
     store = EventStore(connection)
     await append_history(store, events[:600])
     relay, projector = (
-        Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05),
-        Projector(database_url, nats_of(nats_server, "projector")),
+        Relay(as_role(database_url, "command"), nats_of(nats_server, "command"), poll_s=0.05),
+        Projector(as_role(database_url, "projector"), nats_of(nats_server, "projector")),
     )
     running = [asyncio.create_task(one.run()) for one in (relay, projector)]
     answers: list[tuple[str, int, int]] = []  # time of the request, status, position of the answer
@@ -45,14 +45,16 @@ async def test_no_query_fails_while_the_read_models_are_built_anew(database_url:
         while not [asked for asked, _, _ in answers if asked == wanted]:
             await asyncio.sleep(0.005)
 
-    async with listening(create_app(Settings(database_url=database_url, query_cache_bytes=0))) as address:
+    async with listening(
+        create_app(Settings(database_url=as_role(database_url, "query"), query_cache_bytes=0))
+    ) as address:
         async with asyncio.timeout(BOUND_S):
             while await connection.fetchval("SELECT position FROM generation WHERE live") < 600:
                 await asyncio.sleep(0.01)
             asking = asyncio.create_task(ask(address))
             await asked_in("before")
             phase = "during"
-            rebuilding = asyncio.create_task(rebuild(database_url))
+            rebuilding = asyncio.create_task(rebuild(as_role(database_url, "projector")))
             for start in range(600, 1200, 50):
                 await append_history(store, events[start : start + 50])
             rebuilt = await rebuilding

@@ -25,6 +25,7 @@ from services.query.settings import Settings as QuerySettings
 from shared.errors import AlreadyExists
 from shared.identity.principals import trusted
 from shared.tasks import end_tasks
+from tests.support.backends import as_role
 from tests.support.listening import BOUND_S, listening
 
 MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
@@ -34,7 +35,9 @@ COUNT = "SELECT count(*) FROM refusal"
 
 @pytest.fixture
 async def command(database_url: str) -> AsyncIterator[AsyncTestClient[Any]]:
-    async with AsyncTestClient(create_command(CommandSettings(database_url=database_url))) as client:
+    async with AsyncTestClient(
+        create_command(CommandSettings(database_url=as_role(database_url, "command")))
+    ) as client:
         await client.post("/projects/create", json={"id": "gaia", "name": "Gaia"})
         await client.post("/resources/create", json={"project": "gaia", "cores": 10, **MONTH})
         yield client
@@ -43,7 +46,7 @@ async def command(database_url: str) -> AsyncIterator[AsyncTestClient[Any]]:
 @pytest.fixture
 async def query(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        listening(create_query(QuerySettings(database_url=database_url))) as url,
+        listening(create_query(QuerySettings(database_url=as_role(database_url, "query")))) as url,
         httpx.AsyncClient(base_url=url) as client,
     ):
         yield client
@@ -130,7 +133,7 @@ def note(log: RefusalLog, count: int) -> None:
 
 
 async def test_a_flood_is_counted_and_not_kept(database_url: str, connection: Any) -> None:
-    log = RefusalLog(database_url, kept_days=1, kept_max=10_000, interval_s=0.01)
+    log = RefusalLog(as_role(database_url, "command"), kept_days=1, kept_max=10_000, interval_s=0.01)
     note(log, WAITING_MAX + 700)
     assert log.dropped == 700
     running = asyncio.create_task(log.run())
@@ -143,7 +146,7 @@ async def test_a_flood_is_counted_and_not_kept(database_url: str, connection: An
 
 
 async def test_what_waits_at_the_end_is_written(database_url: str, connection: Any) -> None:
-    log = RefusalLog(database_url, kept_days=1, kept_max=10_000, interval_s=60)
+    log = RefusalLog(as_role(database_url, "command"), kept_days=1, kept_max=10_000, interval_s=60)
     running = asyncio.create_task(log.run())
     await asyncio.sleep(0)
     note(log, BATCH_MAX)
@@ -158,7 +161,7 @@ async def test_old_ones_and_too_many_are_deleted(database_url: str, connection: 
     await connection.execute(insert, datetime.now(UTC) - timedelta(days=3), 5)
     await connection.execute(insert, datetime.now(UTC) - timedelta(hours=3), 20)
     for days, most, left in ((1, 1000, 21), (1, 10, 10)):
-        log = RefusalLog(database_url, kept_days=days, kept_max=most, interval_s=0.01)
+        log = RefusalLog(as_role(database_url, "command"), kept_days=days, kept_max=most, interval_s=0.01)
         note(log, 1)
         running = asyncio.create_task(log.run())
         async with asyncio.timeout(BOUND_S):

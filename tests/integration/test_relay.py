@@ -16,7 +16,7 @@ from shared.event_store import EventStore, Pending
 from shared.jetstream import STREAM, PublishRefused, ensure_stream, publish_batch
 from shared.nats_server import NatsServer
 from shared.tasks import end_tasks
-from tests.support.backends import Nats, nats_of
+from tests.support.backends import Nats, as_role, nats_of
 from tests.support.proxy import Proxy
 
 
@@ -66,7 +66,7 @@ async def test_what_is_appended_is_published_in_order(
     store: EventStore, client: Client, database_url: str, nats_server: Nats
 ) -> None:
     await append(store, 2500)
-    async with relaying(Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05)) as relay:
+    async with relaying(Relay(as_role(database_url, "command"), nats_of(nats_server, "command"), poll_s=0.05)) as relay:
         await assert_stream_is_the_store(store, client)
         await append(store, 1)
         relay.ring()
@@ -77,8 +77,8 @@ async def test_two_relays_at_once_publish_each_event_once(
     store: EventStore, client: Client, database_url: str, nats_server: Nats
 ) -> None:
     async with (
-        relaying(Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05)),
-        relaying(Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05)),
+        relaying(Relay(as_role(database_url, "command"), nats_of(nats_server, "command"), poll_s=0.05)),
+        relaying(Relay(as_role(database_url, "command"), nats_of(nats_server, "command"), poll_s=0.05)),
     ):
         for _ in range(10):
             await append(store, 50)
@@ -108,7 +108,7 @@ async def test_an_outcome_lost_in_a_time_out_is_read_from_the_stream(
     await append(store, events)
     async with Proxy(nats_server.url_of("command")) as proxy:
         proxy.arm("one answer", b"HPUB hourbook.events.")
-        relay = Relay(database_url, NatsServer(proxy.url), poll_s=0.05, publish_timeout_s=0.5)
+        relay = Relay(as_role(database_url, "command"), NatsServer(proxy.url), poll_s=0.05, publish_timeout_s=0.5)
         async with relaying(relay):
             await assert_stream_is_the_store(store, client)
             async with asyncio.timeout(20):
@@ -125,14 +125,14 @@ async def test_a_lost_stream_and_a_lost_tail_are_published_again(
     store: EventStore, client: Client, database_url: str, nats_server: Nats
 ) -> None:
     await append(store, 100)
-    async with relaying(Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05)):
+    async with relaying(Relay(as_role(database_url, "command"), nats_of(nats_server, "command"), poll_s=0.05)):
         await assert_stream_is_the_store(store, client)
         await client.jetstream().delete_stream(STREAM)
         await assert_stream_is_the_store(store, client)
     await client.jetstream().delete_stream(STREAM)
     await ensure_stream(client.jetstream())
     await publish_batch(client, 0, (await store.after(0, 100))[:60])
-    async with relaying(Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05)):
+    async with relaying(Relay(as_role(database_url, "command"), nats_of(nats_server, "command"), poll_s=0.05)):
         await assert_stream_is_the_store(store, client)
 
 
@@ -142,7 +142,7 @@ async def test_a_stream_with_another_history_is_said_and_left_alone_until_it_is_
     await append(store, 3)
     await ensure_stream(client.jetstream())
     await client.jetstream().publish("hourbook.events.gaia.Tested", b"foreign")
-    async with relaying(Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05)) as relay:
+    async with relaying(Relay(as_role(database_url, "command"), nats_of(nats_server, "command"), poll_s=0.05)) as relay:
         async with asyncio.timeout(20):
             while "message 1 of the stream" not in (relay.trouble.problem or ""):
                 await asyncio.sleep(0.01)
@@ -154,7 +154,7 @@ async def test_a_stream_with_another_history_is_said_and_left_alone_until_it_is_
 async def test_a_killed_nats_server_loses_nothing(
     store: EventStore, client: Client, database_url: str, nats_server: Nats
 ) -> None:
-    async with relaying(Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05)):
+    async with relaying(Relay(as_role(database_url, "command"), nats_of(nats_server, "command"), poll_s=0.05)):
         await append(store, 500)
         await assert_stream_is_the_store(store, client)
         nats_server.stop(signal.SIGKILL)

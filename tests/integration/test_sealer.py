@@ -33,7 +33,7 @@ from shared.audit.stream import STREAM, SUBJECT
 from shared.event_store import EventStore, Pending
 from shared.locks import Lock
 from shared.tasks import end_tasks
-from tests.support.backends import Nats, nats_of
+from tests.support.backends import Nats, as_role, nats_of
 
 BOUND_S = 30
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -130,8 +130,8 @@ async def test_a_tree_of_three_levels_is_read_back_from_any_place(store: EventSt
 async def test_an_event_is_sealed_within_a_second_and_published(
     store: EventStore, database_url: str, nats_server: Nats
 ) -> None:
-    sealer = Sealer(database_url, SIGNER, on_seal=lambda: announcer.ring())
-    announcer = Announcer(database_url, nats_of(nats_server, "sealer"), sealer.leads)
+    sealer = Sealer(as_role(database_url, "sealer"), SIGNER, on_seal=lambda: announcer.ring())
+    announcer = Announcer(as_role(database_url, "sealer"), nats_of(nats_server, "sealer"), sealer.leads)
     client = await nats.connect(nats_server.url)
     heard = await client.subscribe(SUBJECT)
     async with running(sealer, announcer):
@@ -161,7 +161,10 @@ async def test_checkpoints_that_nobody_could_hear_are_published_later(
     leads.set()
     client = await nats.connect(nats_server.url)
     for _ in range(2):  # the second call has nothing to publish
-        async with running(Announcer(database_url, nats_of(nats_server, "sealer"), leads)), asyncio.timeout(BOUND_S):
+        async with (
+            running(Announcer(as_role(database_url, "sealer"), nats_of(nats_server, "sealer"), leads)),
+            asyncio.timeout(BOUND_S),
+        ):
             while await published(client) < 3:
                 await asyncio.sleep(0.02)
     assert await published(client) == 3
@@ -177,7 +180,7 @@ async def published(client: nats.NATS) -> int:
 
 
 async def test_of_several_sealers_one_leads_and_another_takes_over(store: EventStore, database_url: str) -> None:
-    sealers = [Sealer(database_url, SIGNER, poll_s=0.02) for _ in range(3)]
+    sealers = [Sealer(as_role(database_url, "sealer"), SIGNER, poll_s=0.02) for _ in range(3)]
     async with running(*sealers):
         for _ in range(5):
             await append(store, 20)
@@ -218,7 +221,7 @@ async def test_a_sealer_that_finds_other_hashes_than_it_signed_stops(store: Even
     await store.connection.execute("ALTER TABLE audit_hash DISABLE TRIGGER ALL")
     await store.connection.execute("UPDATE audit_hash SET hashes = set_byte(hashes, 1, 7)")
     with pytest.raises(RuntimeError, match="do not give the root"):
-        await asyncio.wait_for(Sealer(database_url, SIGNER).run(), BOUND_S)
+        await asyncio.wait_for(Sealer(as_role(database_url, "sealer"), SIGNER).run(), BOUND_S)
 
 
 async def test_killed_at_any_moment_it_goes_on_where_it_was(
@@ -227,7 +230,11 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(
     """The sealer's own process, killed again and again while events arrive. Only the last one ends by itself."""
     key, chance = tmp_path / "audit.key", random.Random(9)
     ensure_key(key)
-    environment = {**os.environ, "HOURBOOK_DATABASE_URL": database_url, "HOURBOOK_AUDIT_KEY_FILE": str(key)}
+    environment = {
+        **os.environ,
+        "HOURBOOK_DATABASE_URL": as_role(database_url, "sealer"),
+        "HOURBOOK_AUDIT_KEY_FILE": str(key),
+    }
     environment.pop("HOURBOOK_NATS_URL", None)
     enough = asyncio.Event()
     writing = asyncio.create_task(write(database_url, enough))
@@ -259,7 +266,11 @@ async def write(database_url: str, enough: asyncio.Event) -> None:
 
 
 async def test_without_a_key_it_says_how_to_make_one(database_url: str, tmp_path: Path) -> None:
-    environment = {**os.environ, "HOURBOOK_DATABASE_URL": database_url, "HOURBOOK_AUDIT_KEY_FILE": str(tmp_path / "no")}
+    environment = {
+        **os.environ,
+        "HOURBOOK_DATABASE_URL": as_role(database_url, "sealer"),
+        "HOURBOOK_AUDIT_KEY_FILE": str(tmp_path / "no"),
+    }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.sealer", env=environment, stderr=asyncio.subprocess.PIPE
     )

@@ -15,6 +15,7 @@ import pytest
 from services.query.app import create_app
 from services.query.settings import Settings
 from shared.event_store import EventStore, Pending
+from tests.support.backends import as_role
 from tests.support.listening import BOUND_S, listening
 
 T0 = datetime(2086, 1, 1, tzinfo=UTC)
@@ -53,7 +54,7 @@ async def ledger(database_url: str) -> AsyncIterator[Ledger]:
 
 @pytest.fixture
 async def app(database_url: str) -> Any:
-    return create_app(Settings(database_url=database_url, subscribers_max=3))
+    return create_app(Settings(database_url=as_role(database_url, "query"), subscribers_max=3))
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from shared.tasks import end_tasks
 from shared.trouble import Trouble
 from tests.integration.test_metrics import figures
 from tests.integration.test_relay import append, assert_stream_is_the_store, relaying
-from tests.support.backends import Nats, nats_of
+from tests.support.backends import Nats, as_role, nats_of
 from tests.support.listening import listening
 from tests.support.running import hourbook
 
@@ -57,7 +57,7 @@ async def relay(store: EventStore, client: Client, database_url: str, nats_serve
     """A relay that leads and has published ten events."""
     await append(store, 10)
     async with relaying(
-        Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05, publish_timeout_s=0.5)
+        Relay(as_role(database_url, "command"), nats_of(nats_server, "command"), poll_s=0.05, publish_timeout_s=0.5)
     ) as relay:
         await assert_stream_is_the_store(store, client)
         yield relay
@@ -183,7 +183,9 @@ async def test_a_sealed_stream_is_said_and_made_again_when_it_is_removed(
 
 
 async def test_a_relay_that_does_not_reach_nats_says_so(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    async with relaying(Relay(database_url, NatsServer("nats://127.0.0.1:9"), poll_s=0.05)) as relay:
+    async with relaying(
+        Relay(as_role(database_url, "command"), NatsServer("nats://127.0.0.1:9"), poll_s=0.05)
+    ) as relay:
         await troubled(relay, "NATS server does not answer")
     assert any("NATS server does not answer" in line for line in errors(caplog))
 
@@ -192,8 +194,8 @@ async def test_a_forged_message_is_shown_nowhere_and_said_everywhere(
     store: EventStore, client: Client, database_url: str, nats_server: Nats, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The test publishes a message to the stream, where the next event will be. It looks like a real, huge grant."""
-    projector = Projector(database_url, nats_of(nats_server, "projector"))
-    app = create_app(Settings(database_url=database_url, nats_url=nats_server.url_of("command")))
+    projector = Projector(as_role(database_url, "projector"), nats_of(nats_server, "projector"))
+    app = create_app(Settings(database_url=as_role(database_url, "projector"), nats_url=nats_server.url_of("command")))
     async with listening(app) as address, httpx.AsyncClient(base_url=address, timeout=BOUND_S) as http:
         projecting = asyncio.create_task(projector.run())
         assert (await http.post("/projects/create", json={"id": "gaia", "name": "Gaia"})).status_code == 201

@@ -25,6 +25,7 @@ from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
 from shared.event_store import EventStore, Pending
 from shared.tasks import end_tasks
+from tests.support.backends import as_role
 from tests.support.listening import BOUND_S, listening
 
 FAST = Retries(first_s=0.02, most_s=0.1, attempts_max=4, timeout_s=BOUND_S)
@@ -85,7 +86,7 @@ def hosts(receiver: Receiver, other: Receiver) -> str:
 
 @pytest.fixture
 async def command(database_url: str, hosts: str) -> AsyncIterator[AsyncTestClient[Any]]:
-    settings = CommandSettings(database_url=database_url, webhook_hosts=hosts)
+    settings = CommandSettings(database_url=as_role(database_url, "command"), webhook_hosts=hosts)
     async with AsyncTestClient(create_command(settings)) as client:
         yield client
 
@@ -93,15 +94,15 @@ async def command(database_url: str, hosts: str) -> AsyncIterator[AsyncTestClien
 @pytest.fixture
 async def query(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        listening(create_query(QuerySettings(database_url=database_url))) as url,
+        listening(create_query(QuerySettings(database_url=as_role(database_url, "query")))) as url,
         httpx.AsyncClient(base_url=url) as client,
     ):
         yield client
 
 
 class Ledger:
-    def __init__(self, pool: Any) -> None:
-        self.pool = pool
+    def __init__(self, pool: Any, notify: Any) -> None:
+        self.pool, self.notify = pool, notify  # as the owner, and as the notifier
         self._versions: dict[str, int] = {}
 
     async def append(self, count: int, project: str = "gaia", kind: str = "BookingCreated") -> None:
@@ -129,13 +130,16 @@ class Ledger:
 
 @pytest.fixture
 async def ledger(database_url: str) -> AsyncIterator[Ledger]:
-    async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
-        yield Ledger(pool)
+    async with (
+        asyncpg.create_pool(database_url, min_size=1, max_size=1) as pool,
+        asyncpg.create_pool(as_role(database_url, "notify"), min_size=1, max_size=4) as notify,
+    ):
+        yield Ledger(pool, notify)
 
 
 @contextlib.asynccontextmanager
 async def delivering(ledger: Ledger, hosts: str, retries: Retries = FAST) -> AsyncIterator[None]:
-    webhooks = Webhooks(ledger.pool, [host.strip() for host in hosts.split(",")], retries, poll_s=0.02)
+    webhooks = Webhooks(ledger.notify, [host.strip() for host in hosts.split(",")], retries, poll_s=0.02)
     task = asyncio.create_task(webhooks.run())
     try:
         yield

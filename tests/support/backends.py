@@ -20,12 +20,16 @@ import pytest
 
 from services.cli.up.embedded import EmbeddedPostgres
 from services.cli.up.embedded_nats import EmbeddedNats
+from shared.database_roles import Login, let_connect, login_url
+from shared.grants import SERVICES
 from shared.jetstream import STREAM
 from shared.nats_access.users import TOGETHER, USERS
 from shared.nats_server import NatsServer
 
 RUN = uuid4().hex[:8]  # in the name of every database that this run makes
 TEMPLATE = f"hourbook_template_{RUN}"
+# The roles of the services. Every database of this run lets them in.
+LOGINS = {service: Login(f"test_{RUN}_{service}", uuid4().hex) for service in SERVICES}
 _numbers = count(1)
 
 
@@ -180,12 +184,18 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         thread.submit(asyncio.run, work).result()
 
 
+def as_role(url: str, service: str) -> str:
+    """The same database, as the role of a service."""
+    return login_url(url, LOGINS[service].name, password=LOGINS[service].password)
+
+
 async def make_database(server: Postgres) -> str:
-    """The address of a fresh, migrated database, copied from the template."""
+    """The address of a fresh, migrated database, copied from the template: as the role that owns everything."""
     name = f"test_{RUN}_{next(_numbers)}"
     connection = await asyncpg.connect(server.url_of("postgres"))
     try:
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+        await let_connect(connection, [login.name for login in LOGINS.values()], name)
     finally:
         await connection.close()
     return server.url_of(name)
@@ -205,6 +215,7 @@ async def drop_databases(server: Postgres) -> None:
     connection = await asyncpg.connect(server.url_of("postgres"))
     for record in await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE '%' || $1 || '%'", RUN):
         await connection.execute(f'DROP DATABASE "{record["datname"]}" WITH (FORCE)')
+    await connection.execute("".join(f"DROP ROLE IF EXISTS {login.name};" for login in LOGINS.values()))
     await connection.close()
 
 

@@ -13,6 +13,7 @@ from services.projector.rebuild.rebuild import rebuild
 from shared.event_store import EventStore
 from shared.events import decode_event
 from shared.jetstream import STREAM
+from tests.support.backends import as_role
 from tests.support.oracle import bound, bound_rows, oracle, table
 from tests.support.system import System
 
@@ -40,7 +41,7 @@ async def assert_all_is_there_once(system: System, acknowledged: Iterable[str]) 
     for position in (1, head // 2, head):
         assert (await client.jetstream().get_msg(STREAM, position)).data == stored[position - 1].data
     await client.close()
-    assert (await rebuild(system.postgres.url)).differences == []
+    assert (await rebuild(as_role(system.postgres.url, "projector"))).differences == []
     await connection.close()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from services.cli.up.embedded import free_port, stop_process
 from shared.audit.notes import ensure_key
 from shared.migrate import migrate
-from tests.support.backends import Backend, Embedded, Nats, Postgres
+from tests.support.backends import LOGINS, Backend, Embedded, Nats, Postgres, as_role
 
 START_TIMEOUT_S = 30.0
 
@@ -35,17 +35,18 @@ class System:
         self.directory.mkdir(parents=True, exist_ok=True)
         ensure_key(self.audit_key)
         self.postgres = self._servers.enter_context(self._backend.postgres(self.directory / "postgres"))
-        migrate(self.postgres.url)
+        migrate(self.postgres.url, LOGINS)
         self.nats = self._servers.enter_context(self._backend.nats(self.directory / "nats"))
 
     def stop(self) -> None:
         self._servers.close()
 
     def environment(self, module: str = "", **settings: str) -> dict[str, str]:
-        """The settings of a module's process. A service's process connects to NATS as the service's user."""
+        """The settings of a module's process. A service's process connects as the service's role and user."""
         package, _, service = module.partition(".")
+        url = as_role(self.postgres.url, service) if package == "services" else self.postgres.url
         nats = self.nats.url_of(service) if package == "services" and service != "query" else self.nats.url
-        urls = {"HOURBOOK_DATABASE_URL": self.postgres.url, "HOURBOOK_NATS_URL": nats}
+        urls = {"HOURBOOK_DATABASE_URL": url, "HOURBOOK_NATS_URL": nats}
         return {**os.environ, **urls, **{f"HOURBOOK_{name.upper()}": value for name, value in settings.items()}}
 
     def command(self, **settings: str) -> Service:

@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from services.query.settings import Settings
+from tests.support.backends import as_role
 from tests.support.querying import serving
 from tests.support.seeded import GAIA, OTHER, SPARK, Client, Database, add_hours, add_pool
 from tests.support.shown import Shown
@@ -33,7 +34,7 @@ async def database(seeded_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def client(seeded_url: str) -> AsyncIterator[Client]:
-    async with serving(Settings(database_url=seeded_url, visible_timeout_s=1.0)) as client:
+    async with serving(Settings(database_url=as_role(seeded_url, "query"), visible_timeout_s=1.0)) as client:
         yield client
 
 
@@ -44,5 +45,5 @@ async def example(database: Database) -> None:
 
 @pytest.fixture
 async def shown(database_url: str) -> AsyncIterator[Shown]:
-    async with serving(Settings(database_url=database_url)) as client:
+    async with serving(Settings(database_url=as_role(database_url, "query"))) as client:
         yield Shown(database_url, client)
