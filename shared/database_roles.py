@@ -48,11 +48,12 @@ class RolesRefused(Exception):
     """The role that migrates may not make the roles. The message says why, and what would help."""
 
 
-async def apply_roles(url: str, logins: Mapping[str, Login]) -> None:
+async def apply_roles(url: str, logins: Mapping[str, Login], *, own_server: bool = False) -> None:
     """Makes the roles that the server lacks, and gives each its rights in this database and no others.
 
     `logins` are the roles that log in, by service: made if there are none, and their passwords set. What PUBLIC may do
-    in the database ends. It may run again, and while the services run. Raises RolesRefused, and asyncpg's errors.
+    in the database ends; on an `own_server`, which has only Hourbook's database, also in the databases that PostgreSQL
+    makes. It may run again, and while the services run. Raises RolesRefused, and asyncpg's errors.
     """
     connection = await postgres.connect(url)
     try:
@@ -61,6 +62,8 @@ async def apply_roles(url: str, logins: Mapping[str, Login]) -> None:
             await persistently(lambda role=role: make_role(connection, role))  # type: ignore[misc]
         await persistently(lambda: join_owner(connection))
         await persistently(lambda: apply_grants(connection))
+        if own_server:
+            await connection.execute(CLOSE_SERVER)
         for service, login in sorted(logins.items()):
             await persistently(lambda service=service, login=login: make_login(connection, service, login))  # type: ignore[misc]
     except asyncpg.InsufficientPrivilegeError as error:
@@ -71,6 +74,9 @@ async def apply_roles(url: str, logins: Mapping[str, Login]) -> None:
         ) from None
     finally:
         await connection.close(timeout=postgres.CONNECT_TIMEOUT_S)
+
+
+CLOSE_SERVER = "REVOKE ALL ON DATABASE postgres FROM PUBLIC; REVOKE ALL ON DATABASE template1 FROM PUBLIC"
 
 
 async def persistently(work: Callable[[], Awaitable[None]]) -> None:

@@ -32,7 +32,7 @@ TABLES: Mapping[str, Rights] = {
     "remembered_answer": {"command": "SELECT, DELETE"},
     "snapshot": {"command": "SELECT, INSERT, UPDATE"},
     "refusal": {"command": "SELECT, INSERT, DELETE", "query": "SELECT"},
-    "refusal_id_seq": {},
+    "refusal_id_seq": {"query": "SELECT"},
     # the read models: the functions of generations make and drop their partitions
     "generation": {**EVERY, "projector": "SELECT, UPDATE"},
     "account": READ_MODEL,

@@ -30,13 +30,13 @@ class Migrated(NamedTuple):
     no_roles: str | None = None
 
 
-def migrate(database_url: str, logins: Mapping[str, Login] | None = None) -> Migrated:
+def migrate(database_url: str, logins: Mapping[str, Login] | None = None, *, own_server: bool = False) -> Migrated:
     """Creates the database if it does not exist, applies the migrations that it lacks, and gives the roles of the
     services their rights (`apply_roles`). `logins` are the roles that log in, by service. Raises MigrationFailed."""
     output = run_dbmate(database_url, "--migration-lock", "up")
     try:
         with ThreadPoolExecutor(1) as thread:  # an event loop may run in this one
-            thread.submit(asyncio.run, apply_roles(database_url, logins or {})).result()
+            thread.submit(asyncio.run, apply_roles(database_url, logins or {}, own_server=own_server)).result()
     except RolesRefused as error:
         return Migrated(output, str(error))
     except LOST_OR_REFUSED as error:

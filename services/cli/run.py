@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from services.cli.failure import Failure
+from services.cli.up.role_files import RoleFiles
 from services.cli.up.servers import DATABASE, migrations_failed
+from shared.database_roles import database_of
 from shared.migrate import MigrationFailed
 from shared.migrate import migrate as apply_migrations
+
+ROLES_DIR = "HOURBOOK_ROLES_DIR"
 
 
 def command() -> None:
@@ -42,10 +47,19 @@ def migrate() -> None:
         raise Failure(
             f"{DATABASE} is not set: set it to the database to migrate, as postgresql://user:password@host/name"
         )
+    folder = os.environ.get(ROLES_DIR)
+    logins = RoleFiles(Path(folder)).logins(database_of(url)) if folder else {}
     try:
-        print(apply_migrations(url).strip() or "nothing to do: the schema is the newest")
+        migrated = apply_migrations(url, logins)
     except MigrationFailed as error:
         raise migrations_failed(error, url) from None
+    print(migrated.output.strip() or "nothing to do: the schema is the newest")
+    if migrated.no_roles is None:
+        print("\n".join(f"{service} logs in as {login.name}" for service, login in logins.items()))
+    elif folder:
+        raise Failure(f"no roles for the services: {migrated.no_roles}")
+    else:
+        print(f"the services have no roles of their own: {migrated.no_roles}", file=sys.stderr)
 
 
 def replace_process(module: str, *arguments: str) -> NoReturn:

@@ -34,7 +34,7 @@ def verify(*, key: Several[str] = (), kept: Several[Path] = (), data_dir: DataDi
     kept
         The file of an earlier checkpoint. The history must begin with the events that it was signed over.
     """
-    os.environ[DATABASE] = database_of(data_dir)
+    os.environ[DATABASE] = database_of(data_dir, writes=True)
     options = [("--key", one) for one in key] + [("--kept", str(file)) for file in kept]
     replace_process("services.projector", "verify", *chain.from_iterable(options))
 
@@ -80,15 +80,17 @@ def key(file: Path, /, *, origin: str = "hourbook") -> None:
         raise Failure(str(error)) from None
 
 
-def database_of(data_dir: Path | None) -> str:
-    """The database's address: HOURBOOK_DATABASE_URL, or that of the `hourbook up` in `data_dir`. Raises Failure."""
+def database_of(data_dir: Path | None, *, writes: bool = False) -> str:
+    """The database's address: HOURBOOK_DATABASE_URL, or that of the `hourbook up` in `data_dir`, there as the role that
+    only reads, or as the projector's, which also `writes` read models. Raises Failure."""
     if data_dir is None and (named := os.environ.get(DATABASE)):
         return named
     directory = DataDirectory(data_dir or default_directory(os.environ))
     run = directory.read_run()
-    if run is None:
+    url = "" if run is None else run.projector_url if writes else run.database_url
+    if not url:
         raise Failure(
             f"nothing runs in {directory.path}: start `hourbook up`, give the --data-dir of the one that runs, "
             f"or set {DATABASE}"
         )
-    return run.database_url
+    return url

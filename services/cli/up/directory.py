@@ -18,7 +18,7 @@ from services.cli.up.processes import command_line, end, started_at
 STALE_TIMEOUT_S = 20.0
 # PostgreSQL that root starts runs as another user, who may not enter /root.
 ROOTS_DIRECTORY = Path("/var/lib/hourbook")
-NAMES = frozenset({"lock", "run.json", "run.new", "audit.key", "logs", "postgres", "nats"})
+NAMES = frozenset({"lock", "run.json", "run.new", "audit.key", "logs", "postgres", "nats", "roles"})
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -30,8 +30,11 @@ class Process(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """The file `run.json`: what runs now. It contains passwords, so only its owner may read it.
-    `issuers` are those that people sign in with; None: nobody signs in."""
+    """The file `run.json`: what runs now. Only its owner may read it: it contains passwords.
+
+    `issuers` are those that people sign in with; None: nobody signs in. `database_url` reads only. `projector_url` may
+    also make read models. Both are empty until the database is migrated.
+    """
 
     pid: int
     address: str
@@ -39,10 +42,12 @@ class Run(msgspec.Struct, frozen=True):
     nats_url: str
     processes: dict[str, Process]
     issuers: tuple[str, ...] | None = None
+    projector_url: str = ""
 
 
 class DataDirectory:
-    """`lock` (locked while `up` runs), `run.json`, `audit.key`, `logs/`, `postgres/` and `nats/`.
+    """`lock` (locked while `up` runs), `run.json`, `audit.key`, `logs/`, `postgres/`, `nats/`, and `roles/` with the
+    passwords of the services' roles.
 
     Only the owner may read these. Files that an earlier version left open to others are closed too.
     """
@@ -50,7 +55,7 @@ class DataDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
         self.logs, self.postgres, self.nats = self.path / "logs", self.path / "postgres", self.path / "nats"
-        self.audit_key = self.path / "audit.key"
+        self.audit_key, self.roles = self.path / "audit.key", self.path / "roles"
         self._run = self.path / "run.json"
 
     @contextlib.contextmanager
@@ -90,7 +95,7 @@ class DataDirectory:
         make_private_folder(self.logs)
         for path in (self._run, self.audit_key, *self.logs.iterdir()):
             make_private(path)
-        for folder in (self.postgres, self.nats, *([self.path] if self.is_ours else [])):
+        for folder in (self.postgres, self.nats, self.roles, *([self.path] if self.is_ours else [])):
             make_private(folder)
 
     def write_run(self, run: Run) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -31,13 +32,16 @@ from services.cli.up.embedded import EmbeddedPostgres, EmbeddedServerFailed
 from services.cli.up.embedded_nats import EmbeddedNats
 from services.cli.up.gateway import Gateway
 from services.cli.up.processes import started_at
+from services.cli.up.role_files import RoleFiles
 from services.cli.up.servers import DATABASE, NATS, Servers, check, migrations_failed, servers_from
 from services.cli.up.supervisor import LOG_BYTES_MAX, SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
 from shared.audit.notes import ensure_key
+from shared.database_roles import Login, database_of, drop_logins
 from shared.migrate import MigrationFailed, migrate
 from shared.nats_access.users import SERVICES as SERVICES_ON_NATS
 from shared.nats_access.users import STATUS
 from shared.nats_server import FILES as NATS_FILES
+from shared.postgres import LOST_OR_REFUSED
 
 AUDIT_KEY = "HOURBOOK_AUDIT_KEY_FILE"
 # PostgreSQL's settings for data that are removed at the end: they need not reach the disc.
@@ -106,6 +110,8 @@ class Up:
         self._services, self._socket, self._environment = services, taken, environment
         self._address, self._url = address, address.url
         self._servers = servers
+        self._logins: dict[str, Login] = {}
+        self._database_urls: dict[str, str] = {}  # by service
         self._supervisor = Supervisor(self._say, self._record)
         self._gateway = Gateway(self._supervisor.port_of, entrance=address.entrance)
         self._stop = asyncio.Event()
@@ -170,20 +176,35 @@ class Up:
         await self._timed("migrations", lambda: asyncio.to_thread(self._migrated))
 
     def _migrated(self) -> None:
+        """Migrates, and gives each service a role of its own. The roles have the directory's suffix on a server that
+        others use too: another `up` with another directory then has roles of its own."""
         assert self._servers is not None
+        url, files = self._servers.database_url, RoleFiles(self._directory.roles)
+        logins = files.logins(database_of(url), "login" if self._named is None else secrets.token_hex(4))
         try:
-            migrate(self._servers.database_url)
+            migrated = migrate(url, logins, own_server=self._named is None)
         except MigrationFailed as error:
-            raise migrations_failed(error, self._servers.database_url) from None
+            raise migrations_failed(error, url) from None
+        if migrated.no_roles is None:
+            self._logins, self._database_urls = logins, files.urls(url, logins)
+        else:
+            self._say(f"all services use the one role of {DATABASE}, with all its rights: {migrated.no_roles}")
+            self._database_urls = dict.fromkeys(logins, url)
 
     async def _start_services(self) -> None:
         assert self._servers is not None
-        environment = {**self._address.for_services(self._environment), DATABASE: self._servers.database_url}
+        environment = self._address.for_services(self._environment)
+        if self._logins:
+            environment.pop("PGPASSWORD", None)  # it is that of the role that migrates
         if "sealer" in self._services and AUDIT_KEY not in environment:
             environment[AUDIT_KEY] = str(self._directory.audit_key)
             ensure_key(self._directory.audit_key)
         programs = [
-            ServiceProgram(SERVICES[name], environment | self._nats_of(name), self._directory.logs)
+            ServiceProgram(
+                SERVICES[name],
+                environment | {DATABASE: self._database_urls[name]} | self._nats_of(name),
+                self._directory.logs,
+            )
             for name in SERVICES
             if name in self._services
         ]
@@ -220,8 +241,15 @@ class Up:
         await self._gateway.stop()
         await self._supervisor.stop()
         self._directory.remove_run()
+        await self._drop_logins()
         if self._stop.is_set():
             self._say("stopped")
+
+    async def _drop_logins(self) -> None:
+        """Drops the roles of an ephemeral run on a server that is kept. Their passwords are gone with the directory."""
+        if self._servers is not None and self._ephemeral and self._named is not None:
+            with contextlib.suppress(*LOST_OR_REFUSED):
+                await drop_logins(self._servers.database_url, self._logins)
 
     async def _timed(self, name: str, step: Callable[[], Awaitable[None]], *logs: Path) -> None:
         began = time.monotonic()
@@ -241,14 +269,16 @@ class Up:
 
     def _record(self) -> None:
         """Writes `run.json`, for `hourbook status`, and for the next start in case this process is killed."""
-        servers = self._servers or Servers("", "")
+        nats_url = self._servers.nats_url if self._servers is not None else ""
+        urls = self._database_urls
         processes = {
             program.name: Process(program.process.pid, started_at(program.process.pid), program.port)
             for program in self._supervisor.programs
             if program.process is not None
         }
+        read_url, write_url = urls.get("query", ""), urls.get("projector", "")
         self._directory.write_run(
-            Run(os.getpid(), self._url, servers.database_url, servers.nats_url, processes, self._address.issuers)
+            Run(os.getpid(), self._url, read_url, nats_url, processes, self._address.issuers, write_url)
         )
 
     def _welcome(self, seconds: float) -> None:
