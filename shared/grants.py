@@ -14,10 +14,12 @@ OWNER = "hourbook_owner"
 
 Rights = Mapping[str, str]  # by service: what it may do, as GRANT spells it
 
+WRITE = "SELECT, INSERT, UPDATE, DELETE"
 EVERY = dict.fromkeys(SERVICES, "SELECT")
-READ_MODEL = {"projector": "SELECT, INSERT, UPDATE, DELETE", "query": "SELECT"}
+READ_MODEL = {"projector": WRITE, "query": "SELECT"}
 PAST = {"projector": "SELECT, INSERT, UPDATE", "query": "SELECT"}
 AUDIT = {"sealer": "SELECT, INSERT", "projector": "SELECT", "query": "SELECT"}
+CREDENTIAL = {"command": WRITE, "query": "SELECT", "projector": "SELECT"}
 # The health of a service says how far the webhooks are, and no more about them.
 FAR = "SELECT (types, kinds, position, notice, disabled)"
 DELIVERY = "position, notice, attempts, failures, retry_at, delivered_at, last_error, disabled"
@@ -79,6 +81,12 @@ TABLES: Mapping[str, Rights] = {
     "audit_checkpoint": {**AUDIT, "command": "SELECT (size)"},
     "audit_hash": AUDIT,
     "audit_key": AUDIT,
+    # people and credentials: the command service writes them, the others verify
+    "identity_head": {"command": "SELECT, UPDATE", "query": "SELECT", "projector": "SELECT"},
+    "person": {"command": WRITE, "query": "SELECT", "projector": "SELECT (id, groups)"},
+    "token": CREDENTIAL,
+    "session": CREDENTIAL,
+    "feed_address": CREDENTIAL,
     # dbmate's list of the migrations that were applied
     "schema_migrations": {},
 }
