@@ -91,7 +91,7 @@ async def persistently(work: Callable[[], Awaitable[None]]) -> None:
 
 MAY_MAKE_ROLES = """
 SELECT current_user AS role, rolsuper OR rolcreaterole OR EXISTS (
-    SELECT FROM pg_roles o WHERE o.rolname = $1 AND pg_has_role(current_user, o.oid, 'MEMBER')) AS may
+    SELECT FROM pg_roles o WHERE o.rolname = $1 AND pg_has_role(current_user, o.oid, 'USAGE')) AS may
 FROM pg_roles WHERE rolname = current_user
 """
 
@@ -115,7 +115,7 @@ async def make_role(connection: Connection, role: str) -> None:
         await connection.execute(f"CREATE ROLE {quoted(role)} NOLOGIN")
 
 
-IS_MEMBER = "SELECT rolsuper OR pg_has_role(current_user, $1, 'MEMBER') FROM pg_roles WHERE rolname = current_user"
+IS_MEMBER = "SELECT rolsuper OR pg_has_role(current_user, $1, 'USAGE') FROM pg_roles WHERE rolname = current_user"
 
 
 async def join_owner(connection: Connection) -> None:

@@ -215,7 +215,8 @@ async def drop_databases(server: Postgres) -> None:
     connection = await asyncpg.connect(server.url_of("postgres"))
     for record in await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE '%' || $1 || '%'", RUN):
         await connection.execute(f'DROP DATABASE "{record["datname"]}" WITH (FORCE)')
-    await connection.execute("".join(f"DROP ROLE IF EXISTS {login.name};" for login in LOGINS.values()))
+    for record in await connection.fetch("SELECT rolname FROM pg_roles WHERE rolname LIKE '%' || $1 || '%'", RUN):
+        await connection.execute(f'DROP ROLE "{record["rolname"]}"')
     await connection.close()
 
 

@@ -17,7 +17,7 @@ from services.cli.up.private_files import make_private_folder, open_private
 from shared.database_roles import Login, login_name, login_url
 from shared.grants import SERVICES
 
-LINE = re.compile(r"\*:\*:\*:((?:[^:\\]|\\.)+):((?:[^:\\]|\\.)+)\n?")
+LINE = re.compile(r"\*:\*:\*:((?:[^:\\\n]|\\.)+):((?:[^:\\\n]|\\.)+)\n?")
 ESCAPED = re.compile(r"([:\\])")
 
 
