@@ -68,10 +68,13 @@ HOURBOOK_AUDIT_KEY_FILE (an Ed25519 key in PEM) and HOURBOOK_AUDIT_ORIGIN (hourb
 checkpoints.""",
     "run:migrate": """Bring the database to the newest schema.
 
-HOURBOOK_DATABASE_URL names the database. It is created when there is none.""",
+HOURBOOK_DATABASE_URL names the database, with a role that may make roles. The database is created when there is none.
+Each service's role of PostgreSQL gets its rights. HOURBOOK_ROLES_DIR names a folder for the passwords of the roles
+that log in: they are made when there are none.""",
     "run:rebuild": """Rebuild the read models from the events.
 
-The new tables are built beside the live ones, and replace them in one transaction. Setting: HOURBOOK_DATABASE_URL.""",
+The new tables are built beside the live ones, and replace them in one transaction. Setting: HOURBOOK_DATABASE_URL, with
+the projector's role.""",
 }
 DEVELOPMENT = {
     "bench:bench": """Measure this machine, and print the table of the README.

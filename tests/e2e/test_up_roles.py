@@ -22,7 +22,7 @@ from shared.events import encode_event
 from shared.migrate import run_dbmate
 from tests.support.backends import RUN, Nats, Postgres
 from tests.support.project import Project
-from tests.support.running import Running, hourbook
+from tests.support.running import WAIT_S, Running, hourbook
 
 DATABASE = "HOURBOOK_DATABASE_URL"
 
@@ -189,3 +189,17 @@ async def test_it_says_that_all_services_share_a_role_that_makes_no_others(
     assert f'ALTER ROLE "{name}" CREATEROLE' in up.output
     assert up.create("gaia").status_code == 201
     assert up.stop(signal.SIGTERM) == 0
+
+
+async def test_a_server_that_does_not_let_the_roles_in_is_named(nats_server: Nats, tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "postgres", settings={"fsync": "off"})
+    server.start()
+    (server.data / "pg_hba.conf").write_text("host all hourbook 127.0.0.1/32 scram-sha-256\n")
+    async with connected(server.url_of("postgres")) as connection:
+        assert await connection.fetchval("SELECT pg_reload_conf()")
+    up = Running(tmp_path / "output", "--ephemeral", **{DATABASE: server.url, "HOURBOOK_NATS_URL": nats_server.url})
+    assert up.process.wait(WAIT_S) == 1, up.output
+    assert "cannot log in" in up.output
+    assert "pg_hba.conf" in up.output
+    assert not await roles_of(server, "hourbook_command")
+    server.stop(signal.SIGQUIT)

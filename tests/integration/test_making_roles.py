@@ -80,6 +80,9 @@ async def test_a_role_that_owns_its_database_alone_makes_none_and_goes_on_as_bef
     async with connected(server.url_of("postgres")) as connection:
         await connection.execute("ALTER ROLE plain CREATEROLE")
     assert migrate(url).no_roles is None
+    async with connected(url) as connection:  # a service that still connects as this role goes on
+        await connection.execute("UPDATE event_head SET position = position")
+        assert await connection.fetchval("SELECT create_bare_generation()") == 2
 
 
 async def test_a_member_of_the_owner_applies_what_an_administrator_prepared(server: EmbeddedPostgres) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from uuid import UUID
 
 import asyncpg
@@ -16,7 +13,7 @@ from services.projector.rebuild.rebuild import rebuild
 from shared.capacity import Capacity
 from shared.event_store import EventStore, Pending
 from shared.events import BookingCreated, Event, GrantCreated, encode_event
-from shared.migrate import MIGRATIONS, migrate
+from shared.migrate import MIGRATIONS, migrate, run_dbmate
 from tests.support.backends import RUN, Postgres, as_role
 from tests.support.histories import append_history
 from tests.support.project import T0, Project, changed_bookings
@@ -67,19 +64,7 @@ def migrate_down(database_url: str, version: int) -> None:
     """Undoes the migrations from the newest one to `version`."""
     newer = sorted((int(one.name[:14]) for one in MIGRATIONS.glob("[0-9]*.sql")), reverse=True)
     for _ in range(newer.index(version) + 1):
-        subprocess.run(
-            [
-                str(Path(sys.executable).parent / "dbmate"),
-                "--url",
-                database_url,
-                "--migrations-dir",
-                str(MIGRATIONS),
-                "--no-dump-schema",
-                "down",
-            ],
-            check=True,
-            capture_output=True,
-        )
+        run_dbmate(database_url, "down")
 
 
 async def test_the_live_read_models_are_right_after_the_migration(database_url: str) -> None:

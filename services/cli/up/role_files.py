@@ -7,6 +7,7 @@ its own, so that a container can be given its service's file and no other.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Mapping
@@ -14,9 +15,13 @@ from pathlib import Path
 
 from services.cli.failure import Failure
 from services.cli.up.private_files import make_private_folder, open_private
+from services.cli.up.servers import DATABASE
+from shared import postgres
 from shared.database_roles import Login, login_name, login_url
 from shared.grants import SERVICES
+from shared.postgres import LOST_OR_REFUSED
 
+CONNECT_TIMEOUT_S = 5.0
 LINE = re.compile(r"\*:\*:\*:((?:[^:\\\n]|\\.)+):((?:[^:\\\n]|\\.)+)\n?")
 ESCAPED = re.compile(r"([:\\])")
 
@@ -64,3 +69,21 @@ class RoleFiles:
         with open_private(new, "x") as opened:
             opened.write(":".join(["*", "*", "*", *(ESCAPED.sub(r"\\\1", part) for part in login)]) + "\n")
         new.replace(file)
+
+
+def check_logins(urls: Mapping[str, str]) -> None:
+    """Connects once to each address. Raises Failure for a server that does not let the roles in."""
+    for url in urls.values():
+        try:
+            asyncio.run(_connect(url))
+        except LOST_OR_REFUSED as error:
+            raise Failure(
+                f"{DATABASE}: the roles of the services are made, and cannot log in: {error or type(error).__name__}. "
+                "Let them in (in pg_hba.conf, or in the pooler before the server); or, so that all services use one "
+                "role, name a role that is no superuser and has no CREATEROLE"
+            ) from None
+
+
+async def _connect(url: str) -> None:
+    connection = await postgres.connect(url)
+    await connection.close(timeout=CONNECT_TIMEOUT_S)

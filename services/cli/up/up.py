@@ -32,7 +32,7 @@ from services.cli.up.embedded import EmbeddedPostgres, EmbeddedServerFailed
 from services.cli.up.embedded_nats import EmbeddedNats
 from services.cli.up.gateway import Gateway
 from services.cli.up.processes import started_at
-from services.cli.up.role_files import RoleFiles
+from services.cli.up.role_files import RoleFiles, check_logins
 from services.cli.up.servers import DATABASE, NATS, Servers, check, migrations_failed, servers_from
 from services.cli.up.supervisor import LOG_BYTES_MAX, SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
 from shared.audit.notes import ensure_key
@@ -187,6 +187,8 @@ class Up:
             raise migrations_failed(error, url) from None
         if migrated.no_roles is None:
             self._logins, self._database_urls = logins, files.urls(url, logins)
+            if self._named is not None:
+                check_logins(self._database_urls)
         else:
             self._say(f"all services use the one role of {DATABASE}, with all its rights: {migrated.no_roles}")
             self._database_urls = dict.fromkeys(logins, url)
