@@ -45,6 +45,9 @@ TABLES: Mapping[str, Rights] = {
     "pool": {**READ_MODEL, "notify": "SELECT"},
     "short_hour": {**READ_MODEL, "notify": "SELECT"},
     "template": READ_MODEL,
+    "role": READ_MODEL,
+    "role_head": READ_MODEL,
+    "account_member": READ_MODEL,
     # the index of the history, and the read models of the past
     "event_index": {"projector": "SELECT, INSERT", "query": "SELECT"},
     "event_index_head": {"projector": "SELECT, UPDATE", "query": "SELECT", "command": "SELECT"},
@@ -57,6 +60,8 @@ TABLES: Mapping[str, Rights] = {
     "past_pool": PAST,
     "past_resize": PAST,
     "past_template": PAST,
+    "past_role": PAST,
+    "past_account_member": PAST,
     # notices and webhooks: only the notifier reads a webhook's secret
     "notice": {
         "notify": "SELECT, INSERT",

@@ -64,7 +64,7 @@ class Ledger:
 async def ledger(url: str) -> AsyncIterator[Ledger]:
     connection = await asyncpg.connect(url)
     await prepare(connection)
-    settings = Settings(database_url=url, visible_timeout_s=0.3)
+    settings = Settings(database_url=as_role(url, "query"), visible_timeout_s=0.3)
     async with listening(create_app(settings)) as address, httpx.AsyncClient(base_url=address, timeout=30) as client:
         yield Ledger(connection, client)
     await connection.close()

@@ -11,6 +11,7 @@ from litestar.testing import AsyncTestClient
 from services.command.app import create_app
 from services.command.settings import Settings
 from shared.identity.roles import Limit
+from tests.support.backends import as_role
 from tests.support.signed_in import ADMIN, auth_file, signed_in, with_token
 
 MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
@@ -19,7 +20,7 @@ Headers = dict[str, str]
 
 @pytest.fixture
 async def client(database_url: str, tmp_path: Path) -> AsyncIterator[AsyncTestClient[Any]]:
-    settings = Settings(database_url=database_url, auth_file=auth_file(tmp_path))
+    settings = Settings(database_url=as_role(database_url, "command"), auth_file=auth_file(tmp_path))
     async with AsyncTestClient(create_app(settings)) as client:
         yield client
 
