@@ -7,6 +7,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -18,14 +19,15 @@ from shared.database_roles import Login, RolesRefused, check_login, database_of,
 from shared.grants import OWNER, SERVICES
 from shared.migrate import migrate
 from tests.support.running import hourbook
+from tests.support.system_postgres import SystemPostgres
 
 OWNED = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_migrations'"
 
 
-@pytest.fixture
+@pytest.fixture(params=[EmbeddedPostgres, SystemPostgres])
 def server(own_directory: Path, request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres]:
-    """A server without a role of ours."""
-    made = EmbeddedPostgres(own_directory / f"roles-{abs(hash(request.node.name))}", settings={"fsync": "off"})
+    """A server without a role of ours. Who may make roles, and what for, is another matter before PostgreSQL 16."""
+    made: EmbeddedPostgres = request.param(own_directory / f"roles-{uuid4().hex}", settings={"fsync": "off"})
     try:
         made.start()
         yield made

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,10 +19,10 @@ from shared import postgres
 from shared.migrate import MigrationFailed, migrate, run_dbmate
 from tests.support.backends import LOGINS, as_role
 from tests.support.running import hourbook
+from tests.support.system_postgres import SystemPostgres
 from tests.support.tls_door import TlsDoor
 
 HBA = "hostssl all all 127.0.0.1/32 scram-sha-256\n"  # and nothing for a connection without TLS
-INSTALLED = "/usr/lib/postgresql/*/bin"  # the system's servers; they are built with TLS, the embedded one is not
 
 
 class Secure:
@@ -60,38 +59,20 @@ def behind_a_door(folder: Path) -> Iterator[Secure]:
 @contextlib.contextmanager
 def by_itself(folder: Path) -> Iterator[Secure]:
     """A server of this system that has TLS itself."""
-    programs = sorted(Path("/").glob(INSTALLED[1:]))
-    if not programs:
-        pytest.skip(f"no PostgreSQL in {INSTALLED}")
     secure = Secure(folder)
     files = {name: folder / name for name in ("ssl_cert_file", "ssl_key_file", "hba_file")}
     with open_private(files["ssl_key_file"], "wb") as key:
         key.write(secure.certificate.private_key_pem.bytes())
     files["ssl_cert_file"].write_bytes(secure.certificate.cert_chain_pems[0].bytes())
     files["hba_file"].write_text(HBA)
-    server = SystemPostgres(folder / "postgres", settings={"ssl": "on", "fsync": "off", **as_text(files)})
-    server.use(programs[-1], files.values())
+    settings = {"ssl": "on", "fsync": "off", **{name: str(path) for name, path in files.items()}}
+    server = SystemPostgres(folder / "postgres", settings, files.values())
     try:
         server.start()
         secure.password, secure.port = urlsplit(server.url).password or "", server.port
         yield secure
     finally:
         server.stop(signal.SIGQUIT)
-
-
-class SystemPostgres(EmbeddedPostgres):
-    """The embedded server's ways with the programs of the system."""
-
-    def use(self, programs: Path, files: Iterable[Path]) -> None:
-        """Takes these programs, and gives the files to the user that runs them."""
-        self._programs = programs
-        if self._user is not None:
-            for file in files:
-                os.chown(file, self._user.pw_uid, self._user.pw_gid)
-
-
-def as_text(files: dict[str, Path]) -> dict[str, str]:
-    return {name: str(path) for name, path in files.items()}
 
 
 @pytest.fixture(scope="module", params=[behind_a_door, by_itself])
