@@ -263,7 +263,7 @@ def login_url(url: str, name: str, **parameters: str) -> str:
     return parts._replace(netloc=f"{quote(name, safe='')}@{host}", query=query).geturl()
 
 
-def database_of(url: str) -> str:
+def database_name(url: str) -> str:
     """The name of the database in an address. Without one it is the role's, as PostgreSQL's own clients do."""
     parts = urlsplit(url)
     return parts.path.removeprefix("/") or parts.username or "postgres"

@@ -10,7 +10,7 @@ from typing import NoReturn
 from services.cli.failure import Failure
 from services.cli.up.role_files import RoleFiles
 from services.cli.up.servers import DATABASE, migrations_failed
-from shared.database_roles import database_of
+from shared.database_roles import database_name
 from shared.migrate import MigrationFailed
 from shared.migrate import migrate as apply_migrations
 
@@ -48,7 +48,7 @@ def migrate() -> None:
             f"{DATABASE} is not set: set it to the database to migrate, as postgresql://user:password@host/name"
         )
     folder = os.environ.get(ROLES_DIR)
-    logins = RoleFiles(Path(folder)).logins(database_of(url)) if folder else {}
+    logins = RoleFiles(Path(folder)).logins(database_name(url)) if folder else {}
     try:
         migrated = apply_migrations(url, logins)
     except MigrationFailed as error:

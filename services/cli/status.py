@@ -58,8 +58,8 @@ def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
     directory = DataDirectory(data_dir or default_directory(os.environ))
     run = directory.read_run()
     servers = servers_from(os.environ) if data_dir is None else None
-    if servers is None and run is not None and run.database_url:
-        servers = Servers(run.database_url, run.nats_url)
+    if servers is None and run is not None and run.database_urls:
+        servers = Servers(run.database_urls["query"], run.nats_url)
     if servers is None:
         raise Failure(
             f"nothing runs in {directory.path}: start `hourbook up`, give the --data-dir of the one that runs, "

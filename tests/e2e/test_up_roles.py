@@ -93,14 +93,15 @@ async def test_a_service_reaches_no_other_database_of_the_server(running: Runnin
 
 def test_what_reads_uses_the_role_that_reads(running: Running, directory: Path, tmp_path: Path) -> None:
     assert running.create("gaia").status_code in (201, 409)
-    run = json.loads((directory / "run.json").read_text())
-    assert urlsplit(run["database_url"]).username == "hourbook_query_login"
-    assert urlsplit(run["projector_url"]).username == "hourbook_projector_login"
+    urls = json.loads((directory / "run.json").read_text())["database_urls"]
+    assert {service: urlsplit(url).username for service, url in urls.items()} == {
+        service: f"hourbook_{service}_login" for service in SERVICES
+    }
     verified = hourbook("audit", "verify", "--data-dir", str(directory))
     assert (verified.returncode, "verified" in verified.stdout) == (0, True), verified.stdout + verified.stderr
     exported = hourbook("audit", "export", str(tmp_path / "export"), "--data-dir", str(directory))
     assert exported.returncode == 0, exported.stderr
-    rebuilt = hourbook("rebuild", HOURBOOK_DATABASE_URL=run["projector_url"])
+    rebuilt = hourbook("rebuild", HOURBOOK_DATABASE_URL=urls["projector"])
     assert rebuilt.returncode == 0, rebuilt.stderr
 
 

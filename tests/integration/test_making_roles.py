@@ -15,7 +15,7 @@ import pytest
 from services.cli.failure import Failure
 from services.cli.up.embedded import EmbeddedPostgres
 from services.cli.up.role_files import RoleFiles
-from shared.database_roles import Login, RolesRefused, check_login, database_of, login_url
+from shared.database_roles import Login, RolesRefused, check_login, database_name, login_url
 from shared.grants import OWNER, SERVICES
 from shared.migrate import migrate
 from tests.support.running import hourbook
@@ -106,7 +106,7 @@ async def test_passwords_come_from_files_and_change_with_them(server: EmbeddedPo
     assert (done.returncode, done.stderr) == (0, "")
     assert "query logs in as hourbook_query_login" in done.stdout
     files = RoleFiles(folder)
-    first = files.logins(database_of(server.url))
+    first = files.logins(database_name(server.url))
     for login in first.values():
         assert login.password not in done.stdout + server.log.read_text()
     url = files.urls(server.url, first)["query"]

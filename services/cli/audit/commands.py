@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from services.cli.failure import Failure
 from services.cli.run import replace_process
-from services.cli.up.directory import DataDirectory, default_directory
+from services.cli.up.database import database_of
 from services.cli.up.servers import DATABASE, redacted
 from shared.audit.notes import BadKey, Signer, ensure_key, load_key
 from shared.postgres import LOST_OR_REFUSED
@@ -34,7 +34,7 @@ def verify(*, key: Several[str] = (), kept: Several[Path] = (), data_dir: DataDi
     kept
         The file of an earlier checkpoint. The history must begin with the events that it was signed over.
     """
-    os.environ[DATABASE] = database_of(data_dir, writes=True)
+    os.environ[DATABASE] = database_of(data_dir, "projector")
     options = [("--key", one) for one in key] + [("--kept", str(file)) for file in kept]
     replace_process("services.projector", "verify", *chain.from_iterable(options))
 
@@ -49,7 +49,7 @@ def export(directory: Path, /, *, data_dir: DataDir = None) -> None:
     from services.cli.audit.export import NothingToExport
     from services.cli.audit.export import export as write
 
-    url, began = database_of(data_dir), time.monotonic()
+    url, began = database_of(data_dir, "query"), time.monotonic()
     try:
         with progress_bar() as tell:
             exported = write(url, directory, tell)
@@ -78,19 +78,3 @@ def key(file: Path, /, *, origin: str = "hourbook") -> None:
         print(Signer(origin, load_key(file)).verifier.text())
     except (BadKey, OSError) as error:
         raise Failure(str(error)) from None
-
-
-def database_of(data_dir: Path | None, *, writes: bool = False) -> str:
-    """The database's address: HOURBOOK_DATABASE_URL, or that of the `hourbook up` in `data_dir`, there as the role that
-    only reads, or as the projector's, which also `writes` read models. Raises Failure."""
-    if data_dir is None and (named := os.environ.get(DATABASE)):
-        return named
-    directory = DataDirectory(data_dir or default_directory(os.environ))
-    run = directory.read_run()
-    url = "" if run is None else run.projector_url if writes else run.database_url
-    if not url:
-        raise Failure(
-            f"nothing runs in {directory.path}: start `hourbook up`, give the --data-dir of the one that runs, "
-            f"or set {DATABASE}"
-        )
-    return url

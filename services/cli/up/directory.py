@@ -32,17 +32,16 @@ class Process(msgspec.Struct, frozen=True):
 class Run(msgspec.Struct, frozen=True):
     """The file `run.json`: what runs now. Only its owner may read it: it contains passwords.
 
-    `issuers` are those that people sign in with; None: nobody signs in. `database_url` reads only. `projector_url` may
-    also make read models. Both are empty until the database is migrated.
+    `issuers` are those that people sign in with; None: nobody signs in. `database_urls` are the addresses of the
+    database by service, each with the service's role; empty until the database is migrated.
     """
 
     pid: int
     address: str
-    database_url: str
     nats_url: str
     processes: dict[str, Process]
     issuers: tuple[str, ...] | None = None
-    projector_url: str = ""
+    database_urls: dict[str, str] = {}
 
 
 class DataDirectory:

@@ -36,7 +36,7 @@ from services.cli.up.role_files import RoleFiles, check_logins
 from services.cli.up.servers import DATABASE, NATS, Servers, check, migrations_failed, servers_from
 from services.cli.up.supervisor import LOG_BYTES_MAX, SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
 from shared.audit.notes import ensure_key
-from shared.database_roles import Login, database_of, drop_logins
+from shared.database_roles import Login, database_name, drop_logins
 from shared.migrate import MigrationFailed, migrate
 from shared.nats_access.users import SERVICES as SERVICES_ON_NATS
 from shared.nats_access.users import STATUS
@@ -180,7 +180,7 @@ class Up:
         others use too: another `up` with another directory then has roles of its own."""
         assert self._servers is not None
         url, files = self._servers.database_url, RoleFiles(self._directory.roles)
-        logins = files.logins(database_of(url), "login" if self._named is None else secrets.token_hex(4))
+        logins = files.logins(database_name(url), "login" if self._named is None else secrets.token_hex(4))
         try:
             migrated = migrate(url, logins, own_server=self._named is None)
         except MigrationFailed as error:
@@ -272,15 +272,13 @@ class Up:
     def _record(self) -> None:
         """Writes `run.json`, for `hourbook status`, and for the next start in case this process is killed."""
         nats_url = self._servers.nats_url if self._servers is not None else ""
-        urls = self._database_urls
         processes = {
             program.name: Process(program.process.pid, started_at(program.process.pid), program.port)
             for program in self._supervisor.programs
             if program.process is not None
         }
-        read_url, write_url = urls.get("query", ""), urls.get("projector", "")
         self._directory.write_run(
-            Run(os.getpid(), self._url, read_url, nats_url, processes, self._address.issuers, write_url)
+            Run(os.getpid(), self._url, nats_url, processes, self._address.issuers, self._database_urls)
         )
 
     def _welcome(self, seconds: float) -> None:
