@@ -26,6 +26,7 @@ from shared.event_store import EventStore
 from shared.events import Event, Limits, Role, encode_event
 from shared.hours import Period
 from shared.identity.roles import Limit
+from tests.support.backends import as_role
 from tests.support.histories import append_history
 from tests.support.project import T0, Project, cores
 from tests.support.querying import serving
@@ -80,7 +81,9 @@ def give(pool: str, role: Role, member: str) -> GrantRole:
 @pytest.fixture
 async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
     ledger = {"admin": [ADMIN], "auditor": ["group:egi:audit"]}
-    settings = Settings(database_url=database_url, auth_file=auth_file(tmp_path, ledger=ledger), visible_timeout_s=1.0)
+    settings = Settings(
+        database_url=as_role(database_url, "query"), auth_file=auth_file(tmp_path, ledger=ledger), visible_timeout_s=1.0
+    )
     async with serving(settings) as client:
         yield World(database_url, client)
 
@@ -137,7 +140,7 @@ async def test_me_says_who_i_am_and_what_i_may_do_where(granted: World) -> None:
 
 async def test_me_names_the_roles_of_the_auth_file_and_of_everyone(database_url: str, tmp_path: Path) -> None:
     path = auth_file(tmp_path, everyone="viewer", ledger={"auditor": ["group:egi:audit"]})
-    async with serving(Settings(database_url=database_url, auth_file=path)) as client:
+    async with serving(Settings(database_url=as_role(database_url, "query"), auth_file=path)) as client:
         eve = await signed_in(database_url, "egi:eve", ["group:egi:audit"])
         ledger = (await client.get("/me", headers=eve)).json()["ledger"]
     assert ledger["roles"] == [
