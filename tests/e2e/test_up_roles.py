@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import asyncpg
 import psutil
@@ -41,6 +42,19 @@ def running(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield up.ready()
     finally:
         up.stop()
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Starts a `hourbook up`. All of them end with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(*arguments: str, **environment: str) -> Running:
+            up = Running(tmp_path / f"output-{uuid4().hex}", *arguments, **environment)
+            stack.callback(up.stop)
+            return up
+
+        yield begin
 
 
 @contextlib.asynccontextmanager
@@ -105,13 +119,13 @@ def test_what_reads_uses_the_role_that_reads(running: Running, directory: Path, 
     assert rebuilt.returncode == 0, rebuilt.stderr
 
 
-async def test_a_password_that_is_lost_is_made_anew(tmp_path: Path) -> None:
+async def test_a_password_that_is_lost_is_made_anew(tmp_path: Path, begun: Callable[..., Running]) -> None:
     arguments = ("--data-dir", str(tmp_path / "data"), "--services", "command")
-    first = Running(tmp_path / "first", *arguments).ready()
+    first = begun(*arguments).ready()
     assert first.create("kept").status_code == 201
     assert first.stop() == 0
     (tmp_path / "data" / "roles" / "command" / "pgpass").unlink()
-    second = Running(tmp_path / "second", *arguments).ready()
+    second = begun(*arguments).ready()
     assert second.create("kept").status_code == 409
     assert second.stop() == 0
 
@@ -119,7 +133,7 @@ async def test_a_password_that_is_lost_is_made_anew(tmp_path: Path) -> None:
 OWNERS = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
 
 
-async def test_a_directory_of_an_earlier_version_is_brought_over(tmp_path: Path) -> None:
+async def test_a_directory_of_an_earlier_version_is_brought_over(tmp_path: Path, begun: Callable[..., Running]) -> None:
     """There the superuser owned everything, and every service connected as it."""
     data = tmp_path / "data"
     data.mkdir(mode=0o711)
@@ -134,9 +148,7 @@ async def test_a_directory_of_an_earlier_version_is_brought_over(tmp_path: Path)
         assert (await EventStore(connection).append({"gaia": 0}, [event])).outcome == "stored"
         assert [row[0] for row in await connection.fetch(OWNERS)] == ["hourbook"]
     server.stop()
-    up = Running(
-        tmp_path / "output", "--data-dir", str(data), "--services", "command", "--services", "projector"
-    ).ready()
+    up = begun("--data-dir", str(data), "--services", "command", "--services", "projector").ready()
     assert up.create("gaia").status_code == 409
     assert up.create("new").json()["position"] == 2
     port = json.loads((data / "run.json").read_text())["processes"]["postgres"]["port"]
@@ -154,12 +166,12 @@ async def roles_of(postgres: Postgres, database: str) -> list[Any]:
 
 
 async def test_given_servers_get_roles_too_and_an_ephemeral_run_leaves_none(
-    postgres: Postgres, nats_server: Nats, tmp_path: Path
+    postgres: Postgres, nats_server: Nats, tmp_path: Path, begun: Callable[..., Running]
 ) -> None:
     database = f"own_{RUN}"
     servers = {DATABASE: postgres.url_of(database), "HOURBOOK_NATS_URL": nats_server.url}
-    kept = Running(tmp_path / "kept", "--data-dir", str(tmp_path / "data"), "--services", "command", **servers).ready()
-    passing = Running(tmp_path / "passing", "--ephemeral", "--services", "command", **servers).ready()
+    kept = begun("--data-dir", str(tmp_path / "data"), "--services", "command", **servers).ready()
+    passing = begun("--ephemeral", "--services", "command", **servers).ready()
     assert len(await roles_of(postgres, database)) == 2 * len(SERVICES)
     assert kept.create("gaia").status_code == 201  # the second run has not changed the passwords of the first
     assert passing.create("gaia").status_code == 409
@@ -172,14 +184,13 @@ async def test_given_servers_get_roles_too_and_an_ephemeral_run_leaves_none(
 
 
 async def test_it_says_that_all_services_share_a_role_that_makes_no_others(
-    postgres: Postgres, nats_server: Nats, tmp_path: Path
+    postgres: Postgres, nats_server: Nats, begun: Callable[..., Running]
 ) -> None:
     name = f"plain_{RUN}"
     async with connected(postgres.url_of("postgres")) as connection:
         await connection.execute(f"CREATE ROLE {quoted(name)} LOGIN PASSWORD 'plain'")
         await connection.execute(f"CREATE DATABASE {quoted(name)} OWNER {quoted(name)}")
-    up = Running(
-        tmp_path / "output",
+    up = begun(
         "--ephemeral",
         "--services",
         "command",
@@ -192,13 +203,15 @@ async def test_it_says_that_all_services_share_a_role_that_makes_no_others(
     assert up.stop(signal.SIGTERM) == 0
 
 
-async def test_a_server_that_does_not_let_the_roles_in_is_named(nats_server: Nats, tmp_path: Path) -> None:
+async def test_a_server_that_does_not_let_the_roles_in_is_named(
+    nats_server: Nats, tmp_path: Path, begun: Callable[..., Running]
+) -> None:
     server = EmbeddedPostgres(tmp_path / "postgres", settings={"fsync": "off"})
     server.start()
     (server.data / "pg_hba.conf").write_text("host all hourbook 127.0.0.1/32 scram-sha-256\n")
     async with connected(server.url_of("postgres")) as connection:
         assert await connection.fetchval("SELECT pg_reload_conf()")
-    up = Running(tmp_path / "output", "--ephemeral", **{DATABASE: server.url, "HOURBOOK_NATS_URL": nats_server.url})
+    up = begun("--ephemeral", **{DATABASE: server.url, "HOURBOOK_NATS_URL": nats_server.url})
     assert up.process.wait(WAIT_S) == 1, up.output
     assert "cannot log in" in up.output
     assert "pg_hba.conf" in up.output
