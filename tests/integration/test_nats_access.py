@@ -29,7 +29,7 @@ from shared.nats_access.users import COMMAND, NOTIFY, PROJECTOR, SEALER, STATUS,
 from shared.nats_server import NatsServer
 from shared.tasks import end_tasks
 from tests.integration.test_relay import assert_stream_is_the_store, relaying
-from tests.support.backends import Nats, nats_of
+from tests.support.backends import Nats, as_role, nats_of
 from tests.support.histories import append_history, history
 from tests.support.nats_users import (
     CAPTURING,
@@ -325,9 +325,9 @@ async def test_after_every_attack_the_relay_goes_on_and_the_read_models_are_thos
     store, admin = EventStore(connection), await nats.connect(nats_server.url)
     events = history(seed=7, length=60, projects=1)
     await append_history(store, events)
-    projector = Projector(database_url, nats_of(nats_server, "projector"))
+    projector = Projector(as_role(database_url, "projector"), nats_of(nats_server, "projector"))
     projecting = asyncio.create_task(projector.run())
-    async with relaying(Relay(database_url, nats_of(nats_server, "command"), poll_s=0.05)) as relay:
+    async with relaying(Relay(as_role(database_url, "command"), nats_of(nats_server, "command"), poll_s=0.05)) as relay:
         await assert_stream_is_the_store(store, admin)
         urls = [nats_server.url_of(who) for who in USERS if who != "command"]
         urls.append(await make_subscriber(nats_server, "reports", events[0].project))
@@ -354,7 +354,10 @@ async def test_after_every_attack_the_relay_goes_on_and_the_read_models_are_thos
 async def test_a_relay_with_a_wrong_password_says_which_setting_is_wrong(database_url: str, nats_server: Nats) -> None:
     embedded(nats_server)
     url = f"nats://command:wr0ng@{nats_server.url.rpartition('@')[2]}"
-    async with relaying(Relay(database_url, NatsServer(url), poll_s=0.05)) as relay, asyncio.timeout(BOUND_S):
+    async with (
+        relaying(Relay(as_role(database_url, "command"), NatsServer(url), poll_s=0.05)) as relay,
+        asyncio.timeout(BOUND_S),
+    ):
         while "the password of HOURBOOK_NATS_URL" not in (relay.trouble.problem or ""):
             await asyncio.sleep(0.01)
         assert "wr0ng" not in (relay.trouble.problem or "")

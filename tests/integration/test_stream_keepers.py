@@ -195,7 +195,7 @@ async def test_a_forged_message_is_shown_nowhere_and_said_everywhere(
 ) -> None:
     """The test publishes a message to the stream, where the next event will be. It looks like a real, huge grant."""
     projector = Projector(as_role(database_url, "projector"), nats_of(nats_server, "projector"))
-    app = create_app(Settings(database_url=as_role(database_url, "projector"), nats_url=nats_server.url_of("command")))
+    app = create_app(Settings(database_url=as_role(database_url, "command"), nats_url=nats_server.url_of("command")))
     async with listening(app) as address, httpx.AsyncClient(base_url=address, timeout=BOUND_S) as http:
         projecting = asyncio.create_task(projector.run())
         assert (await http.post("/projects/create", json={"id": "gaia", "name": "Gaia"})).status_code == 201
