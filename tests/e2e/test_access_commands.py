@@ -33,7 +33,7 @@ class Ledger(NamedTuple):
     def database_url(self) -> str:
         run = DataDirectory(self.data).read_run()
         assert run is not None
-        return run.database_url
+        return run.database_urls["command"]
 
     def get(self, path: str, token: str | None = None, **query: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token or self.token}"}

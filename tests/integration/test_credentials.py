@@ -19,6 +19,7 @@ from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
 from shared.identity.roles import Limit
 from shared.identity.secrets import is_secret
+from tests.support.backends import as_role
 from tests.support.listening import listening
 from tests.support.signed_in import ADMIN, auth_file, signed_in, with_token
 
@@ -83,11 +84,11 @@ async def ledger(database_url: str, tmp_path: Path) -> AsyncIterator[Ledger]:
 
 
 def command_app(database_url: str, auth: str) -> Litestar:
-    return create_command(CommandSettings(database_url=database_url, auth_file=auth))
+    return create_command(CommandSettings(database_url=as_role(database_url, "command"), auth_file=auth))
 
 
 def query_app(database_url: str, auth: str) -> Litestar:
-    return create_query(QuerySettings(database_url=database_url, auth_file=auth))
+    return create_query(QuerySettings(database_url=as_role(database_url, "query"), auth_file=auth))
 
 
 def auth_file_of(directory: Path) -> str:

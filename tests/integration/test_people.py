@@ -36,6 +36,7 @@ from shared.identity.principals import person
 from shared.identity.roles import Limit
 from shared.identity.verifying import Verified
 from shared.tasks import end_tasks
+from tests.support.backends import as_role
 from tests.support.columns import places_of
 from tests.support.signed_in import ADMIN, auth_file, signed_in, with_token
 
@@ -68,9 +69,9 @@ async def noticing(
     database_url: str, directory: Path, seen_url: str = ""
 ) -> AsyncIterator[tuple[Authenticator, Issuer]]:
     """An authenticator that notes people, as the command service has it; `seen_url` is where it writes them."""
-    people, issuer = SeenPeople(seen_url or database_url, interval_s=0.01), Issuer()
+    people, issuer = SeenPeople(seen_url or as_role(database_url, "command"), interval_s=0.01), Issuer()
     file = read_auth_file(auth_file(directory))
-    authenticator = Authenticator(file, database_url, bearer=issuer, noticed=people.note)
+    authenticator = Authenticator(file, as_role(database_url, "command"), bearer=issuer, noticed=people.note)
     async with authenticator.opened():
         writing = asyncio.create_task(people.run(authenticator))
         try:
@@ -211,11 +212,11 @@ async def test_names_are_for_those_who_see_names_somewhere_and_addresses_for_adm
 
 
 def command_app(database_url: str, auth: str) -> Litestar:
-    return create_command(CommandSettings(database_url=database_url, auth_file=auth))
+    return create_command(CommandSettings(database_url=as_role(database_url, "command"), auth_file=auth))
 
 
 def query_app(database_url: str, auth: str) -> Litestar:
-    return create_query(QuerySettings(database_url=database_url, auth_file=auth))
+    return create_query(QuerySettings(database_url=as_role(database_url, "query"), auth_file=auth))
 
 
 async def bind(database: Any, *roles: tuple[str, str, str]) -> None:
@@ -313,7 +314,7 @@ async def remembers(command: AsyncTestClient[Any]) -> bool:
 
 
 async def exported(database_url: str, directory: Path) -> Path:
-    await asyncio.to_thread(export, database_url, directory)
+    await asyncio.to_thread(export, as_role(database_url, "query"), directory)
     return directory
 
 

@@ -16,6 +16,7 @@ from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
 from shared.identity.secrets import FEED, SESSION, TOKEN, hash_of, new_secret
+from tests.support.backends import as_role
 from tests.support.columns import places_of
 from tests.support.listening import listening
 from tests.support.signed_in import ADMIN, auth_file, signed_in
@@ -44,8 +45,8 @@ async def services(database_url: str, tmp_path: Path) -> AsyncIterator[Services]
         urls = [
             await stack.enter_async_context(listening(app))
             for app in (
-                create_command(CommandSettings(database_url=database_url, auth_file=file)),
-                create_query(QuerySettings(database_url=database_url, auth_file=file)),
+                create_command(CommandSettings(database_url=as_role(database_url, "command"), auth_file=file)),
+                create_query(QuerySettings(database_url=as_role(database_url, "query"), auth_file=file)),
             )
         ]
         services = Services(*urls)
