@@ -5,7 +5,7 @@ OpenAPI shows the docstring of a class as the meaning of its `code`. A `code` ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 
@@ -16,6 +16,7 @@ class HourbookError(Exception):
     status: ClassVar[int] = 400
     title: ClassVar[str] = "The request failed"
     denied = False  # whether the reason is that the principal lacks a right; the client of an UnknownId does not see it
+    lacked: Mapping[str, Any] = {}  # of an UnknownId that is denied: what was needed, for the log of refusals
 
     def __init__(self, detail: str, **facts: Any) -> None:
         super().__init__(detail)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, NoReturn
 from uuid import UUID
 
+from services.command.domain.access import may_keep
 from services.command.handler.errors import KeyReused, StoreUnavailable
 from shared import postgres
 from shared.errors import HourbookError
@@ -64,9 +65,12 @@ class Keys:
         key: Key | None,
         work: Callable[[Connection], Awaitable[EncodedResponse[Any]]],
         kept: Callable[[EncodedResponse[Any]], bytes] = lambda answer: bytes(answer.content),
+        *,
+        unbounded: bool = False,
     ) -> EncodedResponse[Any]:
         """Does `work` and keeps its answer or refusal, in one transaction. If the key is known, returns the first
         answer instead. `kept` is the text of the answer to a repeat, for an answer with a secret: that is not kept.
+        `unbounded`: no role bounds the principal, so that unknown ids may be kept (`may_keep`).
 
         Raises the refusal; KeyReused; StoreUnavailable, and then nobody knows whether it was done: send the key again.
         """
@@ -76,21 +80,22 @@ class Keys:
                 try:
                     if key is None:
                         return await _without_key(connection, work)
-                    return await _with_key(connection, key, work, kept)
+                    return await _with_key(connection, key, work, kept, unbounded=unbounded)
                 finally:
                     connection.terminate()
         except LOST as lost:
             raise StoreUnavailable(f"the database did not answer: {lost or type(lost).__name__}") from None
 
-    async def refuse(self, key: Key | None, refusal: HourbookError) -> EncodedResponse[Any]:
-        """Keeps the refusal as the first answer to the key, and raises it. Returns the first answer of a known key."""
+    async def refuse(self, key: Key | None, refusal: HourbookError, *, unbounded: bool = False) -> EncodedResponse[Any]:
+        """Keeps the refusal as the first answer to the key, if it may be kept, and raises it. Returns the first answer
+        of a known key."""
         if key is None:
             raise refusal
 
         async def refused(_: Connection) -> NoReturn:
             raise refusal
 
-        return await self.once(key, refused)
+        return await self.once(key, refused, unbounded=unbounded)
 
     async def run(self) -> None:
         """Forgets old answers, until it is cancelled."""
@@ -128,6 +133,8 @@ async def _with_key(
     key: Key,
     work: Callable[[Connection], Awaitable[EncodedResponse[Any]]],
     kept_of: Callable[[EncodedResponse[Any]], bytes],
+    *,
+    unbounded: bool,
 ) -> EncodedResponse[Any]:
     """Does `work` and keeps its answer, or returns the first answer to the key. If another request with the key keeps
     its answer meanwhile, `work` is rolled back."""
@@ -140,6 +147,8 @@ async def _with_key(
                 answer = await work(connection)
                 kept = Kept(key.id, key.request_hash, answer.status_code or 200, kept_of(answer))
             except HourbookError as refused:
+                if not may_keep(refused, unbounded=unbounded):
+                    raise
                 refusal = refused
                 kept = Kept(key.id, key.request_hash, refused.status, problem_body(refused))
             if (await store.append({}, [], [kept])).outcome != "stored":

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
-from services.command.domain import Command
+from services.command.domain import Command, RequireRole
 from services.command.domain.commands import Context
 from shared import postgres
-from shared.errors import HourbookError
+from shared.errors import HourbookError, UnknownId
 from shared.hours import Period, iso
 from shared.identity.errors import Forbidden
 from shared.postgres import LOST_OR_REFUSED, Connection
@@ -31,6 +33,9 @@ WRITE_TIMEOUT_S = 5.0
 LAST_WRITE_S = 2 * WRITE_TIMEOUT_S + 1  # at the end, the rest is written within this time, or lost
 SWEEP_S = 600.0
 JSON_MAX = 20_000
+# Of the denials of one person and their tokens, so many are kept at once, and so many a second for long: 8640 a day.
+DENIALS_MAX, DENIALS_A_SECOND = 100, 0.1
+NAMES_MAX = 10_000
 
 
 class Refusal(NamedTuple):
@@ -63,6 +68,30 @@ DELETE FROM refusal WHERE id <= greatest(
 """
 
 
+class Rates:
+    """How often each of many names may do something: `most` times at once, and `a_second` times a second for long."""
+
+    def __init__(self, most: int, a_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._a_second, self._clock = most, a_second, clock
+        self._used: dict[str, tuple[float, float]] = {}  # how much was used at an instant; it goes down with time
+
+    def allows(self, name: str) -> bool:
+        """Whether the name may do it once more now."""
+        now = self._clock()
+        used = self._left(name, now)
+        if used + 1 > self._most:
+            return False
+        if len(self._used) >= NAMES_MAX:
+            self._used = {one: known for one, known in self._used.items() if self._left(one, now) > 0}
+        if len(self._used) < NAMES_MAX or name in self._used:
+            self._used[name] = (used + 1, now)
+        return True
+
+    def _left(self, name: str, now: float) -> float:
+        used, at = self._used.get(name, (0.0, now))
+        return max(0.0, used - (now - at) * self._a_second)
+
+
 class RefusalLog:
     """`note` from any task, `run` once. Rows are kept for `kept_days`, and at most `kept_max` of them."""
 
@@ -75,11 +104,16 @@ class RefusalLog:
         self._arrived = asyncio.Event()
         self._unreported = 0
         self._swept = 0.0
+        self._denials = Rates(DENIALS_MAX, DENIALS_A_SECOND)
         self.dropped = 0
 
     def note(self, project: str, command: Command, context: Context, refusal: HourbookError) -> None:
-        """Puts a refusal in the queue, or counts it as lost."""
-        if len(self._waiting) >= WAITING_MAX:
+        """Puts a refusal in the queue, or counts it as lost. Of one person's denials only so many are kept, so that
+        they push nobody else's refusals out. To ask for what is not there counts too, where roles bound the person."""
+        principal = context.principal
+        probing = refusal.denied or (isinstance(refusal, UnknownId) and not principal.unbounded)
+        excess = probing and not self._denials.allows(principal.person or principal.id)
+        if excess or len(self._waiting) >= WAITING_MAX:
             self._drop(1)
             return
         self._waiting.append((context.at, project, command, context, refusal, self._unreported))
@@ -143,12 +177,12 @@ def row_of(
         at,
         storable(project),
         storable(context.actor),
-        type(command).__name__,
+        command.purpose if isinstance(command, RequireRole) else type(command).__name__,
         bounded_json(json_of(command)),
         None if context.reason is None else storable(context.reason),
         Forbidden.code if refusal.denied else refusal.code,
         storable(refusal.detail),
-        bounded_json(refusal.facts),
+        bounded_json({**refusal.facts, **refusal.lacked}),
         dropped,
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.errors import HourbookError, InvalidField, UnknownId
+from shared.identity.principals import Principal
 from shared.postgres import Connection
 
 WEBHOOKS_MAX = 1000
@@ -20,8 +21,8 @@ class TooManyWebhooks(HourbookError):
 
 
 REGISTER = """
-INSERT INTO webhook (id, url, project, types, kinds, secret, created_by, position, notice)
-SELECT $1, $2, $3, $4, $5, $6, $7, coalesce($8, g.position), n.seq
+INSERT INTO webhook (id, url, project, types, kinds, secret, created_by, maker, position, notice)
+SELECT $1, $2, $3, $4, $5, $6, $7, $10, coalesce($8, g.position), n.seq
 FROM generation g, notice_head n, event_head h
 WHERE g.live AND (SELECT count(*) FROM webhook) < $9 AND coalesce($8, 0) <= h.position
     AND ($3::text IS NULL OR EXISTS (SELECT FROM stream_head WHERE stream = $3))
@@ -39,14 +40,17 @@ async def register(
     types: list[str] | None,
     kinds: list[str],
     secret: str,
-    actor: str,
+    principal: Principal,
     after: int | None,
 ) -> None:
-    """Adds a webhook. `types` None: all events; `kinds`: of notices. `after` None: it begins with what is new.
+    """Adds a webhook; `principal` is its maker. `types` None: all events; `kinds`: of notices. `after` None: it
+    begins with what is new.
 
     Raises TooManyWebhooks, UnknownId for a project that does not exist, InvalidField if `after` is not reached yet.
     """
-    status = await connection.execute(REGISTER, webhook, url, project, types, kinds, secret, actor, after, WEBHOOKS_MAX)
+    maker = maker_of(principal)
+    row = (webhook, url, project, types, kinds, secret, principal.id, after, WEBHOOKS_MAX, maker)
+    status = await connection.execute(REGISTER, *row)
     if status == "INSERT 0 1":
         return
     if project is not None and not await connection.fetchval(PROJECT_EXISTS, project):
@@ -54,6 +58,31 @@ async def register(
     if after is not None and after > (head := await connection.fetchval(HEAD)):
         raise InvalidField("after", f"{after} is beyond the last event, {head}")
     raise TooManyWebhooks(f"there are {WEBHOOKS_MAX} webhooks already")
+
+
+def maker_of(principal: Principal) -> str | None:
+    """Who answers for what the principal makes; None where nobody signs in."""
+    return None if principal.auth is None else principal.id
+
+
+PROJECT = "SELECT project FROM webhook WHERE id = $1"
+
+
+async def project_of(connection: Connection, webhook: UUID) -> str | None:
+    """The project of a webhook; None for one of the whole ledger. Raises UnknownId."""
+    record = await connection.fetchrow(PROJECT, webhook)
+    if record is None:
+        raise unknown(webhook)
+    project: str | None = record["project"]
+    return project
+
+
+RESUME = "UPDATE webhook SET maker = $2, ended = NULL WHERE id = $1"
+
+
+async def resume(connection: Connection, webhook: UUID, principal: Principal) -> None:
+    """Makes `principal` the maker, and lets the webhook go on if it was ended. Raises UnknownId."""
+    await _changed(connection, webhook, RESUME, webhook, maker_of(principal))
 
 
 DELETE = "DELETE FROM webhook WHERE id = $1"
@@ -81,5 +110,9 @@ EXISTS = "SELECT EXISTS (SELECT FROM webhook WHERE id = $1)"
 async def _changed(connection: Connection, webhook: UUID, statement: str, *arguments: Any) -> int:
     """The number of rows that a statement changed. Raises UnknownId for a webhook that does not exist."""
     if not await connection.fetchval(EXISTS, webhook):
-        raise UnknownId("id", "webhook", str(webhook))
+        raise unknown(webhook)
     return int((await connection.execute(statement, *arguments)).rpartition(" ")[2])
+
+
+def unknown(webhook: UUID) -> UnknownId:
+    return UnknownId("id", "webhook", str(webhook))

@@ -39,6 +39,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool = False
 
     @property
+    def unbounded(self) -> bool:
+        """Whether neither roles nor limits bound what the principal may do."""
+        return self.trusted and self.limits is None
+
+    @property
     def person(self) -> str | None:
         """The id of the person who acts, or for whom a token acts; None where nobody is known."""
         return self.id if self.auth in ("oidc", "keystone") else self.maker

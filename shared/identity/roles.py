@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from functools import cache, reduce
 from operator import or_
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import msgspec
 
@@ -47,6 +47,8 @@ RIGHTS: Mapping[str, int] = {
     "admin": EVERYTHING,
     "auditor": READING | Right.AUDIT,
 }
+
+T = TypeVar("T")
 
 # The roles of members, by the pool on which they have them.
 Bindings = Mapping[str, Mapping[str, frozenset[str]]]
@@ -106,17 +108,21 @@ def limited(limits: Iterable[Limit], pool: str | None) -> int:
 
 
 def _given(policy: Policy, bindings: Bindings, members: frozenset[str], pool: str | None) -> int:
-    held = policy.everyone
-    for member, rights in policy.ledger.items():
-        if member in members:
-            held |= rights
+    held = reduce(or_, _of(policy.ledger, members), policy.everyone)
     if pool is None:
         return held
     for scope in pools_above(pool):
-        for member, roles in bindings.get(scope, {}).items():
-            if member in members:
-                held |= rights_of(roles)
+        if here := bindings.get(scope):
+            held = reduce(or_, map(rights_of, _of(here, members)), held)
     return held
+
+
+def _of(given: Mapping[str, T], members: frozenset[str]) -> Iterable[T]:
+    """What is given to these members. A pool may have thousands of bindings, and a person thousands of groups: it looks
+    at the fewer ones."""
+    if len(given) < len(members):
+        return [what for member, what in given.items() if member in members]
+    return [given[member] for member in members if member in given]
 
 
 def belongs(principal: Principal, account: str, members: Iterable[str]) -> bool:

@@ -848,7 +848,9 @@ CREATE TABLE webhook (
     retry_at timestamp with time zone,
     delivered_at timestamp with time zone,
     last_error text,
-    disabled text
+    disabled text,
+    maker text,
+    ended text
 );
 
 CREATE TABLE webhook_dead_letter (

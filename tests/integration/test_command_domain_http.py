@@ -13,9 +13,10 @@ from litestar.testing import AsyncTestClient
 from services.command.app import create_app
 from services.command.handler.handler import CommandHandler
 from services.command.routes.submit import new_id
-from services.command.scheduler import ACTOR, Scheduler
+from services.command.scheduler import Scheduler
 from services.command.settings import Settings
 from shared.events import BookingLapsed, decode_event
+from shared.identity.principals import LEDGER
 from shared.tasks import end_tasks
 from tests.support.backends import as_role
 
@@ -300,7 +301,7 @@ async def test_the_clock_settles_what_has_come_near_once_with_two_replicas(datab
         assert len(stored) == lapsed
     event = decode_event(stored[0]["data"])
     assert isinstance(event, BookingLapsed)
-    assert (str(event.booking), event.actor) == (late["booking"], ACTOR)
+    assert (str(event.booking), event.actor) == (late["booking"], LEDGER)
 
 
 @contextlib.asynccontextmanager

@@ -79,6 +79,7 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
     ("POST", "/feeds/{feed:uuid}/revoke"): (f"/feeds/{NOBODY}/revoke", None),
     ("POST", "/webhooks"): ("/webhooks", {"url": HOOK, "types": ["BookingCreated"]}),
     ("DELETE", "/webhooks/{webhook:uuid}"): ("/webhooks/{webhook}", None),
+    ("POST", "/webhooks/{webhook:uuid}/resume"): ("/webhooks/{webhook}/resume", None),
     ("POST", "/webhooks/{webhook:uuid}/dead-letters/redeliver"): ("/webhooks/{webhook}/dead-letters/redeliver", None),
     ("POST", "/webhooks/{webhook:uuid}/dead-letters/{message:str}/redeliver"): (
         "/webhooks/{webhook}/dead-letters/m1/redeliver",

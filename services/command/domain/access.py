@@ -37,7 +37,7 @@ from services.command.domain.commands import (
     WithdrawGrant,
 )
 from services.command.domain.state import ProjectState
-from shared.errors import UnknownId
+from shared.errors import HourbookError, UnknownId
 from shared.identity.errors import Forbidden
 from shared.identity.principals import Principal
 from shared.identity.roles import RIGHTS, Policy, Right, belongs, rights_on
@@ -62,7 +62,7 @@ class Needed(NamedTuple):
 def authorise(state: ProjectState, project: str, command: Command, principal: Principal, policy: Policy) -> None:
     """Raises Forbidden if the principal lacks the right for the command, and UnknownId if the principal may not see
     what the command names. A command on what does not exist passes: its decision refuses it."""
-    if principal.trusted and principal.limits is None:
+    if principal.unbounded:
         return
     needed = _needed(state, project, command)
     if needed is None:
@@ -71,11 +71,11 @@ def authorise(state: ProjectState, project: str, command: Command, principal: Pr
     if needed.pool is not None and not held & needed.sees:
         raise _hidden(state, project, needed, principal, policy)
     if not held & needed.right:
-        raise _forbidden(needed.pool, ROLE_FOR[needed.right])
+        raise forbidden(needed.pool, ROLE_FOR[needed.right])
     if needed.account is not None and not held & Right.MANAGE:
         _check_account(state, needed.pool, needed.account, principal)
     if isinstance(command, RequireRole) and RIGHTS[command.role] & ~held:
-        raise _forbidden(command.pool, command.role)
+        raise forbidden(command.pool, command.role)
     if isinstance(command, GrantRole) and RIGHTS[command.role] & ~held:
         raise Forbidden(
             f"role: nobody gives what they have not, and you have less than {command.role!r} on {command.pool!r}",
@@ -84,18 +84,30 @@ def authorise(state: ProjectState, project: str, command: Command, principal: Pr
         )
 
 
+def may_keep(refusal: HourbookError, *, unbounded: bool) -> bool:
+    """Whether the refusal may be kept as the answer to an idempotency key. `unbounded`: no role bounds the principal.
+
+    What is denied is not kept: the principal may get the right. What is unknown is not kept either where roles bound
+    the principal: otherwise a repeat would tell what is hidden from what is not there."""
+    return not refusal.denied and (unbounded or not isinstance(refusal, UnknownId))
+
+
 def _check_account(state: ProjectState, pool: str | None, account: str, principal: Principal) -> None:
     members = state.members.get(state.listed(account) or account, frozenset())
-    if not belongs(principal, account, members):
-        raise Forbidden(
-            f"account: you do not belong to {account!r}; a manager can add you to it, or book for it",
-            needs="manager",
-            pool=pool,
-            account=account,
-        )
+    if belongs(principal, account, members):
+        return
+    own = principal.person or principal.id
+    way = "a manager can add you to it" if state.accounts else f"the project lists no accounts, so you book as {own!r}"
+    raise Forbidden(
+        f"account: you do not belong to {account!r}; {way}, and a manager can book for it",
+        needs="manager",
+        pool=pool,
+        account=account,
+    )
 
 
-def _forbidden(pool: str | None, role: str) -> Forbidden:
+def forbidden(pool: str | None, role: str) -> Forbidden:
+    """The error for whoever sees the pool (None: for the whole ledger), and lacks a right of the role there."""
     where = "the whole ledger" if pool is None else repr(pool)
     return Forbidden(f"this needs the role {role!r} on {where}", needs=role, pool=pool)
 
@@ -108,7 +120,7 @@ def _hidden(state: ProjectState, project: str, needed: Needed, principal: Princi
         error = needed.unknown
     else:
         error = UnknownId("project", "project", project)
-    error.denied = True
+    error.denied, error.lacked = True, {"needs": ROLE_FOR[needed.right], "pool": needed.pool}
     return error
 
 
@@ -151,7 +163,7 @@ def _needed(state: ProjectState, project: str, command: Command) -> Needed | Non
         case AmendSeries() | CancelSeries():
             return _on_series(state, command)
         case RequireRole():
-            return _on_pool(command.pool, command.field, Right.SEE)
+            return _on_pool(command.pool or project, command.field, Right.SEE)
         case GrantRole() | RevokeRole():
             return _on_pool(command.pool, "pool", Right.ADMINISTER)
         case _:
@@ -168,8 +180,8 @@ def _on_pool(pool: str, field: str, right: Right) -> Needed:
 
 def _on_parent(cluster: str) -> Needed:
     """A cluster takes its size from its parent, so the right is needed there. To see the parent is to see the
-    cluster."""
-    parent = cluster.rpartition(".")[0]
+    cluster. A project has no parent; its decision says that it is no cluster."""
+    parent = cluster.rpartition(".")[0] or cluster
     return Needed(parent, Right.MANAGE, _unknown_pool(cluster, "id"))
 
 

@@ -144,12 +144,13 @@ class RevokeRole(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class RequireRole(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Decides nothing. It is refused if the principal lacks a right of the role on the pool. `field` is what names the
-    pool in the request."""
+    """Decides nothing. It is refused if the principal lacks a right of the role on the pool; None: on the whole ledger.
+    `field` is what names the pool in the request, `purpose` what the log of refusals calls the request."""
 
-    pool: str
+    pool: str | None
     role: Role
     field: str = "project"
+    purpose: str = "RequireRole"
 
 
 class CreateBooking(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -115,7 +115,7 @@ def _decide(state: ProjectState, project: str, command: Command, context: Contex
         case RevokeRole():
             return revoke_role(state, project, command, context)
         case RequireRole():
-            known_pool(state, command.pool, command.field)
+            known_pool(state, command.pool or project, command.field)
             return []
         case SettleConflicts():
             return settle(state, project, context)

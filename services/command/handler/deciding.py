@@ -7,15 +7,16 @@ from typing import NamedTuple
 import msgspec
 
 from services.command.domain import ProjectState, decide, evolve, nearest
-from services.command.domain.access import authorise
+from services.command.domain.access import authorise, may_keep
 from services.command.domain.bounds import Bounds
 from services.command.handler.queue import Submitted
 from services.command.handler.results import CommandResult, body_around_position
 from services.command.handler.states import States
-from shared.errors import CapacityExceeded, HourbookError, OutsidePeriod
+from shared.errors import CapacityExceeded, HourbookError, OutsidePeriod, UnknownId
 from shared.event_store import Kept, Pending
 from shared.events import Event, encode_event
 from shared.http.problems import problem_body
+from shared.identity.errors import Forbidden
 from shared.identity.roles import Policy
 
 
@@ -48,7 +49,7 @@ def decide_batch(states: States, batch: list[Submitted], bounds: Bounds, policy:
 
 def _decided(state: ProjectState, submitted: Submitted, bounds: Bounds, policy: Policy) -> Decision:
     if submitted.dry_run:
-        return Decision(submitted, [], state.version, preview=_preview(state, submitted, bounds, policy))
+        return _dry_run(state, submitted, bounds, policy)
     try:
         authorise(state, submitted.project, submitted.command, submitted.context.principal, policy)
         events = decide(state, submitted.project, submitted.command, submitted.context, bounds)
@@ -73,32 +74,36 @@ def _pending(state: ProjectState, submitted: Submitted, ordinal: int, event: Eve
     )
 
 
-def _preview(state: ProjectState, submitted: Submitted, bounds: Bounds, policy: Policy) -> CommandResult:
-    """What the command would do. The state stays as it is."""
+def _dry_run(state: ProjectState, submitted: Submitted, bounds: Bounds, policy: Policy) -> Decision:
+    """What the command would do. The state stays as it is. What is denied or unknown is refused as without a dry run:
+    a preview has figures of the project."""
+    project, command, context = submitted.project, submitted.command, submitted.context
     try:
-        authorise(state, submitted.project, submitted.command, submitted.context.principal, policy)
-        events = decide(state, submitted.project, submitted.command, submitted.context, bounds)
+        authorise(state, project, command, context.principal, policy)
+        events = decide(state, project, command, context, bounds)
+    except (Forbidden, UnknownId) as refusal:
+        return Decision(submitted, [], state.version, refusal)
     except HourbookError as refusal:
         near = None
         if isinstance(refusal, CapacityExceeded | OutsidePeriod):
-            near = nearest(state, submitted.project, submitted.command, submitted.context, bounds)
-        return CommandResult("", 0, state.version, [], refusal=refusal, nearest=near)
-    return CommandResult("", 0, state.version, [encode_event(event) for event in events])
+            near = nearest(state, project, command, context, bounds)
+        preview = CommandResult("", 0, state.version, [], refusal=refusal, nearest=near)
+    else:
+        preview = CommandResult("", 0, state.version, [encode_event(event) for event in events])
+    return Decision(submitted, [], state.version, preview=preview)
 
 
 def answers_to_keep(decisions: list[Decision]) -> list[Kept]:
-    """The answers to idempotency keys that no event will show: of commands that are refused, or change nothing. What is
-    denied for want of a right is not kept: the principal may get the right, and may have many keys."""
+    """The answers to idempotency keys that no event will show: of commands that are refused, or change nothing."""
     kept, after = [], 0
     for one in decisions:
         after += len(one.events)
         key, request_hash = one.submitted.request_id, one.submitted.request_hash
         if key is None or one.events or one.preview is not None:
             continue
-        if one.refusal is not None and one.refusal.denied:
-            continue
         if one.refusal is not None:
-            kept.append(Kept(key, request_hash, one.refusal.status, problem_body(one.refusal)))
+            if may_keep(one.refusal, unbounded=one.submitted.context.principal.unbounded):
+                kept.append(Kept(key, request_hash, one.refusal.status, problem_body(one.refusal)))
         else:
             head, tail = body_around_position(one.submitted.entity_of(one.submitted.context.command), one.version, ())
             kept.append(Kept(key, request_hash, 200, head, tail + b"}", after))

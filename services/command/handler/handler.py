@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from services.command.domain import Command, RequireRole
+from services.command.domain.access import forbidden
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
 from services.command.handler.contention import Contention
@@ -36,7 +37,7 @@ from shared.event_store import EventStore
 from shared.events import Role
 from shared.identity.errors import Forbidden
 from shared.identity.principals import Principal
-from shared.identity.roles import NOBODY, Policy
+from shared.identity.roles import NO_BINDINGS, NOBODY, RIGHTS, Policy, rights_on
 from shared.postgres import LOST
 
 RECONNECT_DELAY_S = 0.1
@@ -110,15 +111,23 @@ class CommandHandler:
         try:
             return await answer
         except (Refused, UnknownId, KeyReused, Forbidden) as refusal:
-            self._on_refusal(project, command, context, refusal)
+            if refusal.denied or not dry_run:
+                self._on_refusal(project, command, context, refusal)
             raise
 
-    async def require(self, pool: str, role: Role, principal: Principal, field: str = "project") -> None:
-        """Returns if the principal has all rights of `role` on `pool`, in the writer's state. Raises Forbidden, and
-        UnknownId for `field`."""
-        command = RequireRole(pool=pool, role=role, field=field)
+    async def require(
+        self, pool: str | None, role: Role, principal: Principal, field: str = "project", purpose: str = "RequireRole"
+    ) -> None:
+        """Returns if the principal has all rights of `role` on `pool`, in the writer's state; None: on the whole
+        ledger. `purpose` is what the log of refusals calls the request. Raises Forbidden, and UnknownId for `field`."""
+        command = RequireRole(pool=pool, role=role, field=field, purpose=purpose)
         context = Context(command=uuid4(), principal=principal, at=datetime.now(UTC))
-        await self.submit(pool.partition(".")[0], command, context)
+        if pool is not None:
+            await self.submit(pool.partition(".")[0], command, context)
+        elif RIGHTS[role] & ~rights_on(self._policy, NO_BINDINGS, principal, None):
+            refusal = forbidden(None, role)
+            self._on_refusal("", command, context, refusal)
+            raise refusal
 
     async def project_of(self, entity: UUID, field: str, kind: str) -> str:
         """The project of a grant or booking. Raises UnknownId, and StoreUnavailable if the store does not answer."""

@@ -84,7 +84,7 @@ async def _carry_out(
         try:
             project = await project()
         except UnknownId as refusal:
-            return await parts.keys.refuse(key, refusal)
+            return await parts.keys.refuse(key, refusal, unbounded=principal.unbounded)
     if dry_run:
         return previewed(await parts.handler.submit(project, command, context, dry_run=True))
     request_id, request_hash = (None, b"") if key is None else key

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import secrets
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -22,10 +23,12 @@ from shared.event_store import POSITION_MAX
 from shared.events import EVENT_TYPES
 from shared.http.openapi import problem_spec, response_spec
 from shared.http.responses import EncodedResponse
+from shared.identity.errors import Forbidden
 from shared.notices import KINDS
 from shared.postgres import Connection
 from shared.webhook_hosts import HostNotAllowed, check_url
 
+T = TypeVar("T")
 NAMES = frozenset(kind.__name__ for kind in EVENT_TYPES)
 
 
@@ -79,6 +82,12 @@ class Deleted(msgspec.Struct, frozen=True):
     id: Annotated[UUID, Meta(description="The id of the webhook that was deleted.")]
 
 
+class Resumed(msgspec.Struct, frozen=True):
+    """The answer when a webhook goes on."""
+
+    id: Annotated[UUID, Meta(description="The id of the webhook that goes on.")]
+
+
 class Redelivered(msgspec.Struct, frozen=True):
     """The answer when dead letters are delivered again."""
 
@@ -99,12 +108,17 @@ class Webhooks(Controller):
         """Registers a URL. Events are sent to it, and notices if you ask for them. Each message is signed as Standard
         Webhooks says, with the secret in this answer.
 
+        Needs the role `manager` on the project, or on the whole ledger if it is for all projects. The webhook ends when
+        you lose the role: see `POST /webhooks/{webhook}/resume`.
+
         Refused for a host that the operator does not allow, for a project that does not exist, for a position (`after`)
         that is not reached yet, and if there are 1000 webhooks.
         """
-        parts, actor = parts_of(request), principal_of(request).id
+        parts, principal = parts_of(request), principal_of(request)
         types, kinds = split(data.types, data.notices)
-        key = key_of(request, actor, data)
+        key = key_of(request, principal.id, data)
+        if not principal.unbounded:
+            await parts.handler.require(data.project, "manager", principal, purpose="RegisterWebhook")
         try:
             url = check_url(data.url, parts.webhook_hosts)
         except HostNotAllowed as refused:
@@ -121,23 +135,43 @@ class Webhooks(Controller):
                 types=types,
                 kinds=kinds,
                 secret=secret,
-                actor=actor,
+                principal=principal,
                 after=data.after,
             )
             return EncodedResponse(msgspec.json.encode(webhook), status_code=201)
 
-        return await parts.keys.once(key, work)
+        return await parts.keys.once(key, work, unbounded=principal.unbounded)
 
     @webhook_delete("/webhooks/{webhook:uuid}", summary="Delete a webhook", response_description="It is deleted.")
     async def delete_one(self, request: AnyRequest, webhook: WebhookInPath) -> EncodedResponse[Deleted]:
         """Deletes a webhook and its dead letters. Nothing is sent any more, but a message that is being sent now may
-        still arrive."""
+        still arrive.
+
+        Needs the role `manager` on its project, or on the whole ledger if it has no project."""
 
         async def work(connection: Connection) -> EncodedResponse[Deleted]:
             await webhook_table.delete(connection, webhook)
             return EncodedResponse(msgspec.json.encode(Deleted(webhook)))
 
-        return await parts_of(request).keys.once(key_of(request, principal_of(request).id, None), work)
+        return await change_webhook(request, webhook, "DeleteWebhook", work)
+
+    @webhook_post(
+        "/webhooks/{webhook:uuid}/resume",
+        status_code=200,
+        summary="Resume a webhook",
+        response_description="It goes on.",
+    )
+    async def resume(self, request: AnyRequest, webhook: WebhookInPath) -> EncodedResponse[Resumed]:
+        """Lets a webhook go on that was `ended` because its maker has no right to it any more. It goes on after the
+        last message that was delivered. You are its maker from now on: it ends when you lose the right.
+
+        Needs the role `manager` on its project, or on the whole ledger if it has no project."""
+
+        async def work(connection: Connection) -> EncodedResponse[Resumed]:
+            await webhook_table.resume(connection, webhook, principal_of(request))
+            return EncodedResponse(msgspec.json.encode(Resumed(webhook)))
+
+        return await change_webhook(request, webhook, "ResumeWebhook", work)
 
     @webhook_post(
         "/webhooks/{webhook:uuid}/dead-letters/redeliver",
@@ -147,13 +181,15 @@ class Webhooks(Controller):
     )
     async def redeliver_all(self, request: AnyRequest, webhook: WebhookInPath) -> EncodedResponse[Redelivered]:
         """Tries every dead letter of a webhook again, once. A dead letter is a message that was given up after many
-        attempts. Those that fail again stay in `GET /webhooks/{webhook}/dead-letters`."""
+        attempts. Those that fail again stay in `GET /webhooks/{webhook}/dead-letters`.
+
+        Needs the role `manager` on its project, or on the whole ledger if it has no project."""
 
         async def work(connection: Connection) -> EncodedResponse[Redelivered]:
             count = await webhook_table.redeliver(connection, webhook, None)
             return EncodedResponse(msgspec.json.encode(Redelivered(count)), status_code=202)
 
-        return await parts_of(request).keys.once(key_of(request, principal_of(request).id, None), work)
+        return await change_webhook(request, webhook, "RedeliverDeadLetters", work)
 
     @webhook_post(
         "/webhooks/{webhook:uuid}/dead-letters/{message:str}/redeliver",
@@ -166,7 +202,8 @@ class Webhooks(Controller):
     ) -> EncodedResponse[Redelivered]:
         """Tries one dead letter of a webhook again, once.
 
-        Refused if the webhook has no dead letter with this id.
+        Refused if the webhook has no dead letter with this id. Needs the role `manager` on its project, or on the whole
+        ledger if it has no project.
         """
 
         async def work(connection: Connection) -> EncodedResponse[Redelivered]:
@@ -174,7 +211,26 @@ class Webhooks(Controller):
                 raise UnknownId("message", "dead letter", message)
             return EncodedResponse(msgspec.json.encode(Redelivered(1)), status_code=202)
 
-        return await parts_of(request).keys.once(key_of(request, principal_of(request).id, None), work)
+        return await change_webhook(request, webhook, "RedeliverDeadLetter", work)
+
+
+async def change_webhook(
+    request: AnyRequest, webhook: UUID, purpose: str, work: Callable[[Connection], Awaitable[EncodedResponse[T]]]
+) -> EncodedResponse[T]:
+    """Does `work` on a webhook of which the principal is a manager. Raises UnknownId for every other webhook."""
+    parts, principal = parts_of(request), principal_of(request)
+
+    async def checked(connection: Connection) -> EncodedResponse[T]:
+        if not principal.unbounded:
+            project = await webhook_table.project_of(connection, webhook)
+            try:
+                await parts.handler.require(project, "manager", principal, "id", purpose)
+            except (Forbidden, UnknownId):
+                raise webhook_table.unknown(webhook) from None
+        return await work(connection)
+
+    key = key_of(request, principal.id, None)
+    return await parts.keys.once(key, checked, unbounded=principal.unbounded)
 
 
 def split(named: list[str] | None, notices: bool) -> tuple[list[str] | None, list[str]]:
