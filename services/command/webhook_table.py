@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.errors import HourbookError, InvalidField, UnknownId
-from shared.identity.principals import Principal
+from shared.identity.principals import GROUP, Principal
 from shared.postgres import Connection
 
 WEBHOOKS_MAX = 1000
@@ -21,8 +21,8 @@ class TooManyWebhooks(HourbookError):
 
 
 REGISTER = """
-INSERT INTO webhook (id, url, project, types, kinds, secret, created_by, maker, position, notice)
-SELECT $1, $2, $3, $4, $5, $6, $7, $10, coalesce($8, g.position), n.seq
+INSERT INTO webhook (id, url, project, types, kinds, secret, created_by, maker, maker_since, position, notice)
+SELECT $1, $2, $3, $4, $5, $6, $7, $10, h.position, coalesce($8, g.position), n.seq
 FROM generation g, notice_head n, event_head h
 WHERE g.live AND (SELECT count(*) FROM webhook) < $9 AND coalesce($8, 0) <= h.position
     AND ($3::text IS NULL OR EXISTS (SELECT FROM stream_head WHERE stream = $3))
@@ -52,7 +52,7 @@ async def register(
     row = (webhook, url, project, types, kinds, secret, principal.id, after, WEBHOOKS_MAX, maker)
     status = await connection.execute(REGISTER, *row)
     if status == "INSERT 0 1":
-        return
+        return await _note_groups(connection, principal)
     if project is not None and not await connection.fetchval(PROJECT_EXISTS, project):
         raise UnknownId("project", "project", project)
     if after is not None and after > (head := await connection.fetchval(HEAD)):
@@ -77,12 +77,27 @@ async def project_of(connection: Connection, webhook: UUID) -> str | None:
     return project
 
 
-RESUME = "UPDATE webhook SET maker = $2, ended = NULL WHERE id = $1"
+RESUME = """
+UPDATE webhook SET maker = $2, maker_since = (SELECT position FROM event_head), ended = NULL WHERE id = $1
+"""
 
 
 async def resume(connection: Connection, webhook: UUID, principal: Principal) -> None:
     """Makes `principal` the maker, and lets the webhook go on if it was ended. Raises UnknownId."""
+    await _note_groups(connection, principal)
     await _changed(connection, webhook, RESUME, webhook, maker_of(principal))
+
+
+# What the maker may see depends on their groups; the notifier reads them.
+NOTE_GROUPS = """
+INSERT INTO person (id, groups) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET groups = excluded.groups, seen_at = now()
+"""
+
+
+async def _note_groups(connection: Connection, principal: Principal) -> None:
+    if principal.person == principal.id:
+        groups = sorted(member for member in principal.members if member.startswith(f"{GROUP}:"))
+        await connection.execute(NOTE_GROUPS, principal.id, groups)
 
 
 DELETE = "DELETE FROM webhook WHERE id = $1"

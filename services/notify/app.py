@@ -14,6 +14,7 @@ from services.notify.schedule import LeadTimes, Schedule
 from services.notify.settings import Settings
 from services.notify.webhooks import Retries, Webhooks
 from shared import postgres
+from shared.identity.configured import policy_from
 from shared.jetstream import NATS_LOST, join, leave
 from shared.locks import Lock, try_lock
 from shared.nats_server import NatsClient, server_at
@@ -44,6 +45,7 @@ class Notifier:
     def __init__(self, settings: Settings, now: Callable[[], datetime], *, poll_s: float = 0.5) -> None:
         self._settings, self._now, self._poll_s = settings, now, poll_s
         hours = timedelta(hours=1)
+        self._policy = policy_from(settings.auth_file)
         self._lead_times = LeadTimes(settings.ending_lead_hours * hours, settings.conflict_lead_hours * hours)
         self._retries = Retries(
             settings.webhook_first_retry_s,
@@ -62,7 +64,9 @@ class Notifier:
             while not await connection.fetchval(TRY_TO_LEAD):
                 await asyncio.sleep(self._poll_s)
             async with postgres.create_pool(self._settings.database_url, min_size=0, max_size=CONNECTIONS_MAX) as pool:
-                webhooks = Webhooks(pool, allowed_hosts(self._settings.webhook_hosts), self._retries)
+                webhooks = Webhooks(
+                    pool, allowed_hosts(self._settings.webhook_hosts), self._retries, policy=self._policy
+                )
                 await side_by_side(self._schedule(connection), self._publish(pool), webhooks.run())
         finally:
             connection.terminate()

@@ -11,6 +11,7 @@ class Settings(NatsFiles, frozen=True, kw_only=True):
     `HOURBOOK_ENDING_LEAD_HOURS` (how long before a booking ends its notice is due),
     `HOURBOOK_CONFLICT_LEAD_HOURS` (how long before the deadline of a conflict its notice is due),
     `HOURBOOK_WEBHOOK_HOSTS` (the hosts that webhooks may call, separated by commas; none by default),
+    `HOURBOOK_AUTH_FILE` (who has roles on the whole ledger, where principals sign in),
     `HOURBOOK_WEBHOOK_FIRST_RETRY_S`, `…_LAST_RETRY_S` (the delay before the second attempt, and the longest delay),
     `HOURBOOK_WEBHOOK_ATTEMPTS_MAX` (attempts before a message becomes a dead letter), `HOURBOOK_WEBHOOK_TIMEOUT_S`.
     """
@@ -20,6 +21,7 @@ class Settings(NatsFiles, frozen=True, kw_only=True):
     ending_lead_hours: int = 24
     conflict_lead_hours: int = 24
     webhook_hosts: str = ""
+    auth_file: str | None = None
     webhook_first_retry_s: float = 5.0
     webhook_last_retry_s: float = 3600.0
     webhook_attempts_max: int = 12

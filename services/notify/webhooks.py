@@ -19,14 +19,17 @@ import msgspec
 from aiohttp import ClientSession
 
 from services.notify.delivery import Message, Outcome, deliver, event_message, notice_message
+from services.notify.makers import end_those_without_right
 from shared.errors import HourbookError
 from shared.events import decode_envelope
+from shared.identity.roles import Policy
 from shared.postgres import Pool, Record
 from shared.tasks import end_tasks
 from shared.webhook_hosts import check_url
 
 log = logging.getLogger(__name__)
 
+MAKERS_S = 1.0
 WINDOW = 1000  # positions, or notices, that are read at a time
 
 
@@ -46,7 +49,7 @@ class Retries(msgspec.Struct, frozen=True):
 
 ENABLED = """
 SELECT id, EXISTS (SELECT FROM webhook_dead_letter d WHERE d.webhook = webhook.id AND d.redeliver) AS redeliver
-FROM webhook WHERE disabled IS NULL
+FROM webhook WHERE disabled IS NULL AND ended IS NULL AND (maker IS NULL OR $1)
 """
 HEADS = """
 SELECT g.position, n.seq FROM generation g, notice_head n WHERE g.live
@@ -54,7 +57,10 @@ SELECT g.position, n.seq FROM generation g, notice_head n WHERE g.live
 
 
 class Webhooks:
-    """The tasks of all webhooks. A delivery goes only to the hosts in `allowed`, even if another one was registered."""
+    """The tasks of all webhooks. A delivery goes only to the hosts in `allowed`, even if another one was registered.
+
+    `policy` has the roles on the whole ledger. Without it nobody signs in; then a webhook that was registered by
+    somebody who signed in waits, because nobody can say what its maker may see."""
 
     def __init__(
         self,
@@ -62,10 +68,13 @@ class Webhooks:
         allowed: Sequence[str],
         retries: Retries,
         *,
+        policy: Policy | None = None,
         poll_s: float = 0.2,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._pool, self._allowed, self._retries, self._poll_s, self._chance = pool, allowed, retries, poll_s, chance
+        self._policy = policy
+        self._makers_at = float("-inf")
         self._workers: dict[UUID, asyncio.Task[None]] = {}
         self._heads = (0, 0)
         self._news = asyncio.Event()
@@ -75,15 +84,23 @@ class Webhooks:
         async with ClientSession(headers={"User-Agent": "Hourbook"}, trust_env=False) as session:
             try:
                 while True:
+                    await self._check_makers()
                     await self._check(session)
                     await asyncio.sleep(self._poll_s)
             finally:
                 await end_tasks(*self._workers.values())
 
+    async def _check_makers(self) -> None:
+        """Ends the webhooks whose makers have lost the right, every MAKERS_S."""
+        now = asyncio.get_running_loop().time()
+        if self._policy is not None and now - self._makers_at >= MAKERS_S:
+            self._makers_at = now
+            await end_those_without_right(self._pool, self._policy)
+
     async def _check(self, session: ClientSession) -> None:
-        """Starts workers of new webhooks, ends those of deleted ones, and wakes all if there is something to
+        """Starts workers of new webhooks, ends those of deleted and ended ones, and wakes all if there is something to
         deliver."""
-        records = await self._pool.fetch(ENABLED)
+        records = await self._pool.fetch(ENABLED, self._policy is not None)
         ids = {record["id"] for record in records}
         for webhook_id in self._workers.keys() - ids:
             self._workers.pop(webhook_id).cancel()

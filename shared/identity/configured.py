@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from shared.identity.auth_file import AuthFile, AuthFileError, read_auth_file
 from shared.identity.authenticator import Authenticator
+from shared.identity.roles import Policy
 from shared.identity.verifying import Verified
 
 
@@ -15,13 +16,8 @@ def authenticator_from(
 ) -> Authenticator | None:
     """The authenticator of a service; None without an auth file: then nobody signs in. Exits with a message if the file
     cannot be used."""
-    if not auth_file:
-        return None
-    try:
-        file = read_auth_file(auth_file)
-    except AuthFileError as error:
-        sys.exit(f"hourbook: HOURBOOK_AUTH_FILE: {error}")
-    return authenticator_of(file, database_url, noticed)
+    file = _auth_file(auth_file)
+    return None if file is None else authenticator_of(file, database_url, noticed)
 
 
 def authenticator_of(
@@ -35,3 +31,19 @@ def authenticator_of(
     bearer = OidcVerifiers(file.oidc) if file.oidc else None
     keystone = [KeystoneVerifier(name, issuer) for name, issuer in file.keystone.items()]
     return Authenticator(file, database_url, bearer=bearer, keystone=keystone, noticed=noticed)
+
+
+def policy_from(auth_file: str | None) -> Policy | None:
+    """The roles on the whole ledger, for a service that nobody sends requests to; None without an auth file. Exits with
+    a message if the file cannot be used."""
+    file = _auth_file(auth_file)
+    return None if file is None else file.policy()
+
+
+def _auth_file(path: str | None) -> AuthFile | None:
+    if not path:
+        return None
+    try:
+        return read_auth_file(path)
+    except AuthFileError as error:
+        sys.exit(f"hourbook: HOURBOOK_AUTH_FILE: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -35,7 +36,8 @@ FROM feed_address f LEFT JOIN person p ON p.id = f.maker WHERE f.hash = $1
 """
 VERSION = "SELECT version FROM identity_head"
 REVOKED = "UPDATE identity_head SET version = version + 1"
-FOREVER = float("inf")
+# What a token or a feed address may do depends on the groups of its maker: they are read again after so long.
+GROUPS_S = 60.0
 
 _limits = msgspec.json.Decoder(tuple[Limit, ...])
 
@@ -65,7 +67,7 @@ class StoredCredentials:
         principal = Principal(
             id=own, auth="token", members=frozenset(members), maker=maker, limits=limits, trusted=maker is None
         )
-        return Verified(principal, record["expires"])
+        return Verified(principal, min(record["expires"], time.time() + GROUPS_S))
 
     async def session(self, secret: str) -> Verified:
         """Raises InvalidCredential, IdentityUnavailable."""
@@ -86,7 +88,7 @@ class StoredCredentials:
         principal = Principal(
             id=record["maker"], auth="token", members=members, maker=record["maker"], limits=(Limit("reader"),)
         )
-        return Verified(principal, FOREVER)
+        return Verified(principal, time.time() + GROUPS_S)
 
     async def _find(self, statement: str, secret: str) -> Record | None:
         return await _answered(lambda: self._pool.fetchrow(statement, hash_of(secret)))

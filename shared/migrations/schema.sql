@@ -850,6 +850,7 @@ CREATE TABLE webhook (
     last_error text,
     disabled text,
     maker text,
+    maker_since bigint DEFAULT 0 NOT NULL,
     ended text
 );
 

@@ -24,6 +24,7 @@ from services.notify.webhooks import Retries, Webhooks
 from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
 from shared.event_store import EventStore, Pending
+from shared.identity.roles import Policy
 from shared.tasks import end_tasks
 from tests.support.backends import as_role
 from tests.support.listening import BOUND_S, listening
@@ -138,8 +139,11 @@ async def ledger(database_url: str) -> AsyncIterator[Ledger]:
 
 
 @contextlib.asynccontextmanager
-async def delivering(ledger: Ledger, hosts: str, retries: Retries = FAST) -> AsyncIterator[None]:
-    webhooks = Webhooks(ledger.notify, [host.strip() for host in hosts.split(",")], retries, poll_s=0.02)
+async def delivering(
+    ledger: Ledger, hosts: str, retries: Retries = FAST, policy: Policy | None = None
+) -> AsyncIterator[None]:
+    allowed = [host.strip() for host in hosts.split(",")]
+    webhooks = Webhooks(ledger.notify, allowed, retries, policy=policy, poll_s=0.02)
     task = asyncio.create_task(webhooks.run())
     try:
         yield

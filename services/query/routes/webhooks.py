@@ -29,11 +29,13 @@ class Webhooks(Controller):
     @read("/webhooks", "All webhooks, or those of a project")
     async def webhooks(self, request: AnyRequest, project: Project = None) -> EncodedResponse[bytes]:
         """`{webhooks: [{id, url, project, types, notices, created_by, created_at, position, notice, attempts, failures,
-        retry_at, delivered_at, last_error, disabled, dead_letters}]}`, ordered by id.
+        retry_at, delivered_at, last_error, disabled, maker, ended, dead_letters}]}`, ordered by id.
 
         `position` and `notice` are the last event and the last notice that were delivered or given up. `failures` is
-        the number of failures since the last success. `dead_letters` is the number of messages that were given up. The
-        secret is never shown again."""
+        the number of failures since the last success. `dead_letters` is the number of messages that were given up.
+        `maker` has registered or resumed it; null where nobody signed in. It is `ended` as `forbidden` when its maker
+        has lost the right to it, and as `unproven` if it has no maker; null while it goes on. POST
+        /webhooks/{webhook}/resume lets it go on. The secret is never shown again."""
         wanted = optional_project(project)
         webhooks = await read_webhooks(parts_of(request).database, wanted)
         return EncodedResponse(msgspec.json.encode({"webhooks": webhooks}), headers=FRESH)
@@ -41,7 +43,7 @@ class Webhooks(Controller):
     @read("/webhooks/{webhook:uuid}", "One webhook")
     async def webhook(self, request: AnyRequest, webhook: WebhookId) -> EncodedResponse[bytes]:
         """`{id, url, project, types, notices, created_by, created_at, position, notice, attempts, failures, retry_at,
-        delivered_at, last_error, disabled, dead_letters}`, as /webhooks lists it."""
+        delivered_at, last_error, disabled, maker, ended, dead_letters}`, as /webhooks lists it."""
         return EncodedResponse(
             msgspec.json.encode(await read_webhook(parts_of(request).database, webhook)), headers=FRESH
         )

@@ -11,7 +11,7 @@ from shared.errors import UnknownId
 
 WEBHOOKS = """
 SELECT id, url, project, types, kinds AS notices, created_by, created_at, position, notice, attempts, failures,
-    retry_at, delivered_at, last_error, disabled,
+    retry_at, delivered_at, last_error, disabled, maker, ended,
     (SELECT count(*) FROM webhook_dead_letter d WHERE d.webhook = webhook.id) AS dead_letters
 FROM webhook
 WHERE ($1::uuid IS NULL OR id = $1) AND ($2::text IS NULL OR project = $2) ORDER BY id
