@@ -22,6 +22,8 @@ class Progress(NamedTuple):
     unpublished          number of notices that wait for their stream
     delivered            position of the webhook that is furthest behind with events; None if there is none
     notices_undelivered  number of notices that the webhook which is furthest behind with notices has not got
+    webhooks_disabled    number of webhooks whose receiver answered 410
+    webhooks_ended       number of webhooks whose maker has no right to them any more
     oldest_s             age of the oldest event that the read models do not have; None if they have all
     unsealed_s           likewise of the sealer; `unkept_s` of `past`, `unindexed_s` of `indexed`, `unnoticed_s` of
                          `noticed`; `unpublished_s` is the age of the oldest notice that waits
@@ -43,6 +45,7 @@ class Progress(NamedTuple):
     delivered: int | None = None
     notices_undelivered: int | None = None
     webhooks_disabled: int = 0
+    webhooks_ended: int = 0
     dead_letters: int = 0
     unpublished_s: float | None = None
     unsealed_s: float | None = None
@@ -62,9 +65,11 @@ SELECT h.position, g.generation, g.position, extract(epoch FROM now() - g.moved_
        g.parked_position, g.parked_error, (SELECT coalesce(max(size), 0) FROM audit_checkpoint),
        past.position, indexed.position,
        n.position, extract(epoch FROM now() - n.told_until)::float8, n.seq - n.published,
-       (SELECT min(position) FROM webhook WHERE disabled IS NULL AND (types IS NULL OR types <> '{}')),
-       (SELECT n.seq - min(notice) FROM webhook WHERE disabled IS NULL AND kinds <> '{}'),
-       (SELECT count(*) FROM webhook WHERE disabled IS NOT NULL), (SELECT count(*) FROM webhook_dead_letter),
+       (SELECT min(position) FROM webhook
+        WHERE disabled IS NULL AND ended IS NULL AND (types IS NULL OR types <> '{}')),
+       (SELECT n.seq - min(notice) FROM webhook WHERE disabled IS NULL AND ended IS NULL AND kinds <> '{}'),
+       (SELECT count(*) FROM webhook WHERE disabled IS NOT NULL),
+       (SELECT count(*) FROM webhook WHERE ended IS NOT NULL), (SELECT count(*) FROM webhook_dead_letter),
        (SELECT extract(epoch FROM now() - made_at)::float8 FROM notice WHERE seq = n.published + 1)
 FROM event_head h CROSS JOIN past_head past CROSS JOIN event_index_head indexed CROSS JOIN notice_head n
 LEFT JOIN generation g ON g.live

@@ -36,6 +36,7 @@ class Telemetry(Collector):
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
         self._requests: Counter[tuple[str, str, int]] = Counter()
+        self._strangers: Counter[str] = Counter()
         self._progress: Progress | None = None
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
@@ -47,6 +48,10 @@ class Telemetry(Collector):
         """Counts a response: Litestar's `before_send`. The path is that of the route, so ids make no new series."""
         if message["type"] == "http.response.start":
             self._requests[scope["method"], scope.get("path_template") or "", message["status"]] += 1
+
+    def count_stranger(self, code: str) -> None:
+        """Counts a request that was answered before the framework saw it, because nobody knows who sent it."""
+        self._strangers[code] += 1
 
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Adds a gauge, whose value is read at every /metrics."""
@@ -96,6 +101,12 @@ class Telemetry(Collector):
         for (method, path, status), count in sorted(self._requests.items()):
             requests.add_metric((method, path, str(status)), count)
         yield requests
+        strangers = CounterMetricFamily(
+            "hourbook_sign_in_refused", "Requests refused because their sender is not known", labels=("reason",)
+        )
+        for code, count in sorted(self._strangers.items()):
+            strangers.add_metric((code,), count)
+        yield strangers
 
 
 def progress_metrics(progress: Progress | None, now_s: float) -> Iterator[Metric]:
@@ -140,6 +151,11 @@ def progress_metrics(progress: Progress | None, now_s: float) -> Iterator[Metric
                 "webhooks_disabled",
                 "Webhooks that are disabled because their receiver answered 410",
                 progress.webhooks_disabled,
+            ),
+            (
+                "webhooks_ended",
+                "Webhooks that wait for a manager, because their maker has no right to them any more",
+                progress.webhooks_ended,
             ),
             ("webhook_dead_letters", "Messages that could not be delivered to their webhook", progress.dead_letters),
         ]

@@ -159,7 +159,8 @@ def notices(store: Progress) -> Row:
 
 def webhooks(store: Progress) -> list[Row]:
     """How far the slowest webhook has come. No row when there are no webhooks."""
-    if store.delivered is None and store.notices_undelivered is None and not store.webhooks_disabled:
+    stopped = store.webhooks_disabled + store.webhooks_ended
+    if store.delivered is None and store.notices_undelivered is None and not stopped:
         return []
     behind = None if store.delivered is None else store.head - store.delivered
     notes = ["the slowest one"]
@@ -167,6 +168,8 @@ def webhooks(store: Progress) -> list[Row]:
         notes.append(f"{store.notices_undelivered:,} notices wait")
     if store.webhooks_disabled:
         notes.append(f"{store.webhooks_disabled:,} disabled")
+    if store.webhooks_ended:
+        notes.append(f"{store.webhooks_ended:,} ended: the makers have no right to them (see GET /webhooks)")
     if store.dead_letters:
         notes.append(f"{store.dead_letters:,} messages given up (GET /webhooks/{{id}}/dead-letters)")
     return [Row("webhooks", store.delivered, behind, ", ".join(notes))]

@@ -153,6 +153,10 @@ class RefusalLog:
             if connection is not None:
                 connection.terminate()
             return None
+        except asyncio.CancelledError:
+            if connection is not None:
+                connection.terminate()
+            raise
 
     async def _connected(self) -> Connection:
         """The server itself ends a slow statement, so that no row is written after it was counted as lost."""

@@ -42,7 +42,7 @@ class Application(Litestar):
         # The framework's own __call__, after sign-in.
         self._enter: ASGIApp = super().__call__
         if authenticator is not None:
-            self._enter = SignInMiddleware(super().__call__, authenticator, public)
+            self._enter = SignInMiddleware(super().__call__, authenticator, public, telemetry.count_stranger)
         super().__init__(
             [*handlers, metrics_route(telemetry), openapi_assets],
             plugins=[DocumentErrors()],

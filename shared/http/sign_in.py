@@ -5,7 +5,7 @@ A request without a principal gets 401, unless its path is public. So a new rout
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from litestar import Request
@@ -22,10 +22,16 @@ PUBLIC_BELOW = ("/schema/",)
 
 class SignInMiddleware:
     """Puts the principal into the scope. `public` are more paths that need none; one that ends with a slash stands for
-    all paths below it."""
+    all paths below it. `refused` is told the code of each refusal."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, public: Iterable[str] = ()) -> None:
-        self._app, self._authenticator = app, authenticator
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticator: Authenticator,
+        public: Iterable[str] = (),
+        refused: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._app, self._authenticator, self._refused = app, authenticator, refused
         self._public = PUBLIC | {path for path in public if not path.endswith("/") or path == "/"}
         self._below = (*PUBLIC_BELOW, *(path for path in public if path.endswith("/") and path != "/"))
 
@@ -55,6 +61,7 @@ class SignInMiddleware:
         public = scope["path"] in self._public or scope["path"].startswith(self._below)
         if public or scope["method"] == "OPTIONS":
             return self._app(scope, receive, send)
+        self._refused(error.code)
         return refuse(error, send)
 
 

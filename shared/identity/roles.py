@@ -117,6 +117,11 @@ def _given(policy: Policy, bindings: Bindings, members: frozenset[str], pool: st
     return held
 
 
+def pools_of(bindings: Bindings, members: frozenset[str]) -> Iterator[str]:
+    """The pools on which one of these members has a role of its own."""
+    return (pool for pool, given in bindings.items() if _of(given, members))
+
+
 def _of(given: Mapping[str, T], members: frozenset[str]) -> Iterable[T]:
     """What is given to these members. A pool may have thousands of bindings, and a person thousands of groups: it looks
     at the fewer ones."""

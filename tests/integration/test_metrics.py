@@ -119,6 +119,10 @@ async def test_what_follows_the_events_is_told_with_how_far_it_is(database_url: 
             types,
             kinds,
         )
+    await connection.execute(
+        "INSERT INTO webhook (id, url, kinds, secret, created_by, position, notice, ended) "
+        "VALUES (gen_random_uuid(), 'https://example.org', '{booking.ended}', 'x', 'ada', 1, 0, 'forbidden')"
+    )
     seen = figures((await Telemetry(as_role(database_url, "query")).render()).decode())
     await connection.close()
     names = "past_position", "index_position", "notice_position", "notices_unpublished", "webhook_dead_letters"
@@ -127,6 +131,7 @@ async def test_what_follows_the_events_is_told_with_how_far_it_is(database_url: 
     assert ("hourbook_notices_told_timestamp_seconds",) not in first
     assert [seen[f"hourbook_{name}",] for name in names] == [7, 20, 12, 2, 0]
     assert (seen["hourbook_webhook_position",], seen["hourbook_webhooks_disabled",]) == (9, 1)
+    assert seen["hourbook_webhooks_ended",] == 1
     assert seen["hourbook_webhook_notices",] == 4
     assert time.time() - seen["hourbook_notices_told_timestamp_seconds",] == pytest.approx(1800, abs=1830)
 

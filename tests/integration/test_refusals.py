@@ -3,9 +3,11 @@
 import asyncio
 import csv
 import io
+import json
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,15 +20,17 @@ from services.command import refusal_log as refusals_module
 from services.command.app import create_app as create_command
 from services.command.domain import CreateProject
 from services.command.domain.commands import Context
-from services.command.refusal_log import BATCH_MAX, WAITING_MAX, RefusalLog
+from services.command.refusal_log import BATCH_MAX, DENIALS_MAX, WAITING_MAX, Rates, RefusalLog
 from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
-from shared.errors import AlreadyExists
-from shared.identity.principals import trusted
+from shared.errors import AlreadyExists, UnknownId
+from shared.identity.principals import Principal, person, trusted
 from shared.tasks import end_tasks
 from tests.support.backends import as_role
+from tests.support.ground import Ground
 from tests.support.listening import BOUND_S, listening
+from tests.support.signed_in import auth_file, signed_in
 
 MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
 BOOKING = {"project": "gaia", "account": "ada", "cores": 11, **MONTH}
@@ -189,3 +193,91 @@ async def test_a_log_that_cannot_be_written_delays_no_answer(
     await kept(connection, 2)
     dropped = await connection.fetchval("SELECT sum(dropped) FROM refusal")
     assert dropped == (await command.get("/health")).json()["refusals_dropped"] > 0
+
+
+HIDDEN = UnknownId("project", "project", "gaia")
+HIDDEN.denied = True
+
+
+async def test_one_persons_denials_push_nobody_elses_refusals_out(database_url: str, connection: Any) -> None:
+    log = RefusalLog(database_url, kept_days=1, kept_max=10_000, interval_s=0.01)
+    tokens = [
+        Principal(id=f"token:{n}", auth="token", members=frozenset(), maker="egi:eve", limits=()) for n in range(5)
+    ]
+    eve = person("egi", "eve", (), "oidc")
+    for number in range(WAITING_MAX):
+        sender = [eve, *tokens][number % 6]
+        denied = HIDDEN if number % 2 else UnknownId("project", "project", f"p{number}")
+        context = Context(command=uuid4(), principal=sender, at=datetime.now(UTC))
+        log.note("gaia", CreateProject(project="gaia", name="Gaia"), context, denied)
+    note(log, 50)
+    assert DENIALS_MAX <= WAITING_MAX - log.dropped <= DENIALS_MAX + 5
+    running = asyncio.create_task(log.run())
+    await kept(connection, DENIALS_MAX + 50)
+    await end_tasks(running)
+    assert await connection.fetchval("SELECT count(*) FROM refusal WHERE actor = 'ada'") == 50
+    assert await connection.fetchval("SELECT sum(dropped) FROM refusal") == log.dropped
+
+
+def test_a_rate_is_used_up_and_comes_back_with_time() -> None:
+    now = 0.0
+    rates = Rates(3, 0.5, lambda: now)
+    assert [rates.allows("eve") for _ in range(5)] == [True, True, True, False, False]
+    assert rates.allows("ada")
+    now = 2.0
+    assert [rates.allows("eve") for _ in range(2)] == [True, False]
+    now = 100.0
+    assert [rates.allows("eve") for _ in range(4)] == [True, True, True, False]
+
+
+async def test_a_denial_says_who_tried_what_where_and_what_was_needed(
+    database_url: str, tmp_path: Path, connection: Any
+) -> None:
+    settings = CommandSettings(database_url=database_url, auth_file=auth_file(tmp_path), webhook_hosts="hooks.example")
+    async with AsyncTestClient(create_command(settings)) as client:
+        ground = Ground(client, database_url)
+        await ground.fill()
+        await ground.plant_webhooks()
+        await ground.give("gaia", "reader", "egi:ada")
+        ada, eve = await signed_in(database_url, "egi:ada"), await signed_in(database_url, "egi:eve")
+        booking = {"clusterid": "gaia.spark", "account": "team", "cores": 1, **MONTH}
+        hook = {"url": "https://hooks.example/x", "project": "gaia"}
+        for who, path, body, status in (
+            (ada, "/bookings/create", booking, 403),
+            (eve, "/bookings/create", booking, 404),
+            (eve, "/bookings/create?dry_run=true", booking, 404),
+            (eve, f"/bookings/{ground.ids['booking']}/cancel", {}, 404),
+            (ada, "/webhooks", hook, 403),
+            (eve, "/webhooks/{hook}/resume", None, 404),
+            (ada, "/webhooks", {"url": "https://hooks.example/x"}, 403),
+            (eve, "/projects/create", {"id": "mine", "name": "Mine"}, 403),
+        ):
+            answer = await ground.ask("POST", path, body, who)
+            assert answer.status_code == status, answer.text
+        for headers, status in (({}, 401), ({"Authorization": "Bearer hbk_no"}, 401)):
+            assert (await ground.ask("POST", "/bookings/create", booking, headers)).status_code == status
+        await kept(connection, 8)
+        metrics = (await client.get("/metrics", headers=ada)).text
+    rows = await connection.fetch("SELECT actor, command, project, code, facts FROM refusal ORDER BY id")
+    seen = [(row["actor"], row["command"], row["project"], row["code"], json.loads(row["facts"])) for row in rows]
+    spark = {"needs": "member", "pool": "gaia.spark"}
+    assert [(actor, command, project) for actor, command, project, *_ in seen] == [
+        ("egi:ada", "CreateBooking", "gaia"),
+        ("egi:eve", "CreateBooking", "gaia"),
+        ("egi:eve", "CreateBooking", "gaia"),
+        ("egi:eve", "CancelBooking", "gaia"),
+        ("egi:ada", "RegisterWebhook", "gaia"),
+        ("egi:eve", "ResumeWebhook", "gaia"),
+        ("egi:ada", "RegisterWebhook", ""),
+        ("egi:eve", "CreateProject", "mine"),
+    ]
+    assert {code for *_, code, _ in seen} == {"forbidden"}
+    assert [{name: facts.get(name) for name in spark} for *_, facts in seen] == [
+        *[spark] * 4,
+        {"needs": "manager", "pool": "gaia"},
+        {"needs": "manager", "pool": "gaia"},
+        {"needs": "manager", "pool": None},
+        {"needs": "admin", "pool": None},
+    ]
+    assert 'hourbook_sign_in_refused_total{reason="sign_in_required"} 1.0' in metrics
+    assert 'hourbook_sign_in_refused_total{reason="invalid_credential"} 1.0' in metrics

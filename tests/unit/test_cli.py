@@ -44,9 +44,10 @@ def test_notices_that_are_two_hours_late_are_a_trouble_and_those_that_nobody_tel
 def test_webhooks_are_shown_when_there_are_any() -> None:
     level = Progress(20, 3, 20, 1.0, None, None, None)
     assert webhooks(level) == []
-    (line,) = webhooks(level._replace(delivered=15, dead_letters=2, webhooks_disabled=1))
+    (line,) = webhooks(level._replace(delivered=15, dead_letters=2, webhooks_disabled=1, webhooks_ended=3))
     assert (line.position, line.behind) == (15, 5)
-    assert line.note.startswith("the slowest one, 1 disabled, 2 messages given up")
+    assert line.note.startswith("the slowest one, 1 disabled, 3 ended: the makers have no right to them")
+    assert ", 2 messages given up" in line.note
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(-0.1, "0.0 s"), (119.9, "119.9 s"), (180, "3 min"), (3e6, "35 d")])

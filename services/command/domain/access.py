@@ -40,7 +40,7 @@ from services.command.domain.state import ProjectState
 from shared.errors import HourbookError, UnknownId
 from shared.identity.errors import Forbidden
 from shared.identity.principals import Principal
-from shared.identity.roles import RIGHTS, Policy, Right, belongs, rights_on
+from shared.identity.roles import RIGHTS, Policy, Right, belongs, pools_of, rights_on
 
 # The role that is enough for a right.
 ROLE_FOR = {Right.SEE: "viewer", Right.BOOK: "member", Right.MANAGE: "manager", Right.ADMINISTER: "admin"}
@@ -68,10 +68,13 @@ def authorise(state: ProjectState, project: str, command: Command, principal: Pr
     if needed is None:
         return
     held = rights_on(policy, state.bindings, principal, needed.pool)
+    role = command.role if isinstance(command, RequireRole) else ROLE_FOR[needed.right]
     if needed.pool is not None and not held & needed.sees:
-        raise _hidden(state, project, needed, principal, policy)
+        error = _hidden(state, project, needed, principal, policy)
+        error.denied, error.lacked = True, {"needs": role, "pool": needed.pool}
+        raise error
     if not held & needed.right:
-        raise forbidden(needed.pool, ROLE_FOR[needed.right])
+        raise forbidden(needed.pool, role)
     if needed.account is not None and not held & Right.MANAGE:
         _check_account(state, needed.pool, needed.account, principal)
     if isinstance(command, RequireRole) and RIGHTS[command.role] & ~held:
@@ -115,13 +118,16 @@ def forbidden(pool: str | None, role: str) -> Forbidden:
 def _hidden(state: ProjectState, project: str, needed: Needed, principal: Principal, policy: Policy) -> UnknownId:
     """The error that an unknown project, cluster or entity has. Whoever sees nothing of a project must not learn from
     the error that there is one."""
-    by_id = needed.sees == Right.NAMES
-    if by_id or any(rights_on(policy, state.bindings, principal, pool) & Right.SEE for pool in state.bindings):
-        error = needed.unknown
-    else:
-        error = UnknownId("project", "project", project)
-    error.denied, error.lacked = True, {"needs": ROLE_FOR[needed.right], "pool": needed.pool}
-    return error
+    if needed.sees == Right.NAMES or _sees_some_of(state, principal, policy):
+        return needed.unknown
+    return UnknownId("project", "project", project)
+
+
+def _sees_some_of(state: ProjectState, principal: Principal, policy: Policy) -> bool:
+    """Whether the principal sees a pool of the project: one on which there is a role, or one that a token is for."""
+    within = [limit.pool for limit in principal.limits or () if limit.pool in state.pools]
+    seen = (*within, *pools_of(state.bindings, principal.members))
+    return any(rights_on(policy, state.bindings, principal, pool) & Right.SEE for pool in seen)
 
 
 def _needed(state: ProjectState, project: str, command: Command) -> Needed | None:
