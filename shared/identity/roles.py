@@ -103,17 +103,28 @@ def administers(policy: Policy, principal: Principal) -> bool:
 
 def limited(limits: Iterable[Limit], pool: str | None) -> int:
     """The rights on a pool that the limits of a token leave; on the whole ledger for None."""
-    within = (None,) if pool is None else (None, *pools_above(pool))
-    return reduce(or_, (RIGHTS[limit.role] for limit in limits if limit.pool in within), NOTHING)
+    left = NOTHING
+    for limit in limits:
+        if limit.pool is None or (pool is not None and is_in(pool, limit.pool)):
+            left |= RIGHTS[limit.role]
+    return left
+
+
+def is_in(pool: str, around: str) -> bool:
+    """Whether a pool is `around`, or lies inside it."""
+    return pool == around or pool.startswith(f"{around}.")
 
 
 def _given(policy: Policy, bindings: Bindings, members: frozenset[str], pool: str | None) -> int:
-    held = reduce(or_, _of(policy.ledger, members), policy.everyone)
-    if pool is None:
-        return held
-    for scope in pools_above(pool):
-        if here := bindings.get(scope):
-            held = reduce(or_, map(rights_of, _of(here, members)), held)
+    held = policy.everyone
+    if policy.ledger:
+        for rights in _of(policy.ledger, members):
+            held |= rights
+    while pool:
+        if here := bindings.get(pool):
+            for roles in _of(here, members):
+                held |= rights_of(roles)
+        pool = pool.rpartition(".")[0]
     return held
 
 

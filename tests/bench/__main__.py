@@ -1,4 +1,4 @@
-"""`python -m tests.bench [1 2 3 4 5 6 7 8] [--most N] [--seconds S]`: prints the table of the README."""
+"""`python -m tests.bench [1 2 3 4 5 6 7 8 9] [--most N] [--seconds S]`: prints the table of the README."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from tests.bench import audit, heavy, live, measures
+from tests.bench import audit, heavy, live, measures, signed_in
 from tests.support.system import System
 
 MEASURES = {
@@ -24,10 +24,11 @@ MEASURES = {
     "6": audit.proven,
     "7": live.live_subscribers,
     "8": heavy.heaviest,
+    "9": signed_in.signed_in_against_open,
 }
 
 
-Chosen = Literal["1", "2", "3", "4", "5", "6", "7", "8"]
+Chosen = Literal["1", "2", "3", "4", "5", "6", "7", "8", "9"]
 app = App(name="hourbook bench", help_on_error=False)
 
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
+
 from services.cli.up.embedded import free_port, stop_process
 from shared.audit.notes import ensure_key
 from shared.migrate import migrate
@@ -102,6 +104,12 @@ class Service:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         stop_process(self._process, how)
+
+    def processor_s(self) -> float:
+        """The processor time that it has used, in seconds."""
+        assert self._process is not None
+        times = psutil.Process(self._process.pid).cpu_times()
+        return float(times.user + times.system)
 
     def crash(self) -> None:
         """Kills it without a word, and starts it again."""

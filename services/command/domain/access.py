@@ -50,11 +50,11 @@ class Needed(NamedTuple):
     """What a command needs: `right` on `pool` (None: on the whole ledger). With `account`, the principal must also
     belong to this account, or be a manager.
 
-    `unknown` is the error for whoever does not have the right `sees` on the pool."""
+    `unknown` are the arguments of the UnknownId for whoever does not have the right `sees` on the pool."""
 
     pool: str | None
     right: Right
-    unknown: UnknownId
+    unknown: tuple[str, str, str]
     account: str | None = None
     sees: Right = Right.SEE
 
@@ -68,13 +68,13 @@ def authorise(state: ProjectState, project: str, command: Command, principal: Pr
     if needed is None:
         return
     held = rights_on(policy, state.bindings, principal, needed.pool)
-    role = command.role if isinstance(command, RequireRole) else ROLE_FOR[needed.right]
     if needed.pool is not None and not held & needed.sees:
         error = _hidden(state, project, needed, principal, policy)
+        role = command.role if isinstance(command, RequireRole) else ROLE_FOR[needed.right]
         error.denied, error.lacked = True, {"needs": role, "pool": needed.pool}
         raise error
     if not held & needed.right:
-        raise forbidden(needed.pool, role)
+        raise forbidden(needed.pool, ROLE_FOR[needed.right])
     if needed.account is not None and not held & Right.MANAGE:
         _check_account(state, needed.pool, needed.account, principal)
     if isinstance(command, RequireRole) and RIGHTS[command.role] & ~held:
@@ -119,7 +119,7 @@ def _hidden(state: ProjectState, project: str, needed: Needed, principal: Princi
     """The error that an unknown project, cluster or entity has. Whoever sees nothing of a project must not learn from
     the error that there is one."""
     if needed.sees == Right.NAMES or _sees_some_of(state, principal, policy):
-        return needed.unknown
+        return UnknownId(*needed.unknown)
     return UnknownId("project", "project", project)
 
 
@@ -135,12 +135,14 @@ def _needed(state: ProjectState, project: str, command: Command) -> Needed | Non
     if state.name is None and not isinstance(command, CreateProject):
         return None
     match command:
+        case CreateBooking():
+            return _on_booked(command)
         case CreateProject():
             return Needed(None, Right.ADMINISTER, _unknown_pool(project, "id"))
         case SettleConflicts():
             return Needed(None, Right.ADMINISTER, _unknown_pool(project, "project"))
         case WithdrawGrant():
-            unknown = UnknownId("id", "grant", str(command.grant))
+            unknown = "id", "grant", str(command.grant)
             return Needed(project, Right.MANAGE, unknown, sees=Right.NAMES) if command.grant in state.grants else None
         case (
             CreateGrant()
@@ -158,8 +160,6 @@ def _needed(state: ProjectState, project: str, command: Command) -> Needed | Non
             return _on_parent(command.cluster)
         case RequestResize():
             return _on_parent(command.resize.cluster)
-        case CreateBooking():
-            return _on_booked(command)
         case CreateSeries():
             return _on_booked(command.booking)
         case CreateExclusive():
@@ -176,8 +176,8 @@ def _needed(state: ProjectState, project: str, command: Command) -> Needed | Non
             assert_never(command)
 
 
-def _unknown_pool(pool: str, field: str) -> UnknownId:
-    return UnknownId(field, "cluster" if "." in pool else "project", pool)
+def _unknown_pool(pool: str, field: str) -> tuple[str, str, str]:
+    return field, "cluster" if "." in pool else "project", pool
 
 
 def _on_pool(pool: str, field: str, right: Right) -> Needed:
@@ -200,7 +200,7 @@ def _on_booking(state: ProjectState, command: AmendBooking | CancelBooking) -> N
     booking = state.bookings.get(command.booking)
     if booking is None:
         return None
-    unknown = UnknownId("id", "booking", str(command.booking))
+    unknown = "id", "booking", str(command.booking)
     return Needed(booking.pool, Right.BOOK, unknown, booking.account, Right.NAMES)
 
 
@@ -208,6 +208,6 @@ def _on_series(state: ProjectState, command: AmendSeries | CancelSeries) -> Need
     """The pool and the account of a series are those of its first occurrence that was booked."""
     for number in range(state.series.get(command.series, 0)):
         if (booking := state.bookings.get(UUID(int=command.series.int + number))) is not None:
-            unknown = UnknownId("id", "series", str(command.series))
+            unknown = "id", "series", str(command.series)
             return Needed(booking.pool, Right.BOOK, unknown, booking.account, Right.NAMES)
     return None
