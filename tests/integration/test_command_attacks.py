@@ -37,9 +37,9 @@ from services.command.settings import Settings
 from shared.capacity import Capacity
 from shared.errors import HourbookError, UnknownId
 from shared.event_store import EventStore
-from shared.events import Role, decode_event
+from shared.events import BookingCreated, Role, decode_event
 from shared.hours import Period, hour_of, instant_of
-from shared.identity.principals import Principal, person
+from shared.identity.principals import Principal, person, trusted
 from shared.identity.roles import NOBODY, RIGHTS, ROLES, Limit, Policy
 from shared.tasks import end_tasks
 from tests.support.ground import DAY as ONE_DAY
@@ -303,6 +303,30 @@ async def test_where_no_account_is_listed_a_member_books_under_their_own_name(wr
         await handler.submit("gaia", booking(account="thesis"), context)
     assert await send(handler, EVE, booking(account="thesis")) == OK
     assert await send(handler, EVE, CancelBooking(booking=mine.booking)) == OK
+
+
+async def test_each_event_says_how_its_actor_was_proven(writers: Writers, database_url: str) -> None:
+    handler = writers.start(writers.handler())
+    await gaia(handler)
+    of_zoe = Principal(
+        id="token:1", auth="token", members=frozenset({"token:1", ROOT.id}), maker=ROOT.id, limits=(Limit("admin"),)
+    )
+    operators = Principal(
+        id="token:2", auth="token", members=frozenset({"token:2"}), limits=(Limit("manager", "gaia"),), trusted=True
+    )
+    keystone = person("ours", "zoe", (), "keystone")
+    assert await send(handler, ROOT, given(keystone, "manager")) == OK
+    senders = (ROOT, keystone, of_zoe, operators, trusted("anybody"))
+    for sender in senders:
+        assert await send(handler, sender, booking()) == OK
+    connection = await asyncpg.connect(database_url)
+    try:
+        events = [decode_event(event.data) async for event in EventStore(connection).stream_after("gaia", 0)]
+    finally:
+        await connection.close()
+    booked = [(event.actor, event.auth) for event in events if isinstance(event, BookingCreated)]
+    assert booked == [(sender.id, sender.auth) for sender in senders]
+    assert [auth for _, auth in booked] == ["oidc", "keystone", "token", "token", None]
 
 
 @pytest.fixture
