@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from shared.errors import HourbookError, InvalidField, UnknownId
-from shared.identity.principals import GROUP, Principal
+from shared.identity.people import note_groups
+from shared.identity.principals import Principal
 from shared.postgres import Connection
 
 WEBHOOKS_MAX = 1000
@@ -52,7 +53,7 @@ async def register(
     row = (webhook, url, project, types, kinds, secret, principal.id, after, WEBHOOKS_MAX, maker)
     status = await connection.execute(REGISTER, *row)
     if status == "INSERT 0 1":
-        return await _note_groups(connection, principal)
+        return await _note_maker(connection, principal)
     if project is not None and not await connection.fetchval(PROJECT_EXISTS, project):
         raise UnknownId("project", "project", project)
     if after is not None and after > (head := await connection.fetchval(HEAD)):
@@ -84,20 +85,14 @@ UPDATE webhook SET maker = $2, maker_since = (SELECT position FROM event_head), 
 
 async def resume(connection: Connection, webhook: UUID, principal: Principal) -> None:
     """Makes `principal` the maker, and lets the webhook go on if it was ended. Raises UnknownId."""
-    await _note_groups(connection, principal)
+    await _note_maker(connection, principal)
     await _changed(connection, webhook, RESUME, webhook, maker_of(principal))
 
 
-# What the maker may see depends on their groups; the notifier reads them.
-NOTE_GROUPS = """
-INSERT INTO person (id, groups) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET groups = excluded.groups, seen_at = now()
-"""
-
-
-async def _note_groups(connection: Connection, principal: Principal) -> None:
+async def _note_maker(connection: Connection, principal: Principal) -> None:
+    """What a person may see depends on their groups; the notifier reads them."""
     if principal.person == principal.id:
-        groups = sorted(member for member in principal.members if member.startswith(f"{GROUP}:"))
-        await connection.execute(NOTE_GROUPS, principal.id, groups)
+        await note_groups(connection, principal)
 
 
 DELETE = "DELETE FROM webhook WHERE id = $1"

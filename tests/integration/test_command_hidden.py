@@ -36,7 +36,7 @@ async def ground(database_url: str, tmp_path: Path) -> AsyncIterator[Ground]:
     async with AsyncTestClient(create_app(settings)) as client:
         ground = Ground(client, database_url)
         await ground.fill()
-        await ground.plant_webhooks()
+        await ground.plant()
         yield ground
 
 
@@ -55,6 +55,8 @@ def without_names(value: Any) -> Any:
     """The body with names that nothing has."""
     if isinstance(value, dict):
         return {field: without_names(one) for field, one in value.items()}
+    if isinstance(value, list):
+        return [without_names(one) for one in value]
     return NAMES.sub(lambda name: ABSENT[name[0]], value) if isinstance(value, str) else value
 
 

@@ -237,7 +237,7 @@ async def test_a_denial_says_who_tried_what_where_and_what_was_needed(
     async with AsyncTestClient(create_command(settings)) as client:
         ground = Ground(client, database_url)
         await ground.fill()
-        await ground.plant_webhooks()
+        await ground.plant()
         await ground.give("gaia", "reader", "egi:ada")
         ada, eve = await signed_in(database_url, "egi:ada"), await signed_in(database_url, "egi:eve")
         booking = {"clusterid": "gaia.spark", "account": "team", "cores": 1, **MONTH}

@@ -15,6 +15,7 @@ MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
 DAY = {"startdate": "2086-01-01", "enddate": "2086-01-01"}
 FLAVORS = {"masterflavor": "small", "mastercount": 1, "workerflavor": "small", "workercount": 1}
 HOOK = "https://hooks.example/x"
+CREDENTIALS = {"token": UUID(int=3), "feed": UUID(int=4)}
 HOOKS = {"hook": UUID(int=1), "ledger_hook": UUID(int=2)}
 PLANT = """
 INSERT INTO webhook (id, url, project, kinds, secret, created_by, maker, position, notice)
@@ -22,6 +23,14 @@ VALUES ($1, 'https://hooks.example/x', $2, '{}', 'whsec_c2VjcmV0', 'egi:root', '
 """
 PLANT_LETTER = """
 INSERT INTO webhook_dead_letter SELECT $1, 'm1', 'event', 1, 1, 'no', now() ON CONFLICT DO NOTHING
+"""
+PLANT_TOKEN = """
+INSERT INTO token (id, hash, name, maker, limits, expires_at)
+VALUES ($1, sha256('token'), 'planted', 'egi:root', '[]', now() + interval '1 day') ON CONFLICT DO NOTHING
+"""
+PLANT_FEED = """
+INSERT INTO feed_address (id, hash, path, maker) VALUES ($1, sha256('feed'), '/projects/gaia.ics', 'egi:root')
+ON CONFLICT DO NOTHING
 """
 
 
@@ -31,7 +40,7 @@ class Ground:
 
     def __init__(self, client: AsyncTestClient[Any], database_url: str) -> None:
         self.client, self.database_url = client, database_url
-        self.ids: dict[str, str] = {name: str(hook) for name, hook in HOOKS.items()}
+        self.ids: dict[str, str] = {name: str(made) for name, made in (HOOKS | CREDENTIALS).items()}
         self.root: dict[str, str] = {}
 
     async def make(self, what: str, path: str, **body: Any) -> None:
@@ -66,13 +75,16 @@ class Ground:
             if who.belongs:
                 await self.make("_", "/accounts/team/members/add", project="gaia", member=who.id)
 
-    async def plant_webhooks(self) -> None:
-        """One webhook of gaia and one of the whole ledger, each with a dead letter, if they are not there."""
+    async def plant(self) -> None:
+        """One webhook of gaia and one of the whole ledger, each with a dead letter, and a token and a feed address of
+        the admin, as far as they are not there."""
         connection = await asyncpg.connect(self.database_url)
         try:
             for name, project in (("hook", "gaia"), ("ledger_hook", None)):
                 await connection.execute(PLANT, HOOKS[name], project)
                 await connection.execute(PLANT_LETTER, HOOKS[name])
+            await connection.execute(PLANT_TOKEN, CREDENTIALS["token"])
+            await connection.execute(PLANT_FEED, CREDENTIALS["feed"])
         finally:
             await connection.close()
 

@@ -22,11 +22,11 @@ from services.command.routes.submit import parts_of, principal_of
 from shared.http.openapi import problem_spec, response_spec
 from shared.http.responses import EncodedResponse
 from shared.identity.authenticator import Authenticator
-from shared.identity.errors import Forbidden, PersonNeeded, SignInNotSetUp
+from shared.identity.errors import PersonNeeded, SignInNotSetUp
 from shared.identity.feed_addresses import create_feed, parse_feed_path, revoke_feed
 from shared.identity.people import note_groups
 from shared.identity.principals import Principal
-from shared.identity.roles import NO_BINDINGS, RIGHTS, Limit, administers, rights_on
+from shared.identity.roles import Limit, administers
 from shared.identity.tokens import begin, checked_limits, create_token, expiry, mine_of, revoke_token
 from shared.postgres import Connection
 
@@ -88,7 +88,7 @@ class Tokens(Controller):
         if (authenticator := parts_of(request).authenticator) is None:
             return await parts_of(request).keys.refuse(key, SignInNotSetUp())
         maker = person_in(principal)
-        await _check_limits(request, authenticator, principal, limits)
+        await _check_limits(request, principal, limits)
 
         async def work(connection: Connection) -> EncodedResponse[NewToken]:
             await begin(connection)
@@ -145,7 +145,7 @@ class FeedAddresses(Controller):
             return await parts_of(request).keys.refuse(key, SignInNotSetUp())
         maker = person_in(principal)
         if path.pool is not None:
-            await parts_of(request).handler.require(path.pool, "reader", principal, "path")
+            await parts_of(request).handler.require(path.pool, "reader", principal, "path", "CreateFeed")
 
         async def work(connection: Connection) -> EncodedResponse[NewFeed]:
             await begin(connection)
@@ -190,20 +190,10 @@ def person_in(principal: Principal) -> str:
     return principal.id
 
 
-async def _check_limits(
-    request: AnyRequest, authenticator: Authenticator, principal: Principal, limits: Iterable[Limit]
-) -> None:
+async def _check_limits(request: AnyRequest, principal: Principal, limits: Iterable[Limit]) -> None:
     """Raises Forbidden for a limit that is more than the principal has now, UnknownId for a pool that it cannot see."""
     for limit in limits:
-        if limit.pool is not None:
-            await parts_of(request).handler.require(limit.pool, limit.role, principal, "limits")
-        elif RIGHTS[limit.role] & ~rights_on(authenticator.policy, NO_BINDINGS, principal, None):
-            raise Forbidden(
-                f"limits: nobody gives what they have not, and you have less than {limit.role!r} on the whole ledger;"
-                " name a pool",
-                needs=limit.role,
-                pool=None,
-            )
+        await parts_of(request).handler.require(limit.pool, limit.role, principal, "limits", "CreateToken")
 
 
 async def carry_out(
