@@ -21,7 +21,7 @@ PAST = {"projector": "SELECT, INSERT, UPDATE", "query": "SELECT"}
 AUDIT = {"sealer": "SELECT, INSERT", "projector": "SELECT", "query": "SELECT"}
 CREDENTIAL = {"command": WRITE, "query": "SELECT", "projector": "SELECT"}
 # The health of a service says how far the webhooks are, and no more about them.
-FAR = "SELECT (types, kinds, position, notice, disabled)"
+FAR = "SELECT (types, kinds, position, notice, disabled, ended)"
 DELIVERY = "position, notice, attempts, failures, retry_at, delivered_at, last_error, disabled"
 
 # A table with generations (a read model) gives its rights to its partitions.
@@ -45,7 +45,7 @@ TABLES: Mapping[str, Rights] = {
     "pool": {**READ_MODEL, "notify": "SELECT"},
     "short_hour": {**READ_MODEL, "notify": "SELECT"},
     "template": READ_MODEL,
-    "role": READ_MODEL,
+    "role": {**READ_MODEL, "notify": "SELECT"},
     "role_head": READ_MODEL,
     "account_member": READ_MODEL,
     # the index of the history, and the read models of the past
@@ -71,9 +71,9 @@ TABLES: Mapping[str, Rights] = {
     },
     "notice_head": {"notify": "SELECT, UPDATE", "query": "SELECT", "command": "SELECT", "projector": "SELECT"},
     "webhook": {
-        "command": f"INSERT, DELETE, SELECT (id), {FAR}",
-        "notify": f"SELECT, UPDATE ({DELIVERY})",
-        "query": f"SELECT (id, url, project, types, kinds, created_by, created_at, {DELIVERY})",
+        "command": f"INSERT, DELETE, SELECT (id, project), {FAR}, UPDATE (maker, maker_since, ended)",
+        "notify": f"SELECT, UPDATE ({DELIVERY}, ended)",
+        "query": f"SELECT (id, url, project, types, kinds, created_by, created_at, maker, ended, {DELIVERY})",
         "projector": FAR,
     },
     "webhook_dead_letter": {
@@ -88,8 +88,13 @@ TABLES: Mapping[str, Rights] = {
     "audit_key": AUDIT,
     # people and credentials: the command service writes them, the others verify
     "identity_head": {"command": "SELECT, UPDATE", "query": "SELECT", "projector": "SELECT"},
-    "person": {"command": WRITE, "query": "SELECT", "projector": "SELECT (id, groups)"},
-    "token": CREDENTIAL,
+    "person": {
+        "command": WRITE,
+        "query": "SELECT",
+        "projector": "SELECT (id, groups)",
+        "notify": "SELECT (id, groups)",
+    },
+    "token": {**CREDENTIAL, "notify": "SELECT (id, maker, limits, expires_at, revoked_at)"},
     "session": CREDENTIAL,
     "feed_address": CREDENTIAL,
     # dbmate's list of the migrations that were applied

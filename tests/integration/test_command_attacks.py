@@ -42,6 +42,7 @@ from shared.hours import Period, hour_of, instant_of
 from shared.identity.principals import Principal, person, trusted
 from shared.identity.roles import NOBODY, RIGHTS, ROLES, Limit, Policy
 from shared.tasks import end_tasks
+from tests.support.backends import as_role
 from tests.support.ground import DAY as ONE_DAY
 from tests.support.ground import Ground
 from tests.support.listening import BOUND_S
@@ -331,7 +332,9 @@ async def test_each_event_says_how_its_actor_was_proven(writers: Writers, databa
 
 @pytest.fixture
 async def ground(database_url: str, tmp_path: Path) -> AsyncIterator[Ground]:
-    settings = Settings(database_url=database_url, auth_file=auth_file(tmp_path), webhook_hosts="hooks.example")
+    settings = Settings(
+        database_url=as_role(database_url, "command"), auth_file=auth_file(tmp_path), webhook_hosts="hooks.example"
+    )
     async with AsyncTestClient(create_app(settings)) as client:
         ground = Ground(client, database_url)
         await ground.fill()

@@ -14,6 +14,7 @@ from services.command.app import create_app
 from services.command.settings import Settings
 from shared.identity.roles import Limit
 from tests.integration.test_command_matrix import LINES
+from tests.support.backends import as_role
 from tests.support.ground import HOOK, Ground
 from tests.support.matrix import OK, PUBLIC, Line
 from tests.support.signed_in import auth_file, signed_in, with_token
@@ -32,7 +33,9 @@ class Answer(NamedTuple):
 
 @pytest.fixture
 async def ground(database_url: str, tmp_path: Path) -> AsyncIterator[Ground]:
-    settings = Settings(database_url=database_url, auth_file=auth_file(tmp_path), webhook_hosts="hooks.example")
+    settings = Settings(
+        database_url=as_role(database_url, "command"), auth_file=auth_file(tmp_path), webhook_hosts="hooks.example"
+    )
     async with AsyncTestClient(create_app(settings)) as client:
         ground = Ground(client, database_url)
         await ground.fill()

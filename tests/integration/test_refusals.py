@@ -233,7 +233,9 @@ def test_a_rate_is_used_up_and_comes_back_with_time() -> None:
 async def test_a_denial_says_who_tried_what_where_and_what_was_needed(
     database_url: str, tmp_path: Path, connection: Any
 ) -> None:
-    settings = CommandSettings(database_url=database_url, auth_file=auth_file(tmp_path), webhook_hosts="hooks.example")
+    settings = CommandSettings(
+        database_url=as_role(database_url, "command"), auth_file=auth_file(tmp_path), webhook_hosts="hooks.example"
+    )
     async with AsyncTestClient(create_command(settings)) as client:
         ground = Ground(client, database_url)
         await ground.fill()

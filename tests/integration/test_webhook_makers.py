@@ -18,6 +18,7 @@ from services.projector.generation import load_generation, prepare, write_batch
 from shared.event_store import EventStore
 from shared.identity.roles import RIGHTS, Limit, Policy
 from tests.integration.test_webhooks import Receiver, delivering, until
+from tests.support.backends import as_role
 from tests.support.ground import DAY, Ground
 from tests.support.listening import BOUND_S
 from tests.support.signed_in import ADMIN, auth_file, signed_in, with_token
@@ -41,7 +42,11 @@ def hosts(receiver: Receiver) -> str:
 @pytest.fixture
 async def ground(database_url: str, tmp_path: Path, hosts: str) -> AsyncIterator[Ground]:
     bindings = {"admin": [ADMIN], "manager": ["egi:boss"]}
-    settings = Settings(database_url=database_url, auth_file=auth_file(tmp_path, ledger=bindings), webhook_hosts=hosts)
+    settings = Settings(
+        database_url=as_role(database_url, "command"),
+        auth_file=auth_file(tmp_path, ledger=bindings),
+        webhook_hosts=hosts,
+    )
     async with AsyncTestClient(create_app(settings)) as client:
         ground = Ground(client, database_url)
         await ground.fill()
@@ -49,10 +54,10 @@ async def ground(database_url: str, tmp_path: Path, hosts: str) -> AsyncIterator
 
 
 class Notifier:
-    """What the notifier sees: `pool` is its database. `project` brings the read models to the newest event."""
+    """`notify` is the notifier's database, `pool` the owner's. `project` brings the read models to the newest event."""
 
-    def __init__(self, pool: Any) -> None:
-        self.pool = pool
+    def __init__(self, pool: Any, notify: Any) -> None:
+        self.pool, self.notify = pool, notify
 
     async def project(self) -> None:
         async with self.pool.acquire() as connection:
@@ -70,8 +75,11 @@ class Notifier:
 
 @pytest.fixture
 async def notifier(database_url: str) -> AsyncIterator[Notifier]:
-    async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
-        yield Notifier(pool)
+    async with (
+        asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool,
+        asyncpg.create_pool(as_role(database_url, "notify"), min_size=1, max_size=4) as notify,
+    ):
+        yield Notifier(pool, notify)
 
 
 async def register(ground: Ground, who: Headers, receiver: Receiver, project: str | None = "gaia") -> str:
