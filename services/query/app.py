@@ -32,8 +32,9 @@ from services.query.routes.page import Pages
 from services.query.routes.page_files import load_page
 from services.query.routes.parts import Parts
 from services.query.routes.pools import Health, Pools
-from services.query.routes.reads import learn_parameters
+from services.query.routes.reads import check_declared, learn_parameters
 from services.query.routes.refusals import Refusals
+from services.query.routes.rights import RightsNow
 from services.query.routes.roles import Me, Roles
 from services.query.routes.webhooks import Webhooks
 from services.query.settings import Settings
@@ -45,6 +46,8 @@ from shared.telemetry import Telemetry
 
 # The page itself needs no principal: it shows that one must sign in.
 PUBLIC = ("/", "/assets/")
+# /health is for anybody and tells positions. shared/http/application.py checks /metrics.
+CHECKED_ELSEWHERE = ("/health", "/metrics", "/schema", "/schema/")
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -106,6 +109,7 @@ def create_app(settings: Settings) -> Litestar:
         state=State({"parts": parts, "end_streams": end_streams}),
     )
     learn_parameters(app)
+    check_declared(app, (*PUBLIC, *CHECKED_ELSEWHERE))
     return app
 
 
@@ -113,12 +117,13 @@ def make_parts(settings: Settings, authenticator: Authenticator | None) -> Parts
     """The parts that the routes use. A route gets them by `parts_of(request)`."""
     database = Database(settings.database_url, settings.query_connections)
     positions, freshness = Positions(database, settings.visible_timeout_s), Freshness(database)
-    wide = wide_reads()
+    wide, access = wide_reads(), Access(database, freshness)
     return Parts(
         database=database,
         positions=positions,
-        access=Access(database, freshness),
         authenticator=authenticator,
+        access=access,
+        rights=None if authenticator is None else RightsNow(authenticator, access),
         answers=Answers(database, freshness, positions, AnswerCache(settings.query_cache_bytes), wide),
         wide=wide,
         past=Past(settings.database_url, database, settings.visible_timeout_s),

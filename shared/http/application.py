@@ -10,14 +10,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from litestar import Litestar, Response, get
+from litestar import Litestar, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from shared.http.openapi import DocumentErrors, openapi_assets, openapi_config
 from shared.http.problems import EXCEPTION_HANDLERS
-from shared.http.sign_in import SignInMiddleware
+from shared.http.sign_in import SignInMiddleware, principal_in
 from shared.identity.authenticator import Authenticator
+from shared.identity.errors import Forbidden
+from shared.identity.principals import Principal
+from shared.identity.roles import NO_BINDINGS, Right, rights_on
 from shared.telemetry import CONTENT_TYPE, Telemetry
 
 # Unicode's noncharacters. The first that is not in the path replaces %2F while the framework looks for the route.
@@ -44,7 +47,7 @@ class Application(Litestar):
         if authenticator is not None:
             self._enter = SignInMiddleware(super().__call__, authenticator, public, telemetry.count_stranger)
         super().__init__(
-            [*handlers, metrics_route(telemetry), openapi_assets],
+            [*handlers, metrics_route(telemetry, authenticator), openapi_assets],
             plugins=[DocumentErrors()],
             before_send=[telemetry.count],
             logging_config=None,
@@ -60,14 +63,23 @@ class Application(Litestar):
         return self._enter(scope, receive, send)
 
 
-def metrics_route(telemetry: Telemetry) -> HTTPRouteHandler:
-    """The route /metrics."""
+def metrics_route(telemetry: Telemetry, authenticator: Authenticator | None) -> HTTPRouteHandler:
+    """The route /metrics. Where principals sign in, it is for those who may see the whole ledger: metrics are figures
+    of all projects together, and name none."""
 
     @get("/metrics", include_in_schema=False)
-    async def metrics() -> Response[bytes]:
+    async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+        if authenticator is not None:
+            check_viewer(authenticator, principal_in(request))
         return Response(await telemetry.render(), media_type=CONTENT_TYPE)
 
     return metrics
+
+
+def check_viewer(authenticator: Authenticator, principal: Principal) -> None:
+    """Raises Forbidden if the principal may not see the whole ledger."""
+    if not rights_on(authenticator.policy, NO_BINDINGS, principal, None) & Right.SEE:
+        raise Forbidden("this needs the role 'viewer' on the whole ledger", needs="viewer", pool=None)
 
 
 class ScopeWithSlashes(dict[str, Any]):

@@ -31,8 +31,8 @@ CACHED = {"Cache-Control": "public, max-age=3600"}
 # Swagger UI's stylesheet has its icons as data: URLs.
 PAGE_HEADERS = [ResponseHeader(name=name, value=value) for name, value in page_headers(images="'self' data:").items()]
 
-READ_ERRORS = (400, 403, 404, 503)
-WRITE_ERRORS = (400, 403, 404, 409, 413, 415, 503)
+READ_ERRORS = (400, 401, 403, 404, 503)
+WRITE_ERRORS = (400, 401, 403, 404, 409, 413, 415, 503)
 # The codes that have no error class: meaning by code, by status.
 OTHER_CODES = {
     400: {"http_400": "The body of the command is not JSON."},

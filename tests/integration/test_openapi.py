@@ -44,7 +44,7 @@ async def test_every_operation_says_which_errors_it_answers(app: Any, database_u
     told = operations(document)
     assert len(told) > 20
     for path, method, operation in told:
-        wanted = {"400", "403", "404", "503"} | ({"409", "413"} if method != "get" else set())
+        wanted = {"400", "401", "403", "404", "503"} | ({"409", "413"} if method != "get" else set())
         assert wanted <= operation["responses"].keys(), path
         for status in wanted:
             content = operation["responses"][status]["content"]
@@ -55,7 +55,7 @@ async def test_every_operation_says_which_errors_it_answers(app: Any, database_u
 async def test_a_command_says_what_a_repeat_and_a_dry_run_answer_and_each_code_of_a_refusal(database_url: str) -> None:
     document = await document_of(command_app(database_url))
     responses = document["paths"]["/bookings/create"]["post"]["responses"]
-    assert set(responses) == {"200", "201", "400", "403", "404", "409", "413", "415", "503"}
+    assert set(responses) == {"200", "201", "400", "401", "403", "404", "409", "413", "415", "503"}
     kinds = responses["200"]["content"]["application/json"]["schema"]["oneOf"]
     assert [kind["$ref"].rpartition("/")[2] for kind in kinds] == ["Decided", "Previewed"]
     assert {"capacity_exceeded", "already_exists", "past_is_immutable", "idempotency_key_reused"} <= set(

@@ -13,6 +13,7 @@ from services.projector.generation import load_generation, prepare, write_batch
 from services.query.app import create_app
 from services.query.settings import Settings
 from shared.events import Event, encode_event
+from shared.http.middleware import MethodMiddleware
 
 
 @contextlib.asynccontextmanager
@@ -27,7 +28,9 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
     task = asyncio.create_task(live())
     await started.wait()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://hourbook") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=MethodMiddleware(app)), base_url="http://hourbook"
+    ) as client:
         yield client
     ended.set()
     await task

@@ -11,7 +11,7 @@ import msgspec
 
 from services.query.answers.admission import Admission
 from services.query.answers.cache import AnswerCache, CacheEntry, Scope, Version
-from services.query.answers.freshness import Freshness, Positions
+from services.query.answers.freshness import Fresh, Freshness, Positions
 from services.query.answers.long import Long
 from services.query.database import Database
 from shared.errors import UnknownId
@@ -92,15 +92,20 @@ class Answers:
         self._reading: dict[Question, asyncio.Task[ViewResult]] = {}
         self._to_read: dict[Question, asyncio.Task[ViewResult]] = {}
 
-    async def answer(self, question: Question, view: View, etags: str | None, min_position: int) -> Reply:
-        """`view` reads the answer from the database, `etags` is If-None-Match. Raises UnknownId, InvalidField,
-        NotYetVisible, and asyncpg's errors."""
-        return await visible(self._positions, min_position, lambda: self._answer(question, view, etags))
+    async def answer(
+        self, question: Question, view: View, etags: str | None, min_position: int, fresh: Fresh | None = None
+    ) -> Reply:
+        """`view` reads the answer from the database, `etags` is If-None-Match. `fresh` is the version of the question's
+        scope, if this request has read it already. Raises UnknownId, InvalidField, NotYetVisible, and asyncpg's
+        errors."""
+        if fresh is not None and fresh.position < min_position:
+            fresh = None
+        return await visible(self._positions, min_position, lambda: self._answer(question, view, etags, fresh))
 
-    async def _answer(self, question: Question, view: View, etags: str | None) -> Reply:
+    async def _answer(self, question: Question, view: View, etags: str | None, fresh: Fresh | None) -> Reply:
         entry = self._cache.get(question)
         if entry is not None or etags is not None:
-            position, version = await self._freshness.of(question.scope)
+            position, version = fresh or await self._freshness.of(question.scope)
             if version is None:
                 raise question.unknown()
             etag = etag_of(question, version)

@@ -7,13 +7,15 @@ costs no memory: when it falls behind the kept events, it reads from the store, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
 from services.query.database import UNREACHABLE, Database, NoGeneration
 from services.query.live.sources import LiveSource
 from services.query.questions.events import SubscriptionFilter
+from services.query.questions.sight import EVERYWHERE, Sight
 from services.query.views.history import check_after
 from services.query.views.live_events import StreamEvent
 from shared.errors import HourbookError
@@ -34,6 +36,10 @@ HEARTBEAT_S = 15.0
 WAKE_S = 1.0
 RECONNECT_S = 0.5
 CATCHING_UP_MAX = 2
+
+# Answers what the subscriber may see now: nothing when its right or its credential has ended, None while that cannot be
+# known.
+Watch = Callable[[], Awaitable[Sight | None]]
 
 
 class TooManySubscribers(HourbookError):
@@ -95,18 +101,23 @@ class Tail:
             self._task = None
             self._kept, self._position = [], None
 
-    def streamed(self, begin: int, where: SubscriptionFilter, headers: Mapping[str, str]) -> StreamedResponse[bytes]:
+    def streamed(
+        self, begin: int, where: SubscriptionFilter, headers: Mapping[str, str], watch: Watch | None = None
+    ) -> StreamedResponse[bytes]:
         """The response to a subscriber after `begin`. The subscriber leaves when the response ends."""
         return StreamedResponse(
-            self.follow(begin, where),
+            self.follow(begin, where, watch),
             media_type=SERVER_SENT,
             on_end=self.leave,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers},
         )
 
-    async def follow(self, after: int, where: SubscriptionFilter) -> AsyncGenerator[bytes]:
+    async def follow(self, after: int, where: SubscriptionFilter, watch: Watch | None = None) -> AsyncGenerator[bytes]:
         """The events after a position as server-sent events, without an end. A heartbeat carries the last position that
-        was looked at. So a client whose filter matches few events does not reconnect far back."""
+        was looked at. So a client whose filter matches few events does not reconnect far back.
+
+        With `watch`, the subscriber gets the events of the pools that it may see, and the stream ends when it may see
+        none. `watch` is asked after the events were read, so it knows of every role that was revoked before them."""
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         yield b"retry: %d\nid: %d\n\n" % (RECONNECT_S * 1000, after)
@@ -117,12 +128,26 @@ class Tail:
                 after, events = await self._from_store(after, where)
             elif events:
                 after = events[-1].position
-            frames = b"".join([event.frame for event in events if where.takes(event.project, event.type)])
+            if (sight := EVERYWHERE if watch is None else await watch()) is not None:
+                if not sight:
+                    return
+                frames = frames_of(events, where, sight)
+            else:  # nobody knows what it may see: it waits where it was
+                after, frames = before, b""
             now = time.monotonic()
             if frames or now - beaten >= self.heartbeat_s:
                 beaten = now
                 yield frames or b": still here\nid: %d\n\n" % after
             if after == before:
+                await self._wait(moved, watch)
+
+    async def _wait(self, moved: asyncio.Event, watch: Watch | None) -> None:
+        """Waits until there may be new events, or until it is time to ask `watch` again."""
+        if watch is None:
+            await moved.wait()
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WAKE_S):
                 await moved.wait()
 
     def close(self) -> None:
@@ -181,3 +206,11 @@ class Tail:
         self._woken = time.monotonic()
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
+
+
+def frames_of(events: list[StreamEvent], where: SubscriptionFilter, sight: Sight) -> bytes:
+    """The server-sent events of those that match, and that the subscriber may see."""
+    matching = [event for event in events if where.takes(event.project, event.type)]
+    if sight.everything:
+        return b"".join([event.frame for event in matching])
+    return b"".join([event.frame for event in matching if sight.has(event.pool)])

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from services.query.questions.sight import EVERYWHERE, Sight
 from shared.event_store import POSITION_MAX
 from shared.names import spellings
 
@@ -13,7 +14,8 @@ from shared.names import spellings
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     """The events of a page: all given conditions hold. Positions lie between `after` and `before`, both excluded.
 
-    `types` means any of them. `since` (included) and `until` (excluded) bound the instant of the decision.
+    `types` means any of them. `since` (included) and `until` (excluded) bound the instant of the decision. The events
+    are those about pools in `within`.
     """
 
     after: int = 0
@@ -26,6 +28,14 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     entity: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    within: Sight = EVERYWHERE
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether events that match everything else may lie outside of `within`."""
+        if self.within.everything or (self.project is not None and self.within.has(self.project)):
+            return False
+        return self.pool is None or not self.within.has(self.pool)
 
     def keys(self) -> dict[str, str]:
         """The index columns that can find these events, with the value to look for."""

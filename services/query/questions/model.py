@@ -10,6 +10,7 @@ import msgspec
 from services.query.answers.cache import Scope
 from services.query.questions.calendar import CalendarQuestion
 from services.query.questions.parameters import TemplateName, unknown_pool
+from services.query.questions.sight import EVERYWHERE, Sight
 from shared.errors import UnknownId
 from shared.hours import Period
 
@@ -114,7 +115,9 @@ class ProjectQuestion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TemplatesQuestion(ProjectQuestion, frozen=True, kw_only=True):
-    """The templates of a project."""
+    """The templates of a project; with `names`, also who made them."""
+
+    names: bool = True
 
 
 class AccountsQuestion(ProjectQuestion, frozen=True, kw_only=True):
@@ -122,7 +125,8 @@ class AccountsQuestion(ProjectQuestion, frozen=True, kw_only=True):
 
 
 class UsageQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """What an account uses, in one project or in all (None). `account` is spelled as the client spelled it."""
+    """What an account uses, in one project or in all (None). `account` is spelled as the client spelled it. The
+    bookings of pools in `within` count."""
 
     account: str
     project: str | None
@@ -131,6 +135,7 @@ class UsageQuestion(msgspec.Struct, frozen=True, kw_only=True):
     zone: str
     dimensions: tuple[str, ...]
     csv: bool = False
+    within: Sight = EVERYWHERE
 
     @property
     def scope(self) -> Scope:

@@ -15,6 +15,7 @@ from services.query.as_of_database import AsOf
 from services.query.database import Database
 from services.query.questions.calendar import CalendarQuery
 from services.query.questions.parameters import parse_bom, parse_position
+from services.query.routes.needs import fresh_of
 from services.query.routes.parameters import AS_OF, BOM
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.views.pools import cluster_period
@@ -38,7 +39,8 @@ async def answered(request: AnyRequest, question: Question, view: View, min_posi
     if (as_of := await asked_as_of(request)) is not None:
         reply = await parts.past.answer(question, view, as_of, etags, request.receive)
     else:
-        reply = await parts.answers.answer(question, view, etags, min_position)
+        fresh = fresh_of(request, question.scope)
+        reply = await parts.answers.answer(question, view, etags, min_position, fresh)
     return respond(reply, CSV if question.csv else JSON, bom)
 
 

@@ -9,12 +9,16 @@ from litestar import Controller
 from litestar.params import QueryParameter
 
 from services.query.routes.answering import FRESH
+from services.query.routes.needs import ANYBODY, on_found, require_found, visit_of
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
 from services.query.views.audit import read_checkpoint, read_consistency, read_inclusion, read_public_keys
-from shared.errors import InvalidField
+from services.query.views.history import read_event
+from services.query.views.lines import head_of
+from shared.errors import InvalidField, UnknownId
 from shared.event_store import POSITION_MAX
 from shared.http.responses import EncodedResponse
+from shared.identity.roles import Right
 
 TEXT = "text/plain"
 FOREVER = "private, max-age=31536000, immutable"
@@ -50,14 +54,14 @@ class Audit(Controller):
 
     path = "/audit"
 
-    @read("/checkpoint", "Signed checkpoint of the history", media_type=TEXT)
+    @read("/checkpoint", "Signed checkpoint of the history", ANYBODY, media_type=TEXT)
     async def checkpoint(self, request: AnyRequest, size: Size = None) -> EncodedResponse[str]:
         """A signed note (C2SP tlog-checkpoint) as text: the origin, the number of events, the root hash over them, and
         the signature. With `size`: the checkpoint of exactly that many events, if one was signed."""
         found = await read_checkpoint(parts_of(request).database, size)
         return text_response(found.note) if size is None else text_response(found.note, FOREVER)
 
-    @read("/key", "Public keys of the checkpoints", media_type=TEXT)
+    @read("/key", "Public keys of the checkpoints", ANYBODY, media_type=TEXT)
     async def key(self, request: AnyRequest) -> EncodedResponse[str]:
         """The public key that signs now, as `NAME+KEYID+KEY` (C2SP signed-note), and on further lines the keys that
         signed before. Get the key from another source as well: a server that lies about the history can lie about its
@@ -65,7 +69,7 @@ class Audit(Controller):
         keys = await read_public_keys(parts_of(request).database)
         return text_response("".join(f"{key}\n" for key in keys))
 
-    @read("/inclusion", "Proof that an event is in the history")
+    @read("/inclusion", "Proof that an event is in the history", on_found(Right.NAMES, "the pool of the event"))
     async def inclusion(
         self, request: AnyRequest, position: Position = None, size: Size = None
     ) -> EncodedResponse[bytes]:
@@ -73,13 +77,14 @@ class Audit(Controller):
         (from 0) of the tree of `size` events with this root.
 
         `leaf` is SHA-256 of a zero byte and the stored bytes of the event; compute it yourself. `checkpoint` is the
-        signed note of this size, null when none was signed."""
+        signed note of this size, null when none was signed. Whoever may not read the event gets no proof of it."""
         if position is None:
             raise InvalidField("position", "give the position of an event")
+        await check_event(request, position)
         proof = await read_inclusion(parts_of(request).database, position, size)
         return proof_response(proof["size"], proof)
 
-    @read("/consistency", "Proof that the history was only added to")
+    @read("/consistency", "Proof that the history was only added to", ANYBODY)
     async def consistency(
         self, request: AnyRequest, first: FromSize = None, second: ToSize = None
     ) -> EncodedResponse[bytes]:
@@ -101,3 +106,15 @@ def text_response(body: str, keep: str = FRESH["Cache-Control"]) -> EncodedRespo
 
 def proof_response(size: int, answer: dict[str, Any]) -> EncodedResponse[bytes]:
     return EncodedResponse(msgspec.json.encode(answer), headers={"Hourbook-Position": str(size), **FRESH})
+
+
+async def check_event(request: AnyRequest, position: int) -> None:
+    """Raises UnknownId for an event that the principal may not read. An auditor of the ledger may ask for any position,
+    and is told how many events are sealed."""
+    visit = visit_of(request)
+    if visit is None or visit.rights.has_on_ledger(visit.right, visit.principal):
+        await require_found(request, None, UnknownId("position", "event", str(position)))
+        return
+    history = await read_event(parts_of(request).database, position)
+    pool = head_of(history.events[0]).where
+    await require_found(request, pool, UnknownId("position", "event", str(position)))

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency, Provide
 
 from services.query.questions.calendar import CalendarQuery, CalendarView, parse_calendar
 from services.query.routes.answering import CSV, answered, own_period, preferred
+from services.query.routes.needs import on_cluster, on_pool
 from services.query.routes.parameters import (
     TAKES_AS_OF_AND_BOM,
     ClusterId,
@@ -28,6 +29,7 @@ from services.query.routes.reads import read
 from services.query.views.calendar import read_calendar
 from shared.hours import Period
 from shared.http.responses import EncodedResponse
+from shared.identity.roles import Right
 
 
 def calendar_query(
@@ -117,7 +119,7 @@ class Calendars(Controller):
         "asked_sizes": Provide(sizes_query, sync_to_thread=False),
     }
 
-    @read("/available/select", "Availability of a pool, in blocks of time")
+    @read("/available/select", "Availability of a pool, in blocks of time", on_pool(Right.SEE))
     async def available(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, blocks: [{start, end, hours, granted, booked, shared,
         available}]}`.
@@ -132,7 +134,7 @@ class Calendars(Controller):
         each hour first. An answer has at most 100,000 blocks. As text/csv: one row for each block."""
         return await answer_calendar(request, asked, "available")
 
-    @read("/resources/select", "Grants of a pool, and granted capacity in blocks of time")
+    @read("/resources/select", "Grants of a pool, and granted capacity in blocks of time", on_pool(Right.NAMES))
     async def resources(
         self, request: AnyRequest, asked_items: NamedDependency[CalendarQuery]
     ) -> EncodedResponse[bytes]:
@@ -145,7 +147,7 @@ class Calendars(Controller):
         As text/csv: the items alone; the header `Hourbook-Next` is the `after` of the next page."""
         return await answer_calendar(request, asked_items, "resources")
 
-    @read("/bookings/select", "Bookings of a pool, and booked capacity in blocks of time")
+    @read("/bookings/select", "Bookings of a pool, and booked capacity in blocks of time", on_pool(Right.NAMES))
     async def bookings(
         self, request: AnyRequest, asked_items: NamedDependency[CalendarQuery]
     ) -> EncodedResponse[bytes]:
@@ -164,7 +166,7 @@ class Calendars(Controller):
         As text/csv: the items alone; the header `Hourbook-Next` is the `after` of the next page."""
         return await answer_calendar(request, asked_items, "bookings")
 
-    @read("/clusters/{cluster:str}/sizes", "Sizes of a cluster, in blocks of time")
+    @read("/clusters/{cluster:str}/sizes", "Sizes of a cluster, in blocks of time", on_cluster(Right.SEE))
     async def sizes(self, request: AnyRequest, asked_sizes: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, sizes: [{start, end, hours, size: {min, max}}]}`.
 

@@ -8,15 +8,10 @@ from litestar import Controller
 from litestar.params import PathParameter
 
 from services.query.questions.model import AccountsQuestion, TemplatesQuestion, UsageQuestion
-from services.query.questions.parameters import (
-    checked_project,
-    optional_project,
-    parse_dimensions,
-    parse_grain_or_day,
-    required,
-    required_range,
-)
+from services.query.questions.parameters import optional_project, parse_dimensions, parse_grain_or_day, required_range
+from services.query.questions.sight import whole_or
 from services.query.routes.answering import CSV, answered, preferred
+from services.query.routes.needs import given_project, has, in_project, on_project, seen, somewhere
 from services.query.routes.parameters import (
     TAKES_AS_OF_AND_BOM,
     DimensionsText,
@@ -32,6 +27,7 @@ from services.query.views.accounts import read_accounts, read_usage
 from services.query.views.templates import read_templates
 from shared.hours import parse_zone
 from shared.http.responses import EncodedResponse
+from shared.identity.roles import Right
 from shared.names import asked_name
 
 AccountName = Annotated[str, PathParameter(description="The name of an account, as bookings name it.")]
@@ -40,18 +36,21 @@ AccountName = Annotated[str, PathParameter(description="The name of an account, 
 class Catalogue(Controller):
     parameters = TAKES_AS_OF_AND_BOM
 
-    @read("/templates", "Templates of a project")
+    @read("/templates", "Templates of a project", in_project(Right.SEE))
     async def templates(
         self, request: AnyRequest, project: Project = None, min_position: MinPosition = 0
     ) -> EncodedResponse[bytes]:
         """`{project, position, templates: [{id, name, version, actor, created, capacity}]}`.
 
         Every version of every template, ordered by name, the newest version first. `id` is `<name>@<version>`,
-        `created` is a position. `project` must be given. As text/csv: one row for each version."""
-        question = TemplatesQuestion(project=given_project(project), csv=preferred(request, CSV))
+        `created` is a position. `project` must be given. `actor` is null for those who may not see names in the
+        project. As text/csv: one row for each version."""
+        wanted = given_project(project)
+        names = await has(request, Right.NAMES, wanted)
+        question = TemplatesQuestion(project=wanted, csv=preferred(request, CSV), names=names)
         return await answered(request, question, read_templates, min_position)
 
-    @read("/accounts", "Accounts that a project lists")
+    @read("/accounts", "Accounts that a project lists", on_project(Right.NAMES))
     async def accounts(
         self, request: AnyRequest, project: Project = None, min_position: MinPosition = 0
     ) -> EncodedResponse[bytes]:
@@ -62,7 +61,7 @@ class Catalogue(Controller):
         question = AccountsQuestion(project=given_project(project), csv=preferred(request, CSV))
         return await answered(request, question, read_accounts, min_position)
 
-    @read("/accounts/{account:str}/usage", "Usage of an account, in blocks of time")
+    @read("/accounts/{account:str}/usage", "Usage of an account, in blocks of time", somewhere(Right.NAMES))
     async def usage(
         self,
         request: AnyRequest,
@@ -79,19 +78,17 @@ class Catalogue(Controller):
 
         `used` is in resource-hours: for each dimension, the sum over the hours of the block of what the account's
         bookings hold. Shares of a cluster count as that part of the cluster's size, rounded up in each hour. Without
-        `project`: in all projects. An answer has at most 10,000 blocks. As text/csv: one row for each block."""
-        zone = parse_zone(tz)
+        `project`: in all projects. Only bookings in pools whose names you may see count. An answer has at most 10,000
+        blocks. As text/csv: one row for each block."""
+        zone, wanted = parse_zone(tz), optional_project(project)
         question = UsageQuestion(
             account=asked_name(account, "account"),
-            project=optional_project(project),
+            project=wanted,
             period=required_range(period, zone),
             grain=parse_grain_or_day(grain),
             zone=zone.key,
             dimensions=parse_dimensions(dimensions),
             csv=preferred(request, CSV),
+            within=whole_or(seen(request), wanted),
         )
         return await answered(request, question, read_usage, min_position)
-
-
-def given_project(project: str | None) -> str:
-    return checked_project(required(project, "project", "a project"))

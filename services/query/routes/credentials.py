@@ -12,6 +12,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from services.query.questions.parameters import required
 from services.query.routes.answering import FRESH
+from services.query.routes.needs import Needs, somewhere
 from services.query.routes.parameters import NumberedLimit
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
@@ -32,6 +33,7 @@ IDS_MAX = 200
 
 AfterId = Annotated[str | None, QueryParameter(description="Only those after this id: the `next` of the page before.")]
 PersonInPath = Annotated[str, PathParameter(description="The id of a person, as events name the actor.")]
+OWN = Needs(None, "your own; all of them for admins of the whole ledger")
 PeopleIds = Annotated[
     str | None,
     QueryParameter(
@@ -44,7 +46,7 @@ PeopleIds = Annotated[
 class Credentials(Controller):
     """Reads only. POST goes to the command service."""
 
-    @read("/tokens", "Your tokens")
+    @read("/tokens", "Your tokens", OWN)
     async def tokens(
         self, request: AnyRequest, after: AfterId = None, limit: NumberedLimit = 100
     ) -> EncodedResponse[bytes]:
@@ -59,7 +61,7 @@ class Credentials(Controller):
         page, following = await read_tokens(parts_of(request).database, mine, id_in(after), limit)
         return answered({"tokens": page, "next": following})
 
-    @read("/feeds", "Your feed addresses")
+    @read("/feeds", "Your feed addresses", OWN)
     async def feeds(
         self, request: AnyRequest, after: AfterId = None, limit: NumberedLimit = 100
     ) -> EncodedResponse[bytes]:
@@ -77,7 +79,7 @@ class Credentials(Controller):
 class People(Controller):
     """The directory of people."""
 
-    @read("/people", "Names of people")
+    @read("/people", "Names of people", somewhere(Right.NAMES))
     async def people(self, request: AnyRequest, ids: PeopleIds = None) -> EncodedResponse[bytes]:
         """`{people: [{id, name, email}]}`, ordered by id: who is behind the ids. `ids` must be given.
 
@@ -88,7 +90,7 @@ class People(Controller):
             raise InvalidField("ids", f"give at most {IDS_MAX} ids")
         return answered({"people": await found(request, wanted)})
 
-    @read("/people/{person:str}", "The name of a person")
+    @read("/people/{person:str}", "The name of a person", somewhere(Right.NAMES))
     async def person(self, request: AnyRequest, person: PersonInPath) -> EncodedResponse[bytes]:
         """`{id, name, email}`: who is behind an id. `name` is null if the issuer does not say it.
 

@@ -9,6 +9,7 @@ from litestar.params import QueryParameter
 
 from services.query.questions.parameters import parse_pool, required
 from services.query.routes.answering import respond
+from services.query.routes.needs import on_pool
 from services.query.routes.parameters import RANGE_SAYS, PoolCluster, PoolProject, ZoneText
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
@@ -16,6 +17,7 @@ from services.query.views.diff import Comparison, read_diff
 from shared.errors import InvalidField
 from shared.hours import parse_range, parse_zone
 from shared.http.responses import EncodedResponse
+from shared.identity.roles import Right
 
 FromText = Annotated[
     str | None,
@@ -35,7 +37,7 @@ OnlyRange = Annotated[
 
 
 class Diffs(Controller):
-    @read("/available/diff", "Changes of a pool between two positions")
+    @read("/available/diff", "Changes of a pool between two positions", on_pool(Right.NAMES))
     async def diff(
         self,
         request: AnyRequest,

@@ -13,6 +13,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from services.query.answers.answers import Reply
 from services.query.database import Database
+from services.query.live.tail import Watch
 from services.query.questions.events import EventFilter, SubscriptionFilter
 from services.query.questions.parameters import (
     checked_cluster,
@@ -23,7 +24,9 @@ from services.query.questions.parameters import (
     parse_event_types,
     parse_moment,
 )
+from services.query.questions.sight import Sight
 from services.query.routes.answering import BY_ACCEPT, CSV, LAST_EVENT_ID, last_event_id, preferred, respond
+from services.query.routes.needs import on_cluster, on_found, require_found, seen, somewhere, watch_of
 from services.query.routes.parameters import Actor, AsOfText, BomText, ClusterId, EventTypes, Project, Since, Until
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import WHOLE_NUMBER, read
@@ -34,6 +37,7 @@ from shared.errors import InvalidField, UnknownId
 from shared.event_store import POSITION_MAX
 from shared.http.problems import GIVEN_MAX
 from shared.http.responses import EncodedResponse, StreamedResponse
+from shared.identity.roles import Right
 from shared.names import asked_name
 
 NDJSON = "application/x-ndjson"
@@ -113,6 +117,10 @@ def history_query(
     return HistoryQuery(after, limit, as_of, bom)
 
 
+class AnswerBroken(Exception):
+    """A long answer ends before its end."""
+
+
 class Form(NamedTuple):
     """A text form of a list of events: its media type, its first bytes, and the lines of some events."""
 
@@ -132,7 +140,7 @@ class Events(Controller):
         "asked": Provide(history_query, sync_to_thread=False),
     }
 
-    @read("/events", "Events of the history")
+    @read("/events", "Events of the history", somewhere(Right.NAMES))
     async def events(
         self,
         request: AnyRequest,
@@ -145,11 +153,12 @@ class Events(Controller):
         given parameters.
 
         The outer `position` is that of the last stored event. `event` is the stored JSON, byte for byte; `version`
-        counts the events of its project. `next` is the `after` of the next page, null on the last page.
+        counts the events of its project. `next` is the `after` of the next page, null on the last page. Events about
+        pools whose names you may not see are left out.
 
         As application/x-ndjson or text/csv: one line for each event, and all events in one answer. With `limit` it is a
         page, and the header `Hourbook-Next` is the `after` of the next page."""
-        form = form_of(request, bom)
+        form, where = form_of(request, bom), msgspec.structs.replace(where, within=seen(request))
         if form is not None and limit is None:
             return await answer_whole(request, where, form, as_of)
         history = await find_history(request, where, limit or PAGE_LIMIT, as_of)
@@ -158,16 +167,18 @@ class Events(Controller):
         body = {"position": history.head, "events": history.events, "next": history.following}
         return respond(reply_with(history, msgspec.json.encode(body)))
 
-    @read("/events/{position:int}", "One event")
+    @read("/events/{position:int}", "One event", on_found(Right.NAMES, "the pool of the event"))
     async def event(self, request: AnyRequest, position: EventPosition) -> EncodedResponse[bytes]:
         """`{position, version, event}`. It never changes. `event` is the stored JSON, byte for byte."""
         given = request.scope["path"].rpartition("/")[2]
         if not WHOLE_NUMBER.fullmatch(given) or not 0 < position <= POSITION_MAX:
             raise UnknownId("position", "event", given[:GIVEN_MAX])
         history = await read_event(parts_of(request).database, position)
+        pool = lines.head_of(history.events[0]).where
+        await require_found(request, pool, UnknownId("position", "event", str(position)))
         return respond(Reply(history.head, msgspec.json.encode(history.events[0])))
 
-    @read("/events/stream", "Events, live")
+    @read("/events/stream", "Events, live", somewhere(Right.NAMES))
     async def stream(
         self,
         request: AnyRequest,
@@ -192,10 +203,11 @@ class Events(Controller):
             field, after = LAST_EVENT_ID, last
         elif since is not None:
             after = await position_before(parts.database, parse_moment(since, "since"))
+        watch = watch_of(request, where.project)
         begin = await parts.event_tail.begin(after, field)
-        return parts.event_tail.streamed(begin, where, {"Hourbook-Position": str(begin)})
+        return parts.event_tail.streamed(begin, where, {"Hourbook-Position": str(begin)}, watch)
 
-    @read("/bookings/{booking:uuid}/history", "History of a booking")
+    @read("/bookings/{booking:uuid}/history", "History of a booking", somewhere(Right.NAMES))
     async def booking(
         self, request: AnyRequest, booking: BookingId, asked: NamedDependency[HistoryQuery]
     ) -> EncodedResponse[bytes]:
@@ -204,9 +216,9 @@ class Events(Controller):
 
         `at` is the instant of the decision, `event` the stored JSON. `next` is the `after` of the next page, null on
         the last page. As application/x-ndjson or text/csv: one line for each event."""
-        return await answer_history(request, "booking", str(booking), asked)
+        return await answer_history(request, "booking", str(booking), asked, seen(request))
 
-    @read("/resources/{grant:uuid}/history", "History of a grant")
+    @read("/resources/{grant:uuid}/history", "History of a grant", somewhere(Right.NAMES))
     async def grant(
         self, request: AnyRequest, grant: GrantId, asked: NamedDependency[HistoryQuery]
     ) -> EncodedResponse[bytes]:
@@ -215,9 +227,9 @@ class Events(Controller):
 
         `at` is the instant of the decision, `event` the stored JSON. `next` is the `after` of the next page, null on
         the last page. As application/x-ndjson or text/csv: one line for each event."""
-        return await answer_history(request, "grant", str(grant), asked)
+        return await answer_history(request, "grant", str(grant), asked, seen(request))
 
-    @read("/clusters/{cluster:str}/history", "History of a cluster")
+    @read("/clusters/{cluster:str}/history", "History of a cluster", on_cluster(Right.NAMES))
     async def cluster(
         self, request: AnyRequest, cluster: ClusterId, asked: NamedDependency[HistoryQuery]
     ) -> EncodedResponse[bytes]:
@@ -226,7 +238,8 @@ class Events(Controller):
 
         `at` is the instant of the decision, `event` the stored JSON. `next` is the `after` of the next page, null on
         the last page. As application/x-ndjson or text/csv: one line for each event."""
-        return await answer_history(request, "cluster", checked_cluster(cluster, "id"), asked)
+        name = checked_cluster(cluster, "id")
+        return await answer_history(request, "cluster", name, asked, Sight(roots=(name,)))
 
 
 async def find_history(request: AnyRequest, where: EventFilter, limit: int, as_of: str | None) -> History:
@@ -243,13 +256,15 @@ async def answer_whole(
     first = await find_history(request, where, BATCH, as_of)
     where = msgspec.structs.replace(where, before=min(where.before, first.head + 1))
     headers = {"Hourbook-Position": str(first.head), **BY_ACCEPT}
-    pieces = batches(parts_of(request).database, where, form, first)
+    pieces = batches(parts_of(request).database, where, form, first, watch_of(request, where.project))
     return StreamedResponse(pieces, media_type=form.media_type, headers=headers)
 
 
-async def answer_history(request: AnyRequest, kind: str, entity: str, query: HistoryQuery) -> EncodedResponse[bytes]:
+async def answer_history(
+    request: AnyRequest, kind: str, entity: str, query: HistoryQuery, within: Sight
+) -> EncodedResponse[bytes]:
     form = form_of(request, query.bom)
-    where = EventFilter(entity=entity, after=query.after)
+    where = EventFilter(entity=entity, after=query.after, within=within)
     try:
         history = await find_history(request, where, query.limit or PAGE_LIMIT, query.as_of)
     except UnknownId:
@@ -261,10 +276,15 @@ async def answer_history(request: AnyRequest, kind: str, entity: str, query: His
     return respond(reply_with(history, msgspec.json.encode(body)))
 
 
-async def batches(database: Database, where: EventFilter, form: Form, history: History) -> AsyncGenerator[bytes]:
-    """The lines of all matching events, from `history`, the first batch, on. It holds one batch at a time."""
+async def batches(
+    database: Database, where: EventFilter, form: Form, history: History, watch: Watch | None
+) -> AsyncGenerator[bytes]:
+    """The lines of all matching events, from `history`, the first batch, on. It holds one batch at a time. Raises
+    AnswerBroken if the reader loses the right meanwhile; so the answer is not taken for a whole one."""
     yield form.head + form.lines(history.events)
     while history.following is not None:
+        if watch is not None and ((sight := await watch()) is None or not sight.covers(where.within)):
+            raise AnswerBroken("the reader may not see all of it any more")
         history = await read_found(database, msgspec.structs.replace(where, after=history.following), BATCH)
         yield form.lines(history.events)
 

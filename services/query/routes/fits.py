@@ -12,6 +12,7 @@ from services.query.questions.model import ConflictsQuestion, NowQuestion
 from services.query.questions.parameters import RANGE_EXAMPLE, parse_pool, required
 from services.query.questions.slots import SlotsQuery, amount_of, parse_most, parse_slots
 from services.query.routes.answering import CSV, answered, now_or_then, preferred
+from services.query.routes.needs import on_pool
 from services.query.routes.parameters import (
     TAKES_AS_OF_AND_BOM,
     MinPosition,
@@ -27,6 +28,7 @@ from services.query.views.conflicts import read_conflicts
 from services.query.views.fits import read_most, read_now, read_slots
 from shared.hours import hour_of, parse_range, parse_zone
 from shared.http.responses import EncodedResponse
+from shared.identity.roles import Right
 
 CountText = Annotated[str | None, QueryParameter(description="How many are needed in every hour.")]
 MemoryText = Annotated[str | None, QueryParameter(description="How much memory is needed in every hour, in MiB.")]
@@ -93,7 +95,7 @@ class Fits(Controller):
     parameters = TAKES_AS_OF_AND_BOM
     dependencies = {"asked": Provide(slots_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
-    @read("/available/now", "Availability of a pool in the current hour")
+    @read("/available/now", "Availability of a pool in the current hour", on_pool(Right.SEE))
     async def now(
         self,
         request: AnyRequest,
@@ -110,7 +112,7 @@ class Fits(Controller):
         question = NowQuestion(field=field, pool=pool, csv=preferred(request, CSV), hour=hour)
         return await answered(request, question, read_now, min_position)
 
-    @read("/available/slots", "Earliest times at which an amount fits")
+    @read("/available/slots", "Earliest times at which an amount fits", on_pool(Right.SEE))
     async def slots(self, request: AnyRequest, asked: NamedDependency[SlotsQuery]) -> EncodedResponse[bytes]:
         """`{pool, position, duration_hours, slots: [{start, end}]}`: the earliest slots of `duration` in which the
         amount fits in every hour, without over-commitment.
@@ -129,7 +131,7 @@ class Fits(Controller):
         question = parse_slots(asked, amount, csv, await now_or_then(request))
         return await answered(request, question, read_slots, asked.min_position)
 
-    @read("/conflicts/select", "Hours that are promised more than they have")
+    @read("/conflicts/select", "Hours that are promised more than they have", on_pool(Right.NAMES))
     async def conflicts(
         self,
         request: AnyRequest,

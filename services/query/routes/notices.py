@@ -11,6 +11,7 @@ from litestar.params import QueryParameter
 from services.query.questions.events import SubscriptionFilter
 from services.query.questions.parameters import optional_project, parse_names
 from services.query.routes.answering import FRESH, LAST_EVENT_ID, last_event_id
+from services.query.routes.needs import seen, somewhere, watch_of
 from services.query.routes.parameters import AsOfText, NoticeKinds, NumberedLimit, Project
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
@@ -18,6 +19,7 @@ from services.query.views.history import check_project
 from services.query.views.notices import read_notices
 from shared.event_store import POSITION_MAX
 from shared.http.responses import EncodedResponse, StreamedResponse
+from shared.identity.roles import Right
 from shared.notices import KINDS
 
 After = Annotated[
@@ -28,7 +30,7 @@ After = Annotated[
 class Notices(Controller):
     """Notices are numbered 1, 2, 3 … by their `seq`."""
 
-    @read("/notices", "Notices, in pages")
+    @read("/notices", "Notices, in pages", somewhere(Right.NAMES))
     async def notices(
         self,
         request: AnyRequest,
@@ -42,15 +44,16 @@ class Notices(Controller):
         or that the ledger will soon settle an over-commitment.
 
         `next` is the `after` of the next page, null on the last page. With `as_of`: the notices that had been made
-        by then."""
+        by then. Only notices of pools whose names you may see are listed."""
         parts = parts_of(request)
         made_until = None if as_of is None else (await parts.past.parse_for_events(as_of)).now
         wanted = optional_project(project)
         types = None if kinds is None else parse_names(kinds, "type", tuple(KINDS), ())
-        page, following = await read_notices(parts.database, after or 0, limit, wanted, types, made_until)
+        within = seen(request)
+        page, following = await read_notices(parts.database, after or 0, limit, wanted, types, made_until, within)
         return EncodedResponse(msgspec.json.encode({"notices": page, "next": following}), headers=FRESH)
 
-    @read("/notices/stream", "Notices, live")
+    @read("/notices/stream", "Notices, live", somewhere(Right.NAMES))
     async def stream(
         self, request: AnyRequest, project: Project = None, kinds: NoticeKinds = None, after: After = None
     ) -> StreamedResponse[bytes]:
@@ -66,5 +69,6 @@ class Notices(Controller):
         field = "after"
         if (last := last_event_id(request)) is not None:
             field, after = LAST_EVENT_ID, last
+        watch = watch_of(request, where.project)
         begin = await parts.notice_tail.begin(after, field)
-        return parts.notice_tail.streamed(begin, where, {})
+        return parts.notice_tail.streamed(begin, where, {}, watch)

@@ -12,7 +12,8 @@ from litestar.params import PathParameter
 from services.query.questions.calendar import CalendarQuery, CalendarQuestion, parse_openstack
 from services.query.questions.model import ClusterQuestion, ProjectSizesQuestion, QuotaQuestion, ResizesQuestion
 from services.query.questions.parameters import checked_cluster
-from services.query.routes.answering import CSV, answered, now_or_then, own_period, preferred
+from services.query.routes.answering import CSV, answered, asked_database, now_or_then, own_period, preferred
+from services.query.routes.needs import on_cluster, on_found, on_pool, require_found, visit_of
 from services.query.routes.parameters import (
     TAKES_AS_OF_AND_BOM,
     ClusterId,
@@ -26,10 +27,11 @@ from services.query.routes.parameters import (
 from services.query.routes.parts import AnyRequest
 from services.query.routes.reads import read
 from services.query.views.calendar import read_calendar
-from services.query.views.openstack import read_cluster, read_project_sizes, read_quota, read_resizes
+from services.query.views.openstack import project_of_grant, read_cluster, read_project_sizes, read_quota, read_resizes
 from shared.errors import UnknownId
 from shared.hours import hour_of
 from shared.http.responses import EncodedResponse
+from shared.identity.roles import Right
 
 QuotaId = Annotated[str, PathParameter(description="The id of a grant, a UUID.")]
 
@@ -54,7 +56,7 @@ class OpenStack(Controller):
     parameters = TAKES_AS_OF_AND_BOM
     dependencies = {"asked": Provide(openstack_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
-    @read("/novaquota/allocated", "Granted capacity, in rows of a Nova quota")
+    @read("/novaquota/allocated", "Granted capacity, in rows of a Nova quota", on_pool(Right.SEE))
     async def allocated(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the capacity of the pool
         that holds in every hour of the block.
@@ -64,7 +66,7 @@ class OpenStack(Controller):
         question = parse_openstack(asked, "granted", preferred(request, CSV), await own_period(request, asked))
         return await answered(request, question, read_calendar, asked.min_position)
 
-    @read("/novaquota/available", "Available capacity, in rows of a Nova quota")
+    @read("/novaquota/available", "Available capacity, in rows of a Nova quota", on_pool(Right.SEE))
     async def available(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the capacity that is
         granted and not booked in every hour of the block.
@@ -74,16 +76,20 @@ class OpenStack(Controller):
         question = parse_openstack(asked, "available", preferred(request, CSV))
         return await answered(request, question, read_calendar, asked.min_position)
 
-    @read("/novaquota/{quota:str}", "One grant, as a Nova quota")
+    @read("/novaquota/{quota:str}", "One grant, as a Nova quota", on_found(Right.NAMES, "the project of the grant"))
     async def quota(self, request: AnyRequest, quota: QuotaId, min_position: MinPosition = 0) -> EncodedResponse[bytes]:
         """`{position, id, project, startdate, enddate, servers, cores, memory, tempdisc, userdisc, datadisc, source,
         actor}`. `memory` is in MiB, the discs are in GiB.
 
         A grant that was withdrawn while it ran ends at the next whole hour after the withdrawal."""
         question = QuotaQuestion(grant=grant_id(quota), csv=preferred(request, CSV))
+        if visit_of(request) is not None:
+            async with asked_database(request) as database:
+                project = await project_of_grant(database, question.grant)
+            await require_found(request, project or "", question.unknown())
         return await answered(request, question, read_quota, min_position)
 
-    @read("/magcluster/sizes", "Sizes of Magnum clusters, in rows")
+    @read("/magcluster/sizes", "Sizes of Magnum clusters, in rows", on_pool(Right.SEE))
     async def sizes(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the size that holds in
         every hour of the block, of one cluster (`clusterid`) or of all Magnum clusters of a project together
@@ -98,7 +104,7 @@ class OpenStack(Controller):
             return await answered(request, calendar, read_calendar, asked.min_position)
         return await answered(request, ProjectSizesQuestion(calendar=calendar), read_project_sizes, asked.min_position)
 
-    @read("/magcluster/{cluster:str}", "One Magnum cluster")
+    @read("/magcluster/{cluster:str}", "One Magnum cluster", on_cluster(Right.SEE))
     async def cluster(
         self, request: AnyRequest, cluster: ClusterId, min_position: MinPosition = 0
     ) -> EncodedResponse[bytes]:
@@ -116,7 +122,7 @@ class OpenStack(Controller):
         )
         return await answered(request, question, read_cluster, min_position)
 
-    @read("/magcluster/{cluster:str}/resizes", "Resizes of a Magnum cluster")
+    @read("/magcluster/{cluster:str}/resizes", "Resizes of a Magnum cluster", on_cluster(Right.NAMES))
     async def resizes(
         self, request: AnyRequest, cluster: ClusterId, min_position: MinPosition = 0
     ) -> EncodedResponse[bytes]:

@@ -19,6 +19,7 @@ from services.query.as_of_database import Past
 from services.query.database import Database
 from services.query.live.tail import Tail
 from services.query.routes.page_files import Page
+from services.query.routes.rights import RightsNow
 from shared.identity.authenticator import Authenticator
 
 AnyRequest = Request[Any, Any, Any]
@@ -27,8 +28,8 @@ AnyRequest = Request[Any, Any, Any]
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """`database` is the newest state, `past` the state at a position. `answers` is the cache of answers in front of the
     database. `positions` waits for a position. `wide` admits reads of many hours. The tails follow events and notices
-    for live subscribers. `page` is the web page. `access` says who has which role.
-    `authenticator` says who sends a request; None: nobody signs in."""
+    for live subscribers. `page` is the web page. `access` says who has which role. `authenticator` says who sends a
+    request, and `rights` what they may do; None: nobody signs in."""
 
     database: Database
     positions: Positions
@@ -40,6 +41,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     notice_tail: Tail
     page: Page
     authenticator: Authenticator | None = None
+    rights: RightsNow | None = None
 
 
 def parts_of(request: AnyRequest) -> Parts:

@@ -6,12 +6,15 @@ from litestar import Controller, get
 
 from services.query.answers.answers import visible
 from services.query.questions.parameters import checked_after, optional_project
+from services.query.questions.sight import whole_or
 from services.query.routes.answering import asked_database, respond
+from services.query.routes.needs import seen, somewhere
 from services.query.routes.parameters import TAKES_AS_OF, MinPosition, PageAfter, PageLimit, Project
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
 from services.query.views.pools import read_pools, read_projects
 from shared.http.responses import EncodedResponse
+from shared.identity.roles import Right
 
 
 class Pools(Controller):
@@ -19,18 +22,19 @@ class Pools(Controller):
 
     parameters = TAKES_AS_OF
 
-    @read("/projects", "All projects")
+    @read("/projects", "All projects", somewhere(Right.SEE))
     async def projects(
         self, request: AnyRequest, limit: PageLimit = 1000, after: PageAfter = None, min_position: MinPosition = 0
     ) -> EncodedResponse[bytes]:
-        """`{position, projects: [{id, parent, project, name, kind, start, end}], next}`, ordered by id.
+        """`{position, projects: [{id, parent, project, name, kind, start, end}], next}`, ordered by id: those that you
+        may see.
 
         `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
-        last, positions = checked_after(after), parts_of(request).positions
+        last, positions, within = checked_after(after), parts_of(request).positions, seen(request)
         async with asked_database(request) as database:
-            return respond(await visible(positions, min_position, lambda: read_projects(database, last, limit)))
+            return respond(await visible(positions, min_position, lambda: read_projects(database, last, limit, within)))
 
-    @read("/pools", "All pools, or those of a project")
+    @read("/pools", "All pools, or those of a project", somewhere(Right.SEE))
     async def pools(
         self,
         request: AnyRequest,
@@ -39,14 +43,18 @@ class Pools(Controller):
         after: PageAfter = None,
         min_position: MinPosition = 0,
     ) -> EncodedResponse[bytes]:
-        """`{position, pools: [{id, parent, project, name, kind, start, end}], next}`, ordered by id.
+        """`{position, pools: [{id, parent, project, name, kind, start, end}], next}`, ordered by id: those that you may
+        see.
 
         With `project`: the project and all clusters and deployments in it. `start` and `end` are null for a project.
         `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
         last, positions = checked_after(after), parts_of(request).positions
         wanted = optional_project(project)
+        within = whole_or(seen(request), wanted)
         async with asked_database(request) as database:
-            return respond(await visible(positions, min_position, lambda: read_pools(database, wanted, last, limit)))
+            return respond(
+                await visible(positions, min_position, lambda: read_pools(database, wanted, last, limit, within))
+            )
 
 
 class Health(Controller):

@@ -1,4 +1,4 @@
-"""`read`: a GET route that takes the query parameters which its handler declares, and refuses all others.
+"""`read`: a GET route that says which right it needs, takes the parameters of its handler, and refuses all others.
 
 Litestar ignores a parameter that it does not know. A client that writes `tamplate=` would get an answer to another
 question than it asked.
@@ -7,7 +7,7 @@ question than it asked.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import wraps
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, get_args
 
@@ -15,7 +15,8 @@ from litestar import Litestar, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from services.query.routes.parts import AnyRequest
+from services.query.routes.needs import Needs, if_allowed
+from services.query.routes.parts import AnyRequest, parts_of
 from shared.errors import InvalidField
 from shared.http.problems import GIVEN_MAX, parameter_names, route_parameters
 from shared.http.responses import JSON
@@ -27,6 +28,7 @@ Handler = Callable[Concatenate[C, AnyRequest, P], Awaitable[R]]
 
 WHOLE_NUMBER = re.compile(r"\d{1,19}", re.ASCII)
 KNOWN = "known_parameters"
+NEEDS = "needs"
 
 
 class Known(NamedTuple):
@@ -36,18 +38,41 @@ class Known(NamedTuple):
     numbers: frozenset[str]
 
 
-def read(path: str, summary: str, *, media_type: str = JSON) -> Callable[[Handler[C, P, R]], HTTPRouteHandler]:
-    """A GET route of a controller. Its first argument is the request; its docstring is the description in OpenAPI."""
+def read(
+    path: str, summary: str, needs: Needs, *, media_type: str = JSON
+) -> Callable[[Handler[C, P, R]], HTTPRouteHandler]:
+    """A GET route of a controller. Its first argument is the request; its docstring is the description in OpenAPI.
+    `needs` is the right that a principal needs for it."""
 
     def route(handler: Handler[C, P, R]) -> HTTPRouteHandler:
         @wraps(handler)
         async def checked(self: C, request: AnyRequest, *args: P.args, **kwargs: P.kwargs) -> R:
             refuse_unknown(request)
-            return await handler(self, request, *args, **kwargs)
+            rights = parts_of(request).rights
+            if rights is None or needs.right is None:
+                return await handler(self, request, *args, **kwargs)
+            return await if_allowed(
+                rights, request, needs, needs.right, lambda: handler(self, request, *args, **kwargs)
+            )
 
-        return get(path, summary=summary, media_type=media_type)(checked)
+        return get(path, summary=summary, media_type=media_type, opt={NEEDS: needs})(checked)
 
     return route
+
+
+class Undeclared(Exception):
+    """A route does not say which right it needs."""
+
+
+def check_declared(app: Litestar, public: Iterable[str]) -> None:
+    """Raises Undeclared for a GET route that says no right in its `opt`. Of the others, `public` are the paths that
+    need no principal; one that ends with a slash stands for all paths below it."""
+    exact, below = frozenset(public), tuple(path for path in public if path.endswith("/") and path != "/")
+    for route in app.routes:
+        if isinstance(route, HTTPRoute) and not route.path.startswith(below) and route.path not in exact:
+            handler, _ = route.route_handler_map.get("GET", (None, None))
+            if handler is not None and not isinstance(handler.opt.get(NEEDS), Needs):
+                raise Undeclared(f"GET {route.path}: say in @read, or in `opt`, which right it needs")
 
 
 def learn_parameters(app: Litestar) -> None:

@@ -12,12 +12,14 @@ from services.query.questions.events import RefusalFilter
 from services.query.questions.parameters import optional_moment, optional_name, parse_bom
 from services.query.render.tables import table
 from services.query.routes.answering import BY_ACCEPT, CSV, preferred
+from services.query.routes.needs import on_some_project, seen
 from services.query.routes.parameters import Actor, AsOfText, BomText, NumberedLimit, Project, Since, Until
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
 from services.query.views.refusals import REFUSAL_NAMES, read_refusals
 from shared.event_store import POSITION_MAX
 from shared.http.responses import JSON, EncodedResponse
+from shared.identity.roles import Right
 from shared.names import asked_name, spellings
 
 Order = Annotated[Literal["oldest", "newest"], QueryParameter(description="Which refusals come first.")]
@@ -33,7 +35,7 @@ After = Annotated[
 class Refusals(Controller):
     """The log of refused commands."""
 
-    @read("/refusals", "Commands that were refused")
+    @read("/refusals", "Commands that were refused", on_some_project(Right.AUDIT))
     async def refusals(
         self,
         request: AnyRequest,
@@ -54,8 +56,9 @@ class Refusals(Controller):
         problem document that answered it. `dropped` is the number of refusals before this one that could not be logged.
         `next` is the `after` of the next page, null on the last page.
 
-        A refusal is listed about a second after the command was answered. Old refusals are deleted (by default after 90
-        days, or when there are more than a million). As text/csv: one row for each refusal; the header `Hourbook-Next`
+        Only refusals of projects in which you may audit are listed. A refusal is listed about a second after the
+        command was answered. Old refusals are deleted (by default after 90 days, or when there are more than a
+        million). As text/csv: one row for each refusal; the header `Hourbook-Next`
         is the `after` of the next page."""
         csv, newest = preferred(request, CSV), order == "newest"
         mark, parts = parse_bom(bom, csv), parts_of(request)
@@ -72,7 +75,7 @@ class Refusals(Controller):
             until=optional_moment(until, "until"),
             at_most=at_most,
         )
-        page, following = await read_refusals(parts.database, where, limit)
+        page, following = await read_refusals(parts.database, where, seen(request), limit)
         headers = BY_ACCEPT if following is None else {**BY_ACCEPT, "Hourbook-Next": str(following)}
         if csv:
             return EncodedResponse(mark + table(page, REFUSAL_NAMES), headers=headers, media_type=CSV)

@@ -13,6 +13,7 @@ from services.query.answers.answers import Reply
 from services.query.questions.parameters import checked_project, optional_name, required
 from services.query.questions.roles import MembersAsked, RolesAsked, Shown, asked_roles, parse_row
 from services.query.routes.answering import asked_as_of, asked_database, respond
+from services.query.routes.needs import ANYBODY, Needs, on_project
 from services.query.routes.parameters import AS_OF, TAKES_AS_OF, MinPosition, PageAfter, PageLimit, Project
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
@@ -25,6 +26,7 @@ from shared.identity.errors import Forbidden
 from shared.identity.roles import Right
 from shared.names import asked_name, spellings
 
+OWN_OR_ADMIN = Needs(None, "your own roles; all roles of a pool where you are admin or auditor")
 NO_STORE = {"Cache-Control": "private, no-store"}
 ALL_ROLES = Right.ADMINISTER | Right.AUDIT
 
@@ -40,7 +42,7 @@ AccountText = Annotated[str | None, QueryParameter(description="Only the members
 
 
 class Me(Controller):
-    @read("/me", "Who you are, and what you may do where")
+    @read("/me", "Who you are, and what you may do where", ANYBODY)
     async def me(self, request: AnyRequest) -> EncodedResponse[bytes]:
         """`{signed_in, id, auth, name, email, groups, token, ledger: {roles, rights}, pools: [{pool, roles, rights}],
         accounts: [{project, account}], complete}`.
@@ -68,7 +70,7 @@ class Me(Controller):
 class Roles(Controller):
     parameters = TAKES_AS_OF
 
-    @read("/roles", "Who has which role where")
+    @read("/roles", "Who has which role where", OWN_OR_ADMIN)
     async def roles(
         self,
         request: AnyRequest,
@@ -101,7 +103,7 @@ class Roles(Controller):
 
         return await guarded(request, min_position, page)
 
-    @read("/accounts/members", "Who belongs to which account of a project")
+    @read("/accounts/members", "Who belongs to which account of a project", on_project(Right.NAMES))
     async def members(
         self,
         request: AnyRequest,

@@ -114,15 +114,19 @@ SELECT string_agg(timestamptz_send(greatest(b.starts, $3)), ''::bytea),
 FROM live_booking b
 WHERE b.generation = $1 AND b.account = ANY ($2::text[]) AND b.ends > $3 AND b.starts < $4 AND b.share = 0
     AND ($5::text IS NULL OR b.pool IN (SELECT p.pool FROM pool p WHERE p.generation = $1 AND p.project = $5))
+    AND ($6::text[] IS NULL OR b.pool IN (
+        SELECT p.pool FROM pool p
+        WHERE p.generation = $1 AND p.project = ANY ($6) AND (p.project = ANY ($7) OR EXISTS (
+            SELECT FROM unnest($8::text[]) AS r (root) WHERE p.id = root OR starts_with(p.id, root || '.')
+        ))
+    ))
 """
 
 
 async def _counted(reader: Reader, generation: int, question: UsageQuestion) -> Cells:
     """The amounts that the bookings of counts hold in each hour, shape (6, hours)."""
     start, end = question.period
-    record = await reader.fetchrow(
-        COUNTED, generation, spellings(question.account), instant_of(start), instant_of(end), question.project
-    )
+    record = await reader.fetchrow(COUNTED, *_arguments(generation, question))
     steps = np.zeros((len(DIMENSIONS), end - start + 1), dtype=np.int64)
     if record is not None and record[0] is not None:
         first, after = (hours_received(edge, since=start) for edge in record[:2])
@@ -134,11 +138,25 @@ async def _counted(reader: Reader, generation: int, question: UsageQuestion) -> 
     return held
 
 
+def _arguments(generation: int, question: UsageQuestion) -> tuple[Any, ...]:
+    """The arguments of COUNTED and SHARED."""
+    start, end = (instant_of(hour) for hour in question.period)
+    within = question.within
+    roots = (None, None, None) if within.everything else (within.around, within.projects, within.clusters)
+    return generation, spellings(question.account), start, end, question.project, *roots
+
+
 SHARED = """
 SELECT b.pool, b.starts, b.ends, b.share
 FROM live_booking b
 WHERE b.generation = $1 AND b.account = ANY ($2::text[]) AND b.ends > $3 AND b.starts < $4 AND b.share > 0
     AND ($5::text IS NULL OR b.pool IN (SELECT p.pool FROM pool p WHERE p.generation = $1 AND p.project = $5))
+    AND ($6::text[] IS NULL OR b.pool IN (
+        SELECT p.pool FROM pool p
+        WHERE p.generation = $1 AND p.project = ANY ($6) AND (p.project = ANY ($7) OR EXISTS (
+            SELECT FROM unnest($8::text[]) AS r (root) WHERE p.id = root OR starts_with(p.id, root || '.')
+        ))
+    ))
 """
 
 
@@ -147,9 +165,7 @@ async def _shared(reader: Reader, generation: int, question: UsageQuestion) -> C
     added first, and then rounded up."""
     start, end = question.period
     shares: dict[int, Cells] = {}
-    for pool, starts, ends, share in await reader.fetch(
-        SHARED, generation, spellings(question.account), instant_of(start), instant_of(end), question.project
-    ):
+    for pool, starts, ends, share in await reader.fetch(SHARED, *_arguments(generation, question)):
         points = shares.setdefault(pool, np.zeros((1, end - start), dtype=np.int64))
         points[:, max(hour_of(starts), start) - start : min(hour_of(ends), end) - start] += share
     held = np.zeros((len(DIMENSIONS), end - start), dtype=np.int64)

@@ -46,6 +46,10 @@ WHOSE = {
     "project": "p.generation = $1 AND p.project = $2",
     "cluster": "p.generation = $1 AND (p.id = $2 OR starts_with(p.id, $2 || '.'))",
     "account": "b.generation = $1 AND b.account = ANY ($2::text[])",
+    "account within": """b.generation = $1 AND b.account = ANY ($2::text[])
+        AND (p.project = ANY ($6::text[]) OR EXISTS (
+            SELECT FROM unnest($7::text[]) AS r (root) WHERE p.id = root OR starts_with(p.id, root || '.')
+        ))""",
 }
 # COMING: bookings that run or will run, the earliest first. OVER: bookings that have ended, the latest first.
 COMING = {"when": "b.ends > greatest($3, $5::timestamptz)", "order": "b.starts, b.id, b.segment"}
@@ -74,9 +78,13 @@ async def read_booked(reader: Reader, feed: Feed, events_max: int) -> tuple[int,
     if state["pool"] is None and feed.kind != "account":
         raise UnknownId("id", feed.kind, feed.name)
     name = spellings(feed.name) if feed.kind == "account" else feed.name
-    arguments = (state["generation"], name, *(instant_of(hour) for hour in feed.period), feed.today)
+    arguments = [state["generation"], name, *(instant_of(hour) for hour in feed.period), feed.today]
+    whose = feed.kind
+    if feed.kind == "account" and not feed.within.everything:
+        whose = "account within"
+        arguments += [feed.within.projects, feed.within.clusters]
     coming, over = [
-        booked_in(await reader.fetch(SELECT.format(whose=WHOSE[feed.kind], limit=events_max + 1, **which), *arguments))
+        booked_in(await reader.fetch(SELECT.format(whose=WHOSE[whose], limit=events_max + 1, **which), *arguments))
         for which in (COMING, OVER)
     ]
     room = events_max - min(len(coming), events_max)

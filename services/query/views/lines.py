@@ -37,6 +37,11 @@ class Head(PartialEnvelope, frozen=True, kw_only=True, gc=False):
     booking: str | None = None
     grant: str | None = None
 
+    @property
+    def where(self) -> str:
+        """The pool that the event is about."""
+        return self.pool or self.cluster or self.project
+
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An event in the history of one booking, grant or cluster: who did what, when and why."""
@@ -75,7 +80,7 @@ def cells_of(event: HistoricEvent) -> tuple[object, ...]:
         head.type,
         head.actor,
         head.account,
-        head.pool or head.cluster or head.project,
+        head.where,
         head.booking or head.grant or head.cluster or head.project,
         head.reason or "",
         head.command,
@@ -102,3 +107,12 @@ def head_of(event: HistoricEvent) -> Head:
         return _head.decode(event.event)
     except msgspec.MsgspecError:
         return Head()
+
+
+def pool_of(data: bytes, project: str) -> str:
+    """The pool that a stored event of the project is about; empty for an event that cannot be decoded."""
+    try:
+        head = _head.decode(data)
+    except msgspec.MsgspecError:
+        return ""
+    return head.pool or head.cluster or project

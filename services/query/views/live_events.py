@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.query.database import Database, live
+from services.query.views.lines import pool_of
 from shared.event_store.store import PositionGap
 from shared.postgres import Record
 
@@ -16,12 +17,14 @@ WINDOW = 5000  # positions that one search looks through
 
 
 class StreamEvent(NamedTuple):
-    """An event or a notice with its number, and `frame`: the server-sent event that a subscriber gets."""
+    """An event or a notice with its number, and `frame`: the server-sent event that a subscriber gets. `pool` is the
+    one that it is about; empty if nobody knows."""
 
     position: int
     project: str
     type: str
     frame: bytes
+    pool: str
 
 
 VISIBLE_AFTER = """
@@ -70,7 +73,7 @@ async def find_events(
 def stream_event(record: Record) -> StreamEvent:
     position, project, version, kind, data = record[1:6]
     frame = b'id: %d\ndata: {"position":%d,"version":%d,"event":%b}\n\n' % (position, position, version, one_line(data))
-    return StreamEvent(position, project, kind, frame)
+    return StreamEvent(position, project, kind, frame, pool_of(data, project))
 
 
 def one_line(data: bytes) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from services.query.database import Database
+from services.query.questions.sight import Sight
 from services.query.views.history import check_after, check_project
 from services.query.views.live_events import WINDOW, StreamEvent, one_line
 from shared.postgres import Record
@@ -17,6 +18,10 @@ NOTICES = """
 SELECT seq, data FROM notice
 WHERE seq > $1 AND ($3::text IS NULL OR project = $3) AND ($4::text[] IS NULL OR kind = ANY ($4))
     AND ($5::timestamptz IS NULL OR greatest(due, made_at) <= $5)
+    AND ($6::text[] IS NULL OR project = ANY ($6) OR EXISTS (
+        SELECT FROM unnest($7::text[]) AS r (root)
+        WHERE data ->> 'pool' = root OR starts_with(data ->> 'pool', root || '.')
+    ))
 ORDER BY seq LIMIT $2
 """
 
@@ -28,10 +33,11 @@ async def read_notices(
     project: str | None,
     kinds: Sequence[str] | None,
     made_until: datetime | None,
+    within: Sight,
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """A page of `{seq, notice}`, and the `after` of the next page, None on the last. Raises InvalidField for an `after`
-    beyond the last notice, UnknownId for the project."""
-    records = await database.fetch(NOTICES, after, limit + 1, project, kinds, made_until)
+    """A page of `{seq, notice}`, of the pools in `within`, and the `after` of the next page, None on the last. Raises
+    InvalidField for an `after` beyond the last notice, UnknownId for the project."""
+    records = await database.fetch(NOTICES, after, limit + 1, project, kinds, made_until, within.whole, within.parts)
     if not records:
         check_after(after, await last_notice(database), "notice")
         await check_project(database, project)
@@ -40,7 +46,7 @@ async def read_notices(
 
 
 NOTICES_AFTER = """
-SELECT h.seq AS visible, n.seq, n.project, n.kind, n.data::text
+SELECT h.seq AS visible, n.seq, n.project, n.kind, n.data::text, n.data ->> 'pool'
 FROM notice_head h LEFT JOIN LATERAL (
     SELECT seq, project, kind, data FROM notice WHERE seq > $1 ORDER BY seq LIMIT $2
 ) n ON true
@@ -55,7 +61,7 @@ async def read_new_notices(database: Database, after: int, limit: int) -> tuple[
 
 
 NOTICES_WANTED = """
-SELECT least($1 + $2, h.seq) AS looked, n.seq, n.project, n.kind, n.data::text
+SELECT least($1 + $2, h.seq) AS looked, n.seq, n.project, n.kind, n.data::text, n.data ->> 'pool'
 FROM notice_head h LEFT JOIN LATERAL (
     SELECT seq, project, kind, data FROM notice
     WHERE seq > $1 AND seq <= $1 + $2 AND ($3::text IS NULL OR project = $3) AND ($4::text[] IS NULL OR kind = ANY ($4))
@@ -76,9 +82,9 @@ async def find_notices(
 
 
 def stream_notice(record: Record) -> StreamEvent:
-    seq, project, kind, data = record[1:5]
+    seq, project, kind, data, pool = record[1:6]
     frame = b'id: %d\ndata: {"seq":%d,"notice":%b}\n\n' % (seq, seq, one_line(data.encode()))
-    return StreamEvent(seq, project, kind, frame)
+    return StreamEvent(seq, project, kind, frame, pool or "")
 
 
 LAST_NOTICE = "SELECT seq FROM notice_head"

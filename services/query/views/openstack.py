@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 from services.query.answers.answers import ViewResult
 from services.query.answers.cache import CacheEntry, Version
@@ -25,7 +26,19 @@ LEFT JOIN live_grant q ON q.generation = g.generation AND q.id = $1
 LEFT JOIN pool p ON p.generation = q.generation AND p.pool = q.pool
 WHERE g.live
 """
+PROJECT_OF_GRANT = """
+SELECT p.id AS project FROM generation g
+JOIN live_grant q ON q.generation = g.generation AND q.id = $1
+JOIN pool p ON p.generation = q.generation AND p.pool = q.pool
+WHERE g.live
+"""
 QUOTA_NAMES = ["id", "project", "startdate", "enddate", *DIMENSIONS, "source", "actor"]
+
+
+async def project_of_grant(database: Database, grant: UUID) -> str | None:
+    """The project of a grant; None if there is no such grant."""
+    record = await database.fetchrow(PROJECT_OF_GRANT, grant)
+    return None if record is None else str(record["project"])
 
 
 async def read_quota(database: Database, question: QuotaQuestion) -> ViewResult:

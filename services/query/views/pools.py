@@ -10,6 +10,7 @@ import msgspec
 from services.query.answers.answers import Reply
 from services.query.answers.freshness import Positions
 from services.query.database import Database, live
+from services.query.questions.sight import Sight
 from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, checked_period, hour_of, iso
 from shared.postgres import Record
@@ -35,15 +36,16 @@ PROJECTS = """
 SELECT g.position, p.id, NULL AS parent, p.project, p.name, p.kind, p.starts, p.ends
 FROM generation g LEFT JOIN LATERAL (
     SELECT * FROM pool WHERE pool.generation = g.generation AND pool.parent IS NULL AND pool.id > $1
+        AND ($3::text[] IS NULL OR pool.id = ANY ($3))
     ORDER BY pool.id LIMIT $2
 ) p ON true
 WHERE g.live ORDER BY p.id
 """
 
 
-async def read_projects(database: Database, after: str, limit: int) -> Reply:
-    """A page of the projects, ordered by id."""
-    return listed(await database.fetch(PROJECTS, after, limit + 1), "projects", limit)
+async def read_projects(database: Database, after: str, limit: int, within: Sight) -> Reply:
+    """A page of the projects that are in `within`, ordered by id."""
+    return listed(await database.fetch(PROJECTS, after, limit + 1, within.whole), "projects", limit)
 
 
 POOLS = """
@@ -56,11 +58,29 @@ FROM generation g LEFT JOIN LATERAL (
 ) p ON true
 WHERE g.live ORDER BY p.id
 """
+# The pools of the projects around the roots are few, and an index finds them.
+POOLS_WITHIN = """
+SELECT g.position, p.id, p.parent, p.project, p.name, p.kind, p.starts, p.ends
+FROM generation g LEFT JOIN LATERAL (
+    SELECT child.id, parent.id AS parent, child.project, child.name, child.kind, child.starts, child.ends
+    FROM pool child LEFT JOIN pool parent ON parent.generation = child.generation AND parent.pool = child.parent
+    WHERE child.generation = g.generation AND child.id > $1 AND child.project = ANY ($3)
+        AND (child.project = ANY ($4) OR EXISTS (
+            SELECT FROM unnest($5::text[]) AS r (root) WHERE child.id = root OR starts_with(child.id, root || '.')
+        ))
+    ORDER BY child.id LIMIT $2
+) p ON true
+WHERE g.live ORDER BY p.id
+"""
 KNOWN = "SELECT FROM generation g JOIN pool p ON p.generation = g.generation AND p.id = $1 WHERE g.live"
 
 
-async def read_pools(database: Database, project: str | None, after: str, limit: int) -> Reply:
-    """A page of the pools, of one project or of all, ordered by id. Raises UnknownId."""
+async def read_pools(database: Database, project: str | None, after: str, limit: int, within: Sight) -> Reply:
+    """A page of the pools that are in `within`, of one project or of all, ordered by id. `within` has no other project
+    than that one. Raises UnknownId."""
+    if not within.everything:
+        roots = (within.around, within.projects, within.clusters)
+        return listed(await database.fetch(POOLS_WITHIN, after, limit + 1, *roots), "pools", limit)
     records = await database.fetch(POOLS, after, limit + 1, project)
     if project is not None and records and records[0]["id"] is None and await database.fetchrow(KNOWN, project) is None:
         raise UnknownId("project", "project", project)

@@ -8,6 +8,7 @@ import msgspec
 
 from services.query.database import Database
 from services.query.questions.events import RefusalFilter
+from services.query.questions.sight import Sight
 from services.query.views.history import check_after
 from shared.postgres import Record
 
@@ -19,15 +20,17 @@ SELECT id, at, project, actor, command, asked, reason, code, detail, facts, drop
 WHERE id {0} $1 AND ($3::text IS NULL OR project = $3) AND ($4::text[] IS NULL OR actor = ANY ($4))
     AND ($5::text IS NULL OR code = $5) AND ($6::timestamptz IS NULL OR at >= $6)
     AND ($7::timestamptz IS NULL OR at < $7) AND ($8::timestamptz IS NULL OR at <= $8)
+    AND ($9::text[] IS NULL OR project = ANY ($9))
 ORDER BY id {1} LIMIT $2
 """
 
 
 async def read_refusals(
-    database: Database, where: RefusalFilter, limit: int
+    database: Database, where: RefusalFilter, within: Sight, limit: int
 ) -> tuple[list[dict[str, object]], int | None]:
-    """A page of refusals, and the `after` of the next page, None on the last. Raises InvalidField for an `after` beyond
-    the last refusal. It scans the log, which is bounded: an index would make each refusal cost more to write."""
+    """A page of the refusals of projects in `within`, and the `after` of the next page, None on the last. Raises
+    InvalidField for an `after` beyond the last refusal. It scans the log, which is bounded: an index would make each
+    refusal cost more to write."""
     statement = REFUSALS.format(*(("<", "DESC") if where.newest_first else (">", "ASC")))
     records: Sequence[Record] = await database.fetch(
         statement,
@@ -39,6 +42,7 @@ async def read_refusals(
         where.since,
         where.until,
         where.at_most,
+        within.whole,
     )
     if not records and not where.newest_first:
         check_after(where.after, await last_refusal(database), "refusal")

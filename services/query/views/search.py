@@ -6,10 +6,11 @@ Events that are not in the index yet are searched one by one, so that no answer 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-from services.query.database import Database
+from services.query.database import Database, NoGeneration
 from services.query.questions.events import EventFilter
 from services.query.views.history import (
     History,
@@ -22,6 +23,7 @@ from services.query.views.history import (
 )
 from shared.errors import HourbookError, UnknownId
 from shared.event_store import POSITION_MAX
+from shared.postgres import Record
 
 NOT_INDEXED_MAX = 20_000  # events searched one by one
 COUNTED_MAX = 1000
@@ -35,8 +37,9 @@ class IndexBehind(HourbookError):
     title = "The index of the history is behind"
 
 
-# The statement scans a part of the index in the order of the index. PostgreSQL has no other plan for it, whatever its
-# statistics are.
+# A statement scans a part of an index in the order of the index, and stops at the limit. PostgreSQL plans a statement
+# once for all arguments; it would take all events of the key and sort them, if nobody forbade that.
+IN_ORDER = "SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)"
 FOUND = """
 SELECT h.position AS head, h.position - x.position AS behind, e.position, e.version, e.data
 FROM event_head h CROSS JOIN event_index_head x LEFT JOIN LATERAL (
@@ -52,7 +55,12 @@ ABOUT = """($4::text IS NULL OR i.project = $4) AND ($5::text[] IS NULL OR i.typ
     AND ($6::text IS NULL OR i.actor = $6) AND ($7::text IS NULL OR i.account = $7)
     AND ($8::text IS NULL OR i.pool = $8) AND ($9::text IS NULL OR i.entity = $9)
     AND ($10::timestamptz IS NULL OR i.at >= $10) AND ($11::timestamptz IS NULL OR i.at < $11)"""
+# $12 and $13 are the roots of a Sight: whole projects, and clusters.
+WITHIN = """(i.project = ANY ($12::text[]) OR EXISTS (
+        SELECT FROM unnest($13::text[]) AS r (root) WHERE i.pool = root OR starts_with(i.pool, root || '.')))"""
 BETWEEN = "(i.{0}, i.position) > ($12, $1) AND (i.{0}, i.position) < ($12, $2) AND i.{0} IS NOT NULL"
+# The events of one key up to the position at which the index, or the read models, end.
+WALK = "(i.{0}, i.position) > ({1}, $1) AND (i.{0}, i.position) < ({1}, least($2, x.position + 1))"
 COLUMNS = ("entity", "account", "pool", "actor", "type", "project")
 
 
@@ -60,8 +68,43 @@ def found_statement(between: str, order: str) -> str:
     return FOUND.format(between=between, about=ABOUT, order=order, behind=NOT_INDEXED_MAX)
 
 
+# Each root is walked in its own index, up to the limit. So the answer costs as much as the events that it shows, not as
+# the history. The read model `pool` says which pools lie inside a cluster, so the walk ends where the read models end.
+BY_ROOT = f"""
+SELECT h.position AS head, h.position - x.position AS behind, e.position, e.version, e.data
+FROM event_head h CROSS JOIN (
+    SELECT least(n.position, g.position) AS position, g.generation FROM event_index_head n, generation g WHERE g.live
+) x LEFT JOIN LATERAL (
+    (SELECT f.position FROM unnest($12::text[]) AS w (root) CROSS JOIN LATERAL (
+        SELECT i.position FROM event_index i WHERE {WALK.format("project", "w.root")} AND {ABOUT}
+        ORDER BY i.project, i.position LIMIT $3
+    ) f)
+    UNION ALL
+    (SELECT f.position FROM pool p CROSS JOIN LATERAL (
+        SELECT i.position FROM event_index i WHERE {WALK.format("pool", "p.id")} AND {ABOUT}
+        ORDER BY i.pool, i.position LIMIT $3
+    ) f WHERE p.generation = x.generation AND p.project = ANY ($14) AND EXISTS (
+        SELECT FROM unnest($13::text[]) AS r (root) WHERE p.id = root OR starts_with(p.id, root || '.')))
+    UNION ALL
+    (SELECT i.position FROM described_events(x.position, least($2, x.position + {NOT_INDEXED_MAX} + 1)) i
+     WHERE i.position > $1 AND {ABOUT} AND {WITHIN} LIMIT $3)
+    ORDER BY position LIMIT $3
+) f ON true LEFT JOIN event e ON e.position = f.position
+ORDER BY f.position
+"""
+
+
 # All statements of a search. No text of a client goes into them.
 BY_COLUMN = {column: found_statement(BETWEEN.format(column), f"i.{column}, i.position") for column in COLUMNS}
+BY_COLUMN_WITHIN = {
+    column: FOUND.format(
+        between=BETWEEN.format(column).replace("$12", "$14"),
+        about=f"{ABOUT} AND {WITHIN}",
+        order=f"i.{column}, i.position",
+        behind=NOT_INDEXED_MAX,
+    )
+    for column in COLUMNS
+}
 BY_POSITION = found_statement("i.position > $1 AND i.position < $2", "i.position")
 
 
@@ -82,7 +125,7 @@ async def _check(database: Database, where: EventFilter, last: int) -> None:
     await check_project(database, where.project, last)
     for field, what, name in (("pool", "project or cluster", where.pool), ("entity", "entity", where.entity)):
         if name is not None:
-            of_it = msgspec.structs.replace(EventFilter(before=last + 1), **{field: name})
+            of_it = msgspec.structs.replace(EventFilter(before=last + 1, within=where.within), **{field: name})
             if not (await _find(database, of_it, 1)).events:
                 raise UnknownId(field, what, name)
 
@@ -106,19 +149,53 @@ def merged(found: Sequence[History], limit: int) -> History:
 
 async def _find_spelled(database: Database, where: EventFilter, limit: int) -> History:
     """As `_find`, for names in exactly this spelling."""
-    if where == EventFilter(after=where.after, before=where.before):
-        return await read_events(database, where.after, where.before, limit)
-    if (
-        where == EventFilter(after=where.after, before=where.before, project=where.project)
-        and where.project is not None
-    ):
-        return await read_project_events(database, where.project, where.after, where.before, limit)
+    if not where.narrowed:
+        plain = EventFilter(after=where.after, before=where.before, within=where.within)
+        if where == plain:
+            return await read_events(database, where.after, where.before, limit)
+        if where.project is not None and where == msgspec.structs.replace(plain, project=where.project):
+            return await read_project_events(database, where.project, where.after, where.before, limit)
     after = where.after
     if where.since is not None:  # the first event of that instant comes after this position
         after = max(after, await position_before(database, where.since))
+    records = await (_read_narrowed if where.narrowed else _read_all)(database, where, after, limit)
+    if not records:
+        raise NoGeneration("no generation of the read models is live")
+    if records[0]["behind"] > NOT_INDEXED_MAX:
+        raise IndexBehind(f"{records[0]['behind']} events are not indexed yet; try again in a second")
+    return history_of(records, limit)
+
+
+async def _read_all(database: Database, where: EventFilter, after: int, limit: int) -> Sequence[Record]:
+    """The records of the matching events."""
     keys = where.keys()
     column = await rarest(database, after, where.before, keys) if len(keys) > 1 else next(iter(keys), None)
-    arguments = [
+    arguments = _arguments(where, after, limit)
+    if column is None:
+        return await _walked(database, BY_POSITION, *arguments)
+    return await _walked(database, BY_COLUMN[column], *arguments, keys[column])
+
+
+async def _read_narrowed(database: Database, where: EventFilter, after: int, limit: int) -> Sequence[Record]:
+    """The records of the matching events about pools in `within`. If few events match one of the keys, these are looked
+    through; else the events of the roots are."""
+    keys = {column: key for column, key in where.keys().items() if column != "project"}
+    arguments = [*_arguments(where, after, limit), where.within.projects, where.within.clusters]
+    for column, key in keys.items():
+        if await counted(database, column, after, where.before, key) < COUNTED_MAX:
+            return await _walked(database, BY_COLUMN_WITHIN[column], *arguments, key)
+    return await _walked(database, BY_ROOT, *arguments, where.within.around)
+
+
+async def _walked(database: Database, statement: str, *arguments: Any) -> Sequence[Record]:
+    """The records of a statement that walks the index."""
+    async with database.snapshot() as snapshot:
+        await snapshot.fetchrow(IN_ORDER)
+        return await snapshot.fetch(statement, *arguments)
+
+
+def _arguments(where: EventFilter, after: int, limit: int) -> list[Any]:
+    return [
         after,
         where.before,
         limit + 1,
@@ -131,13 +208,6 @@ async def _find_spelled(database: Database, where: EventFilter, limit: int) -> H
         where.since,
         where.until,
     ]
-    if column is None:
-        records = await database.fetch(BY_POSITION, *arguments)
-    else:
-        records = await database.fetch(BY_COLUMN[column], *arguments, keys[column])
-    if records[0]["behind"] > NOT_INDEXED_MAX:
-        raise IndexBehind(f"{records[0]['behind']} events are not indexed yet; try again in a second")
-    return history_of(records, limit)
 
 
 COUNT = """
@@ -149,13 +219,19 @@ SELECT count(*) AS count FROM (
 COUNTS = {column: COUNT.format(column, COUNTED_MAX) for column in COLUMNS}
 
 
+async def counted(database: Database, column: str, after: int, before: int, key: str) -> int:
+    """The number of indexed events with this key, at most COUNTED_MAX."""
+    record = await database.fetchrow(COUNTS[column], after, before, key)
+    assert record is not None
+    count: int = record["count"]
+    return count
+
+
 async def rarest(database: Database, after: int, before: int, keys: dict[str, str]) -> str:
     """The column whose key the fewest events have. Counts up to COUNTED_MAX, and stops at a column with few."""
     counts = {}
     for column, key in keys.items():
-        record = await database.fetchrow(COUNTS[column], after, before, key)
-        assert record is not None
-        counts[column] = record["count"]
+        counts[column] = await counted(database, column, after, before, key)
         if counts[column] < COUNTED_MAX // 10:
             break
     return min(counts, key=lambda column: counts[column])

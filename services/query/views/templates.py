@@ -96,7 +96,7 @@ async def read_templates(database: Database, question: TemplatesQuestion) -> Vie
             "id": f"{name}@{number}",
             "name": name,
             "version": number,
-            "actor": actor,
+            "actor": actor if question.names else None,
             "created": created,
             "capacity": dict(zip(DIMENSIONS, counts, strict=True)),
         }

@@ -1,0 +1,85 @@
+"""The rights of the principal who sends a request, as they are now."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from services.query.answers.access import Access
+from services.query.answers.cache import Scope
+from services.query.answers.freshness import Fresh
+from services.query.questions.sight import EVERYWHERE, Sight, sight_of
+from shared.identity.authenticator import Authenticator
+from shared.identity.errors import Forbidden
+from shared.identity.principals import Principal
+from shared.identity.roles import NO_BINDINGS, Bindings, Policy, Right, rights_on
+
+KEPT_MAX = 4096  # sights
+# The role that is enough for a right.
+ROLE_FOR = {Right.SEE: "viewer", Right.NAMES: "reader", Right.MANAGE: "manager", Right.AUDIT: "auditor"}
+
+
+class Rights(NamedTuple):
+    """What a principal may do."""
+
+    policy: Policy
+    bindings: Bindings
+    principal: Principal
+
+    def has(self, right: Right, pool: str | None) -> bool:
+        """Whether the principal has the right on a pool; on the whole ledger for None."""
+        return bool(rights_on(self.policy, self.bindings, self.principal, pool) & right)
+
+    def sight(self, right: Right) -> Sight:
+        """Where the principal has the right."""
+        if self.has(right, None):
+            return EVERYWHERE
+        members, limits = self.principal.members, self.principal.limits or ()
+        pools = [pool for pool, held in self.bindings.items() if not members.isdisjoint(held)]
+        limited = [limit.pool for limit in limits if limit.pool is not None]
+        return sight_of(pool for pool in (*pools, *limited) if self.has(right, pool))
+
+
+class RightsNow:
+    """Says what principals may do. One of it is in the service where principals sign in."""
+
+    def __init__(self, authenticator: Authenticator, access: Access) -> None:
+        self.authenticator, self._access = authenticator, access
+        self._bindings: Bindings = NO_BINDINGS
+        self._sights: dict[tuple[Principal, Right], Sight] = {}
+
+    async def of(self, principal: Principal) -> Rights:
+        """The rights of a principal now. Raises NoGeneration, and asyncpg's errors."""
+        return (await self.fresh(principal, None))[1]
+
+    async def fresh(self, principal: Principal, scope: Scope | None) -> tuple[Fresh, Rights]:
+        """The version of a scope, and the rights of a principal at its position or a later one. Raises NoGeneration,
+        and asyncpg's errors."""
+        fresh, bindings = await self._access.fresh(scope)
+        if bindings is not self._bindings:
+            self._bindings = bindings
+            self._sights.clear()
+        return fresh, Rights(self.authenticator.policy, bindings, principal)
+
+    def has_on_ledger(self, right: Right, principal: Principal) -> bool:
+        """Whether the principal has the right on the whole ledger. No binding of a project can give that."""
+        return bool(rights_on(self.authenticator.policy, NO_BINDINGS, principal, None) & right)
+
+    async def sight(self, right: Right, principal: Principal) -> Sight:
+        """Where a principal has the right now. It is remembered while no role changes."""
+        if self.has_on_ledger(right, principal):
+            return EVERYWHERE
+        rights, key = await self.of(principal), (principal, right)
+        if (found := self._sights.get(key)) is None:  # `of` has forgotten those of older bindings
+            found = rights.sight(right)
+            self._keep(key, found)
+        return found
+
+    def _keep(self, key: tuple[Principal, Right], sight: Sight) -> None:
+        if len(self._sights) >= KEPT_MAX:
+            del self._sights[next(iter(self._sights))]
+        self._sights[key] = sight
+
+
+def forbidden(right: Right, pool: str | None) -> Forbidden:
+    where = "the whole ledger" if pool is None else repr(pool)
+    return Forbidden(f"this needs the role {ROLE_FOR[right]!r} on {where}", needs=ROLE_FOR[right], pool=pool)
