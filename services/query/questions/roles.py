@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from services.query.questions.parameters import checked_project
+from services.query.questions.sight import EVERYWHERE, Sight
 from shared.errors import InvalidField, UnknownId
 from shared.names import is_pool_id
 
@@ -44,10 +45,12 @@ class MembersAsked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(NamedTuple):
-    """Which roles may be shown: those in the pools `roots` and inside them (None: all), and those of `members`."""
+    """Which roles may be shown: those in the pools `roots` and inside them (None: all), and those of `members`. Who
+    granted a role is shown for the pools in `named`."""
 
     roots: Sequence[str] | None
     members: Sequence[str]
+    named: Sight = EVERYWHERE
 
 
 def asked_roles(project: str | None, pool: str | None, member: str | None, after: str | None, limit: int) -> RolesAsked:

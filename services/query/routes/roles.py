@@ -12,6 +12,7 @@ from litestar.params import QueryParameter
 from services.query.answers.answers import Reply
 from services.query.questions.parameters import checked_project, optional_name, required
 from services.query.questions.roles import MembersAsked, RolesAsked, Shown, asked_roles, parse_row
+from services.query.questions.sight import EVERYWHERE, Sight
 from services.query.routes.answering import asked_as_of, asked_database, respond
 from services.query.routes.needs import ANYBODY, Needs, on_project
 from services.query.routes.parameters import AS_OF, TAKES_AS_OF, MinPosition, PageAfter, PageLimit, Project
@@ -86,7 +87,7 @@ class Roles(Controller):
 
         With `project`: the roles on the project and on every cluster in it. With `pool`: those on the pool, and those
         that it inherits from the pools around it (`inherited`). Without both: all of them. `granted` is the position of
-        the event, `at` its time, `actor` who granted it.
+        the event, `at` its time, `actor` who granted it; null for those who may not see names there.
 
         Whoever has the role `admin` or `auditor` on a pool sees all that is listed for it. Everybody else sees their
         own roles, and those of their groups. Those with the role on the whole ledger also see the roles of the auth
@@ -155,15 +156,16 @@ def shown(held: Held | None, asked: RolesAsked) -> Shown:
     """The roles that the principal may see. Raises UnknownId for a pool or project of which it sees nothing."""
     if held is None:
         return Shown(None, ())
-    own = sorted(held.principal.members)
+    own, roots = sorted(held.principal.members), held.roots(Right.NAMES)
+    named = EVERYWHERE if roots is None else Sight(roots=tuple(roots))
     if asked.pool is not None:
         rights = held.rights(asked.pool)
         if not rights & Right.SEE:
             raise asked.unknown()
-        return Shown(None if rights & ALL_ROLES else (), own)
+        return Shown(None if rights & ALL_ROLES else (), own, named)
     if asked.project is not None and not held.sees([asked.project]):
         raise asked.unknown()
-    return Shown(held.roots(ALL_ROLES), own)
+    return Shown(held.roots(ALL_ROLES), own, named)
 
 
 def file_of(request: AnyRequest, held: Held) -> AuthFile | None:

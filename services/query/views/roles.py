@@ -10,6 +10,7 @@ import msgspec
 from services.query.answers.answers import Reply
 from services.query.database import Database, live
 from services.query.questions.roles import MembersAsked, RolesAsked, Shown, row_text
+from services.query.questions.sight import Sight
 from services.query.views.me import in_file
 from shared.identity.auth_file import AuthFile
 from shared.identity.roles import pools_above
@@ -56,7 +57,7 @@ async def read_roles(database: Database, asked: RolesAsked, shown: Shown, file: 
     if not records[0]["known"]:
         raise asked.unknown()
     rows = [*_of_file(file, asked)] if file is not None and not any(asked.after) else []
-    rows += [_row(record, asked) for record in records[: asked.limit] if record["pool"] is not None]
+    rows += [_row(record, asked, shown.named) for record in records[: asked.limit] if record["pool"] is not None]
     return _page(records, {"roles": rows}, ("pool", "member", "role"), asked.limit)
 
 
@@ -68,8 +69,10 @@ def _of_file(file: AuthFile, asked: RolesAsked) -> Iterator[dict[str, Any]]:
             yield {"pool": None, "member": member, "role": role, **unknown, "inherited": asked.pool is not None}
 
 
-def _row(record: Record, asked: RolesAsked) -> dict[str, Any]:
+def _row(record: Record, asked: RolesAsked, named: Sight) -> dict[str, Any]:
     row = {name: record[name] for name in ("pool", "member", "role", "granted", "at", "actor")}
+    if not named.has(record["pool"]):
+        row["actor"] = None
     return {**row, "inherited": asked.pool is not None and record["pool"] != asked.pool}
 
 
