@@ -27,8 +27,10 @@ from services.command.scheduler import Scheduler
 from services.command.seen_people import SeenPeople
 from services.command.settings import Settings
 from shared.http.application import Application
+from shared.identity.authenticator import Authenticator
 from shared.identity.configured import authenticator_from
-from shared.identity.roles import NOBODY
+from shared.identity.principals import Principal
+from shared.identity.roles import NO_BINDINGS, NOBODY, Right, rights_on
 from shared.nats_server import server_at
 from shared.tasks import end_tasks
 from shared.telemetry import Telemetry
@@ -101,7 +103,7 @@ def create_app(settings: Settings) -> Litestar:
             yield
 
     return Application(
-        [*CONTROLLERS, _health_of(handler, refusals, relay)],
+        [*CONTROLLERS, _health_of(handler, refusals, relay, authenticator)],
         telemetry,
         DESCRIPTION,
         authenticator=authenticator,
@@ -137,20 +139,34 @@ def _measure_relay(telemetry: Telemetry, relay: Relay) -> None:
     )
 
 
-def _health_of(handler: CommandHandler, refusals: RefusalLog, relay: Relay | None) -> HTTPRouteHandler:
+def _health_of(
+    handler: CommandHandler, refusals: RefusalLog, relay: Relay | None, authenticator: Authenticator | None
+) -> HTTPRouteHandler:
     @get("/health", summary="Health of this process", response_description="The state of this process.")
-    async def health() -> Health:
+    async def health(request: CommandRequest) -> Health:
         """The positions up to which events are stored and published, and trouble with publishing. Always 200: commands
-        are accepted even if events cannot be published."""
+        are accepted even if events cannot be published. Where principals sign in, only an auditor of the whole ledger
+        reads what the trouble is; it may hold names."""
+        trouble = relay.trouble.problem if relay else None
+        if trouble is not None and not _audits(authenticator, request):
+            trouble = "the stream is not fed; the log of the service says why"
         return Health(
             position=handler.head,
             relayed=relay.last_sequence if relay else None,
             refusals_dropped=refusals.dropped,
             waiting=relay.waiting if relay else 0,
-            trouble=relay.trouble.problem if relay else None,
+            trouble=trouble,
         )
 
     return health
+
+
+def _audits(authenticator: Authenticator | None, request: CommandRequest) -> bool:
+    """Whether a request to a public path may read everything: nobody signs in, or an auditor of the ledger asks."""
+    principal: Principal | None = request.scope.get("principal")  # type: ignore[assignment]
+    if authenticator is None or principal is None:
+        return authenticator is None
+    return bool(rights_on(authenticator.policy, NO_BINDINGS, principal, None) & Right.AUDIT)
 
 
 @contextlib.asynccontextmanager

@@ -22,7 +22,7 @@ async def serve(settings: Settings) -> None:
         server_at(settings.nats_url, settings),
         on_batch=telemetry.batches("fold", "a batch that was folded"),
     )
-    watch = Watch(telemetry, settings.stall_s)
+    watch = Watch(telemetry, settings.stall_s, tells=not settings.auth_file)
     port = settings.projector_port
     async with monitored(settings.host, port, telemetry, lambda: projector.position, watch, entrance):
         historian = Historian(settings.database_url, busy=lambda: projector.catching_up)

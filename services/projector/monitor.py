@@ -31,10 +31,13 @@ class PortTaken(Exception):
 
 
 class Watch:
-    """Checks every few seconds in the database whether the live read models go on, and logs when they do not."""
+    """Checks every few seconds in the database whether the live read models go on, and logs when they do not.
 
-    def __init__(self, telemetry: Telemetry, stall_s: float = STALL_S) -> None:
-        self._telemetry, self._stall_s = telemetry, stall_s
+    /health says why not. Where principals sign in (`tells` is False) it does not repeat the error of an event, which
+    may hold a name: the log and `hourbook status` have it."""
+
+    def __init__(self, telemetry: Telemetry, stall_s: float = STALL_S, *, tells: bool = True) -> None:
+        self._telemetry, self._stall_s, self._tells = telemetry, stall_s, tells
         self._trouble = Trouble(log, "read models")
 
     async def run(self) -> None:
@@ -45,6 +48,13 @@ class Watch:
             else:
                 self._trouble.report(why)
             await asyncio.sleep(min(CHECK_S, self._stall_s / 4))
+
+    async def told(self) -> tuple[str, str | None]:
+        """What /health tells: as `standing`, without the error of an event if strangers may read it."""
+        state, why = await self.standing()
+        if state == "parked" and not self._tells:
+            why = "an event cannot be applied; the log and `hourbook status` say which one, and why"
+        return state, why
 
     async def standing(self) -> tuple[str, str | None]:
         """The state ("ok", "parked", …) and why it is not "ok"."""
@@ -61,7 +71,7 @@ async def monitored(
     """Answers /health and /metrics while the block runs. Raises PortTaken."""
 
     async def health() -> web.Response:
-        state, why = await watch.standing()
+        state, why = await watch.told()
         body = msgspec.json.encode({"position": position(), "state": state, "why": why})
         return answer(body, status=200 if state == "ok" else 503, content_type="application/json")
 

@@ -1,5 +1,6 @@
 """Every GET operation of the query service, for every role at every place: the status from one table."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from litestar import Controller, Litestar, get
 from litestar.testing import AsyncTestClient
 
+from services.command.app import create_app as create_command
+from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app
 from services.query.routes.needs import Needs, on_found
 from services.query.routes.parts import AnyRequest
@@ -20,7 +23,7 @@ from shared.identity.roles import Right
 from tests.support.marked import Marked, marked
 from tests.support.matrix import MAY, Who, everybody, headers_of, operations_of
 from tests.support.querying import serving
-from tests.support.signed_in import auth_file, signed_in
+from tests.support.signed_in import ADMIN, auth_file, signed_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -234,3 +237,18 @@ def test_the_documents_have_a_line_for_each_read() -> None:
         path = re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path)
         role = "any principal" if needs.right is None else ROLE_FOR[needs.right]
         assert f"| `{path}` | {role} | {needs.on} |" in text
+
+
+async def test_health_tells_a_stranger_that_something_is_wrong_and_an_auditor_what(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = CommandSettings(database_url=database_url, auth_file=auth_file(tmp_path), nats_url="nats://127.0.0.1:1")
+    async with AsyncTestClient(create_command(settings)) as client:
+        root, ada = await signed_in(database_url, ADMIN), await signed_in(database_url, "egi:ada")
+        async with asyncio.timeout(20):
+            while (await client.get("/health")).json()["trouble"] is None:
+                await asyncio.sleep(0.05)
+        for headers, says in (({}, "the log"), (ada, "the log"), (root, "127.0.0.1")):
+            assert says in (await client.get("/health", headers=headers)).json()["trouble"]
+        for headers, status in (({}, 401), (ada, 403), (root, 200)):
+            assert (await client.get("/metrics", headers=headers)).status_code == status
