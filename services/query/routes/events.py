@@ -277,7 +277,7 @@ async def answer_history(
 
 
 async def batches(
-    database: Database, where: EventFilter, form: Form, history: History, watch: Watch | None
+    database: Database, where: EventFilter, form: Form, history: History, watch: Watch | None = None
 ) -> AsyncGenerator[bytes]:
     """The lines of all matching events, from `history`, the first batch, on. It holds one batch at a time. Raises
     AnswerBroken if the reader loses the right meanwhile; so the answer is not taken for a whole one."""
