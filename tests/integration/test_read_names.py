@@ -64,6 +64,7 @@ def paths(operation: str, pools: Sequence[str] = POOLS) -> Iterator[str]:
             .replace("{quota}", f"{{grant_{project}}}")
             .replace("{webhook}", f"{{hook_{project}}}")
             .replace("{name}", "BookingCreated.json")
+            .replace("{person}", "egi:root")
             .replace("{position}", f"{{at_{named}}}")
         )
         yield from questions(operation, filled, pool)

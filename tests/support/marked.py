@@ -53,7 +53,7 @@ from shared.identity.principals import trusted
 from tests.support.histories import append_history
 from tests.support.matrix import everybody, ledger_roles
 from tests.support.querying import serving
-from tests.support.signed_in import auth_file
+from tests.support.signed_in import ADMIN, auth_file, signed_in
 
 T0 = hour_of(datetime(2086, 1, 1, tzinfo=UTC))
 WHOLE, DAY = Period(T0, T0 + 40 * 24), Period(T0 + 24, T0 + 48)
@@ -201,4 +201,5 @@ async def marked(database_url: str, directory: Path, everyone: str = "none") -> 
         ground.fill()
         ground.give_roles()
         await ground.write()
+        await signed_in(database_url, ADMIN)  # so that the directory has somebody
         yield ground
