@@ -26,11 +26,12 @@ from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
 from shared.errors import AlreadyExists, UnknownId
 from shared.identity.principals import Principal, person, trusted
+from shared.identity.roles import Limit
 from shared.tasks import end_tasks
 from tests.support.backends import as_role
 from tests.support.ground import Ground
 from tests.support.listening import BOUND_S, listening
-from tests.support.signed_in import auth_file, signed_in
+from tests.support.signed_in import auth_file, signed_in, with_token
 
 MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
 BOOKING = {"project": "gaia", "account": "ada", "cores": 11, **MONTH}
@@ -259,7 +260,8 @@ async def test_a_denial_says_who_tried_what_where_and_what_was_needed(
         for headers, status in (({}, 401), ({"Authorization": "Bearer hbk_no"}, 401)):
             assert (await ground.ask("POST", "/bookings/create", booking, headers)).status_code == status
         await kept(connection, 8)
-        metrics = (await client.get("/metrics", headers=ada)).text
+        operator = await with_token(database_url, Limit("viewer"))
+        metrics = (await client.get("/metrics", headers=operator)).text
     rows = await connection.fetch("SELECT actor, command, project, code, facts FROM refusal ORDER BY id")
     seen = [(row["actor"], row["command"], row["project"], row["code"], json.loads(row["facts"])) for row in rows]
     spark = {"needs": "member", "pool": "gaia.spark"}

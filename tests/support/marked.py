@@ -50,6 +50,7 @@ from shared.event_store import EventStore
 from shared.events import Event, Overcommit, encode_event
 from shared.hours import Period, hour_of
 from shared.identity.principals import trusted
+from tests.support.backends import as_role
 from tests.support.histories import append_history
 from tests.support.matrix import everybody, ledger_roles
 from tests.support.querying import serving
@@ -196,7 +197,9 @@ class Marked:
 async def marked(database_url: str, directory: Path, everyone: str = "none") -> AsyncIterator[Marked]:
     """The ledger, and the query service in front of it, in which everybody of the matrix has a role."""
     file = auth_file(directory, everyone=everyone, ledger=ledger_roles())
-    async with serving(Settings(database_url=database_url, auth_file=file, visible_timeout_s=1.0)) as client:
+    async with serving(
+        Settings(database_url=as_role(database_url, "query"), auth_file=file, visible_timeout_s=1.0)
+    ) as client:
         ground = Marked(database_url, client)
         ground.fill()
         ground.give_roles()
