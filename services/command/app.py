@@ -25,10 +25,11 @@ from services.command.routes.bodies import CommandRequest
 from services.command.routes.submit import Parts, new_id
 from services.command.scheduler import Scheduler
 from services.command.seen_people import SeenPeople
+from services.command.sessions import Sessions
 from services.command.settings import Settings
 from shared.http.application import Application
 from shared.identity.authenticator import Authenticator
-from shared.identity.configured import authenticator_from
+from shared.identity.configured import authenticator_from, code_flows_of
 from shared.identity.principals import Principal
 from shared.identity.roles import NO_BINDINGS, NOBODY, Right, rights_on
 from shared.nats_server import server_at
@@ -39,6 +40,7 @@ from shared.webhook_hosts import allowed_hosts
 log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 1_000_000
+PUBLIC = ("/sign-in/", "/sign-out")  # whoever signs in is not signed in yet; who signs out may be no more
 DESCRIPTION = (
     "The writes: commands to the ledger, and webhooks. The reads are in the document of [the query service](/schema)."
     "\n\nA command is decided by the rules of the ledger. If it is accepted, its events are stored before the answer."
@@ -82,7 +84,16 @@ def create_app(settings: Settings) -> Litestar:
         on_refusal=refusals.note,
         on_batch=telemetry.batches("append", "a batch that was appended"),
     )
-    parts = Parts(handler, keys, allowed_hosts(settings.webhook_hosts), authenticator, settings.public_url)
+    sessions = Sessions(settings.database_url, authenticator.file.session_hours) if authenticator else None
+    parts = Parts(
+        handler,
+        keys,
+        allowed_hosts(settings.webhook_hosts),
+        authenticator,
+        settings.public_url,
+        sessions,
+        code_flows_of(authenticator, settings.public_url) if authenticator else {},
+    )
     scheduler = Scheduler(settings.database_url, handler, lambda: datetime.now(UTC), new_id)
     _measure_commands(telemetry, handler, refusals, settings.queue_max)
     if relay is not None:
@@ -94,6 +105,8 @@ def create_app(settings: Settings) -> Litestar:
             if authenticator is not None:
                 await stack.enter_async_context(authenticator.opened())
                 await stack.enter_async_context(running(people.run(authenticator)))
+            if sessions is not None:
+                await stack.enter_async_context(running(sessions.run()))
             await stack.enter_async_context(running(refusals.run(), end_s=LAST_WRITE_S))
             await stack.enter_async_context(running(handler.run()))
             await stack.enter_async_context(running(scheduler.run()))
@@ -107,6 +120,7 @@ def create_app(settings: Settings) -> Litestar:
         telemetry,
         DESCRIPTION,
         authenticator=authenticator,
+        public=PUBLIC,
         lifespan=[lifespan],
         request_max_body_size=BODY_BYTES_MAX,
         request_class=CommandRequest,

@@ -101,7 +101,8 @@ class ScopeWithSlashes(dict[str, Any]):
 
 def keep_slashes(scope: dict[str, Any]) -> dict[str, Any]:
     """The scope with a stand-in for every %2F of its path; the scope itself if the path uses all STAND_INS."""
-    segments = [unquote(segment) for segment in scope["raw_path"].decode("latin-1").split("/")]
+    raw_path = scope["raw_path"].partition(b"?")[0]  # some servers leave the query there
+    segments = [unquote(segment) for segment in raw_path.decode("latin-1").split("/")]
     stand_in = next((one for one in STAND_INS if not any(one in segment for segment in segments)), None)
     if stand_in is None:
         return scope

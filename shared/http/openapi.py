@@ -16,12 +16,14 @@ from litestar.datastructures import ResponseHeader
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
 
 from shared.errors import HourbookError
 from shared.http.problem_document import MEDIA_TYPE, page_headers
 from shared.http.problems import Problem
+from shared.identity.credentials import COOKIE
 from shared.version import VERSION
 
 PAGE = Path(__file__).parent / "openapi_page"
@@ -109,9 +111,25 @@ def error_classes() -> Iterator[type[HourbookError]]:
     yield from sorted(set(under(HourbookError)), key=lambda error: error.code)
 
 
+# The ways to prove who one is. Where nobody signs in, none is needed.
+SCHEMES = {
+    "token": SecurityScheme(
+        type="http", scheme="bearer", description="One of Hourbook's own tokens (`hbk_…`), or an issuer's access token."
+    ),
+    "keystone": SecurityScheme(
+        type="apiKey", security_scheme_in="header", name="X-Auth-Token", description="A token of OpenStack Keystone."
+    ),
+    "session": SecurityScheme(
+        type="apiKey", security_scheme_in="cookie", name=COOKIE, description="The session of the page, after sign-in."
+    ),
+}
+
+
 def openapi_config(description: str) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Hourbook",
+        components=Components(security_schemes=dict(SCHEMES)),
+        security=[{name: []} for name in SCHEMES],
         version=VERSION,
         description=description,
         use_handler_docstrings=True,

@@ -16,6 +16,8 @@ from shared.http.problems import refuse
 from shared.identity.authenticator import Authenticator
 from shared.identity.principals import Principal
 
+# In the OpenAPI document: an operation that needs no credential.
+ANYBODY: list[dict[str, list[str]]] = [{}]
 PUBLIC = frozenset({"/health", "/schema"})
 PUBLIC_BELOW = ("/schema/",)
 

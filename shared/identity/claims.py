@@ -38,7 +38,7 @@ def verified(name: str, issuer: OidcIssuer, typ: str | None, claims: dict[str, A
     since 1970. The signature must have been checked. Raises InvalidCredential."""
     _check_values(issuer, claims, now)
     check_kind(issuer, typ, claims)
-    subject = _subject(name, claims)
+    subject = subject_of(name, claims)
     until = min(claims["exp"] + issuer.leeway_s, now + UNTIL_S)
     email = claims.get("email") if claims.get("email_verified") is not False else None
     return Verified(
@@ -95,7 +95,8 @@ def _is_access(issuer: OidcIssuer, claims: Mapping[str, Any]) -> bool:
     return "nonce" not in claims and issuer.audience != issuer.client_id
 
 
-def _subject(name: str, claims: Mapping[str, Any]) -> str:
+def subject_of(name: str, claims: Mapping[str, Any]) -> str:
+    """The subject, if it can be part of a person's id. Raises InvalidCredential."""
     subject = claims["sub"]
     try:
         checked_member(f"{name}:{subject}", "sub")

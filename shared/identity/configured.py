@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from shared.identity.auth_file import AuthFile, AuthFileError, read_auth_file
 from shared.identity.authenticator import Authenticator
+from shared.identity.errors import IdentityUnavailable
 from shared.identity.roles import Policy
 from shared.identity.verifying import Verified
+
+if TYPE_CHECKING:
+    from shared.identity.code_flow import CodeFlow
+
+log = logging.getLogger(__name__)
 
 
 def authenticator_from(
@@ -47,3 +55,27 @@ def _auth_file(path: str | None) -> AuthFile | None:
         return read_auth_file(path)
     except AuthFileError as error:
         sys.exit(f"hourbook: HOURBOOK_AUTH_FILE: {error}")
+
+
+def code_flows_of(authenticator: Authenticator, public_url: str) -> dict[str, CodeFlow]:
+    """The ways to sign in on the page with an issuer, by its name: of each that has a `client_id`. Exits with a message
+    if the secret of a client cannot be read."""
+    if not any(issuer.client_id for issuer in authenticator.file.oidc.values()):
+        return {}
+    from shared.identity.code_flow import CodeFlow
+    from shared.identity.oidc import OidcVerifiers
+
+    if not public_url:
+        log.warning("nobody can sign in on the page with an issuer: HOURBOOK_PUBLIC_URL is not set")
+    verifiers = authenticator.bearer if isinstance(authenticator.bearer, OidcVerifiers) else ()
+    flows = {
+        one.name: CodeFlow(one, f"{public_url.rstrip('/')}/sign-in/{one.name}/callback")
+        for one in verifiers
+        if one.issuer.client_id
+    }
+    for flow in flows.values():
+        try:
+            flow.check_secret()
+        except IdentityUnavailable:
+            sys.exit(f"hourbook: HOURBOOK_AUTH_FILE: oidc.{flow.name}.client_secret_file cannot be read")
+    return flows

@@ -39,7 +39,8 @@ class FeedKey(NamedTuple):
     path: str
 
 
-Credential = Bearer | KeystoneToken | SessionCookie | FeedKey
+Token = Bearer | KeystoneToken
+Credential = Token | SessionCookie | FeedKey
 
 
 def credential_of(headers: Headers, path: str, query_string: bytes) -> Credential | None:
@@ -62,6 +63,16 @@ def credential_of(headers: Headers, path: str, query_string: bytes) -> Credentia
     if _FEED_IN_QUERY in query_string and (keys := parse_qs(query_string.decode("latin-1")).get(FEED_KEY)):
         return FeedKey(keys[0], path)
     return None if session is None else SessionCookie(session)
+
+
+def session_in(headers: Headers) -> str | None:
+    """The secret of the session's cookie, whatever other credential the request has; None without a cookie, or for one
+    that cannot be read."""
+    try:
+        secrets = [_in_cookie(value) for name, value in headers if name == b"cookie" and _COOKIE_IN_HEADER in value]
+    except InvalidCredential:
+        return None
+    return secrets[0] if len(secrets) == 1 else None
 
 
 def _once(before: str | None, given: str, header: str) -> str:

@@ -72,6 +72,27 @@ class SignInNotSetUp(HourbookError):
         super().__init__("nobody signs in at this ledger; the operator sets it up with HOURBOOK_AUTH_FILE")
 
 
+class PublicUrlNeeded(SignInNotSetUp):
+    """Nobody can sign in with an issuer, because the service does not know its own address. The operator sets
+    `HOURBOOK_PUBLIC_URL` to the address at which people open the page."""
+
+    code = "public_url_needed"
+
+    def __init__(self) -> None:
+        HourbookError.__init__(
+            self, "the service does not know where people open the page; the operator sets HOURBOOK_PUBLIC_URL"
+        )
+
+
+class SignInFailed(HourbookError):
+    """You were not signed in: the attempt is not known here or is too old, or the issuer's answer is not right. Sign in
+    again."""
+
+    code = "sign_in_failed"
+    status = 400
+    title = "You were not signed in"
+
+
 class PersonNeeded(HourbookError):
     """Only a person may do this: sign in on the page, or send an access token of your issuer. Tokens, and Keystone's
     application credentials, make no tokens and no feed addresses."""

@@ -61,6 +61,7 @@ class KeySource:
         self._name, self._issuer, self._fetcher, self._clock = name, issuer, fetcher, clock
         self._registry = StrictRegistry(issuer.algorithms)
         self._keys: tuple[IssuerKey, ...] | None = None
+        self._document = b""
         self._fetched_at = 0.0
         self._ask_again_at = float("-inf")
         self._failing = False
@@ -81,6 +82,12 @@ class KeySource:
         if len(found) > 1:
             raise InvalidCredential(f"the issuer {self._name} has several keys that fit the token; it must name one")
         return found[0]
+
+    async def document(self) -> bytes:
+        """The provider's `/.well-known/openid-configuration`, as old as the keys are at most. Raises
+        IdentityUnavailable."""
+        await self._usable()
+        return self._document
 
     async def close(self) -> None:
         if self._behind is not None:
@@ -132,12 +139,14 @@ class KeySource:
     async def _published(self) -> tuple[IssuerKey, ...]:
         """Raises FetchFailed, or ValueError for documents that are not as they should be."""
         url = f"{self._issuer.issuer.rstrip('/')}/.well-known/openid-configuration"
-        found = msgspec.json.decode(await self._fetcher.get_document(url), type=Discovery)
+        document = await self._fetcher.get_document(url)
+        found = msgspec.json.decode(document, type=Discovery)
         if found.issuer != self._issuer.issuer:
             raise ValueError(f"{url} is of the issuer {found.issuer[:200]!r}; the auth file must name it so")
         if self._issuer.issuer.startswith("https:") and not found.jwks_uri.startswith("https:"):
             raise ValueError(f"{url} names keys (jwks_uri) without https")
         published = msgspec.json.decode(await self._fetcher.get_document(found.jwks_uri), type=KeySet)
+        self._document = document
         return usable_keys(published.keys[:KEYS_MAX], self._registry)
 
     def _unavailable(self) -> IdentityUnavailable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from shared.identity.auth_file import OidcIssuer
 from shared.identity.claims import verified
@@ -27,22 +27,22 @@ class OidcVerifier:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.name, self.issuer, self._clock = name, issuer, clock
-        self._fetcher = Fetcher(issuer.ca_file)
-        self._keys = KeySource(name, issuer, self._fetcher, monotonic)
+        self.name, self.issuer, self.clock = name, issuer, clock
+        self.fetcher = Fetcher(issuer.ca_file)
+        self.keys = KeySource(name, issuer, self.fetcher, monotonic)
         self._registry = StrictRegistry(issuer.algorithms)
 
     async def verify(self, credential: str) -> Verified:
         """The person of an access token. Raises InvalidCredential, or IdentityUnavailable."""
         header = read_header(credential, self.issuer.algorithms)
-        key = await self._keys.key(header)
+        key = await self.keys.key(header)
         claims = read_claims(credential, key, self._registry)
-        return verified(self.name, self.issuer, header.typ, claims, self._clock())
+        return verified(self.name, self.issuer, header.typ, claims, self.clock())
 
     async def close(self) -> None:
         """Ends the connections and the fetch that may go on in the background."""
-        await self._keys.close()
-        await self._fetcher.close()
+        await self.keys.close()
+        await self.fetcher.close()
 
 
 class OidcVerifiers:
@@ -50,6 +50,9 @@ class OidcVerifiers:
 
     def __init__(self, issuers: Mapping[str, OidcIssuer], clock: Callable[[], float] = time.time) -> None:
         self._verifiers = {issuer.issuer: OidcVerifier(name, issuer, clock) for name, issuer in issuers.items()}
+
+    def __iter__(self) -> Iterator[OidcVerifier]:
+        return iter(self._verifiers.values())
 
     async def verify(self, credential: str) -> Verified:
         """The person of an access token. Raises InvalidCredential, or IdentityUnavailable."""

@@ -12,7 +12,8 @@ from shared.identity.roles import Limit
 Auth = Literal["oidc", "keystone", "token"]
 
 TOKEN, GROUP, LEDGER = "token", "group", "hourbook"
-RESERVED = frozenset({TOKEN, GROUP, LEDGER})  # the auth file must not give an issuer such a name
+# The auth file must not give an issuer such a name. /sign-in/ways is no issuer's address.
+RESERVED = frozenset({TOKEN, GROUP, LEDGER, "ways"})
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -27,7 +27,7 @@ SELECT t.id, t.maker, t.limits, extract(epoch FROM t.expires_at)::float8 AS expi
 FROM token t LEFT JOIN person p ON p.id = t.maker WHERE t.hash = $1
 """
 FIND_SESSION = """
-SELECT person, auth, groups, extract(epoch FROM expires_at)::float8 AS expires
+SELECT person, auth, groups, sealed, extract(epoch FROM expires_at)::float8 AS expires
 FROM session WHERE hash = $1 AND expires_at > now()
 """
 FIND_FEED = """
@@ -40,6 +40,14 @@ REVOKED = "UPDATE identity_head SET version = version + 1"
 GROUPS_S = 60.0
 
 _limits = msgspec.json.Decoder(tuple[Limit, ...])
+
+
+class Session(NamedTuple):
+    """A session that goes on. `sealed` is the token that it stands for, encrypted; None: the session itself says who it
+    is."""
+
+    verified: Verified
+    sealed: bytes | None
 
 
 class StoredCredentials:
@@ -69,14 +77,15 @@ class StoredCredentials:
         )
         return Verified(principal, min(record["expires"], time.time() + GROUPS_S))
 
-    async def session(self, secret: str) -> Verified:
+    async def session(self, secret: str) -> Session:
         """Raises InvalidCredential, IdentityUnavailable."""
         record = await self._find(FIND_SESSION, secret)
         if record is None:
             raise InvalidCredential("the session has ended; sign in again")
         auth: Auth = record["auth"]
         members = frozenset({record["person"], *record["groups"]})
-        return Verified(Principal(id=record["person"], auth=auth, members=members), record["expires"])
+        principal = Principal(id=record["person"], auth=auth, members=members)
+        return Session(Verified(principal, record["expires"]), record["sealed"])
 
     async def feed(self, key: FeedKey) -> Verified:
         """The principal of a feed's address: its maker, who may do nothing but read. Raises InvalidCredential,

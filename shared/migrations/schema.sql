@@ -782,6 +782,7 @@ CREATE TABLE session (
     groups text[] DEFAULT '{}'::text[] NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
+    sealed bytea,
     CONSTRAINT session_hash_check CHECK ((length(hash) = 32))
 );
 

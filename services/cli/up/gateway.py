@@ -41,6 +41,7 @@ from shared.http.problem_document import MEDIA_TYPE, document, malformed_request
 log = logging.getLogger(__name__)
 
 COMMAND, PROJECTOR, QUERY = "command", "projector", "query"
+SIGN_IN = "/sign-in/"  # the command service begins sessions, by GET too: a browser comes back from an issuer so
 OWN = ("/schema", "/health", "/metrics")
 CONNECT_TIMEOUT_S = 5.0
 # Shorter than the 5 s after which a service closes an idle connection: a connection that is closing must not be used.
@@ -85,10 +86,12 @@ class Target(NamedTuple):
 def route(method: str, path: str) -> Target:
     """Which service takes a request, and under which path.
 
+    Everything below /sign-in goes to the command service.
+
     Each service has its own /schema, /health and /metrics. A GET reaches those of the query service; a suffix names
     another service: /schema/command, /health/command, /health/projector, /metrics/command, /metrics/projector.
     """
-    if method not in READS:
+    if method not in READS or path.startswith(SIGN_IN):
         return Target(COMMAND, path)
     for own in OWN:
         for service in (COMMAND, PROJECTOR, QUERY):

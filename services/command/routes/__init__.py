@@ -8,6 +8,7 @@ from services.command.routes.grants import Grants
 from services.command.routes.openstack import OpenStack
 from services.command.routes.projects import Projects
 from services.command.routes.roles import Roles
+from services.command.routes.sign_in import SignIn, SignOut
 from services.command.routes.templates import Templates
 from services.command.routes.webhooks import Webhooks
 
@@ -23,6 +24,8 @@ CONTROLLERS = (
     Webhooks,
     Tokens,
     FeedAddresses,
+    SignIn,
+    SignOut,
 )
 
 __all__ = ["CONTROLLERS"]

@@ -122,6 +122,14 @@ RecurrenceRule = Annotated[
 
 
 TokenName = Annotated[str, _name("What the token is for, to show to people."), checked_name]
+SecretToken = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64 * 1024,
+        description="The token: one of Hourbook's own (`hbk_…`), an access token of an issuer, or a token of Keystone.",
+    ),
+]
 TokenPool = Annotated[
     PoolId, Meta(description="The project or cluster on which it may, and on everything inside. Null: anywhere.")
 ]

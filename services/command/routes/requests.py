@@ -44,6 +44,7 @@ from services.command.routes.fields import (
     ResizeStartDate,
     RoleName,
     RolePool,
+    SecretToken,
     Servers,
     Share,
     Since,
@@ -221,6 +222,10 @@ class TokenRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class FeedRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     path: FeedPathText
+
+
+class SignInRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    token: SecretToken
 
 
 class ReasonRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):

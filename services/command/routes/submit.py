@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import uuid_utils
@@ -17,12 +17,16 @@ from services.command.handler.queue import Entity
 from services.command.keys import Keys
 from services.command.routes.headers import AnyRequest, actor_of, is_dry_run, key_of
 from services.command.routes.responses import Decided, previewed, respond
+from services.command.sessions import Sessions
 from shared.errors import UnknownId
 from shared.http.responses import EncodedResponse
 from shared.http.sign_in import principal_in
 from shared.identity.authenticator import Authenticator
 from shared.identity.principals import Principal, trusted
 from shared.names import is_pool_id
+
+if TYPE_CHECKING:  # where nobody signs in, the service starts sooner without it
+    from shared.identity.code_flow import CodeFlow
 
 # The project of a command, or a function that looks for it. If that raises UnknownId, the key keeps this refusal.
 Project = str | Callable[[], Awaitable[str]]
@@ -31,13 +35,16 @@ Project = str | Callable[[], Awaitable[str]]
 class Parts(NamedTuple):
     """The parts of the service that routes use. `create_app` makes them, and keeps them in `app.state.parts`.
 
-    `public_url` is the address at which people open the page; empty: nobody said it."""
+    `public_url` is the address at which people open the page; empty: nobody said it. `sessions` and `code_flows`, by
+    the issuer's name, are for signing in on the page."""
 
     handler: CommandHandler
     keys: Keys
     webhook_hosts: Sequence[str]
     authenticator: Authenticator | None = None
     public_url: str = ""
+    sessions: Sessions | None = None
+    code_flows: Mapping[str, CodeFlow] = {}
 
 
 def parts_of(request: AnyRequest) -> Parts:
