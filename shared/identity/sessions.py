@@ -58,9 +58,9 @@ async def begin_session(
     sealed = None if token is None else _sealed(token, secret)
     groups = groups_of(principal)
     await connection.execute(CREATE, hash_of(secret), principal.id, principal.auth, groups, expires, sealed)
-    ended = await connection.execute(END_OLDEST, principal.id, PERSON_MAX)
+    ended = _count(await connection.execute(END_OLDEST, principal.id, PERSON_MAX))
     replaced = None if before is None else await connection.fetchval(END, hash_of(before))
-    if replaced is not None or ended != "DELETE 0":
+    if replaced is not None or ended:
         await connection.execute(REVOKED)
     return NewSession(secret, expires)
 
@@ -77,7 +77,7 @@ async def end_session(connection: Connection, secret: str) -> str | None:
 async def end_sessions(connection: Connection, person: str) -> int:
     """Ends all sessions of a person in every process. In a transaction. Returns how many."""
     await begin(connection)
-    ended = int((await connection.execute(END_ALL, person)).rpartition(" ")[2])
+    ended = _count(await connection.execute(END_ALL, person))
     if ended:
         await connection.execute(REVOKED)
     return ended
@@ -85,7 +85,7 @@ async def end_sessions(connection: Connection, person: str) -> int:
 
 async def sweep_sessions(connection: Connection) -> None:
     """Removes sessions that have expired, some at a time."""
-    while await connection.execute(SWEEP, SWEPT_AT_ONCE) == f"DELETE {SWEPT_AT_ONCE}":
+    while _count(await connection.execute(SWEEP, SWEPT_AT_ONCE)) == SWEPT_AT_ONCE:
         pass
 
 
@@ -93,3 +93,8 @@ def _sealed(token: Token, secret: str) -> bytes:
     from shared.identity.sealing import seal  # only here: where nobody signs in, a service starts sooner without it
 
     return seal(token, secret)
+
+
+def _count(done: str) -> int:
+    """How many rows a statement has changed."""
+    return int(done.rpartition(" ")[2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from html import escape
+from string import Template
 from typing import Any
 
 import msgspec
@@ -28,15 +29,17 @@ def _cookie(name: str, value: str, lasts_s: int) -> Cookie:
 
 
 NO_STORE = {"Cache-Control": "no-store"}
-PAGE = """<!doctype html>
+PAGE = Template(
+    """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>{title} - Hourbook</title>
-<h1>{title}</h1>
-<p>{detail}.</p>
-<p><a href="{again}">Sign in again</a>, or <a href="/">go to the page</a>.</p>
+<title>$title - Hourbook</title>
+<h1>$title</h1>
+<p>$detail.</p>
+<p><a href="$again">Sign in again</a>, or <a href="/">go to the page</a>.</p>
 """
+)
 
 
 async def shown(request: AnyRequest, work: Callable[[], Awaitable[Response[Any]]], again: str) -> Response[Any]:
@@ -50,7 +53,7 @@ async def shown(request: AnyRequest, work: Callable[[], Awaitable[Response[Any]]
             answer.headers.update(NO_STORE)
             return answer
         words = {"title": error.title, "detail": error.detail.rstrip("."), "again": again}
-        page = PAGE.format(**{name: escape(text) for name, text in words.items()})
+        page = PAGE.substitute({name: escape(text) for name, text in words.items()})
         headers = {**page_headers(), **NO_STORE} | ({"Retry-After": "1"} if error.status == 503 else {})
         return Response(page.encode(), status_code=error.status, media_type="text/html; charset=utf-8", headers=headers)
 
