@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from shared.errors import InvalidField
 from shared.events import Role
@@ -92,13 +93,27 @@ class AuthFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def read_auth_file(path: Path | str) -> AuthFile:
-    """The auth file at `path`. Raises AuthFileError."""
+    """The auth file at `path`. A file that it names without its whole path lies beside it. Raises AuthFileError."""
     try:
-        return parse_auth_file(Path(path).read_bytes())
+        return _from(Path(path).absolute().parent, parse_auth_file(Path(path).read_bytes()))
     except OSError as error:
         raise AuthFileError(f"{path}: {error.strerror}") from None
     except (ValueError, InvalidField) as error:  # msgspec's errors are ValueErrors
         raise AuthFileError(f"{path}: {error}") from None
+
+
+def _from(folder: Path, file: AuthFile) -> AuthFile:
+    """The auth file with the whole paths of the files that it names: services may have another working directory."""
+
+    def whole(path: str | None) -> str | None:
+        return None if path is None else str(folder / path)
+
+    oidc = {
+        name: replace(one, ca_file=whole(one.ca_file), client_secret_file=whole(one.client_secret_file))
+        for name, one in file.oidc.items()
+    }
+    keystone = {name: replace(one, ca_file=whole(one.ca_file)) for name, one in file.keystone.items()}
+    return replace(file, oidc=oidc, keystone=keystone)
 
 
 def parse_auth_file(text: bytes) -> AuthFile:

@@ -53,7 +53,7 @@ async def begin_session(
     if principal.auth == "token":
         expires = min(expires, datetime.fromtimestamp(verified.until, UTC))
     await begin(connection)
-    if principal.person == principal.id and principal.id in principal.members:
+    if principal.is_person:
         await note_people(connection, [verified])
     sealed = None if token is None else _sealed(token, secret)
     groups = groups_of(principal)

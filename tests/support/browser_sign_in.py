@@ -6,7 +6,7 @@ import asyncio
 import re
 from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 from litestar.testing import AsyncTestClient
@@ -86,7 +86,7 @@ def _back(answer: httpx.Response) -> str | None:
 
 async def sign_in(browser: Browser, user: str, to: str = "/") -> httpx.Response:
     """Signs a user in, whose password is the name, twice. Returns the last answer, which has the session's cookie."""
-    begun = await browser.get(f"/sign-in/iam?to={to}", Host="hourbook.example.org")
+    begun = await browser.get(f"/sign-in/iam?{urlencode({'to': to})}", Host="hourbook.example.org")
     assert begun.status_code == 303, begun.text
     back = await asyncio.to_thread(at_provider, begun.headers["location"], user, user * 2)
     return await browser.get(path_of(back))

@@ -101,7 +101,7 @@ async def own_issuer(tls: SSLContext | None = None) -> AsyncIterator[OwnIssuer]:
     port = free_port()
     issuer = OwnIssuer(f"{'https' if tls else 'http'}://127.0.0.1:{port}")
     app = web.Application()
-    app.router.add_get("/{path:.*}", issuer.answer)
+    app.router.add_route("*", "/{path:.*}", issuer.answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
