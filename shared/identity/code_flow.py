@@ -123,12 +123,10 @@ class CodeFlow:
             tokens = strict_json(answer.body)
         except (FetchFailed, ValueError) as error:
             raise self._unavailable(f"its token endpoint: {error}") from None
+        if answer.status >= 500:
+            raise self._unavailable(f"its token endpoint answered {answer.status}")
         if answer.status != 200:
-            log.warning(
-                "issuer %s: its token endpoint answered %d: %.60r", self.name, answer.status, tokens.get("error")
-            )
-            if answer.status >= 500:
-                raise self._unavailable("its token endpoint")
+            log.warning("issuer %s: it did not take a code: %d, %.60r", self.name, answer.status, tokens.get("error"))
             raise SignInFailed(f"{self.name} did not take its own code; sign in again")
         return self._token(tokens, "id_token"), self._token(tokens, "access_token")
 

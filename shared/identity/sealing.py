@@ -10,9 +10,10 @@ import hmac
 import msgspec
 from joserfc import jwe
 from joserfc.errors import JoseError
+from joserfc.jwe import JWERegistry
 from joserfc.jwk import OctKey
 
-from shared.identity.credentials import Bearer, KeystoneToken, Token
+from shared.identity.credentials import CREDENTIAL_MAX, Bearer, KeystoneToken, Token
 from shared.identity.errors import InvalidCredential
 
 SEALED = {"alg": "dir", "enc": "A256GCM"}
@@ -26,16 +27,23 @@ class _Kept(msgspec.Struct, array_like=True):
     token: str
 
 
+class _Registry(JWERegistry):
+    max_ciphertext_length = 2 * CREDENTIAL_MAX  # of base64url
+
+
+REGISTRY = _Registry(algorithms=list(SEALED.values()))
+
+
 def seal(token: Token, secret: str) -> bytes:
     """The token, encrypted. Only the session's secret opens it."""
     kept = msgspec.json.encode(_Kept(type(token).__name__, token.token))
-    return jwe.encrypt_compact(SEALED, kept, _key(secret), algorithms=list(SEALED.values())).encode()
+    return jwe.encrypt_compact(SEALED, kept, _key(secret), registry=REGISTRY).encode()
 
 
 def unseal(sealed: bytes, secret: str) -> Token:
     """The token that was sealed. Raises InvalidCredential."""
     try:
-        opened = jwe.decrypt_compact(sealed, _key(secret), algorithms=list(SEALED.values()))
+        opened = jwe.decrypt_compact(sealed, _key(secret), registry=REGISTRY)
         kept = msgspec.json.decode(opened.plaintext or b"", type=_Kept)
     except (JoseError, ValueError):
         raise InvalidCredential("the session cannot be read; sign in again") from None

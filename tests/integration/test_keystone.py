@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,8 @@ from shared.identity.errors import IdentityUnavailable, InvalidCredential
 from shared.identity.keystone import UNTIL_S, KeystoneVerifier
 from tests.support.identity import Provider
 from tests.support.keystone import Keystone
+from tests.support.sign_in_page import opened
+from tests.support.signed_in import ADMIN, auth_file
 
 
 @pytest.fixture
@@ -166,3 +169,25 @@ async def test_each_token_goes_to_its_issuer(provider: Provider, keystone: Keyst
             await authenticator.verified(Bearer(token))
         with pytest.raises(IdentityUnavailable):  # the one that is gone might know it
             await authenticator.verified(KeystoneToken("unknown"))
+
+
+async def test_a_session_of_an_application_credential_gets_no_more_than_it(
+    database_url: str, tmp_path: Path, keystone: Keystone
+) -> None:
+    user = keystone.user("ada-page")
+    ledger = {"admin": [ADMIN, f"ours:{user.id}"]}
+    async with opened(database_url, auth_file(tmp_path, ledger=ledger, more=keystone.auth_file())) as page:
+        ways = (await page.command.get("/sign-in/ways")).json()["ways"]
+        assert ways == [{"kind": "keystone", "name": "ours", "title": "ours"}, {"kind": "token"}]
+        own = await page.sign_in(keystone.token(user))
+        body = {"id": "by-ada", "name": "By Ada"}
+        assert (await own.post("/projects/create", body)).status_code == 201
+        credential = keystone.application_credential(user, "page")
+        token = keystone.application_token(credential)
+        browser = await page.sign_in(token)
+        refused = await browser.post("/projects/create", {"id": "more", "name": "More"})
+        assert refused.status_code == 403, refused.text
+        assert (await browser.post("/sign-out/everywhere")).json()["code"] == "person_needed"
+        made = await browser.post("/tokens/create", {"name": "more", "limits": [{"role": "admin"}]})
+        assert made.json()["code"] == "person_needed"
+        assert (await page.me(browser)).status_code == 200

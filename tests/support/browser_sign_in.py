@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
-from litestar.testing import AsyncTestClient
 
 PUBLIC = "https://hourbook.example.org"
 
@@ -17,7 +16,7 @@ PUBLIC = "https://hourbook.example.org"
 class Browser:
     """Keeps the cookies of Hourbook, and goes where it is sent only when a test says so."""
 
-    def __init__(self, client: AsyncTestClient[Any]) -> None:
+    def __init__(self, client: httpx.AsyncClient) -> None:
         self.client = client
         self.cookies: dict[str, str] = {}
 

@@ -58,13 +58,15 @@ def segment(value: Any) -> str:
 
 
 class OwnIssuer:
-    """An issuer. `keys` are the members of its JWKS; `asked` are the paths of its `requests`, in their order."""
+    """An issuer. `keys` are the members of its JWKS; `asked` are the paths of its `requests`, in their order; `forms` is
+    what was posted."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.keys: list[Any] = [key.as_dict(private=False) for key in (RSA, EC, OKP)]
         self.documents: dict[str, web.Response] = {}
         self.requests: list[web.Request] = []
+        self.forms: list[dict[str, str]] = []
         self.discovery: dict[str, Any] = {"issuer": url, "jwks_uri": f"{url}/keys"}
 
     @property
@@ -86,6 +88,8 @@ class OwnIssuer:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
+        if request.method == "POST":
+            self.forms.append({name: str(value) for name, value in (await request.post()).items()})
         if request.path in self.documents:
             kept = self.documents[request.path]
             return web.Response(status=kept.status, body=kept.body, headers=kept.headers)
