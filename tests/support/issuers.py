@@ -58,8 +58,8 @@ def segment(value: Any) -> str:
 
 
 class OwnIssuer:
-    """An issuer. `keys` are the members of its JWKS. `asked` are the paths of its `requests`, in their order, and `forms`
-    are what was posted."""
+    """An issuer. `keys` are the members of its JWKS. `asked` are the paths of its `requests`, in their order. `forms`
+    is what was posted."""
 
     def __init__(self, url: str) -> None:
         self.url = url
