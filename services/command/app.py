@@ -28,6 +28,7 @@ from services.command.seen_people import SeenPeople
 from services.command.sessions import Sessions
 from services.command.settings import Settings
 from shared.http.application import Application
+from shared.http.sign_in import ANYBODY
 from shared.identity.authenticator import Authenticator
 from shared.identity.configured import authenticator_from, code_flows_of
 from shared.identity.principals import Principal
@@ -156,7 +157,9 @@ def _measure_relay(telemetry: Telemetry, relay: Relay) -> None:
 def _health_of(
     handler: CommandHandler, refusals: RefusalLog, relay: Relay | None, authenticator: Authenticator | None
 ) -> HTTPRouteHandler:
-    @get("/health", summary="Health of this process", response_description="The state of this process.")
+    @get(
+        "/health", security=ANYBODY, summary="Health of this process", response_description="The state of this process."
+    )
     async def health(request: CommandRequest) -> Health:
         """The positions up to which events are stored and published, and trouble with publishing. Always 200: commands
         are accepted even if events cannot be published. Where principals sign in, only an auditor of the whole ledger

@@ -13,7 +13,7 @@ from litestar.testing import AsyncTestClient
 from services.command.app import create_app
 from services.command.settings import Settings
 from tests.support.ground import DAY, FLAVORS, HOOK, MONTH, Ground
-from tests.support.matrix import OK, PUBLIC, Line, Who, everybody, expected, headers_of, ledger_roles, operations_of
+from tests.support.matrix import OK, PUBLIC, SIGNED_IN, Line, Who, everybody, expected, headers_of, ledger_roles, operations_of
 from tests.support.signed_in import auth_file
 
 SPARK, DEEP = "gaia.spark", "gaia.spark.deep"
@@ -115,6 +115,16 @@ LINES |= {
     ],
     ("POST", "/feeds/create"): [Line("/feeds/create", {"path": "/projects/gaia.ics"}, "names", "gaia", dry=False)],
     ("POST", "/feeds/{feed}/revoke"): [Line("/feeds/{feed}/revoke", None, "administer", None, "administer", dry=False)],
+}
+# Whoever signs in or out needs no role; what they need stands in test_sign_in.py.
+LINES |= {
+    ("GET", "/sign-in/ways"): [Line("/sign-in/ways", None, PUBLIC, dry=False)],
+    ("GET", "/sign-in/{issuer}"): [],
+    ("GET", "/sign-in/{issuer}/callback"): [],
+    ("POST", "/sign-in/token"): [],
+    ("POST", "/sign-out"): [],
+    # The last line: it ends the session with which the others are asked.
+    ("POST", "/sign-out/everywhere"): [Line("/sign-out/everywhere", None, SIGNED_IN, dry=False)],
 }
 # Routes that are not in the document. Each carries out the command of another one, for an account with the name create.
 UNLISTED = {

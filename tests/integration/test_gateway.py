@@ -77,9 +77,14 @@ def echo(name: str) -> Handler:
         ("GET", "/health/command?x=1", Target(COMMAND, "/health?x=1")),
         ("GET", "/metrics/projector", Target(PROJECTOR, "/metrics")),
         ("GET", "/metrics", Target(QUERY, "/metrics")),
+        ("GET", "/sign-in/ways", Target(COMMAND, "/sign-in/ways")),
+        ("HEAD", "/sign-in/iam?to=/", Target(COMMAND, "/sign-in/iam?to=/")),
+        ("GET", "/sign-in/iam/callback?code=a", Target(COMMAND, "/sign-in/iam/callback?code=a")),
+        ("GET", "/sign-ing", Target(QUERY, "/sign-ing")),
+        ("POST", "/sign-out", Target(COMMAND, "/sign-out")),
     ],
 )
-def test_reads_go_to_the_query_service_and_the_rest_to_the_command_service(
+def test_reads_go_to_the_query_service_but_for_sign_in_and_the_rest_to_the_command_service(
     method: str, path: str, target: Target
 ) -> None:
     assert route(method, path) == target

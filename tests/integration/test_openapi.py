@@ -18,6 +18,7 @@ from services.command.settings import Settings as CommandSettings
 from services.query import app as query
 from services.query.settings import Settings as QuerySettings
 from shared.http.problems import EXCEPTION_HANDLERS, Problem
+from shared.identity.credentials import COOKIE
 from tests.support.backends import as_role
 
 
@@ -50,6 +51,24 @@ async def test_every_operation_says_which_errors_it_answers(app: Any, database_u
             content = operation["responses"][status]["content"]
             assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}, path
         assert operation["tags"] != ["default"], path
+
+
+@pytest.mark.parametrize(("app", "public"), [(command_app, 6), (query_app, 1)])
+async def test_every_operation_says_by_which_credentials_it_is_signed_in(
+    app: Any, public: int, database_url: str
+) -> None:
+    document = await document_of(app(database_url))
+    schemes = document["components"]["securitySchemes"]
+    assert {(one["type"], one.get("in"), one.get("scheme"), one.get("name")) for one in schemes.values()} == {
+        ("http", None, "bearer", None),
+        ("apiKey", "header", None, "X-Auth-Token"),
+        ("apiKey", "cookie", None, COOKIE),
+    }
+    assert [list(one) for one in document["security"]] == [[name] for name in schemes]
+    open_ = {path for path, _, operation in operations(document) if operation.get("security") == [{}]}
+    assert len(open_) == public
+    assert {path for path in open_ if not path.startswith(("/sign-in/", "/sign-out"))} == {"/health"}
+    assert all(operation.get("security", [{}]) == [{}] for _, _, operation in operations(document))
 
 
 async def test_a_command_says_what_a_repeat_and_a_dry_run_answer_and_each_code_of_a_refusal(database_url: str) -> None:

@@ -14,6 +14,7 @@ from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
 from services.query.views.pools import read_pools, read_projects
 from shared.http.responses import EncodedResponse
+from shared.http.sign_in import ANYBODY
 from shared.identity.roles import Right
 
 
@@ -60,7 +61,7 @@ class Pools(Controller):
 class Health(Controller):
     """Whether the service can answer."""
 
-    @get("/health", summary="Health of the query service")
+    @get("/health", security=ANYBODY, summary="Health of the query service")
     async def health(self, request: AnyRequest) -> dict[str, str | int]:
         """`{status: "ok", position, head}` while the database answers. `position` is the last event that the read
         models show, `head` the last event that is stored."""
