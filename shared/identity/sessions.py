@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from shared.identity.credentials import Token
@@ -16,8 +16,11 @@ from shared.postgres import Connection
 PERSON_MAX = 20  # sessions of one person; the oldest ends when there is one more
 SWEPT_AT_ONCE = 1000
 
+# It ends with the token of Hourbook that began it; $7 is that token's hash, and of no token if another began it.
 CREATE = """
-INSERT INTO session (hash, person, auth, groups, expires_at, sealed) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO session (hash, person, auth, groups, sealed, expires_at)
+VALUES ($1, $2, $3, $4, $5, least(now() + $6, (SELECT expires_at FROM token WHERE hash = $7)))
+RETURNING expires_at
 """
 END = "DELETE FROM session WHERE hash = $1 RETURNING person"
 END_ALL = "DELETE FROM session WHERE person = $1"
@@ -48,16 +51,13 @@ async def begin_session(
 
     `token`: what the principal signed in with; None: an issuer said it by the authorization code flow.
     """
-    principal, now = verified.principal, datetime.now(UTC)
-    secret, expires = new_secret(SESSION), now + timedelta(hours=hours)
-    if principal.auth == "token":
-        expires = min(expires, datetime.fromtimestamp(verified.until, UTC))
+    principal, secret = verified.principal, new_secret(SESSION)
     await begin(connection)
     if principal.is_person:
         await note_people(connection, [verified])
-    sealed = None if token is None else _sealed(token, secret)
-    groups = groups_of(principal)
-    await connection.execute(CREATE, hash_of(secret), principal.id, principal.auth, groups, expires, sealed)
+    sealed, of_token = (None, None) if token is None else (_sealed(token, secret), hash_of(token.token))
+    who = principal.id, principal.auth, groups_of(principal)
+    expires = await connection.fetchval(CREATE, hash_of(secret), *who, sealed, timedelta(hours=hours), of_token)
     ended = _count(await connection.execute(END_OLDEST, principal.id, PERSON_MAX))
     replaced = None if before is None else await connection.fetchval(END, hash_of(before))
     if replaced is not None or ended:

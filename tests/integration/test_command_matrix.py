@@ -13,7 +13,18 @@ from litestar.testing import AsyncTestClient
 from services.command.app import create_app
 from services.command.settings import Settings
 from tests.support.ground import DAY, FLAVORS, HOOK, MONTH, Ground
-from tests.support.matrix import OK, PUBLIC, SIGNED_IN, Line, Who, everybody, expected, headers_of, ledger_roles, operations_of
+from tests.support.matrix import (
+    OK,
+    PUBLIC,
+    SIGNED_IN,
+    Line,
+    Who,
+    everybody,
+    expected,
+    headers_of,
+    ledger_roles,
+    operations_of,
+)
 from tests.support.signed_in import auth_file
 
 SPARK, DEEP = "gaia.spark", "gaia.spark.deep"
