@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -42,7 +42,8 @@ class OidcIssuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """An OpenID Connect provider. `client_id` and `client_secret_file` are for signing in on the page; without them the
     issuer's access tokens are accepted, and the page does not offer it. `leeway_s` is for clocks that differ.
 
-    `groups_claim` is a claim's name, or the way to it, such as `realm_access.roles`. `ca_file` has the certificates
+    `groups_claim` is a claim's name, or the way to it, such as `realm_access.roles`. `algorithms` are
+    those of the signatures that are accepted; by default every one with a public key. `ca_file` has the certificates
     (PEM) of the only authorities that vouch for the issuer's address; without it, those of the system do. `id_tokens`
     accepts ID tokens, too: for an issuer whose access tokens cannot be told from them, such as Dex."""
 
@@ -53,7 +54,7 @@ class OidcIssuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     groups_claim: str = "groups"
     name_claim: str = "name"
-    algorithms: tuple[Algorithm, ...] = ("RS256", "ES256", "PS256", "EdDSA")
+    algorithms: tuple[Algorithm, ...] = get_args(Algorithm)
     leeway_s: Annotated[int, Meta(ge=0, le=300)] = 30
     ca_file: str | None = None
     id_tokens: bool = False

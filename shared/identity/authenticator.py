@@ -46,6 +46,7 @@ class Authenticator:
         noticed: Callable[[Verified], None] = lambda _: None,
     ) -> None:
         self.file, self.policy, self.bearer = file, file.policy(), bearer
+        self._issuers = frozenset(name for name, _ in file.issuers())
         self._database_url, self._bearer, self._keystone, self._noticed = database_url, bearer, keystone, noticed
         self._issued, self._tokens, self._stored = VerifiedCache(), VerifiedCache(), VerifiedCache()
         self._version: int | None = None
@@ -121,7 +122,7 @@ class Authenticator:
     async def _verify(self, credential: Credential) -> Verified:
         match credential:
             case Bearer(token) if token.startswith(OWN_PREFIX):
-                return await self.credentials.token(token)
+                return self._of_an_issuer(await self.credentials.token(token))
             case Bearer(token):
                 return await self._issued_by(self._bearer, token)
             case KeystoneToken(token):
@@ -129,13 +130,20 @@ class Authenticator:
             case SessionCookie(secret):
                 return await self._by_session(secret)
             case FeedKey():
-                return await self.credentials.feed(credential)
+                return self._of_an_issuer(await self.credentials.feed(credential))
+
+    def _of_an_issuer(self, verified: Verified) -> Verified:
+        """Raises InvalidCredential if the issuer of the person is not in the auth file any more."""
+        person = verified.principal.person
+        if person is not None and person.partition(":")[0] not in self._issuers:
+            raise InvalidCredential("its issuer is not in the auth file any more")
+        return verified
 
     async def _by_session(self, secret: str) -> Verified:
         """A session of a token may do what the token may at this moment, and ends with it."""
         session = await self.credentials.session(secret)
         if session.sealed is None:
-            return session.verified
+            return self._of_an_issuer(session.verified)
         from shared.identity.sealing import unseal  # only here: a service without sign-in starts sooner without it
 
         verified = await self._verify(unseal(session.sealed, secret))

@@ -141,3 +141,13 @@ async def test_a_token_may_no_more_than_its_limits_and_its_maker(
     manager = {"pool": "gaia", "role": "manager", "member": "egi:ada"}
     assert await code_of(client, root, "/roles/revoke", manager) == (201, "")
     assert await code_of(client, wide, "/bookings/create", booking("gaia")) == (404, "unknown_id")
+
+
+async def test_people_of_an_issuer_that_left_the_auth_file_are_strangers(database_url: str, tmp_path: Path) -> None:
+    other = await signed_in(database_url, "other:ada")
+    token = await with_token(database_url, Limit("admin"), maker="other:ada")
+    settings = Settings(database_url=as_role(database_url, "command"), auth_file=auth_file(tmp_path))
+    async with AsyncTestClient(create_app(settings)) as client:
+        for who in (other, token):
+            body = {"id": "gaia", "name": "Gaia"}
+            assert await code_of(client, who, "/projects/create", body) == (401, "invalid_credential")

@@ -80,7 +80,8 @@ class OwnIssuer:
 
     def settings(self, **changed: Any) -> OidcIssuer:
         """What the auth file says of it."""
-        return OidcIssuer(**{"issuer": self.url, "audience": AUDIENCE, **changed})
+        allowed = ("RS256", "ES256", "PS256", "EdDSA")
+        return OidcIssuer(**{"issuer": self.url, "audience": AUDIENCE, "algorithms": allowed, **changed})
 
     def token(self, key: Key = RSA, alg: str = "RS256", header: Mapping[str, Any] = {}, **claims: Any) -> str:
         """An access token that is right at NOW, but for what is changed."""
