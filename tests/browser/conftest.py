@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -17,7 +17,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from services.cli.up.embedded import free_port
+from shared.identity.credentials import COOKIE
+from tests.browser.house import House
 from tests.support.clock import wait_for_midnight
+from tests.support.identity import Provider
 
 CHROMIUM = Path(os.environ.get("HOURBOOK_TEST_CHROMIUM", "/usr/bin/chromium"))
 # A browser that speaks to nobody but the page's address; as root it has no sandbox.
@@ -36,6 +39,7 @@ WAIT_S = 60.0
 PATIENCE_MS = 15_000
 expect.set_options(timeout=PATIENCE_MS)
 ZONE = "Europe/London"
+HENRIETTA = {"X-Hourbook-Actor": "Henrietta"}
 _numbers = count(1)
 
 
@@ -87,6 +91,14 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     up.stop()
 
 
+@pytest.fixture(scope="session")
+def house(own_directory: Path, provider: Provider) -> Iterator[House]:
+    """A system where people sign in, one for the session."""
+    house = House(own_directory / "house", provider)
+    yield house
+    house.stop()
+
+
 # Playwright's own event loop counts as running until it ends: nothing that needs one could run after these tests.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -99,9 +111,9 @@ def browser() -> Iterator[Browser]:
 class Project:
     """A project of the test's own, and another person's hand in it: everything here happens over HTTP."""
 
-    def __init__(self, url: str, project: str) -> None:
+    def __init__(self, url: str, project: str, headers: Mapping[str, str] = HENRIETTA) -> None:
         self.url, self.id = url, project
-        self._client = httpx.Client(base_url=url, timeout=WAIT_S, headers={"X-Hourbook-Actor": "Henrietta"})
+        self._client = httpx.Client(base_url=url, timeout=WAIT_S, headers=headers)
 
     def close(self) -> None:
         self._client.close()
@@ -161,12 +173,14 @@ class Visitor:
         self.page: Page = context.new_page()
         self.page.set_default_timeout(PATIENCE_MS)
         self.complaints: list[str] = []
+        self.may_be_signed_out = False  # then a browser complains of every 401, and that is no mistake of the page
         self.page.on("console", self._heard)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _heard(self, message: ConsoleMessage) -> None:
         url = message.location.get("url", "")
-        if message.type in ("error", "warning"):
+        is_401 = "status of 401" in message.text and (self.may_be_signed_out or url == f"{self.url}/me")
+        if message.type in ("error", "warning") and not is_401:
             self.complaints.append(f"{message.text} {url}")
 
     def open(self, **address: str) -> Page:
@@ -178,7 +192,7 @@ class Visitor:
 @pytest.fixture
 def visitors(browser: Browser, up: Up) -> Iterator[Any]:
     """`visitors(scheme="dark", width=390)`: as many people as the test wants. `now` stops the clock of a person's
-    page at that moment."""
+    page at that moment. `cookie` is the session of somebody who has signed in."""
     opened: list[Visitor] = []
 
     def visitor(
@@ -187,6 +201,7 @@ def visitors(browser: Browser, up: Up) -> Iterator[Any]:
         height: int = 900,
         url: str = up.url,
         now: datetime | None = None,
+        cookie: str | None = None,
         **more: Any,
     ) -> Visitor:
         context = browser.new_context(
@@ -198,6 +213,9 @@ def visitors(browser: Browser, up: Up) -> Iterator[Any]:
             **more,
         )
         context.grant_permissions([])
+        if cookie is not None:
+            secure = url.replace("http:", "https:")  # as a browser holds it: the loopback address counts as secure
+            context.add_cookies([{"name": COOKIE, "value": cookie, "url": secure, "secure": True, "httpOnly": True}])
         if now is not None:
             context.clock.set_fixed_time(now)
         opened.append(Visitor(context, url))

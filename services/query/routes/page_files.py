@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 WEB = Path(__file__).parents[1] / "web"
 # A browser paints nothing before it has the styles, so they are one file, in this order.
-STYLES = ("tokens.css", "controls.css", "layout.css", "calendar.css", "lists.css", "../vendor/uplot.css")
+STYLES = ("tokens.css", "controls.css", "layout.css", "calendar.css", "lists.css", "access.css", "../vendor/uplot.css")
 ALL_STYLES = "style/all.css"
 TYPES = {
     ".js": "text/javascript",

@@ -27,7 +27,8 @@ export function urlOf(path, params = {}) {
   return `.${path}${query ? `?${query}` : ""}`;
 }
 
-async function answer(url, options) {
+/** One request. Raises a Problem. */
+export async function once(url, options) {
   let response;
   try {
     response = await fetch(url, options);
@@ -46,17 +47,33 @@ async function answer(url, options) {
   throw new Problem(response.status, body);
 }
 
-/** Reads; a service that is starting is asked again. */
-export async function get(path, params, signal) {
+/**
+ * What me.js knows: `ended` returns when the person has signed in again, after an answer 401; `forbidden` hears of an
+ * answer 403; `isOpen` says whether people only say who they are.
+ */
+const identity = { ended: null, forbidden: null, isOpen: null };
+export const setIdentity = (callbacks) => Object.assign(identity, callbacks);
+
+/** Asks until there is an answer. A service that is starting is asked again; after 401, when somebody has signed in. */
+async function untilAnswered(ask, signal) {
   for (let left = TRIES; ; left -= 1) {
     try {
-      return await answer(urlOf(path, params), { signal });
+      return await ask();
     } catch (problem) {
+      if (problem.status === 401 && identity.ended) {
+        await identity.ended(signal);
+        left = TRIES + 1;
+        continue;
+      }
+      if (problem.status === 403) identity.forbidden?.();
       if (!transient(problem.status) || left <= 1) throw problem;
       await pause(TRY_AGAIN_MS);
     }
   }
 }
+
+/** Reads. */
+export const get = (path, params, signal) => untilAnswered(() => once(urlOf(path, params), { signal }), signal);
 
 // A header is bytes, and fetch takes one letter for each: those of UTF-8, whatever the name is written in.
 const asHeader = (text) => String.fromCharCode(...new TextEncoder().encode(text));
@@ -73,15 +90,8 @@ const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byt
 /** Sends a command until its outcome is known: it has a key, so it is carried out once. */
 export async function send(method, path, body, params = {}) {
   const headers = { "Content-Type": "application/json", "Idempotency-Key": newKey() };
-  if (actor()) headers["X-Hourbook-Actor"] = asHeader(actor());
-  for (let left = TRIES; ; left -= 1) {
-    try {
-      return await answer(urlOf(path, params), { method, headers, body: JSON.stringify(body) });
-    } catch (problem) {
-      if (!transient(problem.status) || left <= 1) throw problem;
-      await pause(TRY_AGAIN_MS);
-    }
-  }
+  if (actor() && identity.isOpen?.()) headers["X-Hourbook-Actor"] = asHeader(actor());
+  return untilAnswered(() => once(urlOf(path, params), { method, headers, body: JSON.stringify(body) }));
 }
 
 export const post = (path, body) => send("POST", path, body);
@@ -89,3 +99,5 @@ export const post = (path, body) => send("POST", path, body);
 /** What a pool is called in a query: a project by `project`, what is in it by `clusterid`. */
 export const poolParams = (pool) => (pool.includes(".") ? { clusterid: pool } : { project: pool });
 export const projectOf = (pool) => pool.split(".", 1)[0];
+/** The pool around a cluster; empty for a project. */
+export const parentOf = (pool) => pool.slice(0, Math.max(0, pool.lastIndexOf(".")));

@@ -1,8 +1,10 @@
 // The page: what is around the views, and which of them is shown.
 import { follow, go, useAddress, zoneCannotBeShown, zoneOf } from "./address.js";
-import { actor, projectOf, setActor } from "./api.js";
+import { projectOf } from "./api.js";
 import { html, render, useEffect, useState } from "./lib.js";
-import { connect, useAnswer, useMoved, useTold } from "./live.js";
+import { connect, pollInstead, useAnswer, useMoved, useTold } from "./live.js";
+import { can, canEverywhere, canSomewhere, look, ownActor, useIdentity } from "./me.js";
+import { useNames } from "./people.js";
 import { sentence } from "./sentences.js";
 import { chooseTheme, useTheme } from "./theming.js";
 import { UTC, VIEWER_ZONE, sayZone } from "./time.js";
@@ -12,18 +14,40 @@ import { Calendar } from "./views/calendar.js";
 import { Chain } from "./views/chain.js";
 import { Conflicts } from "./views/conflicts.js";
 import { History } from "./views/history.js";
+import { NeedsPanel } from "./views/needs.js";
 import { Said } from "./views/parts.js";
 import { Setup } from "./views/setup.js";
-import { Start } from "./views/start.js";
+import { Again, SignedOut, Welcome } from "./views/sign-in.js";
+import { NoRole, Start } from "./views/start.js";
 import { Tree } from "./views/tree.js";
+import { Who } from "./views/who.js";
 
 const VIEWS = [
   ["calendar", "Calendar", Calendar], ["bookings", "Bookings", Bookings], ["conflicts", "Conflicts", Conflicts],
   ["history", "History", History], ["setup", "Set up", Setup],
 ];
+const WITH_NAMES = { bookings: "Seeing who holds what", conflicts: "Seeing conflicts", history: "Reading the history" };
 
+/** A stranger sees how to sign in. Everybody else sees what they may. */
 function Page() {
+  const { stage, me, ways, problem, atIssuer } = useIdentity();
+  useNames();
+  if (me) return html`${stage === "ended" && html`<${Again} ways=${ways} problem=${problem} />`}<${Ledger} signedIn=${stage === "in"} />`;
+  return html`
+    <header class="top"><${Brand} /><div class="top-right"><${Colours} /></div></header>
+    <div class="body"><main id="main" tabindex="-1">${stage === "stranger" ? html`<${Welcome} ways=${ways} problem=${problem} />`
+      : stage === "out" ? html`<${SignedOut} atIssuer=${atIssuer} />` : problem ? html`<${Said} problem=${problem} />` : html`<div class="waiting" aria-busy="true"></div>`}</main></div>`;
+}
+
+/** Follows the events, if one may see any. */
+function useLive(signedIn) {
+  const streams = signedIn && canSomewhere("names");
+  useEffect(() => (streams ? connect(look) : signedIn ? pollInstead() : undefined), [streams, signedIn]);
+}
+
+function Ledger({ signedIn }) {
   const address = useAddress();
+  useLive(signedIn);
   const { data, problem } = useAnswer("/pools", { limit: 10_000 });
   const pools = data?.pools ?? [];
   // A link's pool is asked about at once; whether it is there, the list of pools says a moment later.
@@ -32,20 +56,24 @@ function Page() {
   const early = address.view === "calendar" && pool;
   const shown = { ...address, pool };
   const project = pool && projectOf(pool);
+  const withNames = !pool || (address.view === "history" ? canSomewhere("names") : can("names", pool));
   const templates = useAnswer(project && "/templates", { project }).data?.templates ?? [];
   const names = [...new Set(templates.map(({ name }) => name))];
   useEffect(() => { document.title = `${pool ? `${pool} · ` : ""}Hourbook`; }, [pool]);
   const View = VIEWS.find(([name]) => name === address.view)[2];
   return html`
     <a class="skip" href="#main">To the content</a>
-    <${Top} address=${shown} />
+    <${Top} address=${shown} withNames=${withNames && (pool ? can("names", pool) : canSomewhere("names"))} />
     ${address.as_of && address.view !== "history" && html`<${AsOf} address=${shown} />`}
     <div class="body">
       ${pools.length > 0 && html`<${Tree} pools=${pools} address=${shown} />`}
       <main id="main" tabindex="-1">
         ${problem ? html`<${Said} problem=${problem} />`
           : !data && !early ? html`<div class="waiting" aria-busy="true"></div>`
-          : data && !pools.length && !["setup", "history"].includes(address.view) ? html`<${Start} />`
+          : data && !pools.length && !["setup", "history"].includes(address.view)
+            ? html`<${canEverywhere("administer") ? Start : NoRole} />`
+          : WITH_NAMES[address.view] && !withNames
+            ? html`<${NeedsPanel} right="names" pool=${pool} what=${WITH_NAMES[address.view]} />`
           : html`<${View} address=${shown} pools=${pools} templates=${names} />`}
       </main>
     </div>
@@ -53,43 +81,51 @@ function Page() {
     <${Toasts} address=${shown} />`;
 }
 
-function Top({ address }) {
+const Brand = () => html`
+  <a class="brand" ...${follow({ view: "calendar" })}><svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true">
+      <rect x="1" y="1" width="8" height="8" rx="2" class="b1" /><rect x="11" y="1" width="8" height="8" rx="2" class="b2" />
+      <rect x="1" y="11" width="8" height="8" rx="2" class="b3" /><rect x="11" y="11" width="8" height="8" rx="2" class="b4" />
+    </svg> Hourbook</a>`;
+
+function Colours() {
   const theme = useTheme();
+  return html`
+    <button type="button" class="quiet icon" aria-label=${theme === "dark" ? "Light colours" : "Dark colours"}
+      onClick=${() => chooseTheme(theme === "dark" ? "light" : "dark")}>
+      <svg viewBox="0 0 20 20" width="18" height="18" aria-hidden="true"><circle cx="10" cy="10" r="7" class="ring" />
+        <path d="M10 3a7 7 0 0 1 0 14z" class="half" /></svg></button>`;
+}
+
+function Top({ address, withNames }) {
   const zone = zoneOf(address);
-  const [name, setName] = useState(actor);
   const other = zone === UTC ? "" : UTC;
   return html`
     <header class="top">
-      <a class="brand" ...${follow({ view: "calendar" })}><svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true">
-          <rect x="1" y="1" width="8" height="8" rx="2" class="b1" /><rect x="11" y="1" width="8" height="8" rx="2" class="b2" />
-          <rect x="1" y="11" width="8" height="8" rx="2" class="b3" /><rect x="11" y="11" width="8" height="8" rx="2" class="b4" />
-        </svg> Hourbook</a>
-      <nav class="views" aria-label="Views">${VIEWS.map(([id, label]) => html`
+      <${Brand} />
+      <nav class="views" aria-label="Views">${VIEWS.filter(([id]) => withNames || !WITH_NAMES[id]).map(([id, label]) => html`
         <a key=${id} ...${follow({ view: id, booking: "", form: "" })}
           aria-current=${id === address.view ? "page" : undefined}>${label}</a>`)}</nav>
       <div class="top-right">
-        <label class="who"><span class="hidden">Your name, kept in the history</span>
-          <input value=${name} placeholder="Your name" maxlength="200" autocomplete="off"
-            onInput=${(event) => { setName(event.target.value); setActor(event.target.value); }} /></label>
+        <${Who} />
         <button type="button" class="quiet" title="Switch the zone in which times are shown"
           disabled=${zoneCannotBeShown && !address.tz} onClick=${() => go({ tz: other })}
           aria-label=${`Times are in ${sayZone(zone)}. ${zone === UTC ? `Show ${sayZone(VIEWER_ZONE)}` : "Show UTC"}`}>
             ${sayZone(zone)}</button>
-        <button type="button" class="quiet icon" aria-label=${theme === "dark" ? "Light colours" : "Dark colours"}
-          onClick=${() => chooseTheme(theme === "dark" ? "light" : "dark")}>
-          <svg viewBox="0 0 20 20" width="18" height="18" aria-hidden="true"><circle cx="10" cy="10" r="7" class="ring" />
-            <path d="M10 3a7 7 0 0 1 0 14z" class="half" /></svg></button>
+        <${Colours} />
       </div>
     </header>`;
 }
+
+const CONNECTIONS = {
+  live: "Live", lost: "Not connected, trying again", polling: "Looks every 5 seconds", connecting: "Connecting",
+};
 
 function Bottom({ address }) {
   const { connection } = useMoved();
   const { data: health } = useAnswer("/health");
   return html`
     <footer class="bottom">
-      <span class=${`live ${connection}`}>${connection === "live" ? "Live" : connection === "lost"
-        ? "Not connected, trying again" : "Connecting"}</span>
+      <span class=${`live ${connection}`}>${CONNECTIONS[connection]}</span>
       ${health && html`<span>Position ${health.position.toLocaleString("en")}</span>`}
       <${Chain} position=${health?.position} />
       ${zoneCannotBeShown && html`<span>Times are in UTC: ${sayZone(VIEWER_ZONE)} is not whole hours off it.</span>`}
@@ -104,7 +140,7 @@ const TOAST_MS = 6000;
 function Toasts({ address }) {
   const [told, setTold] = useState([]);
   useTold(({ position, event }) => {
-    if (event.actor === actor() || event.project !== projectOf(address.pool || "")) return;
+    if (event.actor === ownActor() || event.project !== projectOf(address.pool || "")) return;
     setTold((before) => [...before.slice(-2), { position, event }]);
     setTimeout(() => setTold((before) => before.filter((one) => one.position !== position)), TOAST_MS);
   });
@@ -112,5 +148,4 @@ function Toasts({ address }) {
     <p key=${position}>${sentence(event, zoneOf(address))}</p>`)}</div>`;
 }
 
-connect();
 render(html`<${Page} />`, document.getElementById("page"));

@@ -5,8 +5,9 @@ import { useEffect, useRef, useState } from "./lib.js";
 
 const SETTLE_MS = 60; // a burst of events is read once
 const KEPT = 120;
+const RECONNECT_MS = 3000;
 
-const OF_THE_STORE = /^\/(events|health|refusals)/; // these show what is stored, and wait for nothing
+const OF_THE_STORE = /^\/(events|health|refusals|tokens|feeds)/; // these show what is stored, and wait for nothing
 
 let moved = 0; // counts what makes answers old
 let written = 0; // the position of our own last command
@@ -36,24 +37,50 @@ function heard(message) {
   for (const teller of tellers) teller(told);
 }
 
-/** Follows the events for as long as the page is open. The browser connects again by itself, where it left off. */
-export function connect() {
-  const source = new EventSource("./events/stream");
-  const say = (state) => {
-    connection.state = state;
-    for (const listener of listeners) listener(moved);
+/** Everything is asked again. With `forget`, nothing is shown meanwhile that was answered before. */
+export function askAgain({ forget = false } = {}) {
+  if (forget) answers.clear();
+  clearTimeout(timer);
+  tell();
+}
+
+function say(state) {
+  connection.state = state;
+  for (const listener of listeners) listener(moved);
+}
+
+/**
+ * Follows the events until the function that it returns is called. The browser connects again by itself, where it left
+ * off. `refused` is called when the answer is no stream.
+ */
+export function connect(refused) {
+  let wanted = true;
+  let source = null;
+  const open = () => {
+    if (!wanted) return;
+    source = new EventSource("./events/stream");
+    source.onmessage = heard;
+    source.onopen = () => {
+      const again = connection.state === "lost";
+      say("live");
+      if (again) tell();
+    };
+    source.onerror = () => {
+      say("lost");
+      if (source.readyState !== EventSource.CLOSED) return;
+      refused();
+      setTimeout(open, RECONNECT_MS);
+    };
   };
-  source.onmessage = heard;
-  source.onopen = () => {
-    const again = connection.state === "lost";
-    say("live");
-    if (again) tell();
-  };
-  source.onerror = () => {
-    say("lost");
-    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 3000);
+  open();
+  return () => {
+    wanted = false;
+    source.close();
   };
 }
+
+/** Nobody tells of events here: the page looks by itself whether something has happened. */
+export const pollInstead = () => say("polling");
 
 /** Calls back with every event as it happens: {position, version, event}. */
 export function useTold(callback) {

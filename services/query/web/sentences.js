@@ -1,6 +1,8 @@
 // Events as sentences that a person reads.
 import { sayAmount, sayCapacity, DIMENSIONS } from "./capacity.js";
 import { many } from "./lib.js";
+import { isOpen } from "./me.js";
+import { sayMember } from "./people.js";
 import { sayInstant, sayPeriod } from "./time.js";
 
 const percent = (points) => `${points / 100}%`;
@@ -36,6 +38,10 @@ const SENTENCES = {
   AccountCreated: (e) => `opened the account ${e.account} in ${e.project}: ${limits(e.limits)}`,
   AccountLimitsSet: (e) => `set the limits of ${e.account}: ${limits(e.limits)}`,
   AccountClosed: (e) => `closed the account ${e.account} of ${e.project}`,
+  AccountMemberAdded: (e) => `added ${sayMember(e.member)} to the account ${e.account} of ${e.project}`,
+  AccountMemberRemoved: (e) => `took ${sayMember(e.member)} out of the account ${e.account} of ${e.project}`,
+  RoleGranted: (e) => `gave ${sayMember(e.member)} the role ${e.role} on ${e.pool}`,
+  RoleRevoked: (e) => `took the role ${e.role} on ${e.pool} from ${sayMember(e.member)}`,
   SeriesCreated: (e) => `booked ${e.pool} for ${e.account} again and again (${e.rrule})`
     + (e.skipped?.length ? `, ${many(e.skipped.length, "time")} left out` : ""),
   BookingCreated: (e, when) =>
@@ -69,6 +75,8 @@ const COMMANDS = {
   CreateAccount: "open an account in", SetLimits: "set an account’s limits in", CloseAccount: "close an account of",
   CreateBooking: "book", CreateExclusive: "book a cluster of its own in", CreateSeries: "book again and again in",
   AmendBooking: "change a booking in", CancelBooking: "cancel a booking in",
+  GrantRole: "give a role in", RevokeRole: "take a role in", AddAccountMember: "add a member to an account of",
+  RemoveAccountMember: "take a member out of an account of",
   AmendSeries: "change a recurring booking in", CancelSeries: "cancel a recurring booking in",
 };
 
@@ -78,7 +86,16 @@ export function refusalSentence({ command, project, detail, reason }, zone) {
   return `tried to ${COMMANDS[command] ?? `do ${command} in`} ${project}${reason ? ` (“${reason}”)` : ""}: ${why}.`;
 }
 
-export const named = (actor) => (actor === "anonymous" ? "Somebody" : decoded(actor));
+/** Who acted, as people call them. */
+export function named(actor) {
+  if (actor === "anonymous") return "Somebody";
+  return isOpen() || !actor.includes(":") ? decoded(actor) : sayMember(actor);
+}
+
+const PROOFS = { oidc: "OpenID Connect", keystone: "Keystone", token: "a token" };
+
+/** How it was proven who acted: "proven by Keystone", "not proven". The ledger's own clock needs no proof. */
+export const sayProof = ({ actor, auth }) => (auth ? `proven by ${PROOFS[auth] ?? auth}` : actor === "hourbook" ? "" : "not proven");
 
 function decoded(name) {
   try {

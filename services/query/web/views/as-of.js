@@ -2,6 +2,7 @@
 import { go, zoneOf } from "../address.js";
 import { classes, html, useEffect, useRef, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
+import { canEverywhere, canSomewhere } from "../me.js";
 import { sentence } from "../sentences.js";
 import { isPosition, iso, momentOf, sayMoment, wallClock } from "../time.js";
 
@@ -20,13 +21,14 @@ function AsOfSlider({ address }) {
   const asOf = address.as_of;
   const instant = asOf && !isPosition(asOf) ? asOf : "";
   const head = useAnswer("/health").data?.head ?? 0;
-  const then = useAnswer(instant && "/events", { as_of: instant, limit: 1 });
+  const names = canSomewhere("names");
+  const then = useAnswer(instant && names && "/events", { as_of: instant, limit: 1 });
   const asked = instant ? then.data?.position : asOf ? Number(asOf) : head;
   const known = useRef(null); // stays while another is asked for, so that nobody loses what they hold
   known.current = asked ?? known.current;
   const [dragged, setDragged] = useState(null);
   const position = dragged ?? known.current ?? head;
-  const { data } = useAnswer(position > 0 && `/events/${position}`);
+  const data = useEventAt(names && position);
   useEffect(() => {
     if (dragged == null) return undefined;
     const timer = setTimeout(() => {
@@ -47,7 +49,15 @@ function AsOfSlider({ address }) {
           onInput=${(event) => setDragged(Number(event.target.value))} /></label>
       <p class="hint" aria-live="polite">${words}</p>
     </div>
-    <${Moment} moment=${moment} zone=${zone} />`;
+    ${names && html`<${Moment} moment=${moment} zone=${zone} />`}`;
+}
+
+/** The event at a position, {position, event}; null if there is none, or none that the person may read. */
+function useEventAt(position) {
+  const all = canEverywhere("names");
+  const one = useAnswer(position > 0 && all && `/events/${position}`);
+  const some = useAnswer(position > 0 && !all && "/events", { after: position - 1, before: position + 1, limit: 1 });
+  return one.data ?? some.data?.events[0] ?? null;
 }
 
 /**

@@ -2,8 +2,11 @@
 import { useCommand, useDryRun } from "../command.js";
 import { html, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
+import { can, mayChange } from "../me.js";
+import { named } from "../sentences.js";
 import { HOUR, iso, sayDuration, sayPeriod } from "../time.js";
 import { AmountFields, amountOf, bodyOf, newestOf, wrongFields } from "./amount.js";
+import { Needs } from "./needs.js";
 import { Field, Said } from "./parts.js";
 import { PeriodFields, datesOf, periodOf } from "./period.js";
 import { Verdict, heldBy } from "./verdict.js";
@@ -24,16 +27,22 @@ export function BookingCard({ item, zone, onClose }) {
         ${item.state && html`<dt>State</dt>
           <dd>${item.state === "tentative" ? html`<span class="tag warn">tentative</span> until its hours have what it holds`
             : "confirmed"}</dd>`}
-        <dt>Booked by</dt><dd>${item.actor}</dd>
+        <dt>Booked by</dt><dd title=${item.actor}>${named(item.actor)}</dd>
         <dt>Number</dt><dd><code>${item.id}</code></dd>
       </dl>
-      ${over ? html`<p class="hint">It is over, and stays as it was.</p>` : doing === "" ? html`
+      ${over ? html`<p class="hint">It is over, and stays as it was.</p>` : !mayChange(item) ? html`<${NotYours} item=${item} />` : doing === "" ? html`
         <div class="buttons"><button type="button" onClick=${() => setDoing("amend")}>Amend</button>
           <button type="button" class="danger" onClick=${() => setDoing("cancel")}>Cancel booking</button></div>`
         : doing === "cancel" ? html`<${Cancel} item=${item} started=${start < Date.now()} onBack=${() => setDoing("")} onDone=${onClose} />`
         : html`<${Amend} item=${item} zone=${zone} started=${start < Date.now()} onBack=${() => setDoing("")}
           onDone=${() => setDoing("")} />`}
     </section>`;
+}
+
+function NotYours({ item }) {
+  if (!can("book", item.pool)) return html`<${Needs} right="book" pool=${item.pool} what="Changing a booking" />`;
+  return html`<${Needs} right="manage" pool=${item.pool} what="Changing a booking of others"
+    also=${`, or being a member of the account ${item.account}`} />`;
 }
 
 function Cancel({ item, started, onBack, onDone }) {

@@ -1,13 +1,17 @@
 // Beside the calendar: book the hours that are chosen, and see, amend or cancel what is booked in them.
 import { go } from "../address.js";
-import { actor, asName, poolParams, setActor } from "../api.js";
+import { actor, asName, poolParams, projectOf, setActor } from "../api.js";
 import { periodText } from "../blocks.js";
 import { useCommand, useDryRun } from "../command.js";
 import { html, useEffect, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
+import { can, isOpen } from "../me.js";
 import { HOUR, iso, nextHour, sayPeriod } from "../time.js";
 import { AmountFields, bodyOf, emptyAmount, newestOf, wrongFields } from "./amount.js";
+import { AccountField, firstAccount, useAccounts } from "./account-field.js";
 import { BookingCard } from "./booking-card.js";
+import { Fits } from "./fits.js";
+import { Needs } from "./needs.js";
 import { Field, Said } from "./parts.js";
 import { PeriodFields, datesOf, datesToRepeat, periodOf } from "./period.js";
 import { Slots } from "./slots.js";
@@ -20,16 +24,19 @@ export function BookingPanel({ address, zone, chosen, templates }) {
   const period = chosen ?? { start: nextHour(), end: nextHour() + 24 * HOUR };
   const params = { ...poolParams(pool), range: periodText(period.start, period.end), grain: "month",
     ...(address.as_of ? { as_of: address.as_of } : {}) };
-  const { data } = useAnswer(pool && "/bookings/select", params);
+  const { data } = useAnswer(pool && can("names", pool) && "/bookings/select", params);
+  const books = can("book", pool);
   const open = data?.items.findLast(({ id }) => id === address.booking);
   return html`
-    <aside class="panel" id="book" aria-label="Book">
-      ${chosen && !address.as_of
+    <aside class="panel" id="book" aria-label=${books ? "Book" : "These hours"}>
+      ${chosen && !address.as_of && books
         && html`<a class="jump" href="#book" onClick=${jump}>Book ${sayPeriod(chosen.start, chosen.end, zone)}</a>`}
       ${open && !address.as_of ? html`<${BookingCard} key=${open.id} item=${open} zone=${zone}
         onClose=${() => go({ booking: "" }, { replace: true })} />`
         : address.as_of ? html`<div class="card"><h2>As it stood then</h2>
           <p class="hint">The past can be looked at, not booked. Come back to now to book.</p></div>`
+        : !books ? html`<${Fits} key=${pool} pool=${pool} zone=${zone} period=${period} chosen=${chosen} />
+          <div class="card"><${Needs} right="book" pool=${pool} what="Booking" /></div>`
         : html`<${BookingForm} key=${pool} pool=${pool} zone=${zone} period=${period} chosen=${chosen} templates=${templates} />`}
       ${data && html`<${Held} items=${data.items} chosen=${chosen} zone=${zone} period=${period} open=${address.booking} />`}
     </aside>`;
@@ -61,14 +68,16 @@ function Held({ items, chosen, zone, period, open }) {
 }
 
 function BookingForm({ pool, zone, period, chosen, templates }) {
-  const [account, setAccount] = useState(actor);
+  const project = projectOf(pool);
+  const accounts = useAccounts(pool);
+  const [typed, setAccount] = useState(() => (isOpen() ? actor() : null));
+  const account = typed ?? firstAccount(accounts);
   const [amount, setAmount] = useState(emptyAmount);
   const [repeats, setRepeats] = useState({ freq: "", times: "4", skip: false });
   const [done, setDone] = useState(null);
   const [dates, setDates] = useState(() => datesOf(period, zone));
   useEffect(() => { setDates(datesOf(period, zone)); }, [chosen?.start, chosen?.end, zone]);
-  const known = useAnswer("/accounts", { project: pool.split(".")[0] }).data?.accounts ?? [];
-  const details = newestOf(useAnswer("/templates", { project: pool.split(".")[0] }).data?.templates ?? []);
+  const details = newestOf(useAnswer("/templates", { project }).data?.templates ?? []);
 
   const asked = periodOf(dates, zone);
   const held = bodyOf(amount);
@@ -78,7 +87,7 @@ function BookingForm({ pool, zone, period, chosen, templates }) {
     ? { ...poolParams(pool), account: asName(account), startdate: iso(asked.start), enddate: iso(asked.end), ...held, ...rrule } : null;
   const { verdict, checking } = useDryRun("/bookings/create", body);
   const { busy, problem, run } = useCommand((answer) => {
-    if (!actor()) setActor(asName(account));
+    if (isOpen() && !actor()) setActor(asName(account));
     setDone(answer);
     go({ select: periodText(asked.start, asked.end) }, { replace: true });
   });
@@ -101,10 +110,8 @@ function BookingForm({ pool, zone, period, chosen, templates }) {
         ${" "}<button type="button" class="link"
           onClick=${() => { go({ booking: done.id }, { replace: true }); setDone(null); }}>Show it</button></p>`}
       <${PeriodFields} dates=${dates} zone=${zone} onChange=${change} wrong=${wrong} />
-      <${Field} label="Account" wrong=${wrong.account}>
-        ${(field) => html`<input ...${field} name="account" required maxlength="200" list="accounts" autocomplete="off" value=${account}
-          placeholder="Who books" onInput=${(event) => { setAccount(event.target.value); setDone(null); }} />`}<//>
-      <datalist id="accounts">${known.map(({ account: name }) => html`<option key=${name} value=${name} />`)}</datalist>
+      <${AccountField} pool=${pool} accounts=${accounts} value=${account} wrong=${wrong.account}
+        onChange=${(name) => { setAccount(name); setDone(null); }} />
       <${AmountFields} amount=${amount} onChange=${(next) => { setAmount(next); setDone(null); }} templates=${details} wrong=${wrong}
         ways=${pool.includes(".") ? ["counts", "template", "share"] : ["counts", "template"]} />
       <${Repeats} repeats=${repeats} onChange=${setRepeats} wrong=${wrong.rrule} />

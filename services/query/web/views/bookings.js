@@ -4,6 +4,8 @@ import { poolParams, urlOf } from "../api.js";
 import { spanOf } from "../blocks.js";
 import { classes, html, many } from "../lib.js";
 import { useAnswers } from "../live.js";
+import { can, isOpen } from "../me.js";
+import { named } from "../sentences.js";
 import { addDays, instant, sayInstant } from "../time.js";
 import { BookingCard } from "./booking-card.js";
 import { Gantt } from "./gantt.js";
@@ -19,7 +21,7 @@ export function Bookings({ address, pools }) {
   const { pool, scale } = address;
   const date = dateOf(address);
   const span = spanOf(scale, date);
-  const within = pools.filter(({ id }) => id === pool || id.startsWith(`${pool}.`)).slice(0, POOLS_MAX);
+  const within = pools.filter(({ id }) => (id === pool || id.startsWith(`${pool}.`)) && can("names", id)).slice(0, POOLS_MAX);
   const then = address.as_of ? { as_of: address.as_of } : {};
   const range = { range: `${span.first},${span.last}`, tz: zone, ...then };
   const { data, problem, old } = useAnswers(within.map(({ id }) => ["/bookings/select",
@@ -48,7 +50,7 @@ export function Bookings({ address, pools }) {
 
 function Nothing({ pool }) {
   return html`<${Empty} title="Nothing is booked here in this time.">
-    <p>In the calendar, drag over the hours that you want of <b>${pool}</b>, and book them.</p>
+    ${can("book", pool) && html`<p>In the calendar, drag over the hours that you want of <b>${pool}</b>, and book them.</p>`}
     <p><a ...${follow({ view: "calendar" })}>Open the calendar</a></p><//>`;
 }
 
@@ -59,7 +61,8 @@ function List({ items, pool, range, zone, more, open }) {
     <section class="card" aria-label="Bookings as a list">
       <header class="card-head"><h2>${many(new Set(items.map(({ id }) => id)).size, "booking")}${more ? ", the first of them" : ""}</h2>
         <span class="links"><button type="button" class="quiet small" onClick=${() => download(pool, range)}>CSV</button>
-          <a href=${subscribable}>Calendar feed (.ics)</a></span></header>
+          ${isOpen() ? html`<a href=${subscribable}>Calendar feed (.ics)</a>`
+            : html`<a ...${follow({ view: "setup", form: "feeds" })}>Calendar feed (.ics)</a>`}</span></header>
       <div class="scroll" tabindex="0" role="region" aria-label="The bookings as a table">
         <table class="list wide">
           <thead><tr><th scope="col">Account</th><th scope="col">Holds</th><th scope="col">In</th><th scope="col">From</th>
@@ -71,7 +74,7 @@ function List({ items, pool, range, zone, more, open }) {
               <td>${heldBy(item)}</td><td>${item.pool}</td><td class="time">${sayInstant(Date.parse(item.start), zone)}</td>
               <td class="time">${sayInstant(Date.parse(item.end), zone)}</td>
               <td>${item.state === "tentative" ? html`<span class="tag warn">tentative</span>` : item.state ?? ""}</td>
-              <td>${item.actor}</td>
+              <td title=${item.actor}>${named(item.actor)}</td>
             </tr>`)}</tbody>
         </table>
       </div>

@@ -1,10 +1,11 @@
 // The calendar: what is free of a pool, by year, month, week or day, and beside it the way to book it.
 import { dateOf, follow, go, zoneOf } from "../address.js";
-import { poolParams } from "../api.js";
+import { parentOf, poolParams } from "../api.js";
 import { GRAINS, blocksOf, grainOf, parsePeriod, periodText, question, spanOf } from "../blocks.js";
 import { DIMENSIONS, labelOf, sayCount } from "../capacity.js";
 import { classes, html, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
+import { can } from "../me.js";
 import { dateIn, sayDate, startOfMonth } from "../time.js";
 import { BookingPanel } from "./booking-panel.js";
 import { BlocksTable } from "./blocks-table.js";
@@ -70,14 +71,15 @@ function Picture({ address, data, blocks, grain, scale, zone, span, date, chosen
     <div class="card picture">
       <div class="readout">
         <p aria-hidden="true">${pointed ? html`<${Pointed} block=${pointed} measure=${measure} zone=${zone} />`
-          : html`<span class="hint">Drag over ${grain}s to book them${scale === "day" ? "" : ", double-click to look closer"}.</span>`}</p>
+          : html`<span class="hint">Drag over ${grain}s to ${can("book", pool) ? "book" : "choose"} them${scale === "day" ? "" : ", double-click to look closer"}.</span>`}</p>
         <${Legend} top=${top} measure=${measure} over=${over.length > 0} />
         <button type="button" class="quiet small" aria-pressed=${inTable ? "true" : "false"}
           onClick=${() => go({ table: inTable ? "" : "calendar" }, { replace: true })}>Table</button>
       </div>
       ${over.length > 0 && html`<p class="warning" role="status">
         <b>Over-committed</b> in ${over.length} ${over.length === 1 ? "block" : "blocks"} of these. ${" "}
-        <a href="?view=conflicts" onClick=${(event) => { event.preventDefault(); go({ view: "conflicts" }); }}>See the conflicts</a></p>`}
+        ${can("names", pool) && html`<a href="?view=conflicts"
+          onClick=${(event) => { event.preventDefault(); go({ view: "conflicts" }); }}>See the conflicts</a>`}</p>`}
       ${top <= 0 && !over.length && html`<${NothingThere} pool=${pool} measure=${measure} />`}
       ${inTable ? html`<${BlocksTable} blocks=${blocks} measure=${measure} zone=${zone} />`
         : scale === "year" && grain === "day" ? html`<${Year} blocks=${blocks} shared=${shared} onChoose=${choose} />`
@@ -92,6 +94,7 @@ function NothingThere({ pool, measure }) {
   const what = measure.startsWith("template:") ? `None of ${measure.slice("template:".length)} fit`
     : `There are no ${labelOf(measure).toLowerCase()}`;
   const [form, way] = pool.includes(".") ? ["resize", "give the cluster a size"] : ["grant", "grant the project some"];
+  if (!can("manage", parentOf(pool) || pool)) return html`<p class="said note">${what} in this time.</p>`;
   return html`<p class="said note">${what} in this time. To book, first <a ...${follow({ view: "setup", form })}>${way}</a>.</p>`;
 }
 

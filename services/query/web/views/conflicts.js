@@ -1,11 +1,12 @@
 // Hours that are promised more than they have, until when that must be settled, and what would settle it.
 import { follow, zoneOf } from "../address.js";
-import { poolParams } from "../api.js";
+import { parentOf, poolParams } from "../api.js";
 import { periodText } from "../blocks.js";
 import { sayCapacity } from "../capacity.js";
 import { episodesOf, waysOf } from "../episodes.js";
 import { html, many } from "../lib.js";
 import { useAnswer } from "../live.js";
+import { can } from "../me.js";
 import { HOUR, dateIn, iso, nextHour, sayDuration, sayInstant, sayPeriod } from "../time.js";
 import { Empty, Said } from "./parts.js";
 
@@ -47,8 +48,10 @@ function Episode({ episode, zone }) {
           html`<li key=${way.map(({ key }) => key).join()}>
             ${way.map((claim, at) => html`${at === 0 ? "" : at === way.length - 1 ? " and " : ", "}
               <${Way} claim=${claim} zone=${zone} first=${at === 0} />`)}</li>`)}
-        <li>${pool.includes(".") ? html`<a ...${follow({ view: "setup", form: "resize", pool, select })}>Enlarge ${pool}</a> by ${missing}`
-          : html`<a ...${follow({ view: "setup", form: "grant", pool, select })}>Grant more</a>: ${missing}`} for these hours</li>
+        <li>${pool.includes(".") ? html`<${Link} may=${can("manage", parentOf(pool))}
+            to=${{ view: "setup", form: "resize", pool, select }}>Enlarge ${pool}<//> by ${missing}`
+          : html`<${Link} may=${can("manage", pool)} to=${{ view: "setup", form: "grant", pool, select }}>Grant more<//>: ${missing}`}
+          ${" "}for these hours</li>
       </ul>
       <details><summary>${many(claims.length, "claim")} on these hours</summary>
         <div class="scroll"><table class="list">
@@ -59,12 +62,16 @@ function Episode({ episode, zone }) {
     </article>`;
 }
 
+/** A link for those who may do it, words for others. */
+const Link = ({ may, to, children }) => (may ? html`<a ...${follow(to)}>${children}</a>` : html`<span>${children}</span>`);
+
 function Way({ claim, zone, first }) {
   const to = claim.booking
     ? { view: "bookings", booking: claim.booking, date: dateIn(Date.parse(claim.start), zone), scale: "month" }
     : { view: "setup", form: "resize", pool: claim.cluster };
-  return html`<a ...${follow(to)}>${claim.booking ? `${first ? "Shorten" : "shorten"}, move or cancel ${claim.account}’s booking`
-    : `${first ? "Resize" : "resize"} ${claim.cluster}`}</a> (${sayCapacity(claim.holds)}${claim.state === "tentative"
+  const may = Boolean(claim.booking) || can("manage", parentOf(claim.cluster));
+  return html`<${Link} may=${may} to=${to}>${claim.booking ? `${first ? "Shorten" : "shorten"}, move or cancel ${claim.account}’s booking`
+    : `${first ? "Resize" : "resize"} ${claim.cluster}`}<//> (${sayCapacity(claim.holds)}${claim.state === "tentative"
       ? ", tentative" : ""})`;
 }
 

@@ -3,18 +3,22 @@ import { follow, go, zoneOf } from "../address.js";
 import { classes, html, useEffect, useState } from "../lib.js";
 import { get, projectOf } from "../api.js";
 import { useMoved } from "../live.js";
-import { EVENT_TYPES, named, sayType, sentence } from "../sentences.js";
+import { canSomewhere, isOpen } from "../me.js";
+import { EVENT_TYPES, named, sayProof, sentence } from "../sentences.js";
 import { isPosition } from "../time.js";
 import { AsOf } from "./as-of.js";
+import { Needs } from "./needs.js";
 import { Days, Empty, Said } from "./parts.js";
 import { Refusals } from "./refusals.js";
 
 const PAGE = 60;
 const WINDOW = 500; // positions looked at at once; it doubles while little is found
 const REFUSED = "refused";
+const ROLES = "Role,AccountMember";
 const GROUPS = [
   ["", "Everything"], ["Booking,Series", "Bookings"], ["Grant,Project", "Projects and grants"],
-  ["Cluster", "Clusters"], ["Template,Account", "Templates and accounts"], [REFUSED, "What was refused"],
+  ["Cluster", "Clusters"], ["Template,Account", "Templates and accounts"],
+  [ROLES, "Roles and members"], [REFUSED, "What was refused"],
 ];
 
 const typesOf = (kind) => EVENT_TYPES.filter((type) => kind.split(",").some((start) => type.startsWith(start)));
@@ -23,24 +27,26 @@ export function History({ address }) {
   const zone = zoneOf(address);
   const [filter, setFilter] = useState({ actor: "", account: "", pool: "" });
   const refused = address.kind === REFUSED;
+  const groups = GROUPS.filter(([kind]) => (kind !== REFUSED || canSomewhere("audit")) && (kind !== ROLES || !isOpen()));
   const { events, more, problem, older } = useHistory(address, filter, refused);
   const set = (name) => (event) => setFilter({ ...filter, [name]: event.target.value.trim() });
   return html`
     <section class="stack narrow" aria-label="History">
       <header class="bar"><h1>History</h1>
         <span class="links">${address.pool
-          && html`<a href=${`${refused ? "refusals" : "events"}?project=${projectOf(address.pool)}`}>As data</a>`}</span></header>
+          && (!refused || canSomewhere("audit")) && html`<a href=${`${refused ? "refusals" : "events"}?project=${projectOf(address.pool)}`}>As data</a>`}</span></header>
       <${AsOf} address=${address} />
       <form class="filters" role="search" aria-label="Filter the history" onSubmit=${(event) => event.preventDefault()}>
         <label>What <select value=${address.kind} onChange=${(event) => go({ kind: event.target.value }, { replace: true })}>
-          ${GROUPS.map(([kind, label]) => html`<option key=${kind} value=${kind}>${label}</option>`)}</select></label>
+          ${groups.map(([kind, label]) => html`<option key=${kind} value=${kind}>${label}</option>`)}</select></label>
         <label>Where <select value=${filter.pool} onChange=${set("pool")}><option value="">Everywhere</option>
           ${address.pool && html`<option value=${`in ${projectOf(address.pool)}`}>In ${projectOf(address.pool)}</option>`}
           ${address.pool.includes(".") && html`<option value=${address.pool}>${address.pool} alone</option>`}</select></label>
         <label>Who <input type="search" placeholder="Anybody" onChange=${set("actor")} /></label>
         ${!refused && html`<label>Account <input type="search" placeholder="Any" onChange=${set("account")} /></label>`}
       </form>
-      ${refused ? html`<${Refusals} address=${address} project=${filter.pool && projectOf(filter.pool.replace(/^in /, ""))}
+      ${refused && !canSomewhere("audit") ? html`<${Needs} right="audit" pool=${projectOf(address.pool)} what="Reading what was refused" />`
+        : refused ? html`<${Refusals} address=${address} project=${filter.pool && projectOf(filter.pool.replace(/^in /, ""))}
         actor=${filter.actor} />`
         : problem ? html`<${Said} problem=${problem} />` : !events ? html`<div class="waiting" aria-busy="true"></div>`
         : !events.length ? html`<${Empty} title="Nothing that fits has happened.">
@@ -48,7 +54,8 @@ export function History({ address }) {
         : html`<${Days} told=${events.map(({ position, event }) => ({ key: position, at: event.at, event }))} zone=${zone}
             say=${({ key, event }) => html`
               <span class=${classes("what", event.lapsed && "bad")}>
-                <b>${named(event.actor)}</b> ${sentence(event, zone, { withActor: false })}</span>
+                <b title=${event.actor}>${named(event.actor)}</b> ${sentence(event, zone, { withActor: false })}
+                ${!isOpen() && html` <span class="proof hint">${sayProof(event)}</span>`}</span>
               <${Position} position=${key} event=${event} />`}>
             ${more && html`<button type="button" onClick=${older}>Earlier</button>`}<//>`}
     </section>`;

@@ -3,9 +3,11 @@ import { sayCapacity } from "../capacity.js";
 import { useCommand } from "../command.js";
 import { html, many, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
+import { isOpen } from "../me.js";
 import { AmountFields, bodyOf, emptyAmount } from "./amount.js";
 import { CommandForm } from "./command-form.js";
 import { Field, Said } from "./parts.js";
+import { Members } from "./setup-members.js";
 
 export function AccountSetup({ zone, project }) {
   const [account, setAccount] = useState("");
@@ -37,7 +39,8 @@ export function AccountSetup({ zone, project }) {
         <${AmountFields} amount=${amount} onChange=${setAmount} wrong=${wrong} />
         <div class="counts">${number("ahead", "Booked ahead, days")}${number("duration", "Longest, days")}</div>`}
     <//>
-    <${Accounts} known=${known} project=${project} />`;
+    <${Accounts} known=${known} project=${project} />
+    ${!isOpen() && html`<${Members} accounts=${known} project=${project} zone=${zone} />`}`;
 }
 
 function Accounts({ known, project }) {

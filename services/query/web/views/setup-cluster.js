@@ -1,6 +1,8 @@
 import { go } from "../address.js";
+import { parentOf } from "../api.js";
 import { parsePeriod } from "../blocks.js";
 import { html, useState } from "../lib.js";
+import { can } from "../me.js";
 import { HOUR, iso, nextHour } from "../time.js";
 import { AmountFields, bodyOf, emptyAmount } from "./amount.js";
 import { CommandForm } from "./command-form.js";
@@ -11,7 +13,8 @@ const MONTH_HOURS = 28 * 24;
 const KINDS = ["cluster", "magnum", "kubernetes", "deployment"];
 
 export function ClusterSetup({ address, zone, pools }) {
-  const [parent, setParent] = useState(address.pool);
+  const parents = pools.filter(({ id }) => can("manage", id));
+  const [parent, setParent] = useState(can("manage", address.pool) ? address.pool : parents[0].id);
   const [name, setName] = useState("");
   const [kind, setKind] = useState(KINDS[0]);
   const [amount, setAmount] = useState(emptyAmount);
@@ -29,7 +32,7 @@ export function ClusterSetup({ address, zone, pools }) {
       ${(wrong) => html`
         <${Field} label="In" wrong=${wrong.parent}>
           ${(field) => html`<select ...${field} value=${parent} onChange=${(event) => setParent(event.target.value)}>
-          ${pools.map(({ id }) => html`<option key=${id} value=${id}>${id}</option>`)}</select>`}<//>
+          ${parents.map(({ id }) => html`<option key=${id} value=${id}>${id}</option>`)}</select>`}<//>
         <div class="counts">
           <${Field} label="Name" wrong=${wrong.name} class="wide">
             ${(field) => html`<input ...${field} name="cluster" required pattern="[a-z0-9][a-z0-9\\-]{0,62}"
@@ -44,8 +47,8 @@ export function ClusterSetup({ address, zone, pools }) {
 }
 
 export function ResizeSetup({ address, zone, pools }) {
-  const clusters = pools.filter(({ parent }) => parent);
-  const [id, setId] = useState(address.pool.includes(".") ? address.pool : clusters[0]?.id);
+  const clusters = pools.filter(({ id, parent }) => parent && can("manage", parentOf(id)));
+  const [id, setId] = useState(clusters.some((one) => one.id === address.pool) ? address.pool : clusters[0]?.id);
   if (!clusters.length) return html`<${Empty} title="There is no cluster to resize."><p>Make one first.</p><//>`;
   return html`
     <div class="card"><${Field} label="Cluster">

@@ -1,6 +1,8 @@
 // What somebody sees who comes first.
 import { html } from "../lib.js";
 import { ProjectSetup } from "./setup-project.js";
+import { me } from "../me.js";
+import { ownName } from "./who.js";
 import { VIEWER_ZONE } from "../time.js";
 
 export function Start() {
@@ -11,4 +13,14 @@ export function Start() {
         <li><b>A booking</b>: drag over the calendar, and hold the hours you need.</li></ol>
       <${ProjectSetup} zone=${VIEWER_ZONE} />
     </div>`;
+}
+
+/** What somebody sees who has signed in, and has no role yet. */
+export function NoRole() {
+  return html`
+    <section class="empty" aria-label="No role yet">
+      <h1>You have no role yet, ${ownName()}.</h1>
+      <p>You see a project here as soon as one of its admins gives you a role on it. They need your id:</p>
+      <p><code>${me().id}</code></p>
+    </section>`;
 }

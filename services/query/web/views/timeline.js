@@ -6,6 +6,7 @@ import { sayCount } from "../capacity.js";
 import { layersOf, runsOf } from "../layers.js";
 import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
+import { can } from "../me.js";
 import { useTheme } from "../theming.js";
 import { HOUR, sayInstant, sayPeriod } from "../time.js";
 import uPlot from "../vendor/uplot.js";
@@ -20,7 +21,8 @@ export function Timeline({ address, pool, measure: asked, span, zone, scale }) {
   const range = `${span.first},${span.last}`;
   const hours = useAnswer("/available/select", { ...poolParams(pool), range, tz: zone, grain: "hour", shape: "columns",
     dimensions: measure, ...then });
-  const booked = useAnswer("/bookings/select", { ...poolParams(pool), range, tz: zone, grain: "month", dimensions: measure,
+  const withNames = can("names", pool);
+  const booked = useAnswer(withNames && "/bookings/select", { ...poolParams(pool), range, tz: zone, grain: "month", dimensions: measure,
     limit: ITEMS_MAX, ...then });
   const data = hours.data ?? hours.old;
   const picture = useMemo(() => {
@@ -38,7 +40,7 @@ export function Timeline({ address, pool, measure: asked, span, zone, scale }) {
   return html`
     <section class="card timeline" aria-label="Timeline">
       <header class="card-head">
-        <h2>Who holds what <span class="hint">${measure}${asked !== measure ? ", of which the template is made" : ""}</span></h2>
+        <h2>${withNames ? "Who holds what" : "What is held"} <span class="hint">${measure}${asked !== measure ? ", of which the template is made" : ""}</span></h2>
         <button type="button" class="quiet small" aria-pressed=${inTable ? "true" : "false"}
           onClick=${() => go({ table: inTable ? "" : "timeline" }, { replace: true })}>Table</button></header>
       ${inTable ? html`<${LayersTable} blocks=${blocks} layers=${layers} measure=${measure} zone=${zone} size=${size} />`

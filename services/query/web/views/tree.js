@@ -1,13 +1,16 @@
 // The tree of pools: projects, the clusters in them, and what is in those.
 import { follow, go } from "../address.js";
 import { html, useState } from "../lib.js";
+import { canEverywhere } from "../me.js";
 
 export function Tree({ pools, address }) {
   const [wanted, setWanted] = useState("");
   const children = new Map();
-  for (const pool of pools) {
-    if (!children.has(pool.parent)) children.set(pool.parent, []);
-    children.get(pool.parent).push(pool);
+  const seen = new Set(pools.map(({ id }) => id));
+  for (const pool of pools) { // a cluster stands alone for whoever does not see what is around it
+    const parent = seen.has(pool.parent) ? pool.parent : null;
+    if (!children.has(parent)) children.set(parent, []);
+    children.get(parent).push(pool);
   }
   const matches = (pool) => `${pool.id} ${pool.name}`.toLowerCase().includes(wanted.toLowerCase())
     || (children.get(pool.id) ?? []).some(matches);
@@ -19,21 +22,23 @@ export function Tree({ pools, address }) {
         onInput=${(event) => setWanted(event.target.value)} />`}
       <${Branch} pools=${roots} children=${children} matches=${matches} address=${address} />
       ${!roots.length && html`<p class="hint">Nothing is called that.</p>`}
-      <button type="button" class="quiet add" onClick=${() => go({ view: "setup", form: "project" })}>+ New project</button>
+      ${canEverywhere("administer") && html`<button type="button" class="quiet add"
+        onClick=${() => go({ view: "setup", form: "project" })}>+ New project</button>`}
     </nav>
     <label class="pool-picker"><span class="hidden">Project or cluster</span>
       <select value=${address.pool} onChange=${(event) => go({ pool: event.target.value, select: "", booking: "" })}>
         ${flattened(children, null, 0).map(([pool, depth]) => html`
-          <option key=${pool.id} value=${pool.id}>${"\u2003".repeat(depth)}${lastName(pool)}</option>`)}
+          <option key=${pool.id} value=${pool.id}>${"\u2003".repeat(depth)}${lastName(pool, depth)}</option>`)}
       </select></label>`;
 }
 
-const lastName = (pool) => (pool.parent ? pool.id.slice(pool.parent.length + 1) : pool.name || pool.id);
+/** Inside of what is around it, a cluster needs no more than its own part of the name. */
+const lastName = (pool, depth) => (pool.parent && depth ? pool.id.slice(pool.parent.length + 1) : pool.parent ? pool.id : pool.name || pool.id);
 
 const flattened = (children, parent, depth) =>
   (children.get(parent) ?? []).flatMap((pool) => [[pool, depth], ...flattened(children, pool.id, depth + 1)]);
 
-function Branch({ pools, children, matches, address }) {
+function Branch({ pools, children, matches, address, depth = 0 }) {
   if (!pools.length) return null;
   return html`
     <ul>${pools.map((pool) => html`
@@ -41,9 +46,10 @@ function Branch({ pools, children, matches, address }) {
         <a ...${follow({ pool: pool.id, select: "", booking: "" })} aria-current=${pool.id === address.pool ? "page" : undefined}
           title=${`${pool.id}, ${pool.kind}`}>
           <span class=${`kind kind-${pool.parent ? "cluster" : "project"}`} aria-hidden="true"></span>
-          <span class="name">${lastName(pool)}</span>
+          <span class="name">${lastName(pool, depth)}</span>
         </a>
-        <${Branch} pools=${(children.get(pool.id) ?? []).filter(matches)} children=${children} matches=${matches} address=${address} />
+        <${Branch} pools=${(children.get(pool.id) ?? []).filter(matches)} children=${children} matches=${matches} address=${address}
+          depth=${depth + 1} />
       </li>`)}
     </ul>`;
 }
