@@ -35,8 +35,11 @@ function Page() {
   if (me) return html`${stage === "ended" && html`<${Again} ways=${ways} problem=${problem} />`}<${Ledger} signedIn=${stage === "in"} />`;
   return html`
     <header class="top"><${Brand} /><div class="top-right"><${Colours} /></div></header>
-    <div class="body"><main id="main" tabindex="-1">${stage === "stranger" ? html`<${Welcome} ways=${ways} problem=${problem} />`
-      : stage === "out" ? html`<${SignedOut} atIssuer=${atIssuer} />` : problem ? html`<${Said} problem=${problem} />` : html`<div class="waiting" aria-busy="true"></div>`}</main></div>`;
+    <div class="body"><main id="main" tabindex="-1">
+      ${stage === "stranger" ? html`<${Welcome} ways=${ways} problem=${problem} />`
+        : stage === "out" ? html`<${SignedOut} atIssuer=${atIssuer} />`
+        : problem ? html`<${Said} problem=${problem} />` : html`<div class="waiting" aria-busy="true"></div>`}
+    </main></div>`;
 }
 
 /** Follows the events, if one may see any. */

@@ -3,7 +3,7 @@ import { actor, get, once, parentOf, setIdentity, urlOf } from "./api.js";
 import { useEffect, useState } from "./lib.js";
 import { askAgain } from "./live.js";
 
-export const LOOK_MS = 5000; // how often the page looks whether roles have changed
+const LOOK_MS = 5000; // how often the page looks whether roles have changed
 const TRY_AGAIN_MS = 2000;
 
 /** The role that is enough for a right. */
@@ -11,6 +11,7 @@ export const ROLE_FOR = {
   see: "viewer", names: "reader", book: "member", manage: "manager", administer: "admin", audit: "auditor",
 };
 export const ROLES = Object.values(ROLE_FOR);
+const RIGHT_OF = Object.fromEntries(Object.entries(ROLE_FOR).map(([right, role]) => [role, right]));
 
 /**
  * `stage` is "asking"; "stranger", who has not signed in; "in"; "ended", when the session ended at an open page; "out",
@@ -54,12 +55,8 @@ export const can = (right, pool) => rightsOn(pool).includes(right);
 export const canEverywhere = (right) => can(right, null);
 export const canSomewhere = (right) => canEverywhere(right) || (state.me?.pools ?? []).some(({ rights }) => rights.includes(right));
 
-/** Whether the rights of a role are among the person's own on a pool, so that they may give it to a token. */
-export function has(role, pool) {
-  const needed = { viewer: ["see"], reader: ["names"], member: ["book"], manager: ["manage"], admin: ["administer"],
-    auditor: ["audit"] }[role];
-  return needed.every((right) => can(right, pool));
-}
+/** Whether the person may do on a pool what a role may, so that a token of theirs may. */
+export const has = (role, pool) => can(RIGHT_OF[role], pool);
 
 /** The accounts of a project to which the person belongs, beside the one that has their id as its name. */
 export const ownAccounts = (project) =>
@@ -83,12 +80,14 @@ export async function look() {
   try {
     found = await once(urlOf("/me"));
   } catch (problem) {
+    if (state.stage === "out") return undefined;
     if (problem.status === 401) return strangers();
     if (state.stage === "asking") set({ problem });
     if (state.stage === "asking" || waiting) setTimeout(look, TRY_AGAIN_MS);
     return undefined;
   }
   const [before, was] = [state.me, state.stage];
+  if (was === "out") return undefined;
   if (before && before.id !== found.id) return location.reload();
   const changed = before && JSON.stringify(before) !== JSON.stringify(found);
   set({ stage: "in", me: found, problem: null });
@@ -102,7 +101,7 @@ export async function look() {
 async function strangers() {
   const stage = state.me ? "ended" : "stranger";
   if (state.stage === stage) return;
-  set({ stage: state.stage === "asking" ? "asking" : stage, ways: state.ways });
+  if (state.stage !== "asking") set({ stage });
   try {
     const { ways } = await once(urlOf("/sign-in/ways"));
     set({ stage, ways, problem: null });

@@ -92,7 +92,7 @@ export function named(actor) {
   return isOpen() || !actor.includes(":") ? decoded(actor) : sayMember(actor);
 }
 
-const PROOFS = { oidc: "OpenID Connect", keystone: "Keystone", token: "a token" };
+export const PROOFS = { oidc: "OpenID Connect", keystone: "Keystone", token: "a token" };
 
 /** How it was proven who acted: "proven by Keystone", "not proven". The ledger's own clock needs no proof. */
 export const sayProof = ({ actor, auth }) => (auth ? `proven by ${PROOFS[auth] ?? auth}` : actor === "hourbook" ? "" : "not proven");

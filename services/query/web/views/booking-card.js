@@ -30,7 +30,8 @@ export function BookingCard({ item, zone, onClose }) {
         <dt>Booked by</dt><dd title=${item.actor}>${named(item.actor)}</dd>
         <dt>Number</dt><dd><code>${item.id}</code></dd>
       </dl>
-      ${over ? html`<p class="hint">It is over, and stays as it was.</p>` : !mayChange(item) ? html`<${NotYours} item=${item} />` : doing === "" ? html`
+      ${over ? html`<p class="hint">It is over, and stays as it was.</p>` : !mayChange(item) ? html`<${NotYours} item=${item} />`
+        : doing === "" ? html`
         <div class="buttons"><button type="button" onClick=${() => setDoing("amend")}>Amend</button>
           <button type="button" class="danger" onClick=${() => setDoing("cancel")}>Cancel booking</button></div>`
         : doing === "cancel" ? html`<${Cancel} item=${item} started=${start < Date.now()} onBack=${() => setDoing("")} onDone=${onClose} />`

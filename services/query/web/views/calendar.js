@@ -71,7 +71,8 @@ function Picture({ address, data, blocks, grain, scale, zone, span, date, chosen
     <div class="card picture">
       <div class="readout">
         <p aria-hidden="true">${pointed ? html`<${Pointed} block=${pointed} measure=${measure} zone=${zone} />`
-          : html`<span class="hint">Drag over ${grain}s to ${can("book", pool) ? "book" : "choose"} them${scale === "day" ? "" : ", double-click to look closer"}.</span>`}</p>
+          : html`<span class="hint">Drag over ${grain}s to ${can("book", pool) ? "book" : "choose"} them${scale === "day" ? ""
+            : ", double-click to look closer"}.</span>`}</p>
         <${Legend} top=${top} measure=${measure} over=${over.length > 0} />
         <button type="button" class="quiet small" aria-pressed=${inTable ? "true" : "false"}
           onClick=${() => go({ table: inTable ? "" : "calendar" }, { replace: true })}>Table</button>

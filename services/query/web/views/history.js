@@ -34,7 +34,8 @@ export function History({ address }) {
     <section class="stack narrow" aria-label="History">
       <header class="bar"><h1>History</h1>
         <span class="links">${address.pool
-          && (!refused || canSomewhere("audit")) && html`<a href=${`${refused ? "refusals" : "events"}?project=${projectOf(address.pool)}`}>As data</a>`}</span></header>
+          && (!refused || canSomewhere("audit"))
+          && html`<a href=${`${refused ? "refusals" : "events"}?project=${projectOf(address.pool)}`}>As data</a>`}</span></header>
       <${AsOf} address=${address} />
       <form class="filters" role="search" aria-label="Filter the history" onSubmit=${(event) => event.preventDefault()}>
         <label>What <select value=${address.kind} onChange=${(event) => go({ kind: event.target.value }, { replace: true })}>

@@ -47,7 +47,8 @@ function NewFeed({ address, pools, project, feeds, busy, onMake }) {
       <${Field} label="Of" hint=${again ? "You have an address for it. A new one ends the old one." : ""}>
         ${(field) => html`<select ...${field} value=${path} onChange=${(event) => setPath(event.target.value)}>
           ${paths.map((one) => html`<option key=${one} value=${one}>${sayPath(one)}</option>`)}</select>`}<//>
-      <div class="buttons"><button class="primary" disabled=${busy || !path}>${again ? "Make a new address" : "Make the address"}</button></div>
+      <div class="buttons"><button class="primary" disabled=${busy || !path}>
+        ${again ? "Make a new address" : "Make the address"}</button></div>
     </form>`;
 }
 

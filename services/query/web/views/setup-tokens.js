@@ -93,7 +93,8 @@ function Tokens({ zone }) {
         <tbody>${tokens.map((one) => html`<tr key=${one.id}><th scope="row" title=${one.id}>${one.name}</th>
           ${others && html`<td>${one.maker ? sayMember(one.maker) : "the operator"}</td>`}
           <td>${one.limits.map(sayLimit).join("; ")}</td>
-          <td class="time">${sayMoment(one.expires, zone)}${Date.parse(one.expires) < Date.now() && html`<span class="tag">over</span>`}</td>
+          <td class="time">${sayMoment(one.expires, zone)}
+            ${Date.parse(one.expires) < Date.now() && html`<span class="tag">over</span>`}</td>
           <td><button type="button" class="small danger" disabled=${busy} aria-label=${`Revoke the token ${one.name}`}
             onClick=${async () => { if (await run(`/tokens/${one.id}/revoke`, {})) askAgain(); }}>Revoke</button></td>
           </tr>`)}</tbody></table></div>

@@ -16,6 +16,9 @@ import { TokenSetup } from "./setup-tokens.js";
 
 const isPerson = () => !isOpen() && me().auth !== "token";
 const managesIn = (pools, project) => pools.some(({ id }) => projectOf(id) === project && can("manage", id));
+/** What a cluster takes comes from what is around it, so that is where the right is needed. */
+const resizesIn = (pools, project) =>
+  pools.some(({ id, parent }) => parent && projectOf(id) === project && can("manage", parentOf(id)));
 
 /** Each form, and when it is offered: `may({project, pool, pools})`. `needs` is the right without which it is not. */
 const FORMS = [
@@ -24,7 +27,7 @@ const FORMS = [
   { name: "cluster", label: "Cluster", Form: ClusterSetup, needs: "manage",
     may: ({ project, pools }) => managesIn(pools, project) },
   { name: "resize", label: "Resize", Form: ResizeSetup, needs: "manage",
-    may: ({ project, pools }) => pools.length < 2 ? can("manage", project) : pools.some(({ id, parent }) => parent && can("manage", parentOf(id))) },
+    may: ({ project, pools }) => can("manage", project) || resizesIn(pools, project) },
   { name: "template", label: "Template", Form: TemplateSetup, needs: "manage", may: ({ project }) => can("manage", project) },
   { name: "account", label: "Account", Form: AccountSetup, needs: "manage", may: ({ project }) => can("manage", project) },
   { name: "roles", label: "Roles", Form: RoleSetup, needs: "administer",

@@ -40,7 +40,8 @@ export function Timeline({ address, pool, measure: asked, span, zone, scale }) {
   return html`
     <section class="card timeline" aria-label="Timeline">
       <header class="card-head">
-        <h2>${withNames ? "Who holds what" : "What is held"} <span class="hint">${measure}${asked !== measure ? ", of which the template is made" : ""}</span></h2>
+        <h2>${withNames ? "Who holds what" : "What is held"}
+          ${" "}<span class="hint">${measure}${asked !== measure ? ", of which the template is made" : ""}</span></h2>
         <button type="button" class="quiet small" aria-pressed=${inTable ? "true" : "false"}
           onClick=${() => go({ table: inTable ? "" : "timeline" }, { replace: true })}>Table</button></header>
       ${inTable ? html`<${LayersTable} blocks=${blocks} layers=${layers} measure=${measure} zone=${zone} size=${size} />`

@@ -33,7 +33,10 @@ export function Tree({ pools, address }) {
 }
 
 /** Inside of what is around it, a cluster needs no more than its own part of the name. */
-const lastName = (pool, depth) => (pool.parent && depth ? pool.id.slice(pool.parent.length + 1) : pool.parent ? pool.id : pool.name || pool.id);
+function lastName(pool, depth) {
+  if (!pool.parent) return pool.name || pool.id;
+  return depth ? pool.id.slice(pool.parent.length + 1) : pool.id;
+}
 
 const flattened = (children, parent, depth) =>
   (children.get(parent) ?? []).flatMap((pool) => [[pool, depth], ...flattened(children, pool.id, depth + 1)]);

@@ -3,6 +3,7 @@ import { actor, setActor } from "../api.js";
 import { html, many, useEffect, useId, useRef, useState } from "../lib.js";
 import { isOpen, me, signOut } from "../me.js";
 import { shortId } from "../people.js";
+import { PROOFS } from "../sentences.js";
 import { Said } from "./parts.js";
 
 const TOLD = 12;
@@ -12,7 +13,8 @@ export const Who = () => (!me() ? null : isOpen() ? html`<${YourName} />` : html
 function YourName() {
   const [name, setName] = useState(actor);
   return html`<label class="who"><span class="hidden">Your name, kept in the history. Nobody proves it.</span>
-    <input value=${name} placeholder="Your name" maxlength="200" autocomplete="off" title="Anybody may give any name here: nobody proves it."
+    <input value=${name} placeholder="Your name" maxlength="200" autocomplete="off"
+      title="Anybody may give any name here: nobody proves it."
       onInput=${(event) => { setName(event.target.value); setActor(event.target.value); }} />
     <span class="hint unproven" aria-hidden="true">not proven</span></label>`;
 }
@@ -46,12 +48,11 @@ function Person() {
 function About() {
   const { id, auth, groups, token, accounts, pools, ledger } = me();
   const [problem, setProblem] = useState(null);
-  const proofs = { oidc: "OpenID Connect", keystone: "Keystone", token: "a token" };
   return html`
     <h2>${ownName()}</h2>
     <dl class="facts">
       <dt>Your id</dt><dd><code>${id}</code></dd>
-      <dt>Proven by</dt><dd>${proofs[auth] ?? auth}</dd>
+      <dt>Proven by</dt><dd>${PROOFS[auth] ?? auth}</dd>
       ${token && html`<dt>Limits</dt><dd>${token.limits.map(sayLimit).join("; ")}</dd>`}
       ${token?.expires && html`<dt>Until</dt><dd>${token.expires.slice(0, 10)}</dd>`}
       ${groups.length > 0 && html`<dt>Groups</dt><dd>${groups.slice(0, TOLD).map((group) => html`<code key=${group}>${group}</code> `)}
@@ -73,7 +74,9 @@ function About() {
 /** What a token may do at most: "reader on gaia". */
 export const sayLimit = ({ role, pool }) => `${role} on ${pool ?? "the whole ledger"}`;
 
-const WORDS = { see: "see numbers", names: "read who holds what", book: "book", manage: "manage", administer: "give roles", audit: "audit" };
+const WORDS = {
+  see: "see numbers", names: "read who holds what", book: "book", manage: "manage", administer: "give roles", audit: "audit",
+};
 
 /** "manager (by the group ops): see numbers, …". */
 function sayRoles({ roles, rights }) {
