@@ -55,7 +55,7 @@ class House:
     def database_url(self) -> str:
         run = DataDirectory(self._data).read_run()
         assert run is not None
-        return run.database_url
+        return run.database_urls["command"]
 
     def person(self, name: str, *groups: str) -> dict[str, str]:
         """The headers of a person `egi:<name>` who has signed in, and whom the directory knows as `Name Surname`."""
