@@ -12,7 +12,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from shared.identity.credentials import COOKIE
 from tests.browser.conftest import Project, Up
+from tests.browser.house import House, somebody
 
 # Every way in which a page can send something elsewhere. Each adds a line to `said`: what the page could see of it.
 TRIES = """
@@ -113,6 +115,17 @@ def test_a_strangers_page_changes_nothing_and_reads_nothing(up: Up, project: Pro
     assert f'"{project.id}"' in projects
     assert "evil" not in projects
     assert {said.pop(way) for way in ("form", "parts", "usual")} == {"null"}  # a frame that it cannot look into
+    assert set(said.values()) == {"failed", "TypeError"}, said
+
+
+def test_a_strangers_page_acts_with_nobodys_session(house: House, stranger: Page) -> None:
+    root = house.root()
+    session = {"name": COOKIE, "value": root["Cookie"].partition("=")[2], "secure": True, "httpOnly": True}
+    stranger.context.add_cookies([{**session, "url": house.url.replace("http:", "https:"), "sameSite": "Lax"}])
+    known = f"evil-{somebody('try')}"
+    said = stranger.evaluate(TRIES, [house.url, known])
+    assert known not in house.get("/projects", root).text
+    assert {said.pop(way) for way in ("form", "parts", "usual")} == {"null"}
     assert set(said.values()) == {"failed", "TypeError"}, said
 
 

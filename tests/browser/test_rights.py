@@ -156,6 +156,18 @@ def test_a_form_that_is_not_for_somebody_says_which_role_it_needs(team: Team, vi
     expect(panel).to_contain_text("Root Surname")
 
 
+def test_what_is_not_offered_is_refused_all_the_same(team: Team, visitors: Any) -> None:
+    visitor = team.visit(visitors, "reader")
+    page = visitor.open(**address(team.project, 3))
+    settled(page)
+    send = """(body) => fetch("./bookings/create", {method: "POST", body: JSON.stringify(body),
+        headers: {"Content-Type": "application/json"}}).then(async (answer) => [answer.status, await answer.json()])"""
+    span = {"startdate": iso(midnight(3)), "enddate": iso(midnight(4)), "cores": 1}
+    status, problem = page.evaluate(send, {"project": team.project.id, "account": "spark", **span})
+    assert (status, problem["code"], problem["needs"]) == (403, "forbidden", "member")
+    visitor.complaints.clear()  # of that
+
+
 def test_a_right_that_ends_is_no_longer_offered(team: Team, visitors: Any) -> None:
     name = somebody("leaving")
     role = {"pool": team.project.id, "role": "manager", "member": f"egi:{name}"}

@@ -142,9 +142,12 @@ def test_a_session_that_ends_while_somebody_types_loses_nothing(house: House, sh
     expect(page.get_by_text("Booked.", exact=True)).to_be_visible()
 
 
-def test_where_nobody_signs_in_the_name_is_said_to_be_unproven(visitor: Visitor) -> None:
+def test_where_nobody_signs_in_the_name_is_said_to_be_unproven(project: Project, visitor: Visitor) -> None:
     page = visitor.open()
     settled(page)
     expect(page.get_by_label("Your name, kept in the history. Nobody proves it.")).to_be_visible()
     expect(page.get_by_text("not proven")).to_be_visible()
     expect(page.get_by_role("button", name="You are")).to_have_count(0)
+    visitor.open(pool=project.id, view="setup", form="tokens")
+    forms = page.get_by_role("group", name="What to set up").get_by_role("button")
+    expect(forms).to_have_text(["Project", "Grant", "Cluster", "Resize", "Template", "Account"])

@@ -75,6 +75,9 @@ async function untilAnswered(ask, signal) {
 /** Reads. */
 export const get = (path, params, signal) => untilAnswered(() => once(urlOf(path, params), { signal }), signal);
 
+/** Reads an answer in another form, as text. */
+export const getAs = (accept, path, params) => untilAnswered(() => once(urlOf(path, params), { headers: { Accept: accept } }));
+
 // A header is bytes, and fetch takes one letter for each: those of UTF-8, whatever the name is written in.
 const asHeader = (text) => String.fromCharCode(...new TextEncoder().encode(text));
 

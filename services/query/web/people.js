@@ -49,6 +49,12 @@ export function useNames() {
   }, []);
 }
 
+/** The names that are known by now, for a field in which somebody is named. */
+export const knownNames = () => [...new Set([...known.values()].filter(Boolean))];
+
+/** The id of whoever has this name; what was typed, if it is no name that is known. */
+export const idOf = (typed) => [...known].find(([, name]) => name && name.toLowerCase() === typed.toLowerCase())?.[0] ?? typed;
+
 export const shortId = (id) => (id.length > SHOWN ? `${id.slice(0, SHOWN - 1)}…` : id);
 
 /** A member of a role or an account in words: a person's name, a group, a token. */

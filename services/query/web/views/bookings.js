@@ -1,6 +1,6 @@
 // Who holds what when: the bookings of a pool and of what is in it, as a Gantt chart and as a list.
 import { dateOf, follow, go, zoneOf } from "../address.js";
-import { poolParams, urlOf } from "../api.js";
+import { getAs, poolParams } from "../api.js";
 import { spanOf } from "../blocks.js";
 import { classes, html, many } from "../lib.js";
 import { useAnswers } from "../live.js";
@@ -83,10 +83,9 @@ function List({ items, pool, range, zone, more, open }) {
 
 /** The same question, answered as a table: a link could not ask for it. */
 async function download(pool, range) {
-  const answer = await fetch(urlOf("/bookings/select", { ...poolParams(pool), ...range, limit: 10_000 }),
-    { headers: { Accept: "text/csv" } });
+  const table = await getAs("text/csv", "/bookings/select", { ...poolParams(pool), ...range, limit: 10_000 });
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(await answer.blob());
+  link.href = URL.createObjectURL(new Blob([table], { type: "text/csv" }));
   link.download = `${pool} bookings ${range.range.replace(",", " to ")}.csv`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);

@@ -4,6 +4,7 @@ import { classes, html, useEffect, useState } from "../lib.js";
 import { get, projectOf } from "../api.js";
 import { useMoved } from "../live.js";
 import { canSomewhere, isOpen } from "../me.js";
+import { idOf, knownNames } from "../people.js";
 import { EVENT_TYPES, named, sayProof, sentence } from "../sentences.js";
 import { isPosition } from "../time.js";
 import { AsOf } from "./as-of.js";
@@ -30,6 +31,7 @@ export function History({ address }) {
   const groups = GROUPS.filter(([kind]) => (kind !== REFUSED || canSomewhere("audit")) && (kind !== ROLES || !isOpen()));
   const { events, more, problem, older } = useHistory(address, filter, refused);
   const set = (name) => (event) => setFilter({ ...filter, [name]: event.target.value.trim() });
+  const setActor = (event) => setFilter({ ...filter, actor: idOf(event.target.value.trim()) });
   return html`
     <section class="stack narrow" aria-label="History">
       <header class="bar"><h1>History</h1>
@@ -43,7 +45,8 @@ export function History({ address }) {
         <label>Where <select value=${filter.pool} onChange=${set("pool")}><option value="">Everywhere</option>
           ${address.pool && html`<option value=${`in ${projectOf(address.pool)}`}>In ${projectOf(address.pool)}</option>`}
           ${address.pool.includes(".") && html`<option value=${address.pool}>${address.pool} alone</option>`}</select></label>
-        <label>Who <input type="search" placeholder="Anybody" onChange=${set("actor")} /></label>
+        <label>Who <input type="search" placeholder="Anybody" list="people" onChange=${setActor} /></label>
+        <datalist id="people">${knownNames().map((name) => html`<option key=${name} value=${name} />`)}</datalist>
         ${!refused && html`<label>Account <input type="search" placeholder="Any" onChange=${set("account")} /></label>`}
       </form>
       ${refused && !canSomewhere("audit") ? html`<${Needs} right="audit" pool=${projectOf(address.pool)} what="Reading what was refused" />`

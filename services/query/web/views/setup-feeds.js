@@ -1,6 +1,6 @@
 // Secret addresses of calendar feeds, for calendar programs, which cannot sign in.
 import { html, useState } from "../lib.js";
-import { askAgain, useAnswer } from "../live.js";
+import { useAnswer } from "../live.js";
 import { can, me, ownAccounts } from "../me.js";
 import { sayMember } from "../people.js";
 import { sayMoment } from "../time.js";
@@ -22,11 +22,10 @@ export function FeedSetup({ address, zone, pools, project }) {
   const { data } = useAnswer("/feeds", { limit: 1000 });
   const feeds = data?.feeds ?? [];
   const make = async (path) => {
-    const answer = await run("/feeds/create", { path });
-    askAgain();
-    if (answer?.address) setMade({ path, address: answer.address });
+    const answer = await run("/feeds/create", { path }, "address");
+    if (answer) setMade({ path, address: answer.address });
   };
-  const revoke = async (id) => { if (await run(`/feeds/${id}/revoke`, {})) askAgain(); };
+  const revoke = (id) => run(`/feeds/${id}/revoke`, {});
   return html`
     ${problem && html`<${Said} problem=${problem} />`}
     ${made ? html`<${Secret} label=${`The address of ${sayPath(made.path)}`} value=${made.address} onDone=${() => setMade(null)}>

@@ -1,5 +1,5 @@
 // One's own tokens, for programs. A token may do no more than its limits say, and no more than its maker.
-import { asName, post } from "../api.js";
+import { Problem, asName, post } from "../api.js";
 import { html, useState } from "../lib.js";
 import { askAgain, useAnswer } from "../live.js";
 import { ROLES, has, me } from "../me.js";
@@ -11,15 +11,21 @@ import { wrongFields } from "./amount.js";
 import { sayLimit } from "./who.js";
 
 const LEDGER = ""; // the value of "the whole ledger" in the list of pools
+const LOST = new Problem(0, { title: "The answer was lost on the way", detail: "It was made, but nobody saw it. Make it anew." });
 const DAYS = [7, 30, 90, 365];
 
-/** A command that makes no event: {busy, problem, run}. `run` resolves to the answer, or to null after a problem. */
+/**
+ * A command that makes no event: {busy, problem, run}. `run` resolves to the answer, or to null after a problem. `secret`
+ * is the field of the answer that only the first answer shows: if that was lost, the page has sent the command again.
+ */
 export function useCredential() {
   const [state, setState] = useState({ busy: false, problem: null });
-  const run = async (path, body) => {
+  const run = async (path, body, secret) => {
     setState({ busy: true, problem: null });
     try {
       const answer = await post(path, body);
+      askAgain();
+      if (secret && !answer[secret]) throw LOST;
       setState({ busy: false, problem: null });
       return answer;
     } catch (problem) {
@@ -35,7 +41,7 @@ export function TokenSetup({ address, zone, pools }) {
   return html`
     ${made ? html`<${Secret} label=${`The token ${made.name}`} value=${made.secret} onDone=${() => setMade(null)}>
         A program sends it as <code>Authorization: Bearer …</code>.<//>`
-      : html`<${NewToken} address=${address} pools=${pools} onMade=${(token) => { setMade(token); askAgain(); }} />`}
+      : html`<${NewToken} address=${address} pools=${pools} onMade=${(token) => { setMade(token); }} />`}
     <${Tokens} zone=${zone} />`;
 }
 
@@ -52,8 +58,8 @@ function NewToken({ address, pools, onMade }) {
   const submit = async (event) => {
     event.preventDefault();
     const limit = pool === LEDGER ? { role } : { role, pool };
-    const answer = await run("/tokens/create", { name: asName(name), limits: [limit], days });
-    if (answer?.secret) onMade({ name: asName(name), secret: answer.secret });
+    const answer = await run("/tokens/create", { name: asName(name), limits: [limit], days }, "secret");
+    if (answer) onMade({ name: asName(name), secret: answer.secret });
   };
   return html`
     <form class="card form" aria-label="New token" onSubmit=${submit}>
@@ -96,7 +102,7 @@ function Tokens({ zone }) {
           <td class="time">${sayMoment(one.expires, zone)}
             ${Date.parse(one.expires) < Date.now() && html`<span class="tag">over</span>`}</td>
           <td><button type="button" class="small danger" disabled=${busy} aria-label=${`Revoke the token ${one.name}`}
-            onClick=${async () => { if (await run(`/tokens/${one.id}/revoke`, {})) askAgain(); }}>Revoke</button></td>
+            onClick=${() => run(`/tokens/${one.id}/revoke`, {})}>Revoke</button></td>
           </tr>`)}</tbody></table></div>
     </section>`;
 }

@@ -38,11 +38,12 @@ export function Again({ ways, problem }) {
 /** `again`: in a window beside this one, which then goes on by itself. */
 export function Ways({ ways, again = false }) {
   const linked = ways.filter(({ href }) => href);
+  const beside = again && linked.length > 0;
   return html`
     <div class="ways-in">
       ${linked.map((way) => html`<a key=${way.href} class="button primary" href=${hrefOf(way, again)}
-        ...${again ? { target: "_blank" } : {}}>Sign in with ${way.title ?? way.name}${again
-          ? html`<span class="hidden">, in a new window</span>` : ""}</a>`)}
+        ...${again ? { target: "_blank" } : {}}>Sign in with ${way.title ?? way.name}</a>`)}
+      ${beside && html`<p class="hint">That opens a new window. When you have signed in there, come back to this one.</p>`}
       ${ways.some(({ kind }) => kind === "token") && html`<${WithToken} open=${!linked.length} />`}
       ${!ways.length && html`<p class="hint">No way to sign in on this page is set up. Ask the operator.</p>`}
     </div>`;
