@@ -2,7 +2,7 @@
 import { follow, go, useAddress, zoneCannotBeShown, zoneOf } from "./address.js";
 import { projectOf } from "./api.js";
 import { html, render, useEffect, useState } from "./lib.js";
-import { connect, pollInstead, useAnswer, useMoved, useTold } from "./live.js";
+import { connect, useAnswer, useMoved, useTold, withoutStream } from "./live.js";
 import { can, canEverywhere, canSomewhere, look, ownActor, useIdentity } from "./me.js";
 import { useNames } from "./people.js";
 import { sentence } from "./sentences.js";
@@ -45,7 +45,7 @@ function Page() {
 /** Follows the events, if one may see any. */
 function useLive(signedIn) {
   const streams = signedIn && canSomewhere("names");
-  useEffect(() => (streams ? connect(look) : signedIn ? pollInstead() : undefined), [streams, signedIn]);
+  useEffect(() => (streams ? connect(look) : withoutStream(signedIn ? "polling" : "ended")), [streams, signedIn]);
 }
 
 function Ledger({ signedIn }) {
@@ -121,6 +121,7 @@ function Top({ address, withNames }) {
 
 const CONNECTIONS = {
   live: "Live", lost: "Not connected, trying again", polling: "Looks every 5 seconds", connecting: "Connecting",
+  ended: "Not signed in",
 };
 
 function Bottom({ address }) {

@@ -79,8 +79,8 @@ export function connect(refused) {
   };
 }
 
-/** Nobody tells of events here: the page looks by itself whether something has happened. */
-export const pollInstead = () => say("polling");
+/** Where nobody tells of events: "polling", when the page looks by itself whether something has happened, or "ended". */
+export const withoutStream = (state) => say(state);
 
 /** Calls back with every event as it happens: {position, version, event}. */
 export function useTold(callback) {
