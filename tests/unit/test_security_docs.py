@@ -1,9 +1,10 @@
-"""docs/security.md names tests that exist, and every key of the auth file with its default; its examples can be used."""
+"""docs/security.md names tests that exist, and each key of the auth file with its default; its examples are right."""
 
 from __future__ import annotations
 
 import ast
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 
@@ -11,12 +12,16 @@ import msgspec
 import pytest
 import yaml
 
+from services.cli.main import command_line
 from shared.identity.auth_file import AuthFile, KeystoneIssuer, OidcIssuer, parse_auth_file
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TEXT)))
-AUTH_FILES = re.findall(r"^```toml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TOML = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+AUTH_FILES = TOML.findall(TEXT)
+COMMANDS = sorted(set(re.findall(r"^    (?:\$ )?(?:\.venv/bin/)?(hourbook [^|\n]*)", TEXT + README, re.MULTILINE)))
 
 
 @cache
@@ -48,8 +53,15 @@ def test_the_example_is_an_auth_file_with_every_key(text: str) -> None:
     assert decoded["keystone"]["ours"].keys() == set(KeystoneIssuer.__struct_fields__)
 
 
-def test_there_is_one_example() -> None:
+def test_there_is_one_example_and_a_short_one_in_the_readme() -> None:
     assert len(AUTH_FILES) == 1
+    [short] = TOML.findall(README)
+    assert parse_auth_file(short.encode()).policy().ledger
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_that_is_shown_can_be_given(line: str) -> None:
+    command_line().parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
 
 
 @pytest.mark.parametrize("field", [*msgspec.structs.fields(AuthFile), *msgspec.structs.fields(OidcIssuer)])
