@@ -148,6 +148,8 @@ def test_it_listens_on_ipv6_and_says_who_signs_in(tmp_path: Path) -> None:
         up.ready()
         assert f"Hourbook runs at http://[::1]:{up.port}" in up.output
         assert "signed in: by egi" in up.output
+        assert f"hourbook token create first --role admin --operator --out first.token --data-dir {data}" in up.output
+        assert "curl" not in up.output  # a request without a credential would be refused
         assert httpx.get(f"http://[::1]:{up.port}/health").status_code == 200
         status = hourbook("status", "--data-dir", str(data)).stdout
         assert re.search(r"access +- +- +signed in: by egi", status), status

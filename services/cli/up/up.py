@@ -290,10 +290,20 @@ class Up:
             f"  {self._address.access()}\n{elsewhere}"
             f"  data ({kept}) and logs: {self._directory.path}\n"
             f"  OpenAPI: {self._url}/schema (reads), {self._url}/schema/command (writes)\n\n"
-            f"Try, in another terminal:\n{examples(self._url, datetime.now(UTC))}\n"
+            f"Try, in another terminal:\n{self._first_steps()}\n"
             f"or a whole month of an example:\n  {demo_command(self._url)}\n"
             f"How far each part has come:\n  {status_command(self._directory, self._environment)}\n",
             markup=False,
+        )
+
+    def _first_steps(self) -> str:
+        """What to paste: requests; where people sign in, how to get the first token."""
+        if self._address.issuers is None:
+            return examples(self._url, datetime.now(UTC))
+        where = data_dir_option(self._directory, self._environment)
+        return (
+            f"  hourbook token create first --role admin --operator --out first.token{where}\n"
+            "  export HOURBOOK_TOKEN_FILE=first.token"
         )
 
 
@@ -302,8 +312,13 @@ def demo_command(url: str) -> str:
 
 
 def status_command(directory: DataDirectory, environment: Mapping[str, str]) -> str:
+    return "hourbook status" + data_dir_option(directory, environment)
+
+
+def data_dir_option(directory: DataDirectory, environment: Mapping[str, str]) -> str:
+    """The option by which a command finds the directory; nothing if it is the default one."""
     is_default = directory.path == DataDirectory(default_directory(environment)).path
-    return "hourbook status" + ("" if is_default else f" --data-dir {shlex.quote(str(directory.path))}")
+    return "" if is_default else f" --data-dir {shlex.quote(str(directory.path))}"
 
 
 def examples(url: str, now: datetime) -> str:
