@@ -4,6 +4,7 @@ python examples/booking_client.py gaia --cores 48 --url http://127.0.0.1:8080
 """
 
 import argparse
+import os
 import time
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,9 @@ from uuid import uuid4
 import httpx
 
 DAYS = {"startdate": "2030-06-03", "enddate": "2030-06-09"}  # bare dates: both days belong to the period
+# Where people sign in, a program sends its token.
+TOKEN = os.environ.get("HOURBOOK_TOKEN")
+HEADERS = {"Authorization": f"Bearer {TOKEN}"} if TOKEN else {"X-Hourbook-Actor": "ada"}
 
 
 class Refused(Exception):
@@ -96,5 +100,5 @@ if __name__ == "__main__":
     parser.add_argument("--cores", type=int, default=48)
     parser.add_argument("--url", default="http://127.0.0.1:8080")
     options = parser.parse_args()
-    with httpx.Client(base_url=options.url, headers={"X-Hourbook-Actor": "ada"}, timeout=30) as http:
+    with httpx.Client(base_url=options.url, headers=HEADERS, timeout=30) as http:
         main(Hourbook(http), options.project, options.cores)

@@ -5,11 +5,16 @@ python examples/spawner_check.py gaia.hub ada --hours 4 --cores 8 --memory 16384
 
 import argparse
 import asyncio
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+
+# Where people sign in, a program sends its token.
+TOKEN = os.environ.get("HOURBOOK_TOKEN")
+HEADERS = {"Authorization": f"Bearer {TOKEN}"} if TOKEN else {}
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ async def main() -> int:
     options = parser.parse_args()
     counts = {"cores": options.cores, "memory": options.memory}
     body = booking_of(options.pool, options.account, options.hours, counts, datetime.now(UTC))
-    async with httpx.AsyncClient(base_url=options.url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=options.url, headers=HEADERS, timeout=10) as client:
         verdict = await (book(client, body, options.book) if options.book else check(client, body))
     print("yes:" if verdict.allowed else "no:", verdict.reason, verdict.booking or "")
     if verdict.nearest:

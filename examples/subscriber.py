@@ -6,6 +6,7 @@ python examples/subscriber.py gaia --url http://127.0.0.1:8080 --database bookin
 import argparse
 import contextlib
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from typing import Any
 import httpx
 
 TYPES = "BookingCreated,BookingAmended,BookingCancelled,BookingLapsed,BookingConfirmed,BookingContested"
+# Where people sign in, a program sends its token.
+TOKEN = os.environ.get("HOURBOOK_TOKEN")
+HEADERS = {"Authorization": f"Bearer {TOKEN}"} if TOKEN else {}
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS progress (project TEXT PRIMARY KEY, position INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS booked (
@@ -68,8 +72,9 @@ def messages(answer: httpx.Response) -> Iterator[tuple[int, dict[str, Any] | Non
 def follow(database: sqlite3.Connection, url: str, project: str) -> None:
     """Applies events until the connection ends or is lost (httpx.TransportError). SystemExit: a retry cannot help."""
     stored = database.execute("SELECT position FROM progress WHERE project = ?", (project,)).fetchone()
+    # A heartbeat comes each 15 s.
     query = {"project": project, "type": TYPES, "after": str(stored[0] if stored else 0)}
-    with httpx.stream("GET", f"{url}/events/stream", params=query, timeout=60) as answer:  # a heartbeat each 15 s
+    with httpx.stream("GET", f"{url}/events/stream", params=query, headers=HEADERS, timeout=60) as answer:
         if 400 <= answer.status_code < 500:  # for example, the position is from another ledger
             raise SystemExit(answer.read().decode())
         if answer.status_code != 200:

@@ -151,3 +151,17 @@ async def test_people_of_an_issuer_that_left_the_auth_file_are_strangers(databas
         for who in (other, token):
             body = {"id": "gaia", "name": "Gaia"}
             assert await code_of(client, who, "/projects/create", body) == (401, "invalid_credential")
+
+
+async def test_a_new_project_may_name_its_first_admin(client: AsyncTestClient[Any], database_url: str) -> None:
+    operator = await with_token(database_url, Limit("admin"))
+    body = {"id": "gaia", "name": "Gaia", "admin": "group:egi:team"}
+    answer = await client.post("/projects/create", json=body, headers=operator)
+    assert [event.get("member") for event in answer.json()["decided"]] == [None, "group:egi:team"]
+    wrong = await client.post("/projects/create", json=body | {"id": "other", "admin": "team"}, headers=operator)
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (400, "admin")
+    ada = await signed_in(database_url, "egi:ada", ["group:egi:team"])
+    assert await code_of(client, ada, "/roles/grant", {"pool": "gaia", "role": "reader", "member": "egi:eve"}) == (
+        201,
+        "",
+    )

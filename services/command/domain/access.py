@@ -95,6 +95,19 @@ def may_keep(refusal: HourbookError, *, unbounded: bool) -> bool:
     return not refusal.denied and (unbounded or not isinstance(refusal, UnknownId))
 
 
+def may_preview(state: ProjectState, refusal: HourbookError, principal: Principal, policy: Policy) -> bool:
+    """Whether a dry run may answer that the command would be refused so, with the project's version. Otherwise the dry
+    run is refused like the command itself.
+
+    What is denied may not. What is unknown may only where the principal sees the project, and did not name it by an id
+    that may be of something hidden."""
+    if refusal.denied or principal.unbounded or not isinstance(refusal, UnknownId):
+        return not refusal.denied
+    by_id = refusal.facts["errors"][0]["field"] == "id"
+    sees = rights_on(policy, state.bindings, principal, None) & Right.SEE or _sees_some_of(state, principal, policy)
+    return state.name is not None and bool(sees) and not by_id
+
+
 def _check_account(state: ProjectState, pool: str | None, account: str, principal: Principal) -> None:
     members = state.members.get(state.listed(account) or account, frozenset())
     if belongs(principal, account, members):

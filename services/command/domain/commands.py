@@ -48,6 +48,7 @@ class CreateProject(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     project: str
     name: str
     overcommit: Policy = "never"
+    admin: str | None = None
 
 
 class CreateGrant(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -10,11 +10,11 @@ from shared.events import Event, ProjectCreated, RoleGranted
 
 
 def create_project(state: ProjectState, command: CreateProject, context: Context) -> list[Event]:
-    """Whoever creates a project becomes its admin."""
+    """Whoever creates a project becomes its admin, unless the command names another."""
     if state.name is not None:
         raise AlreadyExists(f"id: the project {command.project!r} exists; choose another id", id=command.project)
     meta = meta_of(context, command.project)
     created = ProjectCreated(name=command.name, overcommit=command.overcommit, **meta)
-    if (admin := context.principal.person) is None:  # nobody signs in, or a token of the operator
+    if (admin := command.admin or context.principal.person) is None:  # nobody signs in, or a token of the operator
         return [created]
     return [created, RoleGranted(pool=command.project, role="admin", member=admin, **meta)]

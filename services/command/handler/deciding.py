@@ -7,16 +7,15 @@ from typing import NamedTuple
 import msgspec
 
 from services.command.domain import ProjectState, decide, evolve, nearest
-from services.command.domain.access import authorise, may_keep
+from services.command.domain.access import authorise, may_keep, may_preview
 from services.command.domain.bounds import Bounds
 from services.command.handler.queue import Submitted
 from services.command.handler.results import CommandResult, body_around_position
 from services.command.handler.states import States
-from shared.errors import CapacityExceeded, HourbookError, OutsidePeriod, UnknownId
+from shared.errors import CapacityExceeded, HourbookError, OutsidePeriod
 from shared.event_store import Kept, Pending
 from shared.events import Event, encode_event
 from shared.http.problems import problem_body
-from shared.identity.errors import Forbidden
 from shared.identity.roles import Policy
 
 
@@ -75,15 +74,15 @@ def _pending(state: ProjectState, submitted: Submitted, ordinal: int, event: Eve
 
 
 def _dry_run(state: ProjectState, submitted: Submitted, bounds: Bounds, policy: Policy) -> Decision:
-    """What the command would do. The state stays as it is. What is denied or unknown is refused as without a dry run:
-    a preview has figures of the project."""
+    """What the command would do. The state stays as it is. What is denied is refused as without a dry run: a preview
+    has figures of the project."""
     project, command, context = submitted.project, submitted.command, submitted.context
     try:
         authorise(state, project, command, context.principal, policy)
         events = decide(state, project, command, context, bounds)
-    except (Forbidden, UnknownId) as refusal:
-        return Decision(submitted, [], state.version, refusal)
     except HourbookError as refusal:
+        if not may_preview(state, refusal, context.principal, policy):
+            return Decision(submitted, [], state.version, refusal)
         near = None
         if isinstance(refusal, CapacityExceeded | OutsidePeriod):
             near = nearest(state, project, command, context, bounds)

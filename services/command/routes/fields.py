@@ -93,6 +93,18 @@ MemberName = Annotated[
         },
     ),
 ]
+FirstAdmin = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        extra_json_schema={
+            "description": "The first admin of the project: a person (`<issuer>:<subject>`) or a group"
+            " (`group:<issuer>:<group>`), at most 255 characters. Left out: the person who creates it; nobody where"
+            " nobody signs in, or if a token of the operator creates it.",
+            "extra": {"max_length": MEMBER_MAX},
+        },
+    ),
+]
 AccountName = Annotated[
     str,
     _name("The account that books, such as a user or a team. If the project lists accounts, one of these."),

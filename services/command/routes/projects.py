@@ -12,6 +12,7 @@ from services.command.routes.requests import ProjectRequest
 from services.command.routes.responses import Decided
 from services.command.routes.submit import change
 from shared.http.responses import EncodedResponse
+from shared.identity.auth_file import checked_member
 
 
 class Projects(Controller):
@@ -19,7 +20,8 @@ class Projects(Controller):
     async def create_project(self, request: AnyRequest, data: JSONBody[ProjectRequest]) -> EncodedResponse[Decided]:
         """Creates a project. It has no capacity yet: grants give it some (`POST /resources/create`).
 
-        Refused if there is a project with this id.
+        Needs the role `admin` on the whole ledger. Refused if there is a project with this id.
         """
-        command = CreateProject(project=data.id, name=data.name, overcommit=data.overcommit)
+        admin = None if data.admin is None else checked_member(data.admin, "admin")
+        command = CreateProject(project=data.id, name=data.name, overcommit=data.overcommit, admin=admin)
         return await change(request, data, data.id, command, data.id)

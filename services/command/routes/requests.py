@@ -23,6 +23,7 @@ from services.command.routes.fields import (
     Expires,
     ExpiresInDays,
     FeedPathText,
+    FirstAdmin,
     Kind,
     MasterCount,
     MasterFlavor,
@@ -76,6 +77,7 @@ class ProjectRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True
     id: NewProjectId
     name: ProjectName
     overcommit: ProjectOvercommit = "never"
+    admin: FirstAdmin | None = None
     reason: Reason | None = None
 
 
