@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.errors import HourbookError, InvalidField, UnknownId
+from shared.identity.errors import PersonNeeded
 from shared.identity.people import note_groups
 from shared.identity.principals import Principal
 from shared.postgres import Connection
@@ -47,7 +48,8 @@ async def register(
     """Adds a webhook; `principal` is its maker. `types` None: all events; `kinds`: of notices. `after` None: it
     begins with what is new.
 
-    Raises TooManyWebhooks, UnknownId for a project that does not exist, InvalidField if `after` is not reached yet.
+    Raises TooManyWebhooks, PersonNeeded, UnknownId for a project that does not exist, InvalidField if `after` is not
+    reached yet.
     """
     maker = maker_of(principal)
     row = (webhook, url, project, types, kinds, secret, principal.id, after, WEBHOOKS_MAX, maker)
@@ -62,7 +64,10 @@ async def register(
 
 
 def maker_of(principal: Principal) -> str | None:
-    """Who answers for what the principal makes; None where nobody signs in."""
+    """Who answers for what the principal makes; None where nobody signs in. Raises PersonNeeded for an application
+    credential: its user would answer, who may have more rights, and has them for longer."""
+    if principal.person == principal.id and not principal.is_person:
+        raise PersonNeeded("an application credential makes no webhooks; sign in as a person, or use a token")
     return None if principal.auth is None else principal.id
 
 
@@ -84,14 +89,16 @@ UPDATE webhook SET maker = $2, maker_since = (SELECT position FROM event_head), 
 
 
 async def resume(connection: Connection, webhook: UUID, principal: Principal) -> None:
-    """Makes `principal` the maker, and lets the webhook go on if it was ended. Raises UnknownId."""
+    """Makes `principal` the maker, and lets the webhook go on if it was ended. Raises UnknownId,
+    PersonNeeded."""
+    maker = maker_of(principal)
     await _note_maker(connection, principal)
-    await _changed(connection, webhook, RESUME, webhook, maker_of(principal))
+    await _changed(connection, webhook, RESUME, webhook, maker)
 
 
 async def _note_maker(connection: Connection, principal: Principal) -> None:
     """What a person may see depends on their groups; the notifier reads them."""
-    if principal.person == principal.id:
+    if principal.is_person:
         await note_groups(connection, principal)
 
 

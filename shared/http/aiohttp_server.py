@@ -81,14 +81,19 @@ class AiohttpConnection(web.RequestHandler):
             self.force_close()
 
     def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
         """The response to bytes that are not HTTP (`status` 400), and to an error in a handler. Raises ConnectionError
         if a response has begun already."""
         if request.writer.output_size > 0:
             raise ConnectionError("a response has begun already")
         if status == 400:
-            log.info("not an HTTP request, from %s: %s", request.remote, (message or "").partition("\n")[0][:200])
+            # Not the message: it repeats a part of the request, perhaps a credential.
+            log.info("not an HTTP request, from %s: %s", request.remote, type(exc).__name__)
             return closing_response(malformed_request())
         log.error("%s %s: %r", request.method, request.path, exc, exc_info=exc)
         return closing_response(HttpProblem(500, "internal_error", "Internal error", "the log of the server has it"))

@@ -95,7 +95,7 @@ class SignInFailed(HourbookError):
 
 class PersonNeeded(HourbookError):
     """Only a person may do this: sign in on the page, or send an access token of your issuer. Tokens, and Keystone's
-    application credentials, make no tokens and no feed addresses."""
+    application credentials, make no tokens and no feed addresses. Application credentials make no webhooks either."""
 
     code = "person_needed"
     status = 403

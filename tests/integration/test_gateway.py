@@ -106,6 +106,33 @@ async def test_a_request_and_its_answer_pass_unchanged() -> None:
             assert (await answer.json())["method"] == "DELETE"
 
 
+@pytest.mark.parametrize("path", ["/metrics/projector", "/metrics/projector?x=1", "/schema/projector"])
+async def test_what_the_projector_tells_is_for_those_who_may_see_the_metrics_of_the_query_service(path: str) -> None:
+    async def query_service(request: web.Request) -> web.Response:
+        asked.append((request.method, request.path, await request.read()))
+        viewer = request.headers.get("Authorization") == "Bearer viewer"
+        return web.Response(status=200 if viewer else 401, text="of the query service")
+
+    asked: list[tuple[str, str, bytes]] = []
+    async with (
+        backend(query_service) as query,
+        backend(echo("p")) as projector,
+        gateway(query=query, projector=projector) as ask,
+    ):
+        for headers in ({}, {"Authorization": "Bearer stranger"}):
+            async with ask.get(path, headers=headers, data=b"body") as answer:
+                assert (answer.status, await answer.text()) == (401, "of the query service")
+            async with ask.head(path, headers=headers) as answer:
+                assert answer.status == 401
+        assert asked == 2 * [("GET", "/metrics", b""), ("HEAD", "/metrics", b"")]
+        async with ask.get(path, headers={"Authorization": "Bearer viewer"}) as answer:
+            assert (await answer.json())["name"] == "p"
+        async with ask.get("/health/projector") as answer:
+            assert (await answer.json())["name"] == "p"
+    async with backend(echo("p")) as projector, gateway(projector=projector) as ask, ask.get(path) as answer:
+        assert answer.status == 503
+
+
 async def test_bodies_stream_both_ways() -> None:
     async def mirror(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

@@ -149,6 +149,27 @@ async def test_what_is_no_request_is_a_400_the_end_and_one_line_of_the_log(
 
 
 @pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nAuthorization: Bearer SECRET" + b"x" * 100_000,
+        b"GET / HTTP/1.1\r\nCookie: __Host-hourbook=SECRET; more=" + b"x" * 100_000,
+        b"GET / HTTP/1.1\r\nAuthorization: Bearer SECRET\0\r\n\r\n",
+        b"GET /projects/a.ics?key=SECRET" + b"x" * 100_000,
+        b"GET /projects/a.ics?key=SECRET HTTP/9.9\r\n\r\n",
+    ],
+)
+async def test_the_log_has_no_credential_of_what_is_no_request(
+    url: str, head: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with await wire(url) as connection:
+            await connection.send(head)
+            assert (await connection.answer()).problem["code"] == "malformed_request"
+    assert "not an HTTP request" in caplog.text
+    assert "SECRET" not in caplog.text
+
+
+@pytest.mark.parametrize(
     "line", [b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000]
 )
 async def test_a_head_without_end_is_refused(url: str, line: bytes) -> None:

@@ -5,17 +5,22 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
+import msgspec
 import pytest
 from litestar.testing import AsyncTestClient
 
+from services.command import webhook_table
 from services.command.app import create_app
 from services.command.settings import Settings
 from services.notify.makers import end_those_without_right
 from services.notify.webhooks import Retries
 from services.projector.generation import load_generation, prepare, write_batch
 from shared.event_store import EventStore
+from shared.identity.errors import PersonNeeded
+from shared.identity.principals import person
 from shared.identity.roles import RIGHTS, Limit, Policy
 from tests.integration.test_webhooks import Receiver, delivering, until
 from tests.support.backends import as_role
@@ -211,3 +216,18 @@ async def test_where_nobody_signs_in_the_webhooks_of_those_who_did_wait(
         assert receiver.got == []
     async with delivering(notifier, hosts, policy=POLICY):  # type: ignore[arg-type]
         await until(lambda: len(receiver.got) == 1)
+
+
+async def test_an_application_credential_makes_no_webhook_and_changes_nothing_of_its_user(notifier: Notifier) -> None:
+    """Its user may have more rights, and has them for longer."""
+    database = notifier.pool
+    user = person("ours", "u1", ("p1",), "keystone")
+    program = msgspec.structs.replace(user, members=user.members - {user.id})
+    webhook = uuid4()
+    what: Any = {"url": "https://a.example", "project": None, "types": None, "kinds": [], "secret": "", "after": None}
+    with pytest.raises(PersonNeeded):
+        await webhook_table.register(database, webhook, principal=program, **what)
+    with pytest.raises(PersonNeeded):
+        await webhook_table.resume(database, webhook, program)
+    assert await database.fetchval("SELECT count(*) FROM person") == 0
+    assert await database.fetchval("SELECT count(*) FROM webhook") == 0

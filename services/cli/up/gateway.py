@@ -42,7 +42,8 @@ log = logging.getLogger(__name__)
 
 COMMAND, PROJECTOR, QUERY = "command", "projector", "query"
 SIGN_IN = "/sign-in/"  # the command service begins sessions, by GET too: a browser comes back from an issuer so
-OWN = ("/schema", "/health", "/metrics")
+HEALTH, METRICS = "/health", "/metrics"
+OWN = ("/schema", HEALTH, METRICS)
 CONNECT_TIMEOUT_S = 5.0
 # Shorter than the 5 s after which a service closes an idle connection: a connection that is closing must not be used.
 IDLE_TIMEOUT_S = 2.0
@@ -89,7 +90,8 @@ def route(method: str, path: str) -> Target:
     Everything below /sign-in goes to the command service.
 
     Each service has its own /schema, /health and /metrics. A GET reaches those of the query service; a suffix names
-    another service: /schema/command, /health/command, /health/projector, /metrics/command, /metrics/projector.
+    another service: /schema/command, /health/command, /health/projector, /metrics/command, /metrics/projector. The last
+    one is for whoever may see the metrics of the query service.
     """
     if method not in READS or path.startswith(SIGN_IN):
         return Target(COMMAND, path)
@@ -144,6 +146,9 @@ class Gateway:
         port = self._port_of(target.service)
         if port is None:
             return unavailable(target.service)
+        is_open = target.service != PROJECTOR or target.path.startswith(HEALTH)
+        if not is_open and (refused := await self._refused_metrics(request)) is not None:
+            return refused
         await send_continue(request)
         try:
             answered = await self._sessions[target.service].request(
@@ -160,6 +165,21 @@ class Gateway:
             return body_lost(request, self._limits) or answer_lost(target.service, lost)
         async with answered:
             return await self._pass_on(request, answered)
+
+    async def _refused_metrics(self, request: web.BaseRequest) -> web.StreamResponse | None:
+        """The query service's answer to whoever may not see its metrics; None for whoever may. The projector does not
+        know who asks, and its metrics are for the same people."""
+        if (port := self._port_of(QUERY)) is None:
+            return unavailable(QUERY)
+        headers = forwarded(request)
+        headers.popall("Content-Length", None)  # nobody sends it the body
+        url = self._url(port, Target(QUERY, METRICS))
+        try:
+            answered = await self._sessions[QUERY].request(request.method, url, headers=headers, allow_redirects=False)
+        except (ClientError, ConnectionError, TimeoutError):
+            return unavailable(QUERY)
+        async with answered:
+            return None if answered.status == 200 else await self._stream(request, answered)
 
     async def _pass_on(self, request: web.BaseRequest, answered: ClientResponse) -> web.StreamResponse:
         if answered.status in (404, 405) and (not_allowed := await self._not_allowed(request)) is not None:
