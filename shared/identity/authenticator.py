@@ -17,7 +17,7 @@ from shared.identity.errors import IdentityUnavailable, InvalidCredential, SignI
 from shared.identity.principals import Principal
 from shared.identity.stored import StoredCredentials
 from shared.identity.verifying import Verified, Verifier
-from shared.postgres import LOST_OR_REFUSED
+from shared.postgres import LOST_OR_REFUSED, Pool
 from shared.tasks import end_tasks
 
 log = logging.getLogger(__name__)
@@ -56,13 +56,9 @@ class Authenticator:
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Works until the block ends. It opens without the database too."""
-        settings = {"application_name": "hourbook-identity"}
-        pool = postgres.create_pool(
-            self._database_url, min_size=0, max_size=CONNECTIONS_MAX, server_settings=settings, command_timeout=5.0
-        )
-        async with pool:
+        async with self._pool(CONNECTIONS_MAX) as pool, self._pool(1) as own:
             self.credentials = StoredCredentials(pool)
-            watching = asyncio.create_task(self._watch())
+            watching = asyncio.create_task(self._watch(StoredCredentials(own)))
             try:
                 yield
             finally:
@@ -179,13 +175,20 @@ class Authenticator:
         """Whether what is remembered there may be used."""
         return cache is self._issued or asyncio.get_running_loop().time() < self._fresh_until
 
-    async def _watch(self) -> None:
-        """Looks every LOOK_S whether a credential was revoked."""
+    def _pool(self, connections: int) -> Pool:
+        settings = {"application_name": "hourbook-identity"}
+        return postgres.create_pool(
+            self._database_url, min_size=0, max_size=connections, server_settings=settings, command_timeout=5.0
+        )
+
+    async def _watch(self, credentials: StoredCredentials) -> None:
+        """Looks every LOOK_S whether a credential was revoked. It has a connection of its own: behind a flood of wrong
+        credentials it would come too late, and nothing that is remembered would be trusted."""
         loop = asyncio.get_running_loop()
         while True:
             asked = loop.time()
             try:
-                version = await self.credentials.version()
+                version = await credentials.version()
             except (*LOST_OR_REFUSED, TypeError) as lost:  # TypeError: the row is missing
                 log.debug("identity: %s: %s", type(lost).__name__, lost)
             else:

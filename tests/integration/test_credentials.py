@@ -1,6 +1,7 @@
 """Tokens and feed addresses: made by people, shown once, revoked in every process; and what they may never do."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,8 @@ from services.command.app import create_app as create_command
 from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
+from shared.identity.authenticator import CONNECTIONS_MAX
+from shared.identity.configured import authenticator_from
 from shared.identity.roles import Limit
 from shared.identity.secrets import is_secret
 from tests.support.backends import as_role
@@ -421,3 +424,20 @@ async def fetch(url: str, statement: str, *arguments: Any) -> list[Any]:
 
 async def execute(url: str, statement: str, *arguments: Any) -> None:
     await fetch(url, statement, *arguments)
+
+
+async def test_a_flood_of_wrong_tokens_does_not_delay_the_look_for_revoked_ones(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Otherwise nothing that is remembered would be trusted, and the flood would keep everybody out."""
+    authenticator = authenticator_from(auth_file_of(tmp_path), as_role(database_url, "query"))
+    assert authenticator is not None
+    async with authenticator.opened(), contextlib.AsyncExitStack() as flood:
+        for _ in range(CONNECTIONS_MAX):  # all those that verify credentials
+            await flood.enter_async_context(authenticator.credentials._pool.acquire())
+        owner = await asyncpg.connect(database_url)
+        version = await owner.fetchval("UPDATE identity_head SET version = version + 1 RETURNING version")
+        await owner.close()
+        async with asyncio.timeout(REVOKED_S):
+            while authenticator.version != version:
+                await asyncio.sleep(0.05)
