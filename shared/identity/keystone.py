@@ -22,8 +22,9 @@ from shared.identity.principals import Principal, person
 from shared.identity.verifying import Verified
 
 UNTIL_S = 60.0  # Keystone is asked again after that, so that a revoked token ends
+QUIET_S = 10.0  # strangers send what Keystone cannot check as often as they like: it is logged once in this time
 log = logging.getLogger(__name__)
-_TOKEN = re.compile(r"[!-~]{1,8192}")
+_TOKEN = re.compile(r"(?!hb[kfs]_)[!-~]{1,8192}")  # Keystone must not see a secret of Hourbook in the wrong header
 
 
 class Named(msgspec.Struct):
@@ -75,6 +76,7 @@ class KeystoneVerifier:
         self._url = f"{issuer.url.rstrip('/')}/auth/tokens?nocatalog=1"
         self._fetcher = Fetcher(issuer.ca_file, timeout_s)
         self._calls: SingleFlight[bytes, Verified] = SingleFlight()
+        self._quiet_until = float("-inf")
 
     async def verify(self, credential: str) -> Verified:
         """The user of a token. Requests with the same token share one call of Keystone. Raises InvalidCredential, or
@@ -110,7 +112,9 @@ class KeystoneVerifier:
         return Verified(principal_of(self.name, token), until, text_for_people(token.user.name))
 
     def _unavailable(self, why: str) -> IdentityUnavailable:
-        log.warning("Keystone %s: %s", self.name, why)
+        if (now := time.monotonic()) >= self._quiet_until:
+            log.warning("Keystone %s: %s", self.name, why)
+            self._quiet_until = now + QUIET_S
         return IdentityUnavailable(f"Keystone ({self.name}) cannot check the token now")
 
 

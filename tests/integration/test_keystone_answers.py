@@ -10,6 +10,7 @@ from aiohttp import web
 from shared.identity.auth_file import KeystoneIssuer
 from shared.identity.errors import IdentityUnavailable, InvalidCredential
 from shared.identity.keystone import UNTIL_S, KeystoneVerifier
+from shared.identity.secrets import FEED, SESSION, TOKEN, Kind, new_secret
 from tests.support.issuers import NOW, Clock, OwnIssuer, own_issuer
 
 PATH = "/v3/auth/tokens"
@@ -51,6 +52,27 @@ async def test_answers_that_say_nothing_of_the_token(
     assert answering.asked == [PATH]
     assert f"Keystone ours: it answered {status}" in caplog.text
     assert "secret-token" not in caplog.text
+
+
+async def test_many_tokens_that_cannot_be_checked_make_one_line_of_the_log(
+    answering: OwnIssuer, verifier: KeystoneVerifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    answering.documents[PATH] = web.Response(status=503)
+    for number in range(5):
+        with pytest.raises(IdentityUnavailable):
+            await verifier.verify(f"token-{number}")
+    assert len(answering.asked) == 5
+    assert caplog.text.count("Keystone ours") == 1
+
+
+@pytest.mark.parametrize("kind", [TOKEN, SESSION, FEED])
+async def test_a_secret_of_hourbook_does_not_go_to_keystone(
+    answering: OwnIssuer, verifier: KeystoneVerifier, kind: Kind
+) -> None:
+    answering.documents[PATH] = token()
+    with pytest.raises(InvalidCredential):
+        await verifier.verify(new_secret(kind))
+    assert answering.asked == []
 
 
 @pytest.mark.parametrize(
