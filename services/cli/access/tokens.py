@@ -37,7 +37,6 @@ from shared.names import checked_name, is_pool_id
 from shared.postgres import Connection
 
 ACTOR = "hourbook token"
-PERSON_NEEDED = "person_needed"
 Operator = Annotated[
     bool, Parameter(negative=(), help="Work in the database of the ledger, on its own machine, without a credential.")
 ]
