@@ -208,6 +208,7 @@ async def test_where_nobody_signs_in_the_webhooks_of_those_who_did_wait(
     ground: Ground, notifier: Notifier, receiver: Receiver, hosts: str
 ) -> None:
     boss = await signed_in(ground.database_url, "egi:boss")
+    await notifier.project()  # a webhook begins after what the read models have
     await register(ground, boss, receiver)
     await ground.make("_", "/bookings/create", **BOOKING)
     await notifier.project()
