@@ -27,7 +27,7 @@ from shared.identity.errors import Forbidden
 from shared.identity.roles import Right
 from shared.names import asked_name, spellings
 
-OWN_OR_ADMIN = Needs(None, "your own roles; all roles of a pool where you are admin or auditor")
+OWN_OR_ADMIN = Needs(None, "your own roles; the roles on a pool where you are admin or auditor, and inside it")
 NO_STORE = {"Cache-Control": "private, no-store"}
 ALL_ROLES = Right.ADMINISTER | Right.AUDIT
 
@@ -89,9 +89,10 @@ class Roles(Controller):
         that it inherits from the pools around it (`inherited`). Without both: all of them. `granted` is the position of
         the event, `at` its time, `actor` who granted it; null for those who may not see names there.
 
-        Whoever has the role `admin` or `auditor` on a pool sees all that is listed for it. Everybody else sees their
-        own roles, and those of their groups. Those with the role on the whole ledger also see the roles of the auth
-        file, on the first page: their `pool`, `granted`, `at` and `actor` are null, and `member` is null for everyone.
+        Whoever has the role `admin` or `auditor` on a pool sees the roles on it and inside it; those that it inherits
+        are for the admins and auditors of the pool around it. Everybody else sees their own roles, and those of their
+        groups. Those with the role on the whole ledger also see the roles of the auth file, on the first page: their
+        `pool`, `granted`, `at` and `actor` are null, and `member` is null for everyone.
         They have no history, so `as_of` leaves them out.
 
         `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
@@ -159,11 +160,9 @@ def shown(held: Held | None, asked: RolesAsked) -> Shown:
     own, roots = sorted(held.principal.members), held.roots(Right.NAMES)
     named = EVERYWHERE if roots is None else Sight(roots=tuple(roots))
     if asked.pool is not None:
-        rights = held.rights(asked.pool)
-        if not rights & Right.SEE:
+        if not held.rights(asked.pool) & Right.SEE:
             raise asked.unknown()
-        return Shown(None if rights & ALL_ROLES else (), own, named)
-    if asked.project is not None and not held.sees([asked.project]):
+    elif asked.project is not None and not held.sees([asked.project]):
         raise asked.unknown()
     return Shown(held.roots(ALL_ROLES), own, named)
 
