@@ -7,11 +7,12 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from shared.identity.errors import InvalidCredential
-from shared.identity.secrets import FEED, SESSION, is_secret
+from shared.identity.secrets import FEED
 
 COOKIE = "__Host-hourbook"
 FEED_KEY = "key"  # the parameter of a feed's address
-_COOKIE_IN_HEADER = f"{COOKIE}=".encode()
+_COOKIE_AS_TEXT = f"{COOKIE}="
+_COOKIE_IN_HEADER = _COOKIE_AS_TEXT.encode()
 _FEED_IN_QUERY = f"{FEED_KEY}={FEED}_".encode()
 CREDENTIAL_MAX = 64 * 1024
 
@@ -96,9 +97,10 @@ def _text(value: bytes) -> str:
 
 
 def _in_cookie(value: bytes) -> str:
-    """The session's secret in a Cookie header. Raises InvalidCredential if it is there twice or is malformed."""
-    found = [part.strip() for part in _text(value).split(";") if part.strip().startswith(f"{COOKIE}=")]
-    secret = found[0].partition("=")[2] if len(found) == 1 else ""
-    if not is_secret(secret, SESSION):
+    """The session's secret in a Cookie header; it may be malformed. Raises InvalidCredential if it is there twice."""
+    parts = [part.strip() for part in _text(value).split(";")]
+    found = [part for part in parts if part.startswith(_COOKIE_AS_TEXT)]
+    secret = found[0].removeprefix(_COOKIE_AS_TEXT) if len(found) == 1 else ""
+    if not secret:
         raise InvalidCredential("the cookie of the session is malformed; sign in again")
     return secret

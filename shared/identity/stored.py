@@ -79,6 +79,8 @@ class StoredCredentials:
 
     async def session(self, secret: str) -> Session:
         """Raises InvalidCredential, IdentityUnavailable."""
+        if not is_secret(secret, "hbs"):
+            raise InvalidCredential("the cookie of the session is malformed; sign in again")
         record = await self._find(FIND_SESSION, secret)
         if record is None:
             raise InvalidCredential("the session has ended; sign in again")

@@ -17,7 +17,7 @@ from services.query.questions.calendar import CalendarQuery
 from services.query.questions.parameters import parse_bom, parse_position
 from services.query.routes.needs import fresh_of
 from services.query.routes.parameters import AS_OF, BOM
-from services.query.routes.parts import AnyRequest, parts_of
+from services.query.routes.parts import AnyRequest, given_in, parts_of
 from services.query.views.pools import cluster_period
 from shared.errors import InvalidField
 from shared.hours import Period, parse_zone
@@ -34,7 +34,7 @@ async def answered(request: AnyRequest, question: Question, view: View, min_posi
     """The answer to a question: of now, through the cache, or of the past that `as_of` names."""
     parts = parts_of(request)
     etags = request.headers.get("If-None-Match")
-    given = request.query_params
+    given = given_in(request)
     bom = parse_bom(given[BOM], question.csv) if BOM in given else b""
     if (as_of := await asked_as_of(request)) is not None:
         reply = await parts.past.answer(question, view, as_of, etags, request.receive)
@@ -46,9 +46,10 @@ async def answered(request: AnyRequest, question: Question, view: View, min_posi
 
 async def asked_as_of(request: AnyRequest) -> AsOf | None:
     """The past position that `as_of` names, None without it. Raises InvalidField, NotYetVisible."""
-    if not len(request.query_params) or (text := request.query_params.get(AS_OF)) is None:
+    given = given_in(request)
+    if (text := given.get(AS_OF)) is None:
         return None
-    if "min_position" in request.query_params:
+    if "min_position" in given:
         raise InvalidField(AS_OF, "give either as_of or min_position, not both")
     return await parts_of(request).past.parse(text)
 

@@ -5,7 +5,7 @@ What may not be seen gets the error of what does not exist. Whoever sees it but 
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
@@ -16,7 +16,7 @@ from services.query.live.tail import Watch
 from services.query.questions.feed import feed_name
 from services.query.questions.parameters import checked_cluster, checked_project, parse_pool, required, unknown_pool
 from services.query.questions.sight import EVERYWHERE, NOWHERE, Sight
-from services.query.routes.parts import AnyRequest, parts_of
+from services.query.routes.parts import AnyRequest, given_in, parts_of
 from services.query.routes.rights import RightsNow, forbidden
 from shared.errors import HourbookError, UnknownId
 from shared.http.sign_in import principal_in
@@ -122,7 +122,7 @@ def on_pool(right: Right) -> Needs:
     """The right on the pool that `project` or `clusterid` names."""
 
     def asked(request: AnyRequest) -> tuple[str, UnknownId]:
-        given = request.query_params
+        given = given_in(request)
         field, pool = parse_pool(given.get("project"), given.get("clusterid"))
         return pool, unknown_pool(field, pool)
 
@@ -143,7 +143,7 @@ def on_project(right: Right) -> Needs:
     """The right on the project that must be given."""
 
     def asked(request: AnyRequest) -> tuple[str, UnknownId]:
-        project = given_project(request.query_params.get("project"))
+        project = given_project(given_in(request).get("project"))
         return project, unknown_pool("project", project)
 
     return _on(right, "the project", asked)
@@ -163,7 +163,7 @@ def in_project(right: Right) -> Needs:
     """The right on any pool of the project that must be given."""
 
     async def check(request: AnyRequest, visit: Visit) -> None:
-        await visit.see(given_project(request.query_params.get("project")))
+        await visit.see(given_project(given_in(request).get("project")))
 
     return Needs(right, "any pool of the project", check)
 
@@ -172,7 +172,7 @@ def somewhere(right: Right) -> Needs:
     """The right anywhere; with `project`, anywhere in it. The handler shows what is in `seen`, and nothing else."""
 
     async def check(request: AnyRequest, visit: Visit) -> None:
-        project = request.query_params.get("project")
+        project = given_in(request).get("project")
         await visit.see(None if project is None else checked_project(project))
 
     return Needs(right, "each pool of which it tells", check)
@@ -182,7 +182,7 @@ def on_some_project(right: Right) -> Needs:
     """As `somewhere`, for what belongs to whole projects."""
 
     async def check(request: AnyRequest, visit: Visit) -> None:
-        project = request.query_params.get("project")
+        project = given_in(request).get("project")
         await visit.see(None if project is None else checked_project(project), whole=True)
 
     return Needs(right, "each project of which it tells", check)
@@ -207,23 +207,18 @@ async def if_allowed(
     """The answer, if the principal has the right. A right that ends while the answer is made counts as well."""
     visit = Visit(rights, principal_in(request), right)
     request.scope[VISIT] = visit  # type: ignore[literal-required]
-    await shown(request)
-    began = asyncio.get_running_loop().time()
+    given = given_in(request)
+    if "min_position" in given and "as_of" not in given:  # then the roles are as new as the answer
+        await parts_of(request).positions.reached(int(given["min_position"]))
+    began = time.monotonic()
     if needs.check is not None:
         await needs.check(request, visit)
     made = await answer()
     if not visit.made:
         raise RuntimeError(f"{request.route_handler} made no check of the right that it needs")
-    if not visit.follows and asyncio.get_running_loop().time() - began > SLOW_S:
+    if not visit.follows and time.monotonic() - began > SLOW_S:
         await visit.repeat()
     return made
-
-
-async def shown(request: AnyRequest) -> None:
-    """Waits for `min_position` before the check, so that the roles are as new as the answer."""
-    given = request.query_params
-    if "min_position" in given and "as_of" not in given:
-        await parts_of(request).positions.reached(int(given["min_position"]))
 
 
 def visit_of(request: AnyRequest) -> Visit | None:

@@ -16,7 +16,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from services.query.routes.needs import Needs, if_allowed
-from services.query.routes.parts import AnyRequest, parts_of
+from services.query.routes.parts import AnyRequest, given_in, parts_of
 from shared.errors import InvalidField
 from shared.http.problems import GIVEN_MAX, parameter_names, route_parameters
 from shared.http.responses import JSON
@@ -97,7 +97,7 @@ def numbers_of(handler: Any) -> frozenset[str]:
 def refuse_unknown(request: AnyRequest) -> None:
     """Raises InvalidField for a parameter that the route does not take, for one that is given twice, and for a number
     that is not written in digits."""
-    given = request.query_params
+    given = given_in(request)
     if not len(given):
         return
     known: Known = request.route_handler.opt[KNOWN]

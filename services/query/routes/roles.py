@@ -16,7 +16,7 @@ from services.query.questions.sight import EVERYWHERE, Sight
 from services.query.routes.answering import asked_as_of, asked_database, respond
 from services.query.routes.needs import ANYBODY, Needs, on_project
 from services.query.routes.parameters import AS_OF, TAKES_AS_OF, MinPosition, PageAfter, PageLimit, Project
-from services.query.routes.parts import AnyRequest, parts_of
+from services.query.routes.parts import AnyRequest, given_in, parts_of
 from services.query.routes.reads import read
 from services.query.views.me import Held, nobody, read_me
 from services.query.views.roles import read_members, read_roles
@@ -99,7 +99,7 @@ class Roles(Controller):
         asked = asked_roles(project, pool, optional_name(member, "member"), after, limit)
 
         async def page(held: Held | None) -> Reply:
-            file = None if held is None or AS_OF in request.query_params else file_of(request, held)
+            file = None if held is None or AS_OF in given_in(request) else file_of(request, held)
             async with asked_database(request) as database:
                 return await read_roles(database, asked, shown(held, asked), file)
 
