@@ -44,6 +44,7 @@ from shared.nats_server import FILES as NATS_FILES
 from shared.postgres import LOST_OR_REFUSED
 
 AUDIT_KEY = "HOURBOOK_AUDIT_KEY_FILE"
+CREDENTIALS = ("HOURBOOK_TOKEN", "HOURBOOK_TOKEN_FILE")
 # PostgreSQL's settings for data that are removed at the end: they need not reach the disc.
 EPHEMERAL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -198,6 +199,8 @@ class Up:
         environment = self._address.for_services(self._environment)
         if self._logins:
             environment.pop("PGPASSWORD", None)  # it is that of the role that migrates
+        for credential in CREDENTIALS:
+            environment.pop(credential, None)  # it is the user's own, for the command line
         if "sealer" in self._services and AUDIT_KEY not in environment:
             environment[AUDIT_KEY] = str(self._directory.audit_key)
             ensure_key(self._directory.audit_key)
