@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, NoReturn
 from uuid import UUID
 
+import msgspec
+
 from services.command.domain.access import may_keep
 from services.command.handler.errors import KeyReused, StoreUnavailable
 from shared import postgres
@@ -50,6 +52,16 @@ class Beaten(Exception):
     """Another request with the same key was faster. Its answer counts."""
 
 
+def whole(answer: EncodedResponse[Any]) -> bytes:
+    """The text of an answer."""
+    return bytes(answer.content)
+
+
+def without(field: str) -> Callable[[EncodedResponse[Any]], bytes]:
+    """For `kept`: the text of an answer with null in place of this field, which is a secret."""
+    return lambda answer: msgspec.json.encode(msgspec.json.decode(answer.content) | {field: None})
+
+
 class Keys:
     """`once` and `refuse` from any number of tasks. `run` once: it forgets answers that are older than `kept_days`, and
     the oldest ones if there are more than `kept_max`."""
@@ -64,7 +76,7 @@ class Keys:
         self,
         key: Key | None,
         work: Callable[[Connection], Awaitable[EncodedResponse[Any]]],
-        kept: Callable[[EncodedResponse[Any]], bytes] = lambda answer: bytes(answer.content),
+        kept: Callable[[EncodedResponse[Any]], bytes] = whole,
         *,
         unbounded: bool = False,
     ) -> EncodedResponse[Any]:

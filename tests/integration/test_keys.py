@@ -86,8 +86,6 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
         None,
     ),
 }
-
-
 class Ledger:
     """The project `gaia` with 10 cores and one thing of every kind, and the project `other`, which lists accounts."""
 
@@ -160,7 +158,7 @@ async def test_a_key_means_the_first_answer_of_every_route_that_writes(ledger: L
         assert first.status_code < 500, first.text
         there = await ledger.state()
         again = await ledger.ask(path, body, key, method)
-        assert again.content == first.content, key
+        assert again.json() == first.json() | ({"secret": None} if "secret" in first.json() else {}), key
         assert again.status_code == (200 if first.status_code == 201 else first.status_code), key
         assert again.headers["content-type"] == first.headers["content-type"]
         assert (first.headers.get("Idempotent-Replayed"), again.headers["Idempotent-Replayed"]) == (None, "true"), key
@@ -188,6 +186,19 @@ MADE: list[tuple[str, dict[str, Any]]] = [
     ("/bookings/create", BOOKING | {"servers": 1, "share": "100%"}),
     ("/bookings/create", BOOKING | ONE_DAY | {"rrule": "FREQ=DAILY;COUNT=3", "skip": True}),
 ]
+
+
+async def test_no_secret_is_kept_with_an_answer(ledger: Ledger, database: Any) -> None:
+    """Whoever lost the answer deletes the webhook, and registers it again: nobody shows the secret twice."""
+    first = await ledger.ask("/webhooks", {"url": HOOK}, "hook")
+    again = await ledger.ask("/webhooks", {"url": HOOK}, "hook")
+    assert first.json()["secret"].startswith("whsec_")
+    assert again.json() == first.json() | {"secret": None}
+    kept = await database.fetch("SELECT convert_from(body, 'UTF8') AS body FROM remembered_answer")
+    assert kept
+    assert not [one["body"] for one in kept if "whsec_" in one["body"]]
+    secret = await database.fetchval("SELECT secret FROM webhook WHERE id = $1", first.json()["id"])
+    assert secret == first.json()["secret"]
 
 
 async def test_a_repeat_in_another_process_names_what_the_first_request_made(ledger: Ledger, database_url: str) -> None:
@@ -251,8 +262,9 @@ async def test_a_dry_run_and_a_body_that_cannot_be_read_leave_the_key_free(ledge
 async def test_webhooks_are_made_once_however_many_ask_at_once_with_one_key(ledger: Ledger) -> None:
     asked = {"url": HOOK, "notices": True}
     answers = await asyncio.gather(*(ledger.ask("/webhooks", asked, "hook") for _ in range(12)))
-    assert len({answer.content for answer in answers}) == 1
+    assert len({answer.json()["id"] for answer in answers}) == 1
     assert sorted(answer.status_code for answer in answers) == [200] * 11 + [201]
+    assert [bool(answer.json()["secret"]) for answer in answers] == [answer.status_code == 201 for answer in answers]
     assert await ledger.database.fetchval("SELECT count(*) FROM webhook") == 2
     unkeyed = [await ledger.ask("/webhooks", asked) for _ in range(2)]
     assert len({answer.json()["id"] for answer in unkeyed}) == 2

@@ -21,6 +21,7 @@ from tests.support.schema import HEAD, SCHEMA, schema_of
 
 WHOLE_DOMAIN = 20261124000120
 BOOKING_CHANGED = 20261126080001
+NO_KEPT_SECRET = 20261126160002
 CHANGED = "SELECT id, segment, changed FROM live_booking ORDER BY id, segment"
 CHECKSUMS = "SELECT * FROM checksum_generation((SELECT generation FROM generation WHERE live)) ORDER BY model"
 
@@ -100,6 +101,20 @@ async def test_where_a_booking_was_changed_last_is_found_in_the_history(database
     assert await connection.fetch(CHANGED) == expected
     await connection.close()
     assert (await rebuild(as_role(database_url, "projector"))).differences == []
+
+
+async def test_the_secrets_of_webhooks_in_kept_answers_end(database_url: str) -> None:
+    migrate_down(database_url, NO_KEPT_SECRET)
+    connection = await asyncpg.connect(database_url)
+    bodies = [b'{"id":"a","notices":[],"secret":"whsec_c2Vj+/cmV0="}', '{"url":"…","secret":null}'.encode(), b"{}"]
+    for number, body in enumerate(bodies):
+        await connection.execute("INSERT INTO remembered_answer VALUES ($1, '', 201, $2)", UUID(int=number), body)
+    await connection.close()
+    migrate(database_url)
+    connection = await asyncpg.connect(database_url)
+    kept = await connection.fetch("SELECT body FROM remembered_answer ORDER BY request_id")
+    await connection.close()
+    assert [one["body"] for one in kept] == [b'{"id":"a","notices":[],"secret":null}', *bodies[1:]]
 
 
 async def test_the_schema_in_one_file_is_what_the_migrations_make(postgres: Postgres) -> None:

@@ -13,7 +13,7 @@ from litestar import Controller
 from litestar.params import JSONBody
 from msgspec import Meta
 
-from services.command.keys import Key
+from services.command.keys import Key, whole, without
 from services.command.routes.fields import FeedInPath, TokenInPath
 from services.command.routes.headers import AnyRequest, key_of
 from services.command.routes.operations import credential_post
@@ -205,12 +205,7 @@ async def carry_out(
 ) -> EncodedResponse[Any]:
     """Does `work`, and forgets what this process knows of credentials. The other processes do so within a second. The
     answer to a repeat has null in place of the field `secret`."""
-
-    def without_secret(answer: EncodedResponse[Any]) -> bytes:
-        body = msgspec.json.decode(answer.content)
-        return msgspec.json.encode(body | {secret: None} if secret else body)
-
-    answer = await parts_of(request).keys.once(key, work, without_secret)
+    answer = await parts_of(request).keys.once(key, work, without(secret) if secret else whole)
     authenticator.forget()
     return answer
 

@@ -14,6 +14,7 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from services.command import webhook_table
+from services.command.keys import without
 from services.command.routes.fields import MessageInPath, Slug, WebhookInPath
 from services.command.routes.headers import AnyRequest, key_of
 from services.command.routes.operations import webhook_delete, webhook_post
@@ -72,7 +73,11 @@ class Webhook(msgspec.Struct, frozen=True):
     types: Annotated[list[str] | None, Meta(description="The event types that are sent; null: all.")]
     notices: Annotated[list[str], Meta(description="The kinds of notices that are sent.")]
     secret: Annotated[
-        str, Meta(description="The key of the signature (`whsec_…`, Standard Webhooks). Only this answer shows it.")
+        str | None,
+        Meta(
+            description="The key of the signature (`whsec_…`, Standard Webhooks). Only this answer shows it; null in a"
+            " repeat."
+        ),
     ]
 
 
@@ -94,7 +99,7 @@ class Redelivered(msgspec.Struct, frozen=True):
     redelivered: Annotated[int, Meta(description="How many dead letters are tried again, once each.")]
 
 
-AGAIN = response_spec(Webhook, "A repeat: what was registered first with this Idempotency-Key.")
+AGAIN = response_spec(Webhook, "A repeat: what was registered first with this Idempotency-Key, without the secret.")
 
 
 class Webhooks(Controller):
@@ -140,7 +145,7 @@ class Webhooks(Controller):
             )
             return EncodedResponse(msgspec.json.encode(webhook), status_code=201)
 
-        return await parts.keys.once(key, work, unbounded=principal.unbounded)
+        return await parts.keys.once(key, work, without("secret"), unbounded=principal.unbounded)
 
     @webhook_delete("/webhooks/{webhook:uuid}", summary="Delete a webhook", response_description="It is deleted.")
     async def delete_one(self, request: AnyRequest, webhook: WebhookInPath) -> EncodedResponse[Deleted]:
