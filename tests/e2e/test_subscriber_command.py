@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import nats
+import psutil
 import pytest
 from nats.js.api import StreamConfig
 
@@ -104,16 +106,21 @@ def test_no_password_is_shown(up: Up) -> None:
     assert {file.stat().st_mode & 0o077 for file in up.nats.iterdir()} == {0}
 
 
-def test_each_service_knows_the_password_of_its_own_user_only(up: Up) -> None:
-    import psutil
+def knows_nats(process: psutil.Process) -> bool:
+    return "HOURBOOK_NATS_URL" in process.environ()
 
+
+def test_each_service_knows_the_password_of_its_own_user_only(up: Up) -> None:
     passwords = json.loads((up.nats / "passwords.json").read_text())
-    for pid, line in up.running.marked().items():
-        module = next((word for word in line.split() if word.startswith("services.")), "")
-        if module in ("", "services.cli"):
-            continue
-        known = psutil.Process(pid).environ()["HOURBOOK_NATS_URL"]
-        assert [user.name for user in USERS if passwords[user.name]["password"] in known] == [module.partition(".")[2]]
+    processes = json.loads((up.directory / "run.json").read_text())["processes"]
+    services = {name: one["pid"] for name, one in processes.items() if name not in ("postgres", "nats")}
+    assert services
+    for service, pid in services.items():
+        process = psutil.Process(pid)
+        # A notifier that has just been started becomes another program: for a moment its environment looks empty.
+        until(partial(knows_nats, process))
+        known = process.environ()["HOURBOOK_NATS_URL"]
+        assert [user.name for user in USERS if passwords[user.name]["password"] in known] == [service]
 
 
 @pytest.mark.parametrize(
