@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -22,7 +23,23 @@ def settings_or_exit(kind: type[SettingsType]) -> SettingsType:
         sys.exit(f"hourbook: {error}")
     except msgspec.ValidationError as error:
         sys.exit(f"hourbook: a setting HOURBOOK_… is missing or wrong: {error}")
+    if (why := password_file_trouble(getattr(settings, "database_url", ""))) is not None:
+        sys.exit(f"hourbook: HOURBOOK_DATABASE_URL: {why}")
     return settings
+
+
+def password_file_trouble(url: str) -> str | None:
+    """Why nobody can read the `passfile` of a database's address; None if there is none, or it can be read. Without
+    this, PostgreSQL would only say that the password is wrong."""
+    try:
+        for path in parse_qs(urlsplit(url).query).get("passfile", []):
+            with open(path, "rb"):
+                pass
+    except OSError as error:
+        return f"the password file (passfile) {error.filename}: {error.strerror}. `hourbook migrate` makes it"
+    except ValueError:  # no address: whoever connects says so
+        return None
+    return None
 
 
 def log_to_stderr() -> None:
