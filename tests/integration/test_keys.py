@@ -86,6 +86,8 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
         None,
     ),
 }
+
+
 class Ledger:
     """The project `gaia` with 10 cores and one thing of every kind, and the project `other`, which lists accounts."""
 

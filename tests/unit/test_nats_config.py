@@ -66,8 +66,21 @@ def test_each_container_has_the_password_of_its_user_only() -> None:
         named = set(re.findall(r"HOURBOOK_NATS_\w+_PASSWORD", str(service.get("environment", {}))))
         if name == "nats":
             assert named == {variable(user.name) for user in USERS}
+        elif name == "operator":  # it runs only while an operator uses it
+            assert (named, service["profiles"]) == ({variable(ADMIN.name)}, ["operator"])
         else:
             assert named == {variable(user.name) for user in SERVICES if user.name == name}
+
+
+def test_where_people_sign_in_each_service_that_asks_who_reads_the_auth_file() -> None:
+    opened = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    signed_in = yaml.safe_load((DEPLOY / "compose.signed-in.yaml").read_text())["services"]
+    asking = {name for name, one in opened.items() if "HOURBOOK_OPEN" in one.get("environment", {})}
+    assert signed_in.keys() == asking - {"audit-key"}  # that one writes a file, and ends
+    for service in signed_in.values():
+        assert service["environment"]["HOURBOOK_OPEN"] == ""
+        assert service["environment"]["HOURBOOK_AUTH_FILE"] == "/etc/hourbook/auth.toml"
+        assert service["volumes"] == ["./auth:/etc/hourbook:ro"]
 
 
 @pytest.mark.parametrize("user", [*SERVICES, TOGETHER], ids=lambda user: user.name)

@@ -28,5 +28,10 @@ def test_a_service_names_the_file_that_is_not_there(service: str, tmp_path: Path
 def test_an_address_without_a_file_or_with_one_that_can_be_read_is_right(tmp_path: Path) -> None:
     there = tmp_path / "pgpass"
     there.write_text("*:*:*:a:b")
-    for address in ("", "postgresql://a@h/d", f"postgresql://a@h/d?sslmode=disable&passfile={there}", "postgresql://[a"):
+    for address in (
+        "",
+        "postgresql://a@h/d",
+        f"postgresql://a@h/d?sslmode=disable&passfile={there}",
+        "postgresql://[a",
+    ):
         assert password_file_trouble(address) is None
