@@ -102,6 +102,7 @@ async def ledger(http: httpx.AsyncClient) -> Ledger:
 PLACES = {
     ("GET", "/accounts/{feed}", "feed"),
     ("GET", "/accounts/{account}/usage", "account"),
+    ("GET", "/accounts/members", "account"),
     ("GET", "/events", "account"),
     ("GET", "/events", "actor"),
     ("GET", "/refusals", "actor"),
@@ -134,8 +135,11 @@ async def test_each_name_that_may_book_is_found_everywhere(ledger: Ledger, name:
     assert (await ledger.made("/accounts/create", account=name, limits={}))["id"] == name
     place = quote(name, safe="")
     assert (await ledger.made(f"/accounts/{place}/limits", limits={"capacity": {"cores": 3}}))["id"] == name
-    for change in ("add", "remove"):
-        assert (await ledger.made(f"/accounts/{place}/members/{change}", member="egi:ada"))["id"] == name
+    for change, members in (("add", ["egi:ada"]), ("remove", [])):
+        made = await ledger.made(f"/accounts/{place}/members/{change}", member="egi:ada")
+        assert made["id"] == name
+        asked = {"project": ledger.project, "account": name, "min_position": made["position"]}
+        assert [one["member"] for one in (await ledger.get("/accounts/members", **asked)).json()["members"]] == members
     refused = await ledger.post("/bookings/create", name, account=name, cores=2, **DAY)
     assert (refused.status_code, refused.json()["account"]) == (409, name)
     await ledger.made(f"/accounts/{place}/close")

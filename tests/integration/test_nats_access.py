@@ -15,7 +15,7 @@ import nats.errors
 import pytest
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig
-from nats.js.errors import APIError
+from nats.js.errors import APIError, ServiceUnavailableError
 
 from services.cli.failure import Failure
 from services.cli.subscribers.commands import remove_at
@@ -74,7 +74,16 @@ class Ledger:
         await self.context.publish("hourbook.audit.checkpoint", b"a note")
 
     async def state(self) -> list[Any]:
-        """Everything that a hostile user might change: settings, messages, consumers."""
+        """Everything that a hostile user might change: settings, messages, consumers. A server that takes a new
+        configuration answers nothing for a moment."""
+        async with asyncio.timeout(BOUND_S):
+            while True:
+                try:
+                    return await self._state()
+                except ServiceUnavailableError:
+                    await asyncio.sleep(0.05)
+
+    async def _state(self) -> list[Any]:
         found: list[Any] = []
         names = sorted(one.config.name or "" for one in await self.context.streams_info())
         for name in names:

@@ -138,7 +138,7 @@ def test_the_sql_of_the_migrations_takes_the_lock_of_the_appends() -> None:
     }
     assert taken == {f"{Lock.APPEND:d}"}
     assert try_lock(Lock.RELAY) == "SELECT pg_try_advisory_lock(7310579630513578616)"
-    assert len(set(Lock)) == 5
+    assert len(set(Lock)) == 6
 
 
 @pytest.mark.parametrize("nothing", [None, []])
