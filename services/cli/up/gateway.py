@@ -108,7 +108,7 @@ class Gateway:
 
     It has a guard of its own, and passes on the headers by which the services' guards decide. `port_of` answers a
     service's port on the loopback interface; None while the service does not listen. A client that reads nothing of its
-    answer for `unread_timeout_s` is disconnected.
+    answer for `unread_timeout_s` is disconnected. `signed_in`: whether people sign in.
     """
 
     def __init__(
@@ -118,9 +118,11 @@ class Gateway:
         *,
         unread_timeout_s: float = SEND_TIMEOUT_S,
         entrance: Entrance = LOCAL,
+        signed_in: bool = True,
     ) -> None:
         self._port_of, self._limits = port_of, limits or ConnectionLimits(connections=connections_allowed(files_each=2))
         self._unread_timeout_s, self._entrance = unread_timeout_s, entrance
+        self._signed_in = signed_in
         self._running = AsyncExitStack()
         self._sessions: dict[str, ClientSession] = {}
         self._endless: set[asyncio.Transport] = set()
@@ -147,7 +149,7 @@ class Gateway:
         if port is None:
             return unavailable(target.service)
         is_open = target.service != PROJECTOR or target.path.startswith(HEALTH)
-        if not is_open and (refused := await self._refused_metrics(request)) is not None:
+        if self._signed_in and not is_open and (refused := await self._refused_metrics(request)) is not None:
             return refused
         await send_continue(request)
         try:

@@ -114,7 +114,9 @@ class Up:
         self._logins: dict[str, Login] = {}
         self._database_urls: dict[str, str] = {}  # by service
         self._supervisor = Supervisor(self._say, self._record)
-        self._gateway = Gateway(self._supervisor.port_of, entrance=address.entrance)
+        self._gateway = Gateway(
+            self._supervisor.port_of, entrance=address.entrance, signed_in=address.issuers is not None
+        )
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
