@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -56,6 +57,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         return self.person == self.id and self.id in self.members
 
 
+@lru_cache(maxsize=1024)
 def trusted(actor: str) -> Principal:
     """A principal that may do everything, and proved nothing: whoever acts where nobody signs in."""
     return Principal(id=actor, members=frozenset({actor}), trusted=True)
