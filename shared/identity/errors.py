@@ -109,3 +109,9 @@ class TooManyCredentials(HourbookError):
     code = "too_many_credentials"
     status = 409
     title = "There are too many"
+
+
+def forbidden(pool: str | None, role: str) -> Forbidden:
+    """The error for whoever sees the pool (None: for the whole ledger), and lacks a right of the role there."""
+    where = "the whole ledger" if pool is None else repr(pool)
+    return Forbidden(f"this needs the role {role!r} on {where}", needs=role, pool=pool)

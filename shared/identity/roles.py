@@ -50,6 +50,16 @@ RIGHTS: Mapping[str, int] = {
 
 T = TypeVar("T")
 
+# The role that is enough for a right.
+ROLE_FOR: Mapping[Right, Role] = {
+    Right.SEE: "viewer",
+    Right.NAMES: "reader",
+    Right.BOOK: "member",
+    Right.MANAGE: "manager",
+    Right.ADMINISTER: "admin",
+    Right.AUDIT: "auditor",
+}
+
 # The roles of members, by the pool on which they have them.
 Bindings = Mapping[str, Mapping[str, frozenset[str]]]
 NO_BINDINGS: Bindings = {}

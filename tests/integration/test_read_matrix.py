@@ -16,10 +16,9 @@ from services.query.app import create_app
 from services.query.routes.needs import Needs, on_found
 from services.query.routes.parts import AnyRequest
 from services.query.routes.reads import NEEDS, Undeclared, check_declared, learn_parameters, read
-from services.query.routes.rights import ROLE_FOR
 from services.query.settings import Settings
 from shared.http.responses import EncodedResponse
-from shared.identity.roles import Right
+from shared.identity.roles import ROLE_FOR, Right
 from tests.support.marked import Marked, marked
 from tests.support.matrix import MAY, Who, everybody, headers_of, operations_of
 from tests.support.querying import serving

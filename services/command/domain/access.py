@@ -38,12 +38,9 @@ from services.command.domain.commands import (
 )
 from services.command.domain.state import ProjectState
 from shared.errors import HourbookError, UnknownId
-from shared.identity.errors import Forbidden
+from shared.identity.errors import Forbidden, forbidden
 from shared.identity.principals import Principal
-from shared.identity.roles import RIGHTS, Policy, Right, belongs, pools_of, rights_on
-
-# The role that is enough for a right.
-ROLE_FOR = {Right.SEE: "viewer", Right.BOOK: "member", Right.MANAGE: "manager", Right.ADMINISTER: "admin"}
+from shared.identity.roles import RIGHTS, ROLE_FOR, Policy, Right, belongs, pools_of, rights_on
 
 
 class Needed(NamedTuple):
@@ -120,12 +117,6 @@ def _check_account(state: ProjectState, pool: str | None, account: str, principa
         pool=pool,
         account=account,
     )
-
-
-def forbidden(pool: str | None, role: str) -> Forbidden:
-    """The error for whoever sees the pool (None: for the whole ledger), and lacks a right of the role there."""
-    where = "the whole ledger" if pool is None else repr(pool)
-    return Forbidden(f"this needs the role {role!r} on {where}", needs=role, pool=pool)
 
 
 def _hidden(state: ProjectState, project: str, needed: Needed, principal: Principal, policy: Policy) -> UnknownId:

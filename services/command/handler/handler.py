@@ -19,7 +19,6 @@ from uuid import UUID, uuid4
 import msgspec
 
 from services.command.domain import Command, RequireRole
-from services.command.domain.access import forbidden
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
 from services.command.handler.contention import Contention
@@ -35,7 +34,7 @@ from shared import postgres
 from shared.errors import HourbookError, Refused, UnknownId
 from shared.event_store import EventStore
 from shared.events import Role
-from shared.identity.errors import Forbidden
+from shared.identity.errors import Forbidden, forbidden
 from shared.identity.principals import Principal
 from shared.identity.roles import NO_BINDINGS, NOBODY, RIGHTS, Policy, rights_on
 from shared.postgres import LOST

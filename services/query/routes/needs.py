@@ -17,12 +17,12 @@ from services.query.questions.feed import feed_name
 from services.query.questions.parameters import checked_cluster, checked_project, parse_pool, required, unknown_pool
 from services.query.questions.sight import EVERYWHERE, NOWHERE, Sight
 from services.query.routes.parts import AnyRequest, given_in, parts_of
-from services.query.routes.rights import RightsNow, forbidden
+from services.query.routes.rights import RightsNow
 from shared.errors import HourbookError, UnknownId
 from shared.http.sign_in import principal_in
-from shared.identity.errors import IdentityUnavailable, InvalidCredential
+from shared.identity.errors import IdentityUnavailable, InvalidCredential, forbidden
 from shared.identity.principals import Principal
-from shared.identity.roles import Right
+from shared.identity.roles import ROLE_FOR, Right
 
 R = TypeVar("R")
 
@@ -51,7 +51,7 @@ class Visit:
             scope = Scope("pool", pool)
             fresh, rights = await self.rights.fresh(self.principal, scope)
             if not rights.has(self.right, pool):
-                raise forbidden(self.right, pool) if rights.has(Right.SEE, pool) else unknown
+                raise forbidden(pool, ROLE_FOR[self.right]) if rights.has(Right.SEE, pool) else unknown
             self.fresh = scope, fresh
         self._repeat = lambda: self.require(pool, unknown)
 
@@ -76,16 +76,16 @@ class Visit:
             if not sight and not (await self.rights.sight(Right.SEE, self.principal)).inside(project):
                 raise UnknownId("project", "project", project)
         if not sight and (project is not None or self.right != Right.SEE):
-            raise forbidden(self.right, project)
+            raise forbidden(project, ROLE_FOR[self.right])
         return sight
 
     async def see(self, project: str | None, *, whole: bool = False) -> None:
         """As `look`; `sight` has the result. With `whole`, a right on a cluster of a project does not count."""
         sight = await self.look(project)
         if whole and not (sight := sight.whole_projects()):
-            raise forbidden(self.right, project)
+            raise forbidden(project, ROLE_FOR[self.right])
         if self.sight is not None and not sight.covers(self.sight):
-            raise forbidden(self.right, project)
+            raise forbidden(project, ROLE_FOR[self.right])
         self.sight = sight
 
         async def again() -> None:

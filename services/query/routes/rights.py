@@ -9,13 +9,10 @@ from services.query.answers.cache import Scope
 from services.query.answers.freshness import Fresh
 from services.query.questions.sight import EVERYWHERE, Sight, sight_of
 from shared.identity.authenticator import Authenticator
-from shared.identity.errors import Forbidden
 from shared.identity.principals import Principal
 from shared.identity.roles import NO_BINDINGS, Bindings, Policy, Right, rights_on
 
 KEPT_MAX = 4096  # sights
-# The role that is enough for a right.
-ROLE_FOR = {Right.SEE: "viewer", Right.NAMES: "reader", Right.MANAGE: "manager", Right.AUDIT: "auditor"}
 
 
 class Rights(NamedTuple):
@@ -78,8 +75,3 @@ class RightsNow:
         if len(self._sights) >= KEPT_MAX:
             del self._sights[next(iter(self._sights))]
         self._sights[key] = sight
-
-
-def forbidden(right: Right, pool: str | None) -> Forbidden:
-    where = "the whole ledger" if pool is None else repr(pool)
-    return Forbidden(f"this needs the role {ROLE_FOR[right]!r} on {where}", needs=ROLE_FOR[right], pool=pool)
