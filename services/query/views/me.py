@@ -11,9 +11,10 @@ import msgspec
 
 from services.query.answers.access import Known
 from services.query.database import Database
+from services.query.questions.sight import sight_of
 from shared.identity.auth_file import AuthFile
 from shared.identity.principals import GROUP, TOKEN, Principal
-from shared.identity.roles import EVERYTHING, Bindings, Policy, Right, pools_above, rights_on
+from shared.identity.roles import EVERYTHING, Bindings, Policy, Right, rights_on
 
 POOLS_MAX = ACCOUNTS_MAX = GROUPS_MAX = 1000
 
@@ -43,8 +44,7 @@ class Held(msgspec.Struct, frozen=True, dict=True):
         ledger."""
         if self.rights(None) & rights:
             return None
-        found = {pool for pool in self.pools if self.rights(pool) & rights}
-        return sorted(pool for pool in found if found.isdisjoint([*pools_above(pool)][1:]))
+        return [*sight_of(pool for pool in self.pools if self.rights(pool) & rights).roots]
 
     def sees(self, projects: Iterable[str]) -> set[str]:
         """Those of the projects of which the principal sees something."""
