@@ -40,6 +40,15 @@ async def test_a_person_signs_in_by_the_authorization_code_flow(provider: Provid
     assert not found.principal.trusted
 
 
+async def test_a_user_whom_another_test_made_is_in_the_groups_of_this_one(
+    provider: Provider, verifier: OidcVerifier
+) -> None:
+    provider.user("twice", "ops")
+    provider.user("twice", "physics")
+    found = await verifier.verify(provider.sign_in("twice").access)
+    assert found.principal.members == {"iam:twice", "group:iam:physics"}
+
+
 async def test_the_id_token_of_the_same_person_is_no_access_token(provider: Provider, verifier: OidcVerifier) -> None:
     provider.user("grace")
     with pytest.raises(InvalidCredential, match="may be an ID token"):

@@ -53,22 +53,32 @@ class Provider:
         return "\n".join([*lines, f"[oidc.{name}]", f'issuer = "{self.url}"', f'audience = "{AUDIENCE}"', ""])
 
     def user(self, name: str, *groups: str) -> str:
-        """Makes a user with a password (the name, twice), in groups that are made as well. Returns the subject."""
+        """Makes a user with a password (the name, twice), who is in these groups alone; the groups are made as well.
+        A user of that name, from another test, is the same one. Returns the subject."""
         with self.server.app.app_context():
             backend, models = self.server.backend, self.server.models
-            user = models.User(
-                user_name=name,
-                formatted_name=name.title(),
-                given_name=name.title(),
-                family_name="Test",
-                emails=[f"{name}@example.org"],
-                password=name * 2,
-            )
-            backend.save(user)
-            for group in groups:
-                found = backend.get(models.Group, display_name=group) or models.Group(display_name=group, members=[])
-                found.members = [*found.members, user]
-                backend.save(found)
+            user = backend.get(models.User, user_name=name)
+            if user is None:
+                user = models.User(
+                    user_name=name,
+                    formatted_name=name.title(),
+                    given_name=name.title(),
+                    family_name="Test",
+                    emails=[f"{name}@example.org"],
+                    password=name * 2,
+                )
+                backend.save(user)
+            for group in [*user.groups]:
+                if group.display_name not in groups:
+                    group.members = [member for member in group.members if member != user]
+                    backend.save(group)
+            for display_name in groups:
+                group = backend.get(models.Group, display_name=display_name)
+                if group is None:
+                    group = models.Group(display_name=display_name, members=[])
+                if user not in group.members:
+                    group.members = [*group.members, user]
+                    backend.save(group)
         return name
 
     def client(self, client_id: str, audience: str = AUDIENCE, redirect: str = REDIRECT) -> str:
