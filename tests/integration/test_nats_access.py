@@ -80,7 +80,7 @@ class Ledger:
             while True:
                 try:
                     return await self._state()
-                except ServiceUnavailableError:
+                except (ServiceUnavailableError, nats.errors.TimeoutError):
                     await asyncio.sleep(0.05)
 
     async def _state(self) -> list[Any]:

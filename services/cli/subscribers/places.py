@@ -6,11 +6,13 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from nats.aio.client import Client
+from nats.js import JetStreamContext
 
 from services.cli.failure import Failure
 from services.cli.up.directory import DataDirectory, Process, default_directory
@@ -23,6 +25,8 @@ from shared.nats_access.users import ADMIN, SUBSCRIBER
 TAKEN_S = 15.0
 READING_S = 5.0
 RETRY_S = 0.2
+LOOK_AGAIN_S = 0.05
+SIGNAL_AGAIN_S = 2.0
 
 
 class Embedded:
@@ -57,21 +61,33 @@ class Embedded:
     async def set_subscribers(self, subscribers: list[Subscriber], *, added: tuple[str, str] | None = None) -> None:
         """Writes the subscribers, and makes the server read them. `added`: the name and the password of a new one.
 
-        A NATS server takes a new account at the first signal, and the subjects of the account only at the next one. So
-        this signals until the new user is served. Raises Failure, and takes the change back, if that lasts too long.
+        A NATS server takes a new account at the first signal, and the subjects of the account only at the next one.
+        While it reads, requests of other users may be lost. So there is no signal before the one before it is seen to
+        have worked, or has not for SIGNAL_AGAIN_S. Raises Failure, and takes the change back, if that lasts too long.
         """
         before = self.files.subscribers()
         self.files.set_subscribers(subscribers)
         try:
             async with asyncio.timeout(TAKEN_S):
-                self._reload()
-                while added and not await self._serves(*added):
-                    await asyncio.sleep(RETRY_S)
+                if added is None:
                     self._reload()
+                    return
+                await self._reload_until(lambda: self._knows(*added))
+                await self._reload_until(lambda: self._serves(*added))
         except TimeoutError:
             self.files.set_subscribers(before)
             self._reload()
             raise Failure("NATS does not take the new configuration: see logs/nats.log in the data directory") from None
+
+    async def _reload_until(self, works: Callable[[], Awaitable[bool]]) -> None:
+        """Signals, and waits until that has worked. Signals again after each SIGNAL_AGAIN_S."""
+        while True:
+            self._reload()
+            again = time.monotonic() + SIGNAL_AGAIN_S
+            while time.monotonic() < again:
+                if await works():
+                    return
+                await asyncio.sleep(LOOK_AGAIN_S)
 
     def _reload(self) -> None:
         self.files.write_config(self._port)
@@ -79,13 +95,28 @@ class Embedded:
             raise Failure("the NATS server of this `hourbook up` has just ended: try again")
         os.kill(self._process.pid, signal.SIGHUP)
 
-    async def _serves(self, name: str, password: str) -> bool:
+    async def _knows(self, name: str, password: str) -> bool:
+        """Whether the server lets the subscriber in."""
         try:
             client = await connect_nats(self.address_of(f"{SUBSCRIBER}{name}", password))
         except NATS_ERRORS:
             return False
+        await leave(client)
+        return True
+
+    async def _serves(self, name: str, password: str) -> bool:
+        """Whether the server answers the subscriber's requests, and the administrator's."""
+        return await self._answers(
+            self.address_of(f"{SUBSCRIBER}{name}", password), lambda context: context.consumer_info(STREAM, name)
+        ) and await self._answers(self.url, lambda context: context.account_info())
+
+    async def _answers(self, address: str, request: Callable[[JetStreamContext], Awaitable[Any]]) -> bool:
         try:
-            await client.jetstream(timeout=1).consumer_info(STREAM, name)
+            client = await connect_nats(address)
+        except NATS_ERRORS:
+            return False
+        try:
+            await request(client.jetstream(timeout=1))
         except NATS_ERRORS:
             return False
         else:
