@@ -18,9 +18,9 @@ from shared.http.openapi import DocumentErrors, openapi_assets, openapi_config
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.sign_in import SignInMiddleware, principal_in
 from shared.identity.authenticator import Authenticator
-from shared.identity.errors import Forbidden
+from shared.identity.errors import forbidden
 from shared.identity.principals import Principal
-from shared.identity.roles import NO_BINDINGS, Right, rights_on
+from shared.identity.roles import NO_BINDINGS, ROLE_FOR, Right, rights_on
 from shared.telemetry import CONTENT_TYPE, Telemetry
 
 # Unicode's noncharacters. The first that is not in the path replaces %2F while the framework looks for the route.
@@ -79,7 +79,7 @@ def metrics_route(telemetry: Telemetry, authenticator: Authenticator | None) -> 
 def check_viewer(authenticator: Authenticator, principal: Principal) -> None:
     """Raises Forbidden if the principal may not see the whole ledger."""
     if not rights_on(authenticator.policy, NO_BINDINGS, principal, None) & Right.SEE:
-        raise Forbidden("this needs the role 'viewer' on the whole ledger", needs="viewer", pool=None)
+        raise forbidden(None, ROLE_FOR[Right.SEE])
 
 
 class ScopeWithSlashes(dict[str, Any]):
