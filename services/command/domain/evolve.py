@@ -49,6 +49,7 @@ from shared.events import (
     beyond_hours,
 )
 from shared.hours import Period, hour_of
+from shared.identity.roles import is_in
 from shared.names import spellings
 from shared.timeline import Timeline
 
@@ -117,7 +118,7 @@ def _bind(state: ProjectState, pool: str, member: str, roles: frozenset[str]) ->
 
 def _unbind(state: ProjectState, cluster: str) -> None:
     """Ends the roles on a cluster and on what is inside it: the next cluster of that name inherits none."""
-    for pool in [pool for pool in state.bindings if pool == cluster or pool.startswith(f"{cluster}.")]:
+    for pool in [pool for pool in state.bindings if is_in(pool, cluster)]:
         del state.bindings[pool]
 
 

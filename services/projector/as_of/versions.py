@@ -18,8 +18,8 @@ from services.projector.projections.fold import Changes, Known, fold
 from services.projector.projections.grants import GrantRow
 from services.projector.projections.pools import PoolRow, Pools
 from services.projector.projections.resizes import ResizeRow
-from services.projector.projections.roles import is_within
 from shared.events import Event
+from shared.identity.roles import is_in
 from shared.timeline import Timeline
 
 FOR_EVER = 2**63 - 1  # the `until` of a current version
@@ -177,7 +177,7 @@ class BatchVersions:
 
     def _add_roles(self, position: int, changes: Changes) -> None:
         for cluster in changes.roles.ended:
-            for key in [key for key in self.roles.current if is_within(key[0], cluster)]:
+            for key in [key for key in self.roles.current if is_in(key[0], cluster)]:
                 self.roles.put(key, None, position)
         for key, role in changes.roles.roles.items():
             self.roles.put(key, role, position)

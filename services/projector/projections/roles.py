@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from shared.events import AccountMemberAdded, AccountMemberRemoved, RoleGranted, RoleRevoked
+from shared.identity.roles import is_in
 
 RoleKey = tuple[str, str, str]  # pool, member, role
 MemberKey = tuple[str, str, str]  # project, account, member
@@ -51,12 +52,7 @@ class RoleChanges:
 
     def end_cluster(self, project: str, cluster: str, position: int) -> None:
         """Ends all roles on a cluster whose name is given again, and inside it."""
-        for key in [key for key in self.roles if is_within(key[0], cluster)]:
+        for key in [key for key in self.roles if is_in(key[0], cluster)]:
             del self.roles[key]
         self.ended[cluster] = None
         self.heads[project] = position
-
-
-def is_within(pool: str, cluster: str) -> bool:
-    """Whether the pool is the cluster, or inside it."""
-    return pool == cluster or pool.startswith(f"{cluster}.")
