@@ -20,7 +20,7 @@ from services.projector.projections.resizes import ResizeRow
 from services.projector.projections.roles import MemberRow, RoleRow
 from services.projector.rows.bookings import row_of
 from services.projector.rows.catalogue import encoded
-from services.projector.rows.copying import counts_of
+from services.projector.rows.copying import columns_of, counts_of
 from services.projector.rows.pools import layout_columns
 from shared.as_of import AMOUNTS
 from shared.capacity import DIMENSIONS
@@ -91,8 +91,7 @@ async def load_versions(connection: Connection, tree: Pools, events: Sequence[Ev
     if accounts := {
         (event.project, account) for event in events if (account := getattr(event, "account", None)) is not None
     }:
-        projects, names = zip(*accounts, strict=True)
-        for record in await connection.fetch(CURRENT_ACCOUNTS, projects, names):
+        for record in await connection.fetch(CURRENT_ACCOUNTS, *columns_of(accounts)):
             versions.accounts.current[record["project"], record["account"]] = _account(record)
     if requests := named(events, "request"):
         for record in await connection.fetch(CURRENT_RESIZES, list(requests)):
@@ -107,7 +106,7 @@ async def _load_roles(connection: Connection, versions: BatchVersions, events: S
     accounts."""
     records: list[Record] = []
     if roles := {(e.pool, e.member, e.role) for e in events if isinstance(e, (RoleGranted, RoleRevoked))}:
-        records += await connection.fetch(CURRENT_ROLES, *_lists(roles))
+        records += await connection.fetch(CURRENT_ROLES, *columns_of(roles))
     clusters = {event.cluster for event in events if isinstance(event, ClusterCreated)}
     if again := [cluster for cluster in clusters if cluster in versions.tree.numbers]:
         records += await connection.fetch(CURRENT_ROLES_INSIDE, again)
@@ -117,7 +116,7 @@ async def _load_roles(connection: Connection, versions: BatchVersions, events: S
     if members := {
         (e.project, e.account, e.member) for e in events if isinstance(e, (AccountMemberAdded, AccountMemberRemoved))
     }:
-        for record in await connection.fetch(CURRENT_MEMBERS, *_lists(members)):
+        for record in await connection.fetch(CURRENT_MEMBERS, *columns_of(members)):
             key = record["project"], record["account"], record["member"]
             versions.members.current[key] = MemberRow(**_fields(record, MEMBER.fields))
 
@@ -246,7 +245,7 @@ async def write_versions(connection: Connection, batch: BatchVersions) -> None:
     for model, versions in models:
         if versions.ended:
             keyed = [(*key, until) for key, until in versions.ended]
-            await connection.execute(model.end, *_lists(keyed))
+            await connection.execute(model.end, *columns_of(keyed))
         if begun := [model.values(*version) for version in versions.begun()]:
             await connection.copy_records_to_table(model.table, records=begun, columns=model.columns)
     if batch.hours:
@@ -260,11 +259,6 @@ async def _add_hours(connection: Connection, changes: Iterable[HourChange]) -> N
     ]
     columns = ["position", "pool", "starts", "ends", *AMOUNTS]
     await connection.copy_records_to_table("past_change", records=records, columns=columns)
-
-
-def _lists(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """The columns of the rows, as lists."""
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _fields(record: Record, names: Iterable[str]) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""Values to and from PostgreSQL: in the binary format of COPY, the fastest way to insert rows; the counts of a row."""
+"""Values to and from PostgreSQL: in the binary format of COPY, the fastest way to insert rows; columns; counts."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from shared.capacity import DIMENSIONS
 from shared.postgres import Record
@@ -17,6 +19,11 @@ def packed_text(text: str | None) -> bytes:
         return NULL
     encoded = text.encode()
     return len(encoded).to_bytes(4, "big") + encoded
+
+
+def columns_of(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """The columns of the rows, for `unnest`. There must be a row."""
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def counts_of(record: Record) -> tuple[int, int, int, int, int, int]:

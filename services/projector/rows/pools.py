@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.projector.projections.pools import PoolChange, PoolChanges, PoolRow, Pools
+from services.projector.rows.copying import columns_of
 from shared.events import Layout
 from shared.hours import instant_of
 from shared.postgres import Connection
@@ -51,7 +52,7 @@ async def write_pools(connection: Connection, generation: int, pools: PoolChange
             [row.beyond_hours for row in rows],
             [row.tentative for row in rows],
             [row.claimed for row in rows],
-            *(list(column) for column in zip(*layouts, strict=True)),
+            *columns_of(layouts),
         )
     before = {number: position for number, position in pools.touched.items() if number not in pools.created}
     if before:

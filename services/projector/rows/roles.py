@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from services.projector.projections.roles import RoleChanges, RoleKey
+from services.projector.rows.copying import columns_of
 from shared.postgres import Connection
 
 # A name inside a cluster continues with ".", which comes just before "/" in the order of the column (COLLATE "C").
@@ -56,10 +57,6 @@ async def _write(
     """Inserts or replaces the rows with the statement `put`, and deletes those that are None with `drop`."""
     there = [(*key, *row) for key, row in rows.items() if row is not None]
     if gone := [key for key, row in rows.items() if row is None]:
-        await connection.execute(drop, generation, *_columns(gone))
+        await connection.execute(drop, generation, *columns_of(gone))
     if there:
-        await connection.execute(put, generation, *_columns(there))
-
-
-def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+        await connection.execute(put, generation, *columns_of(there))
