@@ -38,11 +38,14 @@ def verified(name: str, issuer: OidcIssuer, typ: str | None, claims: dict[str, A
     since 1970. The signature must have been checked. Raises InvalidCredential."""
     _check_values(issuer, claims, now)
     check_kind(issuer, typ, claims)
-    subject = subject_of(name, claims)
-    until = min(claims["exp"] + issuer.leeway_s, now + UNTIL_S)
+    return person_of(name, issuer, claims, min(claims["exp"] + issuer.leeway_s, now + UNTIL_S))
+
+
+def person_of(name: str, issuer: OidcIssuer, claims: Mapping[str, Any], until: float) -> Verified:
+    """The person whom the claims name. They must have been checked. Raises InvalidCredential."""
     email = claims.get("email") if claims.get("email_verified") is not False else None
     return Verified(
-        person(name, subject, groups_of(claims, issuer.groups_claim), "oidc"),
+        person(name, subject_of(name, claims), groups_of(claims, issuer.groups_claim), "oidc"),
         until,
         text_for_people(claims.get(issuer.name_claim)),
         text_for_people(email),

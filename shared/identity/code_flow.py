@@ -17,9 +17,10 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_r
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from shared.identity.attempts import Answer, Attempt
+from shared.identity.claims import person_of
 from shared.identity.errors import IdentityUnavailable, InvalidCredential, SignInFailed
 from shared.identity.fetching import FetchFailed
-from shared.identity.id_token import check_id_token, person_of
+from shared.identity.id_token import check_id_token
 from shared.identity.jws import StrictRegistry, read_claims, read_header, strict_json
 from shared.identity.oidc import OidcVerifier
 from shared.identity.verifying import Verified
@@ -146,7 +147,7 @@ class CodeFlow:
             claims
         ):
             claims = await self._more(found.userinfo_endpoint, access_token, claims) | claims
-        return person_of(self.name, self.issuer, claims)
+        return person_of(self.name, self.issuer, claims, claims["exp"])
 
     async def _more(self, url: str, access_token: str, claims: dict[str, Any]) -> dict[str, Any]:
         """What the issuer's userinfo says of the same person; nothing if it does not know the access token."""

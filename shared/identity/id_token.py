@@ -11,11 +11,9 @@ from joserfc.errors import ClaimError
 from joserfc.jwt import JWTClaimsRegistry
 
 from shared.identity.auth_file import OidcIssuer
-from shared.identity.claims import ACCESS_KINDS, PLAIN_HEADERS, groups_of, subject_of, text_for_people
+from shared.identity.claims import ACCESS_KINDS, PLAIN_HEADERS
 from shared.identity.errors import InvalidCredential
 from shared.identity.jws import Header
-from shared.identity.principals import person
-from shared.identity.verifying import Verified
 
 
 def check_id_token(
@@ -43,17 +41,6 @@ def check_id_token(
         raise InvalidCredential(f"its ID token is not valid here ({error.claim})") from None
     _check_party(issuer, claims)
     _check_hash(header.alg, claims.get("at_hash"), access_token)
-
-
-def person_of(name: str, issuer: OidcIssuer, claims: Mapping[str, Any]) -> Verified:
-    """The person whom the claims name. Raises InvalidCredential."""
-    email = claims.get("email") if claims.get("email_verified") is not False else None
-    return Verified(
-        person(name, subject_of(name, claims), groups_of(claims, issuer.groups_claim), "oidc"),
-        claims["exp"],
-        text_for_people(claims.get(issuer.name_claim)),
-        text_for_people(email),
-    )
 
 
 def _check_party(issuer: OidcIssuer, claims: Mapping[str, Any]) -> None:
