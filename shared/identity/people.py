@@ -91,8 +91,8 @@ async def note_people(connection: Connection, seen: Iterable[Verified], since: i
     revoked after: one of them may have been forgotten.
     """
     latest = {one.principal.id: one for one in seen}
-    await connection.execute("SELECT version FROM identity_head FOR SHARE")
-    if since is not None and await connection.fetchval(VERSION) != since:
+    version = await connection.fetchval(f"{VERSION} FOR SHARE")
+    if since is not None and version != since:
         return
     rows = [_row(one) for _, one in sorted(latest.items())]
     await connection.execute(NOTE, *(list(column) for column in zip(*rows, strict=True)))
