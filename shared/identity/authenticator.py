@@ -47,7 +47,7 @@ class Authenticator:
     ) -> None:
         self.file, self.policy, self.bearer = file, file.policy(), bearer
         self._issuers = frozenset(name for name, _ in file.issuers())
-        self._database_url, self._bearer, self._keystone, self._noticed = database_url, bearer, keystone, noticed
+        self._database_url, self._keystone, self._noticed = database_url, keystone, noticed
         self._issued, self._tokens, self._stored = VerifiedCache(), VerifiedCache(), VerifiedCache()
         self._version: int | None = None
         self._fresh_until = 0.0
@@ -63,7 +63,7 @@ class Authenticator:
                 yield
             finally:
                 await end_tasks(watching)
-                for verifier in (*([self._bearer] if self._bearer else []), *self._keystone):
+                for verifier in (*([self.bearer] if self.bearer else []), *self._keystone):
                     await verifier.close()
 
     def known(self, scope: Any) -> Principal | None:
@@ -120,7 +120,7 @@ class Authenticator:
             case Bearer(token) if token.startswith(OWN_PREFIX):
                 return self._of_an_issuer(await self.credentials.token(token))
             case Bearer(token):
-                return await self._issued_by(self._bearer, token)
+                return await self._issued_by(self.bearer, token)
             case KeystoneToken(token):
                 return await self._by_keystone(token)
             case SessionCookie(secret):
