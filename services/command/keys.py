@@ -15,21 +15,20 @@ from uuid import UUID
 
 import msgspec
 
+from services.command.connections import Connections
 from services.command.domain.access import may_keep
-from services.command.handler.errors import KeyReused, StoreUnavailable
+from services.command.handler.errors import KeyReused
 from shared import postgres
 from shared.errors import HourbookError
 from shared.event_store import EventStore, Kept, Remembered
 from shared.http.problem_document import MEDIA_TYPE
 from shared.http.problems import problem_body
 from shared.http.responses import JSON, EncodedResponse
-from shared.postgres import LOST, LOST_OR_REFUSED, Connection
+from shared.postgres import LOST_OR_REFUSED, Connection
 from shared.tasks import keep_running
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 10.0
-AT_ONCE_MAX = 8
 FORGET_EVERY_S = 60.0
 # The header of a repeated answer. It tells a client that a refusal is not of now, but maybe of last week.
 REPEATED = {"Idempotent-Replayed": "true"}
@@ -70,7 +69,7 @@ class Keys:
         self._database_url = database_url
         self._kept_days = kept_days
         self._kept_max = kept_max
-        self._turns = asyncio.Semaphore(AT_ONCE_MAX)
+        self._connections = Connections(database_url)
 
     async def once(
         self,
@@ -86,17 +85,10 @@ class Keys:
 
         Raises the refusal; KeyReused; StoreUnavailable, and then nobody knows whether it was done: send the key again.
         """
-        try:
-            async with self._turns, asyncio.timeout(PATIENCE_S):
-                connection = await postgres.connect(self._database_url)
-                try:
-                    if key is None:
-                        return await _without_key(connection, work)
-                    return await _with_key(connection, key, work, kept, unbounded=unbounded)
-                finally:
-                    connection.terminate()
-        except LOST as lost:
-            raise StoreUnavailable(f"the database did not answer: {lost or type(lost).__name__}") from None
+        async with self._connections.one() as connection:
+            if key is None:
+                return await _without_key(connection, work)
+            return await _with_key(connection, key, work, kept, unbounded=unbounded)
 
     async def refuse(self, key: Key | None, refusal: HourbookError, *, unbounded: bool = False) -> EncodedResponse[Any]:
         """Keeps the refusal as the first answer to the key, if it may be kept, and raises it. Returns the first answer

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
 
-from services.command.handler.errors import StoreUnavailable
+from services.command.connections import Connections
 from shared import postgres
 from shared.identity.credentials import Token
 from shared.identity.sessions import NewSession, begin_session, end_session, end_sessions, sweep_sessions
 from shared.identity.verifying import Verified
-from shared.postgres import LOST, LOST_OR_REFUSED, Connection
+from shared.postgres import LOST_OR_REFUSED
 from shared.tasks import keep_running
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 10.0
-AT_ONCE_MAX = 8
 SWEEP_EVERY_S = 60.0
 
 
@@ -27,21 +23,21 @@ class Sessions:
 
     def __init__(self, database_url: str, hours: int) -> None:
         self._database_url, self._hours = database_url, hours
-        self._turns = asyncio.Semaphore(AT_ONCE_MAX)
+        self._connections = Connections(database_url)
 
     async def begin(self, verified: Verified, token: Token | None, before: str | None) -> NewSession:
         """Begins a session. `token` and `before` as in `begin_session`."""
-        async with self._transaction() as connection:
+        async with self._connections.one() as connection, connection.transaction():
             return await begin_session(connection, verified, self._hours, token, before)
 
     async def end(self, secret: str) -> str | None:
         """Ends a session. Returns whose it was; None if there is no such session."""
-        async with self._transaction() as connection:
+        async with self._connections.one() as connection, connection.transaction():
             return await end_session(connection, secret)
 
     async def end_all(self, person: str) -> int:
         """Ends all sessions of a person. Returns how many."""
-        async with self._transaction() as connection:
+        async with self._connections.one() as connection, connection.transaction():
             return await end_sessions(connection, person)
 
     async def run(self) -> None:
@@ -59,16 +55,3 @@ class Sessions:
             await sweep_sessions(connection)
         finally:
             connection.terminate()
-
-    @contextlib.asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Connection]:
-        try:
-            async with self._turns, asyncio.timeout(PATIENCE_S):
-                connection = await postgres.connect(self._database_url)
-                try:
-                    async with connection.transaction():
-                        yield connection
-                finally:
-                    connection.terminate()
-        except LOST as lost:
-            raise StoreUnavailable(f"the database did not answer: {lost or type(lost).__name__}") from None
