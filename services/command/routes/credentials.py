@@ -91,9 +91,7 @@ class Tokens(Controller):
         await _check_limits(request, principal, limits)
 
         async def work(connection: Connection) -> EncodedResponse[NewToken]:
-            await begin(connection)
-            await authenticator.check_again(request.scope)
-            await note_groups(connection, principal)
+            await _begin(connection, request, authenticator, principal)
             made = await create_token(connection, data.name, maker, limits, expires)
             log.info("%s made the token %s", maker, made.id)
             return created(NewToken(made.id, made.expires, made.secret))
@@ -112,7 +110,8 @@ class Tokens(Controller):
 
         You may revoke your own tokens, and the admins of the whole ledger everybody's. A token may revoke itself.
         """
-        principal, key = principal_of(request), key_of(request, principal_of(request).id, None)
+        principal = principal_of(request)
+        key = key_of(request, principal.id, None)
         if (authenticator := parts_of(request).authenticator) is None:
             return await parts_of(request).keys.refuse(key, SignInNotSetUp())
         mine = mine_of(authenticator.policy, principal)
@@ -148,9 +147,7 @@ class FeedAddresses(Controller):
             await parts_of(request).handler.require(path.pool, "reader", principal, "path", "CreateFeed")
 
         async def work(connection: Connection) -> EncodedResponse[NewFeed]:
-            await begin(connection)
-            await authenticator.check_again(request.scope)
-            await note_groups(connection, principal)
+            await _begin(connection, request, authenticator, principal)
             made = await create_feed(connection, path, maker)
             log.info("%s made the feed address %s", maker, made.id)
             return created(NewFeed(made.id, origin_of(request) + made.address))
@@ -169,7 +166,8 @@ class FeedAddresses(Controller):
 
         You may revoke your own addresses, and the admins of the whole ledger everybody's.
         """
-        principal, key = principal_of(request), key_of(request, principal_of(request).id, None)
+        principal = principal_of(request)
+        key = key_of(request, principal.id, None)
         if (authenticator := parts_of(request).authenticator) is None:
             return await parts_of(request).keys.refuse(key, SignInNotSetUp())
         maker = None if administers(authenticator.policy, principal) else person_in(principal)
@@ -194,6 +192,16 @@ async def _check_limits(request: AnyRequest, principal: Principal, limits: Itera
     """Raises Forbidden for a limit that is more than the principal has now, UnknownId for a pool that it cannot see."""
     for limit in limits:
         await parts_of(request).handler.require(limit.pool, limit.role, principal, "limits", "CreateToken")
+
+
+async def _begin(
+    connection: Connection, request: AnyRequest, authenticator: Authenticator, principal: Principal
+) -> None:
+    """Comes before a credential is made, in the same transaction. Nobody else makes or ends one until it is stored. It
+    outlives the request: so the session must go on, and the groups of the person are written."""
+    await begin(connection)
+    await authenticator.check_again(request.scope)
+    await note_groups(connection, principal)
 
 
 async def carry_out(
