@@ -7,7 +7,7 @@ from typing import Any
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.http.problem_document import MEDIA_TYPE, document
+from shared.http.problem_document import document, send_document
 
 ALLOW = b"allow"
 
@@ -86,8 +86,4 @@ async def refuse_encoding(encoding: str, send: Send) -> None:
     """Answers 415 with a problem document."""
     detail = f"the service does not decode Content-Encoding {encoding[:100]!r}; send the body without an encoding"
     body = document(415, "unsupported_encoding", "The service does not decode the body", detail)
-    fields = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), "Accept-Encoding": "identity"}
-    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()]
-    start: Any = {"type": "http.response.start", "status": 415, "headers": headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    await send_document(send, 415, body, {"accept-encoding": "identity"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -30,6 +31,15 @@ def page_headers(images: str = "'self'") -> dict[str, str]:
         "Referrer-Policy": "no-referrer",
         "X-Frame-Options": "DENY",
     }
+
+
+async def send_document(send: Any, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    """Answers a problem document where no framework is yet. `send` is ASGI's; the names of `headers` have small
+    letters, and come beside the media type and the length."""
+    fields = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **headers}
+    start = [(name.encode(), value.encode("latin-1")) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def document(status: int, code: str, title: str, detail: str, facts: dict[str, Any] | None = None) -> bytes:

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from shared.errors import HourbookError
 from shared.http.middleware import allow_header
-from shared.http.problem_document import MEDIA_TYPE, document
+from shared.http.problem_document import MEDIA_TYPE, document, send_document
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +57,12 @@ def problem_body(error: HourbookError) -> bytes:
 
 async def refuse(error: HourbookError, send: Any) -> None:
     """Answers the problem document of the error. A 401 says how to sign in, a 503 when to try again."""
-    body = problem_body(error)
-    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), "cache-control": "no-store"}
+    headers = {"cache-control": "no-store"}
     if error.status == 401:
         headers["www-authenticate"] = CHALLENGE
     if error.status == 503:
         headers["retry-after"] = "1"
-    start = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": error.status, "headers": start})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    await send_document(send, error.status, problem_body(error), headers)
 
 
 def hourbook_error(_: Request[Any, Any, Any], error: HourbookError) -> Response[bytes]:
