@@ -82,6 +82,11 @@ def create_pool(url: str, **options: Any) -> Pool:
     return asyncpg.create_pool(url, connection_class=WatchedConnection, **options)
 
 
+def rows_changed(status: str) -> int:
+    """How many rows a statement has inserted, changed or deleted. `status` is PostgreSQL's word, such as `DELETE 3`."""
+    return int(status.rpartition(" ")[2])
+
+
 def keep_alive(connected: Any) -> None:
     """Turns on TCP keepalive on asyncpg's socket, with our times on Linux and the system's elsewhere. Does nothing for
     a Unix socket or for None."""

@@ -9,7 +9,7 @@ from shared.errors import HourbookError, InvalidField, UnknownId
 from shared.identity.errors import PersonNeeded
 from shared.identity.people import note_groups
 from shared.identity.principals import Principal
-from shared.postgres import Connection
+from shared.postgres import Connection, rows_changed
 
 WEBHOOKS_MAX = 1000
 
@@ -128,7 +128,7 @@ async def _changed(connection: Connection, webhook: UUID, statement: str, *argum
     """The number of rows that a statement changed. Raises UnknownId for a webhook that does not exist."""
     if not await connection.fetchval(EXISTS, webhook):
         raise unknown(webhook)
-    return int((await connection.execute(statement, *arguments)).rpartition(" ")[2])
+    return rows_changed(await connection.execute(statement, *arguments))
 
 
 def unknown(webhook: UUID) -> UnknownId:

@@ -17,7 +17,7 @@ from shared.identity.stored import REVOKED, VERSION
 from shared.identity.tokens import begin
 from shared.identity.verifying import Verified
 from shared.names import shown
-from shared.postgres import Connection, Reader
+from shared.postgres import Connection, Reader, rows_changed
 
 NAME_MAX, EMAIL_MAX = 200, 254
 
@@ -142,4 +142,4 @@ async def forget_person(connection: Connection, person: str) -> Forgotten:
 
 
 async def _count(connection: Connection, statement: str, person: str) -> int:
-    return int((await connection.execute(statement, person)).rpartition(" ")[2])
+    return rows_changed(await connection.execute(statement, person))

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from shared.identity.credentials import Token
-from shared.identity.people import groups_of, note_people
+from shared.identity.people import END_SESSIONS, groups_of, note_people
 from shared.identity.secrets import SESSION, hash_of, new_secret
 from shared.identity.stored import REVOKED
 from shared.identity.tokens import begin
 from shared.identity.verifying import Verified
-from shared.postgres import Connection
+from shared.postgres import Connection, rows_changed
 
 PERSON_MAX = 20  # sessions of one person; the oldest ends when there is one more
 SWEPT_AT_ONCE = 1000
@@ -23,7 +23,6 @@ VALUES ($1, $2, $3, $4, $5, least(now() + $6, (SELECT expires_at FROM token WHER
 RETURNING expires_at
 """
 END = "DELETE FROM session WHERE hash = $1 RETURNING person"
-END_ALL = "DELETE FROM session WHERE person = $1"
 END_OLDEST = """
 DELETE FROM session WHERE hash IN (
     SELECT hash FROM session WHERE person = $1 ORDER BY created_at DESC, hash OFFSET $2
@@ -58,7 +57,7 @@ async def begin_session(
     sealed, of_token = (None, None) if token is None else (_sealed(token, secret), hash_of(token.token))
     who = principal.id, principal.auth, groups_of(principal)
     expires = await connection.fetchval(CREATE, hash_of(secret), *who, sealed, timedelta(hours=hours), of_token)
-    ended = _count(await connection.execute(END_OLDEST, principal.id, PERSON_MAX))
+    ended = rows_changed(await connection.execute(END_OLDEST, principal.id, PERSON_MAX))
     replaced = None if before is None else await connection.fetchval(END, hash_of(before))
     if replaced is not None or ended:
         await connection.execute(REVOKED)
@@ -77,7 +76,7 @@ async def end_session(connection: Connection, secret: str) -> str | None:
 async def end_sessions(connection: Connection, person: str) -> int:
     """Ends all sessions of a person in every process. In a transaction. Returns how many."""
     await begin(connection)
-    ended = _count(await connection.execute(END_ALL, person))
+    ended = rows_changed(await connection.execute(END_SESSIONS, person))
     if ended:
         await connection.execute(REVOKED)
     return ended
@@ -85,7 +84,7 @@ async def end_sessions(connection: Connection, person: str) -> int:
 
 async def sweep_sessions(connection: Connection) -> None:
     """Removes sessions that have expired, some at a time."""
-    while _count(await connection.execute(SWEEP, SWEPT_AT_ONCE)) == SWEPT_AT_ONCE:
+    while rows_changed(await connection.execute(SWEEP, SWEPT_AT_ONCE)) == SWEPT_AT_ONCE:
         pass
 
 
@@ -93,8 +92,3 @@ def _sealed(token: Token, secret: str) -> bytes:
     from shared.identity.sealing import seal  # only here: where nobody signs in, a service starts sooner without it
 
     return seal(token, secret)
-
-
-def _count(done: str) -> int:
-    """How many rows a statement has changed."""
-    return int(done.rpartition(" ")[2])
