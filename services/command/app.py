@@ -86,14 +86,15 @@ def create_app(settings: Settings) -> Litestar:
         on_batch=telemetry.batches("append", "a batch that was appended"),
     )
     sessions = Sessions(settings.database_url, authenticator.file.session_hours) if authenticator else None
+    public_url = settings.public_url.rstrip("/")
     parts = Parts(
         handler,
         keys,
         allowed_hosts(settings.webhook_hosts),
         authenticator,
-        settings.public_url,
+        public_url,
         sessions,
-        code_flows_of(authenticator, settings.public_url) if authenticator else {},
+        code_flows_of(authenticator, public_url) if authenticator else {},
     )
     scheduler = Scheduler(settings.database_url, handler, lambda: datetime.now(UTC), new_id)
     _measure_commands(telemetry, handler, refusals, settings.queue_max)

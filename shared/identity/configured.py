@@ -58,8 +58,8 @@ def _auth_file(path: str | None) -> AuthFile | None:
 
 
 def code_flows_of(authenticator: Authenticator, public_url: str) -> dict[str, CodeFlow]:
-    """The ways to sign in on the page with an issuer, by its name: of each that has a `client_id`. Exits with a message
-    if the secret of a client cannot be read."""
+    """The ways to sign in on the page with an issuer, by its name: of each that has a `client_id`. `public_url` has no
+    slash at its end. Exits with a message if the secret of a client cannot be read."""
     if not any(issuer.client_id for issuer in authenticator.file.oidc.values()):
         return {}
     from shared.identity.code_flow import CodeFlow
@@ -69,7 +69,7 @@ def code_flows_of(authenticator: Authenticator, public_url: str) -> dict[str, Co
         log.warning("nobody can sign in on the page with an issuer: HOURBOOK_PUBLIC_URL is not set")
     verifiers = authenticator.bearer if isinstance(authenticator.bearer, OidcVerifiers) else ()
     flows = {
-        one.name: CodeFlow(one, f"{public_url.rstrip('/')}/sign-in/{one.name}/callback")
+        one.name: CodeFlow(one, f"{public_url}/sign-in/{one.name}/callback")
         for one in verifiers
         if one.issuer.client_id
     }

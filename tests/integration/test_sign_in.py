@@ -62,7 +62,8 @@ async def page(database_url: str, tmp_path: Path, provider: Provider) -> AsyncIt
     file.write_text(provider.auth_file() + more + 'scopes = ["profile", "email", "groups"]\n')
     async with contextlib.AsyncExitStack() as stack:
         settings = {"database_url": database_url, "auth_file": str(file)}
-        command = create_command(CommandSettings(**settings, public_url=PUBLIC))
+        # A slash at the end of the address makes no difference.
+        command = create_command(CommandSettings(**settings, public_url=f"{PUBLIC}/"))
         query = create_query(QuerySettings(**settings))
         yield Page(
             await stack.enter_async_context(AsyncTestClient(command, base_url=PUBLIC)),

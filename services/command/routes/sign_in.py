@@ -203,10 +203,9 @@ def signing_in(request: AnyRequest) -> tuple[Authenticator, Sessions]:
 async def _start(request: AnyRequest, issuer: str, to: str, is_here: bool) -> Response[Any]:
     parts = parts_of(request)
     flow, attempt = flow_of(parts, issuer), new_attempt(issuer, to)
-    public = parts.public_url.rstrip("/")
-    if not is_here and request.headers.get("Host", "").lower() != urlsplit(public).netloc.lower():
+    if not is_here and request.headers.get("Host", "").lower() != urlsplit(parts.public_url).netloc.lower():
         # The issuer sends the browser back to the public address, and the cookie of another one would not come along.
-        return gone_to(f"{public}/sign-in/{issuer}?{urlencode({'to': to, HERE: '1'})}")
+        return gone_to(f"{parts.public_url}/sign-in/{issuer}?{urlencode({'to': to, HERE: '1'})}")
     return gone_to(await flow.address(attempt), attempt_cookie(attempt))
 
 
@@ -221,7 +220,7 @@ async def _come_back(request: AnyRequest, issuer: str, state: str | None, answer
 async def _finish(request: AnyRequest, flow: CodeFlow, attempt: Attempt, answer: Answer) -> Response[Any]:
     begun = await _begin(request, await flow.person(attempt, answer), None)
     begun.status_code, begun.content = 303, b""
-    begun.headers["Location"] = parts_of(request).public_url.rstrip("/") + attempt.target
+    begun.headers["Location"] = parts_of(request).public_url + attempt.target
     return begun
 
 

@@ -35,8 +35,8 @@ Project = str | Callable[[], Awaitable[str]]
 class Parts(NamedTuple):
     """The parts of the service that routes use. `create_app` makes them, and keeps them in `app.state.parts`.
 
-    `public_url` is the address at which people open the page; empty: nobody said it. `sessions` and `code_flows`, by
-    the issuer's name, are for signing in on the page."""
+    `public_url` is the address at which people open the page, without a slash at its end; empty: nobody said it.
+    `sessions` and `code_flows`, by the issuer's name, are for signing in on the page."""
 
     handler: CommandHandler
     keys: Keys
