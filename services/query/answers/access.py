@@ -16,7 +16,6 @@ from services.query.answers.cache import Scope
 from services.query.answers.freshness import Fresh, Freshness, RolesVersion
 from services.query.database import Database, live
 from shared.identity.roles import Bindings
-from shared.names import spellings
 from shared.postgres import Reader, Record
 
 ROWS_AT_ONCE = 5_000  # are taken in before other tasks get their turn: a few milliseconds
@@ -33,11 +32,6 @@ class Known(msgspec.Struct, frozen=True):
     bindings: Bindings
     pools: Mapping[str, Sequence[str]]
     accounts: Mapping[str, Mapping[str, frozenset[str]]]
-
-    def members(self, project: str, account: str) -> frozenset[str]:
-        """The members of an account, which may be spelled otherwise than the project lists it."""
-        accounts = self.accounts.get(project, {})
-        return next((accounts[name] for name in (account, *spellings(account)) if name in accounts), frozenset())
 
 
 NONE_YET = Known(RolesVersion(0, -1), {}, {}, {})
@@ -70,10 +64,6 @@ class Access:
     async def since(self, position: int) -> Bindings:
         """The roles at `position` or a later one. It asks nobody when they are known already."""
         return self.known.bindings if position <= self.position else await self.current()
-
-    def members(self, project: str, account: str) -> frozenset[str]:
-        """The members of an account. Await one of the others first: this is as fresh as that was."""
-        return self.known.members(project, account)
 
     async def _follow(self, version: RolesVersion) -> None:
         """Reads the roles unless they are those of `version`. One task reads at a time. A read that was under way may
