@@ -112,8 +112,7 @@ async def load(reader: Reader, before: Known) -> Known:
         for pool in pools.pop(project, ()):
             del bindings[pool]
     pools |= await _bind(bindings, await reader.fetch(ROLES, version.generation, projects))
-    for project, account, members in await reader.fetch(MEMBERS, version.generation, projects):
-        accounts[project] = {**accounts.get(project, {}), account: frozenset(members)}
+    accounts |= await _belong(await reader.fetch(MEMBERS, version.generation, projects))
     return Known(version, bindings, pools, accounts)
 
 
@@ -130,6 +129,16 @@ async def _bind(bindings: dict[str, Mapping[str, frozenset[str]]], records: Sequ
             await asyncio.sleep(0)
     bindings |= held
     return pools
+
+
+async def _belong(records: Sequence[Record]) -> dict[str, dict[str, frozenset[str]]]:
+    """The members of each account in the records, by project."""
+    accounts: dict[str, dict[str, frozenset[str]]] = {}
+    for number, (project, account, members) in enumerate(records, 1):
+        accounts.setdefault(project, {})[account] = frozenset(members)
+        if number % ROWS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return accounts
 
 
 @cache
