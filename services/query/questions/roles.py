@@ -45,11 +45,11 @@ class MembersAsked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(NamedTuple):
-    """Which roles may be shown: those in the pools `roots` and inside them (None: all), and those of `members`. Who
-    granted a role is shown for the pools in `named`."""
+    """Which roles may be shown: those on the pools in `within`, and those of `members`. Who granted a role is shown for
+    the pools in `named`."""
 
-    roots: Sequence[str] | None
-    members: Sequence[str]
+    within: Sight = EVERYWHERE
+    members: Sequence[str] = ()
     named: Sight = EVERYWHERE
 
 

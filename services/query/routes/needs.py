@@ -50,8 +50,7 @@ class Visit:
         if not self.rights.has_on_ledger(self.right, self.principal):
             scope = Scope("pool", pool)
             fresh, rights = await self.rights.fresh(self.principal, scope)
-            if not rights.has(self.right, pool):
-                raise forbidden(pool, ROLE_FOR[self.right]) if rights.has(Right.SEE, pool) else unknown
+            rights.require(self.right, pool, unknown)
             self.fresh = scope, fresh
         self._repeat = lambda: self.require(pool, unknown)
 

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from services.query.answers.access import Access
 from services.query.answers.cache import Scope
 from services.query.answers.freshness import Fresh
-from services.query.questions.sight import EVERYWHERE, Sight, sight_of
+from services.query.questions.rights import Rights
+from services.query.questions.sight import EVERYWHERE, Sight
 from shared.identity.authenticator import Authenticator
 from shared.identity.principals import Principal
-from shared.identity.roles import NO_BINDINGS, Bindings, Policy, Right, rights_on
+from shared.identity.roles import NO_BINDINGS, Bindings, Right, rights_on
 
 KEPT_MAX = 4096  # sights
-
-
-class Rights(NamedTuple):
-    """What a principal may do."""
-
-    policy: Policy
-    bindings: Bindings
-    principal: Principal
-
-    def has(self, right: Right, pool: str | None) -> bool:
-        """Whether the principal has the right on a pool; on the whole ledger for None."""
-        return bool(rights_on(self.policy, self.bindings, self.principal, pool) & right)
-
-    def sight(self, right: Right) -> Sight:
-        """Where the principal has the right."""
-        if self.has(right, None):
-            return EVERYWHERE
-        members, limits = self.principal.members, self.principal.limits or ()
-        pools = [pool for pool, held in self.bindings.items() if not members.isdisjoint(held)]
-        limited = [limit.pool for limit in limits if limit.pool is not None]
-        return sight_of(pool for pool in (*pools, *limited) if self.has(right, pool))
 
 
 class RightsNow:

@@ -11,19 +11,18 @@ from litestar.params import QueryParameter
 
 from services.query.answers.answers import Reply
 from services.query.questions.parameters import checked_project, optional_name, required
+from services.query.questions.rights import Rights
 from services.query.questions.roles import MembersAsked, RolesAsked, Shown, asked_roles, parse_row
-from services.query.questions.sight import EVERYWHERE, Sight
 from services.query.routes.answering import asked_as_of, asked_database, respond
 from services.query.routes.needs import ANYBODY, Needs, on_project
 from services.query.routes.parameters import AS_OF, TAKES_AS_OF, MinPosition, PageAfter, PageLimit, Project
 from services.query.routes.parts import AnyRequest, given_in, parts_of
 from services.query.routes.reads import read
-from services.query.views.me import Held, nobody, read_me
+from services.query.views.me import nobody, read_me
 from services.query.views.roles import read_members, read_roles
 from shared.http.responses import EncodedResponse
 from shared.http.sign_in import principal_in
 from shared.identity.auth_file import AuthFile
-from shared.identity.errors import Forbidden
 from shared.identity.roles import Right
 from shared.names import asked_name, spellings
 
@@ -60,11 +59,10 @@ class Me(Controller):
         At most 1,000 groups, pools and accounts are listed; `complete` is false if there are more. Where nobody signs
         in, `signed_in` is false, and everybody may do everything."""
         parts = parts_of(request)
-        if parts.authenticator is None:
+        if parts.rights is None:
             return EncodedResponse(msgspec.json.encode(nobody()), headers=NO_STORE)
-        bindings = await parts.access.current()
-        held = Held(parts.authenticator.policy, bindings, principal_in(request))
-        found = await read_me(parts.database, parts.authenticator.file, held, parts.access.known)
+        rights = await parts.rights.of(principal_in(request))
+        found = await read_me(parts.database, parts.rights.authenticator.file, rights, parts.access.known)
         return EncodedResponse(msgspec.json.encode(found), headers=NO_STORE)
 
 
@@ -98,10 +96,10 @@ class Roles(Controller):
         `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
         asked = asked_roles(project, pool, optional_name(member, "member"), after, limit)
 
-        async def page(held: Held | None) -> Reply:
-            file = None if held is None or AS_OF in given_in(request) else file_of(request, held)
+        async def page(rights: Rights | None) -> Reply:
+            file = None if rights is None or AS_OF in given_in(request) else file_of(request, rights)
             async with asked_database(request) as database:
-                return await read_roles(database, asked, shown(held, asked), file)
+                return await read_roles(database, asked, shown(rights, asked), file)
 
         return await guarded(request, min_position, page)
 
@@ -125,11 +123,9 @@ class Roles(Controller):
         wanted = checked_project(required(project, "project", "a project"))
         asked = MembersAsked(project=wanted, account=names, after=parse_row(after, 2), limit=limit)
 
-        async def page(held: Held | None) -> Reply:
-            if held is not None and not held.rights(wanted) & Right.NAMES:
-                if held.rights(wanted) & Right.SEE:
-                    raise Forbidden(f"this needs the role 'reader' on {wanted!r}", needs="reader", pool=wanted)
-                raise asked.unknown()
+        async def page(rights: Rights | None) -> Reply:
+            if rights is not None:
+                rights.require(Right.NAMES, wanted, asked.unknown())
             async with asked_database(request) as database:
                 return await read_members(database, asked)
 
@@ -137,38 +133,36 @@ class Roles(Controller):
 
 
 async def guarded(
-    request: AnyRequest, min_position: int, page: Callable[[Held | None], Awaitable[Reply]]
+    request: AnyRequest, min_position: int, page: Callable[[Rights | None], Awaitable[Reply]]
 ) -> EncodedResponse[bytes]:
     """The page for the principal with the rights of now; for None where nobody signs in. It is made again if a role has
     changed while it was made."""
     parts = parts_of(request)
     await parts.positions.reached(min_position)
-    if parts.authenticator is None:
+    if parts.rights is None:
         return respond(await page(None))
     while True:
-        bindings = await parts.access.current()
-        reply = await page(Held(parts.authenticator.policy, bindings, principal_in(request)))
+        rights = await parts.rights.of(principal_in(request))
+        reply = await page(rights)
         past = await asked_as_of(request) is not None
-        if past or await parts.access.since(reply.position) is bindings:
+        if past or await parts.access.since(reply.position) is rights.bindings:
             return respond(reply)
 
 
-def shown(held: Held | None, asked: RolesAsked) -> Shown:
+def shown(rights: Rights | None, asked: RolesAsked) -> Shown:
     """The roles that the principal may see. Raises UnknownId for a pool or project of which it sees nothing."""
-    if held is None:
-        return Shown(None, ())
-    own, roots = sorted(held.principal.members), held.roots(Right.NAMES)
-    named = EVERYWHERE if roots is None else Sight(roots=tuple(roots))
+    if rights is None:
+        return Shown()
     if asked.pool is not None:
-        if not held.rights(asked.pool) & Right.SEE:
+        if not rights.has(Right.SEE, asked.pool):
             raise asked.unknown()
-    elif asked.project is not None and not held.sees([asked.project]):
+    elif asked.project is not None and not rights.sight(Right.SEE).inside(asked.project):
         raise asked.unknown()
-    return Shown(held.roots(ALL_ROLES), own, named)
+    return Shown(rights.sight(ALL_ROLES), sorted(rights.principal.members), rights.sight(Right.NAMES))
 
 
-def file_of(request: AnyRequest, held: Held) -> AuthFile | None:
+def file_of(request: AnyRequest, rights: Rights) -> AuthFile | None:
     """The auth file, for those who may see its roles."""
     authenticator: Any = parts_of(request).authenticator
     file: AuthFile = authenticator.file
-    return file if held.rights(None) & ALL_ROLES else None
+    return file if rights.has(ALL_ROLES, None) else None

@@ -2,54 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
 from typing import Any, Literal
 from uuid import UUID
 
-import msgspec
-
 from services.query.answers.access import Known
 from services.query.database import Database
-from services.query.questions.sight import sight_of
+from services.query.questions.rights import Rights
 from shared.identity.auth_file import AuthFile
 from shared.identity.principals import GROUP, TOKEN, Principal
-from shared.identity.roles import EVERYTHING, Bindings, Policy, Right, rights_on
+from shared.identity.roles import EVERYTHING, Right
 
 POOLS_MAX = ACCOUNTS_MAX = GROUPS_MAX = 1000
-
-
-class Held(msgspec.Struct, frozen=True, dict=True):
-    """Where a principal stands: the bindings of the auth file, and those of the projects."""
-
-    policy: Policy
-    bindings: Bindings
-    principal: Principal
-
-    def rights(self, pool: str | None) -> int:
-        """The rights on a pool; on the whole ledger for None."""
-        return rights_on(self.policy, self.bindings, self.principal, pool)
-
-    @cached_property
-    def pools(self) -> list[str]:
-        """The pools on which something is bound to the principal, or to which its token is limited, in order. A pool on
-        which that gives no right is left out."""
-        members = self.principal.members
-        bound = {pool for pool, held in self.bindings.items() if not members.isdisjoint(held)}
-        limited = {limit.pool for limit in self.principal.limits or () if limit.pool is not None}
-        return sorted(pool for pool in bound | limited if self.rights(pool))
-
-    def roots(self, rights: int) -> list[str] | None:
-        """The pools on which the principal has one of these rights, without those inside another one. None: the whole
-        ledger."""
-        if self.rights(None) & rights:
-            return None
-        return [*sight_of(pool for pool in self.pools if self.rights(pool) & rights).roots]
-
-    def sees(self, projects: Iterable[str]) -> set[str]:
-        """Those of the projects of which the principal sees something."""
-        roots = self.roots(Right.SEE)
-        return set(projects) if roots is None else set(projects) & {pool.partition(".")[0] for pool in roots}
 
 
 def words(rights: int) -> list[str]:
@@ -74,11 +38,12 @@ PERSON = "SELECT name, email FROM person WHERE id = $1"
 TOKEN_OF = "SELECT name, expires_at FROM token WHERE id = $1"
 
 
-async def read_me(database: Database, file: AuthFile, held: Held, known: Known) -> dict[str, Any]:
+async def read_me(database: Database, file: AuthFile, rights: Rights, known: Known) -> dict[str, Any]:
     """The answer for a principal. `known` has the members of accounts."""
-    principal = held.principal
+    principal = rights.principal
     groups = sorted(member for member in principal.members if member.startswith(f"{GROUP}:"))
-    pools, accounts = held.pools, accounts_of(held, known)
+    pools = sorted(pool for pool in rights.named if rights.on(pool))
+    accounts = accounts_of(rights, known)
     ledger = [{"role": role, **of} for role, member in in_file(file) if (of := origin(principal, member)) is not None]
     person = await database.fetchrow(PERSON, principal.id)
     return {
@@ -89,8 +54,8 @@ async def read_me(database: Database, file: AuthFile, held: Held, known: Known) 
         "email": None if person is None else person["email"],
         "groups": groups[:GROUPS_MAX],
         "token": await _token(database, principal),
-        "ledger": {"roles": ledger, "rights": words(held.rights(None))},
-        "pools": [pool_of(held, pool) for pool in pools[:POOLS_MAX]],
+        "ledger": {"roles": ledger, "rights": words(rights.on(None))},
+        "pools": [pool_of(rights, pool) for pool in pools[:POOLS_MAX]],
         "accounts": accounts[:ACCOUNTS_MAX],
         "complete": max(len(groups), len(pools), len(accounts)) <= POOLS_MAX,
     }
@@ -130,26 +95,31 @@ def origin(principal: Principal, member: str | None) -> dict[str, Any] | None:
     return {"from": how, "member": member}
 
 
-def pool_of(held: Held, pool: str) -> dict[str, Any]:
+def pool_of(rights: Rights, pool: str) -> dict[str, Any]:
     """`{pool, roles: [{role, from, member}], rights}`. The roles are those on the pool itself; the rights count what
     comes from around it, too."""
     roles = [
         {"role": role, **of}
-        for member, given in sorted(held.bindings.get(pool, {}).items())
-        if (of := origin(held.principal, member)) is not None
+        for member, given in sorted(rights.bindings.get(pool, {}).items())
+        if (of := origin(rights.principal, member)) is not None
         for role in sorted(given)
     ]
-    return {"pool": pool, "roles": roles, "rights": words(held.rights(pool))}
+    return {"pool": pool, "roles": roles, "rights": words(rights.on(pool))}
 
 
-def accounts_of(held: Held, known: Known) -> list[dict[str, str]]:
+def accounts_of(rights: Rights, known: Known) -> list[dict[str, str]]:
     """The accounts of which the principal is a member, in projects of which it sees something."""
-    members = held.principal.members
+    members = rights.principal.members
     found = [
         (project, account)
         for project, accounts in known.accounts.items()
         for account, belong in accounts.items()
         if not members.isdisjoint(belong)
     ]
-    seen = held.sees({project for project, _ in found})
-    return [{"project": project, "account": account} for project, account in sorted(found) if project in seen]
+    sight = rights.sight(Right.SEE)
+    around = set(sight.around)
+    return [
+        {"project": project, "account": account}
+        for project, account in sorted(found)
+        if sight.everything or project in around
+    ]

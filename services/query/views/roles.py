@@ -51,8 +51,9 @@ async def read_roles(database: Database, asked: RolesAsked, shown: Shown, file: 
         where, pools = AROUND, [*pools_above(asked.pool)]
     elif asked.project is not None:
         where, pools = INSIDE, [asked.project]
-    around = None if shown.roots is None else sorted({root.partition(".")[0] for root in shown.roots})
-    given = (asked.pool or asked.project, pools, asked.member, shown.roots, around, shown.members, *asked.after)
+    within = shown.within
+    roots = None if within.everything else within.roots
+    given = (asked.pool or asked.project, pools, asked.member, roots, within.around, shown.members, *asked.after)
     records = live(await database.fetch(ROLES.format(where), *given, asked.limit + 1))
     if not records[0]["known"]:
         raise asked.unknown()
