@@ -58,14 +58,14 @@ ABOUT = """($4::text IS NULL OR i.project = $4) AND ($5::text[] IS NULL OR i.typ
 # $12 and $13 are the roots of a Sight: whole projects, and clusters.
 WITHIN = """(i.project = ANY ($12::text[]) OR EXISTS (
         SELECT FROM unnest($13::text[]) AS r (root) WHERE i.pool = root OR starts_with(i.pool, root || '.')))"""
-BETWEEN = "(i.{0}, i.position) > ($12, $1) AND (i.{0}, i.position) < ($12, $2) AND i.{0} IS NOT NULL"
+BETWEEN = "(i.{0}, i.position) > ({1}, $1) AND (i.{0}, i.position) < ({1}, $2) AND i.{0} IS NOT NULL"
 # The events of one key up to the position at which the index, or the read models, end.
 WALK = "(i.{0}, i.position) > ({1}, $1) AND (i.{0}, i.position) < ({1}, least($2, x.position + 1))"
 COLUMNS = ("entity", "account", "pool", "actor", "type", "project")
 
 
-def found_statement(between: str, order: str) -> str:
-    return FOUND.format(between=between, about=ABOUT, order=order, behind=NOT_INDEXED_MAX)
+def found_statement(between: str, order: str, about: str = ABOUT) -> str:
+    return FOUND.format(between=between, about=about, order=order, behind=NOT_INDEXED_MAX)
 
 
 # Each root is walked in its own index, up to the limit. So the answer costs as much as the events that it shows, not as
@@ -95,14 +95,9 @@ ORDER BY f.position
 
 
 # All statements of a search. No text of a client goes into them.
-BY_COLUMN = {column: found_statement(BETWEEN.format(column), f"i.{column}, i.position") for column in COLUMNS}
+BY_COLUMN = {column: found_statement(BETWEEN.format(column, "$12"), f"i.{column}, i.position") for column in COLUMNS}
 BY_COLUMN_WITHIN = {
-    column: FOUND.format(
-        between=BETWEEN.format(column).replace("$12", "$14"),
-        about=f"{ABOUT} AND {WITHIN}",
-        order=f"i.{column}, i.position",
-        behind=NOT_INDEXED_MAX,
-    )
+    column: found_statement(BETWEEN.format(column, "$14"), f"i.{column}, i.position", f"{ABOUT} AND {WITHIN}")
     for column in COLUMNS
 }
 BY_POSITION = found_statement("i.position > $1 AND i.position < $2", "i.position")
