@@ -116,5 +116,5 @@ async def check_event(request: AnyRequest, position: int) -> None:
         await require_found(request, None, UnknownId("position", "event", str(position)))
         return
     history = await read_event(parts_of(request).database, position)
-    pool = head_of(history.events[0]).where
+    pool = head_of(history.events[0].event).where
     await require_found(request, pool, UnknownId("position", "event", str(position)))

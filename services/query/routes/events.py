@@ -174,7 +174,7 @@ class Events(Controller):
         if not WHOLE_NUMBER.fullmatch(given) or not 0 < position <= POSITION_MAX:
             raise UnknownId("position", "event", given[:GIVEN_MAX])
         history = await read_event(parts_of(request).database, position)
-        pool = lines.head_of(history.events[0]).where
+        pool = lines.head_of(history.events[0].event).where
         await require_found(request, pool, UnknownId("position", "event", str(position)))
         return respond(Reply(history.head, msgspec.json.encode(history.events[0])))
 

@@ -71,7 +71,7 @@ def csv_lines(events: Sequence[HistoricEvent]) -> bytes:
 
 
 def cells_of(event: HistoricEvent) -> tuple[object, ...]:
-    head = head_of(event)
+    head = head_of(event.event)
     return (
         event.position,
         event.version,
@@ -89,7 +89,7 @@ def cells_of(event: HistoricEvent) -> tuple[object, ...]:
 
 
 def history_entry(event: HistoricEvent) -> HistoryEntry:
-    head = head_of(event)
+    head = head_of(event.event)
     return HistoryEntry(
         position=event.position,
         version=event.version,
@@ -101,18 +101,9 @@ def history_entry(event: HistoricEvent) -> HistoryEntry:
     )
 
 
-def head_of(event: HistoricEvent) -> Head:
-    """The columns of an event; all are empty for an event that cannot be decoded."""
+def head_of(stored: bytes | msgspec.Raw) -> Head:
+    """The columns of a stored event; all are empty for an event that cannot be decoded."""
     try:
-        return _head.decode(event.event)
+        return _head.decode(stored)
     except msgspec.MsgspecError:
         return Head()
-
-
-def pool_of(data: bytes, project: str) -> str:
-    """The pool that a stored event of the project is about; empty for an event that cannot be decoded."""
-    try:
-        head = _head.decode(data)
-    except msgspec.MsgspecError:
-        return ""
-    return head.pool or head.cluster or project

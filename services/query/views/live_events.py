@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.query.database import Database, live
-from services.query.views.lines import pool_of
+from services.query.views.lines import head_of
 from shared.event_store.store import PositionGap
 from shared.postgres import Record
 
@@ -73,7 +73,7 @@ async def find_events(
 def stream_event(record: Record) -> StreamEvent:
     position, project, version, kind, data = record[1:6]
     frame = b'id: %d\ndata: {"position":%d,"version":%d,"event":%b}\n\n' % (position, position, version, one_line(data))
-    return StreamEvent(position, project, kind, frame, pool_of(data, project))
+    return StreamEvent(position, project, kind, frame, head_of(data).where)
 
 
 def one_line(data: bytes) -> bytes:
