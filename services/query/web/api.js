@@ -97,8 +97,6 @@ export async function send(method, path, body, params = {}) {
   return untilAnswered(() => once(urlOf(path, params), { method, headers, body: JSON.stringify(body) }));
 }
 
-export const post = (path, body) => send("POST", path, body);
-
 /** What a pool is called in a query: a project by `project`, what is in it by `clusterid`. */
 export const poolParams = (pool) => (pool.includes(".") ? { clusterid: pool } : { project: pool });
 export const projectOf = (pool) => pool.split(".", 1)[0];

@@ -1,4 +1,5 @@
 // Secret addresses of calendar feeds, for calendar programs, which cannot sign in.
+import { useCredential } from "../command.js";
 import { html, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
 import { can, me, ownAccounts } from "../me.js";
@@ -6,7 +7,6 @@ import { sayMember } from "../people.js";
 import { sayMoment } from "../time.js";
 import { Field, Said } from "./parts.js";
 import { Secret } from "./secret.js";
-import { useCredential } from "./setup-tokens.js";
 
 const pathOf = (pool) => (pool.includes(".") ? `/clusters/${pool}.ics` : `/projects/${pool}.ics`);
 

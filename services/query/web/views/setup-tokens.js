@@ -1,7 +1,8 @@
 // One's own tokens, for programs. A token may do no more than its limits say, and no more than its maker.
-import { Problem, asName, post } from "../api.js";
+import { asName } from "../api.js";
+import { useCredential } from "../command.js";
 import { html, useState } from "../lib.js";
-import { askAgain, useAnswer } from "../live.js";
+import { useAnswer } from "../live.js";
 import { ROLES, has, me } from "../me.js";
 import { sayMember } from "../people.js";
 import { sayMoment } from "../time.js";
@@ -11,30 +12,7 @@ import { wrongFields } from "./amount.js";
 import { sayLimit } from "./who.js";
 
 const LEDGER = ""; // the value of "the whole ledger" in the list of pools
-const LOST = new Problem(0, { title: "The answer was lost on the way", detail: "It was made, but nobody saw it. Make it anew." });
 const DAYS = [7, 30, 90, 365];
-
-/**
- * A command that makes no event: {busy, problem, run}. `run` resolves to the answer, or to null after a problem. `secret`
- * is the field of the answer that only the first answer shows: if that was lost, the page has sent the command again.
- */
-export function useCredential() {
-  const [state, setState] = useState({ busy: false, problem: null });
-  const run = async (path, body, secret) => {
-    setState({ busy: true, problem: null });
-    try {
-      const answer = await post(path, body);
-      askAgain();
-      if (secret && !answer[secret]) throw LOST;
-      setState({ busy: false, problem: null });
-      return answer;
-    } catch (problem) {
-      setState({ busy: false, problem });
-      return null;
-    }
-  };
-  return { ...state, run };
-}
 
 export function TokenSetup({ address, zone, pools }) {
   const [made, setMade] = useState(null);

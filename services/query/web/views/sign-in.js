@@ -1,4 +1,5 @@
 // Ways to sign in: for a stranger, and for somebody whose session has ended.
+import { useAttempt } from "../command.js";
 import { html, useState } from "../lib.js";
 import { signInWith } from "../me.js";
 import { Field, Said } from "./parts.js";
@@ -55,17 +56,13 @@ const hrefOf = ({ href }, again) =>
 
 function WithToken({ open }) {
   const [token, setToken] = useState("");
-  const [{ busy, problem }, setState] = useState({ busy: false, problem: null });
-  const submit = async (event) => {
+  const { busy, problem, attempt } = useAttempt();
+  const submit = (event) => {
     event.preventDefault();
-    setState({ busy: true, problem: null });
-    try {
+    attempt(async () => {
       await signInWith(token.trim());
       setToken("");
-      setState({ busy: false, problem: null });
-    } catch (problem) {
-      setState({ busy: false, problem });
-    }
+    });
   };
   return html`
     <details open=${open}><summary>With a token</summary>
