@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -140,14 +141,21 @@ class Project:
         return list(answer.json()["items"])
 
 
+@contextmanager
+def new_project(url: str, project: str, headers: Mapping[str, str] = HENRIETTA, **more: Any) -> Iterator[Project]:
+    """A project with 100 cores and 200 GiB from last month until next year. `more` are fields of its creation."""
+    made = Project(url, project, headers)
+    made.post("/projects/create", id=project, **more)
+    made.grant(midnight(-40), midnight(400), servers=10, cores=100, memory=200 * 1024)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def project(up: Up) -> Iterator[Project]:
-    """With 100 cores and 200 GiB from last month until next year."""
-    project = Project(up.url, f"project-{next(_numbers)}")
-    project.post("/projects/create", id=project.id, name="Gaia science platform", overcommit={"beyond_hours": 336})
-    project.grant(midnight(-40), midnight(400), servers=10, cores=100, memory=200 * 1024)
-    yield project
-    project.close()
+    over = {"beyond_hours": 336}
+    with new_project(up.url, f"project-{next(_numbers)}", name="Gaia science platform", overcommit=over) as project:
+        yield project
 
 
 def midnight(days: int) -> datetime:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Project, Visitor, midnight
+from tests.browser.conftest import Project, Visitor, midnight, new_project
 from tests.browser.house import WAIT_S, House, somebody
 from tests.browser.test_calendar import address
 from tests.browser.test_manners import settled
@@ -20,11 +20,8 @@ from tests.support.running import until
 @pytest.fixture
 def owned(house: House) -> Iterator[Project]:
     """A project with 100 cores."""
-    project = Project(house.url, somebody("owned-"), house.root())
-    project.post("/projects/create", id=project.id, name="Owned")
-    project.grant(midnight(-40), midnight(400), servers=10, cores=100, memory=200 * 1024)
-    yield project
-    project.close()
+    with new_project(house.url, somebody("owned-"), house.root(), name="Owned") as project:
+        yield project
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Project, Visitor, iso, midnight
+from tests.browser.conftest import Project, Visitor, iso, midnight, new_project
 from tests.browser.house import House, somebody
 from tests.browser.test_calendar import address, cell_of, day
 from tests.browser.test_manners import findings, settled
@@ -34,9 +34,12 @@ class Team(NamedTuple):
 
 @pytest.fixture(scope="module")
 def team(house: House) -> Iterator[Team]:
-    project = Project(house.url, somebody("team-"), house.root())
-    project.post("/projects/create", id=project.id, name="Team", overcommit={"beyond_hours": 336})
-    project.grant(midnight(-40), midnight(400), servers=10, cores=100, memory=200 * 1024)
+    over = {"beyond_hours": 336}
+    with new_project(house.url, somebody("team-"), house.root(), name="Team", overcommit=over) as project:
+        yield team_of(house, project)
+
+
+def team_of(house: House, project: Project) -> Team:
     project.post("/templates/create", project=project.id, name="small", cores=4)
     size = {"startdate": iso(midnight(-1)), "enddate": iso(midnight(60)), "cores": 20}
     project.post("/clusters/create", parent=project.id, name="k8s", **size)
@@ -54,8 +57,7 @@ def team(house: House) -> Iterator[Team]:
     project.book("teaching", midnight(30), midnight(31), cores=40)
     other = somebody("other-")
     elsewhere = project.post("/projects/create", id=other, name=other)["position"]
-    yield Team(house, project, people, str(elsewhere))
-    project.close()
+    return Team(house, project, people, str(elsewhere))
 
 
 def segments(page: Page) -> list[str]:

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from shared.identity.credentials import COOKIE
 from shared.identity.roles import Limit
-from tests.browser.conftest import Project, Visitor, midnight
+from tests.browser.conftest import Project, Visitor, new_project
 from tests.browser.house import TITLE, House, somebody
 from tests.browser.test_calendar import address
 from tests.browser.test_manners import findings, settled
@@ -22,11 +22,8 @@ from tests.support.running import until
 @pytest.fixture
 def shared(house: House) -> Iterator[Project]:
     """A project of `egi:root`, with 100 cores."""
-    project = Project(house.url, somebody("shared-"), house.root())
-    project.post("/projects/create", id=project.id, name="Shared science platform")
-    project.grant(midnight(-40), midnight(400), servers=10, cores=100, memory=200 * 1024)
-    yield project
-    project.close()
+    with new_project(house.url, somebody("shared-"), house.root(), name="Shared science platform") as project:
+        yield project
 
 
 def fill_in(page: Page, user: str) -> None:
