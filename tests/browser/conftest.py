@@ -60,19 +60,20 @@ def one_day() -> None:
 
 
 class Up:
-    """A `hourbook up --ephemeral`."""
+    """A `hourbook up --ephemeral`, with these options and settings."""
 
-    def __init__(self, directory: Path) -> None:
-        self.url = f"http://127.0.0.1:{(port := free_port())}"
+    def __init__(self, directory: Path, *options: str, port: int | None = None, **settings: str) -> None:
+        port = port or free_port()
+        self.url = f"http://127.0.0.1:{port}"
         self._output = directory / f"up-{port}.log"
         ours = ("HOURBOOK_", "PYTHONDONTWRITEBYTECODE")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", "up", "--ephemeral", "--port", str(port)],
+                [sys.executable, "-m", "services.cli", "up", "--ephemeral", "--port", str(port), *options],
                 stdout=output,
                 stderr=output,
-                env=environment,
+                env={**environment, **settings},
             )
         deadline = time.monotonic() + WAIT_S
         while "Hourbook runs at" not in self._output.read_text():

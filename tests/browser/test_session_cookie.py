@@ -1,9 +1,5 @@
 """The session's cookie in a real browser, over plain HTTP on this machine: signing in at a real provider and out."""
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +11,8 @@ from playwright.sync_api import Browser, BrowserContext, expect
 
 from services.cli.up.embedded import free_port
 from shared.identity.credentials import COOKIE
-from tests.browser.conftest import WAIT_S
+from tests.browser.conftest import Up
+from tests.browser.test_signing_in import fill_in
 from tests.support.identity import Provider
 
 
@@ -28,24 +25,12 @@ def signing_in(directory: Path, provider: Provider, host: str) -> Iterator[str]:
     (directory / "secret").write_text(provider.secrets[client])
     more = f'client_id = "{client}"\nclient_secret_file = "secret"\n'
     (directory / "auth.toml").write_text(provider.auth_file() + more)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HOURBOOK_")}
-    if host != "127.0.0.1":  # that is its own address, and needs no setting
-        environment["HOURBOOK_PUBLIC_URL"] = url
-    options = ["up", "--ephemeral", "--port", str(port), "--auth", str(directory / "auth.toml")]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "services.cli", *options], stdout=log, stderr=log, env=environment
-        )
+    settings = {} if host == "127.0.0.1" else {"HOURBOOK_PUBLIC_URL": url}  # its own address needs no setting
+    up = Up(directory, "--auth", str(directory / "auth.toml"), port=port, **settings)
     try:
-        deadline = time.monotonic() + WAIT_S
-        while "Hourbook runs at" not in (directory / "log").read_text():
-            assert process.poll() is None, (directory / "log").read_text()
-            assert time.monotonic() < deadline, (directory / "log").read_text()
-            time.sleep(0.05)
         yield url
     finally:
-        process.terminate()
-        process.wait(WAIT_S)
+        up.stop()
 
 
 def ours(context: BrowserContext) -> list[Any]:
@@ -62,10 +47,7 @@ def test_a_browser_keeps_and_sends_the_cookie_without_https_on_this_machine(
     with signing_in(tmp_path, provider, host) as url, browser.new_context() as context:
         page = context.new_page()
         page.goto(f"{url}/sign-in/iam?to=/")
-        page.locator("input[name=login]").fill(user)
-        page.locator("input[name=login]").press("Enter")
-        page.locator("input[name=password]").fill(user * 2)
-        page.locator("input[name=password]").press("Enter")
+        fill_in(page, user)
         expect(page).to_have_url(f"{url}/")
         (cookie,) = ours(context)
         assert (cookie["name"], cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) == (COOKIE, True, True, "Lax")
