@@ -24,7 +24,7 @@ from services.query.routes.rights import RightsNow
 from shared.identity.authenticator import Authenticator
 
 AnyRequest = Request[Any, Any, Any]
-PARTS, GIVEN = "hourbook_parts", "hourbook_given"  # kept in the scope of a request
+GIVEN = "hourbook_given"  # kept in the scope of a request
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +47,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parts_of(request: AnyRequest) -> Parts:
-    """The parts of the application that answers the request. The state of the framework takes 2 µs to look them up, so
-    a request does it once."""
-    scope: dict[str, Any] = request.scope  # type: ignore[assignment]
-    parts: Parts | None = scope.get(PARTS)
-    if parts is None:
-        parts = scope[PARTS] = request.app.state.parts
+    """The parts of the application that answers the request. By its key: as an attribute of the state, it takes seven
+    times as long to look up, and a read asks several times."""
+    parts: Parts = request.app.state["parts"]
     return parts
 
 
