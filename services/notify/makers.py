@@ -12,8 +12,8 @@ from uuid import UUID
 
 import msgspec
 
-from shared.identity.principals import TOKEN, Principal
-from shared.identity.roles import RIGHTS, Limit, Policy, rights_on
+from shared.identity.principals import TOKEN, Principal, program
+from shared.identity.roles import RIGHTS, Policy, limits_of, rights_on
 from shared.postgres import Pool, Record
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,6 @@ WHERE g.live AND r.pool = ANY ($1) GROUP BY r.pool, r.member
 END = """
 UPDATE webhook SET ended = $2 WHERE id = $1 AND ended IS NULL AND maker IS NOT DISTINCT FROM $3 AND maker_since = $4
 """
-
-_limits = msgspec.json.Decoder(tuple[Limit, ...])
 
 
 async def end_those_without_right(pool: Pool, policy: Policy) -> list[UUID]:
@@ -71,13 +69,10 @@ def principal_of(record: Record) -> Principal | None:
         return Principal(id=maker, members=groups | {maker}) if record["known"] else None
     if not record["valid"]:
         return None
-    person = record["person"]
-    members = frozenset({maker}) if person is None else groups | {maker, person}
     try:
-        limits = _limits.decode(record["limits"])
+        return program(maker, record["person"], groups, limits_of(record["limits"]))
     except msgspec.MsgspecError:  # limits that this version does not know
         return None
-    return Principal(id=maker, members=members, maker=person, limits=limits, trusted=person is None)
 
 
 def _said(record: Record) -> str:

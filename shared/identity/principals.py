@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,7 +13,8 @@ from shared.identity.roles import Limit
 # How a principal proved who it is. It stands in the field `auth` of events.
 Auth = Literal["oidc", "keystone", "token"]
 
-TOKEN, GROUP, LEDGER = "token", "group", "hourbook"
+TOKEN: Final = "token"
+GROUP, LEDGER = "group", "hourbook"
 # The auth file must not give an issuer such a name. /sign-in/ways is no issuer's address.
 RESERVED = frozenset({TOKEN, GROUP, LEDGER, "ways"})
 
@@ -67,6 +69,13 @@ def person(issuer: str, subject: str, groups: frozenset[str] | tuple[str, ...], 
     """A person whom an issuer of the auth file knows. `groups` are the issuer's own names of groups."""
     own = f"{issuer}:{subject}"
     return Principal(id=own, auth=auth, members=frozenset({own, *(group_member(issuer, group) for group in groups)}))
+
+
+def program(own: str, maker: str | None, groups: Iterable[str], limits: tuple[Limit, ...]) -> Principal:
+    """The program that has the token `own` (`token:<id>`). It has the names of its maker and of the maker's `groups`
+    (as in role bindings). An operator's token, which has no maker, is trusted."""
+    members = {own} if maker is None else {own, maker, *groups}
+    return Principal(id=own, auth=TOKEN, members=frozenset(members), maker=maker, limits=limits, trusted=maker is None)
 
 
 def group_member(issuer: str, group: str) -> str:

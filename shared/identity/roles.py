@@ -72,6 +72,9 @@ class Limit(msgspec.Struct, frozen=True, gc=False):
     pool: str | None = None
 
 
+limits_of = msgspec.json.Decoder(tuple[Limit, ...]).decode  # of the stored limits of a token
+
+
 class Policy(msgspec.Struct, frozen=True):
     """The bindings for the whole ledger, which the auth file has. `everyone`: the rights of any principal."""
 

@@ -11,8 +11,8 @@ import msgspec
 
 from shared.identity.credentials import FeedKey
 from shared.identity.errors import IdentityUnavailable, InvalidCredential
-from shared.identity.principals import TOKEN, Auth, Principal
-from shared.identity.roles import Limit
+from shared.identity.principals import TOKEN, Auth, Principal, program
+from shared.identity.roles import Limit, limits_of
 from shared.identity.secrets import hash_of, is_secret
 from shared.identity.verifying import Verified
 from shared.postgres import LOST_OR_REFUSED, Pool, Record
@@ -38,8 +38,6 @@ VERSION = "SELECT version FROM identity_head"
 REVOKED = "UPDATE identity_head SET version = version + 1"
 # What a token or a feed address may do depends on the groups of its maker: they are read again after so long.
 GROUPS_S = 60.0
-
-_limits = msgspec.json.Decoder(tuple[Limit, ...])
 
 
 class Session(NamedTuple):
@@ -70,11 +68,7 @@ class StoredCredentials:
         if record["revoked"] or record["expired"]:
             raise InvalidCredential(f"the token {'was revoked' if record['revoked'] else 'has expired'}")
         own, maker = f"{TOKEN}:{record['id']}", record["maker"]
-        members = {own} if maker is None else {own, maker, *record["groups"]}
-        limits = _limits_of(record)
-        principal = Principal(
-            id=own, auth="token", members=frozenset(members), maker=maker, limits=limits, trusted=maker is None
-        )
+        principal = program(own, maker, record["groups"], _limits_of(record))
         return Verified(principal, min(record["expires"], time.time() + GROUPS_S))
 
     async def session(self, secret: str) -> Session:
@@ -108,7 +102,7 @@ class StoredCredentials:
 def _limits_of(record: Record) -> tuple[Limit, ...]:
     """The limits of a token. Raises InvalidCredential for limits that this version does not know."""
     try:
-        return _limits.decode(record["limits"])
+        return limits_of(record["limits"])
     except msgspec.MsgspecError as error:
         log.error("token %s: its limits cannot be read: %s", record["id"], error)
         raise InvalidCredential("the limits of the token cannot be read; revoke it and make another") from None
