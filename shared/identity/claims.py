@@ -12,10 +12,9 @@ from shared.errors import InvalidField
 from shared.identity.auth_file import MEMBER_MAX, OidcIssuer, checked_member
 from shared.identity.errors import InvalidCredential
 from shared.identity.principals import person
-from shared.identity.verifying import Verified
+from shared.identity.verifying import EMAIL_MAX, NAME_MAX, Verified
 
 UNTIL_S = 300.0  # so long no token is checked again, however long it lives
-TEXT_MAX = 200
 ACCESS_HEADERS = frozenset({"at+jwt", "application/at+jwt"})  # RFC 9068
 PLAIN_HEADERS = frozenset({None, "jwt", "application/jwt"})
 ACCESS_KINDS = frozenset({"bearer", "dpop"})  # Keycloak's claim `typ`; that of an ID token is "ID"
@@ -48,7 +47,7 @@ def person_of(name: str, issuer: OidcIssuer, claims: Mapping[str, Any], until: f
         person(name, subject_of(name, claims), groups_of(claims, issuer.groups_claim), "oidc"),
         until,
         text_for_people(claims.get(issuer.name_claim)),
-        text_for_people(email),
+        text_for_people(email, EMAIL_MAX),
     )
 
 
@@ -130,8 +129,9 @@ def _inside(claims: object, way: list[str]) -> object:
     return claims
 
 
-def text_for_people(value: object) -> str | None:
-    """A text for people to read, without characters that cannot be seen; None if there is none."""
+def text_for_people(value: object, most: int = NAME_MAX) -> str | None:
+    """A text for people to read, without characters that cannot be seen, of `most` characters; None if there is
+    none."""
     if not isinstance(value, str):
         return None
-    return "".join(char for char in value[:TEXT_MAX] if char.isprintable()).strip() or None
+    return "".join(char for char in value[:most] if char.isprintable()).strip() or None

@@ -15,11 +15,9 @@ from shared.errors import UnknownId
 from shared.identity.principals import GROUP, Principal
 from shared.identity.stored import REVOKED, VERSION
 from shared.identity.tokens import begin
-from shared.identity.verifying import Verified
+from shared.identity.verifying import EMAIL_MAX, NAME_MAX, Verified
 from shared.names import shown
 from shared.postgres import Connection, Reader, rows_changed
-
-NAME_MAX, EMAIL_MAX = 200, 254
 
 # A person who has not changed is written once an hour at most.
 NOTE = """

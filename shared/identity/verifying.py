@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol
 
 from shared.identity.principals import Principal
 
+NAME_MAX, EMAIL_MAX = 200, 254  # characters
+
 
 class Verified(NamedTuple):
     """A credential that is valid. `until` is when it must be verified again, in seconds since 1970. `name` and `email`

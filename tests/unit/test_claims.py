@@ -208,4 +208,7 @@ def test_name_and_email_are_for_people_to_read() -> None:
     assert checked(name=7, email=["a"]).name is checked(email=["a"]).email is None
     assert checked(email="ada@example.org", email_verified=False).email is None
     assert len(checked(name="x" * 5000).name or "") == 200
+    longest = f"{'a' * 64}@{'b' * 61}.{'c' * 63}.{'d' * 63}"
+    assert len(longest) == 254
+    assert checked(email=longest).email == longest
     assert checked(nick="Ada", settings={"name_claim": "nick"}).name == "Ada"
