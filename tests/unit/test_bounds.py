@@ -22,6 +22,7 @@ from services.command.domain import (
     CreateSeries,
     CreateTemplate,
     LayoutChange,
+    ProjectState,
     RequestResize,
     ResizeCluster,
     SettleConflicts,
@@ -30,7 +31,8 @@ from services.command.domain import (
     decide,
     evolve,
 )
-from services.command.domain.bounds import Bounds
+from services.command.domain.bounds import SMALL_BYTES, Bounds
+from services.command.handler.sizes import size_of
 from services.command.settings import Settings
 from shared.capacity import Capacity
 from shared.errors import InvalidField, ProjectLimitExceeded, TooMuchAtOnce
@@ -171,6 +173,12 @@ def test_the_memory_of_a_project_is_bounded() -> None:
     assert 8 < made < 11
     with pytest.raises(ProjectLimitExceeded, match="HOURBOOK_STATE_BYTES_MAX"):
         gaia.book(0, 1, 1)
+
+
+def test_the_memory_of_a_state_counts_roles_and_members() -> None:
+    bindings = {"gaia": {f"egi:{number}": frozenset({"reader"}) for number in range(70)}}
+    state = ProjectState(bindings=bindings, members={"ada": frozenset(f"egi:{number}" for number in range(30))})
+    assert size_of(state) - size_of(ProjectState()) == 100 * SMALL_BYTES
 
 
 def test_tentative_claims_and_their_hours_are_bounded() -> None:

@@ -51,5 +51,6 @@ def size_of(state: ProjectState) -> int:
     ]
     claims = len(state.grants) + len(state.bookings) + len(state.requests)
     named = POOL_BYTES * len(state.pools) + ACCOUNT_BYTES * len(state.accounts)
-    small = len(state.names) + len(state.series) + len(state.resize_outcomes) + sum(map(len, state.templates.values()))
+    small = len(state.names) + len(state.series) + len(state.resize_outcomes)
+    small += sum(len(many) for each in (state.templates, state.bindings, state.members) for many in each.values())
     return sum(timeline.cells.nbytes for timeline in timelines) + CLAIM_BYTES * claims + named + SMALL_BYTES * small
