@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from shared.database_roles import login_url, quoted
 from shared.event_store import EventStore, Pending
 from shared.events import encode_event
 from shared.migrate import run_dbmate
-from tests.support.backends import RUN, Nats, Postgres
+from tests.support.backends import RUN, Nats, Postgres, connected
 from tests.support.project import Project
 from tests.support.running import WAIT_S, Running, hourbook
 
@@ -55,15 +55,6 @@ def begun(tmp_path: Path) -> Iterator[Callable[..., Running]]:
             return up
 
         yield begin
-
-
-@contextlib.asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 def environments(up: Running) -> dict[str, dict[str, str]]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import pytest
 from litestar.testing import AsyncTestClient
 
@@ -42,7 +41,7 @@ from shared.hours import Period, hour_of, instant_of
 from shared.identity.principals import Principal, person, trusted
 from shared.identity.roles import NOBODY, RIGHTS, ROLES, Limit, Policy
 from shared.tasks import end_tasks
-from tests.support.backends import as_role
+from tests.support.backends import as_role, connected
 from tests.support.ground import DAY as ONE_DAY
 from tests.support.ground import Ground
 from tests.support.listening import BOUND_S
@@ -256,11 +255,8 @@ def restored(state: ProjectState) -> ProjectState:
 
 
 async def state_of(database_url: str) -> ProjectState:
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with connected(database_url) as connection:
         events = [event.data async for event in EventStore(connection).stream_after("gaia", 0)]
-    finally:
-        await connection.close()
     state = ProjectState()
     for data in events:
         evolve(state, decode_event(data))
@@ -320,11 +316,8 @@ async def test_each_event_says_how_its_actor_was_proven(writers: Writers, databa
     senders = (ROOT, keystone, of_zoe, operators, trusted("anybody"))
     for sender in senders:
         assert await send(handler, sender, booking()) == OK
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with connected(database_url) as connection:
         events = [decode_event(event.data) async for event in EventStore(connection).stream_after("gaia", 0)]
-    finally:
-        await connection.close()
     booked = [(event.actor, event.auth) for event in events if isinstance(event, BookingCreated)]
     assert booked == [(sender.id, sender.auth) for sender in senders]
     assert [auth for _, auth in booked] == ["oidc", "keystone", "token", "token", None]
@@ -366,8 +359,7 @@ async def test_a_denied_command_keeps_no_key_and_drives_none_out(ground: Ground)
     refused = BOOKING | {"cores": 100_000}
     assert (await ask(ground, ground.root, "/bookings/create", refused, "mine")).status_code == 409
     kept = "SELECT array_agg(request_id ORDER BY request_id) FROM remembered_answer"
-    connection = await asyncpg.connect(ground.database_url)
-    try:
+    async with connected(ground.database_url) as connection:
         before = await connection.fetchval(kept)
         assert len(before) == 1
         for number in range(20):
@@ -382,8 +374,6 @@ async def test_a_denied_command_keeps_no_key_and_drives_none_out(ground: Ground)
             ):
                 assert (await ask(ground, eve, path, body, f"{path} {number}")).status_code in (403, 404)
         assert await connection.fetchval(kept) == before
-    finally:
-        await connection.close()
 
 
 async def test_a_forged_actor_changes_nothing(ground: Ground) -> None:
@@ -444,13 +434,9 @@ async def test_a_token_ends_with_the_rights_of_its_maker(ground: Ground) -> None
 
 async def changed(ground: Ground, statement: str) -> None:
     """Changes people or credentials as the service does: with a new version, at which every process looks."""
-    connection = await asyncpg.connect(ground.database_url)
-    try:
-        async with connection.transaction():
-            await connection.execute(statement)
-            await connection.execute("UPDATE identity_head SET version = version + 1")
-    finally:
-        await connection.close()
+    async with connected(ground.database_url) as connection, connection.transaction():
+        await connection.execute(statement)
+        await connection.execute("UPDATE identity_head SET version = version + 1")
 
 
 async def until_status(ground: Ground, who: dict[str, str], status: int) -> None:

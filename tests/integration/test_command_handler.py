@@ -35,7 +35,7 @@ from shared.events import BookingCreated, decode_event, encode_event
 from shared.hours import Period, hour_of, instant_of
 from shared.identity.principals import trusted
 from shared.tasks import end_tasks
-from tests.support.backends import as_role
+from tests.support.backends import as_role, connected
 from tests.support.histories import history
 from tests.support.project import Project
 
@@ -185,15 +185,6 @@ async def test_a_command_whose_lost_append_commits_late_is_answered_by_its_event
         assert (await send(handler, booking(8))).position == 4
         with pytest.raises(CapacityExceeded):
             await send(handler, booking(1))
-
-
-@contextlib.asynccontextmanager
-async def connected(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def appending(admin: asyncpg.Connection, *, since: int) -> int:

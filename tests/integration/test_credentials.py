@@ -22,7 +22,7 @@ from shared.identity.authenticator import CONNECTIONS_MAX
 from shared.identity.configured import authenticator_from
 from shared.identity.roles import Limit
 from shared.identity.secrets import is_secret
-from tests.support.backends import as_role
+from tests.support.backends import as_role, connected
 from tests.support.listening import listening
 from tests.support.signed_in import ADMIN, auth_file, signed_in, with_token
 
@@ -415,11 +415,8 @@ async def test_where_nobody_signs_in_there_are_no_credentials_and_the_answer_say
 
 
 async def fetch(url: str, statement: str, *arguments: Any) -> list[Any]:
-    connection = await asyncpg.connect(url)
-    try:
+    async with connected(url) as connection:
         return list(await connection.fetch(statement, *arguments))
-    finally:
-        await connection.close()
 
 
 async def execute(url: str, statement: str, *arguments: Any) -> None:

@@ -4,7 +4,6 @@ connection tries is refused."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
 from itertools import product
 from typing import Any
 from uuid import uuid4
@@ -17,7 +16,7 @@ from shared.database_roles import apply_roles, let_connect, model_of, quoted
 from shared.event_store import EventStore, Pending
 from shared.grants import FUNCTIONS, OWNER, SERVICES, TABLES, group_of
 from shared.migrate import migrate
-from tests.support.backends import LOGINS, RUN, Postgres, as_role, make_database
+from tests.support.backends import LOGINS, RUN, Postgres, as_role, connected, make_database
 
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 REFUSED = asyncpg.InsufficientPrivilegeError
@@ -98,15 +97,6 @@ ONLY = {
     "change the past": ("projector", "UPDATE past_pool SET name = '' WHERE false"),
     "change the index": ("projector", "SELECT index_events(1)"),
 }
-
-
-@contextlib.asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 @pytest.fixture(params=SERVICES)

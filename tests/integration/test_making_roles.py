@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +17,7 @@ from services.cli.up.role_files import RoleFiles
 from shared.database_roles import Login, RolesRefused, check_login, database_name, login_url
 from shared.grants import OWNER, SERVICES
 from shared.migrate import migrate
+from tests.support.backends import connected
 from tests.support.running import hourbook
 from tests.support.system_postgres import SystemPostgres
 
@@ -33,15 +33,6 @@ def server(own_directory: Path, request: pytest.FixtureRequest) -> Iterator[Embe
         yield made
     finally:
         made.stop(signal.SIGQUIT)
-
-
-@contextlib.asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def test_many_make_them_at_the_same_time(server: EmbeddedPostgres) -> None:

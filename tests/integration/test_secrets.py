@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import httpx
 import pytest
 
@@ -16,7 +15,7 @@ from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
 from shared.identity.secrets import FEED, SESSION, TOKEN, hash_of, new_secret
-from tests.support.backends import as_role
+from tests.support.backends import as_role, connected
 from tests.support.columns import places_of
 from tests.support.listening import listening
 from tests.support.signed_in import ADMIN, auth_file, signed_in
@@ -107,8 +106,5 @@ async def test_no_secret_is_in_a_log_an_answer_a_metric_or_the_database(
     secrets = [token, session, key, *unknown, ISSUED, KEYSTONE]
     assert [secret for secret in secrets if secret in said] == []
     assert [secret for secret in secrets if hash_of(secret).hex() in said] == []
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with connected(database_url) as connection:
         assert {secret: places for secret in secrets if (places := await places_of(connection, secret))} == {}
-    finally:
-        await connection.close()

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-import asyncpg
 import httpx
 import pytest
 from litestar.testing import AsyncTestClient
@@ -21,6 +20,7 @@ from shared.identity import attempts
 from shared.identity.credentials import COOKIE
 from shared.identity.secrets import SESSION, is_secret, new_secret
 from shared.identity.sessions import PERSON_MAX
+from tests.support.backends import connected
 from tests.support.browser_sign_in import PUBLIC, Browser, at_provider, cookies_of, path_of, query_of, sign_in
 from tests.support.identity import Provider
 from tests.support.signed_in import signed_in
@@ -43,11 +43,8 @@ class Page(NamedTuple):
         return await self.query.get("/me", headers={"Cookie": f"{COOKIE}={browser.cookies.get(COOKIE, '')}"})
 
     async def fetch(self, statement: str) -> list[Any]:
-        connection = await asyncpg.connect(self.database_url)
-        try:
+        async with connected(self.database_url) as connection:
             return list(await connection.fetch(statement))
-        finally:
-            await connection.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -189,25 +189,29 @@ def as_role(url: str, service: str) -> str:
     return login_url(url, LOGINS[service].name, password=LOGINS[service].password)
 
 
+@contextlib.asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A connection, closed after the block."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 async def make_database(server: Postgres) -> str:
     """The address of a fresh, migrated database, copied from the template: as the role that owns everything."""
     name = f"test_{RUN}_{next(_numbers)}"
-    connection = await asyncpg.connect(server.url_of("postgres"))
-    try:
+    async with connected(server.url_of("postgres")) as connection:
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
         await let_connect(connection, [login.name for login in LOGINS.values()], name)
-    finally:
-        await connection.close()
     return server.url_of(name)
 
 
 async def drop_database(server: Postgres, url: str) -> None:
     """Drops a database of `make_database`, with the connections that are left to it."""
-    connection = await asyncpg.connect(server.url_of("postgres"))
-    try:
+    async with connected(server.url_of("postgres")) as connection:
         await connection.execute(f"DROP DATABASE {urlsplit(url).path[1:]} WITH (FORCE)")
-    finally:
-        await connection.close()
 
 
 async def drop_databases(server: Postgres) -> None:

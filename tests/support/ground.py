@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from litestar.testing import AsyncTestClient
 
+from tests.support.backends import connected
 from tests.support.matrix import everybody
 from tests.support.signed_in import ADMIN, signed_in
 
@@ -78,15 +78,12 @@ class Ground:
     async def plant(self) -> None:
         """One webhook of gaia and one of the whole ledger, each with a dead letter, and a token and a feed address of
         the admin, as far as they are not there."""
-        connection = await asyncpg.connect(self.database_url)
-        try:
+        async with connected(self.database_url) as connection:
             for name, project in (("hook", "gaia"), ("ledger_hook", None)):
                 await connection.execute(PLANT, HOOKS[name], project)
                 await connection.execute(PLANT_LETTER, HOOKS[name])
             await connection.execute(PLANT_TOKEN, CREDENTIALS["token"])
             await connection.execute(PLANT_FEED, CREDENTIALS["feed"])
-        finally:
-            await connection.close()
 
     async def ask(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
         return await self.client.request(method, path.format_map(self.ids), json=body, headers=headers)

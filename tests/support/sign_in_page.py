@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
-import asyncpg
 import httpx
 from litestar.testing import AsyncTestClient
 
@@ -16,6 +15,7 @@ from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
 from shared.identity.credentials import COOKIE
+from tests.support.backends import connected
 from tests.support.browser_sign_in import PUBLIC, Browser
 from tests.support.signed_in import ADMIN, signed_in
 
@@ -43,11 +43,8 @@ class Page(NamedTuple):
         return await self.query.get("/me", headers={"Cookie": f"{COOKIE}={browser.cookies[COOKIE]}"})
 
     async def execute(self, statement: str, *arguments: Any) -> Any:
-        connection = await asyncpg.connect(self.url)
-        try:
+        async with connected(self.url) as connection:
             return await connection.fetch(statement, *arguments)
-        finally:
-            await connection.close()
 
     async def ended(self, browser: Browser) -> None:
         """Waits until the query service takes the session no more, for as long as that may take."""

@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-import asyncpg
 import msgspec
 
 from shared.identity.credentials import COOKIE
 from shared.identity.roles import Limit
 from shared.identity.secrets import SESSION, TOKEN, hash_of, new_secret
+from tests.support.backends import connected
 
 ADMIN = "egi:root"
 
@@ -38,8 +38,7 @@ async def signed_in(
 ) -> dict[str, str]:
     """The headers of somebody who has signed in on the page. `groups` are as bindings have them: `group:egi:…`."""
     secret = new_secret(SESSION)
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with connected(database_url) as connection:
         await connection.execute(
             "INSERT INTO person (id, name, groups) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE SET groups = $3",
             person,
@@ -53,8 +52,6 @@ async def signed_in(
             list(groups),
             timedelta(hours=1),
         )
-    finally:
-        await connection.close()
     return {"Cookie": f"{COOKIE}={secret}"}
 
 
@@ -63,8 +60,7 @@ async def with_token(
 ) -> dict[str, str]:
     """The headers of a program with a token. Without a `maker`, it is one of the operator's."""
     secret = new_secret(TOKEN)
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with connected(database_url) as connection:
         await connection.execute(
             "INSERT INTO token (id, hash, name, maker, limits, expires_at) VALUES ($1, $2, 'test', $3, $4, now() + $5)",
             uuid4(),
@@ -73,6 +69,4 @@ async def with_token(
             msgspec.json.encode(limits).decode(),
             lasts,
         )
-    finally:
-        await connection.close()
     return {"Authorization": f"Bearer {secret}"}
