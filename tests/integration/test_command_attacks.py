@@ -9,9 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from litestar.testing import AsyncTestClient
 
-from services.command.app import create_app
 from services.command.domain import (
     AddAccountMember,
     CancelBooking,
@@ -32,7 +30,6 @@ from services.command.domain.commands import Context
 from services.command.domain.copies import freeze
 from services.command.handler.handler import CommandHandler
 from services.command.handler.snapshots import decode_state, encode_state
-from services.command.settings import Settings
 from shared.capacity import Capacity
 from shared.errors import HourbookError, UnknownId
 from shared.event_store import EventStore
@@ -41,11 +38,11 @@ from shared.hours import Period, hour_of, instant_of
 from shared.identity.principals import Principal, person, trusted
 from shared.identity.roles import NOBODY, RIGHTS, ROLES, Limit, Policy
 from shared.tasks import end_tasks
-from tests.support.backends import as_role, connected
+from tests.support.backends import connected
 from tests.support.ground import DAY as ONE_DAY
-from tests.support.ground import Ground
+from tests.support.ground import Ground, grounded
 from tests.support.listening import BOUND_S
-from tests.support.signed_in import auth_file, signed_in, with_token
+from tests.support.signed_in import signed_in, with_token
 
 T0 = hour_of(datetime(2086, 1, 1, tzinfo=UTC))
 DAY, NEXT_DAY = Period(T0, T0 + 24), Period(T0 + 24, T0 + 48)
@@ -325,12 +322,7 @@ async def test_each_event_says_how_its_actor_was_proven(writers: Writers, databa
 
 @pytest.fixture
 async def ground(database_url: str, tmp_path: Path) -> AsyncIterator[Ground]:
-    settings = Settings(
-        database_url=as_role(database_url, "command"), auth_file=auth_file(tmp_path), webhook_hosts="hooks.example"
-    )
-    async with AsyncTestClient(create_app(settings)) as client:
-        ground = Ground(client, database_url)
-        await ground.fill()
+    async with grounded(database_url, tmp_path) as ground:
         yield ground
 
 

@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from litestar.testing import AsyncTestClient
 
-from services.command.app import create_app
-from services.command.settings import Settings
 from shared.identity.roles import Limit
 from tests.integration.test_command_matrix import LINES
-from tests.support.backends import as_role
-from tests.support.ground import HOOK, Ground
+from tests.support.ground import HOOK, Ground, grounded
 from tests.support.matrix import OK, PUBLIC, SIGNED_IN, Line
-from tests.support.signed_in import auth_file, signed_in, with_token
+from tests.support.signed_in import signed_in, with_token
 
 # Hidden names, and names of the same length that nothing has.
 ABSENT = {"gaia": "nope", "spark": "sparx", "deep": "deeq"}
@@ -33,12 +29,7 @@ class Answer(NamedTuple):
 
 @pytest.fixture
 async def ground(database_url: str, tmp_path: Path) -> AsyncIterator[Ground]:
-    settings = Settings(
-        database_url=as_role(database_url, "command"), auth_file=auth_file(tmp_path), webhook_hosts="hooks.example"
-    )
-    async with AsyncTestClient(create_app(settings)) as client:
-        ground = Ground(client, database_url)
-        await ground.fill()
+    async with grounded(database_url, tmp_path) as ground:
         await ground.plant()
         yield ground
 

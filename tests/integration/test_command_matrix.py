@@ -8,11 +8,8 @@ from typing import Any
 
 import pytest
 from litestar.routes import HTTPRoute
-from litestar.testing import AsyncTestClient
 
-from services.command.app import create_app
-from services.command.settings import Settings
-from tests.support.ground import DAY, FLAVORS, HOOK, MONTH, Ground
+from tests.support.ground import DAY, FLAVORS, HOOK, MONTH, Ground, grounded
 from tests.support.matrix import (
     OK,
     PUBLIC,
@@ -25,7 +22,6 @@ from tests.support.matrix import (
     ledger_roles,
     operations_of,
 )
-from tests.support.signed_in import auth_file
 
 SPARK, DEEP = "gaia.spark", "gaia.spark.deep"
 IN_GAIA = {"project": "gaia"}
@@ -149,12 +145,7 @@ UNLISTED = {
 
 @pytest.fixture
 async def ground(database_url: str, tmp_path: Path) -> AsyncIterator[Ground]:
-    settings = Settings(
-        database_url=database_url, auth_file=auth_file(tmp_path, ledger=ledger_roles()), webhook_hosts="hooks.example"
-    )
-    async with AsyncTestClient(create_app(settings)) as client:
-        ground = Ground(client, database_url)
-        await ground.fill()
+    async with grounded(database_url, tmp_path, ledger=ledger_roles()) as ground:
         yield ground
 
 

@@ -29,9 +29,9 @@ from shared.identity.principals import Principal, person, trusted
 from shared.identity.roles import Limit
 from shared.tasks import end_tasks
 from tests.support.backends import as_role
-from tests.support.ground import Ground
+from tests.support.ground import grounded
 from tests.support.listening import BOUND_S, listening
-from tests.support.signed_in import auth_file, signed_in, with_token
+from tests.support.signed_in import signed_in, with_token
 
 MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
 BOOKING = {"project": "gaia", "account": "ada", "cores": 11, **MONTH}
@@ -234,12 +234,7 @@ def test_a_rate_is_used_up_and_comes_back_with_time() -> None:
 async def test_a_denial_says_who_tried_what_where_and_what_was_needed(
     database_url: str, tmp_path: Path, connection: Any
 ) -> None:
-    settings = CommandSettings(
-        database_url=as_role(database_url, "command"), auth_file=auth_file(tmp_path), webhook_hosts="hooks.example"
-    )
-    async with AsyncTestClient(create_command(settings)) as client:
-        ground = Ground(client, database_url)
-        await ground.fill()
+    async with grounded(database_url, tmp_path) as ground:
         await ground.plant()
         await ground.give("gaia", "reader", "egi:ada")
         ada, eve = await signed_in(database_url, "egi:ada"), await signed_in(database_url, "egi:eve")
@@ -261,7 +256,7 @@ async def test_a_denial_says_who_tried_what_where_and_what_was_needed(
             assert (await ground.ask("POST", "/bookings/create", booking, headers)).status_code == status
         await kept(connection, 8)
         operator = await with_token(database_url, Limit("viewer"))
-        metrics = (await client.get("/metrics", headers=operator)).text
+        metrics = (await ground.client.get("/metrics", headers=operator)).text
     rows = await connection.fetch("SELECT actor, command, project, code, facts FROM refusal ORDER BY id")
     seen = [(row["actor"], row["command"], row["project"], row["code"], json.loads(row["facts"])) for row in rows]
     spark = {"needs": "member", "pool": "gaia.spark"}

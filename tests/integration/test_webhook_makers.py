@@ -10,11 +10,8 @@ from uuid import uuid4
 import asyncpg
 import msgspec
 import pytest
-from litestar.testing import AsyncTestClient
 
 from services.command import webhook_table
-from services.command.app import create_app
-from services.command.settings import Settings
 from services.notify.makers import end_those_without_right
 from services.notify.webhooks import Retries
 from services.projector.generation import load_generation, prepare, write_batch
@@ -24,9 +21,9 @@ from shared.identity.principals import person
 from shared.identity.roles import RIGHTS, Limit, Policy
 from tests.integration.test_webhooks import Receiver, delivering, until
 from tests.support.backends import as_role
-from tests.support.ground import DAY, Ground
+from tests.support.ground import DAY, Ground, grounded
 from tests.support.listening import BOUND_S
-from tests.support.signed_in import ADMIN, auth_file, signed_in, with_token
+from tests.support.signed_in import ADMIN, signed_in, with_token
 
 POLICY = Policy(0, {ADMIN: RIGHTS["admin"], "egi:boss": RIGHTS["manager"]})
 BOOKING = {"project": "gaia", "account": "team", "cores": 1, **DAY}
@@ -47,14 +44,7 @@ def hosts(receiver: Receiver) -> str:
 @pytest.fixture
 async def ground(database_url: str, tmp_path: Path, hosts: str) -> AsyncIterator[Ground]:
     bindings = {"admin": [ADMIN], "manager": ["egi:boss"]}
-    settings = Settings(
-        database_url=as_role(database_url, "command"),
-        auth_file=auth_file(tmp_path, ledger=bindings),
-        webhook_hosts=hosts,
-    )
-    async with AsyncTestClient(create_app(settings)) as client:
-        ground = Ground(client, database_url)
-        await ground.fill()
+    async with grounded(database_url, tmp_path, ledger=bindings, webhook_hosts=hosts) as ground:
         yield ground
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from litestar.testing import AsyncTestClient
 
-from tests.support.backends import connected
+from services.command.app import create_app
+from services.command.settings import Settings
+from tests.support.backends import as_role, connected
 from tests.support.matrix import everybody
-from tests.support.signed_in import ADMIN, signed_in
+from tests.support.signed_in import ADMIN, auth_file, signed_in
 
 MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
 DAY = {"startdate": "2086-01-01", "enddate": "2086-01-01"}
@@ -87,3 +92,24 @@ class Ground:
 
     async def ask(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
         return await self.client.request(method, path.format_map(self.ids), json=body, headers=headers)
+
+
+@contextlib.asynccontextmanager
+async def grounded(
+    database_url: str,
+    directory: Path,
+    *,
+    ledger: Mapping[str, Sequence[str]] | None = None,
+    webhook_hosts: str = "hooks.example",
+) -> AsyncIterator[Ground]:
+    """The ground behind a command service of its own. `ledger` has the members of a role, as `auth_file` takes them;
+    the file is written into `directory`."""
+    settings = Settings(
+        database_url=as_role(database_url, "command"),
+        auth_file=auth_file(directory, ledger=ledger),
+        webhook_hosts=webhook_hosts,
+    )
+    async with AsyncTestClient(create_app(settings)) as client:
+        ground = Ground(client, database_url)
+        await ground.fill()
+        yield ground
