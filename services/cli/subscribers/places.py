@@ -24,6 +24,7 @@ from shared.nats_access.users import ADMIN, SUBSCRIBER
 
 TAKEN_S = 15.0
 READING_S = 5.0
+ANSWER_S = 1.0
 RETRY_S = 0.2
 LOOK_AGAIN_S = 0.05
 SIGNAL_AGAIN_S = 2.0
@@ -45,18 +46,11 @@ class Embedded:
         deadline = time.monotonic() + READING_S
         while True:
             try:
-                client = await connect_nats(self.url)
-                try:
-                    await client.jetstream(timeout=1).account_info()
-                except NATS_ERRORS:
-                    await leave(client)
-                    raise
+                return await _answered(self.url, JetStreamContext.account_info)
             except NATS_ERRORS:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(RETRY_S)
-            else:
-                return client
 
     async def set_subscribers(self, subscribers: list[Subscriber], *, added: tuple[str, str] | None = None) -> None:
         """Writes the subscribers, and makes the server read them. `added`: the name and the password of a new one.
@@ -97,32 +91,14 @@ class Embedded:
 
     async def _knows(self, name: str, password: str) -> bool:
         """Whether the server lets the subscriber in."""
-        try:
-            client = await connect_nats(self.address_of(f"{SUBSCRIBER}{name}", password))
-        except NATS_ERRORS:
-            return False
-        await leave(client)
-        return True
+        return await _works(connect_nats(self.address_of(f"{SUBSCRIBER}{name}", password)))
 
     async def _serves(self, name: str, password: str) -> bool:
         """Whether the server answers the subscriber's requests, and the administrator's."""
-        return await self._answers(
-            self.address_of(f"{SUBSCRIBER}{name}", password), lambda context: context.consumer_info(STREAM, name)
-        ) and await self._answers(self.url, lambda context: context.account_info())
-
-    async def _answers(self, address: str, request: Callable[[JetStreamContext], Awaitable[Any]]) -> bool:
-        try:
-            client = await connect_nats(address)
-        except NATS_ERRORS:
+        address = self.address_of(f"{SUBSCRIBER}{name}", password)
+        if not await _works(_answered(address, lambda context: context.consumer_info(STREAM, name))):
             return False
-        try:
-            await request(client.jetstream(timeout=1))
-        except NATS_ERRORS:
-            return False
-        else:
-            return True
-        finally:
-            await leave(client)
+        return await _works(_answered(self.url, JetStreamContext.account_info))
 
 
 class Own:
@@ -139,6 +115,27 @@ class Own:
         parts = urlsplit(self.url.partition(",")[0])
         host = parts.netloc.rpartition("@")[2]
         return parts._replace(netloc=f"{user}:{password}@{host}").geturl()
+
+
+async def _answered(address: str, request: Callable[[JetStreamContext], Awaitable[Any]]) -> Client:
+    """A connection on which the server has answered the request. Raises one of NATS_ERRORS."""
+    client = await connect_nats(address)
+    try:
+        await request(client.jetstream(timeout=ANSWER_S))
+    except BaseException:
+        await leave(client)
+        raise
+    return client
+
+
+async def _works(connecting: Awaitable[Client]) -> bool:
+    """Whether the connection is made. It is closed again."""
+    try:
+        client = await connecting
+    except NATS_ERRORS:
+        return False
+    await leave(client)
+    return True
 
 
 def place(data_dir: Path | None, environment: Mapping[str, str]) -> Embedded | Own:
