@@ -294,6 +294,20 @@ async def test_a_name_that_is_taken_is_refused_and_changes_nothing(ledger: Ledge
     assert await ledger.state() == before
 
 
+async def test_a_subscriber_whose_making_is_broken_off_is_not_there(ledger: Ledger) -> None:
+    files = embedded(ledger.server).files
+    making = asyncio.create_task(make_subscriber(ledger.server, "reports", "gaia"))
+    async with asyncio.timeout(BOUND_S):
+        while not files.subscribers():
+            await asyncio.sleep(0)
+    making.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    assert files.subscribers() == []
+    assert "subscriber-reports" not in files.config.read_text()
+    assert await readers(ledger.context) == []
+
+
 @pytest.mark.parametrize("user", ["", "command:wrong@", "nobody:x@", "a-token@"])
 async def test_nobody_connects_without_a_user(ledger: Ledger, user: str) -> None:
     address = ledger.server.url.rpartition("@")[2]

@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 from rich.table import Table
 
 from services.cli.failure import Failure
-from services.cli.subscribers.places import Embedded, Own, place
+from services.cli.subscribers.places import Embedded, Own, patiently, place
 from services.cli.terminal import table_console
 from services.cli.up import consumers
 from services.cli.up.embedded_nats import Subscriber, hashed, new_password, quoted
@@ -116,7 +116,7 @@ async def create_at(at: Embedded | Own, name: str, projects: tuple[str, ...], pa
         try:
             await _let_in(at, name, projects, password)
         except BaseException:
-            await consumers.remove(context, name)
+            await patiently(lambda: consumers.remove(context, name))
             raise
     return at.address_of(f"{SUBSCRIBER}{name}", password)
 
@@ -127,8 +127,7 @@ async def _let_in(at: Embedded | Own, name: str, projects: tuple[str, ...], pass
         print("\n".join([HOW_TO_ADD, *subscriber_account(name, quoted(hash_)), ""]))
         return
     with at.files.locked():
-        others = [one for one in at.files.subscribers() if one.name != name]
-        await at.set_subscribers([*others, Subscriber(name, projects, hash_)], added=(name, password))
+        await at.let_in(Subscriber(name, projects, hash_), password)
 
 
 def _tell(credentials: str, out: Path | None) -> None:
@@ -153,20 +152,20 @@ async def remove_at(at: Embedded | Own, name: str) -> None:
     async with _administrator(at) as context:
         found = await consumers.remove(context, name)
     if isinstance(at, Embedded):
-        found = await _shut_out(at, name) or found
+        found = _shut_out(at, name) or found
     if not found:
         raise Failure(f"there is no subscriber {name}: `hourbook subscriber list` shows all")
     if isinstance(at, Own):
         print(f"Now remove the account {SUBSCRIBER}{name} from the configuration of the NATS server, and reload it.")
 
 
-async def _shut_out(at: Embedded, name: str) -> bool:
+def _shut_out(at: Embedded, name: str) -> bool:
     """Takes a subscriber out of the server's configuration. Answers whether it was there."""
     with at.files.locked():
         subscribers = at.files.subscribers()
         left = [one for one in subscribers if one.name != name]
         if len(left) < len(subscribers):
-            await at.set_subscribers(left)
+            at.set_subscribers(left)
     return len(left) < len(subscribers)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from nats.aio.client import Client
@@ -29,6 +30,8 @@ RETRY_S = 0.2
 LOOK_AGAIN_S = 0.05
 SIGNAL_AGAIN_S = 2.0
 
+T = TypeVar("T")
+
 
 class Embedded:
     """The NATS server of the `hourbook up` that runs now."""
@@ -41,50 +44,51 @@ class Embedded:
         return url_for(user, password, self._port)
 
     async def connected(self) -> Client:
-        """A connection as the administrator. It waits while the server reads its configuration: then the server refuses
-        everybody, or does not answer. Raises one of NATS_ERRORS."""
-        deadline = time.monotonic() + READING_S
-        while True:
-            try:
-                return await _answered(self.url, JetStreamContext.account_info)
-            except NATS_ERRORS:
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(RETRY_S)
+        """A connection as the administrator. Raises one of NATS_ERRORS."""
+        return await patiently(lambda: _answered(self.url, JetStreamContext.account_info))
 
-    async def set_subscribers(self, subscribers: list[Subscriber], *, added: tuple[str, str] | None = None) -> None:
-        """Writes the subscribers, and makes the server read them. `added`: the name and the password of a new one.
+    def set_subscribers(self, subscribers: list[Subscriber]) -> None:
+        """Writes the subscribers, and makes the server read them. Raises Failure if the server has ended."""
+        self._write(subscribers)
+        self._signal()
+
+    async def let_in(self, new: Subscriber, password: str) -> None:
+        """Adds a subscriber, and returns when the server serves it. If that fails, or is broken off, it is taken back.
+        Raises Failure.
 
         A NATS server takes a new account at the first signal, and the subjects of the account only at the next one.
         While it reads, requests of other users may be lost. So there is no signal before the one before it is seen to
-        have worked, or has not for SIGNAL_AGAIN_S. Raises Failure, and takes the change back, if that lasts too long.
+        have worked, or has not for SIGNAL_AGAIN_S.
         """
         before = self.files.subscribers()
-        self.files.set_subscribers(subscribers)
+        self._write([*(one for one in before if one.name != new.name), new])
         try:
             async with asyncio.timeout(TAKEN_S):
-                if added is None:
-                    self._reload()
-                    return
-                await self._reload_until(lambda: self._knows(*added))
-                await self._reload_until(lambda: self._serves(*added))
-        except TimeoutError:
-            self.files.set_subscribers(before)
-            self._reload()
+                await self._signal_until(lambda: self._knows(new.name, password))
+                await self._signal_until(lambda: self._serves(new.name, password))
+        except BaseException as error:
+            self._write(before)
+            with contextlib.suppress(Failure):
+                self._signal()
+            if not isinstance(error, TimeoutError):
+                raise
             raise Failure("NATS does not take the new configuration: see logs/nats.log in the data directory") from None
 
-    async def _reload_until(self, works: Callable[[], Awaitable[bool]]) -> None:
+    async def _signal_until(self, works: Callable[[], Awaitable[bool]]) -> None:
         """Signals, and waits until that has worked. Signals again after each SIGNAL_AGAIN_S."""
         while True:
-            self._reload()
+            self._signal()
             again = time.monotonic() + SIGNAL_AGAIN_S
             while time.monotonic() < again:
                 if await works():
                     return
                 await asyncio.sleep(LOOK_AGAIN_S)
 
-    def _reload(self) -> None:
+    def _write(self, subscribers: list[Subscriber]) -> None:
+        self.files.set_subscribers(subscribers)
         self.files.write_config(self._port)
+
+    def _signal(self) -> None:
         if started_at(self._process.pid) != self._process.started:
             raise Failure("the NATS server of this `hourbook up` has just ended: try again")
         os.kill(self._process.pid, signal.SIGHUP)
@@ -115,6 +119,19 @@ class Own:
         parts = urlsplit(self.url.partition(",")[0])
         host = parts.netloc.rpartition("@")[2]
         return parts._replace(netloc=f"{user}:{password}@{host}").geturl()
+
+
+async def patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Does the work again while the server reads its configuration: then it refuses everybody, or does not answer.
+    Raises one of NATS_ERRORS if that lasts longer than READING_S."""
+    deadline = time.monotonic() + READING_S
+    while True:
+        try:
+            return await work()
+        except NATS_ERRORS:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(RETRY_S)
 
 
 async def _answered(address: str, request: Callable[[JetStreamContext], Awaitable[Any]]) -> Client:
