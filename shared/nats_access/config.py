@@ -12,6 +12,7 @@ from shared.nats_access.users import ACCOUNT, API, CONSUMER_REQUESTS, STREAMS, S
 RENAMED = "hourbook.api"
 # A request for messages may wait long, and gets many answers.
 MANY_ANSWERS = "CONSUMER.MSG.NEXT"
+ORDERED = "-ordered"  # the names of consumers for programs that keep their own position end so
 
 Password = Callable[[str], str]
 
@@ -58,7 +59,7 @@ def subscriber_account(name: str, password: str) -> list[str]:
 
 def consumers_on(stream: str, name: str) -> tuple[str, ...]:
     """The names of a subscriber's consumers on a stream."""
-    return (name, f"{name}-ordered") if stream == STREAMS[0] else (name,)
+    return (name, f"{name}{ORDERED}") if stream == STREAMS[0] else (name,)
 
 
 def _main_account(users: tuple[User, ...], password: Password) -> Iterator[str]:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import msgspec
-from cyclopts import Parameter
 
 from services.cli.access.operators import in_database
 from services.cli.access.output import Output, show
+from services.cli.up.directory import DataDir
 from shared.identity.people import forget_person, read_people
-
-DataDir = Annotated[
-    Path | None, Parameter(help="The data directory that was given to `hourbook up`. Default: the same as there.")
-]
 
 
 def list_(*, output: Output = "table", data_dir: DataDir = None) -> None:

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from services.cli.failure import Failure
 from services.cli.run import replace_process
 from services.cli.up.database import database_of
+from services.cli.up.directory import DataDir
 from services.cli.up.servers import DATABASE, redacted
 from shared.audit.notes import BadKey, Signer, ensure_key, load_key
 from shared.postgres import LOST_OR_REFUSED
@@ -20,9 +21,6 @@ from shared.progress_bar import progress_bar
 
 T = TypeVar("T")
 Several = Annotated[tuple[T, ...], Parameter(negative=(), show_default=False)]
-DataDir = Annotated[
-    Path | None, Parameter(help="The data directory that was given to `hourbook up`. Default: the same as there.")
-]
 
 
 def verify(*, key: Several[str] = (), kept: Several[Path] = (), data_dir: DataDir = None) -> None:

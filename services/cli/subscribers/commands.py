@@ -19,18 +19,16 @@ from services.cli.failure import Failure
 from services.cli.subscribers.places import Embedded, Own, patiently, place
 from services.cli.terminal import table_console
 from services.cli.up import consumers
+from services.cli.up.directory import DataDir
 from services.cli.up.embedded_nats import Subscriber, hashed, new_password, quoted
 from services.cli.up.servers import NATS, NATS_ERRORS, redacted, without_password
 from shared.jetstream import leave
 from shared.names import SLUG
-from shared.nats_access.config import subscriber_account
+from shared.nats_access.config import ORDERED, subscriber_account
 from shared.nats_access.users import SUBSCRIBER
 from shared.nats_server import why
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-DataDir = Annotated[
-    Path | None, Parameter(help="The data directory that was given to `hourbook up`. Default: the same as there.")
-]
 HOW_TO_ADD = """\
 # Put these lines into the configuration of the NATS server, inside `accounts { }` (with deploy/compose.yaml: into
 # deploy/nats-subscribers.conf). Then reload the server twice (`nats-server --signal reload`): it takes a new account at
@@ -87,10 +85,10 @@ def remove(name: str, /, *, data_dir: DataDir = None) -> None:
 
 def checked(name: str, project: tuple[str, ...], every: bool) -> tuple[str, ...]:
     """The projects; none for all. Raises Failure."""
-    if not NAME.fullmatch(name) or name.endswith(consumers.ORDERED):
+    if not NAME.fullmatch(name) or name.endswith(ORDERED):
         raise Failure(
             f"the name {name!r} should begin with a letter, have only a-z, 0-9 and hyphens, at most 32 characters, and "
-            f"not end in {consumers.ORDERED}"
+            f"not end in {ORDERED}"
         )
     for one in project:
         if not re.match(SLUG, one):

@@ -19,12 +19,11 @@ from services.cli.up.servers import connect_nats
 from shared import jetstream, notices
 from shared.audit import stream as audit
 from shared.jetstream import leave
-from shared.nats_access.config import consumers_on
+from shared.nats_access.config import ORDERED, consumers_on
 from shared.nats_access.users import STREAMS
 from shared.streams import keep_stream
 
 MARK = {"hourbook": "subscriber"}
-ORDERED = "-ordered"
 PAGE = 256  # consumers in one answer of the server
 CONFIGS = (jetstream.CONFIG, notices.CONFIG, audit.CONFIG)
 EVENTS = jetstream.STREAM

@@ -8,8 +8,10 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from cyclopts import Parameter
 
 from services.cli.failure import Failure
 from services.cli.up.private_files import make_private, make_private_folder, open_private
@@ -18,6 +20,10 @@ from services.cli.up.processes import command_line, end, started_at
 STALE_TIMEOUT_S = 20.0
 # PostgreSQL that root starts runs as another user, who may not enter /root.
 ROOTS_DIRECTORY = Path("/var/lib/hourbook")
+# An option of the commands that look for a running `hourbook up`.
+DataDir = Annotated[
+    Path | None, Parameter(help="The data directory that was given to `hourbook up`. Default: the same as there.")
+]
 NAMES = frozenset({"lock", "run.json", "run.new", "audit.key", "logs", "postgres", "nats", "roles"})
 
 
