@@ -21,7 +21,8 @@ from services.cli.terminal import table_console
 from services.cli.up import consumers
 from services.cli.up.directory import DataDir
 from services.cli.up.embedded_nats import Subscriber, hashed, new_password, quoted
-from services.cli.up.servers import NATS, NATS_ERRORS, redacted, without_password
+from services.cli.up.private_files import open_private
+from services.cli.up.servers import NATS, NATS_ERRORS, cannot_use, redacted
 from shared.jetstream import leave
 from shared.names import SLUG
 from shared.nats_access.config import ORDERED, subscriber_account
@@ -133,10 +134,10 @@ def _tell(credentials: str, out: Path | None) -> None:
         print(credentials, end="")
         return
     try:
-        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        file = open_private(out, "x")
     except OSError as error:
         raise Failure(f"--out: {error}; remove the subscriber, and create it again") from None
-    with open(descriptor, "w") as file:
+    with file:
         file.write(credentials)
 
 
@@ -173,7 +174,7 @@ async def _administrator(at: Embedded | Own) -> AsyncIterator[JetStreamContext]:
     try:
         client = await at.connected()
     except NATS_ERRORS as error:
-        raise Failure(f"{NATS}: cannot use {without_password(at.url)}: {redacted(why(error), at.url)}") from None
+        raise cannot_use(NATS, at.url, why(error)) from None
     try:
         yield client.jetstream()
     except NATS_ERRORS as error:

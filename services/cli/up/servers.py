@@ -59,7 +59,7 @@ async def check_database(url: str) -> None:
     except asyncpg.InvalidCatalogNameError:
         return  # the migrations create the database
     except (*LOST_OR_REFUSED, ValueError) as error:
-        raise _cannot_use(DATABASE, url, error) from None
+        raise cannot_use(DATABASE, url, _reason(error)) from None
     await connection.close(timeout=CONNECT_TIMEOUT_S)
 
 
@@ -67,7 +67,7 @@ async def check_nats(url: str) -> None:
     try:
         client = await connect_nats(url)
     except NATS_ERRORS as error:
-        raise Failure(f"{NATS}: cannot use {without_password(url)}: {redacted(why(error), url)}") from None
+        raise cannot_use(NATS, url, why(error)) from None
     try:
         await client.jetstream().account_info()
     except NATS_ERRORS as error:
@@ -141,8 +141,9 @@ def migrations_failed(error: Exception, url: str) -> Failure:
     return Failure(f"{DATABASE}: the migrations failed: {message}{hint}")
 
 
-def _cannot_use(variable: str, url: str, error: Exception) -> Failure:
-    return Failure(f"{variable}: cannot use {without_password(url)}: {redacted(_reason(error), url)}")
+def cannot_use(variable: str, url: str, reason: str) -> Failure:
+    """The failure to show when a variable's address does not work. It shows no password."""
+    return Failure(f"{variable}: cannot use {without_password(url)}: {redacted(reason, url)}")
 
 
 def _reason(error: Exception) -> str:
