@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -59,13 +60,13 @@ async def apply_roles(url: str, logins: Mapping[str, Login], *, own_server: bool
     try:
         await check_may_make_roles(connection)
         for role in (OWNER, *GROUPS):
-            await persistently(lambda role=role: make_role(connection, role))  # type: ignore[misc]
-        await persistently(lambda: join_owner(connection))
-        await persistently(lambda: apply_grants(connection))
+            await persistently(partial(make_role, connection, role))
+        await persistently(partial(join_owner, connection))
+        await persistently(partial(apply_grants, connection))
         if own_server:
             await connection.execute(CLOSE_SERVER)
         for service, login in sorted(logins.items()):
-            await persistently(lambda service=service, login=login: make_login(connection, service, login))  # type: ignore[misc]
+            await persistently(partial(make_login, connection, service, login))
     except asyncpg.InsufficientPrivilegeError as error:
         role = await connection.fetchval("SELECT current_user")
         raise RolesRefused(
