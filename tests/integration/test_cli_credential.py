@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from services.cli.access.roles import change
 from services.cli.client import Client, NotSignedIn, is_private
 from services.cli.credential import credential_headers
 from services.cli.failure import Failure
@@ -19,11 +20,13 @@ class Server:
 
     def __init__(self, status: int, location: str = "") -> None:
         self.status, self.location, self.got = status, location, list[dict[str, str]]()
-        self.url = ""
+        self.url, self.text = "", ""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.got.append(dict(request.headers))
-        return web.Response(status=self.status, headers={"Location": self.location} if self.location else None)
+        return web.Response(
+            status=self.status, text=self.text, headers={"Location": self.location} if self.location else None
+        )
 
 
 @pytest.fixture
@@ -63,6 +66,14 @@ async def test_a_credential_that_is_not_taken_is_never_shown(servers: tuple[Serv
             await client.get("/events", {})
     assert "HOURBOOK_TOKEN_FILE" in str(refused.value)
     assert SECRET not in str(refused.value)
+
+
+async def test_a_refusal_that_is_no_document_is_said_too(servers: tuple[Server, Server]) -> None:
+    server = servers[0]
+    server.status, server.location, server.text = 413, "", "too large for this proxy"
+    async with Client(server.url, "tests", credential={}) as client:
+        with pytest.raises(Failure, match="too large for this proxy"):
+            await change(client, "grant", "gaia", "manager", "egi:ada", None)
 
 
 @pytest.mark.parametrize(

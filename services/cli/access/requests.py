@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -44,15 +45,19 @@ def running_address() -> str:
     return DEFAULT_URL if run is None else run.address
 
 
+def accepted(status: int, answered: bytes) -> Any:
+    """The document of an answer. Raises Failure, which says why Hourbook refuses."""
+    if status >= HTTPStatus.BAD_REQUEST:
+        raise Failure(decoded(answered).detail)
+    return msgspec.json.decode(answered)
+
+
 async def read_pages(client: Client, path: str, name: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
     """All pages of a list, whose items are under `name`. Raises Failure."""
     rows: list[dict[str, Any]] = []
     after: dict[str, str] = {}
     while True:
-        status, body = await client.get(path, {**query, **after, "limit": "1000"})
-        if status >= 400:
-            raise Failure(decoded(body).detail)
-        page = msgspec.json.decode(body)
+        page = accepted(*await client.get(path, {**query, **after, "limit": "1000"}))
         rows += page[name]
         if page.get("next") is None:
             return rows

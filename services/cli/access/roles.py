@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import uuid4
 
-import msgspec
 from cyclopts import Parameter
 
 from services.cli.access.output import Output, show
-from services.cli.access.requests import Url, over_http, read_pages
+from services.cli.access.requests import Url, accepted, over_http, read_pages
 from services.cli.client import Client
-from services.cli.failure import Failure
 from shared.events import Role
 
 ACTOR = "hourbook roles"
@@ -61,10 +59,8 @@ def revoke(pool: Pool, role: RoleName, member: Member, /, *, reason: Why = None,
 async def change(client: Client, what: str, pool: str, role: str, member: str, reason: str | None) -> str:
     """Sends the command. Returns the sentence that says what became of it. Raises Failure."""
     body: dict[str, Any] = {"pool": pool, "role": role, "member": member}
-    status, answered = await client.send(f"/roles/{what}", body | ({"reason": reason} if reason else {}), uuid4().hex)
-    answer = msgspec.json.decode(answered)
-    if status >= 400:
-        raise Failure(answer["detail"])
+    sent = await client.send(f"/roles/{what}", body | ({"reason": reason} if reason else {}), uuid4().hex)
+    answer = accepted(*sent)
     now = "has" if what == "grant" else "does not have"
     before = "" if answer["decided"] else ", as before"
     return f"{member} {now} the role {role} on {pool}{before}"

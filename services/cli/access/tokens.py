@@ -15,7 +15,7 @@ from cyclopts.validators import Number
 
 from services.cli.access.operators import in_database
 from services.cli.access.output import Output, cell, show
-from services.cli.access.requests import Url, over_http, read_pages
+from services.cli.access.requests import Url, accepted, over_http, read_pages
 from services.cli.client import Client, decoded
 from services.cli.failure import Failure
 from services.cli.up.private_files import open_private
@@ -151,9 +151,7 @@ async def _ask(client: Client, name: str, limits: Sequence[Limit], days: int) ->
 
 
 async def _revoke(client: Client, token: UUID) -> None:
-    status, answered = await client.send(f"/tokens/{token}/revoke", None, uuid4().hex)
-    if status >= 400:
-        raise Failure(decoded(answered).detail)
+    accepted(*await client.send(f"/tokens/{token}/revoke", None, uuid4().hex))
 
 
 async def _all_tokens(connection: Connection) -> list[dict[str, Any]]:
