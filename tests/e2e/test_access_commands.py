@@ -218,10 +218,10 @@ def test_the_example_is_loaded_with_a_token(ledger: Ledger) -> None:
 
 def test_no_secret_is_in_a_log_file_in_the_status_or_in_a_metric(ledger: Ledger) -> None:
     """After all that the other tests did. The one that stands alone does a little itself."""
-    eve = ledger.person("egi:eve")
+    zoe = ledger.person("egi:zoe")
     made = ledger.token_for("viewer")
-    secrets = [ledger.token, made["token"], eve["Cookie"].partition("=")[2]]
-    for headers in (eve, {"Authorization": f"Bearer {made['token']}"}):
+    secrets = [ledger.token, made["token"], zoe["Cookie"].partition("=")[2]]
+    for headers in (zoe, {"Authorization": f"Bearer {made['token']}"}):
         httpx.get(f"{ledger.up.url}/projects", headers=headers, timeout=WAIT_S)
         httpx.post(f"{ledger.up.url}/projects/create", json={}, headers=headers, timeout=WAIT_S)
     shown = [ledger.get(f"/metrics{name}").text for name in ("", "/command", "/projector")]

@@ -28,18 +28,24 @@ def directory(own_directory: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def running(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def begun(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, httpx.Response]]:
+    """A `hourbook up`, and its answer to the first command."""
     output = tmp_path_factory.mktemp("output") / "output"
     up = Running(output, "--data-dir", str(directory), "--services", "command", "--services", "projector")
     try:
-        yield up.ready()
+        yield up.ready(), up.create("gaia")
     finally:
         up.stop()
         assert not up.marked()
 
 
-def test_one_address_takes_commands(running: Running) -> None:
-    answer = running.create("gaia")
+@pytest.fixture(scope="module")
+def running(begun: tuple[Running, httpx.Response]) -> Running:
+    return begun[0]
+
+
+def test_one_address_takes_commands(begun: tuple[Running, httpx.Response]) -> None:
+    running, answer = begun
     assert (answer.status_code, answer.json()["position"]) == (201, 1)
     assert httpx.get(f"{running.url}/schema/command/openapi.json").json()["openapi"]
     assert httpx.get(f"{running.url}/projects").status_code == 503  # no query service was asked for
