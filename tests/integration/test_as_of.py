@@ -14,18 +14,17 @@ import httpx
 import pytest
 
 from services.projector.as_of.historian import Historian, load_writer
-from services.projector.generation import load_generation, prepare, write_batch
 from services.query.app import create_app
 from services.query.settings import Settings
 from shared.capacity import Capacity
-from shared.event_store import EventStore
-from shared.events import ClusterCreated, Event, GrantCreated, ProjectCreated, TemplateCreated, encode_event
+from shared.events import ClusterCreated, Event, GrantCreated, ProjectCreated, TemplateCreated
 from shared.tasks import end_tasks
 from tests.conftest import TEMPLATE
 from tests.support.backends import as_role
-from tests.support.histories import append_history, history
+from tests.support.histories import history
 from tests.support.listening import listening
 from tests.support.oracle import bound, bound_rows, bound_rows_then
+from tests.support.querying import append_and_show
 
 BOUND_S = 30
 RANGE = "range=2085-12-30,2086-01-12"
@@ -41,13 +40,11 @@ class Ledger:
     """A new database, and an application that reads it."""
 
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record], client: httpx.AsyncClient) -> None:
-        self.connection, self.client, self.store = connection, client, EventStore(connection)
+        self.connection, self.client = connection, client
 
     async def append(self, events: list[Event]) -> None:
         """Appends events and applies them to the live read models."""
-        await append_history(self.store, events)
-        generation = await load_generation(self.connection)
-        await write_batch(self.connection, generation, [encode_event(event) for event in events])
+        await append_and_show(self.connection, events)
 
     async def keep(self, batch: int = 37) -> None:
         past = await load_writer(self.connection)
@@ -63,7 +60,6 @@ class Ledger:
 @contextlib.asynccontextmanager
 async def ledger(url: str) -> AsyncIterator[Ledger]:
     connection = await asyncpg.connect(url)
-    await prepare(connection)
     settings = Settings(database_url=as_role(url, "query"), visible_timeout_s=0.3)
     async with listening(create_app(settings)) as address, httpx.AsyncClient(base_url=address, timeout=30) as client:
         yield Ledger(connection, client)

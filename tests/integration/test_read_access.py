@@ -10,14 +10,13 @@ import httpx
 import pytest
 
 from services.command.domain import RevokeRole
-from services.projector.generation import load_generation, write_batch
 from services.query.questions.sight import Sight, sight_of
 from services.query.views import search
 from shared.event_store import EventStore
-from shared.events import encode_event
 from shared.identity.roles import Limit
-from tests.support.histories import append_history
+from tests.support.backends import connected
 from tests.support.marked import CLUSTERS, PROJECTS, Marked, marked
+from tests.support.querying import append_and_show
 from tests.support.signed_in import ADMIN, signed_in, with_token
 
 RANGE = "range=2086-01-01,2086-01-05"
@@ -44,12 +43,8 @@ async def ground(database_url: str, tmp_path: Path) -> AsyncIterator[Marked]:
 
 async def show_more(ground: Marked) -> int:
     """Shows the events that were decided since. Returns the last position."""
-    connection = await asyncpg.connect(ground.database_url)
-    shown = await EventStore(connection).head()
-    new = ground.events[shown:]
-    await append_history(EventStore(connection), new)
-    await write_batch(connection, await load_generation(connection), [encode_event(event) for event in new])
-    await connection.close()
+    async with connected(ground.database_url) as connection:
+        await append_and_show(connection, ground.events[await EventStore(connection).head() :])
     return len(ground.events)
 
 

@@ -14,15 +14,14 @@ import asyncpg
 import httpx
 import pytest
 
-from services.projector.generation import load_generation, prepare, write_batch
 from services.query.app import create_app
 from services.query.settings import Settings
 from shared.capacity import Capacity
 from shared.event_store import EventStore
-from shared.events import AccountCreated, ClusterCreated, Event, ProjectCreated, RoleGranted, RoleRevoked, encode_event
+from shared.events import AccountCreated, ClusterCreated, Event, ProjectCreated, RoleGranted, RoleRevoked
 from shared.identity.roles import Limit
-from tests.support.histories import append_history
 from tests.support.listening import BOUND_S, listening
+from tests.support.querying import append_and_show
 from tests.support.signed_in import auth_file, signed_in, with_token
 
 END_S = 5.0  # a stream ends so soon after the right
@@ -57,9 +56,7 @@ class Ledger:
 
     async def do(self, *events: Event) -> int:
         """Appends and shows the events. Returns the position of the last one."""
-        await append_history(self.store, list(events))
-        generation = await load_generation(self.connection)
-        await write_batch(self.connection, generation, [encode_event(event) for event in events])
+        await append_and_show(self.connection, list(events))
         return await self.store.head()
 
     async def account(self) -> int:
@@ -80,7 +77,6 @@ class Ledger:
 @pytest.fixture
 async def ledger(database_url: str, tmp_path: Path) -> AsyncIterator[Ledger]:
     connection = await asyncpg.connect(database_url)
-    await prepare(connection)
     app = create_app(Settings(database_url=database_url, auth_file=auth_file(tmp_path), subscribers_max=10))
     async with listening(app) as url:
         ledger = Ledger(connection, url)

@@ -40,20 +40,17 @@ from services.command.domain import (
 )
 from services.command.domain.commands import Context
 from services.projector.as_of.historian import load_writer
-from services.projector.generation import load_generation, prepare, write_batch
 from services.query.settings import Settings
 from services.sealer.sealer import seal
 from shared.audit.merkle import Tree
 from shared.audit.notes import Signer
 from shared.capacity import Capacity
-from shared.event_store import EventStore
-from shared.events import Event, Overcommit, encode_event
+from shared.events import Event, Overcommit
 from shared.hours import Period, hour_of
 from shared.identity.principals import trusted
 from tests.support.backends import as_role
-from tests.support.histories import append_history
 from tests.support.matrix import everybody, ledger_roles
-from tests.support.querying import serving
+from tests.support.querying import append_and_show, serving
 from tests.support.signed_in import ADMIN, auth_file, signed_in
 
 T0 = hour_of(datetime(2086, 1, 1, tzinfo=UTC))
@@ -155,10 +152,7 @@ class Marked:
     async def write(self) -> None:
         """Writes all events, and what is beside them."""
         connection = await asyncpg.connect(self.database_url)
-        await append_history(EventStore(connection), self.events)
-        await prepare(connection)
-        stored = [encode_event(event) for event in self.events]
-        await write_batch(connection, await load_generation(connection), stored)
+        await append_and_show(connection, self.events)
         past = await load_writer(connection)
         while await past.advance(1000):
             pass

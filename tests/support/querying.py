@@ -12,8 +12,11 @@ import httpx
 from services.projector.generation import load_generation, prepare, write_batch
 from services.query.app import create_app
 from services.query.settings import Settings
+from shared.event_store import EventStore
 from shared.events import Event, encode_event
 from shared.http.middleware import MethodMiddleware
+from shared.postgres import Connection
+from tests.support.histories import append_history
 
 
 @contextlib.asynccontextmanager
@@ -34,6 +37,13 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         yield client
     ended.set()
     await task
+
+
+async def append_and_show(connection: Connection, events: list[Event]) -> None:
+    """Appends events, and writes them to the live read models."""
+    await append_history(EventStore(connection), events)
+    await prepare(connection)
+    await write_batch(connection, await load_generation(connection), [encode_event(event) for event in events])
 
 
 async def show(database_url: str, events: list[Event]) -> None:

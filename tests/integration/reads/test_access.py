@@ -7,19 +7,18 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
 import pytest
 
-from services.projector.generation import load_generation, prepare, write_batch
 from services.projector.rebuild.rebuild import rebuild
 from services.query.answers.access import Access
 from services.query.answers.cache import Scope
 from services.query.answers.freshness import Freshness
 from services.query.database import Database
-from shared.event_store import EventStore
-from shared.events import Event, encode_event
-from tests.support.histories import append_history, history
+from shared.events import Event
+from tests.support.backends import connected
+from tests.support.histories import history
 from tests.support.oracle import bound
+from tests.support.querying import append_and_show
 
 
 class Counted(Database):
@@ -45,11 +44,8 @@ async def access(database: Counted) -> Access:
 
 
 async def project_events(url: str, events: list[Event]) -> None:
-    connection = await asyncpg.connect(url)
-    await append_history(EventStore(connection), events)
-    await prepare(connection)
-    await write_batch(connection, await load_generation(connection), [encode_event(event) for event in events])
-    await connection.close()
+    async with connected(url) as connection:
+        await append_and_show(connection, events)
 
 
 def flat(access: Access) -> set[tuple[str, str, str]]:

@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from services.command.domain import (
@@ -20,16 +19,13 @@ from services.command.domain import (
     RevokeRole,
 )
 from services.projector.as_of.historian import load_writer
-from services.projector.generation import load_generation, prepare, write_batch
 from services.query.settings import Settings
-from shared.event_store import EventStore
-from shared.events import Event, Limits, Role, encode_event
+from shared.events import Event, Limits, Role
 from shared.hours import Period
 from shared.identity.roles import Limit
-from tests.support.backends import as_role
-from tests.support.histories import append_history
+from tests.support.backends import as_role, connected
 from tests.support.project import T0, Project, cores
-from tests.support.querying import serving
+from tests.support.querying import append_and_show, serving
 from tests.support.seeded import Client
 from tests.support.signed_in import ADMIN, auth_file, signed_in, with_token
 
@@ -57,12 +53,9 @@ class World:
         """Stores the new events, and writes them to the read models of now and of the past."""
         new: list[Event] = self.project.history[self._shown :]
         self._shown = len(self.project.history)
-        connection = await asyncpg.connect(self.url)
-        await append_history(EventStore(connection), new)
-        await prepare(connection)
-        await write_batch(connection, await load_generation(connection), [encode_event(event) for event in new])
-        await (await load_writer(connection)).advance(1000)
-        await connection.close()
+        async with connected(self.url) as connection:
+            await append_and_show(connection, new)
+            await (await load_writer(connection)).advance(1000)
 
     async def ask(self, who: Headers, path: str, **query: Any) -> tuple[int, Any]:
         answer = await self.client.get(path, params=query, headers=who)
