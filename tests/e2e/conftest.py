@@ -26,11 +26,8 @@ def system(own_directory: Path, backend: Backend) -> Iterator[System]:
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A `hourbook up` with all services, for the tests that need one as it is. A test that stops it starts its own."""
-    up = Running(tmp_path_factory.mktemp("up") / "output", "--ephemeral")
-    try:
-        yield up.ready()
-    finally:
-        up.stop()
+    with Running(tmp_path_factory.mktemp("up") / "output", "--ephemeral") as up:
+        yield up
 
 
 @pytest.fixture

@@ -72,14 +72,10 @@ def ledger(own_directory: Path, cloud: FakeCloud) -> Iterator[Ledger]:
     folder.mkdir(mode=0o711)
     data = folder / "data"
     file = auth_file(folder, more=f'[keystone.ours]\nurl = "{cloud.url}/identity/v3"\n')
-    up = Running(folder / "output", "--data-dir", str(data), HOURBOOK_AUTH_FILE=file)
-    try:
-        up.ready()
+    with Running(folder / "output", "--data-dir", str(data), HOURBOOK_AUTH_FILE=file) as up:
         first = hourbook("token", "create", "first", "--role", "admin", "--operator", "--data-dir", str(data))
         assert first.returncode == 0, first.stderr
         yield Ledger(up, data, first.stdout.strip())
-    finally:
-        up.stop()
 
 
 def project(ledger: Ledger) -> str:

@@ -31,12 +31,9 @@ def directory(own_directory: Path) -> Path:
 def begun(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, httpx.Response]]:
     """A `hourbook up`, and its answer to the first command."""
     output = tmp_path_factory.mktemp("output") / "output"
-    up = Running(output, "--data-dir", str(directory), "--services", "command", "--services", "projector")
-    try:
-        yield up.ready(), up.create("gaia")
-    finally:
-        up.stop()
-        assert not up.marked()
+    with Running(output, "--data-dir", str(directory), "--services", "command", "--services", "projector") as up:
+        yield up, up.create("gaia")
+    assert not up.marked()
 
 
 @pytest.fixture(scope="module")

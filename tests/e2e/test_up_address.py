@@ -40,11 +40,8 @@ def has_ipv6() -> bool:
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    up = Running(tmp_path_factory.mktemp("fresh") / "output", "--ephemeral")
-    try:
-        yield up.ready()
-    finally:
-        up.stop()
+    with Running(tmp_path_factory.mktemp("fresh") / "output", "--ephemeral") as up:
+        yield up
 
 
 def tour() -> list[tuple[str, str]]:
@@ -143,9 +140,7 @@ def test_it_listens_on_ipv6_and_says_who_signs_in(tmp_path: Path) -> None:
     auth, data = tmp_path / "auth.toml", tmp_path / "data"
     auth.write_text(AUTH)
     options = ("--data-dir", str(data), "--host", "::1", "--auth", str(auth))
-    up = Running(tmp_path / "output", *options, *PAIR)
-    try:
-        up.ready()
+    with Running(tmp_path / "output", *options, *PAIR) as up:
         assert f"Hourbook runs at http://[::1]:{up.port}" in up.output
         assert "signed in: by egi" in up.output
         assert f"hourbook token create first --role admin --operator --out first.token --data-dir {data}" in up.output
@@ -156,8 +151,6 @@ def test_it_listens_on_ipv6_and_says_who_signs_in(tmp_path: Path) -> None:
         assert f"answers at http://[::1]:{up.port}" in status
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://127.0.0.1:{up.port}/health")
-    finally:
-        up.stop()
 
 
 def test_the_one_address_speaks_https(tmp_path: Path) -> None:
@@ -166,9 +159,7 @@ def test_the_one_address_speaks_https(tmp_path: Path) -> None:
     options = ("--data-dir", str(data), "--host", "0.0.0.0", *PAIR)
     files = ("--tls-cert", str(issued.cert), "--tls-key", str(issued.key))
     settings = {"HOURBOOK_OPEN": "yes", "HOURBOOK_PUBLIC_URL": "https://hourbook.example.org"}
-    up = Running(tmp_path / "output", *options, *files, **settings)
-    try:
-        up.ready()
+    with Running(tmp_path / "output", *options, *files, **settings) as up:
         assert "Hourbook runs at https://hourbook.example.org after" in up.output
         url = f"https://127.0.0.1:{up.port}"
         with httpx.Client(base_url=url, verify=ssl.create_default_context(cafile=issued.authority)) as client:
@@ -189,5 +180,3 @@ def test_the_one_address_speaks_https(tmp_path: Path) -> None:
         assert "HOURBOOK_CA_FILE names the file of an authority" in demo.stderr
         wrong = hourbook("demo", "--url", url, HOURBOOK_CA_FILE="/nowhere/ca.pem")
         assert "HOURBOOK_CA_FILE: /nowhere/ca.pem is not a file of certificates" in wrong.stderr
-    finally:
-        up.stop()

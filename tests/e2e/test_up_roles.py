@@ -37,11 +37,8 @@ def directory(own_directory: Path) -> Path:
 def running(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     output = tmp_path_factory.mktemp("roles") / "output"
     services = [word for name in SERVICES if name != "query" for word in ("--services", name)]
-    up = Running(output, "--data-dir", str(directory), *services, PGPASSWORD="nobodys")
-    try:
-        yield up.ready()
-    finally:
-        up.stop()
+    with Running(output, "--data-dir", str(directory), *services, PGPASSWORD="nobodys") as up:
+        yield up
 
 
 @pytest.fixture

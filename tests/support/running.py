@@ -20,7 +20,10 @@ MARK = "HOURBOOK_TEST_MARK"
 
 
 class Running:
-    """A `hourbook up`; its output goes to a file, and everything that it starts carries its mark."""
+    """A `hourbook up`; its output goes to a file, and everything that it starts carries its mark.
+
+    As a context, it is ready when the block begins, and stopped after it.
+    """
 
     def __init__(self, output: Path, *arguments: str, **environment: str) -> None:
         self.port, self.mark, self._output = free_port(), uuid4().hex, output
@@ -31,6 +34,16 @@ class Running:
                 stderr=file,
                 env={**inherited(), MARK: self.mark, **environment},
             )
+
+    def __enter__(self) -> "Running":
+        try:
+            return self.ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     @property
     def output(self) -> str:
