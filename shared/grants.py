@@ -30,6 +30,7 @@ TABLES: Mapping[str, Rights] = {
     "event": EVERY,
     "event_head": EVERY,
     "stream_head": {"command": "SELECT", "query": "SELECT"},
+    "store_term": {"command": "SELECT", "query": "SELECT", "sealer": "SELECT"},
     # what the command service keeps: append_and_keep writes the answers
     "remembered_answer": {"command": "SELECT, DELETE"},
     "snapshot": {"command": "SELECT, INSERT, UPDATE"},
@@ -112,6 +113,9 @@ class Function(NamedTuple):
 FUNCTIONS: Mapping[str, Function] = {
     "append_and_keep": Function(("command",), as_owner=True),
     "append_events": Function(("command",), as_owner=True),
+    "begin_term": Function(("command",), as_owner=True),
+    "claim_term": Function(("command",), as_owner=True),
+    "current_timeline": Function(("command", "query", "sealer")),
     "create_generation": Function(("projector",), as_owner=True),
     "create_bare_generation": Function(("projector",), as_owner=True),
     "complete_generation": Function(("projector",), as_owner=True),

@@ -7,17 +7,18 @@ import contextlib
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
-from uuid import uuid4
+from urllib.parse import quote, unquote
+from uuid import UUID, uuid4
 
 import msgspec
 import nats.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.api import RawStreamMsg, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import BadRequestError
 
 from shared.event_store import Stored
+from shared.events import decode_envelope
 from shared.nats_server import BadNatsSetting, NatsServer, is_refusal, why
 from shared.streams import is_kept, keep_stream
 from shared.trouble import Trouble
@@ -164,9 +165,35 @@ def cloud_event(event: Stored) -> tuple[str, dict[str, str]]:
         "ce-subject": quote(event.stream, safe=""),
         "ce-sequence": f"{event.position:0{SEQUENCE_DIGITS}}",
         "ce-streamversion": str(event.version),
+        "ce-ordinal": str(event.ordinal),
+        "ce-requesthash": event.request_hash.hex(),
         "content-type": "application/json",
     }
+    if event.request_id is not None:
+        headers["ce-requestid"] = str(event.request_id)
     return subject, headers
+
+
+class NotAnEvent(Exception):
+    """A message of the stream is not as the relay publishes events."""
+
+
+def stored_of(message: RawStreamMsg, ordinal: int = 0) -> Stored:
+    """The event that a message of the stream is, as it was stored. `ordinal` is for the messages of versions of
+    Hourbook that did not say it. Raises NotAnEvent."""
+    headers, data = message.headers or {}, message.data or b""
+    try:
+        position, version = int(headers["ce-id"]), int(headers["ce-streamversion"])
+        stream, kind = unquote(headers["ce-subject"]), headers["ce-type"]
+        command = UUID(decode_envelope(data).command)
+        request = UUID(headers["ce-requestid"]) if "ce-requestid" in headers else None
+        request_hash = bytes.fromhex(headers.get("ce-requesthash", ""))
+        place = int(headers.get("ce-ordinal", ordinal))
+    except (KeyError, ValueError, msgspec.DecodeError) as error:
+        raise NotAnEvent(f"message {message.seq}: {type(error).__name__}: {error}") from None
+    if position != message.seq or message.subject != subject_of(stream, kind):
+        raise NotAnEvent(f"message {message.seq} says that it is the event {position}, of {message.subject}")
+    return Stored(position, stream, version, command, request, request_hash, kind, data, place)
 
 
 @lru_cache(maxsize=4096)

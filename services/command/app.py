@@ -22,7 +22,7 @@ from services.command.refusal_log import LAST_WRITE_S, RefusalLog
 from services.command.relay import Relay
 from services.command.routes import CONTROLLERS
 from services.command.routes.bodies import CommandRequest
-from services.command.routes.submit import Parts, new_id
+from services.command.routes.submit import Parts
 from services.command.scheduler import Scheduler
 from services.command.seen_people import SeenPeople
 from services.command.sessions import Sessions
@@ -33,6 +33,7 @@ from shared.identity.authenticator import Authenticator
 from shared.identity.configured import authenticator_from, code_flows_of
 from shared.identity.principals import Principal
 from shared.identity.roles import NO_BINDINGS, NOBODY, Right, rights_on
+from shared.ids import new_id
 from shared.nats_server import server_at
 from shared.tasks import end_tasks
 from shared.telemetry import Telemetry
@@ -84,6 +85,7 @@ def create_app(settings: Settings) -> Litestar:
         on_append=relay.ring if relay else lambda: None,
         on_refusal=refusals.note,
         on_batch=telemetry.batches("append", "a batch that was appended"),
+        agreement=relay.agreement if relay else None,
     )
     sessions = Sessions(settings.database_url, authenticator.file.session_hours) if authenticator else None
     public_url = settings.public_url.rstrip("/")

@@ -2,6 +2,8 @@
 
 It keeps no checkpoint. Message n of the stream is position n, so the stream's last sequence says which event is next.
 After a time-out, a lost tail or a lost stream, the relay reads that sequence again and continues there.
+
+When another primary of PostgreSQL has the store, the relay that leads begins its term (shared/event_store/terms.py).
 """
 
 from __future__ import annotations
@@ -9,15 +11,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from datetime import UTC, datetime
+from uuid import UUID
 
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.errors import NotFoundError
 
+from services.command.agreement import Agreement
+from services.command.stream_look import HEAL, ForeignHistory, Look, look_at_stream
 from shared import postgres
-from shared.event_store import EventStore
+from shared.event_store import EventStore, Stored
 from shared.event_store.store import PositionGap
+from shared.event_store.terms import ACTOR, LEDGER, Term, begin_term, claim_term, read_term, term_event
+from shared.events import TermBegan
+from shared.ids import new_id
 from shared.jetstream import (
     BATCH_MAX,
     DOORBELL,
@@ -25,15 +33,12 @@ from shared.jetstream import (
     NEWS,
     PUBLISH_TIMEOUT_S,
     SINGLY_MAX,
-    STREAM,
+    NotAnEvent,
     PublishRefused,
     StreamTaken,
-    cloud_event,
     join,
     leave,
-    open_stream,
     publish_batch,
-    wrong_with,
 )
 from shared.locks import Lock, try_lock
 from shared.nats_access.users import RELAY_INBOX
@@ -49,15 +54,6 @@ CONNECT_TIMEOUT_S = 5.0
 # PositionGap: the store is not whole; a restored backup may mend it.
 GOES_ON_AFTER = (*LOST_OR_REFUSED, *NATS_LOST, PositionGap)
 REST_S = 0.01  # after a batch under load: larger batches halve the cost of an event
-MEND = (
-    "Nothing is published until that is mended. If the store has lost nothing (`hourbook audit verify` with a "
-    "checkpoint that you kept), remove the stream, as docs/operations.md says: it is made again and filled from the "
-    "store"
-)
-
-
-class ForeignHistory(Exception):
-    """The stream holds events that are not the store's. Nothing is published until a person has mended it."""
 
 
 class Relay:
@@ -75,6 +71,8 @@ class Relay:
         self._poll_s = poll_s
         self._publish_timeout_s = publish_timeout_s
         self._doorbell = asyncio.Event()
+        self._look_wanted = False
+        self._term: Term | None = None
         self._client: Client | None = None
         self._leads = False
         self._ringing: asyncio.Task[None] | None = None
@@ -84,6 +82,7 @@ class Relay:
         self.last_sequence = 0
         self.trouble = Trouble(log, "relay")
         self._unheard = Trouble(log, "relay: NATS")
+        self.agreement = Agreement(self._look_now)
 
     @property
     def leads(self) -> bool:
@@ -102,6 +101,10 @@ class Relay:
         if not self._leads and idle and self._client is not None and self._client.is_connected:
             self._ringing = asyncio.create_task(self._ring_elsewhere(self._client))
 
+    def _look_now(self) -> None:
+        self._look_wanted = True
+        self._doorbell.set()
+
     async def _ring_elsewhere(self, client: Client) -> None:
         with contextlib.suppress(*NATS_LOST):
             await client.publish(DOORBELL, b"")
@@ -114,6 +117,8 @@ class Relay:
                 await self._serve()
             except GOES_ON_AFTER as lost:
                 self.trouble.report(f"{type(lost).__name__}: {lost}")
+                if isinstance(lost, NATS_LOST):
+                    self.agreement.unreachable()
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
@@ -123,11 +128,11 @@ class Relay:
             await self._reach(client)
             self._client = client
             await client.subscribe(DOORBELL, cb=self._rung)
+            store = EventStore(connection)
             while not await connection.fetchval(TRY_TO_LEAD):
-                self.trouble.clear()  # the one that leads says what is wrong
-                await asyncio.sleep(self._poll_s)
+                await self._follow(store, client)
             self._leads = True
-            await self._lead(EventStore(connection), client)
+            await self._lead(store, client)
         finally:
             self._leads, self._client = False, None
             connection.terminate()
@@ -142,12 +147,26 @@ class Relay:
             because = f": {self._unheard.problem}" if self._unheard.problem else ""
             raise TimeoutError(f"the NATS server does not answer within {CONNECT_TIMEOUT_S:.0f} s{because}") from None
 
+    async def _follow(self, store: EventStore, client: Client) -> None:
+        """Looks at the stream, and waits. The relay that leads says what else is wrong."""
+        try:
+            await self._look(store, client)
+            self.trouble.clear()
+        except (ForeignHistory, StreamTaken, NotAnEvent) as wrong:
+            self.trouble.report(str(wrong))
+        self._doorbell.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._poll_s):
+                while not self._look_wanted:
+                    self._doorbell.clear()
+                    await self._doorbell.wait()
+
     async def _lead(self, store: EventStore, client: Client) -> None:
         while True:
             try:
                 await self._look(store, client)
                 await self._publish(store, client)
-            except (ForeignHistory, StreamTaken) as wrong:
+            except (ForeignHistory, StreamTaken, NotAnEvent) as wrong:
                 await self._stand_still(store, client, str(wrong))
             except (PublishRefused, TimeoutError, nats.errors.Error) as unknown:
                 if client.is_closed:
@@ -168,6 +187,7 @@ class Relay:
             events = await store.after(self.last_sequence, BATCH_MAX)
             if not events:
                 self._all_is_well()
+                await self._begin_term(store, client)
                 await self._wait(store, client)
                 continue
             self._seen = events[-1].position
@@ -201,34 +221,58 @@ class Relay:
             async with asyncio.timeout(self._poll_s):
                 await self._doorbell.wait()
         except TimeoutError:
+            self._look_wanted = True
+        if self._look_wanted:
             await self._look(store, client)
 
     async def _look(self, store: EventStore, client: Client) -> None:
-        """Reads where the stream ends, and what is wrong with it. Raises as `checked_stream`."""
-        self.last_sequence, self._wrong = await checked_stream(store, client)
+        """Reads where the stream ends, what is wrong with it, and whether the store has the same history. Raises as
+        `look_at_stream`."""
+        self._look_wanted = False
+        try:
+            with self.agreement.looking():
+                term = self._term = await read_term(store.connection)
+                look: Look = await look_at_stream(store, client)
+        except ForeignHistory as wrong:
+            self.agreement.differ(str(wrong))
+            raise
+        except (*NATS_LOST, StreamTaken):
+            self.agreement.unreachable()
+            raise
+        self.last_sequence, self._wrong = look.last, look.wrong
+        if look.ahead is not None:
+            await self._take_up(store, look.ahead, term.claim)
+        elif term.begun:
+            self.agreement.agree(term.term)
+
+    async def _take_up(self, store: EventStore, ahead: Stored, claim: UUID | None) -> None:
+        """Goes on with a term whose TermBegan is on the stream and not in the store: whoever published it has died.
+        Raises ForeignHistory if this store did not claim it: then another primary has begun a term."""
+        if ahead.command_id != claim:
+            wrong = f"the stream has the event {ahead.position} of another primary of PostgreSQL. {HEAL}"
+            self.agreement.differ(wrong)
+            raise ForeignHistory(wrong)
+        if self._leads:
+            await begin_term(store.connection, ahead)
+
+    async def _begin_term(self, store: EventStore, client: Client) -> None:
+        """Begins a term if this primary of PostgreSQL has none. The stream and the store end at the same event.
+
+        The event goes to the stream first: if the stream has moved on, it is refused, and nothing has changed.
+        """
+        term = self._term
+        if term is None or term.begun:
+            return
+        command, now = new_id(), datetime.now(UTC)
+        event = TermBegan(
+            at=now, actor=ACTOR, command=command, project=LEDGER, system=str(term.system), timeline=term.timeline
+        )
+        stored = term_event(term, event, self.last_sequence)
+        await claim_term(store.connection, command)
+        self.last_sequence = await publish_batch(client, self.last_sequence, [stored], self._publish_timeout_s)
+        if await begin_term(store.connection, stored):
+            log.warning("relay: the term of timeline %d began at position %d", term.timeline, stored.position)
+        await self._look(store, client)
 
     async def _rung(self, _: Msg) -> None:
         self._doorbell.set()
-
-
-async def checked_stream(store: EventStore, client: Client) -> tuple[int, str | None]:
-    """The last sequence of the stream, and what is wrong with its configuration, if anything. Raises StreamTaken, and
-    ForeignHistory if its last message is not the store's event at that position."""
-    context = client.jetstream()
-    info = await open_stream(context)
-    last, wrong = info.state.last_seq, wrong_with(info.config)
-    if last == 0:
-        return 0, wrong
-    events = await store.after(last - 1, 1)
-    if not events:
-        raise ForeignHistory(
-            f"the stream {STREAM} ends at {last}, the store at {await store.head()}: what is beyond is not of this "
-            f"store. {MEND}"
-        )
-    try:
-        message = await context.get_msg(STREAM, last)
-    except NotFoundError:
-        return last, wrong  # the stream was purged; its last sequence is still known
-    if (message.subject, message.data) != (cloud_event(events[0])[0], events[0].data):
-        raise ForeignHistory(f"message {last} of the stream {STREAM} is not the event {last} of this store. {MEND}")
-    return last, wrong

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from shared.event_store.errors import NO_TERM, Unsettled
 from shared.hours import OCCURRENCES_MAX
 from shared.locks import Lock
 from shared.postgres import Connection
@@ -29,7 +30,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
-    """A stored event."""
+    """A stored event. `ordinal` is its place among the events of its command."""
 
     position: int
     stream: str
@@ -39,6 +40,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     request_hash: bytes
     type: str
     data: bytes
+    ordinal: int
 
 
 class Kept(msgspec.Struct, frozen=True, gc=False):
@@ -82,21 +84,21 @@ FROM append_and_keep($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
 """
 HEAD = "SELECT position FROM event_head"
 COLUMNS_AFTER = """
-SELECT position, stream, version, command_id, request_id, request_hash, type, data
+SELECT position, stream, version, command_id, request_id, request_hash, type, data, ordinal
 FROM event WHERE position > $1 ORDER BY position LIMIT $2
 """
 DATA_AFTER = """
 SELECT max(position), array_agg(data ORDER BY position) FROM event WHERE position > $1 AND position <= $2
 """
 STREAM_AFTER = """
-SELECT position, stream, version, command_id, request_id, request_hash, type, data
+SELECT position, stream, version, command_id, request_id, request_hash, type, data, ordinal
 FROM event WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3
 """
 BY_REQUESTS = """
-SELECT position, stream, version, command_id, request_id, request_hash, type, data, NULL AS status
+SELECT position, stream, version, command_id, request_id, request_hash, type, data, ordinal, NULL AS status
 FROM event WHERE request_id = ANY ($1)
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, request_id, request_hash, NULL, body, status
+SELECT NULL, NULL, NULL, NULL, request_id, request_hash, NULL, body, NULL, status
 FROM remembered_answer WHERE request_id = ANY ($1)
 ORDER BY position
 """
@@ -105,7 +107,7 @@ SELECT stream FROM event WHERE command_id <= $1 AND command_id >= $2 ORDER BY co
 """
 LOCK = f"SELECT pg_advisory_xact_lock({Lock.APPEND:d})"
 BY_COMMANDS = """
-SELECT position, stream, version, command_id, request_id, request_hash, type, data
+SELECT position, stream, version, command_id, request_id, request_hash, type, data, ordinal
 FROM event WHERE command_id = ANY ($1) ORDER BY position
 """
 
@@ -123,7 +125,8 @@ class EventStore:
         """Appends all of `events` and keeps all answers of `kept`, or nothing.
 
         `expected` has the version that each stream must be at: each stream of the events, and each that was read to
-        decide. `head` is the position that the answers count from if there are no events.
+        decide. `head` is the position that the answers count from if there are no events. Raises Unsettled while the
+        term of the primary has not begun.
         """
         written = dict.fromkeys(expected, 0)
         for event in events:
@@ -147,6 +150,8 @@ class EventStore:
         else:
             record = await self.connection.fetchrow(APPEND, *batch)
         assert record is not None
+        if record[0] == "no_term":
+            raise Unsettled(NO_TERM, passing=True)
         return Appended(*record)
 
     async def head(self) -> int:

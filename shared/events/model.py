@@ -286,6 +286,16 @@ class BookingContested(EventBase, frozen=True, kw_only=True, omit_defaults=True,
     pool: str
 
 
+class TermBegan(EventBase, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="TermBegan"):
+    """Another primary of PostgreSQL takes the events from here on: a standby was promoted, or the database restored.
+
+    `system` is PostgreSQL's system identifier and `timeline` the timeline of that primary. The `project` is `_ledger`.
+    """
+
+    system: str
+    timeline: int
+
+
 Event = (
     ProjectCreated
     | GrantCreated
@@ -310,6 +320,7 @@ Event = (
     | BookingLapsed
     | BookingConfirmed
     | BookingContested
+    | TermBegan
 )
 EVENT_TYPES: tuple[type[EventBase], ...] = (
     ProjectCreated,
@@ -335,6 +346,7 @@ EVENT_TYPES: tuple[type[EventBase], ...] = (
     BookingLapsed,
     BookingConfirmed,
     BookingContested,
+    TermBegan,
 )
 
 # The functions that convert stored events of older versions: `("GrantCreated", 1)` converts version 1 to version 2.

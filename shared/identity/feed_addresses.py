@@ -9,7 +9,6 @@ from urllib.parse import quote, unquote
 from uuid import UUID
 
 import msgspec
-import uuid_utils
 
 from shared.errors import InvalidField, UnknownId
 from shared.identity.credentials import FEED_KEY
@@ -17,6 +16,7 @@ from shared.identity.errors import TooManyCredentials
 from shared.identity.secrets import FEED, hash_of, new_secret
 from shared.identity.stored import REVOKED
 from shared.identity.tokens import begin
+from shared.ids import new_id
 from shared.names import asked_name, is_pool_id
 from shared.postgres import Connection, Reader
 
@@ -79,7 +79,7 @@ async def create_feed(connection: Connection, path: FeedPath, maker: str) -> New
         raise TooManyCredentials(f"you have {FEEDS_MAX} feed addresses already; revoke those that nobody uses")
     if await connection.execute(REPLACE, maker, path.text) == "DELETE 1":
         await connection.execute(REVOKED)
-    id_, key = UUID(int=uuid_utils.uuid7().int), new_secret(FEED)
+    id_, key = new_id(), new_secret(FEED)
     await connection.execute(CREATE, id_, hash_of(key), path.text, maker)
     return NewFeed(id_, f"{written(path.text)}?{FEED_KEY}={key}")
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-import uuid_utils
 
 from shared.errors import InvalidField, UnknownId
 from shared.identity.errors import TooManyCredentials
@@ -17,6 +16,7 @@ from shared.identity.principals import Principal
 from shared.identity.roles import Limit, Policy, administers
 from shared.identity.secrets import TOKEN, hash_of, new_secret
 from shared.identity.stored import REVOKED
+from shared.ids import new_id
 from shared.postgres import Connection, Reader, Record
 
 DAYS, DAYS_MAX = 90, 366
@@ -100,7 +100,7 @@ async def create_token(
     if await connection.fetchval(COUNT, maker) >= LIVE_MAX:
         raise TooManyCredentials(f"there are {LIVE_MAX} valid tokens already; revoke those that nobody uses")
     await connection.execute(FORGET_ENDED, maker, ENDED_MAX)
-    made = NewToken(UUID(int=uuid_utils.uuid7().int), new_secret(TOKEN), expires)
+    made = NewToken(new_id(), new_secret(TOKEN), expires)
     stored = msgspec.json.encode(tuple(limits)).decode()
     await connection.execute(CREATE, made.id, hash_of(made.secret), name, maker, stored, expires)
     return made

@@ -42,6 +42,10 @@ BEGIN
     IF count_new > 0 THEN
         PERFORM pg_advisory_xact_lock(7310579630513578615);
     END IF;
+    IF (SELECT t.timeline <> current_timeline() FROM store_term t WHERE t.only_row) THEN
+        outcome := 'no_term';
+        RETURN;
+    END IF;
     IF EXISTS (SELECT FROM event e WHERE e.command_id = ANY (command_ids))
         OR EXISTS (SELECT FROM event e WHERE e.request_id = ANY (request_ids))
         OR EXISTS (SELECT FROM remembered_answer r WHERE r.request_id = ANY (request_ids)) THEN
@@ -68,6 +72,26 @@ BEGIN
         SELECT first_position + n - 1, s, v, c, o, r, h, t, d
         FROM unnest(event_streams, versions, command_ids, ordinals, request_ids, request_hashes, types, datas)
             WITH ORDINALITY AS x (s, v, c, o, r, h, t, d, n);
+END $$;
+
+CREATE FUNCTION begin_term(head bigint, event_stream text, event_version bigint, claimed uuid, event_type text, event_data bytea) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(7310579630513578615);
+    UPDATE store_term SET term = claimed, system = claim_system, timeline = claim_timeline, since = head + 1,
+        claim = NULL, claim_system = NULL, claim_timeline = NULL
+        WHERE claim = claimed AND head = (SELECT position FROM event_head);
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE event_head SET position = head + 1;
+    INSERT INTO stream_head (stream, version) VALUES (event_stream, event_version)
+        ON CONFLICT (stream) DO UPDATE SET version = excluded.version;
+    INSERT INTO event (position, stream, version, command_id, ordinal, request_id, request_hash, type, data)
+        VALUES (head + 1, event_stream, event_version, claimed, 0, NULL, '', event_type, event_data);
+    RETURN true;
 END $$;
 
 CREATE FUNCTION checksum_generation(summed integer) RETURNS TABLE(model text, rows bigint, checksum numeric)
@@ -118,6 +142,14 @@ CREATE FUNCTION checksum_generation(summed integer) RETURNS TABLE(model text, ro
     UNION ALL
     SELECT 'role_head', count(*), coalesce(sum(hash_record_extended(ROW (project, changed), 0)::numeric), 0)
         FROM role_head WHERE generation = summed
+$$;
+
+CREATE FUNCTION claim_term(claimed uuid) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+    UPDATE store_term SET claim = claimed, claim_timeline = current_timeline(),
+        claim_system = (SELECT s.system_identifier FROM pg_control_system() s)
 $$;
 
 CREATE FUNCTION compare_generations(one integer, other integer) RETURNS TABLE(model text, cells bigint, different bigint, examples text[])
@@ -206,6 +238,12 @@ BEGIN
     EXECUTE format('ALTER TABLE %I SET (fillfactor = 70)', 'availability_hour_' || made);
     RETURN made;
 END $$;
+
+CREATE FUNCTION current_timeline() RETURNS integer
+    LANGUAGE sql
+    AS $$
+    SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::integer
+$$;
 
 CREATE TABLE event_index (
     "position" bigint NOT NULL,
@@ -800,6 +838,18 @@ CREATE TABLE snapshot (
     state bytea NOT NULL
 );
 
+CREATE TABLE store_term (
+    only_row boolean DEFAULT true NOT NULL,
+    term uuid DEFAULT gen_random_uuid() NOT NULL,
+    system bigint NOT NULL,
+    timeline integer NOT NULL,
+    since bigint DEFAULT 0 NOT NULL,
+    claim uuid,
+    claim_system bigint,
+    claim_timeline integer,
+    CONSTRAINT store_term_only_row_check CHECK (only_row)
+);
+
 CREATE TABLE stream_head (
     stream text NOT NULL,
     version bigint NOT NULL
@@ -994,6 +1044,9 @@ ALTER TABLE ONLY short_hour
 
 ALTER TABLE ONLY snapshot
     ADD CONSTRAINT snapshot_pkey PRIMARY KEY (stream);
+
+ALTER TABLE ONLY store_term
+    ADD CONSTRAINT store_term_pkey PRIMARY KEY (only_row);
 
 ALTER TABLE ONLY stream_head
     ADD CONSTRAINT stream_head_pkey PRIMARY KEY (stream);

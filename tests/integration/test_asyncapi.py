@@ -118,7 +118,7 @@ async def test_every_event_is_as_its_schema_says(client: httpx.AsyncClient, docu
             validator.validate(told)
             assert not validator.is_valid(told | {"type": "Another"})
             assert not validator.is_valid({key: value for key, value in told.items() if key != "actor"})
-        stored = Stored(position, event.project, 1, event.command, None, b"", name, encode_event(event))
+        stored = Stored(position, event.project, 1, event.command, None, b"", name, encode_event(event), 0)
         subject, headers = cloud_event(stored)
         assert subject == document["channels"][name]["address"].replace("{project}", event.project)
         Draft202012Validator(HEADERS).validate(headers)

@@ -12,11 +12,11 @@ from litestar.testing import AsyncTestClient
 
 from services.command.app import create_app
 from services.command.handler.handler import CommandHandler
-from services.command.routes.submit import new_id
 from services.command.scheduler import Scheduler
 from services.command.settings import Settings
 from shared.events import BookingLapsed, decode_event
 from shared.identity.principals import LEDGER
+from shared.ids import new_id
 from shared.tasks import end_tasks
 from tests.support.backends import as_role
 

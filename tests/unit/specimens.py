@@ -37,6 +37,7 @@ from shared.events import (
     SeriesCreated,
     Skipped,
     TemplateCreated,
+    TermBegan,
 )
 
 START, END = datetime(2030, 1, 1, tzinfo=UTC), datetime(2030, 1, 2, 5, tzinfo=UTC)
@@ -116,6 +117,7 @@ EVERY_FIELD: tuple[Event, ...] = (
     BookingLapsed(**FULL, **PERIOD, **BOOKED, capacity=ALL, share=2000),
     BookingConfirmed(**FULL, **BOOKED),
     BookingContested(**FULL, **BOOKED),
+    TermBegan(**FULL | {"project": "_ledger"}, system="7410000000000000123", timeline=2),
 )
 REQUIRED_FIELDS: tuple[Event, ...] = (
     ProjectCreated(**BARE, name="Gaia"),
@@ -143,4 +145,5 @@ REQUIRED_FIELDS: tuple[Event, ...] = (
     BookingLapsed(**BARE, **PERIOD, **BOOKED, share=2000),
     BookingConfirmed(**BARE, **BOOKED),
     BookingContested(**BARE, **BOOKED),
+    TermBegan(**BARE | {"project": "_ledger"}, system="7410000000000000123", timeline=2),
 )

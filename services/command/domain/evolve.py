@@ -46,6 +46,7 @@ from shared.events import (
     RoleRevoked,
     SeriesCreated,
     TemplateCreated,
+    TermBegan,
     beyond_hours,
 )
 from shared.hours import Period, hour_of
@@ -104,6 +105,8 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
             _bind(state, event.pool, event.member, state.roles(event.pool, event.member) | {event.role})
         case RoleRevoked():
             _bind(state, event.pool, event.member, state.roles(event.pool, event.member) - {event.role})
+        case TermBegan():
+            pass  # it belongs to no project
         case _:
             assert_never(event)
     return state

@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from services.command.agreement import Agreement
 from services.command.domain import Command, RequireRole
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
@@ -33,6 +34,8 @@ from services.command.handler.states import States
 from shared import postgres
 from shared.errors import HourbookError, Refused, UnknownId
 from shared.event_store import EventStore
+from shared.event_store.errors import Unsettled
+from shared.event_store.terms import read_term
 from shared.events import Role
 from shared.identity.errors import Forbidden, forbidden
 from shared.identity.principals import Principal
@@ -58,6 +61,7 @@ class CommandHandler:
         on_append: Callable[[], None] = lambda: None,
         on_refusal: Callable[[str, Command, Context, HourbookError], None] = lambda *_: None,
         on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
+        agreement: Agreement | None = None,
     ) -> None:
         self._database_url = database_url
         self._patience_s = patience_s
@@ -66,6 +70,8 @@ class CommandHandler:
         self._on_append = on_append
         self._on_refusal = on_refusal
         self._on_batch = on_batch
+        self._agreement = agreement
+        self._term: UUID | None = None
         self._queue = Queue(batch_max=batch_max, waiting_max=queue_max)
         self._states = States(bounds.state_bytes)
         self._contention = Contention()
@@ -156,6 +162,7 @@ class CommandHandler:
             try:
                 async with asyncio.timeout_at(deadline):
                     store = await self._connected()
+                    self._check_agreement()
                     batch = await answer_known(store, batch, retried=retried)
                     await self._carry_out(store, batch, retried=retried)
                     return
@@ -165,6 +172,12 @@ class CommandHandler:
                 if asyncio.get_running_loop().time() >= deadline:
                     unavailable = StoreUnavailable(f"the event store did not answer: {lost or type(lost).__name__}")
                     refuse_all(batch, unavailable)
+                    return
+                await asyncio.sleep(RECONNECT_DELAY_S)
+            except Unsettled as unsettled:
+                self._forget_connection()
+                if asyncio.get_running_loop().time() >= deadline or not unsettled.passing:
+                    refuse_all(batch, unsettled)
                     return
                 await asyncio.sleep(RECONNECT_DELAY_S)
             except Exception as error:  # one bad command must fail alone: try the commands one by one
@@ -243,7 +256,15 @@ class CommandHandler:
         if self._store is None or self._store.connection.is_closed():
             self._states.clear()
             self._store = EventStore(await postgres.connect(self._database_url))
+            if self._agreement is not None:
+                self._term = (await read_term(self._store.connection)).term
+                await self._agreement.look_again()
         return self._store
+
+    def _check_agreement(self) -> None:
+        """Raises Unsettled unless store and stream have the same history."""
+        if self._agreement is not None and self._term is not None:
+            self._agreement.check(self._term)
 
     def _forget_connection(self) -> None:
         self._states.clear()

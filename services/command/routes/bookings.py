@@ -38,11 +38,12 @@ from services.command.routes.requests import (
     ReasonRequest,
 )
 from services.command.routes.responses import Decided
-from services.command.routes.submit import change, cluster_id, make, new_id, project_in, project_of
+from services.command.routes.submit import change, cluster_id, make, project_in, project_of
 from shared.capacity import WHOLE, Capacity
 from shared.errors import InvalidField
 from shared.hours import Period, bare_date, parse_period, parse_zone
 from shared.http.responses import EncodedResponse
+from shared.ids import new_id
 
 
 class Bookings(Controller):

@@ -14,8 +14,9 @@ from services.command.routes.operations import command_post
 from services.command.routes.parsing import capacity_of, hours_of, period_of
 from services.command.routes.requests import ClusterRequest, ResizeRequest
 from services.command.routes.responses import Decided
-from services.command.routes.submit import change, cluster_id, make, new_id, project_in, project_of_cluster
+from services.command.routes.submit import change, cluster_id, make, project_in, project_of_cluster
 from shared.http.responses import EncodedResponse
+from shared.ids import new_id
 
 
 class Clusters(Controller):

@@ -12,8 +12,9 @@ from services.command.routes.operations import command_post
 from services.command.routes.parsing import capacity_of, period_of
 from services.command.routes.requests import GrantRequest, ReasonRequest
 from services.command.routes.responses import Decided
-from services.command.routes.submit import change, make, new_id, project_of
+from services.command.routes.submit import change, make, project_of
 from shared.http.responses import EncodedResponse
+from shared.ids import new_id
 
 
 class Grants(Controller):

@@ -28,8 +28,9 @@ from services.command.routes.requests import (
     ReasonRequest,
 )
 from services.command.routes.responses import Decided
-from services.command.routes.submit import change, cluster_id, make, new_id, project_in, project_of, project_of_cluster
+from services.command.routes.submit import change, cluster_id, make, project_in, project_of, project_of_cluster
 from shared.http.responses import EncodedResponse
+from shared.ids import new_id
 
 
 class OpenStack(Controller):

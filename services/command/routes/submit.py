@@ -8,8 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-import uuid_utils
-
 from services.command.domain import Command, CreateSeries
 from services.command.domain.commands import Context
 from services.command.handler.handler import CommandHandler
@@ -23,6 +21,7 @@ from shared.http.responses import EncodedResponse
 from shared.http.sign_in import principal_in
 from shared.identity.authenticator import Authenticator
 from shared.identity.principals import Principal, trusted
+from shared.ids import new_id
 from shared.names import is_pool_id
 
 if TYPE_CHECKING:  # where nobody signs in, the service starts sooner without it
@@ -99,11 +98,6 @@ async def _carry_out(
     request_id, request_hash = (None, b"") if key is None else key
     result = await parts.handler.submit(project, command, context, request_id, request_hash, entity=entity)
     return respond(result, recurs=isinstance(command, CreateSeries))
-
-
-def new_id() -> UUID:
-    """A UUIDv7."""
-    return UUID(int=uuid_utils.uuid7().int)
 
 
 def cluster_id(parent: str, name: str | None, command_id: UUID) -> str:

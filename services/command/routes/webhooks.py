@@ -18,13 +18,14 @@ from services.command.keys import without
 from services.command.routes.fields import MessageInPath, Slug, WebhookInPath
 from services.command.routes.headers import AnyRequest, key_of
 from services.command.routes.operations import webhook_delete, webhook_post
-from services.command.routes.submit import new_id, parts_of, principal_of
+from services.command.routes.submit import parts_of, principal_of
 from shared.errors import InvalidField, UnknownId
 from shared.event_store import POSITION_MAX
 from shared.events import EVENT_TYPES
 from shared.http.openapi import problem_spec, response_spec
 from shared.http.responses import EncodedResponse
 from shared.identity.errors import Forbidden
+from shared.ids import new_id
 from shared.notices import KINDS
 from shared.postgres import Connection
 from shared.webhook_hosts import HostNotAllowed, check_url

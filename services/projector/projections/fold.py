@@ -46,6 +46,7 @@ from shared.events import (
     RoleRevoked,
     SeriesCreated,
     TemplateCreated,
+    TermBegan,
     beyond_hours,
 )
 from shared.hours import hour_of
@@ -159,6 +160,8 @@ def fold_event(changes: Changes, position: int, event: Event) -> None:
         case RoleGranted() | RoleRevoked():
             changes.pools.touch(event.project, position)
             changes.roles.set_role(event, position)
+        case TermBegan():
+            pass  # it says who stores the events, and changes no pool
         case _:
             assert_never(event)
 

@@ -36,6 +36,17 @@ HEADERS: dict[str, Any] = {
         "ce-subject": {"type": "string", "description": "The project."},
         "ce-sequence": {"type": "string", "pattern": "^[0-9]{20}$", "description": "The position, so that it sorts."},
         "ce-streamversion": {"type": "string", "pattern": "^[1-9][0-9]*$", "description": "The project's version."},
+        "ce-ordinal": {
+            "type": "string",
+            "pattern": "^[0-9]+$",
+            "description": "The place of the event among the events of its command.",
+        },
+        "ce-requestid": {
+            "type": "string",
+            "pattern": "^[0-9a-f-]{36}$",
+            "description": "The id that Hourbook made of the request's idempotency key. Missing: it had no key.",
+        },
+        "ce-requesthash": {"type": "string", "pattern": "^([0-9a-f]{2})*$", "description": "A hash of that request."},
         "content-type": {"const": "application/json"},
     },
 }
