@@ -13,6 +13,9 @@ RENAMED = "hourbook.api"
 # A request for messages may wait long, and gets many answers.
 MANY_ANSWERS = "CONSUMER.MSG.NEXT"
 ORDERED = "-ordered"  # the names of consumers for programs that keep their own position end so
+ROUTE = "route"  # the user as whom the servers of a cluster connect to each other
+CLUSTER_LISTEN = '"0.0.0.0:6222"'
+SERVER_NAME, ROUTES = "$HOURBOOK_NATS_SERVER_NAME", "$HOURBOOK_NATS_ROUTES"
 
 Password = Callable[[str], str]
 
@@ -24,6 +27,26 @@ def variable(user: str) -> str:
 
 def from_environment(user: str) -> str:
     return f"${variable(user)}"
+
+
+def cluster(server_name: str, routes: str, password: str, listen: str = CLUSTER_LISTEN) -> str:
+    """The lines that make a server one of a cluster. All servers of the cluster have the same, but for their names.
+
+    Each argument is as the configuration writes it, a quoted text or a variable. `routes` is a list of the addresses
+    of all servers, with the user ROUTE and the password: `["nats://route:PASSWORD@nats-1:6222", …]`. Clients are not
+    told the addresses of the other servers: those of Hourbook know them from HOURBOOK_NATS_URL.
+    """
+    lines = [
+        f"server_name: {server_name}",
+        "cluster {",
+        "  name: hourbook",
+        f"  listen: {listen}",
+        "  no_advertise: true",
+        f"  authorization: {{user: {ROUTE}, password: {password}}}",
+        f"  routes: {routes}",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def accounts(users: Iterable[User], password: Password, subscribers: Iterable[str] = ()) -> str:

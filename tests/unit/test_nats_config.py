@@ -49,6 +49,27 @@ def test_the_server_takes_it_only_with_a_password_for_each_user() -> None:
         assert name in answer.stderr
 
 
+def test_a_server_of_a_cluster_has_its_name_and_the_routes_from_its_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nats_config(cluster=True)
+    config, subscribers = tmp_path / "nats.conf", tmp_path / "nats-subscribers.conf"
+    config.write_text(f'jetstream {{ store_dir: "{tmp_path}", sync_interval: always }}\n{capsys.readouterr().out}')
+    subscribers.touch()
+    password = new_password()
+    cluster = {
+        "HOURBOOK_NATS_SERVER_NAME": "nats-1",
+        "HOURBOOK_NATS_ROUTES": f'["nats://route:{password}@nats-1:6222", "nats://route:{password}@nats-2:6222"]',
+        variable("route"): password,
+    }
+    users = {variable(user.name): new_password() for user in USERS}
+    answer = checked(config, **users, **cluster)
+    assert answer.returncode == 0, answer.stderr
+    for name in cluster:
+        answer = checked(config, **users, **{other: value for other, value in cluster.items() if other != name})
+        assert (answer.returncode != 0, name in answer.stderr) == (True, True)
+
+
 def test_the_script_makes_a_password_for_each_user() -> None:
     made = subprocess.run(["sh", str(DEPLOY / "passwords.sh")], capture_output=True, text=True, check=True, timeout=30)
     lines = dict(line.split("=") for line in made.stdout.split())
