@@ -20,8 +20,9 @@ LOOK_WAIT_S = 5.0  # how long a command waits for a look at the stream; NATS is 
 class Agreement:
     """What the relay of this process has found when it looked at the stream; the command handler asks.
 
-    `problem` says why no command is taken; None if nothing is wrong. `term` is the id of the term in which store and
-    stream agreed at the last look, None before the first.
+    `problem` says how they differ; None if they do not, or nobody has looked. `term` is the id of the term in which
+    they agreed at the last look, None before the first. `refused` says why the last command was not taken, None if it
+    was.
     """
 
     def __init__(self, want_look: Callable[[], None] = lambda: None) -> None:
@@ -31,10 +32,16 @@ class Agreement:
         self.reachable = True
         self.term: UUID | None = None
         self.problem: str | None = None
+        self.refused: str | None = None
+
+    @property
+    def why_closed(self) -> str | None:
+        """Why no command is taken; None: commands are taken."""
+        return self.problem or self.refused
 
     def agree(self, term: UUID) -> None:
         """A look found that the stream is a part of the store, or equal to it."""
-        self.term, self.problem, self.reachable = term, None, True
+        self.term, self.problem, self.refused, self.reachable = term, None, None, True
         self._looked()
 
     def differ(self, problem: str) -> None:

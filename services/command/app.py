@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Litestar, get
+from litestar import Litestar, Response, get
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
@@ -62,7 +62,12 @@ class Health(msgspec.Struct, kw_only=True):
         int, Meta(description="How many refusals the log of refusals has lost since this process started.")
     ]
     waiting: Annotated[int, Meta(description="The number of events that it knows and that are not on the stream yet.")]
-    trouble: Annotated[str | None, Meta(description="Why events are not published on the stream; null: they are.")]
+    accepts: Annotated[
+        bool, Meta(description="False: no command is accepted, because the history is not settled. Then it is a 503.")
+    ]
+    trouble: Annotated[
+        str | None, Meta(description="Why events are not published, or no command is accepted; null: all is well.")
+    ]
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -151,6 +156,11 @@ def _measure_relay(telemetry: Telemetry, relay: Relay) -> None:
         lambda: relay.waiting if relay.leads else math.nan,
     )
     telemetry.gauge(
+        "history_settled",
+        "1: commands are accepted; 0: the store and the stream have different histories, or a term has not begun",
+        lambda: relay.agreement.why_closed is None,
+    )
+    telemetry.gauge(
         "relay_trouble_seconds",
         "How long something is wrong with the stream or with what goes to it; 0: nothing",
         lambda: relay.trouble.seconds,
@@ -163,20 +173,25 @@ def _health_of(
     @get(
         "/health", security=ANYBODY, summary="Health of this process", response_description="The state of this process."
     )
-    async def health(request: CommandRequest) -> Health:
-        """The positions up to which events are stored and published, and trouble with publishing. Always 200: commands
-        are accepted even if events cannot be published. Where principals sign in, only an auditor of the whole ledger
-        reads what the trouble is; it may hold names."""
-        trouble = relay.trouble.problem if relay else None
+    async def health(request: CommandRequest) -> Response[Health]:
+        """The positions up to which events are stored and published, and trouble with publishing. 503 while no command
+        is accepted; 200 otherwise: commands are accepted even if events cannot be published. Where principals sign in,
+        only an auditor of the whole ledger reads what the trouble is; it may hold names."""
+        closed = relay.agreement.why_closed if relay else None
+        trouble = closed or (relay.trouble.problem if relay else None)
         if trouble is not None and not _audits(authenticator, request):
-            trouble = "the stream is not fed; the log of the service says why"
-        return Health(
+            trouble = (
+                f"{'no command is accepted' if closed else 'the stream is not fed'}; the log of the service says why"
+            )
+        told = Health(
             position=handler.head,
             relayed=relay.last_sequence if relay else None,
             refusals_dropped=refusals.dropped,
             waiting=relay.waiting if relay else 0,
+            accepts=closed is None,
             trouble=trouble,
         )
+        return Response(told, status_code=503 if closed else 200)
 
     return health
 

@@ -33,7 +33,6 @@ from shared.jetstream import (
     NEWS,
     PUBLISH_TIMEOUT_S,
     SINGLY_MAX,
-    NotAnEvent,
     PublishRefused,
     StreamTaken,
     join,
@@ -152,7 +151,7 @@ class Relay:
         try:
             await self._look(store, client)
             self.trouble.clear()
-        except (ForeignHistory, StreamTaken, NotAnEvent) as wrong:
+        except (ForeignHistory, StreamTaken) as wrong:
             self.trouble.report(str(wrong))
         self._doorbell.clear()
         with contextlib.suppress(TimeoutError):
@@ -166,7 +165,7 @@ class Relay:
             try:
                 await self._look(store, client)
                 await self._publish(store, client)
-            except (ForeignHistory, StreamTaken, NotAnEvent) as wrong:
+            except (ForeignHistory, StreamTaken) as wrong:
                 await self._stand_still(store, client, str(wrong))
             except (PublishRefused, TimeoutError, nats.errors.Error) as unknown:
                 if client.is_closed:

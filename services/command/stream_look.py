@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -10,7 +12,7 @@ from nats.js.errors import NotFoundError
 
 from shared.event_store import EventStore, Stored
 from shared.events import TermBegan
-from shared.jetstream import STREAM, cloud_event, open_stream, stored_of, wrong_with
+from shared.jetstream import STREAM, NotAnEvent, cloud_event, open_stream, stored_of, wrong_with
 
 HEAL = "`hourbook heal` shows what differs, and docs/operations.md says what to do"
 
@@ -60,12 +62,11 @@ async def _term_ahead(store: EventStore, context: JetStreamContext, head: int, l
     if head:
         await _check_same(store, context, head)
     if last == head + 1 and (message := await message_at(context, last)) is not None:
-        event = stored_of(message)
-        if event.type == TermBegan.__name__:
-            return event
-    raise ForeignHistory(
-        f"the stream {STREAM} ends at {last}, the store at {head}: the store has lost {last - head} events. {HEAL}"
-    )
+        with contextlib.suppress(NotAnEvent):
+            if (event := stored_of(message)).type == TermBegan.__name__:
+                return event
+    lost = f"{last - head} event{'s' * (last > head + 1)}"
+    raise ForeignHistory(f"the stream {STREAM} ends at {last}, the store at {head}: the store has lost {lost}. {HEAL}")
 
 
 async def message_at(context: JetStreamContext, sequence: int) -> RawStreamMsg | None:

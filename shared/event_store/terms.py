@@ -34,16 +34,16 @@ class Term(NamedTuple):
     version: int
 
 
-TERM = f"""
+TERM = """
 SELECT t.term, t.system = s.system_identifier AND t.timeline = current_timeline(), t.claim, s.system_identifier,
-    current_timeline(), coalesce((SELECT h.version FROM stream_head h WHERE h.stream = '{LEDGER}'), 0)
+    current_timeline(), coalesce((SELECT h.version FROM stream_head h WHERE h.stream = $1), 0)
 FROM store_term t, pg_control_system() s
 """
 
 
 async def read_term(connection: Connection) -> Term:
     """Raises asyncpg's errors; ReadOnlySQLTransactionError or ObjectNotInPrerequisiteStateError on a standby."""
-    record = await connection.fetchrow(TERM)
+    record = await connection.fetchrow(TERM, LEDGER)
     assert record is not None
     return Term(*record)
 

@@ -165,6 +165,7 @@ class CommandHandler:
                     self._check_agreement()
                     batch = await answer_known(store, batch, retried=retried)
                     await self._carry_out(store, batch, retried=retried)
+                    self._note_refused(None)
                     return
             except LOST as lost:
                 self._forget_connection()
@@ -175,6 +176,7 @@ class CommandHandler:
                     return
                 await asyncio.sleep(RECONNECT_DELAY_S)
             except Unsettled as unsettled:
+                self._note_refused(unsettled)
                 self._forget_connection()
                 if asyncio.get_running_loop().time() >= deadline or not unsettled.passing:
                     refuse_all(batch, unsettled)
@@ -260,6 +262,10 @@ class CommandHandler:
                 self._term = (await read_term(self._store.connection)).term
                 await self._agreement.look_again()
         return self._store
+
+    def _note_refused(self, unsettled: Unsettled | None) -> None:
+        if self._agreement is not None:
+            self._agreement.refused = str(unsettled) if unsettled else None
 
     def _check_agreement(self) -> None:
         """Raises Unsettled unless store and stream have the same history."""
