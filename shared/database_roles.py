@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode
 
 import asyncpg
 
@@ -24,6 +24,7 @@ from shared import postgres
 from shared.grants import FUNCTIONS, OWNER, SERVICES, TABLES, TEMPORARY, group_of
 from shared.locks import Lock
 from shared.postgres import Connection, Record
+from shared.postgres_hosts import parse_address
 
 GROUPS = tuple(group_of(service) for service in SERVICES)
 NAME_BYTES_MAX = 63
@@ -257,17 +258,16 @@ def check_login(login: Login) -> None:
 
 def login_url(url: str, name: str, **parameters: str) -> str:
     """The address with another role's name in place of its role and password. `parameters` are added to its query."""
-    parts = urlsplit(url)
-    kept = [pair for pair in parse_qsl(parts.query) if pair[0] not in ("user", "password", "passfile")]
-    host = parts.netloc.rpartition("@")[2]
-    query = urlencode([*kept, *parameters.items()], quote_via=quote, safe="/")
-    return parts._replace(netloc=f"{quote(name, safe='')}@{host}", query=query).geturl()
+    address = parse_address(url)
+    kept = [pair for pair in address.parameters() if pair[0] not in ("user", "password", "passfile")]
+    query = urlencode([*kept, *parameters.items()], quote_via=quote, safe="/,")
+    return address._replace(login=quote(name, safe=""), query=query).text()
 
 
 def database_name(url: str) -> str:
     """The name of the database in an address. Without one it is the role's, as PostgreSQL's own clients do."""
-    parts = urlsplit(url)
-    return parts.path.removeprefix("/") or parts.username or "postgres"
+    address = parse_address(url)
+    return address.path or unquote((address.login or "").partition(":")[0]) or "postgres"
 
 
 def scram_verifier(password: str) -> str:

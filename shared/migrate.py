@@ -7,14 +7,15 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from shared.database_roles import Login, RolesRefused, apply_roles
-from shared.postgres import LOST_OR_REFUSED
+from shared.postgres import LOST_OR_REFUSED, address_of_writer
 
+T = TypeVar("T")
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -33,15 +34,29 @@ class Migrated(NamedTuple):
 def migrate(database_url: str, logins: Mapping[str, Login] | None = None, *, own_server: bool = False) -> Migrated:
     """Creates the database if it does not exist, applies the migrations that it lacks, and gives the roles of the
     services their rights (`apply_roles`). `logins` are the roles that log in, by service. Raises MigrationFailed."""
-    output = run_dbmate(database_url, "--migration-lock", "up")
+    url = writer_of(database_url)
+    output = run_dbmate(url, "--migration-lock", "up")
     try:
-        with ThreadPoolExecutor(1) as thread:  # an event loop may run in this one
-            thread.submit(asyncio.run, apply_roles(database_url, logins or {}, own_server=own_server)).result()
+        finished(apply_roles(url, logins or {}, own_server=own_server))
     except RolesRefused as error:
         return Migrated(output, str(error))
     except LOST_OR_REFUSED as error:
         raise MigrationFailed(f"the roles: {error or type(error).__name__}") from None
     return Migrated(output)
+
+
+def writer_of(database_url: str) -> str:
+    """The address with the one host that takes writes: dbmate takes no other. Raises MigrationFailed."""
+    try:
+        return finished(address_of_writer(database_url))
+    except LOST_OR_REFUSED as error:
+        raise MigrationFailed(f"{error or type(error).__name__}") from None
+
+
+def finished(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns, run in a thread of its own: an event loop may run in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 def run_dbmate(database_url: str, *arguments: str) -> str:

@@ -1,6 +1,9 @@
 """Connections to PostgreSQL, for every service, which notice within seconds that their server is lost. Also COPY, and
 hours as timestamps.
 
+An address may name several hosts. Then the one that takes writes is found and taken (host_race.py), and left when
+another host takes the writes (host_watch.py).
+
 asyncpg alone can wait too long in two places. A large write (COPY, many rows in one statement) waits for room in the
 socket's buffer, and asyncpg does not wake it when the connection is lost. And the kernel waits a quarter of an hour or
 more for a server that does not answer.
@@ -10,13 +13,16 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
 import numpy as np
 
 from shared.capacity import Vector
+from shared.host_race import ASK_TIMEOUT_S, NoHostTaken, first_taken
+from shared.postgres_hosts import Host, hosts_of, parse_address
 
 Record = asyncpg.Record
 if TYPE_CHECKING:
@@ -36,12 +42,15 @@ LOST = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,  # the address leads to a standby now, and may lead to a primary in a second
     OSError,  # TimeoutError is one
 )
 # LOST, and every error that PostgreSQL answers. For background work that must survive every error: somebody may migrate
 # the tables later, or the disc may be full for an hour.
 LOST_OR_REFUSED = (*LOST, asyncpg.PostgresError)
 
+# For the only host of an address: a busy server that answers late is better than none. A host of several has less time
+# (ASK_TIMEOUT_S), for another may answer.
 CONNECT_TIMEOUT_S = 5.0
 IDLE_S, INTERVAL_S, PROBES = 5, 3, 3  # TCP keepalive: first probe after 5 s, then every 3 s, lost after 3 probes
 UNHEARD_TIMEOUT_S = 20  # the connection is lost when the server has not acknowledged data for this long
@@ -60,7 +69,9 @@ class Reader(Protocol):
 
 
 class WatchedConnection(Connection):
-    """asyncpg's connection, which also notices that its server is lost."""
+    """asyncpg's connection, which also notices that its server is lost. `host_name` says to which host it goes."""
+
+    host_name = ""
 
     def __init__(self, protocol: Any, transport: Any, *others: Any) -> None:
         super().__init__(protocol, transport, *others)
@@ -69,17 +80,85 @@ class WatchedConnection(Connection):
         self.add_termination_listener(lambda _: protocol.resume_writing())
 
 
-async def connect(url: str, **options: Any) -> Connection:
-    """Connects, with asyncpg's options. Raises LOST_OR_REFUSED; TimeoutError if the server does not answer in 5 s."""
-    options.setdefault("timeout", CONNECT_TIMEOUT_S)
-    connection: Connection = await asyncpg.connect(url, connection_class=WatchedConnection, **options)
-    return connection
+async def connect(url: str, **options: Any) -> WatchedConnection:
+    """Connects, with asyncpg's options, to the host of the address that takes writes.
+
+    If the address says `target_session_attrs`, to a host of that kind. The only host of an address is taken as it is,
+    also if it is a standby. Raises LOST_OR_REFUSED: TimeoutError if an only host does not answer in 5 s, NoHostTaken
+    (which says why, for each host) if none of several was taken; each has 2 s.
+    """
+    hosts = hosts_of(url)
+    if len(hosts) == 1:
+        return await _connect_to(hosts[0], options)
+    return await _connect_to_one_of(url, hosts, options)
 
 
 def create_pool(url: str, **options: Any) -> Pool:
-    """A pool of WatchedConnection, with asyncpg's options."""
+    """A pool of WatchedConnection, with asyncpg's options. Each of its connections is made as `connect` makes one."""
     options.setdefault("timeout", CONNECT_TIMEOUT_S)
+    if len(hosts_of(url)) > 1:
+        options["connect"] = connect
     return asyncpg.create_pool(url, connection_class=WatchedConnection, **options)
+
+
+async def _connect_to(host: Host, options: Mapping[str, Any]) -> WatchedConnection:
+    chosen = {"timeout": CONNECT_TIMEOUT_S, **options, "connection_class": WatchedConnection}
+    connection: WatchedConnection = await asyncpg.connect(host.url, **chosen)
+    connection.host_name = host.name
+    return connection
+
+
+async def address_of_writer(url: str) -> str:
+    """The address with only that of its hosts that takes writes, for programs that take one host. The database need not
+    exist yet. Raises as `connect` does."""
+    if len(hosts_of(url)) == 1:
+        return url
+    try:
+        connection = await connect(url)
+    except (asyncpg.InvalidCatalogNameError, NoHostTaken) as error:
+        try:
+            connection = await connect(parse_address(url)._replace(path="postgres").text())
+        except LOST_OR_REFUSED:
+            raise error from None
+    connection.terminate()
+    return next(host.url for host in hosts_of(url) if host.name == connection.host_name)
+
+
+# By the hosts of an address and the kind of host that is asked for: the name of the host that was taken last.
+_taken: dict[tuple[str, ...], str] = {}
+
+
+async def _connect_to_one_of(url: str, hosts: Sequence[Host], options: Mapping[str, Any]) -> WatchedConnection:
+    """Asks first the host that was taken last."""
+    kinds = kinds_asked(url, options)
+    key = (*kinds, *(host.name for host in hosts))
+    ordered = sorted(hosts, key=lambda host: host.name != _taken.get(key))
+    timeout = min(options.get("timeout") or ASK_TIMEOUT_S, ASK_TIMEOUT_S)
+    for kind in kinds:
+        asking = {**options, "timeout": timeout, "target_session_attrs": kind}
+        try:
+            host, connection = await first_taken(ordered, partial(_connect_to, options=asking))
+        except NoHostTaken:
+            if kind == kinds[-1]:
+                raise
+        else:
+            _taken[key] = host.name
+            taken: WatchedConnection = connection
+            return taken
+    raise AssertionError("an address asks for one kind of host at least")
+
+
+def kinds_asked(url: str, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The kinds of host that will do, as `target_session_attrs` names them: the better first. Without a wish: a host
+    that takes writes."""
+    wish = options.get("target_session_attrs") or dict(parse_address(url).parameters()).get("target_session_attrs")
+    if wish == "prefer-standby":
+        return ("standby", "any")
+    if wish:
+        return (str(wish),)
+    # asyncpg takes a session that is read-only by its own setting for a host that takes no writes.
+    reads = "default_transaction_read_only" in (options.get("server_settings") or {})
+    return ("primary" if reads else "read-write",)
 
 
 def rows_changed(status: str) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from shared.nats_server import BadNatsSetting, HasNatsFiles, server_at
+from shared.postgres_hosts import BadAddress, hosts_of, parse_address
 from shared.settings import SettingsType, settings_from
 
 
@@ -23,18 +23,28 @@ def settings_or_exit(kind: type[SettingsType]) -> SettingsType:
         sys.exit(f"hourbook: {error}")
     except msgspec.ValidationError as error:
         sys.exit(f"hourbook: a setting HOURBOOK_… is missing or wrong: {error}")
-    if (why := password_file_trouble(getattr(settings, "database_url", ""))) is not None:
+    if (url := getattr(settings, "database_url", "")) and (why := address_trouble(url)) is not None:
         sys.exit(f"hourbook: HOURBOOK_DATABASE_URL: {why}")
     return settings
+
+
+def address_trouble(url: str) -> str | None:
+    """Why nobody can connect to the address of a database; None if nothing is wrong with the address itself."""
+    try:
+        hosts_of(url)
+    except BadAddress as error:
+        return str(error)
+    return password_file_trouble(url)
 
 
 def password_file_trouble(url: str) -> str | None:
     """Why nobody can read the `passfile` of a database's address; None if there is none, or it can be read. Without
     this, PostgreSQL would only say that the password is wrong."""
     try:
-        for path in parse_qs(urlsplit(url).query).get("passfile", []):
-            with open(path, "rb"):
-                pass
+        for name, path in parse_address(url).parameters():
+            if name == "passfile":
+                with open(path, "rb"):
+                    pass
     except OSError as error:
         return f"the password file (passfile) {error.filename}: {error.strerror}. `hourbook migrate` makes it"
     except ValueError:  # no address: whoever connects says so

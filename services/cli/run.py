@@ -13,6 +13,7 @@ from services.cli.up.servers import DATABASE, migrations_failed
 from shared.database_roles import database_name
 from shared.migrate import MigrationFailed
 from shared.migrate import migrate as apply_migrations
+from shared.process import address_trouble
 
 ROLES_DIR = "HOURBOOK_ROLES_DIR"
 
@@ -47,6 +48,8 @@ def migrate() -> None:
         raise Failure(
             f"{DATABASE} is not set: set it to the database to migrate, as postgresql://user:password@host/name"
         )
+    if (trouble := address_trouble(url)) is not None:
+        raise Failure(f"{DATABASE}: {trouble}")
     folder = os.environ.get(ROLES_DIR)
     logins = RoleFiles(Path(folder)).logins(database_name(url)) if folder else {}
     try:

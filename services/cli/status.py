@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import asyncpg
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from nats.js import JetStreamContext
@@ -25,6 +24,7 @@ from services.cli.up.address import access
 from services.cli.up.directory import DataDirectory, Run, default_directory
 from services.cli.up.processes import started_at
 from services.cli.up.servers import NATS, NATS_ERRORS, Servers, connect_nats, redacted, servers_from, without_password
+from shared import postgres
 from shared.jetstream import STREAM, SUBJECTS, leave, wrong_with
 from shared.nats_server import why
 from shared.postgres import LOST_OR_REFUSED
@@ -107,7 +107,7 @@ async def read(servers: Servers, url: str) -> list[Row]:
 
 
 async def read_store(url: str) -> Progress:
-    connection = await asyncpg.connect(url, timeout=TIMEOUT_S)
+    connection = await postgres.connect(url)
     try:
         return await read_progress(connection)
     finally:
@@ -221,7 +221,7 @@ async def compare_with_store(database_url: str, last: int, data: bytes | None) -
     """
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            connection = await asyncpg.connect(database_url, timeout=TIMEOUT_S)
+            connection = await postgres.connect(database_url)
             try:
                 event, (age_s,) = await connection.fetchval(EVENT, last), await ages_after(connection, last)
             finally:

@@ -14,6 +14,7 @@ import asyncpg
 from nats.aio.client import Client
 
 from services.cli.failure import Failure
+from shared import postgres
 from shared.jetstream import NATS_LOST, leave
 from shared.nats_server import NatsClient, NatsFiles, server_at, why
 from shared.postgres import LOST_OR_REFUSED
@@ -55,7 +56,7 @@ async def check(servers: Servers) -> None:
 
 async def check_database(url: str) -> None:
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
+        connection = await postgres.connect(url)
     except asyncpg.InvalidCatalogNameError:
         return  # the migrations create the database
     except (*LOST_OR_REFUSED, ValueError) as error:
