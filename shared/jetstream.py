@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote
@@ -71,14 +71,23 @@ class _Ack(msgspec.Struct):
 _ack = msgspec.json.Decoder(_Ack)
 
 
-async def join(client: Client, server: NatsServer, trouble: Trouble, inbox: str = "_INBOX") -> None:
+async def join(
+    client: Client,
+    server: NatsServer,
+    trouble: Trouble,
+    inbox: str = "_INBOX",
+    on_error: Callable[[], None] = lambda: None,
+) -> None:
     """Connects to NATS. Tries until it is cancelled, now and after the connection is lost. Reports errors to `trouble`:
-    the client alone would log a traceback every two seconds. Answers come to subjects that begin with `inbox`."""
+    the client alone would log a traceback every two seconds. Calls `on_error` for an error while there is no
+    connection. Answers come to subjects that begin with `inbox`."""
 
     refused = False
 
-    async def on_error(error: Exception) -> None:
+    async def note(error: Exception) -> None:
         nonlocal refused
+        if not client.is_connected:
+            on_error()
         if not (refused and isinstance(error, ConnectionResetError)):  # the end of a connection that was refused
             trouble.report(why(error))
         refused = is_refusal(error)
@@ -91,7 +100,7 @@ async def join(client: Client, server: NatsServer, trouble: Trouble, inbox: str 
         **options,
         max_reconnect_attempts=-1,
         connect_timeout=2,
-        error_cb=on_error,
+        error_cb=note,
         reconnected_cb=on_reconnect,
         inbox_prefix=inbox,
     )

@@ -141,7 +141,7 @@ class Relay:
         """Connects to NATS. Raises TimeoutError; the client itself would try for ever, in silence."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await join(client, self._nats, self._unheard, RELAY_INBOX)
+                await join(client, self._nats, self._unheard, RELAY_INBOX, on_error=self.agreement.unreachable)
         except TimeoutError:
             because = f": {self._unheard.problem}" if self._unheard.problem else ""
             raise TimeoutError(f"the NATS server does not answer within {CONNECT_TIMEOUT_S:.0f} s{because}") from None
@@ -240,19 +240,19 @@ class Relay:
             raise
         self.last_sequence, self._wrong = look.last, look.wrong
         if look.ahead is not None:
-            await self._take_up(store, look.ahead, term.claim)
+            await self._take_up(store, client, look.ahead, term.claim)
         elif term.begun:
             self.agreement.agree(term.term)
 
-    async def _take_up(self, store: EventStore, ahead: Stored, claim: UUID | None) -> None:
+    async def _take_up(self, store: EventStore, client: Client, ahead: Stored, claim: UUID | None) -> None:
         """Goes on with a term whose TermBegan is on the stream and not in the store: whoever published it has died.
         Raises ForeignHistory if this store did not claim it: then another primary has begun a term."""
         if ahead.command_id != claim:
             wrong = f"the stream has the event {ahead.position} of another primary of PostgreSQL. {HEAL}"
             self.agreement.differ(wrong)
             raise ForeignHistory(wrong)
-        if self._leads:
-            await begin_term(store.connection, ahead)
+        if self._leads and await begin_term(store.connection, ahead):
+            await self._look(store, client)
 
     async def _begin_term(self, store: EventStore, client: Client) -> None:
         """Begins a term if this primary of PostgreSQL has none. The stream and the store end at the same event.

@@ -158,6 +158,7 @@ class CommandHandler:
         `retried`: these commands may be stored already, by an append whose outcome was not seen.
         """
         deadline = asyncio.get_running_loop().time() + self._patience_s
+        refused: Unsettled | None = None
         while batch:
             try:
                 async with asyncio.timeout_at(deadline):
@@ -171,11 +172,11 @@ class CommandHandler:
                 self._forget_connection()
                 retried = True
                 if asyncio.get_running_loop().time() >= deadline:
-                    unavailable = StoreUnavailable(f"the event store did not answer: {lost or type(lost).__name__}")
-                    refuse_all(batch, unavailable)
+                    refuse_all(batch, refused or unavailable(lost))
                     return
                 await asyncio.sleep(RECONNECT_DELAY_S)
             except Unsettled as unsettled:
+                refused = unsettled
                 self._note_refused(unsettled)
                 self._forget_connection()
                 if asyncio.get_running_loop().time() >= deadline or not unsettled.passing:
@@ -278,3 +279,7 @@ class CommandHandler:
             with contextlib.suppress(Exception):
                 self._store.connection.terminate()
             self._store = None
+
+
+def unavailable(lost: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"the event store did not answer: {lost or type(lost).__name__}")
