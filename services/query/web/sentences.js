@@ -55,6 +55,7 @@ const SENTENCES = {
       .replace(` of ${e.pool} of ${e.pool}`, ` of ${e.pool}`),
   BookingLapsed: (e, when) => `let a tentative booking in ${e.pool} lapse: ${held(e)}, ${when(e.start, e.end)}`,
   BookingConfirmed: (e) => `confirmed a booking in ${e.pool}: its hours have what it holds`,
+  TermBegan: (e) => `began a term: another primary of PostgreSQL takes the events, on timeline ${e.timeline}`,
   BookingContested: (e) => `made a booking in ${e.pool} tentative: capacity that it relied on was withdrawn`,
 };
 
