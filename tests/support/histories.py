@@ -46,7 +46,7 @@ from services.command.domain.commands import Context
 from shared.capacity import DIMENSIONS, NOTHING, Capacity
 from shared.errors import HourbookError
 from shared.event_store import EventStore, Pending
-from shared.events import Event, Limits, Overcommit, encode_event
+from shared.events import Event, Limits, Overcommit, TermBegan, encode_event
 from shared.hours import Period, hour_of, instant_of
 from shared.identity.principals import trusted
 from shared.identity.roles import ROLES
@@ -81,6 +81,8 @@ def made(chance: random.Random, length: int, projects: int) -> list[Event]:
     now = T0 - 10
     while len(events) < length:
         project = chance.choice(names)
+        if chance.random() < 0.01:
+            events.append(_term(ids, len(events), now))
         if chance.random() < 0.02:
             now += 1
             for name in names:
@@ -89,6 +91,13 @@ def made(chance: random.Random, length: int, projects: int) -> list[Event]:
         if command is not None:
             events += _do(chance, ids, states[project], project, command, now)
     return events[:length]
+
+
+def _term(ids: random.Random, timeline: int, hour: int) -> TermBegan:
+    at = instant_of(hour)
+    return TermBegan(
+        at=at, actor="hourbook", command=_uuid(ids), project="_ledger", system="7410000000000000123", timeline=timeline
+    )
 
 
 def _do(
