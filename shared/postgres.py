@@ -11,6 +11,7 @@ more for a server that does not answer.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ import numpy as np
 
 from shared.capacity import Vector
 from shared.host_race import ASK_TIMEOUT_S, NoHostTaken, first_taken
+from shared.host_watch import watch_of
 from shared.postgres_hosts import Host, hosts_of, parse_address
 
 Record = asyncpg.Record
@@ -42,7 +44,9 @@ LOST = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
-    asyncpg.ReadOnlySQLTransactionError,  # the address leads to a standby now, and may lead to a primary in a second
+    # The address leads to a standby now, and may lead to a primary in a second.
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # "recovery is in progress"
     OSError,  # TimeoutError is one
 )
 # LOST, and every error that PostgreSQL answers. For background work that must survive every error: somebody may migrate
@@ -126,18 +130,19 @@ async def address_of_writer(url: str) -> str:
 
 # By the hosts of an address and the kind of host that is asked for: the name of the host that was taken last.
 _taken: dict[tuple[str, ...], str] = {}
+WRITING = ("primary", "read-write")  # the kinds of host that take writes
 
 
-async def _connect_to_one_of(url: str, hosts: Sequence[Host], options: Mapping[str, Any]) -> WatchedConnection:
+async def _connect_to_one_of(url: str, hosts: tuple[Host, ...], options: Mapping[str, Any]) -> WatchedConnection:
     """Asks first the host that was taken last."""
     kinds = kinds_asked(url, options)
     key = (*kinds, *(host.name for host in hosts))
     ordered = sorted(hosts, key=lambda host: host.name != _taken.get(key))
     timeout = min(options.get("timeout") or ASK_TIMEOUT_S, ASK_TIMEOUT_S)
     for kind in kinds:
-        asking = {**options, "timeout": timeout, "target_session_attrs": kind}
+        ask = partial(_ask, hosts, options={**options, "timeout": timeout, "target_session_attrs": kind})
         try:
-            host, connection = await first_taken(ordered, partial(_connect_to, options=asking))
+            host, connection = await first_taken(ordered, ask)
         except NoHostTaken:
             if kind == kinds[-1]:
                 raise
@@ -146,6 +151,21 @@ async def _connect_to_one_of(url: str, hosts: Sequence[Host], options: Mapping[s
             taken: WatchedConnection = connection
             return taken
     raise AssertionError("an address asks for one kind of host at least")
+
+
+async def _ask(hosts: tuple[Host, ...], host: Host, options: Mapping[str, Any]) -> WatchedConnection:
+    """A connection to one of the hosts. One that is to write is ended when a newer primary takes the writes."""
+    connection = await _connect_to(host, options)
+    if options["target_session_attrs"] not in WRITING:
+        return connection
+    async with asyncio.timeout(ASK_TIMEOUT_S):
+        admitted: WatchedConnection = await watch_of(hosts, _connect_to_look).admit(connection)
+    return admitted
+
+
+async def _connect_to_look(host: Host) -> WatchedConnection:
+    settings = {"application_name": "hourbook-watch"}
+    return await _connect_to(host, {"target_session_attrs": "any", "server_settings": settings})
 
 
 def kinds_asked(url: str, options: Mapping[str, Any]) -> tuple[str, ...]:
