@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.cli.client import DEFAULT_URL, connector
+from services.cli.database_hosts import described, look_at_hosts
 from services.cli.failure import Failure
 from services.cli.terminal import table_console
 from services.cli.up.address import access
@@ -94,6 +95,7 @@ async def read(servers: Servers, url: str) -> list[Row]:
     except STORE_ERRORS as error:
         lines.append(Row("event store", None, None, "", redacted(_reason(error), servers.database_url)))
     lines.insert(1, await stream(servers, head))
+    lines[1:1] = await database_hosts(servers.database_url)
     async with ClientSession(connector=connector(), timeout=ClientTimeout(total=TIMEOUT_S)) as session:
         lines += [
             await health(session, url, name, path)
@@ -112,6 +114,15 @@ async def read_store(url: str) -> Progress:
         return await read_progress(connection)
     finally:
         await connection.close(timeout=TIMEOUT_S)
+
+
+async def database_hosts(url: str) -> list[Row]:
+    """A row for each host of the database, if its address has several."""
+    try:
+        hosts = await look_at_hosts(url)
+    except ValueError:
+        return []  # the row of the event store says that the address is wrong
+    return [Row(f"PostgreSQL {name}", None, None, note, trouble) for name, note, trouble in described(hosts)]
 
 
 def read_models(store: Progress) -> Row:
