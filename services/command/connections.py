@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from services.command.handler.errors import StoreUnavailable
 from shared import postgres
+from shared.event_store.replication import CommitWatch
 from shared.postgres import LOST, Connection
 
 PATIENCE_S = 10.0
@@ -28,8 +29,10 @@ class Connections:
         try:
             async with self._turns, asyncio.timeout(PATIENCE_S):
                 connection = await postgres.connect(self._database_url)
+                commits = CommitWatch(connection)
                 try:
                     yield connection
+                    commits.check()
                 finally:
                     connection.terminate()
         except LOST as lost:

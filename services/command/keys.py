@@ -173,4 +173,5 @@ async def _known(store: EventStore, key: Key) -> Remembered | None:
         return None
     if isinstance(first, list) or first.request_hash != key.request_hash:
         raise KeyReused
+    await store.replicated()
     return first

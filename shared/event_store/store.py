@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from shared.event_store.errors import NO_TERM, Unsettled
+from shared.event_store.replication import BARRIER, CommitWatch
 from shared.hours import OCCURRENCES_MAX
 from shared.locks import Lock
 from shared.postgres import Connection
@@ -118,6 +119,21 @@ class EventStore:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._commits: CommitWatch | None = None
+
+    def check_replicated(self) -> None:
+        """Raises NotReplicated if a commit of this connection did not wait for its standby. For who uses `append` in a
+        transaction: to be called after its commit."""
+        if self._commits is None:
+            self._commits = CommitWatch(self.connection)
+        self._commits.check()
+
+    async def replicated(self) -> None:
+        """Returns when a synchronous standby, if there is one, has everything that is committed now. What was read
+        before is safe to answer then. Not in a transaction. Raises NotReplicated."""
+        self.check_replicated()
+        await self.connection.execute(BARRIER)
+        self.check_replicated()
 
     async def append(
         self, expected: dict[str, int], events: Sequence[Pending], kept: Sequence[Kept] = (), head: int = 0
@@ -126,8 +142,9 @@ class EventStore:
 
         `expected` has the version that each stream must be at: each stream of the events, and each that was read to
         decide. `head` is the position that the answers count from if there are no events. Raises Unsettled while the
-        term of the primary has not begun.
+        term of the primary has not begun, and NotReplicated: then the outcome is unknown.
         """
+        self.check_replicated()
         written = dict.fromkeys(expected, 0)
         for event in events:
             written[event.stream] += 1
@@ -152,6 +169,7 @@ class EventStore:
         assert record is not None
         if record[0] == "no_term":
             raise Unsettled(NO_TERM, passing=True)
+        self.check_replicated()
         return Appended(*record)
 
     async def head(self) -> int:

@@ -25,7 +25,7 @@ from services.command.domain.commands import Context
 from services.command.handler.contention import Contention
 from services.command.handler.deciding import DecidedBatch, answers_to_keep, decide_batch
 from services.command.handler.errors import KeyReused, StoreUnavailable
-from services.command.handler.known import answer_known
+from services.command.handler.known import find_known
 from services.command.handler.lookup import ProjectLookup
 from services.command.handler.queue import Entity, Queue, Submitted, refuse, refuse_all, resolve
 from services.command.handler.results import CommandResult
@@ -164,7 +164,9 @@ class CommandHandler:
                 async with asyncio.timeout_at(deadline):
                     store = await self._connected()
                     self._check_agreement()
-                    batch = await answer_known(store, batch, retried=retried)
+                    known = await find_known(store, batch, retried=retried)
+                    await known.give(store)
+                    batch = known.rest
                     await self._carry_out(store, batch, retried=retried)
                     self._note_refused(None)
                     return
@@ -212,13 +214,15 @@ class CommandHandler:
     async def _carry_out_locked(self, store: EventStore, batch: list[Submitted], *, retried: bool) -> None:
         async with store.connection.transaction():
             await store.lock()
-            batch = await answer_known(store, batch, retried=retried)
-            projects = {submitted.project for submitted in batch}
+            known = await find_known(store, batch, retried=retried)
+            projects = {submitted.project for submitted in known.rest}
             self._contention.note([project for project in projects if await self._load(store, project)])
-            decided = decide_batch(self._states, batch, self._bounds, self._policy)
+            decided = decide_batch(self._states, known.rest, self._bounds, self._policy)
             position = await self._append(store, decided)
+        store.check_replicated()
         assert position is not None  # nobody else could append
         self._publish(decided, position)
+        await known.give(store)
 
     async def _load(self, store: EventStore, project: str) -> bool:
         """Brings the state of a project to the store's version. Whether there was anything new."""

@@ -1,0 +1,158 @@
+"""With a synchronous standby, no answer leaves that a failover could take back: not at first, and not at a repeat."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from services.command.connections import Connections
+from services.command.domain import CreateBooking, CreateGrant, CreateProject
+from services.command.domain.commands import Command, Context
+from services.command.handler.errors import StoreUnavailable
+from services.command.handler.handler import CommandHandler
+from services.command.handler.results import CommandResult
+from shared.capacity import Capacity
+from shared.event_store import EventStore
+from shared.hours import Period, hour_of
+from shared.identity.principals import trusted
+from shared.migrate import migrate
+from shared.tasks import end_tasks
+from tests.support.backends import LOGINS, as_role
+from tests.support.pg_cluster import Node, PgCluster
+
+T0 = hour_of(datetime(2086, 1, 1, tzinfo=UTC))
+DAY = Period(T0, T0 + 24)
+BOUND_S = 30.0
+
+
+@pytest.fixture
+def cluster(own_directory: Path) -> Iterator[PgCluster]:
+    cluster = PgCluster(own_directory / f"cluster-{uuid4().hex}", synchronous=True)
+    try:
+        cluster.start()
+        migrate(cluster.url, LOGINS)
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@contextlib.asynccontextmanager
+async def running(cluster: PgCluster, patience_s: float = 2.0) -> AsyncIterator[CommandHandler]:
+    handler = CommandHandler(as_role(cluster.url, "command"), patience_s=patience_s)
+    task = asyncio.create_task(handler.run())
+    try:
+        yield handler
+    finally:
+        await end_tasks(task)
+
+
+async def send(handler: CommandHandler, command: Command, key: UUID) -> CommandResult:
+    context = Context(command=uuid4(), principal=trusted("ada"), at=datetime.now(UTC))
+    return await handler.submit("gaia", command, context, key, b"hash")
+
+
+async def prepare(handler: CommandHandler) -> None:
+    await send(handler, CreateProject(project="gaia", name="Gaia"), uuid4())
+    await send(handler, CreateGrant(grant=uuid4(), period=DAY, capacity=Capacity(cores=10)), uuid4())
+
+
+def booking() -> CreateBooking:
+    return CreateBooking(booking=uuid4(), pool="gaia", account="ada", period=DAY, capacity=Capacity(cores=1))
+
+
+WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+
+async def waiting(node: Node) -> int:
+    """The process of PostgreSQL that waits for the standby."""
+    async with asyncio.timeout(BOUND_S):
+        while (pid := await asyncio.to_thread(node.ask, WAITING)) is None:
+            await asyncio.sleep(0.02)
+    return int(pid)
+
+
+async def events(cluster: PgCluster) -> int:
+    """How many events a session sees."""
+    connection = await asyncpg.connect(cluster.primary.url)
+    head = await EventStore(connection).head()
+    await connection.close()
+    return head
+
+
+async def answered(handler: CommandHandler, command: CreateBooking, key: UUID) -> CommandResult:
+    async with asyncio.timeout(BOUND_S):
+        while True:
+            with contextlib.suppress(StoreUnavailable):
+                return await send(handler, command, key)
+
+
+async def test_without_its_standby_nothing_is_answered_or_shown_and_a_repeat_waits_too(cluster: PgCluster) -> None:
+    async with running(cluster) as handler:
+        await prepare(handler)
+        standby, command, key = cluster.standbys[0], booking(), uuid4()
+        standby.pause()
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                await send(handler, command, key)
+        assert await events(cluster) == 2, "who stops to wait does not end the wait"
+        standby.resume()
+        result = await answered(handler, command, key)
+        assert (result.position, result.repeated) == (3, True)
+        assert await events(cluster) == 3
+
+
+async def test_a_wait_that_somebody_cancelled_is_no_answer(cluster: PgCluster) -> None:
+    async with running(cluster, patience_s=BOUND_S) as handler:
+        await prepare(handler)
+        standby, command, key = cluster.standbys[0], booking(), uuid4()
+        standby.pause()
+        sent = asyncio.create_task(send(handler, command, key))
+        pid = await waiting(cluster.primary)
+        assert await asyncio.to_thread(cluster.primary.ask, "SELECT pg_cancel_backend($1)", pid)
+        assert await waiting(cluster.primary) != pid, "another connection waits, before it answers what it found"
+        assert await events(cluster) == 3, "PostgreSQL shows it"
+        assert not sent.done()
+        standby.resume()
+        assert (await sent).position == 3
+        assert await events(cluster) == 3
+
+
+async def test_what_a_primary_shows_after_a_crash_is_answered_when_the_standby_has_it(cluster: PgCluster) -> None:
+    async with running(cluster) as handler:
+        await prepare(handler)
+        standby, command, key = cluster.standbys[0], booking(), uuid4()
+        standby.pause()
+        sent = asyncio.create_task(send(handler, command, key))
+        await waiting(cluster.primary)
+        await asyncio.to_thread(cluster.primary.kill)
+        cluster.primary.start()
+        assert await events(cluster) == 3, "PostgreSQL shows what was never replicated"
+        for outcome in (sent, send(handler, command, key)):
+            with pytest.raises(StoreUnavailable):
+                await outcome
+        standby.resume()
+        assert (await answered(handler, command, key)).position == 3
+
+
+async def test_a_request_that_is_no_command_is_not_answered_over_a_cancelled_wait(cluster: PgCluster) -> None:
+    standby = cluster.standbys[0]
+    standby.pause()
+
+    async def work() -> None:
+        async with Connections(cluster.url).one() as connection, connection.transaction():
+            await connection.execute("DELETE FROM remembered_answer")
+            await connection.execute("SELECT pg_logical_emit_message(true, 'test', '')")
+
+    working = asyncio.create_task(work())
+    pid = await waiting(cluster.primary)
+    assert await asyncio.to_thread(cluster.primary.ask, "SELECT pg_cancel_backend($1)", pid)
+    with pytest.raises(StoreUnavailable, match="synchronous replication"):
+        await working
+    standby.resume()
