@@ -16,53 +16,15 @@ from services.cli.up.embedded import EmbeddedServerFailed
 from tests.support.backends import Backend
 from tests.support.replay import BOUND_S, assert_all_is_there_once
 from tests.support.system import Service, System
+from tests.support.writers import PERIOD, Writers
 
-PERIOD = {"startdate": "2086-01-01", "enddate": "2086-01-03"}
 
-
-class Whole:
+class Whole(Writers):
     """The whole system, and clients that write to it without a pause."""
 
     def __init__(self, system: System, command: Service, projector: Service) -> None:
+        super().__init__(command.url)
         self.system, self.command, self.projector = system, command, projector
-        self.acknowledged: list[str] = []
-        self._stopped = False
-
-    async def begin(self) -> None:
-        async with httpx.AsyncClient(base_url=self.command.url) as client:
-            assert (await client.post("/projects/create", json={"id": "gaia", "name": "Gaia"})).status_code == 201
-            body = {"project": "gaia", "cores": 10**6, **PERIOD}
-            assert (await client.post("/resources/create", json=body)).status_code == 201
-
-    async def write(self) -> None:
-        """Books, one after the other; a booking whose outcome is not known is sent again with its key."""
-        body = {"project": "gaia", "account": "ada", "cores": 1, **PERIOD}
-        async with httpx.AsyncClient(base_url=self.command.url, timeout=30) as client:
-            while not self._stopped:
-                key = {"Idempotency-Key": uuid4().hex}
-                async with asyncio.timeout(BOUND_S):
-                    while not await self._acknowledged(client, body, key):
-                        await asyncio.sleep(0.02)
-
-    async def _acknowledged(self, client: httpx.AsyncClient, body: dict[str, object], key: dict[str, str]) -> bool:
-        try:
-            answer = await client.post("/bookings/create", json=body, headers=key)
-        except httpx.TransportError:
-            return False
-        if answer.status_code == 503:
-            return False
-        assert answer.status_code in (200, 201), answer.text
-        self.acknowledged.append(answer.json()["id"])
-        return True
-
-    async def grown_by(self, bookings: int) -> None:
-        target = len(self.acknowledged) + bookings
-        async with asyncio.timeout(BOUND_S):
-            while len(self.acknowledged) < target:
-                await asyncio.sleep(0.005)
-
-    def stop(self) -> None:
-        self._stopped = True
 
 
 @pytest.fixture

@@ -48,6 +48,11 @@ class Node(EmbeddedPostgres):
         super().__init__(directory, settings=dict(SETTINGS))
         self.name = name
 
+    def _make_cluster(self) -> None:
+        super()._make_cluster()
+        with (self.data / "postgresql.conf").open("a") as file:  # pg_rewind starts the server without our settings
+            file.write(f"wal_keep_size = {SETTINGS['wal_keep_size']}\n")
+
     def kill(self) -> None:
         """SIGKILL to all processes at once, as a machine without power."""
         self.pause()  # so that no process sees how another ends
@@ -90,16 +95,17 @@ class Node(EmbeddedPostgres):
 
     def run(self, program: str, *arguments: str) -> None:
         """Runs one of PostgreSQL's programs, as the user that runs the server."""
-        with open(self.log, "ab") as log:
-            subprocess.run(
-                tethered([self._program(program), *arguments], signal.SIGINT, self._user),
-                cwd=self.directory.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                check=True,
-                timeout=60,
-            )
+        ran = subprocess.run(
+            tethered([self._program(program), *arguments], signal.SIGINT, self._user),
+            cwd=self.directory.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=60,
+            text=True,
+        )
+        assert ran.returncode == 0, f"{program}: {ran.stdout}"
 
     def dsn(self, application: str = "") -> str:
         """How a standby, or a program of PostgreSQL, connects to this server."""

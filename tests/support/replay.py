@@ -10,6 +10,7 @@ import asyncpg
 import nats
 
 from services.projector.rebuild.rebuild import rebuild
+from shared import postgres
 from shared.event_store import EventStore
 from shared.events import decode_event
 from shared.jetstream import STREAM
@@ -22,7 +23,7 @@ BOUND_S = 60.0
 
 async def assert_all_is_there_once(system: System, acknowledged: Iterable[str]) -> None:
     """`acknowledged` are the ids of all bookings."""
-    connection = await asyncpg.connect(system.postgres.url)
+    connection = await postgres.connect(system.postgres.url)
     store = EventStore(connection)
     head = await store.head()
     await level(connection, head)
