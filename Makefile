@@ -10,10 +10,10 @@ SMOKE := $(addprefix tests/integration/, \
 	test_notices.py::test_a_booking_starts_is_ending_and_ends)
 
 .DEFAULT_GOAL := help
-.PHONY: help up fmt check lint tidy quick test bench build hooks schema sync
+.PHONY: help up fmt check lint tidy quick test failover patroni bench build hooks schema sync
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: sync ## Run Hourbook on this machine, at http://127.0.0.1:8080
 	$(UV) run hourbook up
@@ -38,6 +38,12 @@ quick: sync ## The tests of the inner loop: the unit tests, and some of each ser
 
 test: sync ## All tests, with real servers and a browser
 	$(UV) run pytest -n 2 --dist loadfile
+
+failover: sync ## Several failovers of PostgreSQL in a row, under load; prints how long nothing was answered
+	$(UV) run pytest -m failover -s tests/e2e/test_failover.py
+
+patroni: sync ## A failover by Patroni with etcd (apt-get install etcd-server); prints what it measured
+	$(UV) run pytest -m patroni -s tests/e2e/test_patroni.py
 
 bench: sync ## Measure the speed; prints the table of the README
 	$(UV) run hourbook bench

@@ -41,6 +41,18 @@ def pytest_configure(config: pytest.Config) -> None:
     use_memory()
 
 
+# The markers of tests that run only if `-m` names them.
+ASKED_FOR = ("failover", "patroni")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    asked = config.getoption("markexpr")
+    for item in items:
+        for name in ASKED_FOR:
+            if item.get_closest_marker(name) and name not in asked:
+                item.add_marker(pytest.mark.skip(reason=f"takes minutes: it runs with -m {name}"))
+
+
 @pytest.fixture(scope="session")
 def backend(request: pytest.FixtureRequest) -> Backend:
     return BACKENDS[request.config.getoption("--backend")]()

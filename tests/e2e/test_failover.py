@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 import nats
+import pytest
 
 from shared import postgres
 from shared.jetstream import STREAM
@@ -124,6 +125,21 @@ async def test_a_synchronous_standby_takes_over_from_a_killed_and_from_a_paused_
         async with httpx.AsyncClient(base_url=whole.command.url) as client:
             body = {"project": "gaia", "account": "ada", "cores": 10**7, **PERIOD}
             assert (await client.post("/bookings/create", json=body)).status_code == 409
+
+
+@pytest.mark.failover
+@pytest.mark.timeout(600)
+async def test_primary_after_primary_is_lost_and_nothing_acknowledged_is(own_directory: Path) -> None:
+    async with ledger(own_directory, synchronous=True) as whole:
+        for number in range(8):
+            lose = (Node.kill, Node.pause)[number % 2]
+            lost, found_s = await whole.fail_over(lose)
+            print(f"{lose.__name__}: the first answer {found_s:.2f} s after the promotion")
+            assert found_s < FOUND_S
+            lost.resume()
+            await whole.grown_by(50)
+            await whole.comes_back(lost, rewind=number % 3 > 0)
+        print(f"{len(whole.acknowledged):,} bookings acknowledged")
 
 
 async def test_an_asynchronous_standby_that_was_behind_accepts_nothing_until_it_is_settled(own_directory: Path) -> None:
