@@ -21,9 +21,8 @@ from shared.tasks import end_tasks
 from tests.support.pg_cluster import Clustered, Node, PgCluster
 from tests.support.replay import assert_all_is_there_once
 from tests.support.system import Service, System
-from tests.support.writers import BOUND_S, PERIOD, Writers
+from tests.support.writers import BOUND_S, PERIOD, Writers, writing
 
-WRITERS = 4
 FOUND_S = 10.0  # a busy machine; the aim, from the promotion to the first 201, is 5 s
 
 
@@ -87,18 +86,6 @@ async def ledger(directory: Path, *, synchronous: bool) -> AsyncIterator[Ledger]
         system.stop()
 
 
-@contextlib.asynccontextmanager
-async def writing(writers: Writers) -> AsyncIterator[None]:
-    """Several clients write until the block ends; then each has the answer to its last booking."""
-    tasks = [asyncio.create_task(writers.write()) for _ in range(WRITERS)]
-    try:
-        yield
-        writers.stop()
-        await asyncio.gather(*tasks)
-    finally:
-        await end_tasks(*tasks)
-
-
 async def head_of(node: Node) -> int:
     connection = await postgres.connect(node.url)
     head: int = await connection.fetchval("SELECT position FROM event_head")
@@ -150,7 +137,7 @@ async def test_an_asynchronous_standby_that_was_behind_accepts_nothing_until_it_
             cluster, writers = system.postgres, Writers(command.url)
             assert isinstance(cluster, PgCluster)
             await writers.begin()
-            tasks = [asyncio.create_task(writers.write()) for _ in range(WRITERS)]
+            tasks = [asyncio.create_task(writers.write()) for _ in range(4)]
             await writers.grown_by(20)
             await asyncio.to_thread(cluster.hold_back, cluster.standbys[0])
             await writers.grown_by(20)

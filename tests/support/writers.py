@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import httpx
+
+from shared.tasks import end_tasks
 
 BOUND_S = 60.0
 PERIOD = {"startdate": "2086-01-01", "enddate": "2086-01-03"}
@@ -15,8 +19,8 @@ PERIOD = {"startdate": "2086-01-01", "enddate": "2086-01-03"}
 class Writers:
     """`acknowledged` has the ids of the bookings that were answered 200 or 201, `answered_at` when (time.monotonic)."""
 
-    def __init__(self, url: str) -> None:
-        self._url, self._stopped = url, False
+    def __init__(self, url: str, patience_s: float = BOUND_S) -> None:
+        self._url, self._patience_s, self._stopped = url, patience_s, False
         self.acknowledged: list[str] = []
         self.answered_at: list[float] = []
 
@@ -33,7 +37,7 @@ class Writers:
         async with httpx.AsyncClient(base_url=self._url, timeout=30) as client:
             while not self._stopped:
                 key = {"Idempotency-Key": uuid4().hex}
-                async with asyncio.timeout(BOUND_S):
+                async with asyncio.timeout(self._patience_s):
                     while not await self._acknowledged(client, body, key):
                         await asyncio.sleep(0.02)
 
@@ -52,7 +56,7 @@ class Writers:
     async def grown_by(self, bookings: int) -> None:
         """Returns when so many more bookings are acknowledged."""
         target = len(self.acknowledged) + bookings
-        async with asyncio.timeout(BOUND_S):
+        async with asyncio.timeout(self._patience_s):
             while len(self.acknowledged) < target:
                 await asyncio.sleep(0.005)
 
@@ -63,3 +67,15 @@ class Writers:
     def stop(self) -> None:
         """Each writer ends after the booking that it is about to make."""
         self._stopped = True
+
+
+@contextlib.asynccontextmanager
+async def writing(writers: Writers, clients: int = 4) -> AsyncIterator[None]:
+    """Several clients write until the block ends; then each has the answer to its last booking."""
+    tasks = [asyncio.create_task(writers.write()) for _ in range(clients)]
+    try:
+        yield
+        writers.stop()
+        await asyncio.gather(*tasks)
+    finally:
+        await end_tasks(*tasks)
