@@ -39,6 +39,15 @@ Idempotency-Key, so a second run changes nothing. Where people sign in, set HOUR
 
 It asks the servers that HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL name. Without these, it asks the servers of the
 running `hourbook up`. The exit status is 1 when an event cannot be applied or a part cannot be reached.""",
+    "heal.commands:heal": """Compare the event store and the stream, and give back what the store has lost.
+
+After a failover or a restore the store may have lost events that the stream still has. Then no command is accepted.
+This shows what differs, checked against the signed checkpoints; with --apply it appends what was lost, at the same
+positions, byte for byte. It can be run again after a kill.
+
+HOURBOOK_DATABASE_URL is the database, with the role of `hourbook migrate`, and HOURBOOK_NATS_URL is NATS, with the
+administrator's user. Without these, it asks the servers of the running `hourbook up`. The exit status is 0 only if
+nothing differs, or what was lost is given back.""",
 }
 PARTS = {
     "run:command": """Run the command service.

@@ -298,6 +298,36 @@ BEGIN
     END LOOP;
 END $$;
 
+CREATE FUNCTION heal_events(head bigint, event_streams text[], versions bigint[], command_ids uuid[], ordinals smallint[], request_ids uuid[], request_hashes bytea[], types text[], datas bytea[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(7310579630513578615);
+    UPDATE event_head SET position = head + cardinality(datas) WHERE position = head;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO event (position, stream, version, command_id, ordinal, request_id, request_hash, type, data)
+        SELECT head + n, s, v, c, o, r, h, t, d
+        FROM unnest(event_streams, versions, command_ids, ordinals, request_ids, request_hashes, types, datas)
+            WITH ORDINALITY AS x (s, v, c, o, r, h, t, d, n);
+    INSERT INTO stream_head (stream, version)
+        SELECT s, max(v) FROM unnest(event_streams, versions) AS x (s, v) GROUP BY s
+        ON CONFLICT (stream) DO UPDATE SET version = excluded.version;
+    DELETE FROM remembered_answer WHERE request_id = ANY (request_ids);
+    UPDATE store_term SET term = b.term, system = b.system, timeline = b.timeline, since = b.since,
+        claim = NULL, claim_system = NULL, claim_timeline = NULL
+        FROM (
+            SELECT c AS term, head + n AS since, (stored_json(d) ->> 'system')::bigint AS system,
+                (stored_json(d) ->> 'timeline')::integer AS timeline
+            FROM unnest(command_ids, types, datas) WITH ORDINALITY AS x (c, t, d, n)
+            WHERE t = 'TermBegan' ORDER BY n DESC LIMIT 1
+        ) b;
+    RETURN true;
+END $$;
+
 CREATE FUNCTION index_events(count_max bigint) RETURNS bigint
     LANGUAGE plpgsql
     AS $$

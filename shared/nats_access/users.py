@@ -62,7 +62,9 @@ NOTIFY = User(
     "notify", publish=(f"{notices.SUBJECT}.>", *requests(notices.STREAM, "INFO", "CREATE", "UPDATE")), apart=True
 )
 SEALER = User(
-    "sealer", publish=(audit.SUBJECT, *requests(audit.STREAM, "INFO", "CREATE", "UPDATE", "MSG.GET")), apart=True
+    "sealer",
+    publish=(audit.SUBJECT, *requests(audit.STREAM, "INFO", "CREATE", "UPDATE", "MSG.GET"), *requests(STREAM, "INFO")),
+    apart=True,
 )
 STATUS = User(
     "status", publish=(*requests(STREAM, "INFO", "MSG.GET"), f"{API}.STREAM.NAMES", f"{API}.INFO"), apart=True

@@ -42,6 +42,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def postgres_url(directory: Path, port: int, database: str = "hourbook") -> str:
+    """The address of a database of the EmbeddedPostgres in `directory`, as the role that owns everything."""
+    password = (directory / "password").read_text()
+    return f"postgresql://hourbook:{password}@127.0.0.1:{port}/{database}?sslmode=disable"
+
+
 class EmbeddedPostgres:
     """PostgreSQL on 127.0.0.1. Its data in `directory` survive a restart.
 
@@ -71,8 +77,7 @@ class EmbeddedPostgres:
         return self.url_of("hourbook")
 
     def url_of(self, database: str) -> str:
-        password = self._password_file.read_text()
-        return f"postgresql://hourbook:{password}@127.0.0.1:{self.port}/{database}?sslmode=disable"
+        return postgres_url(self.directory, self.port, database)
 
     def start(self) -> None:
         """Makes the database cluster when there is none, starts the server, and waits until it answers."""
