@@ -1,4 +1,8 @@
-"""The announcer: publishes the stored checkpoints in order. After a kill it may publish the last one twice."""
+"""The announcer: publishes the stored checkpoints in order. After a kill it may publish the last one twice.
+
+It waits with a checkpoint until the stream has all its events. So what was published can be given back to a store that
+has lost it.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,16 @@ import asyncio
 import contextlib
 import logging
 
+import nats.errors
 from nats.js import JetStreamContext
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from shared import postgres
 from shared.audit.notes import BadNote, checkpoint_of
 from shared.audit.stream import CONFIG, STREAM, SUBJECT
+from shared.event_store.store import POSITION_MAX
 from shared.jetstream import NATS_LOST, join, leave
+from shared.jetstream import STREAM as EVENTS
 from shared.nats_server import NatsClient, NatsServer
 from shared.postgres import LOST_OR_REFUSED, Connection
 from shared.streams import keep_stream
@@ -74,13 +81,24 @@ async def last_published(context: JetStreamContext) -> int:
         return 0
 
 
-NOTES_AFTER = "SELECT size, note FROM audit_checkpoint WHERE size > $1 ORDER BY size LIMIT $2"
+async def stream_end(context: JetStreamContext) -> int:
+    """The last position on the stream of the events. POSITION_MAX if there is no stream, or if the server does not let
+    this user ask: the users of an earlier version may not."""
+    try:
+        return (await context.stream_info(EVENTS)).state.last_seq
+    except (NotFoundError, ServiceUnavailableError, nats.errors.TimeoutError):
+        return POSITION_MAX
+
+
+NOTES_AFTER = "SELECT size, note FROM audit_checkpoint WHERE size > $1 AND size <= $2 ORDER BY size LIMIT $3"
 
 
 async def publish_after(connection: Connection, context: JetStreamContext, size: int) -> int:
-    """Publishes the checkpoints of more than `size` events. Returns the size of the last one."""
+    """Publishes the checkpoints of more than `size` events whose events the stream has. Returns the size of the last
+    one."""
+    end = await stream_end(context)
     while True:
-        records = await connection.fetch(NOTES_AFTER, size, BATCH_MAX)
+        records = await connection.fetch(NOTES_AFTER, size, end, BATCH_MAX)
         for record in records:
             headers = {"Nats-Msg-Id": f"checkpoint-{record['size']}", "content-type": "text/plain; charset=utf-8"}
             await context.publish(SUBJECT, record["note"].encode(), headers=headers, stream=STREAM)

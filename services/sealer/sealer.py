@@ -1,7 +1,8 @@
 """The sealer, a checkpoint signer: adds new events to the Merkle tree and signs a checkpoint of it.
 
-It polls the committed events; an append does not wait for it. PostgreSQL hashes the leaves: the sealer reads 32 bytes
-an event. It writes a checkpoint and the tree's new hashes in one transaction, so a kill leaves nothing half done.
+It polls the committed events; an append does not wait for it. It writes a checkpoint and the tree's new hashes in one
+transaction, so a kill leaves nothing half done. After a failover or a restore it signs when the store has the history
+that was published (gate.py).
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from services.sealer.gate import Gate
+from services.sealer.leaves import BATCH_MAX, read_leaves
 from shared import postgres
 from shared.audit.merkle import Tree
 from shared.audit.notes import Signer
 from shared.audit.store import SignedCheckpoint, latest_checkpoint, read_tree, write_checkpoint
-from shared.event_store.store import PositionGap
 from shared.locks import Lock, try_lock
+from shared.nats_server import NatsServer
 from shared.postgres import LOST_OR_REFUSED, Connection
 from shared.tasks import keep_running
+from shared.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.4  # so that an event is sealed within a second, with the time that sealing takes
-BATCH_MAX = 50_000
 RETRY_DELAY_S = 0.5
 
 TRY_TO_LEAD = try_lock(Lock.SEALER)
@@ -30,14 +33,25 @@ TRY_TO_LEAD = try_lock(Lock.SEALER)
 
 class Sealer:
     """Several may run; the one whose session holds the lock leads and seals. `on_seal` is called after each checkpoint.
-    `position` is the size of the tree."""
+    `position` is the size of the tree. With `nats` it signs no other history than was published there.
+
+    `leads` is set while it leads and may sign. `trouble` says why it may not.
+    """
 
     def __init__(
-        self, database_url: str, signer: Signer, *, poll_s: float = POLL_S, on_seal: Callable[[], None] = lambda: None
+        self,
+        database_url: str,
+        signer: Signer,
+        *,
+        nats: NatsServer | None = None,
+        poll_s: float = POLL_S,
+        on_seal: Callable[[], None] = lambda: None,
     ) -> None:
         self._database_url, self._signer, self._poll_s, self._on_seal = database_url, signer, poll_s, on_seal
         self.position = 0
         self.leads = asyncio.Event()
+        self.trouble = Trouble(log, "sealer")
+        self._gate = Gate(signer, nats, self.trouble)
 
     async def run(self) -> None:
         """Runs until it is cancelled. It connects again after an error."""
@@ -49,9 +63,9 @@ class Sealer:
             while not await connection.fetchval(TRY_TO_LEAD):
                 await asyncio.sleep(self._poll_s)
             tree = await self._load_tree(connection)
-            self.leads.set()
+            self._gate.forget()
             while True:
-                if not await seal(connection, tree, self._signer):
+                if not await self._seal(connection, tree):
                     await asyncio.sleep(self._poll_s)
                     continue
                 self.position = tree.size
@@ -59,6 +73,14 @@ class Sealer:
         finally:
             self.leads.clear()
             connection.terminate()
+
+    async def _seal(self, connection: Connection, tree: Tree) -> int:
+        """Seals what may be sealed now. Returns the number of events."""
+        if not await self._gate.opened(connection, tree):
+            self.leads.clear()
+            return 0
+        self.leads.set()
+        return await seal(connection, tree, self._signer, self._gate.most(tree, BATCH_MAX))
 
     async def _load_tree(self, connection: Connection) -> Tree:
         """The tree of the latest checkpoint. Raises RuntimeError if the stored hashes do not give its root."""
@@ -70,25 +92,14 @@ class Sealer:
         return tree
 
 
-# One row: the number of events, the last position, and the leaf hashes (RFC 6962) joined together.
-LEAVES = """
-SELECT count(*), max(position), string_agg(sha256('\\x00'::bytea || data), ''::bytea ORDER BY position)
-FROM event WHERE position > $1 AND position <= $1 + $2
-"""
-
-
 async def seal(connection: Connection, tree: Tree, signer: Signer, count_max: int = BATCH_MAX) -> int:
     """Seals the events that follow those in the tree, `count_max` at most. Returns their number. When it raises,
     nothing is written; do not use the tree any more."""
-    record = await connection.fetchrow(LEAVES, tree.size, count_max)
-    assert record is not None
-    count, last, leaves = record
+    count, leaves = await read_leaves(connection, tree.size, count_max)
     if not count:
         return 0
-    if last != tree.size + count:
-        raise PositionGap(f"the {count} events after {tree.size} end at {last}")
     previous, made = tree.size, tree.extend(leaves)
     root = tree.root()
     checkpoint = SignedCheckpoint(tree.size, root, signer.sign(tree.size, root))
     await write_checkpoint(connection, previous, made, checkpoint, signer.verifier.text())
-    return int(count)
+    return count
