@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from random import shuffle
 from typing import Any
 from urllib.parse import quote, unquote
 from uuid import UUID, uuid4
@@ -14,13 +15,13 @@ import msgspec
 import nats.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import RawStreamMsg, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.api import RawStreamMsg, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import BadRequestError
 
 from shared.event_store import Stored
 from shared.events import decode_envelope
-from shared.nats_server import BadNatsSetting, NatsServer, is_refusal, why
-from shared.streams import is_kept, keep_stream
+from shared.nats_server import BadNatsSetting, NatsClient, NatsServer, is_refusal, why
+from shared.streams import Kept, is_kept, keep_stream
 from shared.trouble import Trouble
 
 STREAM = "HOURBOOK"
@@ -42,6 +43,10 @@ BATCH_MAX = 1000  # the server's own limit of an atomic batch
 SINGLY_MAX = 16  # events: an atomic batch of any size takes the server 6 ms, a single message 0.3 ms
 PUBLISH_TIMEOUT_S = 5.0
 LEAVE_TIMEOUT_S = 2.0
+CONNECT_TIMEOUT_S = 2
+RECONNECT_WAIT_S = 1  # before the same server is tried again
+# A silent server is left after three of these intervals. The client's defaults would wait for six minutes.
+PING_INTERVAL_S, PINGS_UNANSWERED_MAX = 1, 2
 FILE_RETRY_S = 1.0
 SEQUENCE_DIGITS = 20
 # The connection or the NATS server is lost, or it does not answer in time (OSError, and so TimeoutError).
@@ -96,10 +101,15 @@ async def join(
         trouble.clear()
 
     options = await _options(server, trouble)
+    shuffle(options["servers"])  # not by the client, which would then try the lost server again before the others
     await client.connect(
         **options,
+        dont_randomize=True,
         max_reconnect_attempts=-1,
-        connect_timeout=2,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        reconnect_time_wait=RECONNECT_WAIT_S,
+        ping_interval=PING_INTERVAL_S,
+        max_outstanding_pings=PINGS_UNANSWERED_MAX,
         error_cb=note,
         reconnected_cb=on_reconnect,
         inbox_prefix=inbox,
@@ -122,17 +132,19 @@ async def leave(client: Client) -> None:
     with contextlib.suppress(Exception):
         async with asyncio.timeout(LEAVE_TIMEOUT_S):
             await client.close()
+    if isinstance(client, NatsClient):
+        client.abandon()
 
 
 async def ensure_stream(context: JetStreamContext) -> int:
     """The last sequence of the stream, which is made if there is none. Raises what `open_stream` raises."""
-    return (await open_stream(context)).state.last_seq
+    return (await open_stream(context)).info.state.last_seq
 
 
-async def open_stream(context: JetStreamContext) -> StreamInfo:
+async def open_stream(context: JetStreamContext, replicas: int | None = None) -> Kept:
     """The stream, as `keep_stream` makes and keeps it. Raises StreamTaken and NATS's errors."""
     try:
-        return await keep_stream(context, CONFIG)
+        return await keep_stream(context, CONFIG, replicas)
     except BadRequestError as error:
         if error.err_code != SUBJECTS_OVERLAP:
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
@@ -19,6 +19,7 @@ CERT_FILE, KEY_FILE = "HOURBOOK_NATS_CERT_FILE", "HOURBOOK_NATS_KEY_FILE"
 REFUSED = "authorization violation"
 CREDENTIALS_FILE = "HOURBOOK_NATS_CREDENTIALS_FILE"
 
+Replicas = Annotated[int, msgspec.Meta(ge=1, le=5)]
 FILES = (CA_FILE, CERT_FILE, KEY_FILE, CREDENTIALS_FILE)
 
 
@@ -31,6 +32,8 @@ class NatsServer(msgspec.Struct, frozen=True):
 
     `ca_file`: the certificates that are trusted, instead of the system's. `cert_file` and `key_file`: the certificate
     of this client. `credentials_file`: a NATS credentials file (JWT and seed), instead of a password.
+
+    `replicas`: how many copies each stream of ours has there (`keep_stream` in shared/streams.py).
     """
 
     url: str
@@ -38,6 +41,7 @@ class NatsServer(msgspec.Struct, frozen=True):
     cert_file: str = ""
     key_file: str = ""
     credentials_file: str = ""
+    replicas: int | None = None
 
     def options(self) -> dict[str, Any]:
         """The arguments of nats-py's `connect` that say where and as whom. Raises BadNatsSetting.
@@ -82,13 +86,44 @@ class NatsServer(msgspec.Struct, frozen=True):
                 ) from None
 
 
+class ConnectionLost(nats.errors.Error):
+    """The connection was lost while a request waited for its answer. Whether the server did it is unknown."""
+
+    def __str__(self) -> str:
+        return "the connection to the server was lost before its answer came"
+
+
 class NatsClient(Client):
     """A client that keeps what `tls://` promises. nats-py alone sends the password in clear when the server, or
-    somebody between, says that it has no TLS."""
+    somebody between, says that it has no TLS.
+
+    It connects to no other servers than those that it was given. nats-py alone adds every address that a server of a
+    cluster tells. When its connection is lost, requests that wait fail at once with ConnectionLost, and what the server
+    has not taken yet is dropped. nats-py alone waits for a silent server to take it.
+
+    The functions that it overrides are private: tests/integration/test_nats_client.py says for which versions they
+    were read.
+    """
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        await super()._process_info({**info, "connect_urls": None}, initial_connection)
+
+    async def _process_op_err(self, e: Exception) -> None:
+        await super()._process_op_err(e)
+        if not self.is_connected:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Ends the connection without a word to the server, and lets requests fail that wait for an answer."""
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+        for answer in list(self._resp_map.values()):
+            if not answer.done():
+                answer.set_exception(ConnectionLost())
 
     def _connect_command(self) -> bytes:
-        # The message with the user and the password. The function is private: tests/integration/test_nats_client.py
-        # says for which versions it was read.
+        # The message with the user and the password.
         if "tls" in self.options and not self._server_info.get("tls_required"):
             raise nats.errors.SecureConnWantedError
         return bytes(super()._connect_command())
@@ -96,12 +131,13 @@ class NatsClient(Client):
 
 class NatsFiles(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of a service about NATS, besides its address: `HOURBOOK_NATS_CA_FILE`, `…_NATS_CERT_FILE`,
-    `…_NATS_KEY_FILE`, `…_NATS_CREDENTIALS_FILE`."""
+    `…_NATS_KEY_FILE`, `…_NATS_CREDENTIALS_FILE`, `HOURBOOK_STREAM_REPLICAS`."""
 
     nats_ca_file: str = ""
     nats_cert_file: str = ""
     nats_key_file: str = ""
     nats_credentials_file: str = ""
+    stream_replicas: Replicas | None = None
 
 
 @runtime_checkable
@@ -121,9 +157,11 @@ class HasNatsFiles(Protocol):
     def nats_credentials_file(self) -> str: ...
 
 
-def server_at(url: str, files: HasNatsFiles) -> NatsServer:
+def server_at(url: str, files: HasNatsFiles, replicas: int | None = None) -> NatsServer:
     """The server at `url`, with the files of the settings."""
-    return NatsServer(url, files.nats_ca_file, files.nats_cert_file, files.nats_key_file, files.nats_credentials_file)
+    return NatsServer(
+        url, files.nats_ca_file, files.nats_cert_file, files.nats_key_file, files.nats_credentials_file, replicas
+    )
 
 
 def _address(server: str) -> SplitResult:

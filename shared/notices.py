@@ -84,9 +84,9 @@ def cloud_event(notice: Notice) -> tuple[str, dict[str, str]]:
     return f"{SUBJECT}.{notice.project}.{notice.kind}", headers
 
 
-async def ensure_stream(context: JetStreamContext) -> None:
-    """Makes the stream if there is none, and keeps it as `keep_stream` does."""
-    await keep_stream(context, CONFIG)
+async def ensure_stream(context: JetStreamContext, replicas: int | None = None) -> str | None:
+    """Makes the stream if there is none, and keeps it as `keep_stream` does. Says what is wrong with its replicas."""
+    return (await keep_stream(context, CONFIG, replicas)).wrong
 
 
 def schemas(ref_template: str) -> tuple[dict[str, Any], dict[str, Any]]:

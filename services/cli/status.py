@@ -30,6 +30,7 @@ from shared.jetstream import STREAM, SUBJECTS, leave, wrong_with
 from shared.nats_server import why
 from shared.postgres import LOST_OR_REFUSED
 from shared.progress import Progress, ages_after, read_progress, standing_of
+from shared.streams import lost_replicas
 
 TIMEOUT_S = 5.0
 NOTICES_LATE_S = 2 * 3600 + 60  # the notifier completes every hour: two missing hours are a fault
@@ -194,7 +195,7 @@ async def stream(servers: Servers, head: int | None) -> Row:
     except NATS_ERRORS as error:
         return Row("stream", None, None, "", redacted(why(error), url))
     try:
-        last, data, trouble = await look_at_stream(client.jetstream())
+        last, data, trouble, lost = await look_at_stream(client.jetstream())
     except NATS_ERRORS as error:
         return Row("stream", None, None, "", redacted(_reason(error), url))
     finally:
@@ -202,23 +203,25 @@ async def stream(servers: Servers, head: int | None) -> Row:
     behind = None if head is None else max(0, head - last)
     if head is not None and trouble is None:
         trouble = await compare_with_store(servers.database_url, last, data)
-    return Row("stream", last, behind, without_password(url), trouble)
+    return Row("stream", last, behind, without_password(url), trouble or lost)
 
 
-async def look_at_stream(context: JetStreamContext) -> tuple[int, bytes | None, str | None]:
-    """Its last position, its last message if NATS still has it, and what is wrong with its settings."""
+async def look_at_stream(context: JetStreamContext) -> tuple[int, bytes | None, str | None, str | None]:
+    """Its last position, its last message if NATS still has it, what is wrong with its settings, and which of its
+    replicas are lost."""
     try:
         info = await context.stream_info(STREAM)
     except NotFoundError:
         with contextlib.suppress(NotFoundError):
             other = await context.find_stream_name_by_subject(SUBJECTS[0])
-            return 0, None, f"it does not exist, because the stream {other} has its subjects: remove that stream"
-        return 0, None, None
+            wrong = f"it does not exist, because the stream {other} has its subjects: remove that stream"
+            return 0, None, wrong, None
+        return 0, None, None, None
     data = None
     if info.state.last_seq:
         with contextlib.suppress(NotFoundError):
             data = (await context.get_msg(STREAM, info.state.last_seq)).data
-    return info.state.last_seq, data, wrong_with(info.config)
+    return info.state.last_seq, data, wrong_with(info.config), lost_replicas(info)
 
 
 EVENT = "SELECT data FROM event WHERE position = $1"

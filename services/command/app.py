@@ -73,7 +73,7 @@ class Health(msgspec.Struct, kw_only=True):
 def create_app(settings: Settings) -> Litestar:
     """The ASGI application. The handler, the scheduler and the relay run as long as it does."""
     telemetry = Telemetry(settings.database_url)
-    nats = server_at(settings.nats_url, settings) if settings.nats_url else None
+    nats = server_at(settings.nats_url, settings, settings.stream_replicas) if settings.nats_url else None
     relay = Relay(settings.database_url, nats) if nats else None
     refusals = RefusalLog(
         settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max

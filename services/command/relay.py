@@ -231,7 +231,7 @@ class Relay:
         try:
             with self.agreement.looking():
                 term = self._term = await read_term(store.connection)
-                look: Look = await look_at_stream(store, client)
+                look: Look = await look_at_stream(store, client, self._nats.replicas)
         except ForeignHistory as wrong:
             self.agreement.differ(str(wrong))
             raise

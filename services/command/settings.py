@@ -8,6 +8,7 @@ import msgspec
 
 from services.command.domain.bounds import DEFAULT, Bounds
 from shared.http.server_settings import ServerSettings
+from shared.nats_server import Replicas
 
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -34,6 +35,7 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
     nats_cert_file: str = ""
     nats_key_file: str = ""
     nats_credentials_file: str = ""
+    stream_replicas: Replicas | None = None
     command_port: int = 8081
     batch_max: int = 512
     queue_max: int = 10_000

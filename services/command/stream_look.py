@@ -31,12 +31,12 @@ class Look(msgspec.Struct, frozen=True):
     ahead: Stored | None = None
 
 
-async def look_at_stream(store: EventStore, client: Client) -> Look:
+async def look_at_stream(store: EventStore, client: Client, replicas: int | None = None) -> Look:
     """Raises StreamTaken, NATS's errors, and ForeignHistory unless the stream is a part of the store or equal to it. A
     TermBegan may be on the stream alone: whoever begins a term publishes it first."""
     context = client.jetstream()
-    info = await open_stream(context)
-    last, wrong = info.state.last_seq, wrong_with(info.config)
+    info, too_few = await open_stream(context, replicas)
+    last, wrong = info.state.last_seq, wrong_with(info.config) or too_few
     if last == 0:
         return Look(0, wrong)
     head = await store.head()

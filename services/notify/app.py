@@ -18,6 +18,7 @@ from shared.identity.configured import policy_from
 from shared.jetstream import NATS_LOST, join, leave
 from shared.locks import Lock, try_lock
 from shared.nats_server import NatsClient, server_at
+from shared.notices import ensure_stream
 from shared.postgres import LOST_OR_REFUSED, Connection, Pool
 from shared.tasks import keep_running, side_by_side, until_stopped
 from shared.trouble import Trouble
@@ -45,6 +46,7 @@ class Notifier:
     def __init__(self, settings: Settings, now: Callable[[], datetime], *, poll_s: float = 0.5) -> None:
         self._settings, self._now, self._poll_s = settings, now, poll_s
         hours = timedelta(hours=1)
+        self._nats = server_at(settings.nats_url, settings, settings.stream_replicas)
         self._policy = policy_from(settings.auth_file)
         self._lead_times = LeadTimes(settings.ending_lead_hours * hours, settings.conflict_lead_hours * hours)
         self._retries = Retries(
@@ -86,16 +88,18 @@ class Notifier:
     async def _publish(self, pool: Pool) -> None:
         """Publishes the notices. While the NATS server is not there, they wait in their table. Raises PostgreSQL's
         errors."""
-        client, trouble = NatsClient(), Trouble(log, "notices: NATS")
+        trouble, server = Trouble(log, "notices: NATS"), self._nats
 
         async def serve() -> None:
-            if not client.is_connected:
-                await join(client, server_at(self._settings.nats_url, self._settings), trouble)
-            while True:
-                if not await publish(pool, client):
-                    await asyncio.sleep(self._poll_s)
+            client = NatsClient()
+            try:
+                await join(client, server, trouble)
+                if (wrong := await ensure_stream(client.jetstream(), server.replicas)) is not None:
+                    trouble.report(wrong)
+                while True:
+                    if not await publish(pool, client, server.replicas):
+                        await asyncio.sleep(self._poll_s)
+            finally:
+                await leave(client)
 
-        try:
-            await keep_running(log, "notices", serve, NATS_LOST, RETRY_DELAY_S, "they wait")
-        finally:
-            await leave(client)
+        await keep_running(log, "notices", serve, NATS_LOST, RETRY_DELAY_S, "they wait")

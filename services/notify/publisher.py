@@ -19,14 +19,14 @@ FROM notice_head h JOIN notice n ON n.seq > h.published ORDER BY n.seq LIMIT $1
 PUBLISHED = "UPDATE notice_head SET published = $1 WHERE published < $1"
 
 
-async def publish(pool: Pool, client: Client) -> int:
+async def publish(pool: Pool, client: Client, replicas: int | None = None) -> int:
     """Publishes the next notices and returns their number. After an error the next call goes on where this one
-    ended."""
+    ended. A stream that has to be made again gets `replicas`."""
     notices = [Notice(*record) for record in await pool.fetch(UNPUBLISHED, BATCH_MAX)]
     if not notices:
         return 0
     context = client.jetstream()
-    await ensure_stream(context)
+    await ensure_stream(context, replicas)
     done = notices[0].seq - 1
     try:
         for notice in notices:

@@ -55,6 +55,8 @@ class Announcer:
             try:
                 await join(client, self._nats, self._trouble)
                 context = client.jetstream()
+                if (wrong := (await keep_stream(context, CONFIG, self._nats.replicas)).wrong) is not None:
+                    self._trouble.report(wrong)
                 published = await last_published(context)
                 while self._leads.is_set():
                     self._rung.clear()
@@ -69,8 +71,7 @@ class Announcer:
 
 
 async def last_published(context: JetStreamContext) -> int:
-    """The size of the last checkpoint in the stream; 0 if it is empty. Makes the stream if there is none."""
-    await keep_stream(context, CONFIG)
+    """The size of the last checkpoint in the stream; 0 if it is empty."""
     try:
         message = await context.get_last_msg(STREAM, SUBJECT)
     except NotFoundError:

@@ -15,7 +15,7 @@ from shared.tasks import until_stopped
 async def serve(settings: Settings) -> None:
     """Signs and publishes checkpoints until SIGTERM or SIGINT. Raises BadKey."""
     signer = Signer(settings.audit_origin, load_key(Path(settings.audit_key_file)))
-    nats = server_at(settings.nats_url, settings) if settings.nats_url else None
+    nats = server_at(settings.nats_url, settings, settings.stream_replicas) if settings.nats_url else None
     sealer = Sealer(settings.database_url, signer, nats=nats, on_seal=lambda: announcer.ring() if announcer else None)
     announcer = Announcer(settings.database_url, nats, sealer.leads) if nats else None
     works = [sealer.run()] + ([announcer.run()] if announcer else [])

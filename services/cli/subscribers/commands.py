@@ -27,7 +27,8 @@ from shared.jetstream import leave
 from shared.names import SLUG
 from shared.nats_access.config import ORDERED, subscriber_account
 from shared.nats_access.users import SUBSCRIBER
-from shared.nats_server import why
+from shared.nats_server import NatsFiles, why
+from shared.settings import settings_from
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 HOW_TO_ADD = """\
@@ -111,7 +112,7 @@ async def create_at(at: Embedded | Own, name: str, projects: tuple[str, ...], pa
     async with _administrator(at) as context:
         if any(one.name == name for one in await consumers.readers(context)):
             raise Failure(f"there is a subscriber {name} already: remove it first, or choose another name")
-        await consumers.make(context, name, projects)
+        await consumers.make(context, name, projects, settings_from(os.environ, NatsFiles).stream_replicas)
         try:
             await _let_in(at, name, projects, password)
         except BaseException:

@@ -116,9 +116,14 @@ class Own:
         return await connect_nats(self.url)
 
     def address_of(self, user: str, password: str) -> str:
-        parts = urlsplit(self.url.partition(",")[0])
-        host = parts.netloc.rpartition("@")[2]
-        return parts._replace(netloc=f"{user}:{password}@{host}").geturl()
+        """The address of the same servers for another user."""
+        return ",".join(_address_of(server.strip(), user, password) for server in self.url.split(","))
+
+
+def _address_of(server: str, user: str, password: str) -> str:
+    parts = urlsplit(server if "://" in server else f"nats://{server}")
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{user}:{password}@{host}").geturl()
 
 
 async def patiently(work: Callable[[], Awaitable[T]]) -> T:

@@ -56,10 +56,11 @@ def config_of(stream: str, consumer: str, projects: tuple[str, ...]) -> Consumer
     )
 
 
-async def make(context: JetStreamContext, name: str, projects: tuple[str, ...]) -> None:
-    """Makes the consumers, and the streams where there are none. Raises Failure if another one has the name."""
+async def make(context: JetStreamContext, name: str, projects: tuple[str, ...], replicas: int | None = None) -> None:
+    """Makes the consumers, and the streams where there are none. Each consumer has as many replicas as its stream.
+    Raises Failure if another one has the name."""
     for config in CONFIGS:
-        await keep_stream(context, config)
+        await keep_stream(context, config, replicas)
     places = [(stream, consumer) for stream in STREAMS for consumer in consumers_on(stream, name)]
     for stream, consumer in places:
         with contextlib.suppress(NotFoundError):

@@ -22,6 +22,7 @@ from shared.settings import settings_from
 
 DATABASE, NATS = "HOURBOOK_DATABASE_URL", "HOURBOOK_NATS_URL"
 CONNECT_TIMEOUT_S = 5.0
+NEXT_TIMEOUT_S = 2.0  # for one of several servers, before the next one is tried
 PASSWORD = re.compile(r"(?<=:)[^:/@]+(?=@)|(?<=[?&]password=)[^&]+")
 # A user without a password is a token of NATS, and as secret as a password.
 TOKEN = re.compile(r"(?:(?<=nats://)|(?<=tls://)|(?<=wss://)|(?<=ws://))[^:/@,]+(?=@)")
@@ -81,14 +82,23 @@ async def check_nats(url: str) -> None:
 
 
 async def connect_nats(url: str) -> Client:
-    """Connects, or raises one of NATS_ERRORS. The environment names the files, such as HOURBOOK_NATS_CA_FILE."""
+    """Connects to the first server that answers, or raises one of NATS_ERRORS: that of the last server. The environment
+    names the files, such as HOURBOOK_NATS_CA_FILE."""
     options = server_at(url, settings_from(os.environ, NatsFiles)).options()
+    *others, last = options["servers"]
+    for server in others:
+        with contextlib.suppress(*NATS_ERRORS):
+            return await _connected({**options, "servers": [server]}, NEXT_TIMEOUT_S)
+    return await _connected({**options, "servers": [last]}, CONNECT_TIMEOUT_S)
+
+
+async def _connected(options: dict[str, Any], timeout_s: float) -> Client:
     with contextlib.suppress(ConnectionResetError):  # sometimes it comes before the reason why it was refused
-        return await _connected(options)
-    return await _connected(options)
+        return await _connected_once(options, timeout_s)
+    return await _connected_once(options, timeout_s)
 
 
-async def _connected(options: dict[str, Any]) -> Client:
+async def _connected_once(options: dict[str, Any], timeout_s: float) -> Client:
     """Connects once. Without `give_up` the client would try to connect for ever."""
 
     async def give_up(error: Exception) -> None:
@@ -97,10 +107,8 @@ async def _connected(options: dict[str, Any]) -> Client:
 
     client = NatsClient()
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await client.connect(
-                **options, connect_timeout=int(CONNECT_TIMEOUT_S), allow_reconnect=False, error_cb=give_up
-            )
+        async with asyncio.timeout(timeout_s):
+            await client.connect(**options, connect_timeout=int(timeout_s), allow_reconnect=False, error_cb=give_up)
     except BaseException:
         await leave(client)
         raise
