@@ -47,6 +47,8 @@ LOST = (
     # The address leads to a standby now, and may lead to a primary in a second.
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.ObjectNotInPrerequisiteStateError,  # "recovery is in progress"
+    asyncpg.IdleInTransactionSessionTimeoutError,  # this process stood still for longer than SESSION allows
+    asyncpg.IdleSessionTimeoutError,
     OSError,  # TimeoutError is one
 )
 # LOST, and every error that PostgreSQL answers. For background work that must survive every error: somebody may migrate
@@ -58,6 +60,22 @@ LOST_OR_REFUSED = (*LOST, asyncpg.PostgresError)
 CONNECT_TIMEOUT_S = 5.0
 IDLE_S, INTERVAL_S, PROBES = 5, 3, 3  # TCP keepalive: first probe after 5 s, then every 3 s, lost after 3 probes
 UNHEARD_TIMEOUT_S = 20  # the connection is lost when the server has not acknowledged data for this long
+STANDSTILL_S = 10
+
+# What the server does for its side of a session: it ends the session of a machine that is gone (after the same times as
+# above), and of a process that stands still within a transaction. Otherwise their locks would stay.
+SESSION = {
+    "tcp_keepalives_idle": str(IDLE_S),
+    "tcp_keepalives_interval": str(INTERVAL_S),
+    "tcp_keepalives_count": str(PROBES),
+    "tcp_user_timeout": str(UNHEARD_TIMEOUT_S * 1000),
+    "idle_in_transaction_session_timeout": f"{STANDSTILL_S}s",
+}
+# For the session whose lock says that its process leads. If it asks nothing for so long, the process stands still, and
+# another one has to lead. A relay that waits for a silent NATS server is quiet for 11 s.
+LEADING = {"idle_session_timeout": "15s"}
+# For a session that waits in a transaction while another session of its process works.
+PATIENT = {"idle_in_transaction_session_timeout": "0"}
 
 COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_END = b"\xff\xff"
@@ -100,13 +118,20 @@ async def connect(url: str, **options: Any) -> WatchedConnection:
 def create_pool(url: str, **options: Any) -> Pool:
     """A pool of WatchedConnection, with asyncpg's options. Each of its connections is made as `connect` makes one."""
     options.setdefault("timeout", CONNECT_TIMEOUT_S)
+    options["server_settings"] = {**SESSION, **(options.get("server_settings") or {})}
     if len(hosts_of(url)) > 1:
         options["connect"] = connect
     return asyncpg.create_pool(url, connection_class=WatchedConnection, **options)
 
 
 async def _connect_to(host: Host, options: Mapping[str, Any]) -> WatchedConnection:
-    chosen = {"timeout": CONNECT_TIMEOUT_S, **options, "connection_class": WatchedConnection}
+    settings = {**SESSION, **(options.get("server_settings") or {})}
+    chosen = {
+        "timeout": CONNECT_TIMEOUT_S,
+        **options,
+        "server_settings": settings,
+        "connection_class": WatchedConnection,
+    }
     connection: WatchedConnection = await asyncpg.connect(host.url, **chosen)
     connection.host_name = host.name
     return connection

@@ -121,7 +121,7 @@ class Relay:
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await postgres.connect(self._database_url)
+        connection = await postgres.connect(self._database_url, server_settings=postgres.LEADING)
         client = NatsClient()
         try:
             await self._reach(client)

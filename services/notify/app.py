@@ -61,7 +61,7 @@ class Notifier:
         await keep_running(log, "notifier", self._serve, LOST_OR_REFUSED, RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await postgres.connect(self._settings.database_url)
+        connection = await postgres.connect(self._settings.database_url, server_settings=postgres.LEADING)
         try:
             while not await connection.fetchval(TRY_TO_LEAD):
                 await asyncio.sleep(self._poll_s)

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX = 40_000  # in a larger batch more events share a row of an hour, which is written once
 STATEMENT_TIMEOUT_S = 120.0  # for a server that is there and does not answer
+LIMIT_TRANSACTIONS = f"SET transaction_timeout = '{STATEMENT_TIMEOUT_S:.0f}s'"
 CATCHING_UP_EVENTS = 2048  # a batch of this many events or more: the projector is behind
 RETRY_DELAY_S = 0.2
 PARKED_DELAY_S = 1.0
@@ -88,6 +89,8 @@ class Projector:
 
     async def _serve(self) -> None:
         connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)
+        if connection.get_server_version() >= (17,):  # a projector that stands still in a COPY holds up all others
+            await connection.execute(LIMIT_TRANSACTIONS)
         source = Source(EventStore(connection), poll_s=self._poll_s)
         listening = asyncio.create_task(source.listen(self._nats))
         try:

@@ -53,7 +53,8 @@ async def rebuild(database_url: str, progress: Callable[[int, int], None] = lamb
     Parked when an event cannot be applied. The live generation stays as it was then.
     """
     began = time.monotonic()
-    connection, reader = await postgres.connect(database_url), await postgres.connect(database_url)
+    connection = await postgres.connect(database_url, server_settings=postgres.PATIENT)
+    reader = await postgres.connect(database_url, server_settings=postgres.PATIENT)
     new: int | None = None
     try:
         await prepare(connection)

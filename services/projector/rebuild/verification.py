@@ -76,7 +76,8 @@ async def verify(
     """Verifies the history and the read models. `keys` are the public keys to trust, as verifiers; by default those in
     the database. Raises AlreadyRebuilding, BadKey and asyncpg's errors."""
     report = Report()
-    connection, reader = await postgres.connect(database_url), await postgres.connect(database_url)
+    connection = await postgres.connect(database_url, server_settings=postgres.PATIENT)
+    reader = await postgres.connect(database_url, server_settings=postgres.PATIENT)
     try:
         trusted = [verifier_of(key) for key in keys or await read_keys(connection)]
         await prove(connection, report, kept, trusted, on_step)
