@@ -9,17 +9,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
 from services.cli.up.embedded import free_port, stop_process
+from services.cli.up.tether import tethered
 from shared.audit.notes import ensure_key
 from shared.migrate import migrate
 from tests.support.backends import LOGINS, Backend, Embedded, Nats, Postgres, as_role
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 90.0
 
 
 class System:
@@ -28,8 +29,9 @@ class System:
     postgres: Postgres
     nats: Nats
 
-    def __init__(self, directory: Path, backend: Backend | None = None) -> None:
-        self.directory, self._backend = directory, backend or Embedded()
+    def __init__(self, directory: Path, backend: Backend | None = None, *, tether: bool = False) -> None:
+        """`tether`: its processes are killed when the thread that started them ends."""
+        self.directory, self._backend, self.tether = directory, backend or Embedded(), tether
         self._servers = contextlib.ExitStack()
         self.audit_key = directory / "audit.key"
 
@@ -46,22 +48,26 @@ class System:
     def environment(self, module: str = "", **settings: str) -> dict[str, str]:
         """The settings of a module's process. A service's process connects as the service's role and user."""
         package, _, service = module.partition(".")
-        url = as_role(self.postgres.url, service) if package == "services" else self.postgres.url
-        nats = self.nats.url_of(service) if package == "services" and service != "query" else self.nats.url
+        has_role = package == "services" and service in LOGINS
+        url = as_role(self.postgres.url, service) if has_role else self.postgres.url
+        nats = self.nats.url_of(service) if has_role and service != "query" else self.nats.url
         urls = {"HOURBOOK_DATABASE_URL": url, "HOURBOOK_NATS_URL": nats}
         return {**os.environ, **urls, **{f"HOURBOOK_{name.upper()}": value for name, value in settings.items()}}
 
     def command(self, **settings: str) -> Service:
         return Service(self, "services.command", "command_port", settings)
 
-    def query(self) -> Service:
-        return Service(self, "services.query", "query_port")
+    def query(self, **settings: str) -> Service:
+        return Service(self, "services.query", "query_port", settings)
 
     def notify(self, **settings: str) -> Service:
         return Service(self, "services.notify", settings=settings)
 
-    def sealer(self) -> Service:
-        return Service(self, "services.sealer", settings={"audit_key_file": str(self.audit_key)})
+    def sealer(self, **settings: str) -> Service:
+        return Service(self, "services.sealer", settings={"audit_key_file": str(self.audit_key), **settings})
+
+    def gateway(self, **settings: str) -> Service:
+        return Service(self, "services.cli", "gateway_port", settings, ("gateway",))
 
     def projector(self, **settings: str) -> Service:
         return Service(self, "services.projector", "projector_port", settings)
@@ -71,10 +77,16 @@ class Service:
     """One Python process beside the servers; as a context, it runs as long as the block does."""
 
     def __init__(
-        self, system: System, module: str, port_setting: str | None = None, settings: Mapping[str, str] | None = None
+        self,
+        system: System,
+        module: str,
+        port_setting: str | None = None,
+        settings: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         self._system, self._module, self._port_setting = system, module, port_setting
-        self.settings = dict(settings or {})
+        self.settings, self._arguments = dict(settings or {}), arguments
+        self.name = module  # its log is called so
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -92,9 +104,11 @@ class Service:
     def start(self) -> None:
         """Returns when the process listens on its port, if it has one."""
         settings = {**self.settings, **({self._port_setting: str(self.port)} if self._port_setting else {})}
-        with (self._system.directory / f"{self._module}.log").open("ab") as log:
+        arguments = [str(self.port)] if self._module.startswith("tests.") else self._arguments
+        command = [sys.executable, "-m", self._module, *arguments]
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module, str(self.port)][: 4 if self._module.startswith("tests.") else 3],
+                tethered(command, signal.SIGKILL) if self._system.tether else command,
                 stdout=log,
                 stderr=log,
                 env=self._system.environment(self._module, **settings),
@@ -104,6 +118,19 @@ class Service:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         stop_process(self._process, how)
+
+    @property
+    def log(self) -> Path:
+        return self._system.directory / f"{self.name}.log"
+
+    @property
+    def ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
+    def signal(self, how: signal.Signals) -> None:
+        """Signals the process, such as SIGSTOP (it stands still) and SIGCONT (it goes on)."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(how)
 
     def processor_s(self) -> float:
         """The processor time that it has used, in seconds."""
