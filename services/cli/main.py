@@ -75,6 +75,13 @@ HOURBOOK_ENDING_LEAD_HOURS (24).""",
 It adds the events to a Merkle tree and signs the root of the tree. Settings: HOURBOOK_DATABASE_URL, HOURBOOK_NATS_URL,
 HOURBOOK_AUDIT_KEY_FILE (an Ed25519 key in PEM) and HOURBOOK_AUDIT_ORIGIN (hourbook), the name of the ledger in its
 checkpoints.""",
+    "up.gateway_command:gateway": """Run the one address, in front of services that run elsewhere.
+
+GET and HEAD go to a query service, everything else goes to a command service. When one takes no connection, the next
+one is asked. A command is never sent twice. Settings: HOURBOOK_COMMAND_URLS and HOURBOOK_QUERY_URLS (where they listen,
+such as http://10.0.0.7:8081,http://10.0.0.8:8081), HOURBOOK_PROJECTOR_URLS (for its metrics), HOURBOOK_HOST (127.0.0.1)
+and HOURBOOK_GATEWAY_PORT (8080). An address that other machines reach needs
+HOURBOOK_AUTH_FILE, or HOURBOOK_OPEN=yes.""",
     "run:migrate": """Bring the database to the newest schema.
 
 HOURBOOK_DATABASE_URL names the database, with a role that may make roles. The database is created when there is none.

@@ -19,7 +19,8 @@ import httpx
 import pytest
 from icalendar import Calendar
 
-from services.cli.up.gateway import COMMAND, QUERY, Gateway
+from services.cli.up.gateway import Gateway
+from services.cli.up.upstreams import COMMAND, QUERY, on_loopback
 from shared.capacity import Capacity
 from shared.event_store import EventStore, Pending
 from shared.events import AccountCreated, BookingCreated, Event, GrantCreated, Limits, ProjectCreated, encode_event
@@ -40,7 +41,7 @@ def ports(system: System) -> Iterator[dict[str, int]]:
 
 @pytest.fixture
 async def http(ports: dict[str, int]) -> AsyncIterator[httpx.AsyncClient]:
-    gateway, listening = Gateway(ports.get), socket.create_server(("127.0.0.1", 0))
+    gateway, listening = Gateway(on_loopback(ports.get)), socket.create_server(("127.0.0.1", 0))
     await gateway.start(listening)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=WAIT_S) as client:
         yield client

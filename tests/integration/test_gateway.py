@@ -9,7 +9,8 @@ from io import BytesIO
 import pytest
 from aiohttp import ClientSession, web
 
-from services.cli.up.gateway import COMMAND, PROJECTOR, QUERY, STOP_TIMEOUT_S, Gateway, Target, route
+from services.cli.up.gateway import STOP_TIMEOUT_S, Gateway, Target, route
+from services.cli.up.upstreams import COMMAND, PROJECTOR, QUERY, on_loopback
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BIG = bytes(range(256)) * 8192
@@ -31,7 +32,7 @@ async def backend(handler: Handler) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def gateway(unread_timeout_s: float = 60.0, **ports: int) -> AsyncIterator[ClientSession]:
-    proxy, listening = Gateway(ports.get, unread_timeout_s=unread_timeout_s), bound()
+    proxy, listening = Gateway(on_loopback(ports.get), unread_timeout_s=unread_timeout_s), bound()
     await proxy.start(listening)
     try:
         async with ClientSession(f"http://127.0.0.1:{listening.getsockname()[1]}") as session:
@@ -186,7 +187,7 @@ async def test_an_answer_without_end_does_not_hold_up_the_stop() -> None:
         return response
 
     async with backend(live) as query:
-        proxy, listening = Gateway({"query": query}.get), bound()
+        proxy, listening = Gateway(on_loopback({"query": query}.get)), bound()
         await proxy.start(listening)
         async with ClientSession() as session:
             answer = await session.get(f"http://127.0.0.1:{listening.getsockname()[1]}/events/stream")

@@ -16,6 +16,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from services.cli.up.gateway import Gateway
+from services.cli.up.upstreams import on_loopback
 from shared.http.connection_limits import ConnectionLimits
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.responses import EncodedResponse
@@ -65,7 +66,7 @@ async def one_address(limits: ConnectionLimits = SOON) -> AsyncIterator[str]:
     async with listening(service(read, lists)) as query, listening(service(remove, create)) as command:
         ports = {"query": int(query.rpartition(":")[2]), "command": int(command.rpartition(":")[2])}
         with socket.create_server(("127.0.0.1", 0)) as socket_:
-            gateway = Gateway(ports.get, limits)
+            gateway = Gateway(on_loopback(ports.get), limits)
             await gateway.start(socket_)
             try:
                 yield f"http://127.0.0.1:{socket_.getsockname()[1]}"
@@ -256,7 +257,7 @@ async def test_a_read_of_a_commands_path_is_told_to_post() -> None:
     async with listening(service(lists)) as query, listening(service(create)) as command:
         ports = {"query": int(query.rpartition(":")[2]), "command": int(command.rpartition(":")[2])}
         with socket.create_server(("127.0.0.1", 0)) as socket_:
-            gateway = Gateway(ports.get, SOON)
+            gateway = Gateway(on_loopback(ports.get), SOON)
             await gateway.start(socket_)
             url = f"http://127.0.0.1:{socket_.getsockname()[1]}"
             for method in (b"GET", b"HEAD"):

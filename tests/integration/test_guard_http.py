@@ -15,6 +15,7 @@ from aiohttp import ClientSession, ServerDisconnectedError, TCPConnector, web
 from litestar import Litestar, Request, get, post
 
 from services.cli.up.gateway import Gateway
+from services.cli.up.upstreams import on_loopback
 from services.projector.monitor import handling
 from shared.http.aiohttp_server import answer, serving
 from shared.http.connection_limits import ConnectionLimits
@@ -83,7 +84,7 @@ async def served(server: str, heard: Heard, entrance: Entrance = LOCAL) -> Async
         if server == "gateway":
             async with listening(heard.app()) as behind:
                 port = int(behind.rpartition(":")[2])
-                gateway = Gateway({"query": port, "command": port}.get, entrance=entrance)
+                gateway = Gateway(on_loopback({"query": port, "command": port}.get), entrance=entrance)
                 await gateway.start(taken)
                 try:
                     yield url

@@ -1,7 +1,10 @@
 """One address for people and programs: GET and HEAD go to the query service, everything else to the command service.
 
-It is part of the package, so that one `pip install` runs the whole system without another proxy.
+It is part of the package, so that one `pip install` runs the whole system without another proxy. A service may have
+several processes. When one takes no connection, the next one is asked.
+
 A command is sent once, never twice. When its answer is lost, the client gets 502 and may send it again with its key.
+A read whose answer is lost before it has begun is sent to the next process.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import logging
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiohttp import (
     ClientConnectorError,
@@ -33,18 +36,19 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from services.cli.up.allowed_methods import READS, allowed_at, named
+from services.cli.up.upstreams import COMMAND, PROJECTOR, QUERY, SERVICES, Upstreams, UrlsOf
 from shared.http.aiohttp_server import SERVER_HEADERS, BodyTimeout, answer, closing_response, send_continue, serving
 from shared.http.connection_limits import SEND_TIMEOUT_S, ConnectionLimits, connections_allowed
 from shared.http.entrance import LOCAL, Entrance
 from shared.http.problem_document import MEDIA_TYPE, document, malformed_request
+from shared.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 
-COMMAND, PROJECTOR, QUERY = "command", "projector", "query"
 SIGN_IN = "/sign-in/"  # the command service begins sessions, by GET too: a browser comes back from an issuer so
 HEALTH, METRICS = "/health", "/metrics"
 OWN = ("/schema", HEALTH, METRICS)
-CONNECT_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 2.0
 # Shorter than the 5 s after which a service closes an idle connection: a connection that is closing must not be used.
 IDLE_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 3.0
@@ -70,11 +74,16 @@ ACTOR = "x-hourbook-actor"
 # What the guards of the services decide by. A client cannot have it dropped by a `Connection` header.
 KEPT = frozenset({"host", "origin", "sec-fetch-site", "authorization", "x-auth-token", "cookie"})
 
-PortOf = Callable[[str], int | None]
+NOT_SENT = (ClientConnectorError, ConnectionTimeoutError)
+LOST = (ClientError, ConnectionError, TimeoutError)
 
 
 class AnswerLost(ClientError):
     """The connection ended before the answer came. The service may have carried out the request."""
+
+
+class NoUpstream(ClientError):
+    """No process of the service listens yet."""
 
 
 class Target(NamedTuple):
@@ -96,7 +105,7 @@ def route(method: str, path: str) -> Target:
     if method not in READS or path.startswith(SIGN_IN):
         return Target(COMMAND, path)
     for own in OWN:
-        for service in (COMMAND, PROJECTOR, QUERY):
+        for service in SERVICES:
             prefix = f"{own}/{service}"
             if path == prefix or path.startswith((f"{prefix}/", f"{prefix}?")):
                 return Target(service, own + path.removeprefix(prefix))
@@ -106,37 +115,42 @@ def route(method: str, path: str) -> Target:
 class Gateway:
     """Passes requests to the services and answers to the clients.
 
-    It has a guard of its own, and passes on the headers by which the services' guards decide. `port_of` answers a
-    service's port on the loopback interface; None while the service does not listen. A client that reads nothing of its
-    answer for `unread_timeout_s` is disconnected. `signed_in`: whether people sign in.
+    It has a guard of its own, and passes on the headers by which the services' guards decide. `urls_of`: as in
+    Upstreams. A client that reads nothing of its answer for `unread_timeout_s` is disconnected. `signed_in`: whether
+    people sign in.
     """
 
     def __init__(
         self,
-        port_of: PortOf,
+        urls_of: UrlsOf,
         limits: ConnectionLimits | None = None,
         *,
         unread_timeout_s: float = SEND_TIMEOUT_S,
         entrance: Entrance = LOCAL,
         signed_in: bool = True,
     ) -> None:
-        self._port_of, self._limits = port_of, limits or ConnectionLimits(connections=connections_allowed(files_each=2))
+        self._upstreams = Upstreams(urls_of)
+        self._limits = limits or ConnectionLimits(connections=connections_allowed(files_each=2))
         self._unread_timeout_s, self._entrance = unread_timeout_s, entrance
         self._signed_in = signed_in
         self._running = AsyncExitStack()
         self._sessions: dict[str, ClientSession] = {}
         self._endless: set[asyncio.Transport] = set()
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self, listening: socket.socket) -> None:
         self._sessions = {COMMAND: client(send_once), PROJECTOR: client(), QUERY: client()}
         server = serving(self.handle, self._limits, STOP_TIMEOUT_S, self._entrance)
         runner = await self._running.enter_async_context(server)
         await web.SockSite(runner, listening, backlog=1024, ssl_context=self._entrance.tls).start()
+        self._watching = asyncio.create_task(self._upstreams.watch(self._sessions[QUERY]))
 
     async def stop(self) -> None:
         """Waits for answers to end, for at most STOP_TIMEOUT_S. Breaks off event streams, which never end."""
         for transport in self._endless:
             transport.abort()
+        if self._watching is not None:
+            await end_tasks(self._watching)
         await self._running.aclose()
         for session in self._sessions.values():
             await session.close()
@@ -145,40 +159,50 @@ class Gateway:
         if request.method == "OPTIONS":
             return await self._options(request.raw_path)
         target = route(request.method, request.raw_path)
-        port = self._port_of(target.service)
-        if port is None:
-            return unavailable(target.service)
         is_open = target.service != PROJECTOR or target.path.startswith(HEALTH)
         if self._signed_in and not is_open and (refused := await self._refused_metrics(request)) is not None:
             return refused
         await send_continue(request)
         try:
-            answered = await self._sessions[target.service].request(
+            answered = await self._ask(
                 request.method,
-                self._url(port, target),
+                target,
+                is_repeatable=request.method in READS and target.service != COMMAND and not request.body_exists,
                 headers=forwarded(request),
                 data=request.content if request.body_exists else None,
                 skip_auto_headers=ADDED_BY_CLIENT,
-                allow_redirects=False,
             )
-        except (ClientConnectorError, ConnectionTimeoutError):
+        except (NoUpstream, *NOT_SENT):
             return unavailable(target.service)
-        except (ClientError, ConnectionError, TimeoutError) as lost:
+        except LOST as lost:
             return body_lost(request, self._limits) or answer_lost(target.service, lost)
         async with answered:
             return await self._pass_on(request, answered)
 
+    async def _ask(self, method: str, target: Target, *, is_repeatable: bool = True, **options: Any) -> ClientResponse:
+        """The head of the answer of one of the service's processes. Asks the next one when one takes no connection, and
+        when the answer of a request that `is_repeatable` is lost. Raises NoUpstream, or the error of the last one."""
+        failure: BaseException = NoUpstream()
+        session = self._sessions[target.service]
+        for url in self._upstreams.in_order(target.service):
+            try:
+                address = URL(url + target.path, encoded=True)
+                return await session.request(method, address, allow_redirects=False, **options)
+            except LOST as error:
+                self._upstreams.leave_aside(url)
+                if not (is_repeatable or isinstance(error, NOT_SENT)):
+                    raise
+                failure = error
+        raise failure
+
     async def _refused_metrics(self, request: web.BaseRequest) -> web.StreamResponse | None:
         """The query service's answer to whoever may not see its metrics; None for whoever may. The projector does not
         know who asks, and its metrics are for the same people."""
-        if (port := self._port_of(QUERY)) is None:
-            return unavailable(QUERY)
         headers = forwarded(request)
         headers.popall("Content-Length", None)  # nobody sends it the body
-        url = self._url(port, Target(QUERY, METRICS))
         try:
-            answered = await self._sessions[QUERY].request(request.method, url, headers=headers, allow_redirects=False)
-        except (ClientError, ConnectionError, TimeoutError):
+            answered = await self._ask(request.method, Target(QUERY, METRICS), headers=headers)
+        except LOST:
             return unavailable(QUERY)
         async with answered:
             return None if answered.status == 200 else await self._stream(request, answered)
@@ -218,27 +242,19 @@ class Gateway:
         return await allowed_at(lambda method: self._methods(route(method, path)), lambda: self._is_missing(path))
 
     async def _is_missing(self, path: str) -> bool:
-        target = route("HEAD", path)
-        if (port := self._port_of(target.service)) is None:
-            return False
         try:
-            async with self._sessions[target.service].head(self._url(port, target)) as answered:
+            async with await self._ask("HEAD", route("HEAD", path)) as answered:
                 return answered.status == 404
-        except (ClientError, ConnectionError, TimeoutError):
+        except LOST:
             return False
 
     async def _methods(self, target: Target) -> frozenset[str] | None:
         """The methods that a service takes at a path; None while the service cannot be asked."""
-        if (port := self._port_of(target.service)) is None:
-            return None
         try:
-            async with self._sessions[target.service].options(self._url(port, target)) as answered:
+            async with await self._ask("OPTIONS", target) as answered:
                 return named(answered.headers.get("Allow", ""))
-        except (ClientError, ConnectionError, TimeoutError):
+        except LOST:
             return None
-
-    def _url(self, port: int, target: Target) -> URL:
-        return URL(f"http://127.0.0.1:{port}{target.path}", encoded=True)
 
 
 async def pass_on(

@@ -35,6 +35,7 @@ from services.cli.up.processes import started_at
 from services.cli.up.role_files import RoleFiles, check_logins
 from services.cli.up.servers import DATABASE, NATS, Servers, check, migrations_failed, servers_from
 from services.cli.up.supervisor import LOG_BYTES_MAX, SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
+from services.cli.up.upstreams import on_loopback
 from shared.audit.notes import ensure_key
 from shared.database_roles import Login, database_name, drop_logins
 from shared.migrate import MigrationFailed, migrate
@@ -115,7 +116,7 @@ class Up:
         self._database_urls: dict[str, str] = {}  # by service
         self._supervisor = Supervisor(self._say, self._record)
         self._gateway = Gateway(
-            self._supervisor.port_of, entrance=address.entrance, signed_in=address.issuers is not None
+            on_loopback(self._supervisor.port_of), entrance=address.entrance, signed_in=address.issuers is not None
         )
         self._stop = asyncio.Event()
 
