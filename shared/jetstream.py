@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from random import shuffle
 from typing import Any
@@ -224,9 +224,14 @@ def subject_of(stream: str, event_type: str) -> str:
 
 
 async def publish_batch(
-    client: Client, last_sequence: int, events: Sequence[Stored], timeout_s: float = PUBLISH_TIMEOUT_S
+    client: Client,
+    last_sequence: int,
+    events: Sequence[Stored],
+    timeout_s: float = PUBLISH_TIMEOUT_S,
+    also: Mapping[int, Mapping[str, str]] | None = None,
 ) -> int:
-    """Publishes `events` if the stream ends at `last_sequence`. Returns its new last sequence.
+    """Publishes `events` if the stream ends at `last_sequence`. Returns its new last sequence. `also` has more headers,
+    by position.
 
     A few events go as single messages. Each names the sequence before it, so none is stored after a lost one. More
     events go as an atomic batch: all are stored or none. In both cases the answer to the last message means that all
@@ -237,6 +242,8 @@ async def publish_batch(
     frames = []
     for number, event in enumerate(events, 1):
         subject, headers = cloud_event(event)
+        if also is not None:
+            headers |= also.get(event.position, {})
         if singly or number == 1:
             headers["Nats-Expected-Stream"] = STREAM
             headers["Nats-Expected-Last-Sequence"] = str(last_sequence + number - 1)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import asyncpg
 import numpy as np
 
+from shared import tracing
 from shared.capacity import Vector
 from shared.host_race import ASK_TIMEOUT_S, NoHostTaken, first_taken
 from shared.host_watch import watch_of
@@ -98,6 +99,8 @@ class WatchedConnection(Connection):
     def __init__(self, protocol: Any, transport: Any, *others: Any) -> None:
         super().__init__(protocol, transport, *others)
         keep_alive(transport.get_extra_info("socket"))
+        if (traces := tracing.traces()) is not None:
+            self.add_query_logger(lambda one: traces.statement(one.query, one.elapsed, one.exception))
         # A write that waits for room in the socket's buffer goes on, and then finds the connection lost.
         self.add_termination_listener(lambda _: protocol.resume_writing())
 

@@ -1,4 +1,4 @@
-"""The start of a service's process: its settings from the environment, and its log to standard error."""
+"""The start of a service's process: its settings from the environment, its log to standard error, its traces."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 
 import msgspec
 
+from shared import tracing
+from shared.log_format import BadLogFormat, JsonLines, formatter_of, log_uncaught
 from shared.nats_server import BadNatsSetting, HasNatsFiles, server_at
 from shared.postgres_hosts import BadAddress, hosts_of, parse_address
 from shared.settings import SettingsType, settings_from
@@ -52,6 +54,15 @@ def password_file_trouble(url: str) -> str | None:
     return None
 
 
-def log_to_stderr() -> None:
-    """Logs INFO and above to standard error, with time and level."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+def log_and_trace(service: str) -> None:
+    """Logs INFO and above to standard error, in the form that HOURBOOK_LOG_FORMAT says, and begins traces if
+    OTEL_TRACES_EXPORTER asks for them. Exits with a message if one of the two cannot be used."""
+    try:
+        handler = logging.StreamHandler()
+        handler.setFormatter(formatter_of(os.environ, service))
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
+        if isinstance(handler.formatter, JsonLines):
+            log_uncaught()
+        tracing.begin(service, os.environ)
+    except (BadLogFormat, tracing.CannotTrace) as error:
+        sys.exit(f"hourbook: {error}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from services.command.app import create_app
 from services.command.settings import Settings
 from shared.http.serving import serve
-from shared.process import log_to_stderr, settings_or_exit
+from shared.process import log_and_trace, settings_or_exit
 
 
 def main() -> None:
-    log_to_stderr()
+    log_and_trace("command")
     settings = settings_or_exit(Settings)
     serve(create_app(settings), settings, settings.command_port)
 

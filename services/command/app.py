@@ -17,9 +17,11 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
 from services.command.handler.handler import CommandHandler
+from services.command.handler.traces import BatchTraces
 from services.command.keys import Keys
 from services.command.refusal_log import LAST_WRITE_S, RefusalLog
 from services.command.relay import Relay
+from services.command.relay_traces import RelayTraces
 from services.command.routes import CONTROLLERS
 from services.command.routes.bodies import CommandRequest
 from services.command.routes.submit import Parts
@@ -27,6 +29,7 @@ from services.command.scheduler import Scheduler
 from services.command.seen_people import SeenPeople
 from services.command.sessions import Sessions
 from services.command.settings import Settings
+from shared import tracing
 from shared.http.application import Application
 from shared.http.sign_in import ANYBODY
 from shared.identity.authenticator import Authenticator
@@ -74,7 +77,9 @@ def create_app(settings: Settings) -> Litestar:
     """The ASGI application. The handler, the scheduler and the relay run as long as it does."""
     telemetry = Telemetry(settings.database_url)
     nats = server_at(settings.nats_url, settings, settings.stream_replicas) if settings.nats_url else None
-    relay = Relay(settings.database_url, nats) if nats else None
+    traces = tracing.traces()
+    relay_traces = None if traces is None else RelayTraces(traces)
+    relay = Relay(settings.database_url, nats, traces=relay_traces) if nats else None
     refusals = RefusalLog(
         settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max
     )
@@ -91,6 +96,7 @@ def create_app(settings: Settings) -> Litestar:
         on_refusal=refusals.note,
         on_batch=telemetry.batches("append", "a batch that was appended"),
         agreement=relay.agreement if relay else None,
+        traces=None if traces is None or relay_traces is None else BatchTraces(traces, relay_traces.stored),
     )
     sessions = Sessions(settings.database_url, authenticator.file.session_hours) if authenticator else None
     public_url = settings.public_url.rstrip("/")

@@ -19,6 +19,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.command.agreement import Agreement
+from services.command.relay_traces import RelayTraces
 from services.command.stream_look import HEAL, ForeignHistory, Look, look_at_stream
 from shared import postgres
 from shared.event_store import EventStore, Stored
@@ -63,12 +64,19 @@ class Relay:
     """
 
     def __init__(
-        self, database_url: str, nats: NatsServer, *, poll_s: float = 1.0, publish_timeout_s: float = PUBLISH_TIMEOUT_S
+        self,
+        database_url: str,
+        nats: NatsServer,
+        *,
+        poll_s: float = 1.0,
+        publish_timeout_s: float = PUBLISH_TIMEOUT_S,
+        traces: RelayTraces | None = None,
     ) -> None:
         self._database_url = database_url
         self._nats = nats
         self._poll_s = poll_s
         self._publish_timeout_s = publish_timeout_s
+        self._traces = traces
         self._doorbell = asyncio.Event()
         self._look_wanted = False
         self._term: Term | None = None
@@ -106,7 +114,7 @@ class Relay:
 
     async def _ring_elsewhere(self, client: Client) -> None:
         with contextlib.suppress(*NATS_LOST):
-            await client.publish(DOORBELL, b"")
+            await client.publish(DOORBELL, b"" if self._traces is None else self._traces.doorbell())
             await client.flush()
 
     async def run(self) -> None:
@@ -190,8 +198,11 @@ class Relay:
                 await self._wait(store, client)
                 continue
             self._seen = events[-1].position
-            await client.publish(NEWS, b"")
-            self.last_sequence = await publish_batch(client, self.last_sequence, events, self._publish_timeout_s)
+            await client.publish(NEWS, b"" if self._traces is None else self._traces.news(events))
+            with contextlib.nullcontext() if self._traces is None else self._traces.publishing(events) as also:
+                self.last_sequence = await publish_batch(
+                    client, self.last_sequence, events, self._publish_timeout_s, also
+                )
             self._all_is_well()
             if SINGLY_MAX < len(events) < BATCH_MAX:
                 await asyncio.sleep(REST_S)
@@ -273,5 +284,7 @@ class Relay:
             log.warning("relay: the term of timeline %d began at position %d", term.timeline, stored.position)
         await self._look(store, client)
 
-    async def _rung(self, _: Msg) -> None:
+    async def _rung(self, ring: Msg) -> None:
+        if self._traces is not None:
+            self._traces.rung(ring.data)
         self._doorbell.set()

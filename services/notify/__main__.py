@@ -6,13 +6,17 @@ import asyncio
 
 from services.notify.app import serve
 from services.notify.settings import Settings
-from shared.process import log_to_stderr, settings_or_exit
+from shared import tracing
+from shared.process import log_and_trace, settings_or_exit
 
 
 def main() -> None:
-    log_to_stderr()
+    log_and_trace("notify")
     settings = settings_or_exit(Settings)
-    asyncio.run(serve(settings))
+    try:
+        asyncio.run(serve(settings))
+    finally:
+        tracing.end()
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ import sys
 from services.projector.app import serve
 from services.projector.monitor import PortTaken
 from services.projector.settings import Settings
+from shared import tracing
 from shared.http.server_settings import CannotServe
-from shared.process import log_to_stderr, settings_or_exit
+from shared.process import log_and_trace, settings_or_exit
 
 
 def main() -> None:
     gc.set_threshold(100_000, 50, 50)  # a batch makes many objects that live as long as the batch, and no cycles
-    log_to_stderr()
+    log_and_trace("projector")
     if sys.argv[1:]:
         from services.projector.commands import app  # only here: the service starts sooner without the command line
 
@@ -24,6 +25,8 @@ def main() -> None:
         asyncio.run(serve(settings_or_exit(Settings)))
     except (PortTaken, CannotServe) as error:
         sys.exit(f"hourbook: {error}")
+    finally:
+        tracing.end()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from services.projector.consumer import Projector
 from services.projector.indexer import Indexer
 from services.projector.monitor import Watch, monitored
 from services.projector.settings import Settings
+from services.projector.traces import FoldTraces
+from shared import tracing
 from shared.http.entrance import entrance_of
 from shared.nats_server import server_at
 from shared.tasks import until_stopped
@@ -16,11 +18,12 @@ from shared.telemetry import Telemetry
 async def serve(settings: Settings) -> None:
     """Runs the projector, the indexer and the historian until SIGTERM or SIGINT. Raises PortTaken and CannotServe."""
     entrance = entrance_of(settings)
-    telemetry = Telemetry(settings.database_url)
+    telemetry, traces = Telemetry(settings.database_url), tracing.traces()
     projector = Projector(
         settings.database_url,
         server_at(settings.nats_url, settings),
         on_batch=telemetry.batches("fold", "a batch that was folded"),
+        traces=None if traces is None else FoldTraces(traces),
     )
     watch = Watch(telemetry, settings.stall_s, tells=not settings.auth_file)
     port = settings.projector_port

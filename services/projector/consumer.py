@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+import time
 from collections.abc import Callable, Sequence
 
 import asyncpg
@@ -21,6 +22,7 @@ from services.projector.generation import (
     write_batch,
 )
 from services.projector.source import Source
+from services.projector.traces import FoldTraces
 from shared import postgres
 from shared.batch_size import BatchSize
 from shared.event_store import EventStore
@@ -75,9 +77,10 @@ class Projector:
         poll_s: float = 1.0,
         hours_max: int = HOURS_MAX,
         on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
+        traces: FoldTraces | None = None,
     ) -> None:
         self._database_url, self._nats, self._poll_s = database_url, nats, poll_s
-        self._on_batch, self._hours_max = on_batch, hours_max
+        self._on_batch, self._hours_max, self._traces = on_batch, hours_max, traces
         self._size = BatchSize(BATCH_MAX)
         self._parked: int | None = None  # this position was logged; the monitor repeats it
         self.position = 0
@@ -91,7 +94,8 @@ class Projector:
         connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)
         if connection.get_server_version() >= (17,):  # a projector that stands still in a COPY holds up all others
             await connection.execute(LIMIT_TRANSACTIONS)
-        source = Source(EventStore(connection), poll_s=self._poll_s)
+        on_news = None if self._traces is None else self._traces.heard
+        source = Source(EventStore(connection), poll_s=self._poll_s, on_news=on_news)
         listening = asyncio.create_task(source.listen(self._nats))
         try:
             await prepare(connection)
@@ -122,9 +126,11 @@ class Projector:
             await asyncio.sleep(PARKED_DELAY_S)
 
     async def _write(self, connection: Connection, generation: Generation, stored: Sequence[bytes]) -> None:
-        began = asyncio.get_running_loop().time()
+        began, began_ns = asyncio.get_running_loop().time(), time.time_ns()
         await write_or_halve(connection, generation, stored, hours_max=self._hours_max)
         self.position = generation.position
+        if self._traces is not None:
+            self._traces.folded(self.position, len(stored), began_ns)
         self._on_batch(len(stored), asyncio.get_running_loop().time() - began)
 
 

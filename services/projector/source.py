@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -31,8 +32,11 @@ class Source:
     or another generation is live, and there may be events.
     """
 
-    def __init__(self, store: EventStore, *, poll_s: float = 1.0) -> None:
-        self._store, self._poll_s = store, poll_s
+    def __init__(
+        self, store: EventStore, *, poll_s: float = 1.0, on_news: Callable[[bytes], None] | None = None
+    ) -> None:
+        """`on_news` is called with the body of each message that says that there are new events."""
+        self._store, self._poll_s, self._on_news = store, poll_s, on_news
         self._news = asyncio.Event()
         self._client: Client | None = None
         self._answered_to = -1
@@ -71,5 +75,7 @@ class Source:
 
         await keep_running(log, "projector", serve, NATS_LOST, RETRY_DELAY_S, "it polls meanwhile")
 
-    async def _heard(self, _: Msg) -> None:
+    async def _heard(self, news: Msg) -> None:
         self._news.set()
+        if self._on_news is not None:
+            self._on_news(news.data)

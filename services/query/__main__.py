@@ -6,11 +6,11 @@ from services.query.app import create_app
 from services.query.memory import give_back_large_buffers
 from services.query.settings import Settings
 from shared.http.serving import serve
-from shared.process import log_to_stderr, settings_or_exit
+from shared.process import log_and_trace, settings_or_exit
 
 
 def main() -> None:
-    log_to_stderr()
+    log_and_trace("query")
     settings = settings_or_exit(Settings)
     give_back_large_buffers()
     app = create_app(settings)

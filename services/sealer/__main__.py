@@ -7,17 +7,20 @@ import sys
 
 from services.sealer.app import serve
 from services.sealer.settings import Settings
+from shared import tracing
 from shared.audit.notes import BadKey
-from shared.process import log_to_stderr, settings_or_exit
+from shared.process import log_and_trace, settings_or_exit
 
 
 def main() -> None:
-    log_to_stderr()
+    log_and_trace("sealer")
     settings = settings_or_exit(Settings)
     try:
         asyncio.run(serve(settings))
     except BadKey as error:
         sys.exit(f"hourbook: HOURBOOK_AUDIT_KEY_FILE: {error} (`openssl genpkey -algorithm ed25519` makes one)")
+    finally:
+        tracing.end()
 
 
 if __name__ == "__main__":

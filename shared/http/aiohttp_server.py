@@ -10,15 +10,21 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from shared import tracing
+from shared.call_id import CALL, HEADER, call_id_in
+from shared.http.calls import answered, carried, note_call
 from shared.http.connection_limits import AwaitedPart, ConnectionLimits, Part, close_late_connections
 from shared.http.entrance import LOCAL, Entrance
 from shared.http.guard import Guard
 from shared.http.problem_document import COMMON_HEADERS, MEDIA_TYPE, HttpProblem, malformed_request
 from shared.tasks import end_tasks
+
+if TYPE_CHECKING:
+    from shared.opentelemetry import Traces
 
 log = logging.getLogger(__name__)
 
@@ -118,11 +124,29 @@ def guarded(handler: Handler, entrance: Entrance) -> Handler:
     also = {name: value for name, value in entrance.headers.items() if name not in SERVER_HEADERS}
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        call = call_id_in((name.lower(), value) for name, value in request.raw_headers).decode()
+        CALL.set(call)
         problem = refusal(request, entrance.guard)
         response = await handler(request) if problem is None else closing_response(problem)
         if not response.prepared:
             response.headers.update(also)
+            response.headers[HEADER] = call
         return response
+
+    traces = tracing.traces()
+    return handle if traces is None else traced(handle, traces)
+
+
+def traced(handler: Handler, traces: Traces) -> Handler:
+    """The handler with a span for each request."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        headers = ((name.lower(), value) for name, value in request.raw_headers)
+        with traces.request(request.method, carried(headers)) as span:
+            response = await handler(request)
+            note_call(span, CALL.get())
+            answered(traces, span, response.status)
+            return response
 
     return handle
 

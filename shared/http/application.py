@@ -14,6 +14,8 @@ from litestar import Litestar, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
+from shared import tracing
+from shared.http.calls import name_span
 from shared.http.openapi import DocumentErrors, openapi_assets, openapi_config
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.sign_in import SignInMiddleware, principal_in
@@ -49,7 +51,7 @@ class Application(Litestar):
         super().__init__(
             [*handlers, metrics_route(telemetry, authenticator), openapi_assets],
             plugins=[DocumentErrors()],
-            before_send=[telemetry.count],
+            before_send=[telemetry.count] if tracing.traces() is None else [telemetry.count, name_span],
             logging_config=None,
             exception_handlers=EXCEPTION_HANDLERS | (exception_handlers or {}),
             openapi_config=openapi_config(description),

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from shared.call_id import instance_of_call
+
 MEDIA_TYPE = "application/problem+json"
 # A browser takes a response for the media type that it has. It never guesses that the response might be a page. It
 # gives the response to no page of another origin, not even as a script or an image.
@@ -43,8 +45,13 @@ async def send_document(send: Any, status: int, body: bytes, headers: Mapping[st
 
 
 def document(status: int, code: str, title: str, detail: str, facts: dict[str, Any] | None = None) -> bytes:
-    """The JSON of a problem document: `type`, `title`, `status`, `detail`, `code`, and the members of `facts`."""
+    """The JSON of a problem document: `type`, `title`, `status`, `detail`, `code`, and the members of `facts`.
+
+    From 500 on it has `instance`, which names the call, so that whoever is told of it finds it in the log. Below 500 it
+    has none: such an answer may be kept for an idempotency key, and is the same for every repeat."""
     body = {"type": f"urn:hourbook:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+    if status >= 500:
+        body |= instance_of_call()
     return msgspec.json.encode(body | (facts or {}))
 
 

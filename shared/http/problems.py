@@ -38,6 +38,10 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     status: Annotated[int, Meta(description="The status of the response.")]
     detail: Annotated[str, Meta(description="What is wrong in this case, and what would be right. For people.")]
     code: Annotated[str, Meta(description="Which problem it is. For programs: it never changes its meaning.")]
+    instance: Annotated[
+        str | None,
+        Meta(description="The call in which it happened (`urn:hourbook:call:` and the X-Request-Id); from 500 on."),
+    ] = None
     errors: Annotated[
         list[BadField] | None, Meta(description="Each bad field of the request. Absent when no single field is wrong.")
     ] = None

@@ -13,6 +13,8 @@ from typing import Any
 
 import uvicorn
 
+from shared import tracing
+from shared.http.calls import called
 from shared.http.connection_limits import (
     ConnectionLimits,
     close_late_connections,
@@ -59,11 +61,12 @@ def uvicorn_config(app: Any, limits: ConnectionLimits, entrance: Entrance = LOCA
     if entrance.tls is not None:
         settings["ssl_context_factory"] = lambda *_: entrance.tls
     return uvicorn.Config(
-        GuardMiddleware(MethodMiddleware(app), entrance.guard),
+        called(GuardMiddleware(MethodMiddleware(app), entrance.guard)),
         http=limited_protocol(limits),
         ws="none",
         interface="asgi3",
         access_log=False,
+        log_config=None,  # its log is a part of ours, in the same form
         proxy_headers=False,
         server_header=False,
         headers=list(entrance.headers.items()),
@@ -91,3 +94,4 @@ class Server(uvicorn.Server):
         self._on_stop()
         await super().shutdown(sockets)
         await end_tasks(self._closing_late)
+        tracing.end()  # here: uvicorn ends the process by the signal that it got

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from shared.call_id import FIELD, call_id_in
+from shared.http.calls import CALL_KEY
 from shared.http.connection_limits import HEAD_BYTES_MAX, AwaitedPart, ConnectionLimits, Part, head_too_large
 from shared.http.problem_document import HttpProblem, malformed_request
 
@@ -59,6 +61,9 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):  # such as http://other.example/path: the guard has to see only one host
             raise ValueError("a path begins with a slash")  # uvicorn answers 400
         super().on_headers_complete()
+        call = call_id_in(self.headers)
+        self.scope[CALL_KEY] = call.decode()  # type: ignore[literal-required]
+        self.cycle.default_headers = [*self.cycle.default_headers, (FIELD, call)]
         self.headers = IGNORED_TRAILERS
         # After `Expect: 100-continue` or `Upgrade`, the server cannot know whether the next bytes are a body, another
         # protocol or a request. So the client must send its next request on a new connection.

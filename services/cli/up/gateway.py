@@ -37,6 +37,8 @@ from yarl import URL
 
 from services.cli.up.allowed_methods import READS, allowed_at, named
 from services.cli.up.upstreams import COMMAND, PROJECTOR, QUERY, SERVICES, Upstreams, UrlsOf
+from shared import tracing
+from shared.call_id import CALL, HEADER
 from shared.http.aiohttp_server import SERVER_HEADERS, BodyTimeout, answer, closing_response, send_continue, serving
 from shared.http.connection_limits import SEND_TIMEOUT_S, ConnectionLimits, connections_allowed
 from shared.http.entrance import LOCAL, Entrance
@@ -303,12 +305,16 @@ def client(*middlewares: Callable[[ClientRequest, ClientHandlerType], object]) -
 
 
 def forwarded(request: web.BaseRequest) -> CIMultiDict[str]:
-    """The headers of the request for a service: the client's, without what only a proxy says, and its address."""
+    """The headers of the request for a service: the client's, without what only a proxy says, and its address; the
+    call id, and where traces are on the gateway's own span."""
     headers = CIMultiDict(
         (name, in_utf8(value)) for name, value in end_to_end(request.headers).items() if not is_forgeable(name)
     )
     if request.remote:
         headers.add("X-Forwarded-For", request.remote)
+    headers[HEADER] = CALL.get()
+    if (traces := tracing.traces()) is not None:
+        headers.update(traces.headers())
     return headers
 
 

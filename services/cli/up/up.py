@@ -36,8 +36,10 @@ from services.cli.up.role_files import RoleFiles, check_logins
 from services.cli.up.servers import DATABASE, NATS, Servers, check, migrations_failed, servers_from
 from services.cli.up.supervisor import LOG_BYTES_MAX, SERVICES, ServerProgram, ServiceProgram, Supervisor, last_lines
 from services.cli.up.upstreams import on_loopback
+from shared import tracing
 from shared.audit.notes import ensure_key
 from shared.database_roles import Login, database_name, drop_logins
+from shared.log_format import BadLogFormat, formatter_of
 from shared.migrate import MigrationFailed, migrate
 from shared.nats_access.users import SERVICES as SERVICES_ON_NATS
 from shared.nats_access.users import STATUS
@@ -91,6 +93,7 @@ def up(
     address = address_of(os.environ, host, port, auth, tls_cert, tls_key)
     with _directory(data_dir, ephemeral) as directory, directory.locked(), listening(host, port) as taken:
         _keep_log(directory.logs / "gateway.log")
+        _begin_traces()
         asyncio.run(Up(console, directory, servers, ephemeral, services, address, taken, dict(os.environ)).run())
 
 
@@ -247,6 +250,7 @@ class Up:
 
     async def _end(self) -> None:
         await self._gateway.stop()
+        tracing.end()
         await self._supervisor.stop()
         self._directory.remove_run()
         await self._drop_logins()
@@ -349,7 +353,19 @@ def examples(url: str, now: datetime) -> str:
 def _keep_log(file: Path) -> None:
     """Logs of this process and its libraries go to a file. The terminal shows only what `_say` prints."""
     handler = RotatingFileHandler(file, maxBytes=LOG_BYTES_MAX, backupCount=1, encoding="utf-8")
-    logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        handler.setFormatter(formatter_of(os.environ, "gateway"))
+    except BadLogFormat as error:
+        raise Failure(str(error)) from None
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+
+
+def _begin_traces() -> None:
+    """Traces of the gateway. The services begin their own, by the same settings."""
+    try:
+        tracing.begin("gateway", os.environ)
+    except tracing.CannotTrace as error:
+        raise Failure(str(error)) from None
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import msgspec
@@ -42,6 +44,9 @@ from shared.identity.principals import Principal
 from shared.identity.roles import NO_BINDINGS, NOBODY, RIGHTS, Policy, rights_on
 from shared.postgres import LOST
 
+if TYPE_CHECKING:
+    from services.command.handler.traces import BatchTraces
+
 RECONNECT_DELAY_S = 0.1
 
 
@@ -62,6 +67,7 @@ class CommandHandler:
         on_refusal: Callable[[str, Command, Context, HourbookError], None] = lambda *_: None,
         on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
         agreement: Agreement | None = None,
+        traces: BatchTraces | None = None,
     ) -> None:
         self._database_url = database_url
         self._patience_s = patience_s
@@ -72,6 +78,7 @@ class CommandHandler:
         self._on_batch = on_batch
         self._agreement = agreement
         self._term: UUID | None = None
+        self._traces = traces
         self._queue = Queue(batch_max=batch_max, waiting_max=queue_max)
         self._states = States(bounds.state_bytes)
         self._contention = Contention()
@@ -112,7 +119,10 @@ class CommandHandler:
         is decided on the same state, and appends nothing.
         """
         answer: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
-        self._queue.put(Submitted(project, command, context, request_id, request_hash, answer, dry_run, entity))
+        waiting = None if self._traces is None else self._traces.waiting()
+        self._queue.put(
+            Submitted(project, command, context, request_id, request_hash, answer, dry_run, entity, waiting)
+        )
         try:
             return await answer
         except (Refused, UnknownId, KeyReused, Forbidden) as refusal:
@@ -145,7 +155,10 @@ class CommandHandler:
         """The one writer: answers batch after batch, until it is cancelled."""
         try:
             while True:
-                await self._answer(await self._queue.next_batch())
+                batch = await self._queue.next_batch()
+                if self._traces is not None:
+                    self._traces.taken(batch)
+                await self._answer(batch)
                 self._snapshots.begin(self._states)
         finally:
             self._snapshots.stop()
@@ -234,6 +247,12 @@ class CommandHandler:
     async def _append(self, store: EventStore, decided: DecidedBatch) -> int | None:
         """Returns the first position. None: a stream was at another version, or a command was stored already; then
         nothing was written."""
+        if self._traces is None:
+            return await self._store_batch(store, decided)
+        return await self._traces.append(decided, partial(self._store_batch, store, decided), self.head)
+
+    async def _store_batch(self, store: EventStore, decided: DecidedBatch) -> int | None:
+        """As `_append`, outside of a span."""
         events = decided.events()
         began = asyncio.get_running_loop().time()
         appended = await store.append(decided.expected, events, answers_to_keep(decided.decisions), self._states.head)

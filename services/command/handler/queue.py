@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import msgspec
@@ -14,6 +15,9 @@ from services.command.domain.commands import Context
 from services.command.handler.errors import QueueFull
 from services.command.handler.results import CommandResult
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
+
 # Each decides hundreds of events, which takes tens of milliseconds.
 HEAVY = (CreateSeries, AmendSeries, CancelSeries, SettleConflicts)
 
@@ -21,8 +25,18 @@ HEAVY = (CreateSeries, AmendSeries, CancelSeries, SettleConflicts)
 Entity = str | Callable[[UUID], str]
 
 
+class Waiting(msgspec.Struct):
+    """The trace of a command in the queue: the span of its request, since when it waits, and when its turn came, in
+    nanoseconds since 1970."""
+
+    parent: SpanContext
+    since_ns: int
+    taken_ns: int = 0
+
+
 class Submitted(msgspec.Struct):
-    """A command that waits for its turn. `request_id` and `request_hash` are those of its idempotency key, if any."""
+    """A command that waits for its turn. `request_id` and `request_hash` are those of its idempotency key, if any.
+    `waiting` is its trace, where traces are on."""
 
     project: str
     command: Command
@@ -32,6 +46,7 @@ class Submitted(msgspec.Struct):
     answer: asyncio.Future[CommandResult]
     dry_run: bool = False
     entity: Entity = ""
+    waiting: Waiting | None = None
 
     def entity_of(self, command_id: UUID) -> str:
         """The id that the answer names if the command with this id was the one carried out."""
