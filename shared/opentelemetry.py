@@ -91,6 +91,10 @@ class Traces:
                 self.failed(span, type(error).__name__)
                 raise
 
+    def fail(self, kind: str) -> None:
+        """Marks the present span as failed."""
+        self.failed(trace.get_current_span(), kind)
+
     def failed(self, span: Span, kind: str) -> None:
         """Marks a span as failed. `kind` is a word of few values, such as the class of an error."""
         span.set_attribute("error.type", kind)

@@ -1,20 +1,23 @@
 """Which trace an event belongs to: kept in memory for a while. No stored byte and no column says so.
 
 The command service notes it after each append. It tells it in two messages that it sends anyway: the doorbell, to the
-relay of another process, and the news, to the projectors. Where a message is lost or a process ends, the spans of those
-positions are missing from their traces; nothing else is.
+relay of another process, and the news, to the projectors. Such a message may come after the events were published or
+folded, so spans are made then too. Where it is lost or a process ends, the spans of those positions are missing from
+their traces; nothing else is.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 NOTED_MAX = 10_000
+BATCHES_MAX = 1000
 TOLD_MAX = 1000  # in one message: 100 KB
 
 Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
@@ -58,6 +61,33 @@ class TracedPositions:
         end = bisect_left(self._noted, position + 1, key=_last_of)
         taken, self._noted = self._noted[:end], self._noted[end:]
         return taken
+
+
+class Batch(NamedTuple):
+    """Events that were published or folded together: their positions, and when that began and ended."""
+
+    first: int
+    last: int
+    began_ns: int
+    ended_ns: int
+
+
+class Batches:
+    """The newest BATCHES_MAX batches: a trace may be told after its events are done."""
+
+    def __init__(self) -> None:
+        self._batches: deque[Batch] = deque(maxlen=BATCHES_MAX)
+
+    @property
+    def last(self) -> int:
+        """The last position of the newest batch; 0 before there is one."""
+        return self._batches[-1].last if self._batches else 0
+
+    def add(self, batch: Batch) -> None:
+        self._batches.append(batch)
+
+    def holding(self, position: int) -> Batch | None:
+        return next((batch for batch in reversed(self._batches) if batch.first <= position <= batch.last), None)
 
 
 def told(noted: Iterable[Noted]) -> bytes:

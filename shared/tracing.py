@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shared.opentelemetry import Traces
+    from shared.opentelemetry import Kind, Traces
 
 EXPORTER, PROTOCOL, DISABLED = "OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_SDK_DISABLED"
 PROTOCOL_OF_TRACES = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
@@ -68,15 +68,28 @@ def traces() -> Traces | None:
     return _traces
 
 
-def span(name: str, attributes: Mapping[str, Any] | None = None) -> AbstractContextManager[object]:
+def span(
+    name: str, attributes: Mapping[str, Any] | None = None, kind: Kind = "internal"
+) -> AbstractContextManager[object]:
     """A span around the block, inside of the present one. Where traces are off, nothing."""
-    return _NOTHING if _traces is None else _traces.span(name, attributes)
+    return _NOTHING if _traces is None else _traces.span(name, attributes, kind)
 
 
 def note(name: str, value: str | int | bool) -> None:
     """An attribute of the present span."""
     if _traces is not None:
         _traces.note(name, value)
+
+
+def failed(kind: str) -> None:
+    """Marks the present span as failed. `kind` is a word of few values."""
+    if _traces is not None:
+        _traces.fail(kind)
+
+
+def headers() -> dict[str, str]:
+    """The headers that make what a receiver does a part of the present trace. None where traces are off."""
+    return {} if _traces is None else _traces.headers()
 
 
 def trace_id() -> str:

@@ -114,8 +114,11 @@ class Relay:
 
     async def _ring_elsewhere(self, client: Client) -> None:
         with contextlib.suppress(*NATS_LOST):
-            await client.publish(DOORBELL, b"" if self._traces is None else self._traces.doorbell())
-            await client.flush()
+            while True:
+                await client.publish(DOORBELL, b"" if self._traces is None else self._traces.doorbell())
+                await client.flush()
+                if self._traces is None or not self._traces.has_untold:
+                    return
 
     async def run(self) -> None:
         """Until it is cancelled, over lost connections and trouble with the stream."""
@@ -161,6 +164,8 @@ class Relay:
             self.trouble.clear()
         except (ForeignHistory, StreamTaken) as wrong:
             self.trouble.report(str(wrong))
+        if self._traces is not None and self._traces.has_untold:  # it was not connected when they were stored
+            self.ring()
         self._doorbell.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._poll_s):
@@ -285,6 +290,7 @@ class Relay:
         await self._look(store, client)
 
     async def _rung(self, ring: Msg) -> None:
-        if self._traces is not None:
-            self._traces.rung(ring.data)
         self._doorbell.set()
+        late = b"" if self._traces is None else self._traces.rung(ring.data)
+        if late and self._client is not None:
+            await self._client.publish(NEWS, late)

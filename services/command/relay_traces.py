@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from shared.event_store import Stored
 from shared.jetstream import STREAM
-from shared.traced_positions import TOLD_MAX, Noted, TracedPositions, heard, told
+from shared.traced_positions import TOLD_MAX, Batch, Batches, Noted, TracedPositions, heard, told
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -23,6 +24,7 @@ class RelayTraces:
     def __init__(self, traces: Traces) -> None:
         self._traces, self._positions = traces, TracedPositions()
         self._untold: deque[Noted] = deque(maxlen=TOLD_MAX)
+        self._batches = Batches()
 
     def stored(self, noted: Noted) -> None:
         """This process has stored the events of a command."""
@@ -35,10 +37,21 @@ class RelayTraces:
         self._untold.clear()
         return untold
 
-    def rung(self, body: bytes) -> None:
-        """Another process has rung the doorbell."""
+    @property
+    def has_untold(self) -> bool:
+        return bool(self._untold)
+
+    def rung(self, body: bytes) -> bytes:
+        """Another process has rung the doorbell. Returns what to tell the projectors: the traces of what this relay has
+        published before it knew of them."""
+        late = []
         for noted in heard(body):
             self._positions.note(noted)
+            if (batch := self._batches.holding(noted.last)) is not None:
+                late.append(noted)
+                if (span := self._begin(noted, batch.began_ns)) is not None:
+                    span.end(batch.ended_ns)
+        return told(late)
 
     def news(self, events: Sequence[Stored]) -> bytes:
         """What to tell the projectors with these events, which are in order."""
@@ -50,15 +63,16 @@ class RelayTraces:
         messages, by position."""
         spans: list[Span] = []
         headers: dict[int, Mapping[str, str]] = {}
-        for noted in self._positions.between(events[0].position, events[-1].position):
-            if (parent := self._traces.parse(noted.traceparent)) is not None:
-                span = self._traces.begin(f"publish {STREAM}", parent, "producer", published(noted))
+        first, last, began_ns = events[0].position, events[-1].position, time.time_ns()
+        for noted in self._positions.between(first, last):
+            if (span := self._begin(noted, began_ns)) is not None:
                 spans.append(span)
                 carried = self._traces.headers(span.get_span_context())
                 named = {**carried, **{f"ce-{name}": value for name, value in carried.items()}}
                 headers |= dict.fromkeys(range(noted.first, noted.last + 1), named)
         try:
             yield headers
+            self._batches.add(Batch(first, last, began_ns, time.time_ns()))
         except Exception as error:
             for span in spans:
                 self._traces.failed(span, type(error).__name__)
@@ -66,6 +80,12 @@ class RelayTraces:
         finally:
             for span in spans:
                 span.end()
+
+    def _begin(self, noted: Noted, began_ns: int) -> Span | None:
+        parent = self._traces.parse(noted.traceparent)
+        if parent is None:
+            return None
+        return self._traces.begin(f"publish {STREAM}", parent, "producer", published(noted), began_ns=began_ns)
 
 
 def published(noted: Noted) -> dict[str, str | int]:

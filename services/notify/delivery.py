@@ -8,6 +8,8 @@ from typing import NamedTuple
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from standardwebhooks import Webhook
 
+from shared import tracing
+
 TIMEOUT_S = 10.0
 ERROR_MAX = 300
 GONE = 410
@@ -57,12 +59,26 @@ async def deliver(session: ClientSession, url: str, secret: str, message: Messag
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": Webhook(secret).sign(message.id, now, message.body.decode()),
     }
-    try:
-        async with session.post(
-            url, data=message.body, headers=headers, allow_redirects=False, timeout=ClientTimeout(total=timeout_s)
-        ) as answer:
-            if 200 <= answer.status < 300:
-                return Outcome(None)
-            return Outcome(f"it answered {answer.status}", gone=answer.status == GONE)
-    except (ClientError, TimeoutError, OSError, ValueError) as error:
-        return Outcome(f"{type(error).__name__}: {error}"[:ERROR_MAX].rstrip(": "))
+    attributes = {"http.request.method": "POST", f"hourbook.{message.source}": message.number}
+    with tracing.span("POST", attributes, "client"):
+        try:
+            async with session.post(
+                url,
+                data=message.body,
+                headers=headers | tracing.headers(),
+                allow_redirects=False,
+                timeout=ClientTimeout(total=timeout_s),
+            ) as answer:
+                return outcome_of(answer.status)
+        except (ClientError, TimeoutError, OSError, ValueError) as error:
+            tracing.failed(type(error).__name__)
+            return Outcome(f"{type(error).__name__}: {error}"[:ERROR_MAX].rstrip(": "))
+
+
+def outcome_of(status: int) -> Outcome:
+    """What an answer with this status means."""
+    tracing.note("http.response.status_code", status)
+    if 200 <= status < 300:
+        return Outcome(None)
+    tracing.failed(str(status))
+    return Outcome(f"it answered {status}", gone=status == GONE)

@@ -7,24 +7,12 @@ before the events are folded or after it, so both are kept for a while.
 from __future__ import annotations
 
 import time
-from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from shared.traced_positions import Noted, TracedPositions, heard
+from shared.traced_positions import Batch, Batches, Noted, TracedPositions, heard
 
 if TYPE_CHECKING:
     from shared.opentelemetry import Traces
-
-BATCHES_MAX = 1000
-
-
-class Folded(NamedTuple):
-    """A batch that this process has written: its positions, and when that began and ended."""
-
-    first: int
-    last: int
-    began_ns: int
-    ended_ns: int
 
 
 class FoldTraces:
@@ -32,24 +20,23 @@ class FoldTraces:
 
     def __init__(self, traces: Traces) -> None:
         self._traces, self._waiting = traces, TracedPositions()
-        self._batches: deque[Folded] = deque(maxlen=BATCHES_MAX)
+        self._batches = Batches()
 
     def heard(self, body: bytes) -> None:
         for noted in heard(body):
             self._waiting.note(noted)
-        if self._batches:
-            self._note_visible(self._waiting.take_up_to(self._batches[-1].last))
+        self._note_visible(self._waiting.take_up_to(self._batches.last))
 
     def folded(self, position: int, count: int, began_ns: int) -> None:
         """A batch of `count` events up to `position` is visible now."""
-        self._batches.append(Folded(position - count + 1, position, began_ns, time.time_ns()))
+        self._batches.add(Batch(position - count + 1, position, began_ns, time.time_ns()))
         self._note_visible(self._waiting.take_up_to(position))
 
     def _note_visible(self, noted: list[Noted]) -> None:
         """The span `visible`, from the append until the live generation has the events, and `fold` in it. What another
         process has folded is left out: that one notes it."""
         for one in noted:
-            batch = next((batch for batch in reversed(self._batches) if batch.first <= one.last <= batch.last), None)
+            batch = self._batches.holding(one.last)
             parent = self._traces.parse(one.traceparent)
             if batch is not None and parent is not None:
                 attributes = {"hourbook.position": one.last}

@@ -313,8 +313,7 @@ def forwarded(request: web.BaseRequest) -> CIMultiDict[str]:
     if request.remote:
         headers.add("X-Forwarded-For", request.remote)
     headers[HEADER] = CALL.get()
-    if (traces := tracing.traces()) is not None:
-        headers.update(traces.headers())
+    headers.update(tracing.headers())
     return headers
 
 

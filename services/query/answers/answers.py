@@ -14,6 +14,7 @@ from services.query.answers.cache import AnswerCache, CacheEntry, Scope, Version
 from services.query.answers.freshness import Fresh, Freshness, Positions
 from services.query.answers.long import Long
 from services.query.database import Database
+from shared import tracing
 from shared.errors import UnknownId
 from shared.hours import PERIOD_HOURS_MAX, Period
 
@@ -113,6 +114,7 @@ class Answers:
             if etags is not None and matches(etags, etag) and (current or not is_any(etags)):
                 return Reply(position, None, etag)
             if entry is not None and current:
+                tracing.note("hourbook.answer", "cache")
                 return Reply(position, entry.at(position), etag, entry.following)
         position, entry = await self._read_together(question, view)  # raises when there is no such scope
         etag = etag_of(question, entry.version)
@@ -133,8 +135,9 @@ class Answers:
             await asyncio.wait([before])
         self._reading[question] = self._to_read.pop(question)
         try:
-            async with self._wide.admitted(read_weight(question)):
-                found = await view(self._database, question)
+            with tracing.span(f"view {type(question).__name__}"):
+                async with self._wide.admitted(read_weight(question)):
+                    found = await view(self._database, question)
             self._cache.put(question, found.entry)
             return found
         finally:
