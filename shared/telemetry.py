@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
-from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
@@ -31,12 +31,13 @@ Observe = Callable[[int, float], None]
 
 
 class Telemetry(Collector):
-    """The metrics of one process: its requests, its batches, and the positions of the store and the read models."""
+    """The metrics of one process: its requests, its batches, and the positions of the store and the read models. It
+    reads those from the database, unless `database_url` is None."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str | None) -> None:
         self._database_url = database_url
-        self._requests: Counter[tuple[str, str, int]] = Counter()
-        self._strangers: Counter[str] = Counter()
+        self._requests: collections.Counter[tuple[str, str, int]] = collections.Counter()
+        self._strangers: collections.Counter[str] = collections.Counter()
         self._progress: Progress | None = None
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
@@ -56,6 +57,13 @@ class Telemetry(Collector):
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Adds a gauge, whose value is read at every /metrics."""
         Gauge(f"hourbook_{name}", meaning, registry=self._registry).set_function(read)
+
+    def counter(self, name: str, meaning: str, label: str, values: Sequence[str]) -> Callable[[str], None]:
+        """Adds a counter for each of the values of a label. Returns a function that counts one of them."""
+        counter = Counter(f"hourbook_{name}", meaning, (label,), registry=self._registry)
+        for value in values:
+            counter.labels(value)
+        return lambda value: counter.labels(value).inc()
 
     def batches(self, name: str, what: str) -> Observe:
         """Adds two histograms, of events and of seconds. Returns a function to call after each batch with both."""
@@ -83,6 +91,8 @@ class Telemetry(Collector):
         return self._progress
 
     async def _read(self) -> Progress | None:
+        if self._database_url is None:
+            return None
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 connection = await postgres.connect(self._database_url, timeout=READ_TIMEOUT_S)
@@ -94,7 +104,8 @@ class Telemetry(Collector):
             return None
 
     def collect(self) -> Iterator[Metric]:
-        yield from progress_metrics(self._progress, time.time())
+        if self._database_url is not None:
+            yield from progress_metrics(self._progress, time.time())
         requests = CounterMetricFamily(
             "hourbook_http_requests", "Requests answered", labels=("method", "path", "status")
         )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 from services.notify.app import serve
 from services.notify.settings import Settings
 from shared import tracing
+from shared.http.monitoring import PortTaken
+from shared.http.server_settings import CannotServe
 from shared.process import log_and_trace, settings_or_exit
 
 
@@ -15,6 +18,8 @@ def main() -> None:
     settings = settings_or_exit(Settings)
     try:
         asyncio.run(serve(settings))
+    except (PortTaken, CannotServe) as error:
+        sys.exit(f"hourbook: {error}")
     finally:
         tracing.end()
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 
+from services.notify.delivery import OUTCOMES
 from services.notify.publisher import publish
 from services.notify.schedule import LeadTimes, Schedule
 from services.notify.settings import Settings
 from services.notify.webhooks import Retries, Webhooks
 from shared import postgres
+from shared.http.entrance import entrance_of
+from shared.http.monitoring import monitoring
 from shared.identity.configured import policy_from
 from shared.jetstream import NATS_LOST, join, leave
 from shared.locks import Lock, try_lock
@@ -21,6 +26,7 @@ from shared.nats_server import NatsClient, server_at
 from shared.notices import ensure_stream
 from shared.postgres import LOST_OR_REFUSED, Connection, Pool
 from shared.tasks import keep_running, side_by_side, until_stopped
+from shared.telemetry import Telemetry
 from shared.trouble import Trouble
 from shared.webhook_hosts import allowed_hosts
 
@@ -36,15 +42,41 @@ def utc_now() -> datetime:
 
 
 async def serve(settings: Settings) -> None:
-    """Runs the notifier until SIGTERM or SIGINT."""
-    await until_stopped(Notifier(settings, utc_now).run())
+    """Runs the notifier until SIGTERM or SIGINT. Raises PortTaken and CannotServe."""
+    telemetry = Telemetry(None)
+    count = telemetry.counter("webhook_deliveries", "Attempts to deliver to webhooks", "outcome", OUTCOMES)
+    notifier = Notifier(settings, utc_now, on_delivery=count)
+    telemetry.gauge("notifier_leads", "1 in the process that makes notices", lambda: notifier.leads)
+    telemetry.gauge(
+        "notices_trouble_seconds",
+        "How long the notifier cannot reach NATS to publish notices; 0: it can",
+        lambda: notifier.trouble.seconds,
+    )
+
+    async def health() -> tuple[int, dict[str, Any]]:
+        return 200, {"leads": notifier.leads}
+
+    async with contextlib.AsyncExitStack() as stack:
+        if port := settings.notify_port:
+            server = monitoring(settings.host, port, "HOURBOOK_NOTIFY_PORT", telemetry, health, entrance_of(settings))
+            await stack.enter_async_context(server)
+        await until_stopped(notifier.run())
 
 
 class Notifier:
-    """Several may run; one at a time leads, the others wait."""
+    """Several may run; one at a time leads, the others wait. `on_delivery` is called with the outcome of each attempt
+    at a webhook: one of OUTCOMES. `trouble` says why NATS cannot be reached."""
 
-    def __init__(self, settings: Settings, now: Callable[[], datetime], *, poll_s: float = 0.5) -> None:
-        self._settings, self._now, self._poll_s = settings, now, poll_s
+    def __init__(
+        self,
+        settings: Settings,
+        now: Callable[[], datetime],
+        *,
+        poll_s: float = 0.5,
+        on_delivery: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._settings, self._now, self._poll_s, self._on_delivery = settings, now, poll_s, on_delivery
+        self.leads, self.trouble = False, Trouble(log, "notices: NATS")
         hours = timedelta(hours=1)
         self._nats = server_at(settings.nats_url, settings, settings.stream_replicas)
         self._policy = policy_from(settings.auth_file)
@@ -65,12 +97,18 @@ class Notifier:
         try:
             while not await connection.fetchval(TRY_TO_LEAD):
                 await asyncio.sleep(self._poll_s)
+            self.leads = True
             async with postgres.create_pool(self._settings.database_url, min_size=0, max_size=CONNECTIONS_MAX) as pool:
                 webhooks = Webhooks(
-                    pool, allowed_hosts(self._settings.webhook_hosts), self._retries, policy=self._policy
+                    pool,
+                    allowed_hosts(self._settings.webhook_hosts),
+                    self._retries,
+                    policy=self._policy,
+                    on_delivery=self._on_delivery,
                 )
                 await side_by_side(self._schedule(connection), self._publish(pool), webhooks.run())
         finally:
+            self.leads = False
             connection.terminate()
 
     async def _schedule(self, connection: Connection) -> None:
@@ -88,7 +126,7 @@ class Notifier:
     async def _publish(self, pool: Pool) -> None:
         """Publishes the notices. While the NATS server is not there, they wait in their table. Raises PostgreSQL's
         errors."""
-        trouble, server = Trouble(log, "notices: NATS"), self._nats
+        trouble, server = self.trouble, self._nats
 
         async def serve() -> None:
             client = NatsClient()

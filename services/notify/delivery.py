@@ -13,6 +13,7 @@ from shared import tracing
 TIMEOUT_S = 10.0
 ERROR_MAX = 300
 GONE = 410
+OUTCOMES = ("accepted", "refused", "unreachable", "not_allowed")  # of an attempt, for metrics
 
 
 class Message(NamedTuple):
@@ -26,10 +27,12 @@ class Message(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """`error` is None if the receiver accepted the message. `gone`: it answered 410, so call it no more."""
+    """`error` is None if the receiver accepted the message. `gone`: it answered 410, so call it no more. `word` is one
+    of OUTCOMES."""
 
     error: str | None
     gone: bool = False
+    word: str = "accepted"
 
 
 def event_message(position: int, version: int, kind: str, at: str, data: bytes) -> Message:
@@ -59,7 +62,8 @@ async def deliver(session: ClientSession, url: str, secret: str, message: Messag
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": Webhook(secret).sign(message.id, now, message.body.decode()),
     }
-    attributes = {"http.request.method": "POST", f"hourbook.{message.source}": message.number}
+    number = "hourbook.position" if message.source == "event" else "hourbook.notice"
+    attributes = {"http.request.method": "POST", number: message.number}
     with tracing.span("POST", attributes, "client"):
         try:
             async with session.post(
@@ -72,7 +76,7 @@ async def deliver(session: ClientSession, url: str, secret: str, message: Messag
                 return outcome_of(answer.status)
         except (ClientError, TimeoutError, OSError, ValueError) as error:
             tracing.failed(type(error).__name__)
-            return Outcome(f"{type(error).__name__}: {error}"[:ERROR_MAX].rstrip(": "))
+            return Outcome(f"{type(error).__name__}: {error}"[:ERROR_MAX].rstrip(": "), word="unreachable")
 
 
 def outcome_of(status: int) -> Outcome:
@@ -81,4 +85,4 @@ def outcome_of(status: int) -> Outcome:
     if 200 <= status < 300:
         return Outcome(None)
     tracing.failed(str(status))
-    return Outcome(f"it answered {status}", gone=status == GONE)
+    return Outcome(f"it answered {status}", status == GONE, "refused")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from shared.nats_server import NatsFiles
+from shared.http.server_settings import ServerSettings
+from shared.nats_server import Replicas
 
 
-class Settings(NatsFiles, frozen=True, kw_only=True):
+class Settings(ServerSettings, frozen=True, kw_only=True):
     """`HOURBOOK_DATABASE_URL`, `HOURBOOK_NATS_URL`, and these:
 
     `HOURBOOK_ENDING_LEAD_HOURS` (how long before a booking ends its notice is due),
@@ -14,14 +15,21 @@ class Settings(NatsFiles, frozen=True, kw_only=True):
     `HOURBOOK_AUTH_FILE` (who has roles on the whole ledger, where principals sign in),
     `HOURBOOK_WEBHOOK_FIRST_RETRY_S`, `…_LAST_RETRY_S` (the delay before the second attempt, and the longest delay),
     `HOURBOOK_WEBHOOK_ATTEMPTS_MAX` (attempts before a message becomes a dead letter), `HOURBOOK_WEBHOOK_TIMEOUT_S`.
+
+    With `HOURBOOK_NOTIFY_PORT` it answers /health and /metrics there, by the settings of ServerSettings.
     """
 
     database_url: str
     nats_url: str = "nats://127.0.0.1:4222"
+    nats_ca_file: str = ""
+    nats_cert_file: str = ""
+    nats_key_file: str = ""
+    nats_credentials_file: str = ""
+    stream_replicas: Replicas | None = None
+    notify_port: int = 0
     ending_lead_hours: int = 24
     conflict_lead_hours: int = 24
     webhook_hosts: str = ""
-    auth_file: str | None = None
     webhook_first_retry_s: float = 5.0
     webhook_last_retry_s: float = 3600.0
     webhook_attempts_max: int = 12

@@ -71,9 +71,10 @@ class Webhooks:
         policy: Policy | None = None,
         poll_s: float = 0.2,
         chance: Callable[[], float] = random.random,
+        on_delivery: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._pool, self._allowed, self._retries, self._poll_s, self._chance = pool, allowed, retries, poll_s, chance
-        self._policy = policy
+        self._policy, self._on_delivery = policy, on_delivery
         self._makers_at = float("-inf")
         self._workers: dict[UUID, asyncio.Task[None]] = {}
         self._heads = (0, 0)
@@ -105,7 +106,9 @@ class Webhooks:
         for webhook_id in self._workers.keys() - ids:
             self._workers.pop(webhook_id).cancel()
         for webhook_id in ids - self._workers.keys():
-            worker = Worker(webhook_id, self._pool, session, self._allowed, self._retries, self._chance)
+            worker = Worker(
+                webhook_id, self._pool, session, self._allowed, self._retries, self._chance, self._on_delivery
+            )
             self._workers[webhook_id] = asyncio.create_task(worker.run(self.news))
         for worker_task in list(self._workers.values()):
             if worker_task.done():
@@ -187,9 +190,10 @@ class Worker:
         allowed: Sequence[str],
         retries: Retries,
         chance: Callable[[], float],
+        on_delivery: Callable[[str], None],
     ) -> None:
         self._id, self._pool, self._session = webhook_id, pool, session
-        self._allowed, self._retries, self._chance = allowed, retries, chance
+        self._allowed, self._retries, self._chance, self._on_delivery = allowed, retries, chance, on_delivery
         self._refused: str | None = None  # the source of the message that was refused last, until one is accepted
 
     async def run(self, next_news: Callable[[], asyncio.Event]) -> None:
@@ -249,11 +253,14 @@ class Worker:
             positions["notice"] = rows[0]["read_to"] if rows else positions["notice"]
 
     async def _attempt(self, webhook: Record, message: Message) -> Outcome:
+        url, secret = webhook["url"], webhook["secret"]
         try:
-            check_url(webhook["url"], self._allowed)
+            check_url(url, self._allowed)
+            outcome = await deliver(self._session, url, secret, message, self._retries.timeout_s)
         except HourbookError as refused:
-            return Outcome(refused.detail)
-        return await deliver(self._session, webhook["url"], webhook["secret"], message, self._retries.timeout_s)
+            outcome = Outcome(refused.detail, word="not_allowed")
+        self._on_delivery(outcome.word)
+        return outcome
 
     async def _failed(self, message: Message, outcome: Outcome, failures: int, attempts: int) -> None:
         """Sets the next attempt, or makes the message a dead letter. Disables the webhook if the receiver is `gone`."""

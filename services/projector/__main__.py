@@ -7,9 +7,9 @@ import gc
 import sys
 
 from services.projector.app import serve
-from services.projector.monitor import PortTaken
 from services.projector.settings import Settings
 from shared import tracing
+from shared.http.monitoring import PortTaken
 from shared.http.server_settings import CannotServe
 from shared.process import log_and_trace, settings_or_exit
 

@@ -5,29 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
-import msgspec
-from aiohttp import web
-
-from shared.http.aiohttp_server import answer, serving
-from shared.http.connection_limits import ConnectionLimits, connections_allowed
 from shared.http.entrance import LOCAL, Entrance
-from shared.http.problem_document import MEDIA_TYPE, document
+from shared.http.monitoring import monitoring
 from shared.progress import STALL_S, standing_of
-from shared.telemetry import CONTENT_TYPE, Telemetry
+from shared.telemetry import Telemetry
 from shared.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
-STOP_TIMEOUT_S = 1.0
-ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
 CHECK_S = 5.0
-
-
-class PortTaken(Exception):
-    """The server cannot listen on the port of the settings."""
 
 
 class Watch:
@@ -70,46 +59,9 @@ async def monitored(
 ) -> AsyncIterator[None]:
     """Answers /health and /metrics while the block runs. Raises PortTaken."""
 
-    async def health() -> web.Response:
+    async def health() -> tuple[int, dict[str, Any]]:
         state, why = await watch.told()
-        body = msgspec.json.encode({"position": position(), "state": state, "why": why})
-        return answer(body, status=200 if state == "ok" else 503, content_type="application/json")
+        return 200 if state == "ok" else 503, {"position": position(), "state": state, "why": why}
 
-    async def metrics() -> web.Response:
-        return answer(await telemetry.render(), content_type=CONTENT_TYPE)
-
-    handler = handling({"/health": health, "/metrics": metrics})
-    limits = ConnectionLimits(connections=connections_allowed())
-    async with serving(handler, limits, STOP_TIMEOUT_S, entrance) as runner:
-        try:
-            await web.TCPSite(runner, host, port, ssl_context=entrance.tls).start()
-        except OSError as error:
-            why = os.strerror(error.errno or 0)
-            raise PortTaken(
-                f"port {port} of {host} cannot be used ({why}): choose another with HOURBOOK_PROJECTOR_PORT"
-            ) from None
+    async with monitoring(host, port, "HOURBOOK_PROJECTOR_PORT", telemetry, health, entrance):
         yield
-
-
-def handling(
-    paths: dict[str, Callable[[], Awaitable[web.Response]]],
-) -> Callable[[web.BaseRequest], Awaitable[web.Response]]:
-    """A handler that answers GET and HEAD of these paths, and refuses everything else."""
-
-    async def handle(request: web.BaseRequest) -> web.Response:
-        respond = paths.get(request.path)
-        if respond is None:
-            return refused(404, f"there are {' and '.join(paths)}")
-        if request.method == "OPTIONS":
-            return answer(b"", status=204, headers=ALLOW)
-        if request.method not in ("GET", "HEAD"):
-            return refused(405, f"this path allows {ALLOW['Allow']}", ALLOW)
-        return await respond()
-
-    return handle
-
-
-def refused(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
-    title = "There is no such path" if status == 404 else "The path does not take this method"
-    body = document(status, f"http_{status}", title, detail)
-    return answer(body, status=status, content_type=MEDIA_TYPE, headers=headers)

@@ -9,6 +9,8 @@ from services.sealer.app import serve
 from services.sealer.settings import Settings
 from shared import tracing
 from shared.audit.notes import BadKey
+from shared.http.monitoring import PortTaken
+from shared.http.server_settings import CannotServe
 from shared.process import log_and_trace, settings_or_exit
 
 
@@ -19,6 +21,8 @@ def main() -> None:
         asyncio.run(serve(settings))
     except BadKey as error:
         sys.exit(f"hourbook: HOURBOOK_AUDIT_KEY_FILE: {error} (`openssl genpkey -algorithm ed25519` makes one)")
+    except (PortTaken, CannotServe) as error:
+        sys.exit(f"hourbook: {error}")
     finally:
         tracing.end()
 

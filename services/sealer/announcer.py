@@ -33,11 +33,12 @@ RETRY_DELAY_S = 1.0
 
 
 class Announcer:
-    """Publishes while the sealer of this process leads. The sealer calls `ring` after each checkpoint."""
+    """Publishes while the sealer of this process leads. The sealer calls `ring` after each checkpoint. `trouble` says
+    why NATS cannot be reached."""
 
     def __init__(self, database_url: str, nats: NatsServer, leads: asyncio.Event) -> None:
         self._database_url, self._nats, self._leads = database_url, nats, leads
-        self._rung, self._trouble = asyncio.Event(), Trouble(log, "announcer: NATS")
+        self._rung, self.trouble = asyncio.Event(), Trouble(log, "announcer: NATS")
 
     def ring(self) -> None:
         self._rung.set()
@@ -53,10 +54,10 @@ class Announcer:
         try:
             client = NatsClient()
             try:
-                await join(client, self._nats, self._trouble)
+                await join(client, self._nats, self.trouble)
                 context = client.jetstream()
                 if (wrong := (await keep_stream(context, CONFIG, self._nats.replicas)).wrong) is not None:
-                    self._trouble.report(wrong)
+                    self.trouble.report(wrong)
                 published = await last_published(context)
                 while self._leads.is_set():
                     self._rung.clear()

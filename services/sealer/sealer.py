@@ -32,8 +32,9 @@ TRY_TO_LEAD = try_lock(Lock.SEALER)
 
 
 class Sealer:
-    """Several may run; the one whose session holds the lock leads and seals. `on_seal` is called after each checkpoint.
-    `position` is the size of the tree. With `nats` it signs no other history than was published there.
+    """Several may run; the one whose session holds the lock leads and seals. `on_seal` is called after each checkpoint,
+    `on_batch` with the number of its new events and its seconds. `position` is the size of the tree. With `nats` it
+    signs no other history than was published there.
 
     `leads` is set while it leads and may sign. `trouble` says why it may not.
     """
@@ -46,8 +47,10 @@ class Sealer:
         nats: NatsServer | None = None,
         poll_s: float = POLL_S,
         on_seal: Callable[[], None] = lambda: None,
+        on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
     ) -> None:
-        self._database_url, self._signer, self._poll_s, self._on_seal = database_url, signer, poll_s, on_seal
+        self._database_url, self._signer, self._poll_s = database_url, signer, poll_s
+        self._on_seal, self._on_batch = on_seal, on_batch
         self.position = 0
         self.leads = asyncio.Event()
         self.trouble = Trouble(log, "sealer")
@@ -65,10 +68,13 @@ class Sealer:
             tree = await self._load_tree(connection)
             self._gate.forget()
             while True:
-                if not await self._seal(connection, tree):
+                began = asyncio.get_running_loop().time()
+                sealed = await self._seal(connection, tree)
+                if not sealed:
                     await asyncio.sleep(self._poll_s)
                     continue
                 self.position = tree.size
+                self._on_batch(sealed, asyncio.get_running_loop().time() - began)
                 self._on_seal()
         finally:
             self.leads.clear()

@@ -16,11 +16,12 @@ from services.command.settings import Settings as CommandSettings
 from services.projector.as_of.historian import load_writer
 from services.projector.generation import load_generation, prepare, write_batch
 from services.projector.indexer import index_batch
-from services.projector.monitor import PortTaken, Watch, monitored
+from services.projector.monitor import Watch, monitored
 from services.query.app import create_app as query_app
 from services.query.settings import Settings as QuerySettings
 from shared.event_store import EventStore
 from shared.events import encode_event
+from shared.http.monitoring import PortTaken
 from shared.telemetry import Telemetry
 from tests.support.backends import as_role
 from tests.support.histories import append_history, history
