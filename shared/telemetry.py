@@ -1,18 +1,23 @@
-"""The metrics of a service, for Prometheus. A request costs one entry in a dictionary; all else is read at /metrics."""
+"""The metrics of a service, for Prometheus. A request costs two dictionary entries; all else is read at /metrics."""
 
 from __future__ import annotations
 
 import asyncio
 import collections
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from cryptography.x509 import load_pem_x509_certificate
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from shared import postgres
 from shared.postgres import LOST_OR_REFUSED
@@ -21,6 +26,8 @@ from shared.progress import Progress, read_progress
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 READ_TIMEOUT_S = 2.0
 READ_AGAIN_S = 1.0  # the database is read once a second at most
+REQUEST_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+BEGAN_KEY = "began"  # in an ASGI scope: when the head of the request was there, by time.perf_counter()
 BATCH_EVENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 BATCH_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 # /metrics must answer, so these count as well: the address of the database is wrong (ValueError), it is not migrated
@@ -38,7 +45,9 @@ class Telemetry(Collector):
         self._database_url = database_url
         self._requests: collections.Counter[tuple[str, str, int]] = collections.Counter()
         self._strangers: collections.Counter[str] = collections.Counter()
+        self._durations: dict[tuple[str, str], Durations] = {}
         self._progress: Progress | None = None
+        self._certificates: dict[str, str] = {}
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
         self._registry = CollectorRegistry()
@@ -48,7 +57,13 @@ class Telemetry(Collector):
     async def count(self, message: Any, scope: Any) -> None:
         """Counts a response: Litestar's `before_send`. The path is that of the route, so ids make no new series."""
         if message["type"] == "http.response.start":
-            self._requests[scope["method"], scope.get("path_template") or "", message["status"]] += 1
+            method, path = scope["method"], scope.get("path_template") or ""
+            self._requests[method, path, message["status"]] += 1
+            if (began_s := scope.get(BEGAN_KEY)) is not None:
+                durations = self._durations.get((method, path))
+                if durations is None:
+                    durations = self._durations[method, path] = Durations()
+                durations.add(time.perf_counter() - began_s)
 
     def count_stranger(self, code: str) -> None:
         """Counts a request that was answered before the framework saw it, because nobody knows who sent it."""
@@ -57,6 +72,12 @@ class Telemetry(Collector):
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Adds a gauge, whose value is read at every /metrics."""
         Gauge(f"hourbook_{name}", meaning, registry=self._registry).set_function(read)
+
+    def certificate(self, use: str, file: str) -> None:
+        """Adds the end of a certificate's validity. `file` has it in PEM, first of all; it is read at every /metrics.
+        Does nothing without a file."""
+        if file:
+            self._certificates[use] = file
 
     def counter(self, name: str, meaning: str, label: str, values: Sequence[str]) -> Callable[[str], None]:
         """Adds a counter for each of the values of a label. Returns a function that counts one of them."""
@@ -112,12 +133,61 @@ class Telemetry(Collector):
         for (method, path, status), count in sorted(self._requests.items()):
             requests.add_metric((method, path, str(status)), count)
         yield requests
+        durations = HistogramMetricFamily(
+            "hourbook_http_request_seconds",
+            "Time from the head of a request to the head of its answer",
+            labels=("method", "path"),
+        )
+        for (method, path), each in sorted(self._durations.items()):
+            durations.add_metric((method, path), buckets=each.cumulated(), sum_value=each.sum_s)
+        yield durations
         strangers = CounterMetricFamily(
             "hourbook_sign_in_refused", "Requests refused because their sender is not known", labels=("reason",)
         )
         for code, count in sorted(self._strangers.items()):
             strangers.add_metric((code,), count)
         yield strangers
+        ends = GaugeMetricFamily(
+            "hourbook_certificate_expires_timestamp_seconds",
+            "When a certificate of this service ends, in seconds since 1970; 0: the file cannot be read",
+            labels=("use",),
+        )
+        for use, file in sorted(self._certificates.items()):
+            ends.add_metric((use,), expires_s(file))
+        yield ends
+
+
+class Durations:
+    """How many requests took up to each bound of REQUEST_SECONDS, or longer, and the sum of their seconds."""
+
+    __slots__ = ("counts", "sum_s")
+
+    def __init__(self) -> None:
+        self.counts, self.sum_s = [0] * (len(REQUEST_SECONDS) + 1), 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(REQUEST_SECONDS, seconds)] += 1
+        self.sum_s += seconds
+
+    def cumulated(self) -> list[tuple[str, float]]:
+        """As Prometheus has it: the bound, and how many took up to that."""
+        bounds = [*map(floatToGoString, REQUEST_SECONDS), "+Inf"]
+        return list(zip(bounds, accumulate(self.counts), strict=True))
+
+
+def measure_certificates(telemetry: Telemetry, settings: object) -> None:
+    """Adds the certificates that a service's settings name: the one with which it serves HTTPS, and the one with which
+    it signs in to NATS."""
+    for use, name in (("https", "tls_cert_file"), ("nats", "nats_cert_file")):
+        telemetry.certificate(use, getattr(settings, name, ""))
+
+
+def expires_s(file: str) -> float:
+    """When the first certificate of a PEM file ends, in seconds since 1970; 0 if there is none."""
+    try:
+        return load_pem_x509_certificate(Path(file).read_bytes()).not_valid_after_utc.timestamp()
+    except (OSError, ValueError):
+        return 0.0
 
 
 def progress_metrics(progress: Progress | None, now_s: float) -> Iterator[Metric]:

@@ -39,7 +39,7 @@ from shared.identity.roles import NO_BINDINGS, NOBODY, Right, rights_on
 from shared.ids import new_id
 from shared.nats_server import server_at
 from shared.tasks import end_tasks
-from shared.telemetry import Telemetry
+from shared.telemetry import Telemetry, measure_certificates
 from shared.webhook_hosts import allowed_hosts
 
 log = logging.getLogger(__name__)
@@ -110,6 +110,7 @@ def create_app(settings: Settings) -> Litestar:
         code_flows_of(authenticator, public_url) if authenticator else {},
     )
     scheduler = Scheduler(settings.database_url, handler, lambda: datetime.now(UTC), new_id)
+    measure_certificates(telemetry, settings)
     _measure_commands(telemetry, handler, refusals, settings.queue_max)
     if relay is not None:
         _measure_relay(telemetry, relay)

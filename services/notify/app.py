@@ -26,7 +26,7 @@ from shared.nats_server import NatsClient, server_at
 from shared.notices import ensure_stream
 from shared.postgres import LOST_OR_REFUSED, Connection, Pool
 from shared.tasks import keep_running, side_by_side, until_stopped
-from shared.telemetry import Telemetry
+from shared.telemetry import Telemetry, measure_certificates
 from shared.trouble import Trouble
 from shared.webhook_hosts import allowed_hosts
 
@@ -44,6 +44,7 @@ def utc_now() -> datetime:
 async def serve(settings: Settings) -> None:
     """Runs the notifier until SIGTERM or SIGINT. Raises PortTaken and CannotServe."""
     telemetry = Telemetry(None)
+    measure_certificates(telemetry, settings)
     count = telemetry.counter("webhook_deliveries", "Attempts to deliver to webhooks", "outcome", OUTCOMES)
     notifier = Notifier(settings, utc_now, on_delivery=count)
     telemetry.gauge("notifier_leads", "1 in the process that makes notices", lambda: notifier.leads)

@@ -12,13 +12,14 @@ from shared import tracing
 from shared.http.entrance import entrance_of
 from shared.nats_server import server_at
 from shared.tasks import until_stopped
-from shared.telemetry import Telemetry
+from shared.telemetry import Telemetry, measure_certificates
 
 
 async def serve(settings: Settings) -> None:
     """Runs the projector, the indexer and the historian until SIGTERM or SIGINT. Raises PortTaken and CannotServe."""
     entrance = entrance_of(settings)
     telemetry, traces = Telemetry(settings.database_url), tracing.traces()
+    measure_certificates(telemetry, settings)
     projector = Projector(
         settings.database_url,
         server_at(settings.nats_url, settings),

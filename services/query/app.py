@@ -42,7 +42,7 @@ from shared.http.application import Application
 from shared.http.problems import problem
 from shared.identity.authenticator import Authenticator
 from shared.identity.configured import authenticator_from
-from shared.telemetry import Telemetry
+from shared.telemetry import Telemetry, measure_certificates
 
 # The page itself needs no principal: it shows that one must sign in.
 PUBLIC = ("/", "/assets/")
@@ -63,6 +63,7 @@ def create_app(settings: Settings) -> Litestar:
         parts.notice_tail.close()
 
     telemetry = Telemetry(settings.database_url)
+    measure_certificates(telemetry, settings)
     telemetry.gauge(
         "subscribers",
         "Live subscribers to events or notices",

@@ -14,12 +14,13 @@ from shared.http.entrance import entrance_of
 from shared.http.monitoring import monitoring
 from shared.nats_server import server_at
 from shared.tasks import until_stopped
-from shared.telemetry import Telemetry
+from shared.telemetry import Telemetry, measure_certificates
 
 
 async def serve(settings: Settings) -> None:
     """Signs and publishes checkpoints until SIGTERM or SIGINT. Raises BadKey, PortTaken and CannotServe."""
     telemetry = Telemetry(None)
+    measure_certificates(telemetry, settings)
     signer = Signer(settings.audit_origin, load_key(Path(settings.audit_key_file)))
     nats = server_at(settings.nats_url, settings, settings.stream_replicas) if settings.nats_url else None
     sealer = Sealer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -12,6 +13,7 @@ from shared.call_id import FIELD, call_id_in
 from shared.http.calls import CALL_KEY
 from shared.http.connection_limits import HEAD_BYTES_MAX, AwaitedPart, ConnectionLimits, Part, head_too_large
 from shared.http.problem_document import HttpProblem, malformed_request
+from shared.telemetry import BEGAN_KEY
 
 NOT_HTTP = "Invalid HTTP request received."  # uvicorn's log message
 
@@ -63,6 +65,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         call = call_id_in(self.headers)
         self.scope[CALL_KEY] = call.decode()  # type: ignore[literal-required]
+        self.scope[BEGAN_KEY] = time.perf_counter()  # type: ignore[literal-required]
         self.cycle.default_headers = [*self.cycle.default_headers, (FIELD, call)]
         self.headers = IGNORED_TRAILERS
         # After `Expect: 100-continue` or `Upgrade`, the server cannot know whether the next bytes are a body, another
