@@ -38,7 +38,8 @@ Idempotency-Key, so a second run changes nothing. Where people sign in, set HOUR
     "status:status": """Show how far each part has come, and what is wrong.
 
 It asks the servers that HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL name. Without these, it asks the servers of the
-running `hourbook up`. The exit status is 1 when an event cannot be applied or a part cannot be reached.""",
+running `hourbook up`. The exit status is 1 when an event cannot be applied or a part cannot be reached. With
+--watch it looks again every two seconds, and shows how many events a second each part makes.""",
     "heal.commands:heal": """Compare the event store and the stream, and give back what the store has lost.
 
 After a failover or a restore the store may have lost events that the stream still has. Then no command is accepted.

@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import os
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
+from cyclopts import Parameter
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from rich.console import Console
@@ -20,6 +23,7 @@ from rich.table import Table
 from services.cli.client import DEFAULT_URL, connector
 from services.cli.database_hosts import described, look_at_hosts
 from services.cli.failure import Failure
+from services.cli.status_watch import watch as watching
 from services.cli.terminal import table_console
 from services.cli.up.address import access
 from services.cli.up.directory import DataDirectory, Run, default_directory
@@ -48,7 +52,9 @@ class Row(NamedTuple):
     trouble: str | None = None
 
 
-def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
+def status(
+    *, url: str | None = None, data_dir: Path | None = None, watch: Annotated[bool, Parameter(negative=())] = False
+) -> None:
     """
     Parameters
     ----------
@@ -56,7 +62,29 @@ def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
         The address of the HTTP interface. Default: that of the running `hourbook up`, or http://127.0.0.1:8080.
     data_dir
         The data directory that was given to `hourbook up`. Default: the same as there.
+    watch
+        Look again every two seconds, and show what changes, until Ctrl-C.
     """
+    look = partial(look_around, url, data_dir)
+    lines = asyncio.run(look())
+    if watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(watching(partial(look_or_say, look), table_console()))
+        return
+    show(lines, table_console())
+    sys.exit(1 if any(line.trouble for line in lines) else 0)
+
+
+async def look_or_say(look: Callable[[], Awaitable[list[Row]]]) -> list[Row]:
+    """The rows of `look`. A failure is a row: what runs now may have ended, and may begin again."""
+    try:
+        return await look()
+    except Failure as failure:
+        return [Row("hourbook up", None, None, "", str(failure))]
+
+
+async def look_around(url: str | None, data_dir: Path | None) -> list[Row]:
+    """All rows. Raises Failure if nobody says which servers to ask."""
     directory = DataDirectory(data_dir or default_directory(os.environ))
     run = directory.read_run()
     servers = servers_from(os.environ) if data_dir is None else None
@@ -67,11 +95,10 @@ def status(*, url: str | None = None, data_dir: Path | None = None) -> None:
             f"nothing runs in {directory.path}: start `hourbook up`, give the --data-dir of the one that runs, "
             "or set HOURBOOK_DATABASE_URL and HOURBOOK_NATS_URL"
         )
-    lines = asyncio.run(read(servers, (url or (run.address if run else DEFAULT_URL)).rstrip("/")))
+    lines = await read(servers, (url or (run.address if run else DEFAULT_URL)).rstrip("/"))
     if run is not None:
         lines += [Row("access", None, None, access(run.issuers)), *processes(run)]
-    show(lines, table_console())
-    sys.exit(1 if any(line.trouble for line in lines) else 0)
+    return lines
 
 
 async def read(servers: Servers, url: str) -> list[Row]:

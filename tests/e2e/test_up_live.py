@@ -2,13 +2,17 @@
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 
-from tests.support.running import Running, until
+from services.cli.up.embedded import free_port
+from tests.support.running import WAIT_S, Running, inherited, until
 
 
 def test_events_are_followed_through_the_one_address_and_keep_it_from_ending_by_nothing(tmp_path: Path) -> None:
@@ -42,3 +46,27 @@ def test_events_are_followed_through_the_one_address_and_keep_it_from_ending_by_
     assert not follower.is_alive()
     assert not up.marked()
     assert ended_s < 15  # the services are given 6 s, and need none of them
+
+
+def test_status_watch_goes_on_while_nothing_answers_and_ends_with_ctrl_c(up: Running, tmp_path: Path) -> None:
+    away = {
+        "HOURBOOK_DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/x",
+        "HOURBOOK_NATS_URL": f"nats://127.0.0.1:{free_port()}",
+    }
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        watching = subprocess.Popen(
+            [sys.executable, "-m", "services.cli", "status", "--watch", "--url", up.url],
+            stdout=file,
+            stderr=file,
+            env=inherited() | away,
+        )
+    try:
+        until(lambda: "query service: position" in output.read_text(), output.read_text)
+        assert up.create(f"w{uuid4().hex[:8]}").status_code == 201
+        until(lambda: output.read_text().count("query service: position") > 1, output.read_text)
+    finally:
+        watching.send_signal(signal.SIGINT)
+        status = watching.wait(WAIT_S)
+    assert (status, "Traceback" in output.read_text()) == (0, False)
+    assert output.read_text().count("event store: ") == 1  # it did not change
