@@ -17,7 +17,8 @@ from services.cli.failure import Failure
 from services.cli.up.address import LOOPBACK, Address, address_of, listening
 from services.cli.up.gateway import Gateway
 from services.cli.up.upstreams import COMMAND, PROJECTOR, QUERY, UrlsOf
-from shared.process import log_to_stderr
+from shared import tracing
+from shared.process import log_and_trace
 from shared.settings import settings_from
 
 
@@ -34,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gateway() -> None:
-    log_to_stderr()
+    log_and_trace("gateway")
     try:
         settings = settings_from(os.environ, Settings)
     except msgspec.ValidationError as error:
@@ -54,6 +55,7 @@ async def serve(urls_of: UrlsOf, address: Address, taken: socket.socket) -> None
     await running.start(taken)
     await stop.wait()
     await running.stop()
+    tracing.end()
 
 
 def texts(settings: Settings) -> Mapping[str, str]:
