@@ -29,6 +29,7 @@ from services.command.scheduler import Scheduler
 from services.command.seen_people import SeenPeople
 from services.command.sessions import Sessions
 from services.command.settings import Settings
+from services.command.stream_auditor import StreamAuditor
 from shared import tracing
 from shared.http.application import Application
 from shared.http.sign_in import ANYBODY
@@ -69,7 +70,11 @@ class Health(msgspec.Struct, kw_only=True):
         bool, Meta(description="False: no command is accepted, because the history is not settled. Then it is a 503.")
     ]
     trouble: Annotated[
-        str | None, Meta(description="Why events are not published, or no command is accepted; null: all is well.")
+        str | None,
+        Meta(
+            description="Why no command is accepted, why events are not published, or that messages of the stream were "
+            "changed; null: all is well."
+        ),
     ]
 
 
@@ -80,6 +85,7 @@ def create_app(settings: Settings) -> Litestar:
     traces = tracing.traces()
     relay_traces = None if traces is None else RelayTraces(traces)
     relay = Relay(settings.database_url, nats, traces=relay_traces) if nats else None
+    auditor = StreamAuditor(settings.database_url, nats, relay) if nats and relay else None
     refusals = RefusalLog(
         settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max
     )
@@ -114,6 +120,8 @@ def create_app(settings: Settings) -> Litestar:
     _measure_commands(telemetry, handler, refusals, settings.queue_max)
     if relay is not None:
         _measure_relay(telemetry, relay)
+    if auditor is not None and relay is not None:
+        _measure_auditor(telemetry, auditor, relay)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -129,10 +137,12 @@ def create_app(settings: Settings) -> Litestar:
             await stack.enter_async_context(running(keys.run()))
             if relay is not None:
                 await stack.enter_async_context(running(relay.run()))
+            if auditor is not None:
+                await stack.enter_async_context(running(auditor.run()))
             yield
 
     return Application(
-        [*CONTROLLERS, _health_of(handler, refusals, relay, authenticator)],
+        [*CONTROLLERS, _health_of(handler, refusals, relay, auditor, authenticator)],
         telemetry,
         DESCRIPTION,
         authenticator=authenticator,
@@ -174,22 +184,46 @@ def _measure_relay(telemetry: Telemetry, relay: Relay) -> None:
     )
 
 
+def _measure_auditor(telemetry: Telemetry, auditor: StreamAuditor, relay: Relay) -> None:
+    telemetry.gauge(
+        "stream_audited_position",
+        "How far this round of comparing the whole stream with the store has come; NaN where the relay does not lead",
+        lambda: auditor.position if relay.leads else math.nan,
+    )
+    telemetry.gauge(
+        "stream_differences",
+        "Messages of the stream that are not the store's events; NaN where the relay does not lead",
+        lambda: auditor.differences if relay.leads else math.nan,
+    )
+    telemetry.gauge(
+        "stream_audit_ended_timestamp_seconds",
+        "When the last whole round of comparing the stream ended; NaN before, and where the relay does not lead",
+        lambda: math.nan if auditor.round_ended is None or not relay.leads else auditor.round_ended,
+    )
+
+
 def _health_of(
-    handler: CommandHandler, refusals: RefusalLog, relay: Relay | None, authenticator: Authenticator | None
+    handler: CommandHandler,
+    refusals: RefusalLog,
+    relay: Relay | None,
+    auditor: StreamAuditor | None,
+    authenticator: Authenticator | None,
 ) -> HTTPRouteHandler:
     @get(
         "/health", security=ANYBODY, summary="Health of this process", response_description="The state of this process."
     )
     async def health(request: CommandRequest) -> Response[Health]:
-        """The positions up to which events are stored and published, and trouble with publishing. 503 while no command
+        """The positions up to which events are stored and published, and trouble with the stream. 503 while no command
         is accepted; 200 otherwise: commands are accepted even if events cannot be published. Where principals sign in,
         only an auditor of the whole ledger reads what the trouble is; it may hold names."""
         closed = relay.agreement.why_closed if relay else None
-        trouble = closed or (relay.trouble.problem if relay else None)
+        unfed, changed = (part.trouble.problem if part else None for part in (relay, auditor))
+        trouble = closed or unfed or changed
         if trouble is not None and not _audits(authenticator, request):
-            trouble = (
-                f"{'no command is accepted' if closed else 'the stream is not fed'}; the log of the service says why"
+            what = (
+                "no command is accepted" if closed else "the stream is not fed" if unfed else "the stream was changed"
             )
+            trouble = f"{what}; the log of the service says why"
         told = Health(
             position=handler.head,
             relayed=relay.last_sequence if relay else None,
