@@ -23,6 +23,7 @@ from rich.table import Table
 from services.cli.client import DEFAULT_URL, connector
 from services.cli.database_hosts import described, look_at_hosts
 from services.cli.failure import Failure
+from services.cli.signed import last_published, why_unsigned
 from services.cli.status_watch import watch as watching
 from services.cli.terminal import table_console
 from services.cli.up.address import access
@@ -123,6 +124,7 @@ async def read(servers: Servers, url: str) -> list[Row]:
     except STORE_ERRORS as error:
         lines.append(Row("event store", None, None, "", redacted(_reason(error), servers.database_url)))
     lines.insert(1, await stream(servers, head))
+    lines += await signed(servers)
     lines[1:1] = await database_hosts(servers.database_url)
     async with ClientSession(connector=connector(), timeout=ClientTimeout(total=TIMEOUT_S)) as session:
         lines += [
@@ -251,7 +253,7 @@ async def look_at_stream(context: JetStreamContext) -> tuple[int, bytes | None, 
     return info.state.last_seq, data, wrong_with(info.config), lost_replicas(info)
 
 
-EVENT = "SELECT data FROM event WHERE position = $1"
+EVENT = "SELECT position, (SELECT data FROM event WHERE position = $1) FROM event_head"
 
 
 async def compare_with_store(database_url: str, last: int, data: bytes | None) -> str | None:
@@ -264,21 +266,37 @@ async def compare_with_store(database_url: str, last: int, data: bytes | None) -
         async with asyncio.timeout(TIMEOUT_S):
             connection = await postgres.connect(database_url)
             try:
-                event, (age_s,) = await connection.fetchval(EVENT, last), await ages_after(connection, last)
+                head, event = await connection.fetchrow(EVENT, last) or (0, None)
+                (age_s,) = await ages_after(connection, last)
             finally:
                 connection.terminate()
     except STORE_ERRORS as error:
         return redacted(_reason(error), database_url)
-    if last and event is None:
-        return "it is ahead of the event store: its last messages are those of another store"
+    if last > head:
+        lost = f"{last - head:,} event{'s' * (last > head + 1)}"
+        return f"it is ahead of the event store, which has lost {lost}: `hourbook heal` shows them"
     if data is not None and data != event:
-        return f"its message {last} is not the event {last} of the store"
+        return f"its message {last} is not the event {last} of the store: `hourbook heal` shows what differs"
     if age_s is None or age_s < LATE_S:
         return None
     return (
         f"the oldest event that it does not have is {duration(age_s)} old: does a command service run with {NATS}? "
         "See its log and /health"
     )
+
+
+async def signed(servers: Servers) -> list[Row]:
+    """A row, if the store has not got the history that was signed and published. None where NATS cannot be asked."""
+    try:
+        client = await connect_nats(servers.nats_url)
+        try:
+            published = await last_published(client.jetstream())
+        finally:
+            await leave(client)
+        trouble = await why_unsigned(servers.database_url, published) if published else None
+    except (*NATS_ERRORS, *STORE_ERRORS):
+        return []
+    return [Row("checkpoints", None, None, "", trouble)] if trouble else []
 
 
 async def health(session: ClientSession, url: str, name: str, path: str) -> Row:

@@ -67,7 +67,14 @@ SEALER = User(
     apart=True,
 )
 STATUS = User(
-    "status", publish=(*requests(STREAM, "INFO", "MSG.GET"), f"{API}.STREAM.NAMES", f"{API}.INFO"), apart=True
+    "status",
+    publish=(
+        *requests(STREAM, "INFO", "MSG.GET"),
+        *requests(audit.STREAM, "MSG.GET"),
+        f"{API}.STREAM.NAMES",
+        f"{API}.INFO",
+    ),
+    apart=True,
 )
 USERS = (ADMIN, COMMAND, PROJECTOR, NOTIFY, SEALER, STATUS)
 SERVICES = (COMMAND, PROJECTOR, NOTIFY, SEALER)

@@ -24,6 +24,7 @@ from tests.integration.test_sealer import assert_proven, running, until_sealed
 from tests.integration.test_terms import relay_of
 from tests.support.backends import Nats, Postgres, as_role, connected, nats_of
 from tests.support.restored import append_accounts, copied, heal, promote
+from tests.support.running import hourbook
 
 BOUND_S = 60
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -120,11 +121,20 @@ async def test_another_history_than_the_published_one_is_never_signed_until_a_pe
         assert heal(restored, nats_server, "--without-stream", "--apply").returncode == 0
         async with sealing(restored, nats_of(nats_server, "sealer")) as sealer, connected(restored) as connection:
             await closed(sealer, "a checkpoint of 4 events was published, and the store has lost events: it ends at 1")
+            said = await asyncio.to_thread(status, restored, nats_server)
+            assert "nothing is signed: a checkpoint of 4 events was published, and the store ends at 1" in said
+            assert "ahead of the event store, which has lost 3 events: `hourbook heal` shows them" in said
             await append_accounts(EventStore(connection), 4)
             await closed(sealer, "another history was signed")
             assert await connection.fetchval("SELECT count(*) FROM audit_checkpoint") == 0
             await client.jetstream().delete_stream(STREAM)
             await until_sealed(EventStore(connection))
+
+
+def status(url: str, server: Nats) -> str:
+    shown = hourbook("status", HOURBOOK_DATABASE_URL=url, HOURBOOK_NATS_URL=server.url_of("status"))
+    assert shown.returncode == 1
+    return shown.stdout
 
 
 async def test_while_nats_cannot_be_asked_it_signs_on_in_its_term_and_waits_in_a_new_one(database_url: str) -> None:
