@@ -14,7 +14,7 @@ from shared.event_store import EventStore, Stored
 from shared.events import TermBegan
 from shared.jetstream import STREAM, NotAnEvent, cloud_event, open_stream, stored_of, wrong_with
 
-HEAL = "`hourbook heal` shows what differs, and docs/operations.md says what to do"
+HEAL = "`hourbook heal` shows what differs, and docs/healing.md says what to do"
 
 
 class ForeignHistory(Exception):

@@ -86,9 +86,6 @@ def _lost(found: Findings, lost: LostEvents) -> list[str]:
             f"  {lost.keyless:,} of them come from an earlier version of Hourbook, which did not say the idempotency "
             "key. A request of theirs that is sent again is not known."
         )
-    lines.append(
-        "  The last command may have had more events, if the relay was killed in the middle of it: nobody can tell."
-    )
     if refusals := why_not(found, gone=False):
         lines += ["They cannot be given back:", *(f"  {why}" for why in refusals)]
     else:
