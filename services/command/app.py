@@ -118,10 +118,7 @@ def create_app(settings: Settings) -> Litestar:
     scheduler = Scheduler(settings.database_url, handler, lambda: datetime.now(UTC), new_id)
     measure_certificates(telemetry, settings)
     _measure_commands(telemetry, handler, refusals, settings.queue_max)
-    if relay is not None:
-        _measure_relay(telemetry, relay)
-    if auditor is not None and relay is not None:
-        _measure_auditor(telemetry, auditor, relay)
+    _measure_stream(telemetry, relay, auditor)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -135,10 +132,7 @@ def create_app(settings: Settings) -> Litestar:
             await stack.enter_async_context(running(handler.run()))
             await stack.enter_async_context(running(scheduler.run()))
             await stack.enter_async_context(running(keys.run()))
-            if relay is not None:
-                await stack.enter_async_context(running(relay.run()))
-            if auditor is not None:
-                await stack.enter_async_context(running(auditor.run()))
+            await stack.enter_async_context(publishing(relay, auditor))
             yield
 
     return Application(
@@ -158,6 +152,12 @@ def _measure_commands(telemetry: Telemetry, handler: CommandHandler, refusals: R
     telemetry.gauge("queue_depth", "Commands that wait for their turn", lambda: handler.waiting)
     telemetry.gauge("queue_limit", "Commands that may wait; beyond it they are refused", lambda: queue_max)
     telemetry.gauge("refusals_dropped", "Refusals that the log of refusals has not kept", lambda: refusals.dropped)
+
+
+def _measure_stream(telemetry: Telemetry, relay: Relay | None, auditor: StreamAuditor | None) -> None:
+    if relay is not None and auditor is not None:
+        _measure_relay(telemetry, relay)
+        _measure_auditor(telemetry, auditor, relay)
 
 
 def _measure_relay(telemetry: Telemetry, relay: Relay) -> None:
@@ -243,6 +243,16 @@ def _audits(authenticator: Authenticator | None, request: CommandRequest) -> boo
     if authenticator is None or principal is None:
         return authenticator is None
     return bool(rights_on(authenticator.policy, NO_BINDINGS, principal, None) & Right.AUDIT)
+
+
+@contextlib.asynccontextmanager
+async def publishing(relay: Relay | None, auditor: StreamAuditor | None) -> AsyncIterator[None]:
+    """Publishes events and compares the stream with the store while the block runs. Does nothing without NATS."""
+    if relay is None or auditor is None:
+        yield
+        return
+    async with running(relay.run()), running(auditor.run()):
+        yield
 
 
 @contextlib.asynccontextmanager

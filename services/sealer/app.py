@@ -35,7 +35,7 @@ async def serve(settings: Settings) -> None:
     _measure(telemetry, sealer, announcer)
 
     async def health() -> tuple[int, dict[str, Any]]:
-        return 200, {"position": sealer.position, "leads": sealer.leads.is_set()}
+        return 200, {"position": sealer.position, "leads": sealer.leads.is_set(), "trouble": sealer.trouble.problem}
 
     async with contextlib.AsyncExitStack() as stack:
         if port := settings.sealer_port:
