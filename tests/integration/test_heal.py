@@ -29,7 +29,7 @@ from tests.integration.test_relay import assert_stream_is_the_store, relaying
 from tests.integration.test_terms import relay_of
 from tests.support.backends import Nats, Postgres, as_role, connected, nats_of
 from tests.support.listening import listening
-from tests.support.restored import append_accounts, copied, heal, promote, start_heal
+from tests.support.restored import append_accounts, copied, heal, healed, promote, start_heal
 
 BOUND_S = 60
 GRANT = {"project": "gaia", "startdate": "2086-01-01", "enddate": "2086-01-02"}
@@ -82,21 +82,20 @@ async def test_what_a_restored_store_has_lost_comes_back_byte_for_byte_also_afte
             assert {answer.status_code for answer in answers} == {201}
         last_request = uuid4()
         async with connected(database_url) as connection:
-            await append_accounts(EventStore(connection), 4000, request=last_request)
+            await append_accounts(EventStore(connection), 1300, request=last_request)
         await published(database_url, nats_server, client)
         whole = await all_of(database_url)
         await promote(restored)
         said = heal(restored, nats_server)
         assert said.returncode == 1, said.stdout + said.stderr
-        assert "The store has lost 4,002 events: positions 2 to 4,003" in said.stdout
-        assert "4,000 AccountCreated" in said.stdout
-        assert "No signed checkpoint covers the last 4,002 events" in said.stdout
+        assert "The store has lost 1,302 events: positions 2 to 1,303" in said.stdout
+        assert "1,300 AccountCreated" in said.stdout
+        assert "No signed checkpoint covers the last 1,302 events" in said.stdout
         assert await all_of(restored) == whole[:1]
         await kill_in_the_middle(restored, nats_server, last_request)
         assert 1 < len(await all_of(restored)) < len(whole)
         kept = note_over(whole, tmp_path / "kept.txt")
-        said = await asyncio.to_thread(heal, restored, nats_server, "--checkpoint", str(kept), "--key", KEY)
-        assert "Signed checkpoints prove all of them" in said.stdout, said.stdout + said.stderr
+        assert "Signed checkpoints prove all of them" in (await healed(restored, nats_server, kept, key=KEY)).text
         settings = Settings(database_url=as_role(restored, "command"), nats_url=nats_server.url_of("command"))
         async with listening(create_app(settings)) as address, httpx.AsyncClient(base_url=address) as http:
             assert (await http.post("/resources/create", json={**GRANT, "cores": 9})).status_code == 503
@@ -111,7 +110,7 @@ async def test_what_a_restored_store_has_lost_comes_back_byte_for_byte_also_afte
         await assert_read_models_hold(restored, nats_server)
         async with connected(restored) as connection:
             assert await connection.fetchval("SELECT count(*) FROM remembered_answer") == 0
-        assert heal(restored, nats_server).returncode == 0
+        assert (await healed(restored, nats_server)).settled
 
 
 KEEP = "INSERT INTO remembered_answer (request_id, request_hash, status, body) VALUES ($1, '', 409, '')"
@@ -160,16 +159,16 @@ async def test_a_stream_that_is_behind_or_empty_or_equal_is_nothing_to_heal(
     store: EventStore, database_url: str, nats_server: Nats, client: Client
 ) -> None:
     await append_accounts(store, 4)
-    said = await asyncio.to_thread(heal, database_url, nats_server)
-    assert (said.returncode, said.stderr) == (0, "")
-    assert "The stream has not got the last 4 events yet" in said.stdout
+    said = await healed(database_url, nats_server)
+    assert said.settled
+    assert "The stream has not got the last 4 events yet" in said.text
     await published(database_url, nats_server, client)
-    said = await asyncio.to_thread(heal, database_url, nats_server, "--apply")
-    assert (said.returncode, said.stderr) == (0, "")
-    assert "Both are the same. There is nothing to heal." in said.stdout
+    said = await healed(database_url, nats_server, apply=True)
+    assert said.settled
+    assert "Both are the same. There is nothing to heal." in said.text
     await append_accounts(store, 2)
-    said = await asyncio.to_thread(heal, database_url, nats_server)
-    assert "The stream has not got the last 2 events yet" in said.stdout
+    said = await healed(database_url, nats_server)
+    assert "The stream has not got the last 2 events yet" in said.text
     assert len(await all_of(database_url)) == 6
 
 
@@ -187,9 +186,8 @@ async def test_a_store_that_has_gone_on_otherwise_is_shown_and_not_touched(
         before = await all_of(restored)
         kept = note_over(await all_of(database_url), tmp_path / "kept.txt")
         tail = tmp_path / "tail.ndjson"
-        arguments = ("--apply", "--checkpoint", str(kept), "--key", KEY, "--export", str(tail))
-        said = heal(restored, nats_server, *arguments)
-        assert said.returncode == 1, said.stderr
+        said = await healed(restored, nats_server, kept, key=KEY, apply=True, export=tail)
+        assert not said.settled
         for words in (
             "have gone on differently after position 6",
             "The store has 2 events of its own, the stream 30 events",
@@ -197,8 +195,8 @@ async def test_a_store_that_has_gone_on_otherwise_is_shown_and_not_touched(
             "No signed checkpoint beyond it supports the store",
             f"30 events that only the stream has are in {tail}",
         ):
-            assert words in said.stdout
-        assert before[6].command_id.hex in said.stdout.replace("-", "")
+            assert words in said.text
+        assert before[6].command_id.hex in said.text.replace("-", "")
         assert await all_of(restored) == before
         lines = [msgspec.json.decode(line) for line in tail.read_bytes().splitlines()]
         assert [line["position"] for line in lines] == list(range(7, 37))
@@ -210,13 +208,13 @@ async def test_a_message_that_was_changed_in_the_middle_is_named(
 ) -> None:
     await append_accounts(store, 40)
     await publish_changed(store, client, 17)
-    said = await asyncio.to_thread(heal, database_url, nats_server, "--apply")
-    assert said.returncode == 1, said.stderr
-    assert "1 message is not the store's events" in said.stdout
-    assert "  17  its bytes are others" in said.stdout
+    said = await healed(database_url, nats_server, apply=True)
+    assert not said.settled
+    assert "1 message is not the store's events" in said.text
+    assert "  17  its bytes are others" in said.text
     await client.jetstream().delete_stream(STREAM)
     await published(database_url, nats_server, client)
-    assert (await asyncio.to_thread(heal, database_url, nats_server)).returncode == 0
+    assert (await healed(database_url, nats_server)).settled
 
 
 async def publish_changed(store: EventStore, client: Client, position: int) -> None:
@@ -240,17 +238,17 @@ async def test_a_checkpoint_of_another_history_keeps_lost_events_from_coming_bac
         await published(database_url, nats_server, client)
         events = await all_of(database_url)
         other = note_over([*events[:6], events[7], events[6]], tmp_path / "other.txt")
-        said = heal(restored, nats_server, "--apply", "--checkpoint", str(other), "--key", KEY)
-        assert said.returncode == 1, said.stderr
-        assert f"the checkpoint in {other} was signed over other events: the root at 8 is another" in said.stdout
+        said = await healed(restored, nats_server, other, key=KEY, apply=True)
+        assert not said.settled
+        assert f"the checkpoint in {other} was signed over other events: the root at 8 is another" in said.text
         ahead = note_over([*events, *events], tmp_path / "ahead.txt")
-        said = heal(restored, nats_server, "--apply", "--checkpoint", str(ahead), "--key", KEY)
-        assert "a checkpoint of 16 events was signed: 8 events more than the stream has" in said.stdout
+        said = await healed(restored, nats_server, ahead, key=KEY, apply=True)
+        assert "a checkpoint of 16 events was signed: 8 events more than the stream has" in said.text
         assert len(await all_of(restored)) == 4
         stranger = Signer("hourbook", Ed25519PrivateKey.generate()).verifier.text()
-        said = heal(restored, nats_server, "--checkpoint", str(other), "--key", stranger)
-        assert f"the checkpoint in {other} is left out: it is not signed by" in said.stdout
-        assert "They cannot be given back" not in said.stdout
+        said = await healed(restored, nats_server, other, key=stranger)
+        assert f"the checkpoint in {other} is left out: it is not signed by" in said.text
+        assert "They cannot be given back" not in said.text
 
 
 async def test_a_primary_that_was_left_behind_takes_no_events_of_a_newer_one_unless_it_is_gone(
@@ -263,8 +261,8 @@ async def test_a_primary_that_was_left_behind_takes_no_events_of_a_newer_one_unl
         await published_term(database_url, nats_server)
         async with connected(old) as connection:
             await connection.execute(OLDER)
-        said = heal(old, nats_server, "--apply")
-        assert "it may be an old primary that was left behind" in said.stdout, said.stdout + said.stderr
+        said = await healed(old, nats_server, apply=True)
+        assert "it may be an old primary that was left behind" in said.text
         assert len(await all_of(old)) == 4
         assert len(await all_of(database_url)) == 5
 

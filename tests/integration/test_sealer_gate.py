@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nats.aio.client import Client
 
+from services.cli.heal.applying import begin_alone
 from services.sealer.announcer import Announcer
 from services.sealer.sealer import Sealer
 from shared.audit.merkle import consistency_path, edge, fold_right, proof, verify_consistency
@@ -23,7 +24,7 @@ from tests.integration.test_relay import relaying
 from tests.integration.test_sealer import assert_proven, running, until_sealed
 from tests.integration.test_terms import relay_of
 from tests.support.backends import Nats, Postgres, as_role, connected, nats_of
-from tests.support.restored import append_accounts, copied, heal, promote
+from tests.support.restored import append_accounts, copied, healed, promote
 from tests.support.running import hourbook
 
 BOUND_S = 60
@@ -91,7 +92,7 @@ async def test_what_was_published_is_signed_again_after_healing_and_nothing_befo
             await closed(sealer, "the term of this primary of PostgreSQL has not begun")
             store = EventStore(connection)
             async with relaying(relay_of(restored, nats_server)):
-                assert (await asyncio.to_thread(heal, restored, nats_server, "--apply")).returncode == 0
+                assert (await healed(restored, nats_server, apply=True)).settled
                 await until_sealed(store)
                 again = await connection.fetchval("SELECT note FROM audit_checkpoint WHERE size = 12")
                 assert again == note
@@ -118,7 +119,8 @@ async def test_another_history_than_the_published_one_is_never_signed_until_a_pe
     async with copied(postgres, database_url) as restored:
         await signed_and_lost(database_url, nats_server, client)
         await promote(restored)
-        assert heal(restored, nats_server, "--without-stream", "--apply").returncode == 0
+        async with connected(restored) as connection:
+            assert await begin_alone(connection) == 1
         async with sealing(restored, nats_of(nats_server, "sealer")) as sealer, connected(restored) as connection:
             await closed(sealer, "a checkpoint of 4 events was published, and the store has lost events: it ends at 1")
             said = await asyncio.to_thread(status, restored, nats_server)

@@ -7,9 +7,13 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
+from services.cli.heal.commands import Healing
+from services.cli.up.owner import OwnedServers
 from shared.event_store import EventStore, Pending
 from shared.events import AccountCreated, encode_event
 from tests.support.backends import LOGINS, Nats, Postgres, connected, drop_database, let_connect
@@ -61,6 +65,22 @@ async def append_accounts(store: EventStore, count: int, name: str = "", request
 def heal(url: str, nats: Nats, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs `hourbook heal`, as the owner of the database and the administrator of NATS."""
     return hourbook("heal", *arguments, HOURBOOK_DATABASE_URL=url, HOURBOOK_NATS_URL=nats.url)
+
+
+class Said(NamedTuple):
+    """What `hourbook heal` says, and whether its exit status is 0."""
+
+    settled: bool
+    text: str
+
+
+async def healed(
+    url: str, nats: Nats, *kept: Path, key: str = "", apply: bool = False, export: Path | None = None
+) -> Said:
+    """As `heal`, in this process, which is quicker."""
+    healing = Healing(OwnedServers(url, nats.url), apply, False, export)
+    settled = await healing.run(kept, (key,) if key else (), lambda _step, _done, _total: None)
+    return Said(settled, "\n".join(healing.lines))
 
 
 def start_heal(url: str, nats: Nats, *arguments: str) -> subprocess.Popen[bytes]:
