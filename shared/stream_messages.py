@@ -94,16 +94,16 @@ class MessageReader:
         stream any more. Raises as `after`."""
         tries = NOTHING_TRIES
         while after < end:
-            found = [one for one in await self.after(after, end - after) if (one.seq or 0) <= end]
-            if found:
-                last = found[-1].seq or 0
-            elif (tries := tries - 1) > 0:
+            found = await self.after(after, end - after)
+            if not found and (tries := tries - 1) > 0:
                 await asyncio.sleep(NOTHING_DELAY_S)
                 continue
-            else:
-                last = min(end, after + BATCH_MAX)
+            found = found or await self._one_by_one(after, min(BATCH_MAX, end - after))  # the server that leads answers
+            found = [one for one in found if (one.seq or 0) <= end]
+            last = (found[-1].seq or 0) if found else min(end, after + BATCH_MAX)
             by_position = {one.seq: one for one in found}
-            yield [by_position.get(position) for position in range(after + 1, last + 1)]
+            for begin in range(after, last, BATCH_MAX):
+                yield [by_position.get(position) for position in range(begin + 1, min(last, begin + BATCH_MAX) + 1)]
             after = last
 
 

@@ -93,8 +93,9 @@ async def examine(
         ends, term = await read_ends(connection, context), await read_term(connection)
         compared = await compare(connection, reader, ends, lambda done: tell("compared", done, ends.common))
         trusted = [verifier_of(key) for key in keys or await read_keys(connection)]
-        notes = [*files, *await published_notes(context, compared.same), *await stored_notes(connection, compared.same)]
-        signed, unopened = opened(_once(notes), trusted)
+        parted = compared.same if compared.forked else ends.store
+        stored = await stored_notes(connection, parted) if compared.forked else []
+        signed, unopened = opened(_once([*files, *await published_notes(context, parted), *stored]), trusted)
         found = Findings(compared=compared, term=term, unopened=unopened)
         await _Roots(connection, reader, found, tell).judge(signed)
         return found
