@@ -234,11 +234,12 @@ async def publish_batch(
     by position.
 
     A few events go as single messages. Each names the sequence before it, so none is stored after a lost one. More
-    events go as an atomic batch: all are stored or none. In both cases the answer to the last message means that all
-    are stored. Raises PublishRefused if the stream ends elsewhere, TimeoutError if the outcome is unknown.
+    events, and the events of one command, go as an atomic batch: all are stored or none. In both cases the answer to
+    the last message means that all are stored. Raises PublishRefused if the stream ends elsewhere, TimeoutError if the
+    outcome is unknown.
     """
     batch_id = uuid4().hex
-    singly = len(events) <= SINGLY_MAX
+    singly = len(events) == 1 or (len(events) <= SINGLY_MAX and not any(event.ordinal for event in events))
     frames = []
     for number, event in enumerate(events, 1):
         subject, headers = cloud_event(event)
@@ -266,6 +267,13 @@ async def publish_batch(
             raise PublishRefused(f"the stream {ack.stream} has taken it")
         return ack.seq
     return last_sequence
+
+
+def whole_commands(events: Sequence[Stored]) -> Sequence[Stored]:
+    """The events without those of the last command, of which more may follow. All of them, if they are of one command:
+    a batch has room for no more."""
+    last = next((number for number in range(len(events) - 1, 0, -1) if events[number].ordinal == 0), 0)
+    return events[:last] if last else events
 
 
 def hpub(subject: str, headers: dict[str, str], body: bytes) -> bytes:

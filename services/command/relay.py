@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -39,6 +40,7 @@ from shared.jetstream import (
     join,
     leave,
     publish_batch,
+    whole_commands,
 )
 from shared.locks import Lock, try_lock
 from shared.nats_access.users import RELAY_INBOX
@@ -196,7 +198,9 @@ class Relay:
         """Publishes events as they are appended. Raises if the stream did not take one as it should."""
         while True:
             self._doorbell.clear()
-            events = await store.after(self.last_sequence, BATCH_MAX)
+            events: Sequence[Stored] = await store.after(self.last_sequence, BATCH_MAX)
+            if full := len(events) == BATCH_MAX:
+                events = whole_commands(events)
             if not events:
                 self._all_is_well()
                 await self._begin_term(store, client)
@@ -209,7 +213,7 @@ class Relay:
                     client, self.last_sequence, events, self._publish_timeout_s, also
                 )
             self._all_is_well()
-            if SINGLY_MAX < len(events) < BATCH_MAX:
+            if len(events) > SINGLY_MAX and not full:
                 await asyncio.sleep(REST_S)
 
     def _all_is_well(self) -> None:

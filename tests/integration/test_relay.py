@@ -13,7 +13,7 @@ from nats.aio.client import Client
 
 from services.command.relay import Relay
 from shared.event_store import EventStore, Pending
-from shared.jetstream import STREAM, PublishRefused, ensure_stream, publish_batch
+from shared.jetstream import STREAM, PublishRefused, ensure_stream, publish_batch, whole_commands
 from shared.nats_server import NatsServer
 from shared.tasks import end_tasks
 from tests.support.backends import Nats, as_role, nats_of
@@ -164,3 +164,20 @@ async def test_a_killed_nats_server_loses_nothing(
             while not client.is_connected:
                 await asyncio.sleep(0.05)
         await assert_stream_is_the_store(store, client)
+
+
+async def test_the_events_of_a_command_are_on_the_stream_together_or_not_at_all(
+    store: EventStore, client: Client, database_url: str, nats_server: Nats
+) -> None:
+    """They are in one atomic batch, also where they stand across the bound of a batch."""
+    command = uuid4()
+    await append(store, 999)
+    pair = [Pending("gaia", 1000 + n, command, n, b"", "Tested", b"{}") for n in range(2)]
+    await store.append({"gaia": 999}, pair)
+    first = await store.after(0, 1000)
+    assert [event.position for event in (first[0], first[-1])] == [1, 1000]
+    assert [event.position for event in whole_commands(first)[-1:]] == [999]
+    async with relaying(Relay(as_role(database_url, "command"), nats_of(nats_server, "command"), poll_s=0.05)):
+        await assert_stream_is_the_store(store, client)
+    batches = [(await client.jetstream().get_msg(STREAM, n)).headers or {} for n in (999, 1000, 1001)]
+    assert batches[1]["Nats-Batch-Id"] == batches[2]["Nats-Batch-Id"] != batches[0]["Nats-Batch-Id"]

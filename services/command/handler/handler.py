@@ -36,7 +36,7 @@ from services.command.handler.states import States
 from shared import postgres
 from shared.errors import HourbookError, Refused, UnknownId
 from shared.event_store import EventStore
-from shared.event_store.errors import Unsettled
+from shared.event_store.errors import NO_TERM, Unsettled
 from shared.event_store.terms import read_term
 from shared.events import Role
 from shared.identity.errors import Forbidden, forbidden
@@ -283,7 +283,10 @@ class CommandHandler:
             self._states.clear()
             self._store = EventStore(await postgres.connect(self._database_url))
             if self._agreement is not None:
-                self._term = (await read_term(self._store.connection)).term
+                term = await read_term(self._store.connection)
+                if not term.begun:  # an append would only compare the timeline
+                    raise Unsettled(NO_TERM, passing=True)
+                self._term = term.term
                 await self._agreement.look_again()
         return self._store
 
