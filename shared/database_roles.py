@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote, urlencode
 import asyncpg
 
 from shared import postgres
-from shared.grants import FUNCTIONS, OWNER, SERVICES, TABLES, TEMPORARY, group_of
+from shared.grants import FUNCTIONS, OWNER, SCHEMAS, SERVICES, TABLES, TEMPORARY, group_of
 from shared.locks import Lock
 from shared.postgres import Connection, Record
 from shared.postgres_hosts import parse_address
@@ -165,12 +165,17 @@ async def let_connect(connection: Connection, roles: Iterable[str], database: st
 
 LOCK = f"SELECT pg_advisory_xact_lock({Lock.GRANTS:d})"
 RELATIONS = """
-SELECT c.relname AS name, c.relkind::text AS kind, c.relowner = $1::regrole AS ours FROM pg_class c
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = ANY ('{r,p,v,m,S}') ORDER BY c.relname
+SELECT concat(nullif(n.nspname, 'public') || '.', c.relname) AS name, c.relkind::text AS kind,
+    c.relowner = $1::regrole AS ours
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY ($2) AND c.relkind = ANY ('{r,p,v,m,S}') ORDER BY name
 """
 ROUTINES = """
-SELECT p.proname AS name, p.oid::regprocedure::text AS signature, p.proowner = $1::regrole AS ours FROM pg_proc p
-WHERE p.pronamespace = 'public'::regnamespace AND p.proname = ANY ($2) ORDER BY signature
+SELECT r.name, r.signature, r.ours FROM (
+    SELECT concat(nullif(n.nspname, 'public') || '.', p.proname) AS name, p.oid::regprocedure::text AS signature,
+        p.proowner = $1::regrole AS ours
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ANY ($2)
+) r WHERE r.name = ANY ($3) ORDER BY r.signature
 """
 
 
@@ -180,37 +185,46 @@ async def apply_grants(connection: Connection) -> None:
     async with connection.transaction():
         await connection.execute(LOCK)
         await connection.execute("SET LOCAL search_path = public")
-        await connection.execute(SCHEMA_RIGHTS)
+        await connection.execute(";\n".join(schema_statements()))
         await let_connect(connection, [])
-        relations = await connection.fetch(RELATIONS, OWNER)
-        routines = await connection.fetch(ROUTINES, OWNER, list(FUNCTIONS))
+        relations = await connection.fetch(RELATIONS, OWNER, list(SCHEMAS))
+        routines = await connection.fetch(ROUTINES, OWNER, list(SCHEMAS), list(FUNCTIONS))
         await connection.execute(";\n".join([*table_statements(relations), *function_statements(routines)]))
 
 
 NOBODY = ", ".join(("PUBLIC", *GROUPS))
 # Functions that a later migration makes: nobody may call them until they have a line in shared/grants.py.
-SCHEMA_RIGHTS = f"""
-REVOKE ALL ON SCHEMA public FROM {NOBODY};
-GRANT USAGE ON SCHEMA public TO {", ".join(GROUPS)};
-GRANT USAGE, CREATE ON SCHEMA public TO {OWNER};
+CLOSED = f"""
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
-ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC
 """
+
+
+def schema_statements() -> list[str]:
+    """The statements for the schemas. OWNER may make tables in them, because it is to own those that are there."""
+    statements = [CLOSED]
+    for schema, services in SCHEMAS.items():
+        statements += [
+            f"REVOKE ALL ON SCHEMA {schema} FROM {NOBODY}",
+            f"GRANT USAGE ON SCHEMA {schema} TO {', '.join(map(group_of, services))}",
+            f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {OWNER}",
+        ]
+    return statements
 
 
 def table_statements(relations: Iterable[Record]) -> list[str]:
     """The statements for the tables and sequences that the database has and shared/grants.py names."""
     ours = {record["name"]: record for record in relations if model_of(record["name"]) in TABLES}
     statements = [
-        f"ALTER TABLE {quoted(name)} OWNER TO {OWNER}"
+        f"ALTER TABLE {relation_of(name)} OWNER TO {OWNER}"
         for name, record in ours.items()
         if not record["ours"] and record["kind"] != "S"  # the sequence of a column goes with its table
     ]
-    statements.append(f"REVOKE ALL ON {', '.join(map(quoted, ours))} FROM {NOBODY}")
+    statements.append(f"REVOKE ALL ON {', '.join(map(relation_of, ours))} FROM {NOBODY}")
     alike: dict[tuple[str, str], list[str]] = {}
     for name in ours:
         for service, rights in TABLES[model_of(name)].items():
-            alike.setdefault((service, rights), []).append(quoted(name))
+            alike.setdefault((service, rights), []).append(relation_of(name))
     statements += [
         f"GRANT {rights} ON {', '.join(names)} TO {group_of(service)}" for (service, rights), names in alike.items()
     ]
@@ -232,6 +246,11 @@ def function_statements(routines: Iterable[Record]) -> list[str]:
             groups = ", ".join(group_of(service) for service in function.services)
             statements.append(f"GRANT EXECUTE ON FUNCTION {signature} TO {groups}")
     return statements
+
+
+def relation_of(name: str) -> str:
+    """A name of shared/grants.py, such as `past.pool`, as SQL spells it."""
+    return ".".join(map(quoted, name.split(".")))
 
 
 def model_of(relation: str) -> str:

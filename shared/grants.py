@@ -20,6 +20,19 @@ READ_MODEL = {"projector": WRITE, "query": "SELECT"}
 PAST = {"projector": "SELECT, INSERT, UPDATE", "query": "SELECT"}
 AUDIT = {"sealer": "SELECT, INSERT", "projector": "SELECT", "query": "SELECT"}
 CREDENTIAL = {"command": WRITE, "query": "SELECT", "projector": "SELECT"}
+PAST_VIEWS = (
+    "past.account",
+    "past.account_member",
+    "past.availability_hour",
+    "past.cluster_resize",
+    "past.generation",
+    "past.live_booking",
+    "past.live_grant",
+    "past.pool",
+    "past.role",
+    "past.short_hour",
+    "past.template",
+)
 # The health of a service says how far the webhooks are, and no more about them.
 FAR = "SELECT (types, kinds, position, notice, disabled, ended)"
 DELIVERY = "position, notice, attempts, failures, retry_at, delivered_at, last_error, disabled"
@@ -63,6 +76,8 @@ TABLES: Mapping[str, Rights] = {
     "past_template": PAST,
     "past_role": PAST,
     "past_account_member": PAST,
+    # the read models as they were at a position: views with the rights of their owner
+    **{view: {"query": "SELECT"} for view in PAST_VIEWS},
     # notices and webhooks: only the notifier reads a webhook's secret
     "notice": {
         "notify": "SELECT, INSERT",
@@ -129,12 +144,16 @@ FUNCTIONS: Mapping[str, Function] = {
     "stored_instant": Function(("projector", "query")),
     "stored_json": Function(("projector", "query", "notify")),
     "heal_events": Function(),  # `hourbook heal` calls it, as the owner
+    "past.given_hours": Function(("query",)),
     "refuse_change": Function(),  # triggers call it: that needs no right
     "share_rights": Function(),
 }
 
-# Temporary tables: the projector's staged hours, and the views of the query service that show the past.
-TEMPORARY = ("projector", "query")
+# Schemas, and which services may look into them. A name without a schema is one of the schema `public`.
+SCHEMAS: Mapping[str, tuple[str, ...]] = {"public": SERVICES, "past": ("query",)}
+
+# Temporary tables: the projector's staged hours.
+TEMPORARY = ("projector",)
 
 
 def group_of(service: str) -> str:

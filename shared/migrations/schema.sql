@@ -1,6 +1,41 @@
 -- The schema of the database as it is today, for readers. The migrations beside this file make the schema; nothing runs
 -- this file. After a new migration, `make schema` writes it again. A test compares it with what the migrations make.
 
+CREATE SCHEMA past;
+
+CREATE FUNCTION past.given_hours() RETURNS TABLE(pool integer, hour timestamp with time zone, short boolean, granted_servers bigint, granted_cores bigint, granted_memory bigint, granted_tempdisc bigint, granted_userdisc bigint, granted_datadisc bigint, booked_servers bigint, booked_cores bigint, booked_memory bigint, booked_tempdisc bigint, booked_userdisc bigint, booked_datadisc bigint, shares bigint)
+    LANGUAGE sql ROWS 10000 PARALLEL RESTRICTED
+    AS $$
+    SELECT r.pool, to_timestamp(h.hour * 3600), r.short <> 0,
+        r.granted_servers, r.granted_cores, r.granted_memory,
+        r.granted_tempdisc, r.granted_userdisc, r.granted_datadisc,
+        r.booked_servers, r.booked_cores, r.booked_memory,
+        r.booked_tempdisc, r.booked_userdisc, r.booked_datadisc,
+        r.shares
+    FROM ROWS FROM (
+        unnest(nullif(current_setting('hourbook.given_pool', true), '')::integer[]),
+        unnest(nullif(current_setting('hourbook.given_starts', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_ends', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_short', true), '')::smallint[]),
+        unnest(nullif(current_setting('hourbook.given_granted_servers', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_granted_cores', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_granted_memory', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_granted_tempdisc', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_granted_userdisc', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_granted_datadisc', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_booked_servers', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_booked_cores', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_booked_memory', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_booked_tempdisc', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_booked_userdisc', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_booked_datadisc', true), '')::bigint[]),
+        unnest(nullif(current_setting('hourbook.given_shares', true), '')::bigint[])
+    ) AS r (pool, starts, ends, short,
+        granted_servers, granted_cores, granted_memory, granted_tempdisc, granted_userdisc, granted_datadisc,
+        booked_servers, booked_cores, booked_memory, booked_tempdisc, booked_userdisc, booked_datadisc, shares)
+    CROSS JOIN LATERAL generate_series(r.starts, r.ends - 1) AS h (hour)
+$$;
+
 CREATE FUNCTION append_and_keep(streams text[], expected bigint[], appended bigint[], event_streams text[], versions bigint[], command_ids uuid[], ordinals smallint[], request_ids uuid[], request_hashes bytea[], types text[], datas bytea[], head bigint, kept_ids uuid[], kept_hashes bytea[], kept_statuses smallint[], kept_bodies bytea[], kept_tails bytea[], kept_after bigint[], OUT outcome text, OUT first_position bigint) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET enable_seqscan TO 'off'
@@ -394,6 +429,316 @@ EXCEPTION WHEN data_exception THEN
     RETURN '{}';
 END $$;
 
+CREATE TABLE past_account (
+    since bigint NOT NULL,
+    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
+    project text NOT NULL,
+    account text NOT NULL,
+    name text NOT NULL,
+    limits jsonb NOT NULL,
+    closed boolean NOT NULL,
+    created bigint NOT NULL
+);
+
+CREATE VIEW past.account AS
+ SELECT 0 AS generation,
+    project,
+    account,
+    name,
+    limits,
+    closed,
+    created
+   FROM past_account
+  WHERE ((since <= (current_setting('hourbook.position'::text))::bigint) AND (until > (current_setting('hourbook.position'::text))::bigint));
+
+CREATE TABLE past_account_member (
+    since bigint NOT NULL,
+    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
+    project text NOT NULL,
+    account text NOT NULL,
+    member text NOT NULL,
+    added bigint NOT NULL,
+    actor text NOT NULL
+);
+
+CREATE VIEW past.account_member AS
+ SELECT 0 AS generation,
+    project,
+    account,
+    member,
+    added,
+    actor
+   FROM past_account_member
+  WHERE ((since <= (current_setting('hourbook.position'::text))::bigint) AND (until > (current_setting('hourbook.position'::text))::bigint));
+
+CREATE VIEW past.availability_hour AS
+ SELECT 0 AS generation,
+    pool,
+    hour,
+    granted_servers,
+    granted_cores,
+    granted_memory,
+    granted_tempdisc,
+    granted_userdisc,
+    granted_datadisc,
+    booked_servers,
+    booked_cores,
+    booked_memory,
+    booked_tempdisc,
+    booked_userdisc,
+    booked_datadisc,
+    shares
+   FROM past.given_hours() given_hours(pool, hour, short, granted_servers, granted_cores, granted_memory, granted_tempdisc, granted_userdisc, granted_datadisc, booked_servers, booked_cores, booked_memory, booked_tempdisc, booked_userdisc, booked_datadisc, shares);
+
+CREATE TABLE past_resize (
+    since bigint NOT NULL,
+    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
+    pool integer NOT NULL,
+    "position" bigint NOT NULL,
+    decided bigint NOT NULL,
+    request uuid,
+    state text NOT NULL,
+    starts timestamp with time zone NOT NULL,
+    ends timestamp with time zone NOT NULL,
+    servers bigint NOT NULL,
+    cores bigint NOT NULL,
+    memory bigint NOT NULL,
+    tempdisc bigint NOT NULL,
+    userdisc bigint NOT NULL,
+    datadisc bigint NOT NULL,
+    masterflavor text,
+    mastercount bigint,
+    workerflavor text,
+    workercount bigint,
+    lapsed boolean NOT NULL,
+    error text,
+    actor text NOT NULL
+);
+
+CREATE VIEW past.cluster_resize AS
+ SELECT 0 AS generation,
+    pool,
+    "position",
+    decided,
+    request,
+    state,
+    starts,
+    ends,
+    servers,
+    cores,
+    memory,
+    tempdisc,
+    userdisc,
+    datadisc,
+    masterflavor,
+    mastercount,
+    workerflavor,
+    workercount,
+    lapsed,
+    error,
+    actor
+   FROM past_resize
+  WHERE ((since <= (current_setting('hourbook.position'::text))::bigint) AND (until > (current_setting('hourbook.position'::text))::bigint));
+
+CREATE VIEW past.generation AS
+ SELECT 0 AS generation,
+    true AS live,
+    (current_setting('hourbook.position'::text))::bigint AS "position",
+    now() AS moved_at,
+    NULL::bigint AS parked_position,
+    NULL::text AS parked_error,
+    (current_setting('hourbook.position'::text))::bigint AS roles_changed;
+
+CREATE TABLE past_booking (
+    since bigint NOT NULL,
+    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
+    id uuid NOT NULL,
+    segment integer NOT NULL,
+    pool integer NOT NULL,
+    starts timestamp with time zone NOT NULL,
+    ends timestamp with time zone NOT NULL,
+    servers bigint NOT NULL,
+    cores bigint NOT NULL,
+    memory bigint NOT NULL,
+    tempdisc bigint NOT NULL,
+    userdisc bigint NOT NULL,
+    datadisc bigint NOT NULL,
+    actor text NOT NULL,
+    account text NOT NULL,
+    share integer NOT NULL,
+    tentative boolean NOT NULL,
+    created bigint NOT NULL,
+    claimed bigint NOT NULL,
+    template text,
+    template_version integer,
+    template_count bigint,
+    series uuid
+);
+
+CREATE VIEW past.live_booking AS
+ SELECT 0 AS generation,
+    id,
+    pool,
+    starts,
+    ends,
+    servers,
+    cores,
+    memory,
+    tempdisc,
+    userdisc,
+    datadisc,
+    actor,
+    account,
+    share,
+    tentative,
+    created,
+    claimed,
+    segment,
+    template,
+    template_version,
+    template_count,
+    series,
+        CASE
+            WHEN (since > claimed) THEN since
+            ELSE NULL::bigint
+        END AS changed
+   FROM past_booking
+  WHERE ((since <= (current_setting('hourbook.position'::text))::bigint) AND (until > (current_setting('hourbook.position'::text))::bigint));
+
+CREATE TABLE past_grant (
+    since bigint NOT NULL,
+    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
+    id uuid NOT NULL,
+    pool integer NOT NULL,
+    starts timestamp with time zone NOT NULL,
+    ends timestamp with time zone NOT NULL,
+    servers bigint NOT NULL,
+    cores bigint NOT NULL,
+    memory bigint NOT NULL,
+    tempdisc bigint NOT NULL,
+    userdisc bigint NOT NULL,
+    datadisc bigint NOT NULL,
+    actor text NOT NULL,
+    source text
+);
+
+CREATE VIEW past.live_grant AS
+ SELECT 0 AS generation,
+    id,
+    pool,
+    starts,
+    ends,
+    servers,
+    cores,
+    memory,
+    tempdisc,
+    userdisc,
+    datadisc,
+    actor,
+    source
+   FROM past_grant
+  WHERE ((since <= (current_setting('hourbook.position'::text))::bigint) AND (until > (current_setting('hourbook.position'::text))::bigint));
+
+CREATE TABLE past_pool (
+    since bigint NOT NULL,
+    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
+    pool integer NOT NULL,
+    id text NOT NULL,
+    parent integer,
+    project text NOT NULL,
+    name text NOT NULL,
+    kind text NOT NULL,
+    starts timestamp with time zone,
+    ends timestamp with time zone,
+    beyond_hours integer,
+    tentative boolean NOT NULL,
+    claimed bigint NOT NULL,
+    masterflavor text,
+    mastercount bigint,
+    workerflavor text,
+    workercount bigint
+);
+
+CREATE VIEW past.pool AS
+ SELECT 0 AS generation,
+    pool,
+    id,
+    parent,
+    project,
+    name,
+    kind,
+    starts,
+    ends,
+    (current_setting('hourbook.position'::text))::bigint AS touched,
+    beyond_hours,
+    tentative,
+    claimed,
+    masterflavor,
+    mastercount,
+    workerflavor,
+    workercount
+   FROM past_pool
+  WHERE ((since <= (current_setting('hourbook.position'::text))::bigint) AND (until > (current_setting('hourbook.position'::text))::bigint));
+
+CREATE TABLE past_role (
+    since bigint NOT NULL,
+    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
+    pool text NOT NULL COLLATE pg_catalog."C",
+    member text NOT NULL,
+    role text NOT NULL,
+    granted bigint NOT NULL,
+    actor text NOT NULL
+);
+
+CREATE VIEW past.role AS
+ SELECT 0 AS generation,
+    pool,
+    member,
+    role,
+    granted,
+    actor
+   FROM past_role
+  WHERE ((since <= (current_setting('hourbook.position'::text))::bigint) AND (until > (current_setting('hourbook.position'::text))::bigint));
+
+CREATE VIEW past.short_hour AS
+ SELECT 0 AS generation,
+    pool,
+    hour
+   FROM past.given_hours() given_hours(pool, hour, short, granted_servers, granted_cores, granted_memory, granted_tempdisc, granted_userdisc, granted_datadisc, booked_servers, booked_cores, booked_memory, booked_tempdisc, booked_userdisc, booked_datadisc, shares)
+  WHERE short;
+
+CREATE TABLE past_template (
+    since bigint NOT NULL,
+    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
+    project text NOT NULL,
+    name text NOT NULL,
+    version integer NOT NULL,
+    servers bigint NOT NULL,
+    cores bigint NOT NULL,
+    memory bigint NOT NULL,
+    tempdisc bigint NOT NULL,
+    userdisc bigint NOT NULL,
+    datadisc bigint NOT NULL,
+    actor text NOT NULL,
+    created bigint NOT NULL
+);
+
+CREATE VIEW past.template AS
+ SELECT 0 AS generation,
+    project,
+    name,
+    version,
+    servers,
+    cores,
+    memory,
+    tempdisc,
+    userdisc,
+    datadisc,
+    actor,
+    created
+   FROM past_template
+  WHERE ((since <= (current_setting('hourbook.position'::text))::bigint) AND (until > (current_setting('hourbook.position'::text))::bigint));
+
 CREATE TABLE account (
     generation integer NOT NULL,
     project text NOT NULL,
@@ -597,53 +942,6 @@ CREATE TABLE notice_head (
     CONSTRAINT notice_head_only_row_check CHECK (only_row)
 );
 
-CREATE TABLE past_account (
-    since bigint NOT NULL,
-    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
-    project text NOT NULL,
-    account text NOT NULL,
-    name text NOT NULL,
-    limits jsonb NOT NULL,
-    closed boolean NOT NULL,
-    created bigint NOT NULL
-);
-
-CREATE TABLE past_account_member (
-    since bigint NOT NULL,
-    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
-    project text NOT NULL,
-    account text NOT NULL,
-    member text NOT NULL,
-    added bigint NOT NULL,
-    actor text NOT NULL
-);
-
-CREATE TABLE past_booking (
-    since bigint NOT NULL,
-    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
-    id uuid NOT NULL,
-    segment integer NOT NULL,
-    pool integer NOT NULL,
-    starts timestamp with time zone NOT NULL,
-    ends timestamp with time zone NOT NULL,
-    servers bigint NOT NULL,
-    cores bigint NOT NULL,
-    memory bigint NOT NULL,
-    tempdisc bigint NOT NULL,
-    userdisc bigint NOT NULL,
-    datadisc bigint NOT NULL,
-    actor text NOT NULL,
-    account text NOT NULL,
-    share integer NOT NULL,
-    tentative boolean NOT NULL,
-    created bigint NOT NULL,
-    claimed bigint NOT NULL,
-    template text,
-    template_version integer,
-    template_count bigint,
-    series uuid
-);
-
 CREATE TABLE past_change (
     "position" bigint NOT NULL,
     pool integer NOT NULL,
@@ -664,23 +962,6 @@ CREATE TABLE past_change (
     shares bigint NOT NULL
 );
 
-CREATE TABLE past_grant (
-    since bigint NOT NULL,
-    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
-    id uuid NOT NULL,
-    pool integer NOT NULL,
-    starts timestamp with time zone NOT NULL,
-    ends timestamp with time zone NOT NULL,
-    servers bigint NOT NULL,
-    cores bigint NOT NULL,
-    memory bigint NOT NULL,
-    tempdisc bigint NOT NULL,
-    userdisc bigint NOT NULL,
-    datadisc bigint NOT NULL,
-    actor text NOT NULL,
-    source text
-);
-
 CREATE TABLE past_head (
     only_row boolean DEFAULT true NOT NULL,
     "position" bigint NOT NULL,
@@ -694,77 +975,6 @@ CREATE TABLE past_hours (
     cells bytea NOT NULL
 );
 ALTER TABLE ONLY past_hours ALTER COLUMN cells SET STORAGE EXTERNAL;
-
-CREATE TABLE past_pool (
-    since bigint NOT NULL,
-    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
-    pool integer NOT NULL,
-    id text NOT NULL,
-    parent integer,
-    project text NOT NULL,
-    name text NOT NULL,
-    kind text NOT NULL,
-    starts timestamp with time zone,
-    ends timestamp with time zone,
-    beyond_hours integer,
-    tentative boolean NOT NULL,
-    claimed bigint NOT NULL,
-    masterflavor text,
-    mastercount bigint,
-    workerflavor text,
-    workercount bigint
-);
-
-CREATE TABLE past_resize (
-    since bigint NOT NULL,
-    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
-    pool integer NOT NULL,
-    "position" bigint NOT NULL,
-    decided bigint NOT NULL,
-    request uuid,
-    state text NOT NULL,
-    starts timestamp with time zone NOT NULL,
-    ends timestamp with time zone NOT NULL,
-    servers bigint NOT NULL,
-    cores bigint NOT NULL,
-    memory bigint NOT NULL,
-    tempdisc bigint NOT NULL,
-    userdisc bigint NOT NULL,
-    datadisc bigint NOT NULL,
-    masterflavor text,
-    mastercount bigint,
-    workerflavor text,
-    workercount bigint,
-    lapsed boolean NOT NULL,
-    error text,
-    actor text NOT NULL
-);
-
-CREATE TABLE past_role (
-    since bigint NOT NULL,
-    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
-    pool text NOT NULL COLLATE pg_catalog."C",
-    member text NOT NULL,
-    role text NOT NULL,
-    granted bigint NOT NULL,
-    actor text NOT NULL
-);
-
-CREATE TABLE past_template (
-    since bigint NOT NULL,
-    until bigint DEFAULT '9223372036854775807'::bigint NOT NULL,
-    project text NOT NULL,
-    name text NOT NULL,
-    version integer NOT NULL,
-    servers bigint NOT NULL,
-    cores bigint NOT NULL,
-    memory bigint NOT NULL,
-    tempdisc bigint NOT NULL,
-    userdisc bigint NOT NULL,
-    datadisc bigint NOT NULL,
-    actor text NOT NULL,
-    created bigint NOT NULL
-);
 
 CREATE TABLE person (
     id text NOT NULL,

@@ -175,6 +175,33 @@ async def everything(ledger: Ledger) -> dict[str, list[str]]:
     return found
 
 
+COLUMNS = """
+SELECT n.nspname AS schema, c.relname AS model,
+    array_agg(a.attname || ' ' || format_type(a.atttypid, NULL) ORDER BY a.attname) AS columns
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relname = ANY (read_models() || 'generation'::text) AND n.nspname IN ('public', 'past') GROUP BY 1, 2
+"""
+# `as_of` asks for no role of the past, so nothing reads when the roles of a project changed last.
+NOT_KEPT = {"role_head"}
+
+
+async def test_each_read_model_has_a_view_of_the_past_with_its_columns(now: Ledger) -> None:
+    """A view without a column would answer 500, or the column of the present."""
+    found: dict[str, dict[str, list[str]]] = {"public": {}, "past": {}}
+    for schema, model, columns in await now.connection.fetch(COLUMNS):
+        found[schema][model] = columns
+    assert len(found["past"]) > 10
+    assert found["past"] == {model: names for model, names in found["public"].items() if model not in NOT_KEPT}
+
+
+async def test_a_database_without_the_views_does_not_answer_with_the_present(now: Ledger) -> None:
+    await now.append([project(datetime(2026, 1, 1, tzinfo=UTC), name) for name in ("a", "b")])
+    await now.keep()
+    await now.connection.execute("ALTER SCHEMA past RENAME TO passed")
+    assert (await now.get("/projects?as_of=1"))[0] == 500
+
+
 async def test_an_instant_means_what_had_been_decided_then(now: Ledger) -> None:
     began = datetime(2026, 1, 1, tzinfo=UTC)
     await now.append(

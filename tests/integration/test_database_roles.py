@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from services.command.handler.snapshots import SAVE
-from shared.database_roles import apply_roles, let_connect, model_of, quoted
+from shared.database_roles import apply_roles, let_connect, model_of, relation_of
 from shared.event_store import EventStore, Pending
 from shared.grants import FUNCTIONS, OWNER, SERVICES, TABLES, group_of
 from shared.migrate import migrate
@@ -200,8 +200,16 @@ async def test_a_function_of_the_owner_has_its_own_search_path_and_no_superusers
         assert not row["rolcanlogin"]
 
 
-RELATIONS = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = ANY ('{r,p,v,m,S}')"
-ROUTINES = "SELECT proname, oid FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+# A name of the schema `past` has its schema before it, as in shared/grants.py.
+RELATIONS = """
+SELECT concat(nullif(nspname, 'public') || '.', relname) AS relname FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE nspname = ANY ('{public,past}') AND relkind = ANY ('{r,p,v,m,S}')
+"""
+ROUTINES = """
+SELECT concat(nullif(nspname, 'public') || '.', proname) AS proname, p.oid FROM pg_proc p
+JOIN pg_namespace n ON n.oid = p.pronamespace WHERE nspname = ANY ('{public,past}')
+"""
 
 
 async def test_every_table_and_function_has_a_line(database_url: str) -> None:
@@ -248,7 +256,8 @@ WHERE c.attrelid = $2::regclass AND pg_has_role($1, a.grantee, 'USAGE') GROUP BY
 
 async def columns(connection: Any, role: str, relation: str) -> dict[str, set[str]]:
     """The rights that hold for some columns only."""
-    return {row["privilege"]: set(row["columns"]) for row in await connection.fetch(COLUMNS, role, quoted(relation))}
+    found = await connection.fetch(COLUMNS, role, relation_of(relation))
+    return {row["privilege"]: set(row["columns"]) for row in found}
 
 
 def columns_written(rights: str) -> dict[str, set[str]]:
@@ -261,13 +270,14 @@ def columns_written(rights: str) -> dict[str, set[str]]:
 
 
 OPEN_TO_ALL = """
-SELECT 'schema ' || nspname FROM pg_namespace, aclexplode(nspacl) a WHERE nspname = 'public' AND a.grantee = 0
+SELECT 'schema ' || nspname FROM pg_namespace, aclexplode(nspacl) a
+    WHERE nspname IN ('public', 'past') AND a.grantee = 0
 UNION ALL SELECT 'database' FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) a
     WHERE datname = current_database() AND a.grantee = 0
 UNION ALL SELECT relname FROM pg_class, aclexplode(relacl) a
-    WHERE relnamespace = 'public'::regnamespace AND a.grantee = 0
+    WHERE relnamespace IN ('public'::regnamespace, 'past'::regnamespace) AND a.grantee = 0
 UNION ALL SELECT proname FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner))) a
-    WHERE pronamespace = 'public'::regnamespace AND a.grantee = 0
+    WHERE pronamespace IN ('public'::regnamespace, 'past'::regnamespace) AND a.grantee = 0
 """
 
 
@@ -290,12 +300,12 @@ async def test_what_a_later_migration_makes_is_closed_until_it_has_a_line(databa
 
 async def test_rights_that_somebody_gave_are_taken_back_and_nothing_else_changes(database_url: str) -> None:
     async with connected(database_url) as connection:
-        before = await connection.fetch("SELECT relname, relacl::text FROM pg_class ORDER BY 1")
+        before = await connection.fetch("SELECT relname, relacl::text FROM pg_class ORDER BY 1, 2")
         await connection.execute("GRANT ALL ON event, snapshot TO hourbook_query; GRANT ALL ON event TO PUBLIC")
         await connection.execute("GRANT UPDATE (state) ON snapshot TO hourbook_notify")
         await connection.execute("GRANT EXECUTE ON FUNCTION append_events TO PUBLIC")
         await apply_roles(database_url, {})
-        assert await connection.fetch("SELECT relname, relacl::text FROM pg_class ORDER BY 1") == before
+        assert await connection.fetch("SELECT relname, relacl::text FROM pg_class ORDER BY 1, 2") == before
     async with connected(as_role(database_url, "notify")) as connection:
         for statement in ("UPDATE snapshot SET state = ''", "DELETE FROM event", ONLY["append"][1]):
             with pytest.raises(REFUSED):

@@ -23,7 +23,6 @@ SQL_FROM_PARTS = {
     "services/projector/rows/bookings.py": "each generation has its own table of bookings",
     "services/projector/rows/hours.py": "one condition, SHORT, in two statements",
     "services/query/answers/freshness.py": "the statement for one pool is part of the statement for trees",
-    "services/query/as_of_database.py": "a view for each table of the read models",
     "services/query/views/conflicts.py": "the column of a dimension",
     "services/query/views/feeds.py": "a condition for each kind of feed, and its limit",
     "services/query/views/hours.py": "the columns of the dimensions and values that are asked for",
