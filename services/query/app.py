@@ -38,6 +38,7 @@ from services.query.routes.rights import RightsNow
 from services.query.routes.roles import Me, Roles
 from services.query.routes.webhooks import Webhooks
 from services.query.settings import Settings
+from services.query.standby import Standby
 from shared.http.application import Application
 from shared.http.problems import problem
 from shared.identity.authenticator import Authenticator
@@ -55,15 +56,17 @@ def create_app(settings: Settings) -> Litestar:
 
     `app.state.end_streams()` ends the live streams, which do not end by themselves.
     """
-    authenticator = authenticator_from(settings.auth_file, settings.database_url)
+    authenticator = authenticator_from(settings.auth_file, settings.database_url, read_url=settings.reads_from)
     parts = make_parts(settings, authenticator)
 
     def end_streams() -> None:
         parts.event_tail.close()
         parts.notice_tail.close()
 
-    telemetry = Telemetry(settings.database_url)
+    telemetry = Telemetry(settings.reads_from)
     measure_certificates(telemetry, settings)
+    if parts.standby is not None:
+        add_gauges(telemetry, parts.standby)
     telemetry.gauge(
         "subscribers",
         "Live subscribers to events or notices",
@@ -75,6 +78,8 @@ def create_app(settings: Settings) -> Litestar:
         async with contextlib.AsyncExitStack() as stack:
             if authenticator is not None:
                 await stack.enter_async_context(authenticator.opened())
+            if parts.standby is not None:
+                await stack.enter_async_context(parts.standby.opened())
             await stack.enter_async_context(parts.database.opened())
             await stack.enter_async_context(parts.past.opened())
             yield
@@ -116,8 +121,9 @@ def create_app(settings: Settings) -> Litestar:
 
 def make_parts(settings: Settings, authenticator: Authenticator | None) -> Parts:
     """The parts that the routes use. A route gets them by `parts_of(request)`."""
-    database = Database(settings.database_url, settings.query_connections)
-    positions, freshness = Positions(database, settings.visible_timeout_s), Freshness(database)
+    database, standby = Database(settings.reads_from, settings.query_connections), standby_of(settings)
+    positions = Positions(database, settings.visible_timeout_s, standby)
+    freshness = Freshness(database, standby)
     wide, access = wide_reads(), Access(database, freshness)
     return Parts(
         database=database,
@@ -127,10 +133,38 @@ def make_parts(settings: Settings, authenticator: Authenticator | None) -> Parts
         rights=None if authenticator is None else RightsNow(authenticator, access),
         answers=Answers(database, freshness, positions, AnswerCache(settings.query_cache_bytes), wide),
         wide=wide,
-        past=Past(settings.database_url, database, settings.visible_timeout_s),
+        past=Past(settings.reads_from, database, settings.visible_timeout_s),
         event_tail=Tail(database, EVENTS, settings.subscribers_max),
         notice_tail=Tail(database, NOTICES, settings.subscribers_max),
         page=load_page(),
+        standby=standby,
+    )
+
+
+def standby_of(settings: Settings) -> Standby | None:
+    """None where the reads ask the primary."""
+    if not settings.read_database_url:
+        return None
+    return Standby(
+        settings.database_url, settings.read_database_url, settings.read_lag_max_s, settings.visible_timeout_s
+    )
+
+
+def add_gauges(telemetry: Telemetry, standby: Standby) -> None:
+    telemetry.gauge(
+        "standby_behind_seconds",
+        "Time for which the standby has not had all that the primary had; 0: it has all",
+        lambda: standby.lag.behind_s,
+    )
+    telemetry.gauge(
+        "primary_unasked_seconds",
+        "Time since the query service last learned from the primary what it has",
+        lambda: standby.unasked_s,
+    )
+    telemetry.gauge(
+        "primary_head_position",
+        "Position of the newest event on the primary, when it was asked last",
+        lambda: 0 if standby.lag.newest is None else standby.lag.newest.marks.head,
     )
 
 

@@ -31,7 +31,7 @@ from services.query.answers.answers import (
 )
 from services.query.answers.cache import Version
 from services.query.answers.freshness import NotYetVisible
-from services.query.database import SERVER_SETTINGS, STATEMENT_TIMEOUT_S, Database, keep_session
+from services.query.database import SERVER_SETTINGS, STATEMENT_TIMEOUT_S, BeyondTheEnd, Database, keep_session
 from services.query.given_hours import give_hours
 from services.query.questions.parameters import POSITION, parse_moment
 from services.query.views.history import position_before
@@ -133,7 +133,7 @@ class Past:
     async def _decided_at(self, position: int, field: str) -> datetime:
         record = await self._database.fetchrow(DECIDED, position)
         if record is None:
-            raise InvalidField(field, f"{position} is beyond the last event")
+            raise BeyondTheEnd(field, f"{position} is beyond the last event")
         decided: datetime = record["at"]
         return decided
 

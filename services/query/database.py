@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
 
 from shared import postgres
-from shared.errors import HourbookError
+from shared.errors import HourbookError, InvalidField
+from shared.host_race import NoHostTaken
 from shared.postgres import LOST, Connection, Pool, Reader, Record
 
 T = TypeVar("T")
@@ -23,9 +25,25 @@ SERVER_SETTINGS = {
     "jit": "off",
     "default_transaction_read_only": "on",
 }
+# A standby cancelled the statement, because it stood in the way of what the primary had done.
+CANCELLED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 # A read changes nothing and may be repeated. So these errors count as "unreachable" too: PostgreSQL cancelled the
 # statement (a time limit, an administrator), or it has no memory, disc or connection left.
-UNREACHABLE = (*LOST, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
+UNREACHABLE = (*LOST, *CANCELLED, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
+# Errors after which the same read is tried again at once: it was cancelled, or its server ended or lost its connection.
+# Not those after which it would wait once more: a time limit, hosts that do not answer (NoHostTaken).
+BROKEN = (
+    *CANCELLED,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the end of a transaction, on a connection that was lost in it
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ReadOnlySQLTransactionError,
+    ConnectionResetError,
+)
+PAUSES_S = (0.0, 0.05, 0.1, 0.2)  # before each further try
 
 
 class NoGeneration(HourbookError):
@@ -42,6 +60,23 @@ def live(found: T | None) -> T:
     if not found:
         raise NoGeneration("no generation of the read models is live")
     return found
+
+
+class BeyondTheEnd(InvalidField):
+    """A position or a number of the request is beyond the last one that the database has."""
+
+
+async def again(read: Callable[[], Awaitable[T]]) -> T:
+    """What `read` returns. Calls it again, len(PAUSES_S) times at most, while it raises one of BROKEN. Raises what the
+    last call raised."""
+    for pause_s in PAUSES_S:
+        try:
+            return await read()
+        except NoHostTaken:
+            raise
+        except BROKEN:
+            await asyncio.sleep(pause_s)
+    return await read()
 
 
 class Database:

@@ -101,11 +101,12 @@ def codes_text(status: int) -> str:
 
 
 def error_classes() -> Iterator[type[HourbookError]]:
-    """Every error class that this process has imported, sorted by code."""
+    """Every error class with a code of its own that this process has imported, sorted by code."""
 
     def under(error: type[HourbookError]) -> Iterable[type[HourbookError]]:
         for kind in error.__subclasses__():
-            yield kind
+            if "code" in vars(kind):
+                yield kind
             yield from under(kind)
 
     yield from sorted(set(under(HourbookError)), key=lambda error: error.code)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 from urllib.parse import unquote
 
 from shared import postgres
@@ -15,16 +15,20 @@ from shared.identity.cache import VerifiedCache
 from shared.identity.credentials import Bearer, Credential, FeedKey, KeystoneToken, SessionCookie, credential_of
 from shared.identity.errors import IdentityUnavailable, InvalidCredential, SignInRequired
 from shared.identity.principals import Principal
-from shared.identity.stored import StoredCredentials
+from shared.identity.stored import VERSION, StoredCredentials
 from shared.identity.verifying import Verified, Verifier
-from shared.postgres import LOST_OR_REFUSED, Pool
+from shared.one_connection import OneConnection
+from shared.postgres import LOST_OR_REFUSED
 from shared.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
+TIMEOUT_S = 5.0
+LOOK_TIMEOUT_S = 1.5  # where a standby can be asked next
 STALE_S = 4.0  # without a look for so long, what was read from the database is not trusted any more
 CONNECTIONS_MAX = 3
+CONNECTED_AS = {"application_name": "hourbook-identity"}
 OWN_PREFIX = "hbk_"
 
 
@@ -34,6 +38,9 @@ class Authenticator:
     `bearer` verifies access tokens of the issuers, `keystone` Keystone's tokens, each Keystone in its turn. `noticed`
     is told of each person whose token was verified anew. What was read from the database is forgotten within LOOK_S
     after a credential was revoked, and not trusted at all if the database was not seen for STALE_S.
+
+    `read_url` is a standby of the database. While the database does not answer, credentials are read there. A standby
+    that has missed a revocation which was seen at the database is not trusted.
     """
 
     def __init__(
@@ -41,6 +48,7 @@ class Authenticator:
         file: AuthFile,
         database_url: str,
         *,
+        read_url: str | None = None,
         bearer: Verifier | None = None,
         keystone: Sequence[Verifier] = (),
         noticed: Callable[[Verified], None] = lambda _: None,
@@ -48,6 +56,7 @@ class Authenticator:
         self.file, self.policy, self.bearer = file, file.policy(), bearer
         self._issuers = frozenset(name for name, _ in file.issuers())
         self._database_url, self._keystone, self._noticed = database_url, keystone, noticed
+        self._standby_url = None if read_url == database_url else read_url
         self._issued, self._tokens, self._stored = VerifiedCache(), VerifiedCache(), VerifiedCache()
         self._version: int | None = None
         self._fresh_until = 0.0
@@ -56,9 +65,10 @@ class Authenticator:
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Works until the block ends. It opens without the database too."""
-        async with self._pool(CONNECTIONS_MAX) as pool, self._pool(1) as own:
-            self.credentials = StoredCredentials(pool)
-            watching = asyncio.create_task(self._watch(StoredCredentials(own)))
+        async with contextlib.AsyncExitStack() as stack:
+            sources = [await self._source(stack, url) for url in (self._database_url, self._standby_url) if url]
+            self.credentials = sources[0].credentials
+            watching = asyncio.create_task(self._watch(*sources))
             try:
                 yield
             finally:
@@ -175,27 +185,45 @@ class Authenticator:
         """Whether what is remembered there may be used."""
         return cache is self._issued or asyncio.get_running_loop().time() < self._fresh_until
 
-    def _pool(self, connections: int) -> Pool:
-        settings = {"application_name": "hourbook-identity"}
-        return postgres.create_pool(
-            self._database_url, min_size=0, max_size=connections, server_settings=settings, command_timeout=5.0
+    async def _source(self, stack: contextlib.AsyncExitStack, url: str) -> _Source:
+        """Connections to a database. The look has one of its own: behind a flood of wrong credentials it would come too
+        late, and nothing that is remembered would be trusted."""
+        pool = postgres.create_pool(
+            url, min_size=0, max_size=CONNECTIONS_MAX, server_settings=CONNECTED_AS, command_timeout=TIMEOUT_S
         )
+        look = OneConnection(url, LOOK_TIMEOUT_S if self._standby_url else TIMEOUT_S, CONNECTED_AS)
+        await stack.enter_async_context(look.opened())
+        return _Source(StoredCredentials(await stack.enter_async_context(pool)), look)
 
-    async def _watch(self, credentials: StoredCredentials) -> None:
-        """Looks every LOOK_S whether a credential was revoked. It has a connection of its own: behind a flood of wrong
-        credentials it would come too late, and nothing that is remembered would be trusted."""
-        loop = asyncio.get_running_loop()
+    async def _watch(self, database: _Source, standby: _Source | None = None) -> None:
+        """Looks every LOOK_S whether a credential was revoked: at the database, or while that does not answer, at the
+        standby."""
         while True:
-            asked = loop.time()
-            try:
-                version = await credentials.version()
-            except (*LOST_OR_REFUSED, TypeError) as lost:  # TypeError: the row is missing
-                log.debug("identity: %s: %s", type(lost).__name__, lost)
-            else:
-                if version != self._version:
-                    self.forget()
-                self._version, self._fresh_until = version, asked + STALE_S
+            if not await self._look(database, 0) and standby is not None:
+                await self._look(standby, self._version or 0)
             await asyncio.sleep(LOOK_S)
+
+    async def _look(self, source: _Source, least: int) -> bool:
+        """Trusts the source from now on if it answers, and has seen `least` revocations. Returns whether it does."""
+        asked = asyncio.get_running_loop().time()
+        try:
+            record = await source.look.fetchrow(VERSION)
+        except LOST_OR_REFUSED as lost:
+            log.debug("identity: %s: %s", type(lost).__name__, lost)
+            return False
+        if record is None or (version := int(record["version"])) < least:
+            return False
+        if version != self._version or source.credentials is not self.credentials:
+            self.forget()
+        self._version, self._fresh_until, self.credentials = version, asked + STALE_S, source.credentials
+        return True
+
+
+class _Source(NamedTuple):
+    """A database that has the credentials, and the connection that looks whether one was revoked."""
+
+    credentials: StoredCredentials
+    look: OneConnection
 
 
 _NAMES: dict[type[Credential], str] = {kind: kind.__name__ for kind in get_args(Credential)}

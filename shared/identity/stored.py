@@ -34,6 +34,7 @@ FIND_FEED = """
 SELECT f.id, f.path, f.maker, coalesce(p.groups, '{}') AS groups
 FROM feed_address f LEFT JOIN person p ON p.id = f.maker WHERE f.hash = $1
 """
+# A number that grows when a credential is revoked.
 VERSION = "SELECT version FROM identity_head"
 REVOKED = "UPDATE identity_head SET version = version + 1"
 # What a token or a feed address may do depends on the groups of its maker: they are read again after so long.
@@ -53,10 +54,6 @@ class StoredCredentials:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-
-    async def version(self) -> int:
-        """A number that grows when a credential is revoked. Raises LOST_OR_REFUSED."""
-        return int(await self._pool.fetchval(VERSION))
 
     async def token(self, secret: str) -> Verified:
         """Raises InvalidCredential, IdentityUnavailable."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from services.query.answers.cache import Scope, Version
 from services.query.database import Database, live
+from services.query.standby import Standby
 from shared.errors import HourbookError, InvalidField
 
 POLL_INTERVAL_S = 0.002
@@ -72,13 +73,13 @@ class Freshness:
     """Reads the version of a scope, for any number of tasks. Only one statement runs at a time. Requests that come
     while it runs share the next one."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, standby: Standby | None = None) -> None:
+        self._database, self._standby = database, standby
         self._waiting: _Group | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def of(self, scope: Scope) -> Fresh:
-        """The state at a moment after the call. Raises asyncpg's errors."""
+        """The state at a moment after the call. Raises asyncpg's errors, and StandbyBehind."""
         return (await self.with_roles(scope))[0]
 
     async def with_roles(self, scope: Scope | None) -> tuple[Fresh, RolesVersion]:
@@ -110,6 +111,8 @@ class Freshness:
         else:
             records = live(await self._database.fetch(FRESHNESS, pools))
         generation, position, changed = (records[0][name] for name in ("generation", "position", "roles_changed"))
+        if self._standby is not None:
+            self._standby.check_shown(position)
         versions = {
             Scope(record["kind"], record["id"]): Version(generation, record["touched"])
             for record in records
@@ -119,24 +122,33 @@ class Freshness:
         return _Read(position, versions, RolesVersion(generation, changed))
 
 
+class _Wanted(NamedTuple):
+    """A position that a request waits for, and when it began to wait."""
+
+    position: int
+    asked_at: float
+
+
 POSITIONS = "SELECT g.position, h.position AS head FROM generation g CROSS JOIN event_head h WHERE g.live"
 
 
 class Positions:
-    """Waits for the live generation to reach a position; `timeout_s` bounds each wait."""
+    """Waits for the live generation to reach a position; `timeout_s` bounds each wait. On a standby it also waits until
+    the event is there."""
 
-    def __init__(self, database: Database, timeout_s: float) -> None:
-        self._database, self.timeout_s = database, timeout_s
+    def __init__(self, database: Database, timeout_s: float, standby: Standby | None = None) -> None:
+        self._database, self.timeout_s, self._standby = database, timeout_s, standby
         self.seen = 0
-        self._waiting: dict[asyncio.Future[None], int] = {}
+        self._waiting: dict[asyncio.Future[None], _Wanted] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def reached(self, position: int) -> None:
         """Waits until `position` is visible. Raises NotYetVisible, or InvalidField when there is no such event."""
         if position <= self.seen:
             return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[waiter] = position
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._waiting[waiter] = _Wanted(position, loop.time())
         if self._task is None:
             self._task = asyncio.create_task(self._poll())
         try:
@@ -174,11 +186,15 @@ class Positions:
             for waiter in asked:
                 _settle(waiter, error)
             return
-        for waiter, position in asked.items():
-            if position <= self.seen:
+        for waiter, wanted in asked.items():
+            if wanted.position <= self.seen:
                 _settle(waiter)
-            elif position > head:
-                _settle(waiter, InvalidField("min_position", f"{position} is beyond the last event, {head}"))
+            elif wanted.position > head and self._is_beyond(wanted):
+                _settle(waiter, InvalidField("min_position", f"{wanted.position} is beyond the last event, {head}"))
+
+    def _is_beyond(self, wanted: _Wanted) -> bool:
+        """Whether there is no such event, also where this database does not have the newest ones."""
+        return self._standby is None or self._standby.is_beyond(*wanted)
 
 
 def _settle(waiter: asyncio.Future[None], error: Exception | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 from typing import Annotated, NamedTuple
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import PathParameter, QueryParameter
 
 from services.query.answers.answers import Reply
-from services.query.database import Database
+from services.query.database import Database, again
 from services.query.live.tail import Watch
 from services.query.questions.events import EventFilter, SubscriptionFilter
 from services.query.questions.parameters import (
@@ -173,7 +174,14 @@ class Events(Controller):
         given = request.scope["path"].rpartition("/")[2]
         if not WHOLE_NUMBER.fullmatch(given) or not 0 < position <= POSITION_MAX:
             raise UnknownId("position", "event", given[:GIVEN_MAX])
-        history = await read_event(parts_of(request).database, position)
+        parts = parts_of(request)
+        try:
+            history = await read_event(parts.database, position)
+        except UnknownId:
+            if parts.standby is None:
+                raise
+            await parts.standby.caught_up()
+            history = await read_event(parts.database, position)
         pool = lines.head_of(history.events[0].event).where
         await require_found(request, pool, UnknownId("position", "event", str(position)))
         return respond(Reply(history.head, msgspec.json.encode(history.events[0])))
@@ -285,7 +293,8 @@ async def batches(
     while history.following is not None:
         if watch is not None and ((sight := await watch()) is None or not sight.covers(where.within)):
             raise AnswerBroken("the reader may not see all of it any more")
-        history = await read_found(database, msgspec.structs.replace(where, after=history.following), BATCH)
+        where = msgspec.structs.replace(where, after=history.following)
+        history = await again(partial(read_found, database, where, BATCH))
         yield form.lines(history.events)
 
 

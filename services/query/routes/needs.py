@@ -11,13 +11,14 @@ from typing import NamedTuple, TypeVar
 
 from services.query.answers.cache import Scope
 from services.query.answers.freshness import Fresh
-from services.query.database import UNREACHABLE, NoGeneration
+from services.query.database import UNREACHABLE, NoGeneration, again
 from services.query.live.tail import Watch
 from services.query.questions.feed import feed_name
 from services.query.questions.parameters import checked_cluster, checked_project, parse_pool, required, unknown_pool
 from services.query.questions.sight import EVERYWHERE, NOWHERE, Sight
 from services.query.routes.parts import AnyRequest, given_in, parts_of
 from services.query.routes.rights import RightsNow
+from services.query.standby import StandbyBehind
 from shared.errors import HourbookError, UnknownId
 from shared.http.sign_in import principal_in
 from shared.identity.errors import IdentityUnavailable, InvalidCredential, forbidden
@@ -271,10 +272,10 @@ def watch_of(request: AnyRequest, project: str | None) -> Watch | None:
     async def look() -> Sight | None:
         try:
             principal = (await rights.authenticator.verified(credential)).principal
-            sight = await rights.sight(right, principal)
+            sight = await again(lambda: rights.sight(right, principal))
         except InvalidCredential:
             return NOWHERE
-        except (IdentityUnavailable, NoGeneration, *UNREACHABLE):
+        except (IdentityUnavailable, NoGeneration, StandbyBehind, *UNREACHABLE):
             return None
         return sight if project is None else sight.inside(project)
 

@@ -21,6 +21,7 @@ from services.query.database import Database
 from services.query.live.tail import Tail
 from services.query.routes.page_files import Page
 from services.query.routes.rights import RightsNow
+from services.query.standby import Standby
 from shared.identity.authenticator import Authenticator
 
 AnyRequest = Request[Any, Any, Any]
@@ -31,7 +32,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """`database` is the newest state, `past` the state at a position. `answers` is the cache of answers in front of the
     database. `positions` waits for a position. `wide` admits reads of many hours. The tails follow events and notices
     for live subscribers. `page` is the web page. `access` says who has which role. `authenticator` says who sends a
-    request, and `rights` what they may do; None: nobody signs in."""
+    request, and `rights` what they may do; None: nobody signs in. `standby` watches the database that is read; None: it
+    is the primary."""
 
     database: Database
     positions: Positions
@@ -44,6 +46,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     page: Page
     authenticator: Authenticator | None = None
     rights: RightsNow | None = None
+    standby: Standby | None = None
 
 
 def parts_of(request: AnyRequest) -> Parts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Controller, get
 
 from services.query.answers.answers import visible
+from services.query.database import again
 from services.query.questions.parameters import checked_after, optional_project
 from services.query.questions.sight import whole_or
 from services.query.routes.answering import asked_database, respond
@@ -62,8 +63,18 @@ class Health(Controller):
     """Whether the service can answer."""
 
     @get("/health", security=ANYBODY, summary="Health of the query service")
-    async def health(self, request: AnyRequest) -> dict[str, str | int]:
+    async def health(self, request: AnyRequest) -> dict[str, str | int | float]:
         """`{status: "ok", position, head}` while the database answers. `position` is the last event that the read
-        models show, `head` the last event that is stored."""
-        position, head = await parts_of(request).positions.read()
-        return {"status": "ok", "position": position, "head": head}
+        models show, `head` the last event that is stored.
+
+        Where a standby is read, also `standby_behind_seconds`: for how long it has not had all that the primary had;
+        and `primary_unasked_seconds`: how long ago the primary said what it has."""
+        parts = parts_of(request)
+        if parts.standby is not None:
+            parts.standby.check()
+        position, head = await again(parts.positions.read)
+        told: dict[str, str | int | float] = {"status": "ok", "position": position, "head": head}
+        if parts.standby is not None:
+            told["standby_behind_seconds"] = round(parts.standby.lag.behind_s, 1)
+            told["primary_unasked_seconds"] = round(parts.standby.unasked_s, 1)
+        return told

@@ -15,9 +15,11 @@ from litestar import Litestar, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
+from services.query.database import BROKEN, BeyondTheEnd, again
 from services.query.routes.needs import Needs, if_allowed
 from services.query.routes.parts import AnyRequest, given_in, parts_of
 from shared.errors import InvalidField
+from shared.host_race import NoHostTaken
 from shared.http.problems import GIVEN_MAX, parameter_names, route_parameters
 from shared.http.responses import JSON
 
@@ -42,17 +44,36 @@ def read(
     path: str, summary: str, needs: Needs, *, media_type: str = JSON
 ) -> Callable[[Handler[C, P, R]], HTTPRouteHandler]:
     """A GET route of a controller. Its first argument is the request; its docstring is the description in OpenAPI.
-    `needs` is the right that a principal needs for it."""
+    `needs` is the right that a principal needs for it.
+
+    Until the handler returns, nothing is sent. So it is called again when the database broke the read off, and when a
+    standby does not have yet what the request names.
+    """
 
     def route(handler: Handler[C, P, R]) -> HTTPRouteHandler:
         @wraps(handler)
         async def checked(self: C, request: AnyRequest, *args: P.args, **kwargs: P.kwargs) -> R:
             refuse_unknown(request)
-            rights = parts_of(request).rights
-            if rights is None or needs.right is None:
+            try:
+                return await allowed(self, request, *args, **kwargs)
+            except NoHostTaken:
+                raise
+            except BROKEN:
+                return await again(lambda: allowed(self, request, *args, **kwargs))
+            except BeyondTheEnd:
+                if (standby := parts_of(request).standby) is None:
+                    raise
+                await standby.caught_up()
+                return await again(lambda: allowed(self, request, *args, **kwargs))
+
+        async def allowed(self: C, request: AnyRequest, *args: P.args, **kwargs: P.kwargs) -> R:
+            parts = parts_of(request)
+            if parts.standby is not None:
+                parts.standby.check()
+            if parts.rights is None or needs.right is None:
                 return await handler(self, request, *args, **kwargs)
             return await if_allowed(
-                rights, request, needs, needs.right, lambda: handler(self, request, *args, **kwargs)
+                parts.rights, request, needs, needs.right, lambda: handler(self, request, *args, **kwargs)
             )
 
         return get(path, summary=summary, media_type=media_type, opt={NEEDS: needs})(checked)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from services.query.database import Database
-from shared.errors import InvalidField, UnknownId
+from services.query.database import BeyondTheEnd, Database
+from shared.errors import UnknownId
 from shared.event_store import POSITION_MAX
 from shared.postgres import Record
 
@@ -80,10 +80,10 @@ async def check_project(database: Database, project: str | None, last: int = POS
 
 
 def check_after(after: int, last: int, what: str, field: str = "after") -> None:
-    """Raises InvalidField for an `after` beyond the `last` number of a `what`. It comes from another ledger, or from
+    """Raises BeyondTheEnd for an `after` beyond the `last` number of a `what`. It comes from another ledger, or from
     this one before a restore; a client that waited there would miss events."""
     if after > last:
-        raise InvalidField(field, f"{after} is beyond the last {what}, {last}; it is not from this ledger as it is now")
+        raise BeyondTheEnd(field, f"{after} is beyond the last {what}, {last}; it is not from this ledger as it is now")
 
 
 def history_of(records: Sequence[Record], limit: int) -> History:
