@@ -7,19 +7,19 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 
 from shared import postgres
-from shared.postgres import Connection, Record
+from shared.postgres import Record, WatchedConnection
 
 
 class OneConnection:
-    """A connection that is made when it is needed. One statement runs at a time; each has `timeout_s`, with connecting
-    and with the wait for the statement before it.
+    """A connection that is made when it is needed. One statement runs at a time. It has `timeout_s`, and so has each
+    host to give the connection.
 
     A pool would wait for the server to cancel a statement that took too long. A server that stands still never does.
     """
 
-    def __init__(self, url: str, timeout_s: float | None, settings: Mapping[str, str]) -> None:
+    def __init__(self, url: str, timeout_s: float, settings: Mapping[str, str]) -> None:
         self._url, self._timeout_s, self._settings = url, timeout_s, dict(settings)
-        self._connection: Connection | None = None
+        self._connection: WatchedConnection | None = None
         self._turn = asyncio.Lock()
 
     @contextlib.asynccontextmanager
@@ -32,15 +32,23 @@ class OneConnection:
 
     async def fetchrow(self, statement: str) -> Record | None:
         """The first row of a SELECT. Raises LOST_OR_REFUSED; TimeoutError if the server does not answer in time."""
-        async with asyncio.timeout(self._timeout_s), self._turn:
+        async with self._turn:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await postgres.connect(
+                    self._url, server_settings=self._settings, timeout=self._timeout_s
+                )
             try:
-                if self._connection is None or self._connection.is_closed():
-                    self._connection = await postgres.connect(self._url, server_settings=self._settings)
-                found: Record | None = await self._connection.fetchrow(statement)
-                return found
+                async with asyncio.timeout(self._timeout_s):
+                    found: Record | None = await self._connection.fetchrow(statement)
+                    return found
             except BaseException:
                 self._give_up()
                 raise
+
+    @property
+    def host_name(self) -> str | None:
+        """The host that answered last; None while there is no connection."""
+        return None if self._connection is None else self._connection.host_name
 
     def _give_up(self) -> None:
         if self._connection is not None:

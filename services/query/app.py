@@ -121,7 +121,9 @@ def create_app(settings: Settings) -> Litestar:
 
 def make_parts(settings: Settings, authenticator: Authenticator | None) -> Parts:
     """The parts that the routes use. A route gets them by `parts_of(request)`."""
-    database, standby = Database(settings.reads_from, settings.query_connections), standby_of(settings)
+    standby = standby_of(settings)
+    admit = None if standby is None else standby.admit
+    database = Database(settings.reads_from, settings.query_connections, admit)
     positions = Positions(database, settings.visible_timeout_s, standby)
     freshness = Freshness(database, standby)
     wide, access = wide_reads(), Access(database, freshness)
@@ -133,7 +135,7 @@ def make_parts(settings: Settings, authenticator: Authenticator | None) -> Parts
         rights=None if authenticator is None else RightsNow(authenticator, access),
         answers=Answers(database, freshness, positions, AnswerCache(settings.query_cache_bytes), wide),
         wide=wide,
-        past=Past(settings.reads_from, database, settings.visible_timeout_s),
+        past=Past(settings.reads_from, database, settings.visible_timeout_s, admit),
         event_tail=Tail(database, EVENTS, settings.subscribers_max),
         notice_tail=Tail(database, NOTICES, settings.subscribers_max),
         page=load_page(),

@@ -31,7 +31,7 @@ from services.query.answers.answers import (
 )
 from services.query.answers.cache import Version
 from services.query.answers.freshness import NotYetVisible
-from services.query.database import SERVER_SETTINGS, STATEMENT_TIMEOUT_S, BeyondTheEnd, Database, keep_session
+from services.query.database import SERVER_SETTINGS, STATEMENT_TIMEOUT_S, Admit, BeyondTheEnd, Database, keep_session
 from services.query.given_hours import give_hours
 from services.query.questions.parameters import POSITION, parse_moment
 from services.query.views.history import position_before
@@ -61,8 +61,8 @@ class AsOf(NamedTuple):
 class Past:
     """Point-in-time reads: finds the position that `as_of` names, and opens a database at that position."""
 
-    def __init__(self, url: str, database: Database, timeout_s: float) -> None:
-        self._url, self._database, self._timeout_s = url, database, timeout_s
+    def __init__(self, url: str, database: Database, timeout_s: float, admit: Admit | None = None) -> None:
+        self._url, self._database, self._timeout_s, self._admit = url, database, timeout_s, admit
         self._sessions: asyncpg.Pool[Record]
         # Only one read of many hours at a time, so that one session is left for the other reads.
         self.wide = Admission(1, WIDE_WAITING_MAX, WIDE_PATIENCE_S, "reads of many hours of the past")
@@ -75,6 +75,7 @@ class Past:
             min_size=0,
             max_size=SESSIONS_MAX,
             reset=keep_session,
+            init=self._admit,
             server_settings=SETTINGS,
             command_timeout=STATEMENT_TIMEOUT_S,
         )

@@ -15,6 +15,7 @@ from shared.host_race import NoHostTaken
 from shared.postgres import LOST, Connection, Pool, Reader, Record
 
 T = TypeVar("T")
+Admit = Callable[[Any], Awaitable[None]]
 
 STATEMENT_TIMEOUT_S = 30.0
 
@@ -80,10 +81,11 @@ async def again(read: Callable[[], Awaitable[T]]) -> T:
 
 
 class Database:
-    """A Reader of the newest state. It opens connections when it needs them, at most `connections_max`."""
+    """A Reader of the newest state. It opens connections when it needs them, at most `connections_max`, and tells each
+    to `admit`."""
 
-    def __init__(self, url: str, connections_max: int) -> None:
-        self._url, self._connections_max = url, connections_max
+    def __init__(self, url: str, connections_max: int, admit: Admit | None = None) -> None:
+        self._url, self._connections_max, self._admit = url, connections_max, admit
         self._pool: Pool
 
     @contextlib.asynccontextmanager
@@ -94,6 +96,7 @@ class Database:
             min_size=0,
             max_size=self._connections_max,
             reset=keep_session,
+            init=self._admit,
             server_settings=SERVER_SETTINGS,
             command_timeout=STATEMENT_TIMEOUT_S,
         )

@@ -12,12 +12,13 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from services.query.database import SERVER_SETTINGS
 from shared.errors import HourbookError
 from shared.one_connection import OneConnection
-from shared.postgres import LOST_OR_REFUSED
+from shared.postgres import LOST_OR_REFUSED, WatchedConnection
 from shared.tasks import end_tasks
 
 log = logging.getLogger(__name__)
@@ -125,6 +126,7 @@ class Standby:
         self._timeout_s = timeout_s
         self.lag = Lag(max_s)
         self._began = 0.0
+        self._readers: WeakSet[WatchedConnection] = WeakSet()
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -136,6 +138,11 @@ class Standby:
                 yield
             finally:
                 await end_tasks(watching)
+
+    async def admit(self, connection: Any) -> None:
+        """Takes a connection for reads. It is ended when another host of its address is watched."""
+        if connection.host_name:  # the address has several
+            self._readers.add(connection)
 
     def check(self) -> None:
         """Raises StandbyBehind while the standby is too far behind."""
@@ -171,12 +178,23 @@ class Standby:
                 raise StandbyBehind(f"the standby has not got all in {self._timeout_s:g} s; try again in a second")
             await asyncio.sleep(POLL_S)
 
+    def _gather(self, watched: str | None) -> None:
+        """Ends the connections for reads to other hosts than the one that is watched. A host that stands still would
+        answer none of them, and of one that is behind nobody would know it."""
+        away = [one for one in self._readers if not one.is_closed() and one.host_name != watched]
+        if watched is None or not away:
+            return
+        for connection in away:
+            connection.terminate()
+        log.warning("standby: %d connections to other hosts ended; reads ask %s", len(away), watched)
+
     async def _watch(self) -> None:
         clock = asyncio.get_running_loop()
         while True:
             began, was = clock.time(), self.lag.too_far
             primary = await marks_of(self._primary)  # first: what the standby is to have
             self.lag.note(began, primary, await marks_of(self._read))
+            self._gather(self._read.host_name)
             if self.lag.too_far and not was:
                 log.error("standby: it has been behind the primary for %.0f s; no read is answered", self.lag.behind_s)
             elif was and not self.lag.too_far:
