@@ -231,11 +231,7 @@ def keep_alive(connected: Any) -> None:
 
 
 async def copy_rows(
-    connection: Connection,
-    table: str,
-    packed: Iterable[bytes],
-    columns: Sequence[str] | None = None,
-    schema: str | None = None,
+    connection: Connection, table: str, packed: Iterable[bytes], columns: Sequence[str] | None = None
 ) -> None:
     """Inserts rows with a binary COPY. Each part of `packed` is one or more whole rows in COPY's binary format. The
     iterable is read while the rows are sent."""
@@ -248,7 +244,7 @@ async def copy_rows(
                 return
         yield COPY_END
 
-    await connection.copy_to_table(table, source=chunks(), columns=columns, schema_name=schema, format="binary")
+    await connection.copy_to_table(table, source=chunks(), columns=columns, format="binary")
 
 
 def pieces(packed: Iterable[bytes], size: int = PIECE_BYTES) -> Iterator[bytes]:

@@ -150,9 +150,8 @@ async def test_every_read_answers_the_same_bytes_from_the_standby(cluster: PgClu
                 continue
             joint = "&" if "?" in path else "?"
             for asked, form in (
-                (path, "application/json"),
-                (path, "text/csv"),
-                (path, "application/x-ndjson"),
+                (path, "text/csv" if "select" in path or "history" in path else "application/json"),
+                (path, "application/x-ndjson" if "events" in path else "application/json"),
                 (f"{path}{joint}as_of={head - 30}", "application/json"),
             ):
                 headers = {**root, "Accept": form}
@@ -185,17 +184,7 @@ async def test_events_are_told_live_when_the_standby_shows_them(ledger: Ledger) 
             frames += await anext(lines)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/projects?min_position={}",
-        "/projects?as_of={}",
-        "/events?as_of={}",
-        "/events?after={}",
-        "/events/{}",
-        "/available/select?project=project-1&range=2085-01-01,2085-01-02&min_position={}",
-    ],
-)
+@pytest.mark.parametrize("path", ["/projects?min_position={}", "/projects?as_of={}", "/events?after={}", "/events/{}"])
 async def test_a_read_of_what_the_standby_has_not_replayed_waits_for_it(ledger: Ledger, path: str) -> None:
     async with serving(ledger.settings(visible_timeout_s=LONG_S, read_lag_max_s=LONG_S)) as client:
         assert (await client.get(MATCHED)).status_code == 200
@@ -331,29 +320,30 @@ async def test_reads_go_on_when_a_host_is_lost_or_promoted(own_directory: Path, 
             await read()
 
 
-async def test_a_standby_that_has_missed_a_revocation_does_not_speak_for_a_lost_primary(
-    own_directory: Path, tmp_path: Path
+async def test_a_standby_that_has_missed_a_revocation_does_not_speak_for_a_silent_primary(
+    ledger: Ledger, tmp_path: Path
 ) -> None:
-    with started(own_directory / "revoked") as cluster:
-        ledger = Ledger(cluster, await make_database(cluster.primary))
-        await ledger.project()
-        token = await with_token(ledger.url, Limit("reader"))
-        await ledger.replayed()
-        async with serving(ledger.settings(auth_file=auth_file(tmp_path), read_lag_max_s=LONG_S)) as client:
-            assert await answered(client, token)
-            await asyncio.sleep(0.5)  # after the first look, a token is remembered until a look sees a revocation
-            assert await answered(client, token)
-            async with ledger.still():
-                async with connected(ledger.url) as connection:
-                    await connection.execute("UPDATE token SET revoked_at = now()")
-                    await connection.execute(REVOKED)
+    primary, token = ledger.cluster.primary, await with_token(ledger.url, Limit("reader"))
+    await ledger.replayed()
+    async with serving(ledger.settings(auth_file=auth_file(tmp_path), read_lag_max_s=LONG_S)) as client:
+        assert await answered(client, token)
+        await asyncio.sleep(0.5)  # after the first look, a token is remembered until a look sees a revocation
+        assert await answered(client, token)
+        async with ledger.still():
+            async with connected(ledger.url) as connection:
+                await connection.execute("UPDATE token SET revoked_at = now()")
+                await connection.execute(REVOKED)
 
-                async def refused() -> bool:
-                    return (await client.get("/projects", headers=token)).status_code == 401
+            async def refused() -> bool:
+                return (await client.get("/projects", headers=token)).status_code == 401
 
-                await until(refused)
-                await asyncio.to_thread(cluster.primary.kill)
-                for _ in range(20):
+            await until(refused)
+            await asyncio.to_thread(primary.pause)
+            try:
+                began = time.monotonic()
+                while time.monotonic() - began < 4:
                     answer = await client.get("/projects", headers=token)
                     assert answer.status_code in (401, 503), answer.text
                     await asyncio.sleep(0.2)
+            finally:
+                await asyncio.to_thread(primary.resume)

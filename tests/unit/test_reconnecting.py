@@ -100,7 +100,7 @@ def test_an_error_of_the_connection_or_of_a_server_that_stops_is_a_loss(error: t
     [
         (asyncpg.OutOfMemoryError, True, True),
         (asyncpg.QueryCanceledError, True, True),
-        (asyncpg.SerializationError, True, False),
+        (asyncpg.SerializationError, True, True),
         (asyncpg.UniqueViolationError, True, False),
         (asyncpg.UndefinedTableError, True, False),
         (asyncpg.PostgresSyntaxError, True, False),
