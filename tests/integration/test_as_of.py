@@ -156,7 +156,7 @@ async def test_the_past_is_the_same_however_it_was_kept(now: Ledger) -> None:
     assert await everything(now) == before
 
 
-@pytest.mark.parametrize("seed", [5, 21])
+@pytest.mark.parametrize("seed", [9, 21])
 async def test_the_roles_and_members_are_those_of_each_position(now: Ledger, seed: int) -> None:
     events = history(seed, 400)
     await now.append(events)

@@ -311,7 +311,7 @@ async def test_of_many_who_come_at_once_exactly_as_many_are_admitted_as_may(ledg
     begin = [app.state.parts.event_tail.begin(5 if n % 4 else 6) for n in range(40)]  # there is no sixth event
     told = [type(one).__name__ for one in await asyncio.gather(*begin, return_exceptions=True)]
     assert (told.count("int"), app.state.parts.event_tail.subscribers) == (2, 2)
-    assert set(told) == {"int", "InvalidField", "TooManySubscribers"}
+    assert set(told) == {"int", "BeyondTheEnd", "TooManySubscribers"}
     app.state.parts.event_tail.leave()
     app.state.parts.event_tail.leave()
     async with contextlib.AsyncExitStack() as stack, httpx.AsyncClient(timeout=BOUND_S) as client:
