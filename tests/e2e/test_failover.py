@@ -14,6 +14,7 @@ import httpx
 import nats
 import pytest
 
+from services.cli.status import database_hosts
 from shared import postgres
 from shared.jetstream import STREAM
 from shared.progress import read_progress
@@ -106,6 +107,9 @@ async def test_a_synchronous_standby_takes_over_from_a_killed_and_from_a_paused_
         left_behind = await head_of(second)
         await whole.grown_by(100)
         assert await head_of(second) == left_behind, "it takes writes, and nobody writes to it"
+        rows = {row.part: row for row in await database_hosts(whole.cluster.url)}
+        assert rows[f"PostgreSQL 127.0.0.1:{first.port}"].note == "takes writes, timeline 3"
+        assert "older timeline 2: stop it" in (rows[f"PostgreSQL 127.0.0.1:{second.port}"].trouble or "")
         assert await head_of(first) > left_behind
         assert len(whole.acknowledged) >= before + 100
         await whole.comes_back(second)
