@@ -97,4 +97,4 @@ def why_not(error: Exception) -> str:
         return f"is a name that cannot be resolved ({error.strerror})"
     if isinstance(error, OSError) and error.errno:
         return f"cannot be reached ({os.strerror(error.errno)})"
-    return f"answered: {error or type(error).__name__}"
+    return f"answered: {str(error) or type(error).__name__}"

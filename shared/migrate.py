@@ -41,7 +41,7 @@ def migrate(database_url: str, logins: Mapping[str, Login] | None = None, *, own
     except RolesRefused as error:
         return Migrated(output, str(error))
     except LOST_OR_REFUSED as error:
-        raise MigrationFailed(f"the roles: {error or type(error).__name__}") from None
+        raise MigrationFailed(f"the roles: {str(error) or type(error).__name__}") from None
     return Migrated(output)
 
 
@@ -50,7 +50,7 @@ def writer_of(database_url: str) -> str:
     try:
         return finished(address_of_writer(database_url))
     except LOST_OR_REFUSED as error:
-        raise MigrationFailed(f"{error or type(error).__name__}") from None
+        raise MigrationFailed(f"{str(error) or type(error).__name__}") from None
 
 
 def finished(work: Coroutine[Any, Any, T]) -> T:

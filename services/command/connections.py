@@ -36,4 +36,4 @@ class Connections:
                 finally:
                     connection.terminate()
         except LOST as lost:
-            raise StoreUnavailable(f"the database did not answer: {lost or type(lost).__name__}") from None
+            raise StoreUnavailable(f"the database did not answer: {str(lost) or type(lost).__name__}") from None

@@ -172,5 +172,5 @@ def add_gauges(telemetry: Telemetry, standby: Standby) -> None:
 
 def unreachable(_: Any, error: Exception) -> Response[bytes]:
     """503 for a database that could not be reached in time. A read changes nothing, so the client may repeat it."""
-    detail = f"the database did not answer: {error or type(error).__name__}"
+    detail = f"the database did not answer: {str(error) or type(error).__name__}"
     return problem(503, "store_unavailable", "The database cannot be reached", detail)

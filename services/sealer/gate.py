@@ -84,7 +84,7 @@ class Gate:
         except NATS_LOST as error:
             if tree.size >= since:  # it has signed in this term before
                 return None
-            return f"the term is new, and NATS cannot be asked what was published: {error or type(error).__name__}"
+            return f"the term is new, and NATS cannot be asked what was published: {str(error) or type(error).__name__}"
         self._first = published.size if published else 0
         return await self._why_other(connection, tree, published) if published else None
 

@@ -20,6 +20,7 @@ from services.command.handler.handler import CommandHandler
 from services.command.handler.results import CommandResult
 from shared.capacity import Capacity
 from shared.event_store import EventStore
+from shared.event_store.errors import Unsettled
 from shared.hours import Period, hour_of
 from shared.identity.principals import trusted
 from shared.migrate import migrate
@@ -44,8 +45,8 @@ def cluster(own_directory: Path) -> Iterator[PgCluster]:
 
 
 @contextlib.asynccontextmanager
-async def running(cluster: PgCluster, patience_s: float = 2.0) -> AsyncIterator[CommandHandler]:
-    handler = CommandHandler(as_role(cluster.url, "command"), patience_s=patience_s)
+async def running(server: PgCluster | Node, patience_s: float = 2.0) -> AsyncIterator[CommandHandler]:
+    handler = CommandHandler(as_role(server.url, "command"), patience_s=patience_s)
     task = asyncio.create_task(handler.run())
     try:
         yield handler
@@ -156,3 +157,15 @@ async def test_a_request_that_is_no_command_is_not_answered_over_a_cancelled_wai
     with pytest.raises(StoreUnavailable, match="synchronous replication"):
         await working
     standby.resume()
+
+
+async def test_an_address_of_one_host_may_lead_to_a_standby_until_it_is_promoted(cluster: PgCluster) -> None:
+    standby, key = cluster.standbys[0], uuid4()
+    project = CreateProject(project="gaia", name="Gaia")
+    async with running(standby, patience_s=3) as handler:
+        with pytest.raises(StoreUnavailable, match="did not answer: [A-Z]"):
+            await send(handler, project, key)
+        await asyncio.to_thread(cluster.primary.kill)
+        await asyncio.to_thread(cluster.promote)
+        with pytest.raises(Unsettled):  # the relay would begin the term: there is none here
+            await send(handler, project, key)

@@ -308,4 +308,4 @@ class CommandHandler:
 
 
 def unavailable(lost: Exception) -> StoreUnavailable:
-    return StoreUnavailable(f"the event store did not answer: {lost or type(lost).__name__}")
+    return StoreUnavailable(f"the event store did not answer: {str(lost) or type(lost).__name__}")

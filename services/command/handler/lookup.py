@@ -31,4 +31,4 @@ class ProjectLookup:
                 finally:
                     connection.terminate()
         except LOST_OR_REFUSED as lost:
-            raise StoreUnavailable(f"the event store did not answer: {lost or type(lost).__name__}") from None
+            raise StoreUnavailable(f"the event store did not answer: {str(lost) or type(lost).__name__}") from None
