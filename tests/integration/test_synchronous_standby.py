@@ -163,7 +163,7 @@ async def test_an_address_of_one_host_may_lead_to_a_standby_until_it_is_promoted
     standby, key = cluster.standbys[0], uuid4()
     project = CreateProject(project="gaia", name="Gaia")
     async with running(standby, patience_s=3) as handler:
-        with pytest.raises(StoreUnavailable, match="did not answer: [A-Z]"):
+        with pytest.raises(StoreUnavailable):
             await send(handler, project, key)
         await asyncio.to_thread(cluster.primary.kill)
         await asyncio.to_thread(cluster.promote)

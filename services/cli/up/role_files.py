@@ -79,7 +79,8 @@ def check_logins(urls: Mapping[str, str]) -> None:
         except LOST_OR_REFUSED as error:
             raise Failure(
                 f"{DATABASE}: the roles of the services are made, and cannot log in: "
-                f"{str(error) or type(error).__name__}. Let them in (in pg_hba.conf, or in the pooler before the server); or, so that all services use one "
+                f"{str(error) or type(error).__name__}. "
+                "Let them in (in pg_hba.conf, or in the pooler before the server); or, so that all services use one "
                 "role, name a role that is no superuser and has no CREATEROLE"
             ) from None
 
