@@ -126,18 +126,20 @@ def make_parts(settings: Settings, authenticator: Authenticator | None) -> Parts
     database = Database(settings.reads_from, settings.query_connections, admit)
     positions = Positions(database, settings.visible_timeout_s, standby)
     freshness = Freshness(database, standby)
-    wide, access = wide_reads(), Access(database, freshness)
+    wide, access, cache = wide_reads(), Access(database, freshness), AnswerCache(settings.query_cache_bytes)
+    event_tail, notice_tail = (Tail(database, source, settings.subscribers_max) for source in (EVENTS, NOTICES))
+    freshness.on_new_term(cache.forget, access.forget, positions.forget, event_tail.forget, notice_tail.forget)
     return Parts(
         database=database,
         positions=positions,
         authenticator=authenticator,
         access=access,
         rights=None if authenticator is None else RightsNow(authenticator, access),
-        answers=Answers(database, freshness, positions, AnswerCache(settings.query_cache_bytes), wide),
+        answers=Answers(database, freshness, positions, cache, wide),
         wide=wide,
-        past=Past(settings.reads_from, database, settings.visible_timeout_s, admit),
-        event_tail=Tail(database, EVENTS, settings.subscribers_max),
-        notice_tail=Tail(database, NOTICES, settings.subscribers_max),
+        past=Past(settings.reads_from, database, freshness, settings.visible_timeout_s, admit),
+        event_tail=event_tail,
+        notice_tail=notice_tail,
         page=load_page(),
         standby=standby,
     )

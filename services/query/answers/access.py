@@ -50,6 +50,10 @@ class Access:
         self.known = NONE_YET
         self.position = -1
 
+    def forget(self) -> None:
+        """The roles are read again, all of them."""
+        self.known, self.position = NONE_YET, -1
+
     async def current(self) -> Bindings:
         """The roles at a moment after the call. One statement serves all that ask at the same time."""
         return (await self.fresh(None))[1]

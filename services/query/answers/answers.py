@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
 import msgspec
 
@@ -109,7 +110,7 @@ class Answers:
             position, version = fresh or await self._freshness.of(question.scope)
             if version is None:
                 raise question.unknown()
-            etag = etag_of(question, version)
+            etag = etag_of(question, version, self._freshness.term)
             current = entry is not None and entry.version == version
             if etags is not None and matches(etags, etag) and (current or not is_any(etags)):
                 return Reply(position, None, etag)
@@ -117,7 +118,7 @@ class Answers:
                 tracing.note("hourbook.answer", "cache")
                 return Reply(position, entry.at(position), etag, entry.following)
         position, entry = await self._read_together(question, view)  # raises when there is no such scope
-        etag = etag_of(question, entry.version)
+        etag = etag_of(question, entry.version, self._freshness.term)
         if etags is not None and is_any(etags):
             return Reply(position, None, etag)
         return Reply(position, entry.at(position), etag, entry.following)
@@ -144,10 +145,12 @@ class Answers:
             del self._reading[question]
 
 
-def etag_of(question: Question, version: Version) -> str:
-    """A weak ETag: the position in an answer moves on while the rest of it stays the same."""
+def etag_of(question: Question, version: Version, term: UUID | None) -> str:
+    """A weak ETag: the position in an answer moves on while the rest of it stays the same. In another term the same
+    version may be of other events."""
     asked = type(question).__name__.encode() + msgspec.json.encode(question)
-    return f'W/"{version.generation}-{version.touched}-{blake2b(asked, digest_size=8).hexdigest()}"'
+    salt = b"" if term is None else term.bytes[-8:]
+    return f'W/"{version.generation}-{version.touched}-{blake2b(asked, digest_size=8, salt=salt).hexdigest()}"'
 
 
 def matches(etags: str, etag: str) -> bool:

@@ -62,6 +62,9 @@ class AnswerCache:
         except KeyError:
             return None
 
+    def forget(self) -> None:
+        self._entries.clear()
+
     def put(self, key: Hashable, entry: CacheEntry) -> None:
         """Keeps the newest version of an answer in place of an older one."""
         self._entries.pop(key, None)

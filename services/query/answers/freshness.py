@@ -4,7 +4,9 @@ for a position."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import NamedTuple
+from uuid import UUID
 
 from services.query.answers.cache import Scope, Version
 from services.query.database import Database, live
@@ -56,14 +58,15 @@ class _Group:
 
 
 FRESHNESS = """
-SELECT g.generation, g.position, g.roles_changed, 'pool' AS kind, p.id, p.touched
+SELECT g.generation, g.position, g.roles_changed, (SELECT t.term FROM store_term t) AS term,
+    'pool' AS kind, p.id, p.touched
 FROM generation g LEFT JOIN pool p ON p.generation = g.generation AND p.id = ANY ($1)
 WHERE g.live
 """
 FRESHNESS_OF_TREES = f"""
 {FRESHNESS}
 UNION ALL
-SELECT g.generation, g.position, g.roles_changed, 'tree', p.project, max(p.touched)
+SELECT g.generation, g.position, g.roles_changed, NULL, 'tree', p.project, max(p.touched)
 FROM generation g JOIN pool p ON p.generation = g.generation AND p.project = ANY ($2)
 WHERE g.live GROUP BY g.generation, g.position, g.roles_changed, p.project
 """
@@ -71,12 +74,23 @@ WHERE g.live GROUP BY g.generation, g.position, g.roles_changed, p.project
 
 class Freshness:
     """Reads the version of a scope, for any number of tasks. Only one statement runs at a time. Requests that come
-    while it runs share the next one."""
+    while it runs share the next one.
+
+    `term` is the id of the store's term, None before the first read. In a new term the store may have lost events, and
+    other events may have their positions. So when the term is another one, what this process has in memory is forgotten
+    (`on_new_term`).
+    """
 
     def __init__(self, database: Database, standby: Standby | None = None) -> None:
         self._database, self._standby = database, standby
         self._waiting: _Group | None = None
         self._task: asyncio.Task[None] | None = None
+        self._forget: list[Callable[[], None]] = []
+        self.term: UUID | None = None
+
+    def on_new_term(self, *forget: Callable[[], None]) -> None:
+        """Calls each of these when the term is another one, before the request that has found it goes on."""
+        self._forget += forget
 
     async def of(self, scope: Scope) -> Fresh:
         """The state at a moment after the call. Raises asyncpg's errors, and StandbyBehind."""
@@ -113,6 +127,7 @@ class Freshness:
         generation, position, changed = (records[0][name] for name in ("generation", "position", "roles_changed"))
         if self._standby is not None:
             self._standby.check_shown(position)
+        self._note_term(records[0]["term"])
         versions = {
             Scope(record["kind"], record["id"]): Version(generation, record["touched"])
             for record in records
@@ -120,6 +135,12 @@ class Freshness:
         }
         versions[Scope("all")] = Version(generation, position)
         return _Read(position, versions, RolesVersion(generation, changed))
+
+    def _note_term(self, term: UUID) -> None:
+        if self.term not in (None, term):
+            for forget in self._forget:
+                forget()
+        self.term = term
 
 
 class _Wanted(NamedTuple):
@@ -158,6 +179,10 @@ class Positions:
             raise self.not_yet(position) from None
         finally:
             self._waiting.pop(waiter, None)
+
+    def forget(self) -> None:
+        """The positions that were visible may not be any more."""
+        self.seen = 0
 
     def not_yet(self, position: int) -> NotYetVisible:
         detail = f"position {position} is not visible yet, {self.seen} is; try again in a second"

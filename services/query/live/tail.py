@@ -93,13 +93,17 @@ class Tail:
         check_after(after, await self._source.last(self._database), self._source.what, field)
         return after
 
+    def forget(self) -> None:
+        """The kept events may not be those of the store any more: it begins again where the store stands."""
+        self._kept, self._position = [], None
+
     def leave(self) -> None:
         """Ends what `begin` began; call it once. Without subscribers the tail polls nothing and keeps nothing."""
         self.subscribers -= 1
         if not self.subscribers and self._task is not None:
             self._task.cancel()
             self._task = None
-            self._kept, self._position = [], None
+            self.forget()
 
     def streamed(
         self, begin: int, where: SubscriptionFilter, headers: Mapping[str, str], watch: Watch | None = None

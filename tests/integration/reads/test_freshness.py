@@ -133,3 +133,17 @@ async def test_a_generation_that_is_behind_the_one_before_is_waited_for(client: 
 async def test_a_position_beyond_the_last_event_is_refused_at_once(client: Client) -> None:
     answer = await client.get("/available/select", params={"project": "gaia", "min_position": 8, **EXAMPLE})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "min_position"), answer.text
+
+
+@pytest.mark.usefixtures("example")
+async def test_in_another_term_nothing_is_answered_from_memory(client: Client, database: Database) -> None:
+    """The store may have lost events then, and others may have their positions: an answer at the same position may be
+    another one."""
+    query = {"project": "gaia", **EXAMPLE}
+    first = await client.get("/available/select", params=query)
+    await database.execute("UPDATE availability_hour SET booked_cores = 3")
+    again = await client.get("/available/select", params=query)
+    assert (again.content, again.headers["ETag"]) == (first.content, first.headers["ETag"])
+    await database.execute("UPDATE store_term SET term = gen_random_uuid()")
+    other = await client.get("/available/select", params=query, headers={"If-None-Match": first.headers["ETag"]})
+    assert (other.status_code, cores(other.json()["blocks"], "max")) == (200, [1])
