@@ -137,7 +137,7 @@ def make_parts(settings: Settings, authenticator: Authenticator | None) -> Parts
         rights=None if authenticator is None else RightsNow(authenticator, access),
         answers=Answers(database, freshness, positions, cache, wide),
         wide=wide,
-        past=Past(settings.reads_from, database, freshness, settings.visible_timeout_s, admit),
+        past=Past(settings.reads_from, database, settings.visible_timeout_s, admit),
         event_tail=event_tail,
         notice_tail=notice_tail,
         page=load_page(),

@@ -30,7 +30,7 @@ from services.query.answers.answers import (
     read_weight,
 )
 from services.query.answers.cache import Version
-from services.query.answers.freshness import Freshness, NotYetVisible
+from services.query.answers.freshness import NotYetVisible
 from services.query.database import SERVER_SETTINGS, STATEMENT_TIMEOUT_S, Admit, BeyondTheEnd, Database, keep_session
 from services.query.given_hours import give_hours
 from services.query.questions.parameters import POSITION, parse_moment
@@ -61,11 +61,8 @@ class AsOf(NamedTuple):
 class Past:
     """Point-in-time reads: finds the position that `as_of` names, and opens a database at that position."""
 
-    def __init__(
-        self, url: str, database: Database, freshness: Freshness, timeout_s: float, admit: Admit | None = None
-    ) -> None:
+    def __init__(self, url: str, database: Database, timeout_s: float, admit: Admit | None = None) -> None:
         self._url, self._database, self._timeout_s, self._admit = url, database, timeout_s, admit
-        self._freshness = freshness
         self._sessions: asyncpg.Pool[Record]
         # Only one read of many hours at a time, so that one session is left for the other reads.
         self.wide = Admission(1, WIDE_WAITING_MAX, WIDE_PATIENCE_S, "reads of many hours of the past")
@@ -107,7 +104,7 @@ class Past:
 
     async def answer(self, question: Question, view: View, as_of: AsOf, etags: str | None, receive: Receive) -> Reply:
         """The answer as it was at that position. Raises TooBusy."""
-        etag = etag_of(question, Version(0, as_of.position), self._freshness.term)
+        etag = etag_of(question, Version(0, as_of.position), None)
         if etags is not None and matches(etags, etag) and not is_any(etags):
             return Reply(as_of.position, None, etag)
         async with self.reading(as_of, receive, question) as reader:

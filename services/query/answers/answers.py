@@ -106,7 +106,7 @@ class Answers:
 
     async def _answer(self, question: Question, view: View, etags: str | None, fresh: Fresh | None) -> Reply:
         entry = self._cache.get(question)
-        if entry is not None or etags is not None:
+        if entry is not None or etags is not None or self._freshness.term is None:  # the tag of an answer says the term
             position, version = fresh or await self._freshness.of(question.scope)
             if version is None:
                 raise question.unknown()
