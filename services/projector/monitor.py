@@ -1,4 +1,5 @@
-"""The projector's HTTP server: /health says whether the read models go on, /metrics is for Prometheus."""
+"""The projector's HTTP server: /health says whether the read models go on, /live that the process answers,
+/metrics is for Prometheus."""
 
 from __future__ import annotations
 
@@ -57,7 +58,7 @@ class Watch:
 async def monitored(
     host: str, port: int, telemetry: Telemetry, position: Callable[[], int], watch: Watch, entrance: Entrance = LOCAL
 ) -> AsyncIterator[None]:
-    """Answers /health and /metrics while the block runs. Raises PortTaken."""
+    """Answers /health, /live and /metrics while the block runs. Raises PortTaken."""
 
     async def health() -> tuple[int, dict[str, Any]]:
         state, why = await watch.told()

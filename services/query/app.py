@@ -47,8 +47,8 @@ from shared.telemetry import Telemetry, measure_certificates
 
 # The page itself needs no principal: it shows that one must sign in.
 PUBLIC = ("/", "/assets/")
-# /health is for anybody and tells positions. shared/http/application.py checks /metrics.
-CHECKED_ELSEWHERE = ("/health", "/metrics", "/schema", "/schema/")
+# /health is for anybody and tells positions, /live tells nothing. shared/http/application.py checks /metrics.
+CHECKED_ELSEWHERE = ("/health", "/live", "/metrics", "/schema", "/schema/")
 
 
 def create_app(settings: Settings) -> Litestar:

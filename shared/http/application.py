@@ -1,4 +1,4 @@
-"""The ASGI application of the command and query services: /metrics, OpenAPI page, problem documents, request counts.
+"""The ASGI application of the command and query services: /live, /metrics, OpenAPI page, problem documents, counts.
 
 It keeps an encoded slash (%2F) of a path inside its segment. uvicorn decodes %2F before the framework looks for the
 route, so `/accounts/team%2Fada/usage` would match another route than the client meant.
@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from litestar import Litestar, Request, Response, get
+from litestar import Litestar, MediaType, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from shared import tracing
 from shared.http.calls import name_span
+from shared.http.guard import LIVE
 from shared.http.openapi import DocumentErrors, openapi_assets, openapi_config
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.sign_in import SignInMiddleware, principal_in
@@ -49,7 +50,7 @@ class Application(Litestar):
         if authenticator is not None:
             self._enter = SignInMiddleware(super().__call__, authenticator, public, telemetry.count_stranger)
         super().__init__(
-            [*handlers, metrics_route(telemetry, authenticator), openapi_assets],
+            [*handlers, live, metrics_route(telemetry, authenticator), openapi_assets],
             plugins=[DocumentErrors()],
             before_send=[telemetry.count] if tracing.traces() is None else [telemetry.count, name_span],
             logging_config=None,
@@ -63,6 +64,13 @@ class Application(Litestar):
         if b"%2" in scope.get("raw_path", b"") and b"%2f" in scope["raw_path"].lower():
             scope = keep_slashes(scope)
         return self._enter(scope, receive, send)
+
+
+@get(LIVE, include_in_schema=False, media_type=MediaType.TEXT, sync_to_thread=False)
+def live() -> str:
+    """`ok` while the process answers: for a supervisor, which starts one again that does not. It asks no other server;
+    /health does."""
+    return "ok"
 
 
 def metrics_route(telemetry: Telemetry, authenticator: Authenticator | None) -> HTTPRouteHandler:

@@ -28,8 +28,8 @@ class Entrance(NamedTuple):
 def entrance_of(settings: ServerSettings) -> Entrance:
     """Raises CannotServe if a setting is wrong, or if strangers could reach the server without signing in.
 
-    Where other machines can reach the service, an IP address is a good name of it, and /health answers under any name:
-    a cluster's health checks use both.
+    Where other machines can reach the service, an IP address is a good name of it, and /health and /live answer under
+    any name: a cluster's health checks use both.
     """
     check_settings(settings)
     public = origin_of(settings.public_url, PUBLIC_URL) if settings.public_url else None

@@ -16,6 +16,7 @@ from shared.identity.errors import CrossSite, UnknownHost
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 HEALTH = "/health"
+LIVE = "/live"  # answers while the process does, whatever its servers do
 KNOWN_MAX = 1024
 _WATCHED = frozenset({b"host", b"origin", b"sec-fetch-site"})
 
@@ -24,7 +25,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 class Guard:
     """Decides about a request by its headers. `public` is the origin of HOURBOOK_PUBLIC_URL. `https`: the server itself
-    speaks HTTPS. `open_health`: /health answers under any name, for health checks in a cluster."""
+    speaks HTTPS. `open_health`: /health and /live answer under any name, for health checks in a cluster."""
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class Guard:
                 self._known.clear()
             self._known[given or b""] = host
             return None
-        if self._open_health and path == HEALTH and method in SAFE_METHODS:
+        if self._open_health and path in (HEALTH, LIVE) and method in SAFE_METHODS:
             return None
         if given is None:
             return _unknown_host("Host: the request has none; send the name of the service")

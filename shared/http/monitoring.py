@@ -1,4 +1,4 @@
-"""The small HTTP server of a service without an interface of its own: /health, and /metrics for Prometheus."""
+"""The small HTTP server of a service without an interface of its own: /health, /live, and /metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from aiohttp import web
 from shared.http.aiohttp_server import answer, serving
 from shared.http.connection_limits import ConnectionLimits, connections_allowed
 from shared.http.entrance import Entrance
+from shared.http.guard import LIVE
 from shared.http.problem_document import MEDIA_TYPE, document
 from shared.telemetry import CONTENT_TYPE, Telemetry
 
@@ -31,7 +32,7 @@ class PortTaken(Exception):
 async def monitoring(
     host: str, port: int, setting: str, telemetry: Telemetry, health: Health, entrance: Entrance
 ) -> AsyncIterator[None]:
-    """Answers /health and /metrics while the block runs. `setting` names the port. Raises PortTaken."""
+    """Answers /health, /live and /metrics while the block runs. `setting` names the port. Raises PortTaken."""
 
     async def tell_health() -> web.Response:
         status, told = await health()
@@ -40,7 +41,10 @@ async def monitoring(
     async def tell_metrics() -> web.Response:
         return answer(await telemetry.render(), content_type=CONTENT_TYPE)
 
-    handler = handling({"/health": tell_health, "/metrics": tell_metrics})
+    async def tell_live() -> web.Response:
+        return answer(b"ok", content_type="text/plain")
+
+    handler = handling({"/health": tell_health, LIVE: tell_live, "/metrics": tell_metrics})
     limits = ConnectionLimits(connections=connections_allowed())
     async with serving(handler, limits, STOP_TIMEOUT_S, entrance) as runner:
         try:

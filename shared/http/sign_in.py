@@ -12,13 +12,14 @@ from litestar import Request
 from litestar.types import ASGIApp, Receive, Send
 
 from shared.errors import HourbookError
+from shared.http.guard import LIVE
 from shared.http.problems import refuse
 from shared.identity.authenticator import Authenticator
 from shared.identity.principals import Principal
 
 # In the OpenAPI document: an operation that needs no credential.
 ANYBODY: list[dict[str, list[str]]] = [{}]
-PUBLIC = frozenset({"/health", "/schema"})
+PUBLIC = frozenset({"/health", LIVE, "/schema"})
 PUBLIC_BELOW = ("/schema/",)
 
 

@@ -59,7 +59,8 @@ async def test_a_stranger_is_told_to_sign_in(client: AsyncTestClient[Any]) -> No
     answer = await client.post("/projects/create", json={"id": "gaia", "name": "Gaia"})
     assert (answer.status_code, answer.json()["code"]) == (401, "sign_in_required")
     assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert (await client.get("/health")).status_code == 200
+    for path in ("/health", "/live"):
+        assert (await client.get(path)).status_code == 200
     named = {"X-Hourbook-Actor": ADMIN}
     assert (
         await client.post("/projects/create", json={"id": "gaia", "name": "Gaia"}, headers=named)

@@ -155,6 +155,8 @@ async def test_the_projector_answers_at_its_own_port_and_names_the_setting_when_
     ):
         async with session.get("/health") as answer:
             assert (answer.status, await answer.json()) == (200, {"position": 7, "state": "ok", "why": None})
+        async with session.get("/live") as answer:
+            assert (answer.status, await answer.text()) == (200, "ok")
         async with session.get("/metrics") as answer:
             assert figures(await answer.text())["hourbook_lag_events",] == 0
         with pytest.raises(PortTaken, match=f"port {port} .*HOURBOOK_PROJECTOR_PORT"):

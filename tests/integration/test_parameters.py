@@ -23,6 +23,7 @@ TAKES_ANY = {
     "/assets/{version}/{name}",
     "/metrics",
     "/health",
+    "/live",
     "/asyncapi.json",
     "/asyncapi.yaml",
     "/schemas/events",

@@ -129,7 +129,8 @@ def test_the_hosts_that_are_remembered_are_bounded() -> None:
 def test_health_checks_of_a_cluster_are_answered_under_any_name() -> None:
     exposed = entrance_of(ServerSettings(host="0.0.0.0", open="yes")).guard
     for headers in ({}, {"host": "10.1.2.3:8082"}, {"host": "node-7.cluster.example"}):
-        assert code(exposed, "GET", "/health", **headers) is None
+        for path in ("/health", "/live"):
+            assert code(exposed, "GET", path, **headers) is None
     assert code(exposed, "GET", "/projects", host="10.1.2.3:8082") is None
     assert code(exposed, "GET", "/projects", host="node-7.cluster.example") == "unknown_host"
     assert code(exposed, "POST", "/health", host="node-7.cluster.example") == "unknown_host"

@@ -14,7 +14,7 @@ from shared.http.guard import SAFE_METHODS
 
 NOWHERE = "postgresql://127.0.0.1:1/none"
 # What the command service answers to a GET: documents about itself.
-COMMANDS_READS = ("/health", "/metrics", "/schema")
+COMMANDS_READS = ("/health", "/live", "/metrics", "/schema")
 # A browser comes to these by a link. The last begins a session, only for the browser that began the attempt.
 SIGN_IN = {"/sign-in/ways", "/sign-in/{issuer:str}", "/sign-in/{issuer:str}/callback"}
 

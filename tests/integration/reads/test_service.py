@@ -17,6 +17,7 @@ async def test_without_a_database_it_starts_and_answers_503() -> None:
         for path in ("/health", AVAILABLE, AVAILABLE + "&min_position=1", "/events"):
             answer = await client.get(path)
             assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable"), answer.text
+        assert (await client.get("/live")).text == "ok"  # nobody has to start it again
 
 
 async def test_a_lost_connection_is_made_again(client: Client, database: Database) -> None:
