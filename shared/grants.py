@@ -113,8 +113,8 @@ TABLES: Mapping[str, Rights] = {
     "token": {**CREDENTIAL, "notify": "SELECT (id, maker, limits, expires_at, revoked_at)"},
     "session": CREDENTIAL,
     "feed_address": CREDENTIAL,
-    # dbmate's list of the migrations that were applied
-    "schema_migrations": {},
+    # dbmate's list of the migrations that were applied: `hourbook migrate --wait` reads it as any service
+    "schema_migrations": EVERY,
 }
 
 

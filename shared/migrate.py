@@ -12,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from shared import postgres
 from shared.database_roles import Login, RolesRefused, apply_roles
 from shared.postgres import LOST_OR_REFUSED, address_of_writer
 
 T = TypeVar("T")
 MIGRATIONS = Path(__file__).parent / "migrations"
+APPLIED = "SELECT version FROM public.schema_migrations"
 
 
 class MigrationFailed(Exception):
@@ -57,6 +59,17 @@ def finished(work: Coroutine[Any, Any, T]) -> T:
     """What `work` returns, run in a thread of its own: an event loop may run in this one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()
+
+
+async def lacking(database_url: str) -> set[str]:
+    """The versions of this program's migrations that the database does not have. Any service's role may ask. Raises
+    LOST_OR_REFUSED: a database that nobody has migrated lets no service in, or has no list of migrations."""
+    wanted = {file.name.partition("_")[0] for file in MIGRATIONS.glob("2*_*.sql")}
+    connection = await postgres.connect(database_url)
+    try:
+        return wanted - {record["version"] for record in await connection.fetch(APPLIED)}
+    finally:
+        await connection.close(timeout=postgres.CONNECT_TIMEOUT_S)
 
 
 def run_dbmate(database_url: str, *arguments: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -16,9 +18,9 @@ from services.cli.up.embedded import EmbeddedPostgres
 from services.cli.up.role_files import RoleFiles
 from shared.database_roles import Login, RolesRefused, check_login, database_name, login_url
 from shared.grants import OWNER, SERVICES
-from shared.migrate import migrate
+from shared.migrate import lacking, migrate
 from tests.support.backends import connected
-from tests.support.running import hourbook
+from tests.support.running import WAIT_S, hourbook, inherited
 from tests.support.system_postgres import SystemPostgres
 
 OWNED = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_migrations'"
@@ -88,6 +90,28 @@ async def test_a_member_of_the_owner_applies_what_an_administrator_prepared(serv
     assert migrate(login_url(server.url_of("ledger"), "plain", password="plain")).no_roles is None
     async with connected(server.url_of("ledger")) as connection:
         assert [row[0] for row in await connection.fetch(OWNED)] == [OWNER]
+
+
+def waiting_at(url: str) -> subprocess.Popen[str]:
+    environment = {**inherited(), "HOURBOOK_DATABASE_URL": url}
+    command = [sys.executable, "-m", "services.cli", "migrate", "--wait"]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+async def test_a_service_waits_until_its_schema_is_there(server: EmbeddedPostgres, tmp_path: Path) -> None:
+    files = RoleFiles(tmp_path / "roles")
+    logins = files.logins(database_name(server.url))
+    url = files.urls(server.url, logins)["sealer"]
+    with waiting_at(url) as waiting:
+        assert waiting.stderr is not None
+        assert "waiting for `hourbook migrate`: " in await asyncio.to_thread(waiting.stderr.readline)
+        await asyncio.to_thread(migrate, server.url, logins)
+        assert await asyncio.to_thread(waiting.wait, WAIT_S) == 0
+    assert await lacking(url) == set()
+    async with connected(server.url) as connection:
+        newest = await connection.fetchval("SELECT max(version) FROM schema_migrations")
+        await connection.execute("DELETE FROM schema_migrations WHERE version = $1", newest)
+    assert await lacking(url) == {newest}
 
 
 async def test_passwords_come_from_files_and_change_with_them(server: EmbeddedPostgres, tmp_path: Path) -> None:
