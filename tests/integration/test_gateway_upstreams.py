@@ -14,6 +14,7 @@ from aiohttp import ClientSession, web
 from services.cli.failure import Failure
 from services.cli.up.gateway import CONNECT_TIMEOUT_S, Gateway
 from services.cli.up.gateway_command import urls_from
+from services.cli.up.resolving import Resolving
 from services.cli.up.upstreams import COMMAND, LOOK_S, QUERY
 from tests.integration.test_gateway import Handler, backend, bound, unused
 
@@ -118,6 +119,32 @@ async def test_a_process_that_says_it_is_ill_or_says_nothing_is_asked_last() -> 
                 assert {await text(one) for _ in range(6)} == {(200, "well")}
         async with before({COMMAND: at(ill)}) as one:
             assert await text(one, "POST") == (200, "ill")
+
+
+async def test_a_name_with_several_addresses_is_several_processes() -> None:
+    addresses = {"commands.test": ["10.0.0.8", "10.0.0.7", "10.0.0.7"], "queries.test": ["fd00::7"]}
+
+    async def look_up(host: str) -> list[str]:
+        if not addresses.get(host):
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return addresses[host]
+
+    names = Resolving(
+        {COMMAND: ["http://commands.test:8081"], QUERY: ["http://queries.test:8082", "https://safe.test"]}, look_up
+    )
+    assert names.urls_of(COMMAND) == ["http://commands.test:8081"]
+    await names.look()
+    assert names.urls_of(COMMAND) == ["http://10.0.0.7:8081", "http://10.0.0.8:8081"]
+    assert names.urls_of(QUERY) == ["http://[fd00::7]:8082", "https://safe.test"]
+    addresses |= {"commands.test": [], "queries.test": ["fd00::8"]}
+    await names.look()
+    assert names.urls_of(COMMAND) == ["http://10.0.0.7:8081", "http://10.0.0.8:8081"]
+    assert names.urls_of(QUERY) == ["http://[fd00::8]:8082", "https://safe.test"]
+
+
+async def test_the_one_address_is_live_without_its_services() -> None:
+    async with before({}) as one, one.get("/live") as answer:
+        assert (answer.status, await answer.text()) == (200, "ok")
 
 
 @pytest.mark.parametrize("wrong", ["", "10.0.0.7:8081", "ftp://a", "http://a/path", "http://a,nonsense"])

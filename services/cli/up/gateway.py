@@ -42,6 +42,7 @@ from shared.call_id import CALL, HEADER
 from shared.http.aiohttp_server import SERVER_HEADERS, BodyTimeout, answer, closing_response, send_continue, serving
 from shared.http.connection_limits import SEND_TIMEOUT_S, ConnectionLimits, connections_allowed
 from shared.http.entrance import LOCAL, Entrance
+from shared.http.guard import LIVE
 from shared.http.problem_document import MEDIA_TYPE, document, malformed_request
 from shared.tasks import end_tasks
 
@@ -158,6 +159,8 @@ class Gateway:
             await session.close()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.raw_path == LIVE and request.method in READS:
+            return answer(b"ok", content_type="text/plain")  # its own: that of a service says nothing about it
         if request.method == "OPTIONS":
             return await self._options(request.raw_path)
         target = route(request.method, request.raw_path)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -16,15 +16,18 @@ from yarl import URL
 from services.cli.failure import Failure
 from services.cli.up.address import LOOPBACK, Address, address_of, listening
 from services.cli.up.gateway import Gateway
-from services.cli.up.upstreams import COMMAND, PROJECTOR, QUERY, UrlsOf
+from services.cli.up.resolving import Resolving
+from services.cli.up.upstreams import COMMAND, PROJECTOR, QUERY
 from shared import tracing
 from shared.process import log_and_trace
 from shared.settings import settings_from
+from shared.tasks import end_tasks
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`HOURBOOK_COMMAND_URLS`, `…_QUERY_URLS`, `…_PROJECTOR_URLS` (where the processes of each service listen, such as
-    `http://10.0.0.7:8081`, separated by commas), `HOURBOOK_HOST`, `HOURBOOK_GATEWAY_PORT`, and those of ServerSettings.
+    `http://10.0.0.7:8081`, separated by commas; a name with several addresses is several processes), `HOURBOOK_HOST`,
+    `HOURBOOK_GATEWAY_PORT`, and those of ServerSettings.
     """
 
     command_urls: str
@@ -43,17 +46,21 @@ def gateway() -> None:
     urls = {service: urls_from(service, text) for service, text in texts(settings).items()}
     address = address_of(os.environ, settings.host, settings.gateway_port, None, None, None)
     with listening(settings.host, settings.gateway_port) as taken:
-        asyncio.run(serve(urls.__getitem__, address, taken))
+        asyncio.run(serve(urls, address, taken))
 
 
-async def serve(urls_of: UrlsOf, address: Address, taken: socket.socket) -> None:
+async def serve(urls: Mapping[str, Sequence[str]], address: Address, taken: socket.socket) -> None:
     """Passes requests on until SIGTERM or SIGINT."""
+    names = Resolving(urls)
+    await names.look()
+    looking = asyncio.create_task(names.run())
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    running = Gateway(urls_of, entrance=address.entrance, signed_in=address.issuers is not None)
+    running = Gateway(names.urls_of, entrance=address.entrance, signed_in=address.issuers is not None)
     await running.start(taken)
     await stop.wait()
+    await end_tasks(looking)
     await running.stop()
     tracing.end()
 
