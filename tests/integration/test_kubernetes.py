@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import kubernetes_validate
 import msgspec
 import pytest
+import yaml
 
 from services.cli.main import PARTS
 from services.cli.nats_config import cluster_text, text
@@ -23,10 +24,12 @@ from services.sealer.settings import Settings as SealerSettings
 from shared.audit.notes import load_key
 from shared.grants import SERVICES
 from shared.identity.auth_file import read_auth_file
+from shared.log_format import SETTING as LOG_FORMAT
 from shared.nats_access.users import SERVICES as NATS_SERVICES
 from shared.nats_server import server_at
 from shared.settings import settings_from
 from tests.support.manifests import (
+    DEPLOY,
     KUBERNETES,
     NAME,
     Document,
@@ -55,6 +58,7 @@ SETTINGS: dict[str, type[msgspec.Struct]] = {
     "notify": NotifySettings,
     "sealer": SealerSettings,
 }
+PORTS = {"command": 8081, "query": 8082, "projector": 8083, "sealer": 8084, "notify": 8085}
 WORLD, PRIVATE, ISSUER = "93.184.216.34", "10.1.2.3", "192.0.2.10"
 
 
@@ -101,7 +105,7 @@ def test_what_every_service_needs_is_there(overlay: list[Document]) -> None:
 def test_a_service_starts_with_the_settings_of_its_pod(overlay: list[Document], service: str, tmp_path: Path) -> None:
     pod, secrets = workloads(overlay)[service], made_secrets()
     environment = environment_of(pod, pod.main, overlay, secrets)
-    given = {name for name in environment if name.startswith("HOURBOOK_")}
+    given = {name for name in environment if name.startswith("HOURBOOK_")} - {LOG_FORMAT}
     assert given <= {f"HOURBOOK_{name.upper()}" for name in SETTINGS[service].__struct_fields__}
     assert not [value for value in environment.values() if "$(" in value], "the variable stands after its use"
     settings: Any = settings_from(environment, SETTINGS[service])
@@ -116,7 +120,9 @@ def test_a_service_starts_with_the_settings_of_its_pod(overlay: list[Document], 
         assert len(options["servers"]) == workloads(overlay)["nats"].replicas
         if hasattr(settings, "stream_replicas"):
             assert (settings.stream_replicas or 1) == len(options["servers"])
-    if hasattr(settings, "auth_file"):
+    if service == "sealer":  # its port tells figures, and it needs none of the secrets of the auth file
+        assert (settings.auth_file, settings.open) == ("", "yes")
+    else:
         (tmp_path / "auth.toml").write_text(secrets["hourbook-auth"]["auth.toml"])
         read_auth_file(tmp_path / "auth.toml")
         assert settings.auth_file == "/etc/hourbook/auth/auth.toml"
@@ -155,12 +161,15 @@ def test_migrate_gets_the_password_file_of_every_service(overlay: list[Document]
 
 def test_a_service_listens_where_the_others_ask_it(overlay: list[Document]) -> None:
     services = {one["metadata"]["name"]: one["spec"] for one in of_kind(overlay, "Service")}
-    ports = {"gateway": 8080} | {
-        name: getattr(settings, f"{name}_port")
-        for name, kind in SETTINGS.items()
-        if f"{name}_port" in kind.__struct_fields__
-        for settings in [kind(database_url="")]
-    }
+    ports = {"gateway": 8080, **PORTS}
+    for name in ("command", "query", "projector"):
+        settings: Any = SETTINGS[name](database_url="")
+        assert getattr(settings, f"{name}_port") == ports[name]
+    for name in ("notify", "sealer"):
+        pod = workloads(overlay)[name]
+        environment = environment_of(pod, pod.main, overlay, made_secrets())
+        assert environment[f"HOURBOOK_{name.upper()}_PORT"] == str(ports[name])
+        assert pod.main["ports"] == [{"name": "http", "containerPort": ports.pop(name)}]
     for name, port in ports.items():
         pod, service = workloads(overlay)[name], services[f"hourbook-{name}"]
         assert pod.main["ports"] == [{"name": "http", "containerPort": port}]
@@ -174,14 +183,14 @@ def test_a_service_listens_where_the_others_ask_it(overlay: list[Document]) -> N
 
 def test_a_process_is_started_again_only_if_it_does_not_answer_itself(overlay: list[Document]) -> None:
     for pod in of_hourbook(overlay):
+        if pod.kind == "Job":
+            continue
         kinds = [kind for kind in pod.main if kind.endswith("Probe")]
-        if pod.main.get("ports"):
-            assert sorted(kinds) == ["livenessProbe", "readinessProbe", "startupProbe"]
-            assert {pod.main[kind]["httpGet"]["path"] for kind in ("livenessProbe", "startupProbe")} == {"/live"}
-            assert pod.main["readinessProbe"]["httpGet"]["path"] in ("/health", "/live")
-            assert {pod.main[kind]["httpGet"]["port"] for kind in kinds} == {"http"}
-        else:
-            assert kinds == []
+        assert sorted(kinds) == ["livenessProbe", "readinessProbe", "startupProbe"]
+        assert {pod.main[kind]["httpGet"]["path"] for kind in ("livenessProbe", "startupProbe")} == {"/live"}
+        health = "/live" if pod.name == "gateway" else "/health"
+        assert pod.main["readinessProbe"]["httpGet"]["path"] == health
+        assert {pod.main[kind]["httpGet"]["port"] for kind in kinds} == {"http"}
 
 
 def test_no_pod_may_more_than_it_must(documents: list[Document]) -> None:
@@ -260,7 +269,7 @@ def test_the_ways_between_the_pods_are_open_and_no_others(documents: list[Docume
     ways |= {(user.name, "nats", 4222) for user in NATS_SERVICES if user.name in SERVICES} | {("nats", "nats", 6222)}
     if "postgres" in parts:
         ways |= {(name, "postgres", 5432) for name in (*SERVICES, "migrate")}
-    ports = (8080, 8081, 8082, 8083, 4222, 6222, 8222, 5432)
+    ports = (8080, *PORTS.values(), 4222, 6222, 8222, 5432)
     found = {
         (one.name, other.name, port)
         for one in parts.values()
@@ -284,11 +293,20 @@ def test_only_the_notifier_reaches_the_world(documents: list[Document]) -> None:
         assert policies.leaves_to(pod.labels, ISSUER, 443) == is_issuers
 
 
+def test_prometheus_reads_every_service(folders: dict[str, Path]) -> None:
+    documents = rendered(folders["ha with everything"])
+    policies, parts = Policies(documents), workloads(documents)
+    (monitor,) = of_kind(documents, "PodMonitor")
+    for name, port in PORTS.items():
+        assert selects(monitor["spec"]["selector"], parts[name].labels)
+        assert policies.lets_in_from("monitoring", parts[name].labels, port)
+
+
 def test_strangers_reach_the_gateway_only(folders: dict[str, Path]) -> None:
     documents = rendered(folders["ha"])
     policies, parts = Policies(documents), workloads(documents)
     for name, pod in parts.items():
-        for port in (8080, 8081, 8082, 8083, 4222, 5432):
+        for port in (8080, *PORTS.values(), 4222, 5432):
             assert policies.lets_in_from("ingress-nginx", pod.labels, port) == ((name, port) == ("gateway", 8080))
             assert not policies.lets_in_from("default", pod.labels, port)
 
@@ -334,3 +352,17 @@ def test_the_script_of_secrets_says_where_openssl_is_missing() -> None:
     script = KUBERNETES / "secrets.sh"
     answer = subprocess.run(["/bin/sh", str(script)], env={"PATH": ""}, capture_output=True, check=False, timeout=30)
     assert answer.returncode != 0
+
+
+def test_compose_gives_each_service_settings_that_it_knows_and_writes_to_volumes_only() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    for name, kind in SETTINGS.items():
+        its = services[name]
+        given = {setting for setting in its["environment"] if setting.startswith("HOURBOOK_")}
+        known = {f"HOURBOOK_{field.upper()}" for field in kind.__struct_fields__}
+        assert given - known <= {"HOURBOOK_WEBHOOK_HOSTS"}  # all have it from one block
+        assert its["read_only"] is True
+        assert its["cap_drop"] == ["ALL"]
+        assert its["mem_limit"]
+        if "ports" in its:
+            assert f":{PORTS[name]}/live" in its["healthcheck"]["test"][-1]
