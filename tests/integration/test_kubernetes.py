@@ -3,7 +3,9 @@ of this project. No cluster runs here."""
 
 from __future__ import annotations
 
+import json
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -85,12 +87,22 @@ def of_hourbook(documents: list[Document]) -> list[Workload]:
     return [one for one in workloads(documents).values() if one.labels[NAME] == "hourbook"]
 
 
-def test_kubernetes_takes_every_document(documents: list[Document]) -> None:
-    for one in documents:
+def test_kubernetes_takes_every_document(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    # The package reads the definitions of a version, megabytes of JSON, for every document.
+    monkeypatch.setattr(kubernetes_validate.utils, "schema_contents", cache(kubernetes_validate.utils.schema_contents))
+    documents = {json.dumps(one): one for folder in folders.values() for one in rendered(folder)}
+    for one in documents.values():
         if one["kind"] not in OF_OPERATORS:
             for version in (OLDEST, NEWEST):
                 kubernetes_validate.validate(one, version, strict=True)
         assert one["kind"] == "Namespace" or one["metadata"]["namespace"] == "hourbook"
+
+
+@pytest.mark.parametrize("wrong", [{"replica": 2}, {"replicas": "two"}])
+def test_a_field_that_kubernetes_does_not_know_is_found(folders: dict[str, Path], wrong: Document) -> None:
+    one = next(one for one in rendered(folders["one"]) if one["kind"] == "Deployment")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(one | {"spec": one["spec"] | wrong}, OLDEST, strict=True)
 
 
 def test_what_every_service_needs_is_there(overlay: list[Document]) -> None:

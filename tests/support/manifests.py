@@ -30,7 +30,7 @@ def rendered(folder: Path) -> list[Document]:
     command = [str(KUBECTL), "kustomize", str(folder)]
     made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert made.returncode == 0, made.stderr
-    return list(yaml.safe_load_all(made.stdout))
+    return list(yaml.load_all(made.stdout, yaml.CSafeLoader))
 
 
 def write_everything(folder: Path, overlay: str) -> Path:
