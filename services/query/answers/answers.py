@@ -105,11 +105,13 @@ class Answers:
         return await visible(self._positions, min_position, lambda: self._answer(question, view, etags, fresh))
 
     async def _answer(self, question: Question, view: View, etags: str | None, fresh: Fresh | None) -> Reply:
-        entry = self._cache.get(question)
-        if entry is not None or etags is not None or self._freshness.term is None:  # the tag of an answer says the term
+        entry, term = self._cache.get(question), self._freshness.term
+        if entry is not None or etags is not None or term is None:  # the tag of an answer says the term
             position, version = fresh or await self._freshness.of(question.scope)
             if version is None:
                 raise question.unknown()
+            if term != self._freshness.term:
+                entry = None
             etag = etag_of(question, version, self._freshness.term)
             current = entry is not None and entry.version == version
             if etags is not None and matches(etags, etag) and (current or not is_any(etags)):
