@@ -108,16 +108,23 @@ class NatsClient(Client):
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         await super()._process_info({**info, "connect_urls": None}, initial_connection)
 
+    async def _connect_to_server(self, s: Any) -> None:
+        self._abort()  # the server before may have taken the connection and then said nothing
+        await super()._connect_to_server(s)
+
     async def _process_op_err(self, e: Exception) -> None:
         await super()._process_op_err(e)
         if not self.is_connected:
             self.abandon()
 
-    def abandon(self) -> None:
-        """Ends the connection without a word to the server, and lets requests fail that wait for an answer."""
+    def _abort(self) -> None:
         writer = getattr(self._transport, "_io_writer", None)
         if writer is not None:
             writer.transport.abort()
+
+    def abandon(self) -> None:
+        """Ends the connection without a word to the server, and lets requests fail that wait for an answer."""
+        self._abort()
         for answer in list(self._resp_map.values()):
             if not answer.done():
                 answer.set_exception(ConnectionLost())

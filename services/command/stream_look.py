@@ -15,6 +15,8 @@ from shared.events import TermBegan
 from shared.jetstream import STREAM, NotAnEvent, cloud_event, open_stream, stored_of, wrong_with
 
 HEAL = "`hourbook heal` shows what differs, and docs/healing.md says what to do"
+# A cluster that chooses a leader for the stream answers nothing meanwhile: it is asked again.
+ANSWER_S = 2.0
 
 
 class ForeignHistory(Exception):
@@ -34,7 +36,7 @@ class Look(msgspec.Struct, frozen=True):
 async def look_at_stream(store: EventStore, client: Client, replicas: int | None = None) -> Look:
     """Raises StreamTaken, NATS's errors, and ForeignHistory unless the stream is a part of the store or equal to it. A
     TermBegan may be on the stream alone: whoever begins a term publishes it first."""
-    context = client.jetstream()
+    context = client.jetstream(timeout=ANSWER_S)
     info, too_few = await open_stream(context, replicas)
     last, wrong = info.state.last_seq, wrong_with(info.config) or too_few
     if last == 0:

@@ -182,6 +182,15 @@ async def test_a_sealed_stream_is_said_and_made_again_when_it_is_removed(
     await assert_stream_is_the_store(store, client)
 
 
+async def test_a_single_server_cannot_hold_three_replicas_and_the_relay_says_so(
+    store: EventStore, database_url: str, nats_server: Nats
+) -> None:
+    await append(store, 1)
+    server = NatsServer(nats_server.url_of("command"), replicas=3)
+    async with relaying(Relay(as_role(database_url, "command"), server, poll_s=0.05)) as relay:
+        await troubled(relay, "is not there, and cannot be made, and HOURBOOK_STREAM_REPLICAS is 3")
+
+
 async def test_a_relay_that_does_not_reach_nats_says_so(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
     async with relaying(
         Relay(as_role(database_url, "command"), NatsServer("nats://127.0.0.1:9"), poll_s=0.05)

@@ -8,19 +8,19 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import nats
 import nats.errors
 from nats.js import JetStreamContext
 
 from services.cli.up.embedded import free_port, stop_process
-from services.cli.up.embedded_nats import EmbeddedNats, NatsFiles, quoted
+from services.cli.up.embedded_nats import EmbeddedNats, NatsFiles, Subscriber, quoted, url_for
 from shared.jetstream import NATS_LOST, STREAM, leave
 from shared.nats_access.config import ROUTE, cluster
 from shared.nats_access.users import ADMIN, TOGETHER, USERS
+from shared.nats_server import NatsClient
 from tests.support.backends import run
 
 NAMES = ("nats-1", "nats-2", "nats-3")
@@ -92,7 +92,8 @@ class NatsCluster:
     `url` and `url_of` name all three servers. A server that starts again has the same address.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, subscribers: Sequence[Subscriber] = ()) -> None:
+        self._subscribers = list(subscribers)
         listen = [free_port() for _ in NAMES]
         self.servers = [
             ClusterServer(directory / name, name, port, listen) for name, port in zip(NAMES, listen, strict=True)
@@ -106,6 +107,10 @@ class NatsCluster:
     def url_of(self, user: str) -> str:
         return ",".join(server.url_of(user) for server in self.servers)
 
+    def url_with(self, user: str, password: str) -> str:
+        """The address for a user whose password the test knows."""
+        return ",".join(url_for(user, password, server.port) for server in self.servers)
+
     def start(self) -> None:
         """Starts those that do not run, and waits until JetStream answers."""
         for server in self.servers:
@@ -114,6 +119,7 @@ class NatsCluster:
         for server in self.servers[1:]:  # the same passwords on all servers
             shutil.copy(self.servers[0].directory / "passwords.json", server.directory)
         for server in self.servers:
+            server.files.set_subscribers(self._subscribers)
             if server.process is None or server.process.poll() is not None:
                 server.start()
         run(self.ready())
@@ -155,6 +161,18 @@ class NatsCluster:
 
         await self._asked(current)
 
+    async def lead_with(self, server: ClusterServer, stream: str = STREAM) -> None:
+        """Makes a server the leader of a stream. It must have everything of it."""
+        request = {"placement": {"preferred": server.name}}
+
+        async def asked(context: JetStreamContext) -> None:
+            cluster = (await context.stream_info(stream)).cluster
+            if cluster is None or cluster.leader != server.name:
+                await context._api_request(f"$JS.API.STREAM.LEADER.STEPDOWN.{stream}", json.dumps(request).encode())
+                raise nats.errors.Error("another leads")
+
+        await self._asked(asked)
+
     async def _asked(self, question: Callable[[JetStreamContext], Awaitable[Any]]) -> Any:
         """The answer to a question about JetStream, which is asked until it is answered. Raises TimeoutError."""
         deadline = time.monotonic() + READY_S
@@ -172,8 +190,9 @@ class NatsCluster:
 
 
 async def _answer(url: str, question: Callable[[JetStreamContext], Awaitable[Any]]) -> Any:
-    client = await nats.connect(url, allow_reconnect=False, connect_timeout=2, error_cb=_ignored)
+    client = NatsClient()
     try:
+        await client.connect(url, allow_reconnect=False, connect_timeout=2, error_cb=_ignored)
         return await question(client.jetstream(timeout=2))
     finally:
         await leave(client)
@@ -184,9 +203,9 @@ async def _ignored(_: Exception) -> None:
 
 
 @contextlib.contextmanager
-def nats_cluster(directory: Path) -> Iterator[NatsCluster]:
-    """A cluster that runs as long as the block does."""
-    made = NatsCluster(directory)
+def nats_cluster(directory: Path, subscribers: Sequence[Subscriber] = ()) -> Iterator[NatsCluster]:
+    """A cluster that runs as long as the block does. It knows `subscribers`, whose consumers the test makes."""
+    made = NatsCluster(directory, subscribers)
     try:
         made.start()
         yield made

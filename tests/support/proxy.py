@@ -49,7 +49,7 @@ class Proxy:
         assert task is not None
         self._connections.add(task)
         assert self._url.hostname is not None
-        with contextlib.suppress(OSError, asyncio.CancelledError):
+        with contextlib.suppress(OSError, asyncio.CancelledError), contextlib.closing(writer):
             upstream = await asyncio.open_connection(self._url.hostname, self._url.port)
             answers = _Answers(upstream[0], writer)
             pumps = [
@@ -64,6 +64,9 @@ class Proxy:
                 await asyncio.gather(*pumps, return_exceptions=True)
                 for end in (writer, upstream[1]):
                     end.close()
+                    with contextlib.suppress(OSError, TimeoutError):
+                        async with asyncio.timeout(1):
+                            await end.wait_closed()
         self._connections.discard(task)
 
     async def _requests(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, answers: _Answers) -> None:
