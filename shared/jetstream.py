@@ -30,6 +30,7 @@ SUBJECTS = [f"{SUBJECT}.>"]
 CONFIG = StreamConfig(name=STREAM, subjects=SUBJECTS, storage=StorageType.FILE, allow_atomic=True, allow_direct=True)
 SUBJECTS_OVERLAP = 10065
 DOORBELL = "hourbook.doorbell"  # a message to the relay: something was appended
+RELAYED = "hourbook.relayed"  # a message of the relay to the command services: how far the stream is
 NEWS = "hourbook.news"  # a message of the relay to those who read the store: there are new events
 NO_LIMITS = ("max_msgs", "max_bytes", "max_age", "max_msgs_per_subject", "max_msg_size")
 FORBIDDEN = {

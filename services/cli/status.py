@@ -311,7 +311,10 @@ async def health(session: ClientSession, url: str, name: str, path: str) -> Row:
     except ValueError:
         told = _Health()
     trouble = told.why or told.trouble or (None if code == 200 else f"{url}{path} answers {code}")
-    return Row(name, told.position, None, f"answers at {url}", trouble)
+    note = f"answers at {url}"
+    if told.acknowledge is not None:
+        note += f", acknowledges when the {told.acknowledge} has the events"
+    return Row(name, told.position, None, note, trouble)
 
 
 class _Health(msgspec.Struct):
@@ -320,6 +323,7 @@ class _Health(msgspec.Struct):
     position: int | None = None
     why: str | None = None
     trouble: str | None = None
+    acknowledge: str | None = None
 
 
 def processes(run: Run) -> list[Row]:

@@ -19,6 +19,7 @@ from msgspec import Meta
 from services.command.handler.handler import CommandHandler
 from services.command.handler.traces import BatchTraces
 from services.command.keys import Keys
+from services.command.on_stream import OnStream
 from services.command.refusal_log import LAST_WRITE_S, RefusalLog
 from services.command.relay import Relay
 from services.command.relay_traces import RelayTraces
@@ -28,7 +29,7 @@ from services.command.routes.submit import Parts
 from services.command.scheduler import Scheduler
 from services.command.seen_people import SeenPeople
 from services.command.sessions import Sessions
-from services.command.settings import Settings
+from services.command.settings import Acknowledge, Settings
 from services.command.stream_auditor import StreamAuditor
 from shared import tracing
 from shared.http.application import Application
@@ -69,6 +70,9 @@ class Health(msgspec.Struct, kw_only=True):
     accepts: Annotated[
         bool, Meta(description="False: no command is accepted, because the history is not settled. Then it is a 503.")
     ]
+    acknowledge: Annotated[
+        Acknowledge, Meta(description="A command is answered when the store has its events, or the stream too.")
+    ]
     trouble: Annotated[
         str | None,
         Meta(
@@ -84,7 +88,8 @@ def create_app(settings: Settings) -> Litestar:
     nats = server_at(settings.nats_url, settings, settings.stream_replicas) if settings.nats_url else None
     traces = tracing.traces()
     relay_traces = None if traces is None else RelayTraces(traces)
-    relay = Relay(settings.database_url, nats, traces=relay_traces) if nats else None
+    on_stream = OnStream() if settings.acknowledge == "stream" else None
+    relay = Relay(settings.database_url, nats, traces=relay_traces, on_stream=on_stream) if nats else None
     auditor = StreamAuditor(settings.database_url, nats, relay) if nats and relay else None
     refusals = RefusalLog(
         settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max
@@ -102,6 +107,7 @@ def create_app(settings: Settings) -> Litestar:
         on_refusal=refusals.note,
         on_batch=telemetry.batches("append", "a batch that was appended"),
         agreement=relay.agreement if relay else None,
+        on_stream=on_stream,
         traces=None if traces is None or relay_traces is None else BatchTraces(traces, relay_traces.stored),
     )
     sessions = Sessions(settings.database_url, authenticator.file.session_hours) if authenticator else None
@@ -117,7 +123,7 @@ def create_app(settings: Settings) -> Litestar:
     )
     scheduler = Scheduler(settings.database_url, handler, lambda: datetime.now(UTC), new_id)
     measure_certificates(telemetry, settings)
-    _measure_commands(telemetry, handler, refusals, settings.queue_max)
+    _measure_commands(telemetry, handler, refusals, on_stream, settings.queue_max)
     _measure_stream(telemetry, relay, auditor)
 
     @contextlib.asynccontextmanager
@@ -136,7 +142,7 @@ def create_app(settings: Settings) -> Litestar:
             yield
 
     return Application(
-        [*CONTROLLERS, _health_of(handler, refusals, relay, auditor, authenticator)],
+        [*CONTROLLERS, _health_of(handler, refusals, relay, auditor, authenticator, settings.acknowledge)],
         telemetry,
         DESCRIPTION,
         authenticator=authenticator,
@@ -148,10 +154,22 @@ def create_app(settings: Settings) -> Litestar:
     )
 
 
-def _measure_commands(telemetry: Telemetry, handler: CommandHandler, refusals: RefusalLog, queue_max: int) -> None:
+def _measure_commands(
+    telemetry: Telemetry, handler: CommandHandler, refusals: RefusalLog, on_stream: OnStream | None, queue_max: int
+) -> None:
     telemetry.gauge("queue_depth", "Commands that wait for their turn", lambda: handler.waiting)
     telemetry.gauge("queue_limit", "Commands that may wait; beyond it they are refused", lambda: queue_max)
     telemetry.gauge("refusals_dropped", "Refusals that the log of refusals has not kept", lambda: refusals.dropped)
+    telemetry.gauge(
+        "acknowledges_on_stream",
+        "1: a command is answered when the stream has its events; 0: when the store has them",
+        lambda: on_stream is not None,
+    )
+    telemetry.gauge(
+        "answers_waiting",
+        "Commands that are stored and whose answers wait for the stream",
+        lambda: on_stream.waiting if on_stream else 0,
+    )
 
 
 def _measure_stream(telemetry: Telemetry, relay: Relay | None, auditor: StreamAuditor | None) -> None:
@@ -208,6 +226,7 @@ def _health_of(
     relay: Relay | None,
     auditor: StreamAuditor | None,
     authenticator: Authenticator | None,
+    acknowledge: Acknowledge,
 ) -> HTTPRouteHandler:
     @get(
         "/health", security=ANYBODY, summary="Health of this process", response_description="The state of this process."
@@ -230,6 +249,7 @@ def _health_of(
             refusals_dropped=refusals.dropped,
             waiting=relay.waiting if relay else 0,
             accepts=closed is None,
+            acknowledge=acknowledge,
             trouble=trouble,
         )
         return Response(told, status_code=503 if closed else 200)

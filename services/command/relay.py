@@ -20,6 +20,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.command.agreement import Agreement
+from services.command.on_stream import OnStream
 from services.command.relay_traces import RelayTraces
 from services.command.stream_look import HEAL, ForeignHistory, Look, look_at_stream
 from shared import postgres
@@ -34,6 +35,7 @@ from shared.jetstream import (
     NATS_LOST,
     NEWS,
     PUBLISH_TIMEOUT_S,
+    RELAYED,
     SINGLY_MAX,
     PublishRefused,
     StreamTaken,
@@ -73,6 +75,7 @@ class Relay:
         poll_s: float = 1.0,
         publish_timeout_s: float = PUBLISH_TIMEOUT_S,
         traces: RelayTraces | None = None,
+        on_stream: OnStream | None = None,
     ) -> None:
         self._database_url = database_url
         self._nats = nats
@@ -92,6 +95,9 @@ class Relay:
         self.trouble = Trouble(log, "relay")
         self._unheard = Trouble(log, "relay: NATS")
         self.agreement = Agreement(self._look_now)
+        self._on_stream = on_stream
+        if on_stream is not None:
+            on_stream.want_look = self._look_now
 
     @property
     def leads(self) -> bool:
@@ -140,6 +146,8 @@ class Relay:
             await self._reach(client)
             self._client = client
             await client.subscribe(DOORBELL, cb=self._rung)
+            if self._on_stream is not None:
+                await client.subscribe(RELAYED, cb=self._told)
             store = EventStore(connection)
             while not await connection.fetchval(TRY_TO_LEAD):
                 await self._follow(store, client)
@@ -213,8 +221,22 @@ class Relay:
                     client, self.last_sequence, events, self._publish_timeout_s, also
                 )
             self._all_is_well()
-            if len(events) > SINGLY_MAX and not full:
+            if self._on_stream is not None:
+                await self._tell(client, self._on_stream)
+            elif len(events) > SINGLY_MAX and not full:
                 await asyncio.sleep(REST_S)
+
+    async def _tell(self, client: Client, on_stream: OnStream) -> None:
+        """Says to those whose answers wait, here and in other processes, how far the stream is."""
+        if self._term is not None and self._term.begun:
+            on_stream.reached(self._term.term, self.last_sequence)
+            await client.publish(RELAYED, b"%b %d" % (self._term.term.bytes.hex().encode(), self.last_sequence))
+
+    async def _told(self, message: Msg) -> None:
+        """The relay of another process says how far the stream is."""
+        term, _, position = message.data.partition(b" ")
+        if self._on_stream is not None and not self._leads:
+            self._on_stream.reached(UUID(term.decode()), int(position))
 
     def _all_is_well(self) -> None:
         """Publishing works. The stream itself may still be configured wrongly: then that is the trouble."""
@@ -263,6 +285,8 @@ class Relay:
             await self._take_up(store, client, look.ahead, term.claim)
         elif term.begun:
             self.agreement.agree(term.term)
+            if self._on_stream is not None:
+                self._on_stream.reached(term.term, look.last)
 
     async def _take_up(self, store: EventStore, client: Client, ahead: Stored, claim: UUID | None) -> None:
         """Goes on with a term whose TermBegan is on the stream and not in the store: whoever published it has died.

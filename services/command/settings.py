@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -11,6 +11,7 @@ from shared.http.server_settings import ServerSettings
 from shared.nats_server import Replicas
 
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+Acknowledge = Literal["store", "stream"]
 
 
 class Settings(ServerSettings, frozen=True, kw_only=True):
@@ -27,6 +28,8 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
     `HOURBOOK_STATE_BYTES_MAX` also bounds the memory of all projects together.
 
     Without `nats_url` this process publishes nothing on the stream: another process must.
+
+    `HOURBOOK_ACKNOWLEDGE` says when a command is answered: when the store has its events, or the stream too.
     """
 
     database_url: str
@@ -35,6 +38,7 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
     nats_cert_file: str = ""
     nats_key_file: str = ""
     nats_credentials_file: str = ""
+    acknowledge: Acknowledge = "store"
     stream_replicas: Replicas | None = None
     command_port: int = 8081
     batch_max: int = 512
@@ -58,6 +62,11 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
     account_hours_max: AtLeastOne = DEFAULT.account_hours
     series_hours_max: AtLeastOne = DEFAULT.series_hours
     reviewed_max: AtLeastOne = DEFAULT.reviewed
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, which msgspec makes a ValidationError."""
+        if self.acknowledge == "stream" and not self.nats_url:
+            raise ValueError("HOURBOOK_ACKNOWLEDGE is stream: then HOURBOOK_NATS_URL should name the NATS server")
 
     def bounds(self) -> Bounds:
         return Bounds(**{name: getattr(self, f"{name}_max") for name in Bounds.__struct_fields__})

@@ -12,7 +12,7 @@ import msgspec
 
 from shared import notices
 from shared.audit import stream as audit
-from shared.jetstream import DOORBELL, NEWS, STREAM, SUBJECT
+from shared.jetstream import DOORBELL, NEWS, RELAYED, STREAM, SUBJECT
 
 ACCOUNT = "HOURBOOK"
 API = "$JS.API"
@@ -52,10 +52,11 @@ COMMAND = User(
         f"{SUBJECT}.>",
         DOORBELL,
         NEWS,
+        RELAYED,
         *requests(STREAM, "INFO", "CREATE", "UPDATE", "MSG.GET"),
         f"{API}.STREAM.NAMES",
     ),
-    subscribe=(DOORBELL, f"{RELAY_INBOX}.>"),
+    subscribe=(DOORBELL, RELAYED, f"{RELAY_INBOX}.>"),
 )
 PROJECTOR = User("projector", subscribe=(NEWS,))
 NOTIFY = User(
@@ -82,5 +83,5 @@ SERVICES = (COMMAND, PROJECTOR, NOTIFY, SEALER)
 TOGETHER = User(
     "hourbook",
     publish=tuple(dict.fromkeys(subject for user in (*SERVICES, STATUS) for subject in user.publish)),
-    subscribe=(DOORBELL, NEWS, "_INBOX.>"),
+    subscribe=(DOORBELL, NEWS, RELAYED, "_INBOX.>"),
 )

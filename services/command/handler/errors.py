@@ -22,6 +22,15 @@ class StoreUnavailable(HourbookError):
     title = "The event store cannot be reached"
 
 
+class NotOnStream(HourbookError):
+    """The command was stored, but the event stream has not got its events in time. Send it again with the same
+    Idempotency-Key: it is not carried out twice, and its answer comes when the stream has them."""
+
+    code = "not_on_stream"
+    status = 503
+    title = "The command is stored, and not on the stream yet"
+
+
 class KeyReused(HourbookError):
     """This Idempotency-Key was sent before, with another request. Take a new key."""
 

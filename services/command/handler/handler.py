@@ -33,6 +33,7 @@ from services.command.handler.queue import Entity, Queue, Submitted, refuse, ref
 from services.command.handler.results import CommandResult
 from services.command.handler.snapshot_writer import SnapshotWriter
 from services.command.handler.states import States
+from services.command.on_stream import OnStream
 from shared import postgres
 from shared.errors import HourbookError, Refused, UnknownId
 from shared.event_store import EventStore
@@ -52,7 +53,7 @@ RECONNECT_DELAY_S = 0.1
 
 class CommandHandler:
     """`submit` from any number of tasks; `run` once. `batch_max` bounds a transaction, `queue_max` what may wait.
-    `policy` has the roles on the whole ledger."""
+    `policy` has the roles on the whole ledger. With `on_stream`, answers wait until the stream has their events."""
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class CommandHandler:
         on_refusal: Callable[[str, Command, Context, HourbookError], None] = lambda *_: None,
         on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
         agreement: Agreement | None = None,
+        on_stream: OnStream | None = None,
         traces: BatchTraces | None = None,
     ) -> None:
         self._database_url = database_url
@@ -76,7 +78,7 @@ class CommandHandler:
         self._on_append = on_append
         self._on_refusal = on_refusal
         self._on_batch = on_batch
-        self._agreement = agreement
+        self._agreement, self._on_stream = agreement, on_stream
         self._term: UUID | None = None
         self._traces = traces
         self._queue = Queue(batch_max=batch_max, waiting_max=queue_max)
@@ -112,7 +114,8 @@ class CommandHandler:
         dry_run: bool = False,
         entity: Entity = "",
     ) -> CommandResult:
-        """Returns when the command's events are on the disc. Raises the HourbookError that refuses it.
+        """Returns when the command's events are on the disc; with `on_stream`, when the stream has them too. Raises the
+        HourbookError that refuses it, and NotOnStream.
 
         `request_id` is that of an idempotency key. With it, each answer is on the disc, refusals too, and a repeat gets
         the same answer. `entity` is the id that the answer names. A dry run waits for its turn like any other command,
@@ -120,15 +123,17 @@ class CommandHandler:
         """
         answer: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         waiting = None if self._traces is None else self._traces.waiting()
-        self._queue.put(
-            Submitted(project, command, context, request_id, request_hash, answer, dry_run, entity, waiting)
-        )
+        submitted = Submitted(project, command, context, request_id, request_hash, answer, dry_run, entity, waiting)
+        self._queue.put(submitted)
         try:
-            return await answer
+            result = await answer
         except (Refused, UnknownId, KeyReused, Forbidden) as refusal:
             if refusal.denied or not dry_run:
                 self._on_refusal(project, command, context, refusal)
             raise
+        if self._on_stream is not None and submitted.term is not None and result.decided and not dry_run:
+            await self._on_stream.has(submitted.term, result.position)
+        return result
 
     async def require(
         self, pool: str | None, role: Role, principal: Principal, field: str = "project", purpose: str = "RequireRole"
@@ -177,6 +182,8 @@ class CommandHandler:
                 async with asyncio.timeout_at(deadline):
                     store = await self._connected()
                     self._check_agreement()
+                    for submitted in batch if self._on_stream is not None else ():
+                        submitted.term = self._term
                     known = await find_known(store, batch, retried=retried)
                     await known.give(store)
                     batch = known.rest

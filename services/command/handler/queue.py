@@ -36,7 +36,7 @@ class Waiting(msgspec.Struct):
 
 class Submitted(msgspec.Struct):
     """A command that waits for its turn. `request_id` and `request_hash` are those of its idempotency key, if any.
-    `waiting` is its trace, where traces are on."""
+    `waiting` is its trace, where traces are on. `term` is that of the store which answered it last."""
 
     project: str
     command: Command
@@ -47,6 +47,7 @@ class Submitted(msgspec.Struct):
     dry_run: bool = False
     entity: Entity = ""
     waiting: Waiting | None = None
+    term: UUID | None = None
 
     def entity_of(self, command_id: UUID) -> str:
         """The id that the answer names if the command with this id was the one carried out."""
