@@ -1,4 +1,4 @@
-"""The two private functions of nats-py that Hourbook uses do what it relies on.
+"""The private functions of nats-py that Hourbook uses do what it relies on.
 
 `Client._send_command` writes bytes to the connection as they are. It was read in nats-py 2.16. If a later version
 breaks this test, `publish_batch` in shared/jetstream.py can call `client.publish(subject, data, headers=headers)` for
@@ -6,16 +6,23 @@ every message instead. That function is public. It costs about 18 us an event mo
 
 `Client._connect_command` makes the message with the password, after the server has said whether it has TLS. If
 `NatsClient` in shared/nats_server.py does not stop it any more, tests/integration/test_nats_tls.py fails.
+
+`Client._process_info` adds the servers that a server tells, `_process_op_err` is called when the connection is lost,
+`_connect_to_server` opens the next one, and `_resp_map` has the requests that wait.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from importlib.metadata import version
 
 import nats
+import pytest
 
-from shared.jetstream import hpub
+from shared.jetstream import hpub, join, leave
+from shared.nats_server import ConnectionLost, NatsClient, NatsServer
+from shared.trouble import Trouble
 from tests.support.backends import Nats
 
 READ = ((2, 16), (3, 0))  # from, and before
@@ -42,3 +49,18 @@ async def test_bytes_handed_to_the_client_arrive_as_messages_before_what_follows
     assert [message.data for message in messages] == [*(b"%d" % number for number in range(100)), b"last"]
     assert [(message.headers or {}).get("Number") for message in messages[:-1]] == [str(one) for one in range(100)]
     assert messages[7].subject == "told.7"
+
+
+async def test_servers_that_a_server_tells_are_not_used_and_a_lost_connection_ends_requests(nats_server: Nats) -> None:
+    client = NatsClient()
+    await join(client, NatsServer(nats_server.url), Trouble(logging.getLogger(__name__), "test"))
+    await client._process_info({"connect_urls": ["192.0.2.1:4222"]})
+    assert [one.uri.hostname for one in client._server_pool] == ["127.0.0.1"]
+    subscription = await client.subscribe("asked")  # nobody answers
+    asking = asyncio.create_task(client.request("asked", timeout=60))
+    async with asyncio.timeout(10):
+        await subscription.next_msg(timeout=10)
+        await asyncio.to_thread(nats_server.stop)
+        with pytest.raises(ConnectionLost):
+            await asking
+    await leave(client)

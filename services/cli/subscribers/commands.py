@@ -33,8 +33,9 @@ from shared.settings import settings_from
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 HOW_TO_ADD = """\
 # Put these lines into the configuration of the NATS server, inside `accounts { }` (with deploy/compose.yaml: into
-# deploy/nats-subscribers.conf; of a cluster: into the configuration of each server). Then reload the server twice (`nats-server --signal reload`): it takes a new account at
-# the first time, and the subjects of the account at the second."""
+# deploy/nats-subscribers.conf; of a cluster: into that of each server). Then reload the server twice
+# (`nats-server --signal reload`): it takes a new account at the first time, and the subjects of the account at the
+# second."""
 
 
 def create(
