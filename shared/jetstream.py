@@ -32,6 +32,8 @@ SUBJECTS_OVERLAP = 10065
 DOORBELL = "hourbook.doorbell"  # a message to the relay: something was appended
 RELAYED = "hourbook.relayed"  # a message of the relay to the command services: how far the stream is
 NEWS = "hourbook.news"  # a message of the relay to those who read the store: there are new events
+NO_ROOM = (10023, 10047)  # the server's codes: its disc is full, or its limit of storage is reached
+MAKE_ROOM = "the NATS server has no room: give its disc room, and restart it (it looks only when it starts)"
 NO_LIMITS = ("max_msgs", "max_bytes", "max_age", "max_msgs_per_subject", "max_msg_size")
 FORBIDDEN = {
     "sealed": "sealed",
@@ -263,7 +265,8 @@ async def publish_batch(
         reply = await client.request(subject, event.data, timeout=timeout_s, headers=headers)
         ack = _ack.decode(reply.data)
         if ack.error is not None:
-            raise PublishRefused(f"{ack.error.err_code}: {ack.error.description}")
+            hint = f"; {MAKE_ROOM}" if ack.error.err_code in NO_ROOM else ""
+            raise PublishRefused(f"{ack.error.err_code}: {ack.error.description}{hint}")
         if ack.stream != STREAM:
             raise PublishRefused(f"the stream {ack.stream} has taken it")
         return ack.seq

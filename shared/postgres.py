@@ -52,6 +52,9 @@ LOST = (
     asyncpg.IdleSessionTimeoutError,
     OSError,  # TimeoutError is one
 )
+# The server is there and has no disc or memory left for the statement, or cannot read or write its disc. It has done
+# nothing. The same statement may succeed later. (TooManyConnectionsError is in LOST too: test for LOST first.)
+NO_ROOM = (asyncpg.InsufficientResourcesError, asyncpg.PostgresIOError)
 # LOST, and every error that PostgreSQL answers. For background work that must survive every error: somebody may migrate
 # the tables later, or the disc may be full for an hour.
 LOST_OR_REFUSED = (*LOST, asyncpg.PostgresError)
@@ -207,6 +210,11 @@ def kinds_asked(url: str, options: Mapping[str, Any]) -> tuple[str, ...]:
     # asyncpg takes a session that is read-only by its own setting for a host that takes no writes.
     reads = "default_transaction_read_only" in (options.get("server_settings") or {})
     return ("primary" if reads else "read-write",)
+
+
+def said(error: Exception) -> str:
+    """What an error says; its class if it says nothing, as TimeoutError does."""
+    return str(error) or type(error).__name__
 
 
 def rows_changed(status: str) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 AGAIN_S = 3.0
+REPEAT_S = 60.0
 
 
 async def until_stopped(*works: Coroutine[Any, Any, None]) -> None:
@@ -43,13 +45,18 @@ async def keep_running(
     """Calls `serve` again and again until it is cancelled.
 
     When `serve` raises one of `errors`, logs a warning and waits `delay_s` before the next call. `name` begins the
-    warning and `then`, which says what happens next, ends it. Raises any other error.
+    warning and `then`, which says what happens next, ends it. The same warning comes once a minute at most: a disc that
+    is full should not be filled with it. Raises any other error.
     """
+    warned, at = "", float("-inf")
     while True:
         try:
             await serve()
         except errors as error:
-            log.warning("%s: %s: %s; %s", name, type(error).__name__, error, then)
+            words, now = f"{type(error).__name__}: {error}", time.monotonic()
+            if words != warned or now - at >= REPEAT_S:
+                log.warning("%s: %s; %s", name, words, then)
+                warned, at = words, now
             await asyncio.sleep(delay_s)
 
 

@@ -76,8 +76,8 @@ class Health(msgspec.Struct, kw_only=True):
     trouble: Annotated[
         str | None,
         Meta(
-            description="Why no command is accepted, why events are not published, or that messages of the stream were "
-            "changed; null: all is well."
+            description="Why no command is accepted or stored, why events are not published, or that messages of the "
+            "stream were changed; null: all is well."
         ),
     ]
 
@@ -159,6 +159,11 @@ def _measure_commands(
 ) -> None:
     telemetry.gauge("queue_depth", "Commands that wait for their turn", lambda: handler.waiting)
     telemetry.gauge("queue_limit", "Commands that may wait; beyond it they are refused", lambda: queue_max)
+    telemetry.gauge(
+        "store_trouble_seconds",
+        "How long commands have not been stored, because the event store is away or full; 0: they are",
+        lambda: handler.trouble.seconds,
+    )
     telemetry.gauge("refusals_dropped", "Refusals that the log of refusals has not kept", lambda: refusals.dropped)
     telemetry.gauge(
         "acknowledges_on_stream",
@@ -232,16 +237,18 @@ def _health_of(
         "/health", security=ANYBODY, summary="Health of this process", response_description="The state of this process."
     )
     async def health(request: CommandRequest) -> Response[Health]:
-        """The positions up to which events are stored and published, and trouble with the stream. 503 while no command
-        is accepted; 200 otherwise: commands are accepted even if events cannot be published. Where principals sign in,
+        """The positions up to which events are stored and published, and trouble with either. 503 while no command is
+        accepted; 200 otherwise: commands are accepted even if events cannot be published. Where principals sign in,
         only an auditor of the whole ledger reads what the trouble is; it may hold names."""
         closed = relay.agreement.why_closed if relay else None
-        unfed, changed = (part.trouble.problem if part else None for part in (relay, auditor))
-        trouble = closed or unfed or changed
+        troubles = {
+            "no command is accepted": closed,
+            "commands are not stored": handler.trouble.problem,
+            "the stream is not fed": relay.trouble.problem if relay else None,
+            "the stream was changed": auditor.trouble.problem if auditor else None,
+        }
+        what, trouble = next(((what, why) for what, why in troubles.items() if why is not None), ("", None))
         if trouble is not None and not _audits(authenticator, request):
-            what = (
-                "no command is accepted" if closed else "the stream is not fed" if unfed else "the stream was changed"
-            )
             trouble = f"{what}; the log of the service says why"
         told = Health(
             position=handler.head,

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from services.command.handler.errors import StoreUnavailable
+from services.command.handler.errors import StoreFull, StoreUnavailable
 from shared import postgres
 from shared.event_store.replication import CommitWatch
-from shared.postgres import LOST, Connection
+from shared.postgres import LOST, NO_ROOM, Connection, said
 
 PATIENCE_S = 10.0
 AT_ONCE_MAX = 8
@@ -24,8 +24,8 @@ class Connections:
 
     @contextlib.asynccontextmanager
     async def one(self) -> AsyncIterator[Connection]:
-        """A connection of the block's own, for PATIENCE_S at most. Raises StoreUnavailable if the database does not
-        answer; then nobody knows whether what the block did is stored."""
+        """A connection of the block's own, for PATIENCE_S at most. Raises StoreFull if the database has no room; then
+        nothing is stored. Raises StoreUnavailable if it does not answer; then nobody knows whether it is stored."""
         try:
             async with self._turns, asyncio.timeout(PATIENCE_S):
                 connection = await postgres.connect(self._database_url)
@@ -36,4 +36,6 @@ class Connections:
                 finally:
                     connection.terminate()
         except LOST as lost:
-            raise StoreUnavailable(f"the database did not answer: {str(lost) or type(lost).__name__}") from None
+            raise StoreUnavailable(f"the database did not answer: {said(lost)}") from None
+        except NO_ROOM as full:
+            raise StoreFull.because(full) from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -29,9 +30,11 @@ STOP_TIMEOUT_S = 6.0
 FAILURES_SHOWN = 3  # after this many in a row: show the log's last lines, and report only every twelfth failure
 SAY_EVERY = 12
 LAST_LINES = 12
+AGAIN_S = 2.0
 LOG_BYTES_MAX = 10_000_000
 
 Say = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 class Program(Protocol):
@@ -159,6 +162,7 @@ class Supervisor:
         self._keepers: list[asyncio.Task[None]] = []
         self._hurried = asyncio.Event()
         self._stopping = False
+        self._later: asyncio.TimerHandle | None = None
 
     async def keep(self, program: Program) -> bool:
         """Starts a program and restarts it whenever it ends. Answers whether the first start succeeded."""
@@ -166,7 +170,7 @@ class Supervisor:
         failure: str | None = None
         try:
             await program.start()
-            self._changed()
+            self._started()
         except (NotReady, EmbeddedServerFailed, OSError) as error:
             failure = str(error)
         if not self._stopping:
@@ -177,7 +181,7 @@ class Supervisor:
         """Starts a program that the others need, then keeps it running. Raises when the first start fails."""
         self.programs.append(program)
         await program.start()
-        self._changed()
+        self._started()
         if not self._stopping:
             self._keepers.append(asyncio.create_task(self._keep(program, None)))
 
@@ -192,6 +196,8 @@ class Supervisor:
     async def stop(self) -> None:
         """Stops the services together, then the servers, the last started first."""
         self._stopping = True
+        if self._later is not None:
+            self._later.cancel()
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
@@ -233,8 +239,20 @@ class Supervisor:
             raise
         except (NotReady, EmbeddedServerFailed, OSError) as error:
             return str(error)
-        self._changed()
+        self._started()
         return None
+
+    def _started(self) -> None:
+        """Calls `changed`. If that cannot write its file, as when the disc is full, calls it again later; the programs
+        run on meanwhile."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        try:
+            self._changed()
+        except OSError as error:
+            log.warning("the list of the processes is not up to date: %s", error)
+            self._later = asyncio.get_running_loop().call_later(AGAIN_S, self._started)
 
     def _say_failure(self, program: Program, failure: str, failures: int, delay_s: float) -> None:
         if failures > FAILURES_SHOWN and failures % SAY_EVERY:

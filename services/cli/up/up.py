@@ -268,7 +268,7 @@ class Up:
         with self._console.status(f"{name} …"):
             try:
                 await step()
-            except EmbeddedServerFailed as error:
+            except (EmbeddedServerFailed, OSError) as error:
                 lines = "\n".join(f"    {line}" for log in logs for line in last_lines(log))
                 raise Failure(f"{name}: {error}\n{lines}") from None
         self._line(name, time.monotonic() - began)
@@ -277,7 +277,9 @@ class Up:
         self._console.print(f"  {name:<16} ready {seconds:5.2f} s", markup=False)
 
     def _say(self, message: str) -> None:
-        self._console.print(f"{datetime.now():%H:%M:%S} {message}", markup=False)  # noqa: DTZ005  (the user's clock)
+        """Shows a message. If it cannot be shown (the terminal is gone, a file on a full disc), everything goes on."""
+        with contextlib.suppress(OSError):
+            self._console.print(f"{datetime.now():%H:%M:%S} {message}", markup=False)  # noqa: DTZ005  (the user's clock)
 
     def _record(self) -> None:
         """Writes `run.json`, for `hourbook status`, and for the next start in case this process is killed."""
@@ -352,6 +354,7 @@ def examples(url: str, now: datetime) -> str:
 
 def _keep_log(file: Path) -> None:
     """Logs of this process and its libraries go to a file. The terminal shows only what `_say` prints."""
+    logging.raiseExceptions = False  # a full disc should not fill the terminal with tracebacks
     handler = RotatingFileHandler(file, maxBytes=LOG_BYTES_MAX, backupCount=1, encoding="utf-8")
     try:
         handler.setFormatter(formatter_of(os.environ, "gateway"))

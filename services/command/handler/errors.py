@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from shared.errors import HourbookError
+from shared.postgres import said
 
 
 class QueueFull(HourbookError):
@@ -29,6 +32,20 @@ class NotOnStream(HourbookError):
     code = "not_on_stream"
     status = 503
     title = "The command is stored, and not on the stream yet"
+
+
+class StoreFull(HourbookError):
+    """The event store has no disc or memory left. The command was not carried out. Send it again later, with the same
+    Idempotency-Key if you have one."""
+
+    code = "store_full"
+    status = 503
+    title = "The event store has no room"
+
+    @classmethod
+    def because(cls, error: Exception) -> Self:
+        """The error that PostgreSQL answered, one of NO_ROOM."""
+        return cls(f"the event store has no room: {said(error)}; nothing was done: retry later")
 
 
 class KeyReused(HourbookError):

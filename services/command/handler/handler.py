@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+import asyncpg
 import msgspec
 
 from services.command.agreement import Agreement
@@ -26,7 +28,7 @@ from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
 from services.command.handler.contention import Contention
 from services.command.handler.deciding import DecidedBatch, answers_to_keep, decide_batch
-from services.command.handler.errors import KeyReused, StoreUnavailable
+from services.command.handler.errors import KeyReused, StoreFull, StoreUnavailable
 from services.command.handler.known import find_known
 from services.command.handler.lookup import ProjectLookup
 from services.command.handler.queue import Entity, Queue, Submitted, refuse, refuse_all, resolve
@@ -43,17 +45,23 @@ from shared.events import Role
 from shared.identity.errors import Forbidden, forbidden
 from shared.identity.principals import Principal
 from shared.identity.roles import NO_BINDINGS, NOBODY, RIGHTS, Policy, rights_on
-from shared.postgres import LOST
+from shared.postgres import LOST, NO_ROOM, said
+from shared.trouble import Trouble
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from services.command.handler.traces import BatchTraces
 
 RECONNECT_DELAY_S = 0.1
+DISC_TROUBLE = (asyncpg.DiskFullError, asyncpg.PostgresIOError)  # every command of a batch would meet it
 
 
 class CommandHandler:
     """`submit` from any number of tasks; `run` once. `batch_max` bounds a transaction, `queue_max` what may wait.
-    `policy` has the roles on the whole ledger. With `on_stream`, answers wait until the stream has their events."""
+    `policy` has the roles on the whole ledger. With `on_stream`, answers wait until the stream has their events.
+
+    `trouble` says why the last batch was not stored; no problem if it was, or if none came yet."""
 
     def __init__(
         self,
@@ -87,6 +95,7 @@ class CommandHandler:
         self._snapshots = SnapshotWriter(database_url)
         self._lookup = ProjectLookup(database_url, patience_s)
         self._store: EventStore | None = None
+        self.trouble = Trouble(log, "commands")
 
     @property
     def head(self) -> int:
@@ -172,10 +181,11 @@ class CommandHandler:
 
     async def _answer(self, batch: list[Submitted], *, retried: bool = False) -> None:
         """Gives every command of the batch its answer. Tries again over lost connections, until `patience_s` is over.
+        If the disc of the store has no room, refuses all of the batch at once.
 
         `retried`: these commands may be stored already, by an append whose outcome was not seen.
         """
-        deadline = asyncio.get_running_loop().time() + self._patience_s
+        deadline, why = asyncio.get_running_loop().time() + self._patience_s, ""
         refused: Unsettled | None = None
         while batch:
             try:
@@ -188,13 +198,15 @@ class CommandHandler:
                     await known.give(store)
                     batch = known.rest
                     await self._carry_out(store, batch, retried=retried)
-                    self._note_refused(None)
-                    return
+                self._note_refused(None)
+                self.trouble.clear()
+                return
             except LOST as lost:
                 self._forget_connection()
                 retried = True
+                why = str(lost) or why or said(lost)  # the deadline itself says nothing
                 if asyncio.get_running_loop().time() >= deadline:
-                    refuse_all(batch, refused or unavailable(lost))
+                    self._refuse(batch, refused or StoreUnavailable(f"the event store did not answer: {why}"))
                     return
                 await asyncio.sleep(RECONNECT_DELAY_S)
             except Unsettled as unsettled:
@@ -207,12 +219,26 @@ class CommandHandler:
                 await asyncio.sleep(RECONNECT_DELAY_S)
             except Exception as error:  # one bad command must fail alone: try the commands one by one
                 self._states.clear()
-                if len(batch) == 1:
-                    refuse_all(batch, error)
-                    return
-                for submitted in batch:
-                    await self._answer([submitted], retried=True)
+                if len(batch) > 1 and not isinstance(error, DISC_TROUBLE):
+                    for submitted in batch:
+                        await self._answer([submitted], retried=True)
+                else:
+                    self._give_up(batch, error, retried=retried)
                 return
+
+    def _give_up(self, batch: list[Submitted], error: Exception, *, retried: bool) -> None:
+        """Refuses all of the batch because of an error that would come again. `retried` as in `_answer`."""
+        if not isinstance(error, NO_ROOM):
+            refuse_all(batch, error)
+        elif retried:
+            self._refuse(batch, StoreUnavailable(f"the event store has no room: {said(error)}"))
+        else:
+            self._refuse(batch, StoreFull.because(error))
+
+    def _refuse(self, batch: list[Submitted], refusal: HourbookError) -> None:
+        """Refuses all, because of the store."""
+        self.trouble.report(refusal.detail)
+        refuse_all(batch, refusal)
 
     async def _carry_out(self, store: EventStore, batch: list[Submitted], *, retried: bool) -> None:
         """Decides the batch, appends it and publishes the answers: first without the append lock, which mostly goes
@@ -312,7 +338,3 @@ class CommandHandler:
             with contextlib.suppress(Exception):
                 self._store.connection.terminate()
             self._store = None
-
-
-def unavailable(lost: Exception) -> StoreUnavailable:
-    return StoreUnavailable(f"the event store did not answer: {str(lost) or type(lost).__name__}")

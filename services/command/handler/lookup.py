@@ -8,7 +8,7 @@ from uuid import UUID
 from services.command.handler.errors import StoreUnavailable
 from shared import postgres
 from shared.event_store import EventStore
-from shared.postgres import LOST_OR_REFUSED
+from shared.postgres import LOST_OR_REFUSED, said
 
 AT_ONCE_MAX = 8
 
@@ -31,4 +31,4 @@ class ProjectLookup:
                 finally:
                     connection.terminate()
         except LOST_OR_REFUSED as lost:
-            raise StoreUnavailable(f"the event store did not answer: {str(lost) or type(lost).__name__}") from None
+            raise StoreUnavailable(f"the event store did not answer: {said(lost)}") from None
