@@ -32,6 +32,7 @@ from services.command.sessions import Sessions
 from services.command.settings import Acknowledge, Settings
 from services.command.stream_auditor import StreamAuditor
 from shared import tracing
+from shared.clock import ClockWatch
 from shared.http.application import Application
 from shared.http.sign_in import ANYBODY
 from shared.identity.authenticator import Authenticator
@@ -86,17 +87,18 @@ def create_app(settings: Settings) -> Litestar:
     """The ASGI application. The handler, the scheduler and the relay run as long as it does."""
     telemetry = Telemetry(settings.database_url)
     nats = server_at(settings.nats_url, settings, settings.stream_replicas) if settings.nats_url else None
+    clock = ClockWatch(settings.database_url, tolerance_s=settings.clock_tolerance_s)
     traces = tracing.traces()
     relay_traces = None if traces is None else RelayTraces(traces)
     on_stream = OnStream() if settings.acknowledge == "stream" else None
     relay = Relay(settings.database_url, nats, traces=relay_traces, on_stream=on_stream) if nats else None
     auditor = StreamAuditor(settings.database_url, nats, relay) if nats and relay else None
     refusals = RefusalLog(
-        settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max
+        settings.database_url, kept_days=settings.refusals_kept_days, kept_max=settings.refusals_kept_max, clock=clock
     )
     people = SeenPeople(settings.database_url)
     authenticator = authenticator_from(settings.auth_file, settings.database_url, people.note)
-    keys = Keys(settings.database_url, kept_days=settings.keys_kept_days, kept_max=settings.keys_kept_max)
+    keys = Keys(settings.database_url, kept_days=settings.keys_kept_days, kept_max=settings.keys_kept_max, clock=clock)
     handler = CommandHandler(
         settings.database_url,
         batch_max=settings.batch_max,
@@ -109,6 +111,7 @@ def create_app(settings: Settings) -> Litestar:
         agreement=relay.agreement if relay else None,
         on_stream=on_stream,
         traces=None if traces is None or relay_traces is None else BatchTraces(traces, relay_traces.stored),
+        clock=clock,
     )
     sessions = Sessions(settings.database_url, authenticator.file.session_hours) if authenticator else None
     public_url = settings.public_url.rstrip("/")
@@ -121,9 +124,10 @@ def create_app(settings: Settings) -> Litestar:
         sessions,
         code_flows_of(authenticator, public_url) if authenticator else {},
     )
-    scheduler = Scheduler(settings.database_url, handler, lambda: datetime.now(UTC), new_id)
+    scheduler = Scheduler(settings.database_url, handler, lambda: datetime.now(UTC), new_id, clock=clock)
     measure_certificates(telemetry, settings)
     _measure_commands(telemetry, handler, refusals, on_stream, settings.queue_max)
+    telemetry.gauge("clock_ahead_seconds", "How far this clock is ahead of the database's", lambda: clock.difference_s)
     _measure_stream(telemetry, relay, auditor)
 
     @contextlib.asynccontextmanager
@@ -135,6 +139,7 @@ def create_app(settings: Settings) -> Litestar:
             if sessions is not None:
                 await stack.enter_async_context(running(sessions.run()))
             await stack.enter_async_context(running(refusals.run(), end_s=LAST_WRITE_S))
+            await stack.enter_async_context(running(clock.run()))
             await stack.enter_async_context(running(handler.run()))
             await stack.enter_async_context(running(scheduler.run()))
             await stack.enter_async_context(running(keys.run()))
@@ -142,7 +147,7 @@ def create_app(settings: Settings) -> Litestar:
             yield
 
     return Application(
-        [*CONTROLLERS, _health_of(handler, refusals, relay, auditor, authenticator, settings.acknowledge)],
+        [*CONTROLLERS, _health_of(handler, refusals, relay, auditor, clock, authenticator, settings.acknowledge)],
         telemetry,
         DESCRIPTION,
         authenticator=authenticator,
@@ -230,6 +235,7 @@ def _health_of(
     refusals: RefusalLog,
     relay: Relay | None,
     auditor: StreamAuditor | None,
+    clock: ClockWatch,
     authenticator: Authenticator | None,
     acknowledge: Acknowledge,
 ) -> HTTPRouteHandler:
@@ -244,6 +250,7 @@ def _health_of(
         troubles = {
             "no command is accepted": closed,
             "commands are not stored": handler.trouble.problem,
+            "the clock is in doubt": clock.doubtful,
             "the stream is not fed": relay.trouble.problem if relay else None,
             "the stream was changed": auditor.trouble.problem if auditor else None,
         }

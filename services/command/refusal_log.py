@@ -19,6 +19,7 @@ import msgspec
 from services.command.domain import Command, RequireRole
 from services.command.domain.commands import Context
 from shared import postgres
+from shared.clock import ClockWatch
 from shared.errors import HourbookError, UnknownId
 from shared.hours import Period, iso
 from shared.identity.errors import Forbidden
@@ -95,11 +96,20 @@ class Rates:
 class RefusalLog:
     """`note` from any task, `run` once. Rows are kept for `kept_days`, and at most `kept_max` of them."""
 
-    def __init__(self, database_url: str, *, kept_days: int, kept_max: int, interval_s: float = INTERVAL_S) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        kept_days: int,
+        kept_max: int,
+        interval_s: float = INTERVAL_S,
+        clock: ClockWatch | None = None,
+    ) -> None:
         self._database_url = database_url
         self._kept_days = kept_days
         self._kept_max = kept_max
         self._interval_s = interval_s
+        self._clock = clock
         self._waiting: deque[tuple[datetime, str, Command, Context, HourbookError, int]] = deque()
         self._arrived = asyncio.Event()
         self._unreported = 0
@@ -165,6 +175,8 @@ class RefusalLog:
 
     async def _sweep(self, connection: Connection) -> None:
         now = asyncio.get_running_loop().time()
+        if self._clock is not None and self._clock.doubtful is not None:
+            return
         if now - self._swept > SWEEP_S or not self._swept:
             self._swept = now
             await connection.execute(SWEEP, self._kept_max, self._kept_days)

@@ -12,6 +12,7 @@ from services.command.domain import SettleConflicts
 from services.command.domain.commands import Context
 from services.command.handler.handler import CommandHandler
 from shared import postgres
+from shared.clock import ClockWatch
 from shared.errors import HourbookError
 from shared.hours import hour_of
 from shared.identity.principals import CLOCK
@@ -33,7 +34,8 @@ ORDER BY position
 class Scheduler:
     """Every command process runs one. Whichever is second in an hour finds nothing over-committed, and changes nothing.
 
-    `now` gives the time and `new_id` the id of each command. `poll_s` is how late after the hour it may notice it.
+    `now` gives the time and `new_id` the id of each command. `clock` watches that time. `poll_s` is how late after the
+    hour it may notice it.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class Scheduler:
         new_id: Callable[[], UUID],
         *,
         poll_s: float = 15.0,
+        clock: ClockWatch | None = None,
     ) -> None:
         self._database_url = database_url
         self._handler = handler
         self._now = now
         self._new_id = new_id
         self._poll_s = poll_s
+        self._clock = clock
         self._position = 0
         self._settled_at: dict[str, int] = {}
 
@@ -63,7 +67,10 @@ class Scheduler:
             await asyncio.sleep(self._poll_s)
 
     async def tick(self) -> None:
-        """Settles each project that may over-commit, unless that was done in this hour."""
+        """Settles each project that may over-commit, unless that was done in this hour. Does nothing while the clock is
+        doubtful: what lapses stays so."""
+        if self._clock is not None and self._clock.doubtful is not None:
+            return
         await self._find_projects()
         hour = hour_of(self._now())
         for project, settled_at in list(self._settled_at.items()):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from services.command.domain.bounds import DEFAULT, Bounds
+from shared.clock import TOLERANCE_S
 from shared.http.server_settings import ServerSettings
 from shared.nats_server import Replicas
 
@@ -21,6 +22,8 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
     `HOURBOOK_REFUSALS_KEPT_DAYS` and `…_KEPT_MAX` bound the log of refusals.
 
     `HOURBOOK_KEYS_KEPT_DAYS` and `…_KEPT_MAX` bound the kept answers to idempotency keys whose requests made no event.
+
+    `HOURBOOK_CLOCK_TOLERANCE_S`: by how many seconds the clock may differ from the database's; 0: by any.
 
     `HOURBOOK_WEBHOOK_HOSTS` are the hosts to which webhooks may be sent, separated by commas.
 
@@ -47,6 +50,7 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
     refusals_kept_max: int = 1_000_000
     keys_kept_days: AtLeastOne = 7
     keys_kept_max: AtLeastOne = 1_000_000
+    clock_tolerance_s: Annotated[float, msgspec.Meta(ge=0)] = TOLERANCE_S
     webhook_hosts: str = ""
     state_bytes_max: AtLeastOne = DEFAULT.state_bytes
     pools_max: AtLeastOne = DEFAULT.pools

@@ -17,6 +17,7 @@ from services.notify.schedule import LeadTimes, Schedule
 from services.notify.settings import Settings
 from services.notify.webhooks import Retries, Webhooks
 from shared import postgres
+from shared.clock import ClockWatch
 from shared.http.entrance import entrance_of
 from shared.http.monitoring import monitoring
 from shared.identity.configured import policy_from
@@ -46,8 +47,10 @@ async def serve(settings: Settings) -> None:
     telemetry = Telemetry(None)
     measure_certificates(telemetry, settings)
     count = telemetry.counter("webhook_deliveries", "Attempts to deliver to webhooks", "outcome", OUTCOMES)
-    notifier = Notifier(settings, utc_now, on_delivery=count)
+    clock = ClockWatch(settings.database_url, tolerance_s=settings.clock_tolerance_s)
+    notifier = Notifier(settings, utc_now, on_delivery=count, clock=clock)
     telemetry.gauge("notifier_leads", "1 in the process that makes notices", lambda: notifier.leads)
+    telemetry.gauge("clock_ahead_seconds", "How far this clock is ahead of the database's", lambda: clock.difference_s)
     telemetry.gauge(
         "notices_trouble_seconds",
         "How long the notifier cannot reach NATS to publish notices; 0: it can",
@@ -55,18 +58,19 @@ async def serve(settings: Settings) -> None:
     )
 
     async def health() -> tuple[int, dict[str, Any]]:
-        return 200, {"leads": notifier.leads}
+        return 200, {"leads": notifier.leads, "trouble": clock.doubtful}
 
     async with contextlib.AsyncExitStack() as stack:
         if port := settings.notify_port:
             server = monitoring(settings.host, port, "HOURBOOK_NOTIFY_PORT", telemetry, health, entrance_of(settings))
             await stack.enter_async_context(server)
-        await until_stopped(notifier.run())
+        await until_stopped(clock.run(), notifier.run())
 
 
 class Notifier:
     """Several may run; one at a time leads, the others wait. `on_delivery` is called with the outcome of each attempt
-    at a webhook: one of OUTCOMES. `trouble` says why NATS cannot be reached."""
+    at a webhook: one of OUTCOMES. `clock` watches the time that `now` gives. `trouble` says why NATS cannot be
+    reached."""
 
     def __init__(
         self,
@@ -75,8 +79,10 @@ class Notifier:
         *,
         poll_s: float = 0.5,
         on_delivery: Callable[[str], None] = lambda _: None,
+        clock: ClockWatch | None = None,
     ) -> None:
         self._settings, self._now, self._poll_s, self._on_delivery = settings, now, poll_s, on_delivery
+        self._clock = clock
         self.leads, self.trouble = False, Trouble(log, "notices: NATS")
         hours = timedelta(hours=1)
         self._nats = server_at(settings.nats_url, settings, settings.stream_replicas)
@@ -106,6 +112,7 @@ class Notifier:
                     self._retries,
                     policy=self._policy,
                     on_delivery=self._on_delivery,
+                    clock=self._clock,
                 )
                 await side_by_side(self._schedule(connection), self._publish(pool), webhooks.run())
         finally:
@@ -117,12 +124,22 @@ class Notifier:
         too."""
         schedule = Schedule(self._lead_times)
         while True:
+            if not await self._clock_is_right():
+                await asyncio.sleep(self._poll_s)
+                continue
             try:
                 made = await schedule.tick(connection, self._now())
             except asyncpg.SerializationError:
                 continue  # the notifier that led before this one was faster
             if not made:
                 await asyncio.sleep(self._poll_s)
+
+    async def _clock_is_right(self) -> bool:
+        """Whether notices may be made by this clock: they cannot be called back."""
+        if self._clock is None:
+            return True
+        await self._clock.first_look()
+        return self._clock.doubtful is None
 
     async def _publish(self, pool: Pool) -> None:
         """Publishes the notices. While the NATS server is not there, they wait in their table. Raises PostgreSQL's

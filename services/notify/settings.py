@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.clock import TOLERANCE_S
 from shared.http.server_settings import ServerSettings
 from shared.nats_server import Replicas
 
@@ -14,7 +15,8 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
     `HOURBOOK_WEBHOOK_HOSTS` (the hosts that webhooks may call, separated by commas; none by default),
     `HOURBOOK_AUTH_FILE` (who has roles on the whole ledger, where principals sign in),
     `HOURBOOK_WEBHOOK_FIRST_RETRY_S`, `…_LAST_RETRY_S` (the delay before the second attempt, and the longest delay),
-    `HOURBOOK_WEBHOOK_ATTEMPTS_MAX` (attempts before a message becomes a dead letter), `HOURBOOK_WEBHOOK_TIMEOUT_S`.
+    `HOURBOOK_WEBHOOK_ATTEMPTS_MAX` (attempts before a message becomes a dead letter), `HOURBOOK_WEBHOOK_TIMEOUT_S`,
+    `HOURBOOK_CLOCK_TOLERANCE_S` (by how many seconds the clock may differ from the database's; 0: by any).
 
     With `HOURBOOK_NOTIFY_PORT` it answers /health and /metrics there, by the settings of ServerSettings.
     """
@@ -34,3 +36,4 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
     webhook_last_retry_s: float = 3600.0
     webhook_attempts_max: int = 12
     webhook_timeout_s: float = 10.0
+    clock_tolerance_s: float = TOLERANCE_S

@@ -20,6 +20,7 @@ from aiohttp import ClientSession
 
 from services.notify.delivery import Message, Outcome, deliver, event_message, notice_message
 from services.notify.makers import end_those_without_right
+from shared.clock import ClockWatch
 from shared.errors import HourbookError
 from shared.events import decode_envelope
 from shared.identity.roles import Policy
@@ -41,6 +42,11 @@ class Retries(msgspec.Struct, frozen=True):
     most_s: float = 3600.0
     attempts_max: int = 12
     timeout_s: float = 10.0
+
+    @property
+    def longest_s(self) -> float:
+        """The longest delay that `delay_s` gives."""
+        return self.most_s * 1.25
 
     def delay_s(self, failures: int, chance: float) -> float:
         """Seconds before the next attempt, after this many failures in a row. `chance` (0 to 1) adds -25 % to +25 %."""
@@ -72,7 +78,9 @@ class Webhooks:
         poll_s: float = 0.2,
         chance: Callable[[], float] = random.random,
         on_delivery: Callable[[str], None] = lambda _: None,
+        clock: ClockWatch | None = None,
     ) -> None:
+        self._clock = clock
         self._pool, self._allowed, self._retries, self._poll_s, self._chance = pool, allowed, retries, poll_s, chance
         self._policy, self._on_delivery = policy, on_delivery
         self._makers_at = float("-inf")
@@ -92,7 +100,10 @@ class Webhooks:
                 await end_tasks(*self._workers.values())
 
     async def _check_makers(self) -> None:
-        """Ends the webhooks whose makers have lost the right, every MAKERS_S."""
+        """Ends the webhooks whose makers have lost the right, every MAKERS_S. While the clock is doubtful, it ends
+        none: a token may seem to have expired."""
+        if self._clock is not None and self._clock.doubtful is not None:
+            return
         now = asyncio.get_running_loop().time()
         if self._policy is not None and now - self._makers_at >= MAKERS_S:
             self._makers_at = now
@@ -206,7 +217,7 @@ class Worker:
             if await self._redeliver(webhook):
                 continue
             wait_s = 0.0 if webhook["retry_at"] is None else (webhook["retry_at"] - datetime.now(UTC)).total_seconds()
-            if wait_s > 0:
+            if 0 < wait_s <= self._retries.longest_s:  # a longer one is of a clock that was ahead
                 await asyncio.sleep(min(wait_s, 1.0))
             elif not await self._deliver_some(webhook):
                 await news.wait()

@@ -37,6 +37,7 @@ from services.command.handler.snapshot_writer import SnapshotWriter
 from services.command.handler.states import States
 from services.command.on_stream import OnStream
 from shared import postgres
+from shared.clock import ClockWatch, ClockWrong
 from shared.errors import HourbookError, Refused, UnknownId
 from shared.event_store import EventStore
 from shared.event_store.errors import NO_TERM, Unsettled
@@ -78,6 +79,7 @@ class CommandHandler:
         agreement: Agreement | None = None,
         on_stream: OnStream | None = None,
         traces: BatchTraces | None = None,
+        clock: ClockWatch | None = None,
     ) -> None:
         self._database_url = database_url
         self._patience_s = patience_s
@@ -87,6 +89,7 @@ class CommandHandler:
         self._on_refusal = on_refusal
         self._on_batch = on_batch
         self._agreement, self._on_stream = agreement, on_stream
+        self._clock = clock
         self._term: UUID | None = None
         self._traces = traces
         self._queue = Queue(batch_max=batch_max, waiting_max=queue_max)
@@ -197,6 +200,9 @@ class CommandHandler:
                     known = await find_known(store, batch, retried=retried)
                     await known.give(store)
                     batch = known.rest
+                    if batch and (wrong := await self._clock_trouble()) is not None:
+                        self._refuse(batch, StoreUnavailable(wrong) if retried else ClockWrong(wrong))
+                        return
                     await self._carry_out(store, batch, retried=retried)
                 self._note_refused(None)
                 self.trouble.clear()
@@ -331,6 +337,13 @@ class CommandHandler:
         """Raises Unsettled unless store and stream have the same history."""
         if self._agreement is not None and self._term is not None:
             self._agreement.check(self._term)
+
+    async def _clock_trouble(self) -> str | None:
+        """Why no command may be decided by this machine's clock; None if it may."""
+        if self._clock is None:
+            return None
+        await self._clock.first_look()
+        return self._clock.wrong
 
     def _forget_connection(self) -> None:
         self._states.clear()
