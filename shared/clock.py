@@ -99,7 +99,7 @@ class ClockWatch:
         if self._held_until > self._steady():
             return (
                 f"this machine's clock was set {forward(self._step_s)}: what Hourbook does by the clock (lapses, "
-                f"notices, deletions) waits for {length(self._hold_s)}; if the clock is wrong, set it right in that time"
+                f"notices, deletions) waits for {length(self._hold_s)}; if the clock is wrong, set it right before"
             )
         if (ahead_s := self._newest_s - self._now()) > self._tolerance_s:
             return (
