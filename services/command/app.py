@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -48,6 +49,7 @@ from shared.webhook_hosts import allowed_hosts
 log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 1_000_000
+EXIT_STATUS = 70  # EX_SOFTWARE of sysexits.h
 PUBLIC = ("/sign-in/", "/sign-out")  # whoever signs in is not signed in yet; who signs out may be no more
 DESCRIPTION = (
     "The writes: commands to the ledger, and webhooks. The reads are in the document of [the query service](/schema)."
@@ -291,16 +293,20 @@ async def publishing(relay: Relay | None, auditor: StreamAuditor | None) -> Asyn
 
 @contextlib.asynccontextmanager
 async def running(work: Coroutine[Any, Any, None], end_s: float | None = None) -> AsyncIterator[None]:
-    """Runs `work` while the block runs, and cancels it after. Logs it if `work` ends before: it should never end. What
-    it does when it is cancelled takes less than `end_s`."""
+    """Runs `work` while the block runs, and cancels it after. `work` should never end before, but it may run out of
+    memory, for example. Then this process ends and is started again: without it, commands would wait for ever. What
+    `work` does when it is cancelled takes less than `end_s`."""
     task = asyncio.create_task(work)
-    task.add_done_callback(_log_end)
+    task.add_done_callback(_end_process)
     try:
         yield
     finally:
+        task.remove_done_callback(_end_process)
         await end_tasks(task, again_s=end_s)
 
 
-def _log_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("%s: %s", type(error).__name__, error, exc_info=error)
+def _end_process(task: asyncio.Task[None]) -> None:
+    """Ends this process at once. What it has acknowledged is on the disc."""
+    error = None if task.cancelled() else task.exception()
+    log.critical("a part of the service ended, so the process ends: %r", error, exc_info=error)
+    os._exit(EXIT_STATUS)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# An idle connection is kept for so long, less than aiohttp's 75 s: many idle ones would keep new clients out.
+IDLE_S = 15.0
 # Without `Server`, aiohttp sends its own name and version.
 SERVER_HEADERS = {"Server": "hourbook", **COMMON_HEADERS}
 
@@ -176,7 +178,14 @@ class LimitedServer(web.Server):
 
     def __call__(self) -> AiohttpConnection:
         return AiohttpConnection(
-            self, self._limits, loop=self._loop, access_log=None, logger=log, auto_decompress=False, **self._options
+            self,
+            self._limits,
+            loop=self._loop,
+            access_log=None,
+            logger=log,
+            auto_decompress=False,
+            keepalive_timeout=IDLE_S,
+            **self._options,
         )
 
 

@@ -6,6 +6,7 @@ One task looks at all connections once a second. It sets no timer for each reque
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 import socket
 import sys
@@ -13,6 +14,8 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, Protocol
 
 from shared.http.problem_document import HttpProblem
+
+log = logging.getLogger(__name__)
 
 CHECK_INTERVAL_S = 1.0
 # The server closes a connection whose client has read nothing of its response for this long. A client that reads 10 kB
@@ -111,4 +114,8 @@ def connections_allowed(files_each: int = 1) -> int:
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     files = CONNECTIONS_MAX * files_each + RESERVED_FILES if hard == resource.RLIM_INFINITY else hard
-    return max(1, min(CONNECTIONS_MAX, (files - RESERVED_FILES) // files_each))
+    allowed = max(1, min(CONNECTIONS_MAX, (files - RESERVED_FILES) // files_each))
+    if allowed < CONNECTIONS_MAX:
+        words = "the limit of open files, %d, allows %d client connections; for %d it should be %d (ulimit -Hn)"
+        log.warning(words, hard, allowed, CONNECTIONS_MAX, CONNECTIONS_MAX * files_each + RESERVED_FILES)
+    return allowed

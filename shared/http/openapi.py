@@ -41,7 +41,11 @@ OTHER_CODES = {
     404: {"http_404": "The service has no such path."},
     413: {"http_413": "The body is larger than 1 MB."},
     415: {"unsupported_encoding": "The body has a Content-Encoding. Send it without one."},
-    503: {"store_unavailable": "The service cannot reach its database. Retry after the seconds in Retry-After."},
+    503: {
+        "store_unavailable": "The service cannot reach its database. Retry after the seconds in Retry-After.",
+        "out_of_memory": "The service has no memory left for the request. Send it again later, with the same"
+        " Idempotency-Key if it is a command.",
+    },
 }
 
 

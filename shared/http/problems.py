@@ -139,6 +139,13 @@ def not_utf8(request: Request[Any, Any, Any], error: UnicodeDecodeError) -> Resp
     return problem(400, "invalid_field", "A field of the request is not valid", errors[0]["detail"], {"errors": errors})
 
 
+def no_memory(request: Request[Any, Any, Any], error: MemoryError) -> Response[bytes]:
+    """503: somebody else's request may need less, or this one may find more later."""
+    log.error("%s %s: %r: give this process more memory", request.method, request.url.path, error)
+    detail = "the service has no memory left for this request; send it again later, with the same Idempotency-Key"
+    return problem(503, "out_of_memory", "The service has no memory left", detail)
+
+
 def unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """500 for a bug of the service. The log has the error; the client does not see it."""
     log.error("%s %s: %r", request.method, request.url.path, error, exc_info=error)
@@ -151,5 +158,6 @@ EXCEPTION_HANDLERS: Any = {
     HTTPException: http_error,
     RecursionError: too_deep,
     UnicodeDecodeError: not_utf8,
+    MemoryError: no_memory,
     Exception: unexpected,
 }

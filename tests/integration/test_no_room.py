@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from litestar.testing import AsyncTestClient
 
-from services.command.app import create_app
+from services.command.app import EXIT_STATUS, create_app
+from services.command.domain import CreateProject
+from services.command.domain.commands import Context
+from services.command.handler import handler as handler_module
+from services.command.handler.handler import CommandHandler
 from services.command.settings import Settings
 from services.projector.consumer import Projector
 from shared.event_store import EventStore
+from shared.identity.principals import trusted
 from shared.nats_server import NatsServer
 from shared.tasks import end_tasks
 from tests.support.backends import as_role, connected
@@ -76,6 +86,51 @@ async def test_commands_are_refused_while_the_store_has_no_room_and_then_accepte
         assert (await client.post("/webhooks", json=HOOK)).status_code == 201
     async with connected(database_url) as connection:
         assert await connection.fetchval("SELECT count(*) FROM event") == 2
+
+
+async def test_a_command_waits_while_postgresql_has_no_connection_left(database_url: str) -> None:
+    name = urlsplit(database_url).path[1:]
+    handler = CommandHandler(as_role(database_url, "command"))
+    writing = asyncio.create_task(handler.run())
+    async with connected(database_url) as owner:
+        await owner.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 0")
+        context = Context(command=uuid4(), principal=trusted("ada"), at=datetime.now(UTC))
+        waiting = asyncio.create_task(handler.submit("gaia", CreateProject(project="gaia", name="G"), context))
+        await asyncio.sleep(0.5)  # some attempts
+        assert not waiting.done()
+        await owner.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
+        assert (await waiting).position == 1
+    await end_tasks(writing)
+
+
+async def test_a_command_that_finds_no_memory_is_a_503_and_no_other_one_is_harmed(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decide_batch(*_: Any) -> Any:
+        return bytearray(2**60)
+
+    settings = Settings(database_url=as_role(database_url, "command"))
+    async with AsyncTestClient(create_app(settings)) as client:
+        with monkeypatch.context() as without:
+            without.setattr(handler_module, "decide_batch", decide_batch)
+            answer = await client.post("/projects/create", json={"id": "gaia", "name": "G"})
+            assert (answer.status_code, answer.json()["code"]) == (503, "out_of_memory")
+            assert "no memory" in (await client.get("/health")).json()["trouble"]
+        assert (await client.post("/projects/create", json={"id": "gaia", "name": "G"})).status_code == 201
+        assert (await client.get("/health")).json()["trouble"] is None
+
+
+def test_a_process_ends_when_a_part_of_it_does_and_says_why() -> None:
+    """Without it commands would wait for ever; whoever started the process starts it again."""
+    program = (
+        "import asyncio, logging\nfrom services.command.app import running\nlogging.basicConfig()\n"
+        "async def work(): raise MemoryError\n"
+        "async def main():\n    async with running(work()): await asyncio.sleep(60)\n"
+        "asyncio.run(main())"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=BOUND_S, check=False)
+    assert ended.returncode == EXIT_STATUS
+    assert b"a part of the service ended, so the process ends: MemoryError()" in ended.stderr
 
 
 async def test_an_event_that_finds_no_room_is_not_parked(database_url: str, caplog: pytest.LogCaptureFixture) -> None:

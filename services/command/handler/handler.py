@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from services.command.handler.traces import BatchTraces
 
 RECONNECT_DELAY_S = 0.1
+NO_MEMORY = "this process has no memory left: give it more, or make HOURBOOK_STATE_BYTES_MAX smaller"
 DISC_TROUBLE = (asyncpg.DiskFullError, asyncpg.PostgresIOError)  # every command of a batch would meet it
 
 
@@ -235,6 +236,8 @@ class CommandHandler:
     def _give_up(self, batch: list[Submitted], error: Exception, *, retried: bool) -> None:
         """Refuses all of the batch because of an error that would come again. `retried` as in `_answer`."""
         if not isinstance(error, NO_ROOM):
+            if isinstance(error, MemoryError):
+                self.trouble.report(NO_MEMORY)
             refuse_all(batch, error)
         elif retried:
             self._refuse(batch, StoreUnavailable(f"the event store has no room: {said(error)}"))
