@@ -10,7 +10,7 @@ SMOKE := $(addprefix tests/integration/, \
 	test_notices.py::test_a_booking_starts_is_ending_and_ends)
 
 .DEFAULT_GOAL := help
-.PHONY: help up fmt check lint tidy quick test failover patroni bench build hooks schema sync
+.PHONY: help up fmt check lint tidy quick test failover upgrade patroni bench build hooks schema sync
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: sync ## All tests, with real servers and a browser
 
 failover: sync ## Several failovers of PostgreSQL in a row, under load; prints how long nothing was answered
 	$(UV) run pytest -m failover -s tests/e2e/test_failover.py
+
+upgrade: sync ## The version before this one is replaced by this one, under load
+	$(UV) run pytest -m upgrade -s tests/e2e/test_upgrade.py
 
 patroni: sync ## A failover by Patroni with etcd (apt-get install etcd-server); prints what it measured
 	$(UV) run pytest -m patroni -s tests/e2e/test_patroni.py

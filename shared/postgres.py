@@ -55,6 +55,8 @@ LOST = (
 # The server is there and has no disc or memory left for the statement, or cannot read or write its disc. It has done
 # nothing. The same statement may succeed later. (TooManyConnectionsError is in LOST too: test for LOST first.)
 NO_ROOM = (asyncpg.InsufficientResourcesError, asyncpg.PostgresIOError)
+# Somebody migrates the database now: new tables and functions get their rights a moment later.
+MIGRATING = (asyncpg.InsufficientPrivilegeError,)
 # LOST, and every error that PostgreSQL answers. For background work that must survive every error: somebody may migrate
 # the tables later, or the disc may be full for an hour.
 LOST_OR_REFUSED = (*LOST, asyncpg.PostgresError)

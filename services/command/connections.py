@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from services.command.handler.errors import StoreFull, StoreUnavailable
 from shared import postgres
 from shared.event_store.replication import CommitWatch
-from shared.postgres import LOST, NO_ROOM, Connection, said
+from shared.postgres import LOST, MIGRATING, NO_ROOM, Connection, said
 
 PATIENCE_S = 10.0
 AT_ONCE_MAX = 8
@@ -35,7 +35,7 @@ class Connections:
                     commits.check()
                 finally:
                     connection.terminate()
-        except LOST as lost:
+        except (*LOST, *MIGRATING) as lost:
             raise StoreUnavailable(f"the database did not answer: {said(lost)}") from None
         except NO_ROOM as full:
             raise StoreFull.because(full) from None

@@ -53,7 +53,7 @@ CREATE OR REPLACE FUNCTION append_events(
     event_streams text[], versions bigint[], command_ids uuid[], ordinals smallint[],
     request_ids uuid[], request_hashes bytea[], types text[], datas bytea[],
     OUT outcome text, OUT first_position bigint
-) LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+) LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     count_new bigint := cardinality(datas);
 BEGIN
@@ -91,6 +91,14 @@ BEGIN
         SELECT first_position + n - 1, s, v, c, o, r, h, t, d
         FROM unnest(event_streams, versions, command_ids, ordinals, request_ids, request_hashes, types, datas)
             WITH ORDINALITY AS x (s, v, c, o, r, h, t, d, n);
+END $$;
+
+-- Command services run on while this is applied: they append as the owner, before `hourbook migrate` gives the rights.
+DO $$ BEGIN
+    IF to_regrole('hourbook_owner') IS NOT NULL THEN
+        ALTER TABLE store_term OWNER TO hourbook_owner;
+        ALTER FUNCTION current_timeline() OWNER TO hourbook_owner;
+    END IF;
 END $$;
 
 -- migrate:down

@@ -66,9 +66,9 @@ END $$;
 
 CREATE FUNCTION append_events(streams text[], expected bigint[], appended bigint[], event_streams text[], versions bigint[], command_ids uuid[], ordinals smallint[], request_ids uuid[], request_hashes bytea[], types text[], datas bytea[], OUT outcome text, OUT first_position bigint) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
-    SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
     count_new bigint := cardinality(datas);

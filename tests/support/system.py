@@ -30,7 +30,9 @@ class System:
     nats: Nats
 
     def __init__(self, directory: Path, backend: Backend | None = None, *, tether: bool = False) -> None:
-        """`tether`: its processes are killed when the thread that started them ends."""
+        """`tether`: its processes are killed when the thread that started them ends. `source` is the folder of the code
+        that its next processes run; None: this code."""
+        self.source: Path | None = None
         self.directory, self._backend, self.tether = directory, backend or Embedded(), tether
         self._servers = contextlib.ExitStack()
         self.audit_key = directory / "audit.key"
@@ -39,8 +41,11 @@ class System:
         self.directory.mkdir(parents=True, exist_ok=True)
         ensure_key(self.audit_key)
         self.postgres = self._servers.enter_context(self._backend.postgres(self.directory / "postgres"))
-        migrate(self.postgres.url, LOGINS)
+        self.migrate()
         self.nats = self._servers.enter_context(self._backend.nats(self.directory / "nats"))
+
+    def migrate(self) -> None:
+        migrate(self.postgres.url, LOGINS)
 
     def stop(self) -> None:
         self._servers.close()
@@ -88,6 +93,7 @@ class Service:
         self.settings, self._arguments = dict(settings or {}), arguments
         self.name = module  # its log is called so
         self.port = free_port()
+        self._source = system.source
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Service:
@@ -111,6 +117,7 @@ class Service:
                 tethered(command, signal.SIGKILL) if self._system.tether else command,
                 stdout=log,
                 stderr=log,
+                cwd=self._source,
                 env=self._system.environment(self._module, **settings),
             )
         if self._port_setting:

@@ -46,7 +46,7 @@ from shared.events import Role
 from shared.identity.errors import Forbidden, forbidden
 from shared.identity.principals import Principal
 from shared.identity.roles import NO_BINDINGS, NOBODY, RIGHTS, Policy, rights_on
-from shared.postgres import LOST, NO_ROOM, said
+from shared.postgres import LOST, MIGRATING, NO_ROOM, said
 from shared.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -208,7 +208,7 @@ class CommandHandler:
                 self._note_refused(None)
                 self.trouble.clear()
                 return
-            except LOST as lost:
+            except (*LOST, *MIGRATING) as lost:
                 self._forget_connection()
                 retried = True
                 why = str(lost) or why or said(lost)  # the deadline itself says nothing
