@@ -128,8 +128,7 @@ def create_app(settings: Settings) -> Litestar:
     )
     scheduler = Scheduler(settings.database_url, handler, lambda: datetime.now(UTC), new_id, clock=clock)
     measure_certificates(telemetry, settings)
-    _measure_commands(telemetry, handler, refusals, on_stream, settings.queue_max)
-    telemetry.gauge("clock_ahead_seconds", "How far this clock is ahead of the database's", lambda: clock.difference_s)
+    _measure_commands(telemetry, handler, refusals, on_stream, clock, settings.queue_max)
     _measure_stream(telemetry, relay, auditor)
 
     @contextlib.asynccontextmanager
@@ -162,8 +161,14 @@ def create_app(settings: Settings) -> Litestar:
 
 
 def _measure_commands(
-    telemetry: Telemetry, handler: CommandHandler, refusals: RefusalLog, on_stream: OnStream | None, queue_max: int
+    telemetry: Telemetry,
+    handler: CommandHandler,
+    refusals: RefusalLog,
+    on_stream: OnStream | None,
+    clock: ClockWatch,
+    queue_max: int,
 ) -> None:
+    telemetry.gauge("clock_ahead_seconds", "How far this clock is ahead of the database's", lambda: clock.difference_s)
     telemetry.gauge("queue_depth", "Commands that wait for their turn", lambda: handler.waiting)
     telemetry.gauge("queue_limit", "Commands that may wait; beyond it they are refused", lambda: queue_max)
     telemetry.gauge(
