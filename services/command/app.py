@@ -140,10 +140,8 @@ def create_app(settings: Settings) -> Litestar:
             if sessions is not None:
                 await stack.enter_async_context(running(sessions.run()))
             await stack.enter_async_context(running(refusals.run(), end_s=LAST_WRITE_S))
-            await stack.enter_async_context(running(clock.run()))
-            await stack.enter_async_context(running(handler.run()))
-            await stack.enter_async_context(running(scheduler.run()))
-            await stack.enter_async_context(running(keys.run()))
+            for run in (clock.run, handler.run, scheduler.run, keys.run):
+                await stack.enter_async_context(running(run()))
             await stack.enter_async_context(publishing(relay, auditor))
             yield
 

@@ -30,13 +30,7 @@ SERVER_SETTINGS = {
 CANCELLED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 # A read changes nothing and may be repeated. So these errors count as "unreachable" too: PostgreSQL cancelled the
 # statement (a time limit, an administrator), or it has no memory, disc or connection left.
-UNREACHABLE = (
-    *LOST,
-    *MIGRATING,
-    *CANCELLED,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
+UNREACHABLE = (*LOST, *MIGRATING, *CANCELLED, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
 # Errors after which the same read is tried again at once: it was cancelled, or its server ended or lost its connection.
 # Not those after which it would wait once more: a time limit, hosts that do not answer (NoHostTaken).
 BROKEN = (
