@@ -104,7 +104,11 @@ class AiohttpConnection(web.RequestHandler):
             log.info("not an HTTP request, from %s: %s", request.remote, type(exc).__name__)
             return closing_response(malformed_request())
         log.error("%s %s: %r", request.method, request.path, exc, exc_info=exc)
-        return closing_response(HttpProblem(500, "internal_error", "Internal error", "the log of the server has it"))
+        response = closing_response(
+            HttpProblem(500, "internal_error", "Internal error", "the log of the server has it")
+        )
+        response.headers[HEADER] = CALL.get()
+        return response
 
     def log_exception(self, *arguments: Any, **options: Any) -> None:
         """Logs, without a traceback, a body that was late or not valid after the response. `handle_error` logs all

@@ -8,11 +8,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.collector import collecting
-from tests.support.queries import metrics_of, queries
+from tests.support.queries import ROOT, metrics_of, queries
 from tests.support.running import until
 from tests.support.system import Service, System
 
 FOREIGN = {"up", "node_filesystem_avail_bytes", "node_filesystem_size_bytes"}  # Prometheus's own, and its exporter's
+DOCUMENT = ROOT / "docs/observing.md"
+AUXILIARY = ("_sum", "_count", "_created")  # of a histogram or a counter
 PARTS = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",)}
 
 
@@ -70,12 +72,18 @@ def test_every_metric_of_the_alerts_and_the_dashboard_is_told_and_a_delivery_is_
             until(lambda: {"hourbook_webhook_position", "hourbook_webhook_notices"} <= told(query.url))
             services = command, projector, query, sealer, notify
             names = set().union(*(told(service.url) for service in services))
+            ours = {name for name in names if name.startswith("hourbook_")}
+            families = {
+                name.removesuffix("_bucket") for name in ours if not name.endswith(("_sum", "_count", "_created"))
+            }
             deliveries = httpx.get(f"{notify.url}/metrics", timeout=30).text
             states = {service.url: httpx.get(f"{service.url}/health", timeout=30) for service in (sealer, notify)}
     receiver.shutdown()
     receiver.server_close()
     missing = [(name, gone) for name, read in queries() if (gone := metrics_of(read) - FOREIGN - names)]
     assert missing == []
+    text = DOCUMENT.read_text()
+    assert [name for name in sorted(families) if f"`{name}" not in text] == []
     assert 'hourbook_webhook_deliveries_total{outcome="accepted"} 1.0' in deliveries
     assert [answer.json()["leads"] for answer in states.values()] == [True, True]
     (delivery,) = [span for span in collector.spans if span.service == "hourbook-notify" and span.name == "POST"]

@@ -36,7 +36,7 @@ async def test_the_id_of_the_client_goes_through_the_gateway_to_the_answer_the_p
     caplog.handler.setFormatter(formatter_of({"HOURBOOK_LOG_FORMAT": "json"}, "query"))
     front = socket.create_server(("127.0.0.1", 0))
     async with listening(application()) as url, ClientSession(f"http://127.0.0.1:{front.getsockname()[1]}") as session:
-        gateway = Gateway({"query": int(url.rpartition(":")[2])}.get)
+        gateway = Gateway(lambda service: [url] if service == "query" else [])
         await gateway.start(front)
         try:
             answers = []
