@@ -6,10 +6,11 @@ of a statement or a name of a person: for a request there is the route, for a st
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any, Literal
@@ -26,6 +27,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from shared.version import VERSION
 
 END_S = 2.0
+MINUTE_S = 60.0
+NOISY = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
 STATEMENT_MAX = 1000
 NS = 1_000_000_000
 TARGET = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(?:ONLY\s+)?([a-z_][\w.]*)", re.IGNORECASE)
@@ -47,6 +50,8 @@ class Traces:
             self._provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
         else:
             self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
+        for name in NOISY:
+            logging.getLogger(name).addFilter(OnceAMinute())
         self._tracer = self._provider.get_tracer("hourbook", VERSION)
         self._propagator = TraceContextTextMapPropagator()
 
@@ -157,6 +162,23 @@ class Traces:
         if error is not None:
             self.failed(span, type(error).__name__)
         span.end(ended_ns)
+
+
+class OnceAMinute(logging.Filter):
+    """Lets each message pass once a minute: a collector that is away, and spans that find no room, say so all the
+    time."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._passed: dict[str, float] = {}
+        self._clock = clock
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now, last = self._clock(), self._passed.get(str(record.msg))
+        if last is not None and now - last < MINUTE_S:
+            return False
+        self._passed[str(record.msg)] = now
+        return True
 
 
 def within(parent: SpanContext) -> Context:

@@ -37,12 +37,18 @@ _message: msgspec.json.Decoder[list[Noted]] = msgspec.json.Decoder(Annotated[lis
 
 
 class TracedPositions:
-    """The newest NOTED_MAX commands that have a trace, in order of position."""
+    """The newest NOTED_MAX commands that have a trace, in order of position. One that is told again counts once."""
 
     def __init__(self) -> None:
         self._noted: list[Noted] = []
+        self._known: dict[Noted, None] = {}  # in the order in which they came; those that were taken too
 
     def note(self, noted: Noted) -> None:
+        if noted in self._known:
+            return
+        self._known[noted] = None
+        if len(self._known) > 2 * NOTED_MAX:
+            del self._known[next(iter(self._known))]
         insort(self._noted, noted, key=_last_of)
         if len(self._noted) > NOTED_MAX:
             del self._noted[: NOTED_MAX // 10]

@@ -54,7 +54,9 @@ class RelayTraces:
         return told(late)
 
     def news(self, events: Sequence[Stored]) -> bytes:
-        """What to tell the projectors with these events, which are in order."""
+        """What to tell the projectors with these events, which are in order. The relay of this process leads, so nobody
+        else needs to be told."""
+        self._untold.clear()
         return told(self._positions.between(events[0].position, events[-1].position))
 
     @contextlib.contextmanager

@@ -1,12 +1,13 @@
 """Traces: whether they are on, and which positions have one."""
 
+import logging
 import sys
 from typing import Any
 
 import pytest
 
 from shared import tracing
-from shared.opentelemetry import Traces, summary_of
+from shared.opentelemetry import OnceAMinute, Traces, summary_of
 from shared.traced_positions import NOTED_MAX, TOLD_MAX, Batch, Batches, Noted, TracedPositions, heard, told
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -68,6 +69,15 @@ def test_the_commands_of_a_batch_are_found_by_its_positions() -> None:
     assert positions.between(1, 100) == [noted(8, 9)]
 
 
+def test_a_command_that_is_told_again_counts_once() -> None:
+    positions = TracedPositions()
+    positions.note(noted(1, 3))
+    positions.note(noted(1, 3))
+    assert positions.take_up_to(3) == [noted(1, 3)]
+    positions.note(noted(1, 3))
+    assert positions.take_up_to(3) == []
+
+
 def test_only_the_newest_commands_are_remembered() -> None:
     positions = TracedPositions()
     for position in range(1, 2 * NOTED_MAX):
@@ -109,6 +119,19 @@ def test_a_message_of_another_form_tells_nothing(body: bytes) -> None:
 )
 def test_a_statement_is_named_in_two_words(query: str, summary: str) -> None:
     assert summary_of(query) == summary
+
+
+def test_a_collector_that_is_away_is_told_once_a_minute() -> None:
+    clock = iter((0.0, 0.0, 30.0, 30.0, 59.0, 59.0, 61.0, 61.0))
+    once = OnceAMinute(lambda: next(clock))
+    record = logging.LogRecord("opentelemetry", logging.WARNING, "", 1, "away: %s", ("x",), None)
+    other = logging.LogRecord("opentelemetry", logging.WARNING, "", 1, "queue full", (), None)
+    assert [(once.filter(record), once.filter(other)) for _ in range(4)] == [
+        (True, True),
+        (False, False),
+        (False, False),
+        (True, True),
+    ]
 
 
 class Kept:

@@ -25,6 +25,11 @@ has ended; an over-commitment will be settled soon) are on the stream {notices.S
 `{notices.SUBJECT}.<project>.<kind>`: each at least once, with an id that stays the same. Over HTTP both are at
 `GET /events` and `GET /notices`, live at `GET /events/stream` and `GET /notices/stream`."""
 
+TRACEPARENT = {
+    "type": "string",
+    "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+    "description": "The trace of the request that made the event (W3C Trace Context), where traces are on.",
+}
 HEADERS: dict[str, Any] = {
     "type": "object",
     "required": ["ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-sequence", "ce-streamversion"],
@@ -47,6 +52,10 @@ HEADERS: dict[str, Any] = {
             "description": "The id that Hourbook made of the request's idempotency key. Missing: it had no key.",
         },
         "ce-requesthash": {"type": "string", "pattern": "^([0-9a-f]{2})*$", "description": "A hash of that request."},
+        "traceparent": TRACEPARENT,
+        "tracestate": {"type": "string", "description": "The tracestate of that trace, if it has one."},
+        "ce-traceparent": TRACEPARENT,
+        "ce-tracestate": {"type": "string", "description": "The same as tracestate."},
         "content-type": {"const": "application/json"},
     },
 }
