@@ -63,6 +63,11 @@ async def test_one_request_is_one_trace_from_the_gateway_until_it_is_visible(
         answer = post(up.url, "gaia", headers | {"X-Request-Id": "ada.1"})
         position = answer.json()["position"]
         read = get(f"{up.url}/projects?min_position={position}", headers)
+        reads, available = [], "/available/select?project=gaia&range=2086-01-01,2086-01-02"
+        for _ in range(2):
+            one, _, of_read = traceparent()
+            reads.append(one)
+            assert get(f"{up.url}{available}", of_read).status_code == 200
         spans = collector.wait(trace, "POST", "fold", "publish HOURBOOK", "queue", "GET /projects")
     assert (answer.headers["X-Request-Id"], read.status_code) == ("ada.1", 200)
     assert way(spans, "fold") == ["fold", "visible", "append", "POST /projects/create", "POST"]
@@ -76,8 +81,17 @@ async def test_one_request_is_one_trace_from_the_gateway_until_it_is_visible(
     assert spans["POST /projects/create"].attributes["hourbook.call"] == "ada.1"
     assert spans["visible"].attributes["hourbook.position"] == position
     assert spans["visible"].began_ns >= spans["POST /projects/create"].began_ns
-    told = json.dumps([span.attributes for span in collector.of(trace)])
+    made, cached = (collector.wait(one, "GET /available/select") for one in reads)
+    view = next(name for name in made if name.startswith("view "))
+    assert way(made, view) == [view, "GET /available/select", "GET"]
+    assert [name for name in made if name.startswith("SELECT")]
+    assert cached["GET /available/select"].attributes["hourbook.answer"] == "cache"
+    assert not [name for name in cached if name.startswith("view")]
+    told = json.dumps([span.attributes for one in (trace, *reads) for span in collector.of(one)])
     assert "gaia" not in told  # no path, no argument of a statement
+    for service in ("command", "projector", "query", "notify", "sealer"):
+        lines = (data / f"logs/{service}.log").read_text().splitlines()
+        assert [json.loads(line)["service"] for line in lines] == [service] * len(lines)
 
 
 async def headers_of(system: System, position: int) -> dict[str, str]:
