@@ -1,6 +1,7 @@
 """Traces: whether they are on, and which positions have one."""
 
 import logging
+import subprocess
 import sys
 from typing import Any
 
@@ -57,6 +58,14 @@ def test_where_traces_are_off_nothing_is_made_and_no_header_is_sent() -> None:
         tracing.note("a", 1)
         tracing.failed("b")
     assert (span, tracing.traces(), tracing.headers(), tracing.trace_id()) == (None, None, {}, "")
+
+
+def test_a_service_without_traces_does_not_import_opentelemetry() -> None:
+    code = (
+        "import sys, services.command.app, services.query.app, services.projector.app, services.notify.app\n"
+        "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
 
 
 def test_the_commands_of_a_batch_are_found_by_its_positions() -> None:
