@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import os
 import pwd
+import random
 import secrets
 import shutil
 import signal
@@ -29,6 +30,8 @@ from services.cli.up.private_files import (
 from services.cli.up.tether import tethered
 
 START_TIMEOUT_S = 30.0
+LOCAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+FIRST_PORT, PORTS_TRIED = 10_000, 20
 
 
 class EmbeddedServerFailed(Exception):
@@ -36,7 +39,17 @@ class EmbeddedServerFailed(Exception):
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface on which no program listens now."""
+    """A TCP port of the loopback interface on which no program listens now.
+
+    On Linux it is none of those that the kernel gives to outgoing connections: a server that starts again would find
+    its port taken by one.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        first = int(LOCAL_PORTS.read_text().split()[0])
+        for port in random.sample(range(FIRST_PORT, first), PORTS_TRIED):
+            with contextlib.suppress(OSError), socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+                return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
