@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # The markers of tests that run only if `-m` names them.
-ASKED_FOR = ("failover", "patroni", "upgrade")
+ASKED_FOR = ("failover", "patroni", "upgrade", "torture")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -24,7 +24,7 @@ from shared.clock import ClockWatch
 from shared.errors import HourbookError
 from shared.events import decode_envelope
 from shared.identity.roles import Policy
-from shared.postgres import Pool, Record
+from shared.postgres import Pool, Record, rows_changed
 from shared.tasks import end_tasks
 from shared.webhook_hosts import check_url
 
@@ -156,21 +156,22 @@ FROM notice_head h LEFT JOIN notice n ON n.seq > $1 AND n.seq <= least($1 + $2, 
     AND ($3::text IS NULL OR n.project = $3) AND n.kind = ANY ($4)
 ORDER BY n.seq
 """
+# A place never moves back. A notifier that stood still while another one led finds that it does not move it.
 DELIVERED = {
     "event": """UPDATE webhook SET position = $2, attempts = 0, failures = 0, retry_at = NULL, last_error = NULL,
-                    delivered_at = now() WHERE id = $1""",
+                    delivered_at = now() WHERE id = $1 AND position < $2""",
     "notice": """UPDATE webhook SET notice = $2, attempts = 0, failures = 0, retry_at = NULL, last_error = NULL,
-                    delivered_at = now() WHERE id = $1""",
+                    delivered_at = now() WHERE id = $1 AND notice < $2""",
 }
-READ_TO = "UPDATE webhook SET position = $2, notice = $3 WHERE id = $1"
+READ_TO = "UPDATE webhook SET position = greatest(position, $2), notice = greatest(notice, $3) WHERE id = $1"
 FAILED = """
 UPDATE webhook SET attempts = attempts + 1, failures = failures + 1, retry_at = $2, last_error = $3 WHERE id = $1
 """
 GIVE_UP = {
-    "event": """UPDATE webhook SET position = $4, attempts = 0, failures = failures + 1, retry_at = $2, last_error = $3
-                WHERE id = $1""",
-    "notice": """UPDATE webhook SET notice = $4, attempts = 0, failures = failures + 1, retry_at = $2, last_error = $3
-                WHERE id = $1""",
+    "event": """UPDATE webhook SET position = greatest(position, $4), attempts = 0, failures = failures + 1,
+                    retry_at = $2, last_error = $3 WHERE id = $1""",
+    "notice": """UPDATE webhook SET notice = greatest(notice, $4), attempts = 0, failures = failures + 1,
+                    retry_at = $2, last_error = $3 WHERE id = $1""",
 }
 ADD_DEAD_LETTER = """
 INSERT INTO webhook_dead_letter (webhook, message, source, number, attempts, error, failed_at)
@@ -233,7 +234,9 @@ class Worker:
             if outcome.error is not None:
                 await self._failed(message, outcome, webhook["failures"] + 1, attempts + 1)
                 return True
-            await self._pool.execute(DELIVERED[message.source], self._id, message.number)
+            moved = await self._pool.execute(DELIVERED[message.source], self._id, message.number)
+            if not rows_changed(moved):  # another notifier was here, or the webhook is deleted
+                return True
             attempts = 0
         if positions != before:
             await self._pool.execute(READ_TO, self._id, positions["event"], positions["notice"])

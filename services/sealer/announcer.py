@@ -1,7 +1,8 @@
-"""The announcer: publishes the stored checkpoints in order. After a kill it may publish the last one twice.
+"""The announcer: publishes the stored checkpoints in order, each once.
 
 It waits with a checkpoint until the stream has all its events. So what was published can be given back to a store that
-has lost it.
+has lost it. Each message names the one that it follows. So an announcer that stood still while another one led
+publishes nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from typing import NamedTuple
 
 import nats.errors
 from nats.js import JetStreamContext
@@ -30,6 +32,13 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX = 500
 RETRY_DELAY_S = 1.0
+
+
+class Last(NamedTuple):
+    """The last checkpoint in the stream: its size and its sequence. Both are 0 if the stream is empty."""
+
+    size: int
+    sequence: int
 
 
 class Announcer:
@@ -71,16 +80,17 @@ class Announcer:
             connection.terminate()
 
 
-async def last_published(context: JetStreamContext) -> int:
-    """The size of the last checkpoint in the stream; 0 if it is empty."""
+async def last_published(context: JetStreamContext) -> Last:
+    """The last checkpoint in the stream."""
     try:
         message = await context.get_last_msg(STREAM, SUBJECT)
     except NotFoundError:
-        return 0
+        return Last(0, 0)
+    sequence = message.seq or 0
     try:
-        return checkpoint_of((message.data or b"").decode()).size
+        return Last(checkpoint_of((message.data or b"").decode()).size, sequence)
     except (BadNote, UnicodeDecodeError):
-        return 0
+        return Last(0, sequence)
 
 
 async def stream_end(context: JetStreamContext) -> int:
@@ -95,15 +105,20 @@ async def stream_end(context: JetStreamContext) -> int:
 NOTES_AFTER = "SELECT size, note FROM audit_checkpoint WHERE size > $1 AND size <= $2 ORDER BY size LIMIT $3"
 
 
-async def publish_after(connection: Connection, context: JetStreamContext, size: int) -> int:
-    """Publishes the checkpoints of more than `size` events whose events the stream has. Returns the size of the last
-    one."""
+async def publish_after(connection: Connection, context: JetStreamContext, last: Last) -> Last:
+    """Publishes the checkpoints that follow the last one in the stream, those whose events the stream of events has.
+    Returns the new last one. Raises NATS's errors, also when another announcer has published meanwhile."""
+    size, sequence = last
     end = await stream_end(context)
     while True:
         records = await connection.fetch(NOTES_AFTER, size, end, BATCH_MAX)
         for record in records:
-            headers = {"Nats-Msg-Id": f"checkpoint-{record['size']}", "content-type": "text/plain; charset=utf-8"}
-            await context.publish(SUBJECT, record["note"].encode(), headers=headers, stream=STREAM)
-            size = record["size"]
+            headers = {
+                "Nats-Msg-Id": f"checkpoint-{record['size']}",
+                "Nats-Expected-Last-Subject-Sequence": str(sequence),
+                "content-type": "text/plain; charset=utf-8",
+            }
+            ack = await context.publish(SUBJECT, record["note"].encode(), headers=headers, stream=STREAM)
+            size, sequence = record["size"], max(sequence, ack.seq)
         if len(records) < BATCH_MAX:
-            return size
+            return Last(size, sequence)

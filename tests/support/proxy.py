@@ -8,19 +8,21 @@ from typing import Literal, Self
 from urllib.parse import urlsplit
 
 OVERLAP = 200  # what is kept of what was said: a word may come in two pieces
-Withhold = Literal["request", "answer", "one answer"]
+Withhold = Literal["request", "answer", "one answer", "until released"]
 
 
 class Proxy:
     """`arm` it, and the first connection on which the client says all `words`, in their order, is struck: from the last
     one on the server does not hear the client any more ("request"), the client does not hear the server any more
-    ("answer"), or it misses one answer ("one answer"). All other connections, and all later ones, pass."""
+    ("answer"), or it misses one answer ("one answer"). Or the last word comes late ("until released"): the server hears
+    it, and all that follows, after `release`. All other connections, and all later ones, pass."""
 
     def __init__(self, url: str) -> None:
         self._url = urlsplit(url)
         self._words: tuple[bytes, ...] = ()
         self._withhold: Withhold = "answer"
         self.struck = asyncio.Event()
+        self._released = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -43,6 +45,10 @@ class Proxy:
     def arm(self, withhold: Withhold, *words: bytes) -> None:
         self._words, self._withhold = words, withhold
         self.struck.clear()
+        self._released.clear()
+
+    def release(self) -> None:
+        self._released.set()
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -80,7 +86,11 @@ class Proxy:
             said = said[-OVERLAP:]
             if wanted and not missing:
                 self._words = ()
-                answers.withhold = self._withhold
+                if self._withhold == "until released":
+                    self.struck.set()
+                    await self._released.wait()
+                else:
+                    answers.withhold = self._withhold
                 if self._withhold == "request":
                     self.struck.set()
                     while await reader.read(1 << 16):  # until the client is gone; then the server hears of that
