@@ -10,7 +10,7 @@ SMOKE := $(addprefix tests/integration/, \
 	test_notices.py::test_a_booking_starts_is_ending_and_ends)
 
 .DEFAULT_GOAL := help
-.PHONY: help up fmt check lint tidy quick test failover upgrade patroni bench build hooks schema sync
+.PHONY: help up fmt check lint tidy quick test failover upgrade patroni torture bench build hooks schema sync
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ upgrade: sync ## The version before this one is replaced by this one, under load
 
 patroni: sync ## A failover by Patroni with etcd (apt-get install etcd-server); prints what it measured
 	$(UV) run pytest -m patroni -s tests/e2e/test_patroni.py
+
+torture: sync ## Kill, pause and cut every part at random for MINUTES (2), under load, and check the whole at the end
+	$(UV) run pytest --quiet -m torture tests/e2e/test_left_behind.py
+	$(UV) run python -m tests.torture --minutes $(or $(MINUTES),2)
 
 bench: sync ## Measure the speed; prints the table of the README
 	$(UV) run hourbook bench

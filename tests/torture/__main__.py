@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.support.system import System
+from tests.torture.clusters import Clusters
 from tests.torture.faults import WEIGHTS
 from tests.torture.plan import draw
 from tests.torture.report import lines
@@ -65,7 +66,7 @@ async def until_signal(directory: Path, seconds: float, seed: int) -> int:
 async def torture(directory: Path, seconds: float, seed: int) -> Outcome:
     """One run in an empty directory."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
-    system = System(directory / "system", tether=True)
+    system = System(directory / "system", Clusters(), tether=True)
     await asyncio.to_thread(system.start)
     try:
         async with two_of_everything(system, seed, say) as run:

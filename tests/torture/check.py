@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-import asyncpg
 import nats
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from services.projector.rebuild.rebuild import rebuild
 from services.projector.rebuild.verification import TrustedCheckpoint, verify
+from shared import postgres
 from shared.event_store import EventStore, Stored
 from shared.event_store.terms import LEDGER
 from shared.events import decode_event
@@ -57,7 +57,7 @@ async def check(system: System, record: Record, places: Sequence[Place], kept: s
 
 
 async def read_store(system: System) -> list[Stored]:
-    connection = await asyncpg.connect(system.postgres.url)
+    connection = await postgres.connect(system.postgres.url)
     try:
         stored: list[Stored] = []
         while piece := await EventStore(connection).after(len(stored), 10 * PIECE):  # raises PositionGap
@@ -104,7 +104,7 @@ def check_acknowledged(verdict: Verdict, stored: Sequence[Stored], record: Recor
 
 async def check_stream(verdict: Verdict, system: System, stored: Sequence[Stored]) -> None:
     """The stream has the events of the store, byte for byte, and nothing else."""
-    client = await nats.connect(system.nats.url)
+    client = await nats.connect(system.nats.url.split(","))
     try:
         context = client.jetstream(timeout=20)
         state = (await context.stream_info(STREAM)).state
@@ -126,7 +126,7 @@ async def check_stream(verdict: Verdict, system: System, stored: Sequence[Stored
 
 async def check_read_models(verdict: Verdict, system: System, stored: Sequence[Stored]) -> None:
     """They are what plain SQL makes of the events, and what a rebuild makes; nothing is promised twice."""
-    connection = await asyncpg.connect(system.postgres.url)
+    connection = await postgres.connect(system.postgres.url)
     try:
         events = [decode_event(event.data) for event in stored]
         hours = await table(connection)

@@ -14,7 +14,10 @@ import psutil
 from services.cli.up.embedded import EmbeddedServerFailed
 from tests.support.doubled import ON_NATS, Doubled
 from tests.support.links import Link
+from tests.support.nats_cluster import NatsCluster
+from tests.support.pg_cluster import PgCluster
 from tests.support.system import Service
+from tests.torture.clusters import NatsOfThree, Primary
 
 TRIES = 100
 
@@ -115,7 +118,10 @@ def parts_of(two: Doubled) -> dict[str, Part]:
     """Every part, by its name."""
     parts: list[Part] = [Process(name, service) for name, service in two.processes.items()]
     parts.append(Process("gateway", two.gateway))
-    parts += [Server("postgres", two.system.postgres), Server("nats", two.system.nats)]
+    postgres, nats = two.system.postgres, two.system.nats
+    parts.append(Primary(postgres) if isinstance(postgres, PgCluster) else Server("postgres", postgres))
+    several = nats.servers if isinstance(nats, NatsCluster) else []
+    parts += [NatsOfThree(server) for server in several] or [Server("nats", nats)]
     for name in two.processes:
         service = name.partition("-")[0]
         parts.append(Network(f"{name}>postgres", f"{service}>postgres", two.to_postgres(name)))
@@ -124,4 +130,12 @@ def parts_of(two: Doubled) -> dict[str, Part]:
     return {part.name: part for part in parts}
 
 
-WEIGHTS = {"postgres": 3.0, "nats": 2.0, "command-1": 2.0, "command-2": 2.0, "command-1>postgres": 2.0, "gateway": 0.5}
+WEIGHTS = {
+    "postgres": 9.0,
+    "nats-1": 1.5,
+    "nats-2": 1.5,
+    "nats-3": 1.5,
+    "command-1": 2.0,
+    "command-2": 2.0,
+    "gateway": 0.4,
+}

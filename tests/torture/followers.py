@@ -96,8 +96,8 @@ async def follow_durable(url: str, name: str, place: Place) -> None:
 
     async def serve(client: Client) -> None:
         context = client.jetstream()
-        config = ConsumerConfig(durable_name=name, ack_policy=AckPolicy.EXPLICIT, ack_wait=5, **replicated())
-        await context.add_consumer(STREAM, config)
+        config = ConsumerConfig(durable_name=name, ack_policy=AckPolicy.EXPLICIT, ack_wait=5)
+        await context.add_consumer(STREAM, config)  # as it was, if it is there
         subscription = await context.pull_subscribe_bind(name, stream=STREAM)
         while True:
             with contextlib.suppress(TimeoutError):
@@ -134,15 +134,11 @@ async def follow_position(url: str, place: Place) -> None:
     await _connected_again(url, serve)
 
 
-def replicated() -> dict[str, Any]:
-    return {}
-
-
 async def _connected_again(url: str, serve: Any) -> None:
     while True:
         client: Client | None = None
         with contextlib.suppress(*NATS_LOST):
-            client = await nats.connect(url, allow_reconnect=False, connect_timeout=2, error_cb=_ignored)
+            client = await nats.connect(url.split(","), allow_reconnect=False, connect_timeout=2, error_cb=_ignored)
             await serve(client)
         if client is not None:
             await leave(client)

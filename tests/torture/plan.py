@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 FIRST_S = 3.0  # the first seconds without a fault
 BETWEEN_S = 1.5  # on average, from one fault to the next
-SECONDS = {"kill": (0.0, 3.0), "pause": (1.0, 20.0), "cut": (0.5, 12.0), "silence": (1.0, 20.0)}
+SECONDS = {
+    "kill": (0.0, 3.0),
+    "pause": (1.0, 20.0),
+    "cut": (0.5, 12.0),
+    "silence": (1.0, 20.0),
+    "standby": (0.0, 4.0),
+    "apart": (0.5, 4.0),
+}
 AT_ONCE_MAX = 3
 REST_S = 6.0  # after a fault, before the same part is broken again
 

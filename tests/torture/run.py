@@ -13,10 +13,12 @@ from aiohttp import ClientError, ClientSession, DummyCookieJar, TCPConnector
 from services.cli.up.embedded import free_port
 from shared.audit.notes import Signer, load_key
 from shared.tasks import end_tasks
-from tests.support.doubled import COMMAND, NOTIFY, Doubled, doubled
+from tests.support.doubled import COMMAND, NOTIFY, SEALER, Doubled, doubled
+from tests.support.nats_cluster import NatsCluster
 from tests.support.system import System
 from tests.torture.check import Verdict, check
 from tests.torture.clients import WHOLE, Client, Reader, Writer
+from tests.torture.clusters import REPLICAS
 from tests.torture.faults import Process, parts_of
 from tests.torture.followers import Place, follow_durable, follow_position, follow_sse, receiving
 from tests.torture.plan import Fault
@@ -71,12 +73,12 @@ class Run:
         """
         began = time.monotonic()
         await self._prepare()
-        async with self._followed():
+        async with self._followed() as following:
             kept = await self._checkpoint()
             working = [asyncio.create_task(work) for work in self._clients()]
             watching = [asyncio.create_task(self._supervise()), asyncio.create_task(self._tell(began))]
             try:
-                await alongside(breaking(), working)
+                await alongside(breaking(), [*working, *following])
                 self._going.clear()
                 await bounded("the writers know all outcomes", asyncio.gather(*working))
                 await self._until_quiet()
@@ -143,7 +145,7 @@ class Run:
             raise RuntimeError(f"no webhook: {status} {told}")
 
     @contextlib.asynccontextmanager
-    async def _followed(self) -> AsyncIterator[None]:
+    async def _followed(self) -> AsyncIterator[list[asyncio.Task[None]]]:
         nats = self.two.system.nats.url
         async with receiving(self.webhook, self._webhook_port):
             following = [
@@ -152,7 +154,7 @@ class Run:
                 asyncio.create_task(follow_position(nats, self.position)),
             ]
             try:
-                yield
+                yield following
             finally:
                 await end_tasks(*following)
 
@@ -230,8 +232,10 @@ async def two_of_everything(system: System, seed: int, say: Say) -> AsyncIterato
     port = free_port()
     hosts = {"webhook_hosts": f"127.0.0.1:{port}"}
     retries = {"webhook_first_retry_s": "0.2", "webhook_last_retry_s": "2", "webhook_attempts_max": "1000000"}
+    streams = {"stream_replicas": str(REPLICAS)} if isinstance(system.nats, NatsCluster) else {}
+    settings = {COMMAND: streams | hosts, SEALER: streams, NOTIFY: streams | hosts | retries}
     async with (
-        doubled(system, **{COMMAND: hosts, NOTIFY: hosts | retries}) as two,
+        doubled(system, **settings) as two,
         ClientSession(connector=TCPConnector(limit=0), cookie_jar=DummyCookieJar()) as http,
     ):
         say("two of everything run")
