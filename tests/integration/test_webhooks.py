@@ -26,7 +26,7 @@ from services.query.settings import Settings as QuerySettings
 from shared.event_store import EventStore, Pending
 from shared.identity.roles import Policy
 from shared.tasks import end_tasks
-from tests.support.backends import as_role
+from tests.support.backends import as_role, connected
 from tests.support.listening import BOUND_S, listening
 
 FAST = Retries(first_s=0.02, most_s=0.1, attempts_max=4, timeout_s=BOUND_S)
@@ -102,19 +102,17 @@ async def query(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 class Ledger:
-    def __init__(self, pool: Any, notify: Any) -> None:
-        self.pool, self.notify = pool, notify  # as the owner, and as the notifier
+    def __init__(self, pool: Any, notify: Any, store: EventStore) -> None:
+        self.pool, self.notify, self._store = pool, notify, store  # as the owner, as the notifier, and as the owner
         self._versions: dict[str, int] = {}
 
     async def append(self, count: int, project: str = "gaia", kind: str = "BookingCreated") -> None:
         """Appends events and moves the projection to show them."""
         version = self._versions.get(project, 0)
         data = json.dumps({"type": kind, "at": "2086-01-01T00:00:00Z"}).encode()
-        async with self.pool.acquire() as connection:
-            store = EventStore(connection)
-            events = [Pending(project, version + n, uuid4(), 0, b"", kind, data) for n in range(1, count + 1)]
-            assert (await store.append({project: version}, events)).outcome == "stored"
-            await connection.execute("UPDATE generation SET position = (SELECT position FROM event_head) WHERE live")
+        events = [Pending(project, version + n, uuid4(), 0, b"", kind, data) for n in range(1, count + 1)]
+        assert (await self._store.append({project: version}, events)).outcome == "stored"
+        await self.pool.execute("UPDATE generation SET position = (SELECT position FROM event_head) WHERE live")
         self._versions[project] = version + count
 
     async def notice(self, seq: int, kind: str, project: str = "gaia") -> None:
@@ -134,8 +132,9 @@ async def ledger(database_url: str) -> AsyncIterator[Ledger]:
     async with (
         asyncpg.create_pool(database_url, min_size=1, max_size=1) as pool,
         asyncpg.create_pool(as_role(database_url, "notify"), min_size=1, max_size=4) as notify,
+        connected(database_url) as connection,
     ):
-        yield Ledger(pool, notify)
+        yield Ledger(pool, notify, EventStore(connection))
 
 
 @contextlib.asynccontextmanager
