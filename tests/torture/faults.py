@@ -11,15 +11,12 @@ from typing import Any, Protocol
 
 import psutil
 
-from services.cli.up.embedded import EmbeddedServerFailed
 from tests.support.doubled import ON_NATS, Doubled
 from tests.support.links import Link
 from tests.support.nats_cluster import NatsCluster
 from tests.support.pg_cluster import PgCluster
 from tests.support.system import Service
-from tests.torture.clusters import NatsOfThree, Primary
-
-TRIES = 100
+from tests.torture.clusters import NatsOfThree, Primary, tried
 
 
 class Part(Protocol):
@@ -51,7 +48,7 @@ class Process:
 
     async def mend(self, way: str) -> None:
         if way == "kill":
-            await asyncio.to_thread(self._service.start)
+            await tried(self._service.start)
         else:
             self._service.signal(signal.SIGCONT)
 
@@ -79,12 +76,7 @@ class Server:
         if way == "pause":
             signal_all(self._server.process, signal.SIGCONT)
             return
-        for _ in range(TRIES):  # PostgreSQL does not start until its last process has noticed that it was killed
-            with contextlib.suppress(EmbeddedServerFailed):
-                await asyncio.to_thread(self._server.start)
-                return
-            await asyncio.sleep(0.2)
-        raise EmbeddedServerFailed(f"{self.name} did not start again")
+        await tried(self._server.start)  # PostgreSQL does not start until its last process has noticed the kill
 
 
 class Network:

@@ -32,7 +32,6 @@ class Record:
 
     def __init__(self) -> None:
         self.acknowledged: dict[UUID, Acknowledged] = {}
-        self.keys: set[str] = set()
         self.statuses: Counter[str] = Counter()
         self.gaps: list[Gap] = []
         self.wrong: list[str] = []
