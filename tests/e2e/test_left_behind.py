@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -179,6 +180,27 @@ async def test_a_sealer_that_was_left_behind_signs_nothing_and_announces_nothing
     assert sizes == sorted(set(sizes)), "each once, in order"
     assert report.holds
     assert report.sealed == 5
+
+
+@pytest.mark.torture
+async def test_a_leader_that_stands_still_is_followed_by_another_within_25_seconds(system: System) -> None:
+    with system.command() as command, system.sealer() as still:
+        ledger = Ledger(system, command.url)
+        await ledger.begin()
+        await ledger.until(SEALED, 2)
+        with system.sealer():
+            still.signal(signal.SIGSTOP)
+            began = time.monotonic()
+            try:
+                await ledger.book()
+                await ledger.until(SEALED, 3)
+            finally:
+                still.signal(signal.SIGCONT)
+            took = time.monotonic() - began
+            print(f"the other sealer led after {took:.1f} s")
+            assert took < 25
+            await ledger.book()
+            await ledger.until(SEALED, 4)
 
 
 async def announced(system: System, last: int) -> list[int]:
