@@ -116,16 +116,6 @@ def create_app(settings: Settings) -> Litestar:
         clock=clock,
     )
     sessions = Sessions(settings.database_url, authenticator.file.session_hours) if authenticator else None
-    public_url = settings.public_url.rstrip("/")
-    parts = Parts(
-        handler,
-        keys,
-        allowed_hosts(settings.webhook_hosts),
-        authenticator,
-        public_url,
-        sessions,
-        code_flows_of(authenticator, public_url) if authenticator else {},
-    )
     scheduler = Scheduler(settings.database_url, handler, lambda: datetime.now(UTC), new_id, clock=clock)
     measure_certificates(telemetry, settings)
     _measure_commands(telemetry, handler, refusals, on_stream, clock, settings.queue_max)
@@ -154,8 +144,22 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[lifespan],
         request_max_body_size=BODY_BYTES_MAX,
         request_class=CommandRequest,
-        state=State({"parts": parts}),
+        state=State({"parts": _parts_of(settings, handler, keys, authenticator, sessions)}),
     )
+
+
+def _parts_of(
+    settings: Settings,
+    handler: CommandHandler,
+    keys: Keys,
+    authenticator: Authenticator | None,
+    sessions: Sessions | None,
+) -> Parts:
+    """The parts that the routes use."""
+    public_url = settings.public_url.rstrip("/")
+    code_flows = code_flows_of(authenticator, public_url) if authenticator else {}
+    hosts = allowed_hosts(settings.webhook_hosts)
+    return Parts(handler, keys, hosts, authenticator, public_url, sessions, code_flows)
 
 
 def _measure_commands(

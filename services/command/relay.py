@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from uuid import UUID
 
 import nats.errors
@@ -26,9 +25,7 @@ from services.command.stream_look import HEAL, ForeignHistory, Look, look_at_str
 from shared import postgres
 from shared.event_store import EventStore, Stored
 from shared.event_store.store import PositionGap
-from shared.event_store.terms import ACTOR, LEDGER, Term, begin_term, claim_term, read_term, term_event
-from shared.events import TermBegan
-from shared.ids import new_id
+from shared.event_store.terms import Term, begin_term, claimed_event, read_term
 from shared.jetstream import (
     BATCH_MAX,
     DOORBELL,
@@ -306,12 +303,7 @@ class Relay:
         term = self._term
         if term is None or term.begun:
             return
-        command, now = new_id(), datetime.now(UTC)
-        event = TermBegan(
-            at=now, actor=ACTOR, command=command, project=LEDGER, system=str(term.system), timeline=term.timeline
-        )
-        stored = term_event(term, event, self.last_sequence)
-        await claim_term(store.connection, command)
+        stored = await claimed_event(store.connection, term, self.last_sequence)
         self.last_sequence = await publish_batch(client, self.last_sequence, [stored], self._publish_timeout_s)
         if await begin_term(store.connection, stored):
             log.warning("relay: the term of timeline %d began at position %d", term.timeline, stored.position)

@@ -7,11 +7,13 @@ an event of its own, can never publish again. It is what Raft does with the firs
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from shared.event_store.store import Stored
 from shared.events import TermBegan, encode_event
+from shared.ids import new_id
 from shared.postgres import Connection
 
 LEDGER = "_ledger"  # the stream of the events that belong to no project; no project can have this name
@@ -48,9 +50,12 @@ async def read_term(connection: Connection) -> Term:
     return Term(*record)
 
 
-async def claim_term(connection: Connection, command: UUID) -> None:
-    """Stores that the TermBegan of this command is about to be published."""
-    await connection.execute("SELECT claim_term($1)", command)
+async def claim_term(connection: Connection, command: UUID) -> UUID:
+    """Stores that the TermBegan of this command is about to be published, unless this primary has claimed one before.
+    Returns the command of the claim: the earlier TermBegan may still arrive, and only one of them is taken."""
+    claim = await connection.fetchval("SELECT claim_term($1)", command)
+    assert isinstance(claim, UUID)
+    return claim
 
 
 BEGIN = "SELECT begin_term($1, $2, $3, $4, $5, $6)"
@@ -62,6 +67,15 @@ async def begin_term(connection: Connection, event: Stored) -> bool:
     head, kind = event.position - 1, event.type
     begun = await connection.fetchval(BEGIN, head, event.stream, event.version, event.command_id, kind, event.data)
     return bool(begun)
+
+
+async def claimed_event(connection: Connection, term: Term, head: int) -> Stored:
+    """The TermBegan of this primary after position `head`, which is claimed now. It is to be published, and then
+    given to `begin_term`."""
+    command = await claim_term(connection, new_id())
+    system, now = str(term.system), datetime.now(UTC)
+    event = TermBegan(at=now, actor=ACTOR, command=command, project=LEDGER, system=system, timeline=term.timeline)
+    return term_event(term, event, head)
 
 
 def term_event(term: Term, event: TermBegan, head: int) -> Stored:

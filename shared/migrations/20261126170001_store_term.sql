@@ -22,9 +22,13 @@ $$;
 INSERT INTO store_term (system, timeline) SELECT s.system_identifier, current_timeline() FROM pg_control_system() s;
 
 -- Says which TermBegan is going to be published, before it is. So it is known again if the one that publishes it dies.
-CREATE FUNCTION claim_term(claimed uuid) RETURNS void LANGUAGE sql AS $$
-    UPDATE store_term SET claim = claimed, claim_timeline = current_timeline(),
-        claim_system = (SELECT s.system_identifier FROM pg_control_system() s)
+-- Returns the claim: a primary has one, for ever, because a message that was sent may arrive later.
+CREATE FUNCTION claim_term(claimed uuid) RETURNS uuid LANGUAGE sql AS $$
+    UPDATE store_term t SET
+        claim = CASE WHEN (t.claim_system, t.claim_timeline) = (s.system_identifier, current_timeline())
+            THEN t.claim ELSE claimed END,
+        claim_timeline = current_timeline(), claim_system = s.system_identifier
+    FROM pg_control_system() s RETURNING t.claim
 $$;
 
 -- Appends the claimed TermBegan after position `head`, and begins its term. False: the store has another head or claim,

@@ -179,12 +179,15 @@ CREATE FUNCTION checksum_generation(summed integer) RETURNS TABLE(model text, ro
         FROM role_head WHERE generation = summed
 $$;
 
-CREATE FUNCTION claim_term(claimed uuid) RETURNS void
+CREATE FUNCTION claim_term(claimed uuid) RETURNS uuid
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
-    UPDATE store_term SET claim = claimed, claim_timeline = current_timeline(),
-        claim_system = (SELECT s.system_identifier FROM pg_control_system() s)
+    UPDATE store_term t SET
+        claim = CASE WHEN (t.claim_system, t.claim_timeline) = (s.system_identifier, current_timeline())
+            THEN t.claim ELSE claimed END,
+        claim_timeline = current_timeline(), claim_system = s.system_identifier
+    FROM pg_control_system() s RETURNING t.claim
 $$;
 
 CREATE FUNCTION compare_generations(one integer, other integer) RETURNS TABLE(model text, cells bigint, different bigint, examples text[])

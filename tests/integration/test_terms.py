@@ -20,7 +20,7 @@ from services.command.relay import Relay
 from services.command.settings import Settings
 from shared.event_store import EventStore, Pending
 from shared.event_store.errors import Unsettled
-from shared.event_store.terms import begin_term, claim_term, read_term, term_event
+from shared.event_store.terms import begin_term, claim_term, claimed_event, read_term, term_event
 from shared.events import TermBegan, decode_event
 from shared.jetstream import STREAM, PublishRefused, ensure_stream, publish_batch, stored_of
 from tests.integration.test_relay import relaying
@@ -160,7 +160,7 @@ async def publish_term(store: EventStore, client: Client, *, claimed: bool = Tru
     """Does the first half of what the relay does to begin a term."""
     term, command, head = await read_term(store.connection), uuid4(), await store.head()
     if claimed:
-        await claim_term(store.connection, command)
+        command = await claim_term(store.connection, command)
     at = await store.connection.fetchval("SELECT now()")
     event = TermBegan(
         at=at, actor="hourbook", command=command, project="_ledger", system=str(term.system), timeline=term.timeline
@@ -196,6 +196,25 @@ async def test_the_term_of_another_primary_is_not_taken_for_the_own(
     async with relaying(relay_of(database_url, nats_server)) as relay:
         await closed(relay, "the event 4 of another primary")
     assert await store.head() == 3
+
+
+async def test_a_term_that_arrives_late_is_that_of_the_claim(
+    store: EventStore, client: Client, database_url: str, nats_server: Nats
+) -> None:
+    """A relay sent its TermBegan and died; it arrives after the next relay has claimed the term."""
+    await append(store, 3)
+    async with relaying(relay_of(database_url, nats_server)):
+        await assert_stream_is_the_store(store, client)
+    await promote(store)
+    late = await claimed_event(store.connection, await read_term(store.connection), 3)
+    again = await claimed_event(store.connection, await read_term(store.connection), 3)
+    assert late.command_id == again.command_id
+    await publish_batch(client, 3, [late])
+    with pytest.raises(PublishRefused):
+        await publish_batch(client, 3, [again])
+    async with relaying(relay_of(database_url, nats_server)) as relay:
+        await settled(relay, store)
+    await assert_stream_is_the_store(store, client)
 
 
 async def test_a_claim_is_begun_at_its_place_only(store: EventStore) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import asyncpg
 
@@ -14,9 +13,7 @@ from services.cli.heal.comparing import Comparer, Ends
 from services.cli.heal.lost import LostEvents
 from services.cli.heal.reading import compare_after, read_end, read_known
 from shared.event_store import EventStore, Stored
-from shared.event_store.terms import ACTOR, LEDGER, Term, begin_term, claim_term, read_term, term_event
-from shared.events import TermBegan
-from shared.ids import new_id
+from shared.event_store.terms import Term, begin_term, claimed_event, read_term
 from shared.postgres import Connection
 from shared.progress_bar import Tell
 from shared.stream_messages import MessageReader
@@ -74,17 +71,7 @@ async def begin_alone(connection: Connection) -> int | None:
     term = await read_term(connection)
     if term.begun:
         return None
-    head, command = await EventStore(connection).head(), new_id()
-    event = TermBegan(
-        at=datetime.now(UTC),
-        actor=ACTOR,
-        command=command,
-        project=LEDGER,
-        system=str(term.system),
-        timeline=term.timeline,
-    )
-    stored = term_event(term, event, head)
-    await claim_term(connection, command)
+    stored = await claimed_event(connection, term, await EventStore(connection).head())
     if not await begin_term(connection, stored):
         raise Failure("somebody else is about to begin the term: run `hourbook heal` again")
     return stored.position
