@@ -326,10 +326,10 @@ class CommandHandler:
             self._store = EventStore(await postgres.connect(self._database_url))
             if self._agreement is not None:
                 term = await read_term(self._store.connection)
-                if not term.begun:  # an append would only compare the timeline
-                    raise Unsettled(NO_TERM, passing=True)
                 self._term = term.term
                 await self._agreement.look_again()
+                if not term.begun and self._agreement.problem is None:  # an append would only compare the timeline
+                    raise Unsettled(NO_TERM, passing=True)
         return self._store
 
     def _note_refused(self, unsettled: Unsettled | None) -> None:
