@@ -9,7 +9,7 @@ import json
 import logging
 import random
 import signal
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -105,16 +105,12 @@ class Flow:
     async def passes(self, count: int = 100) -> None:
         """Waits until so many more events have come to the subscriber."""
         wanted = len(self.read) + count
-        async with asyncio.timeout(BOUND_S):
-            while len(self.read) < wanted:
-                await asyncio.sleep(0.05)
+        await until(lambda: len(self.read) >= wanted)
 
     async def settled(self) -> None:
         """The stream on each of the three servers, and what the subscriber has read, are the store."""
         stored = [event.data for event in await self.store.after(0, 1_000_000)]
-        async with asyncio.timeout(BOUND_S):
-            while self.relay.last_sequence < len(stored) or len(self.read) < len(stored):
-                await asyncio.sleep(0.05)
+        await until(lambda: min(self.relay.last_sequence, len(self.read)) >= len(stored))
         assert self.read == stored
         for server in self.cluster.servers:
             await self.cluster.level()
@@ -142,10 +138,16 @@ async def flowing(cluster: NatsCluster, database_url: str, address: str | None =
             flow.growing = False
             await tasks[0]
             await flow.settled()
-            assert flow.relay.trouble.problem is None
+            await until(lambda: flow.relay.trouble.problem is None and flow.relay.agreement.reachable)
         finally:
             await end_tasks(*tasks)
             await connection.close()
+
+
+async def until(so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(BOUND_S):
+        while not so():
+            await asyncio.sleep(0.05)
 
 
 async def contents(url: str, last: int) -> list[bytes | None]:
@@ -211,10 +213,7 @@ async def test_two_of_three_stop_and_start_and_nothing_is_published_between(
         lost = [cluster.servers[0], cluster.servers[2]]
         for server in lost:
             server.stop()
-        async with asyncio.timeout(BOUND_S):
-            while flow.relay.trouble.problem is None:
-                await asyncio.sleep(0.05)
-        assert not flow.relay.agreement.reachable
+        await until(lambda: flow.relay.trouble.problem is not None and not flow.relay.agreement.reachable)
         for server in lost:
             server.start()
 
