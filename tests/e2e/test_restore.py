@@ -1,4 +1,4 @@
-"""The drill of docs/operations.md: a base backup and WAL under load, a lost server, a restore, `heal`, the audit."""
+"""The drill of docs/backup.md: a base backup and WAL under load, a lost server, a restore, `heal`, the audit."""
 
 from __future__ import annotations
 

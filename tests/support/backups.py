@@ -1,5 +1,5 @@
 """A PostgreSQL that archives its WAL, a base backup of it, and servers that are restored from both, as
-docs/operations.md tells an operator to do it."""
+docs/backup.md tells an operator to do it."""
 
 from __future__ import annotations
 
