@@ -21,6 +21,7 @@ from services.projector.consumer import Projector
 from services.projector.rebuild.verification import verify
 from shared.audit.merkle import Tree, hash_leaves
 from shared.audit.notes import Signer
+from shared.audit.stream import CONFIG as AUDIT
 from shared.event_store import EventStore, Stored
 from shared.event_store.terms import read_term
 from shared.jetstream import STREAM, ensure_stream, publish_batch
@@ -170,6 +171,14 @@ async def test_a_stream_that_is_behind_or_empty_or_equal_is_nothing_to_heal(
     said = await healed(database_url, nats_server)
     assert "The stream has not got the last 2 events yet" in said.text
     assert len(await all_of(database_url)) == 6
+
+
+async def test_a_stream_of_checkpoints_without_one_is_no_error(
+    store: EventStore, database_url: str, nats_server: Nats, client: Client
+) -> None:
+    await client.jetstream().add_stream(AUDIT)
+    await append_accounts(store, 1)
+    assert (await healed(database_url, nats_server)).settled
 
 
 async def test_a_store_that_has_gone_on_otherwise_is_shown_and_not_touched(

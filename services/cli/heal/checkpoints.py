@@ -113,7 +113,7 @@ async def published_notes(context: JetStreamContext, after: int) -> list[Note]:
     except NotFoundError:
         return []
     notes: list[Note] = []
-    for sequence in range(state.last_seq, state.first_seq - 1, -1):
+    for sequence in range(state.last_seq, max(state.first_seq, 1) - 1, -1):  # an empty stream begins at 0
         try:
             text = ((await context.get_msg(STREAM, sequence)).data or b"").decode(errors="replace")
         except NotFoundError:
