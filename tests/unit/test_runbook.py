@@ -22,6 +22,7 @@ FOREIGN = {
     "wrong last sequence",
     "terminating connection due to idle-session timeout",
     "idle-in-transaction timeout",
+    "sorry, too many clients already",
 }
 STANDS_FOR = re.compile(r"\bN\b|\bHOST\b|\bNAME\b|…|^announcer: ")
 
