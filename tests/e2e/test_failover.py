@@ -23,7 +23,7 @@ from shared.progress import read_progress
 from tests.support.pg_cluster import Clustered, Node, PgCluster
 from tests.support.replay import assert_all_is_there_once
 from tests.support.system import Service, System
-from tests.support.writers import BOUND_S, PERIOD, Writers, writing
+from tests.support.writers import BOOKING, BOUND_S, Writers, writing
 
 FOUND_S = 10.0  # a busy machine; the aim, from the promotion to the first 201, is 5 s
 
@@ -115,8 +115,7 @@ async def test_a_synchronous_standby_takes_over_from_a_killed_and_from_a_paused_
         assert len(whole.acknowledged) >= before + 100
         await whole.comes_back(second)
         async with httpx.AsyncClient(base_url=whole.command.url) as client:
-            body = {"project": "gaia", "account": "ada", "cores": 10**7, **PERIOD}
-            assert (await client.post("/bookings/create", json=body)).status_code == 409
+            assert (await client.post("/bookings/create", json={**BOOKING, "cores": 10**7})).status_code == 409
 
 
 @pytest.mark.failover
@@ -155,8 +154,7 @@ async def test_an_asynchronous_standby_that_was_behind_accepts_nothing_until_it_
             assert "the store has lost" in health["trouble"]
             left = await head_of(cluster.primary)
             async with httpx.AsyncClient(base_url=command.url, timeout=BOUND_S) as client:
-                body = {"project": "gaia", "account": "ada", "cores": 1, **PERIOD}
-                answer = await client.post("/bookings/create", json=body)
+                answer = await client.post("/bookings/create", json=BOOKING)
             assert (answer.status_code, answer.json()["code"]) == (503, "history_unsettled")
             assert await head_of(cluster.primary) == left < len(before.acknowledged)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -18,64 +17,20 @@ from tests.support.backups import Archived, Archiving
 from tests.support.replay import BOUND_S, assert_all_is_there_once
 from tests.support.running import hourbook
 from tests.support.system import Service, System
-
-PERIOD = {"startdate": "2086-01-01", "enddate": "2086-01-03"}
-BODY = {"project": "gaia", "account": "ada", "cores": 1, **PERIOD}
-WRITERS = 4
+from tests.support.writers import Writers, writing
 
 
-class Drill:
+class Drill(Writers):
     """A whole system, whose PostgreSQL archives, and writers that send a command again until it is answered."""
 
     def __init__(self, system: System, command: Service) -> None:
+        super().__init__(command.url, patience_s=2 * BOUND_S)
         self.system, self.command = system, command
-        self.acknowledged: dict[str, str] = {}  # the id of a booking by its idempotency key
 
     @property
     def server(self) -> Archiving:
         assert isinstance(self.system.postgres, Archiving)
         return self.system.postgres
-
-    async def begin(self) -> None:
-        async with httpx.AsyncClient(base_url=self.command.url, timeout=BOUND_S) as client:
-            assert (await client.post("/projects/create", json={"id": "gaia", "name": "Gaia"})).status_code == 201
-            body = {"project": "gaia", "cores": 10**6, **PERIOD}
-            assert (await client.post("/resources/create", json=body)).status_code == 201
-
-    @contextlib.asynccontextmanager
-    async def writing(self) -> AsyncIterator[None]:
-        """Writes while the block runs. The last command of each writer is answered before it ends."""
-        stop = asyncio.Event()
-        tasks = [asyncio.create_task(self._write(stop)) for _ in range(WRITERS)]
-        yield
-        stop.set()
-        await asyncio.gather(*tasks)
-
-    async def _write(self, stop: asyncio.Event) -> None:
-        async with httpx.AsyncClient(base_url=self.command.url, timeout=BOUND_S) as client:
-            while not stop.is_set():
-                key = uuid4().hex
-                async with asyncio.timeout(2 * BOUND_S):
-                    while not await self.book(client, key):
-                        await asyncio.sleep(0.1)
-
-    async def book(self, client: httpx.AsyncClient, key: str) -> bool:
-        """Whether the booking with this key is answered; not while the store is away or differs from the stream."""
-        try:
-            answer = await client.post("/bookings/create", json=BODY, headers={"Idempotency-Key": key})
-        except httpx.TransportError:
-            return False
-        if answer.status_code == 503:
-            return False
-        assert answer.status_code in (200, 201), answer.text
-        assert self.acknowledged.setdefault(key, answer.json()["id"]) == answer.json()["id"]
-        return True
-
-    async def grown_by(self, bookings: int) -> None:
-        target = len(self.acknowledged) + bookings
-        async with asyncio.timeout(2 * BOUND_S):
-            while len(self.acknowledged) < target:
-                await asyncio.sleep(0.01)
 
     async def ask(self, statement: str) -> str:
         async with connected(self.system.postgres.url) as connection:
@@ -134,7 +89,7 @@ async def drill(own_directory: Path, backend: Backend) -> AsyncIterator[Drill]:
 
 async def test_a_restore_to_a_point_in_time_loses_nothing_that_was_acknowledged(drill: Drill, tmp_path: Path) -> None:
     kept, system = tmp_path / "kept.txt", drill.system
-    async with drill.writing():
+    async with writing(drill):
         await drill.grown_by(20)
         await asyncio.to_thread(drill.server.take_backup)
         await drill.grown_by(20)
@@ -144,14 +99,13 @@ async def test_a_restore_to_a_point_in_time_loses_nothing_that_was_acknowledged(
     await drill.on_the_stream()
     await drill.archived()
     await drill.keep_checkpoint(kept)
-    before = dict(drill.acknowledged)
+    before = [*drill.booked]
     await drill.restore(recovery_target_time=target)
-    async with drill.writing():
+    async with writing(drill):
         async with asyncio.timeout(BOUND_S):
             while "the store has lost" not in (await drill.health())[1]:
                 await asyncio.sleep(0.1)
         assert (await drill.health())[0] == 503
-        assert set(drill.acknowledged.items()) >= set(before.items())
         servers = {"HOURBOOK_DATABASE_URL": system.postgres.url, "HOURBOOK_NATS_URL": system.nats.url}
         shown = await asyncio.to_thread(hourbook, "heal", "--checkpoint", str(kept), **servers)
         assert shown.returncode == 1, shown.stdout + shown.stderr
@@ -161,9 +115,9 @@ async def test_a_restore_to_a_point_in_time_loses_nothing_that_was_acknowledged(
         await drill.grown_by(20)
     assert await drill.health() == (200, "")
     async with httpx.AsyncClient(base_url=drill.command.url, timeout=BOUND_S) as client:
-        for key in [*before][-5:]:  # of the tail that was given back: the first answer is known
+        for key in before[-5:]:  # of the tail that was given back: the first answer is known
             assert await drill.book(client, key)
-    await assert_all_is_there_once(system, drill.acknowledged.values())
+    await assert_all_is_there_once(system, drill.acknowledged)
     url = as_role(system.postgres.url, "projector")
     verified = await asyncio.to_thread(hourbook, "audit", "verify", "--kept", str(kept), HOURBOOK_DATABASE_URL=url)
     assert verified.returncode == 0, verified.stdout + verified.stderr
@@ -172,7 +126,7 @@ async def test_a_restore_to_a_point_in_time_loses_nothing_that_was_acknowledged(
 
 async def test_a_restore_of_all_that_was_archived_goes_on_by_itself_also_without_the_stream(drill: Drill) -> None:
     """Both servers are lost, and there is a backup of PostgreSQL alone: the stream is filled again from the store."""
-    async with drill.writing():
+    async with writing(drill):
         await drill.grown_by(20)
         await asyncio.to_thread(drill.server.take_backup)
         await drill.grown_by(20)
@@ -181,7 +135,7 @@ async def test_a_restore_of_all_that_was_archived_goes_on_by_itself_also_without
     shutil.rmtree(drill.system.directory / "nats" / "data")
     await drill.restore()
     drill.system.nats.start()
-    async with drill.writing():
+    async with writing(drill):
         await drill.grown_by(20)
-    await assert_all_is_there_once(drill.system, drill.acknowledged.values())
+    await assert_all_is_there_once(drill.system, drill.acknowledged)
     assert await drill.health() == (200, "")

@@ -24,7 +24,7 @@ from shared.tasks import end_tasks
 from tests.support.backends import LOGINS, Backend, Embedded
 from tests.support.replay import BOUND_S, assert_all_is_there_once
 from tests.support.system import Service, System
-from tests.support.writers import PERIOD, Writers, writing
+from tests.support.writers import BOOKING, Writers, writing
 
 ROOT = Path(__file__).parents[2]
 # The version to begin with, as git names it: the newest release, once there is one.
@@ -36,7 +36,6 @@ from shared.migrate import migrate
 logins = json.loads(os.environ["LOGINS"])
 migrate(os.environ["HOURBOOK_DATABASE_URL"], {service: Login(*login) for service, login in logins.items()})
 """
-BOOKING = {"project": "gaia", "account": "ada", "cores": 1, **PERIOD}
 pytestmark = pytest.mark.upgrade
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -25,9 +25,13 @@ from shared.clock import ClockWatch, ClockWrong, since_boot
 from shared.identity.principals import trusted
 from shared.tasks import end_tasks
 from tests.support.backends import as_role, connected
+from tests.support.waiting import BOUND_S, until
 
-BOUND_S = 30
 YEAR_S = 365 * 86_400
+KEEP = """
+INSERT INTO remembered_answer (request_id, request_hash, status, body, kept_at)
+VALUES ($1, '', 409, '', now() - interval '30 days')
+"""
 
 
 class Clock:
@@ -50,12 +54,6 @@ async def watching(database_url: str, clock: Clock, **options: Any) -> AsyncIter
     await watch.first_look()
     yield watch
     await end_tasks(task)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(BOUND_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def create(handler: CommandHandler, clock: Clock, project: str) -> int:
@@ -110,13 +108,27 @@ async def test_what_only_the_clock_asks_for_waits_while_the_newest_event_is_ahea
         assert "the newest event is 5 h ahead" in (watch.doubtful or "")
         scheduler = Scheduler("postgresql://127.0.0.1:1/none", handler, clock.instant, new_id, clock=watch)
         await scheduler.tick()  # it does not even look for projects
-        keys = Keys("postgresql://127.0.0.1:1/none", kept_days=1, kept_max=1, clock=watch)
-        forgetting = asyncio.create_task(keys.run())
-        await asyncio.sleep(0)
-        assert not forgetting.done()
-        await end_tasks(forgetting, writing)
+        await end_tasks(writing)
     async with watching(database_url, clock, tolerance_s=0) as trusting:
         assert trusting.doubtful is None
+
+
+async def test_kept_answers_are_not_forgotten_while_the_clock_is_in_doubt(database_url: str) -> None:
+    clock = Clock()
+    async with watching(database_url, clock, hold_s=100) as watch, connected(database_url) as connection:
+        await connection.execute(KEEP, uuid4())
+
+        async def none_kept() -> bool:
+            return not await connection.fetchval("SELECT count(*) FROM remembered_answer")
+
+        clock.shift_s = YEAR_S
+        url = as_role(database_url, "command")
+        doubting = asyncio.create_task(Keys(url, kept_days=7, kept_max=10, clock=watch).run())
+        await asyncio.sleep(0.5)
+        assert not await none_kept()
+        trusting = asyncio.create_task(Keys(url, kept_days=7, kept_max=10).run())
+        await until(none_kept)
+        await end_tasks(doubting, trusting)
 
 
 async def test_a_notifier_whose_clock_is_a_year_ahead_makes_no_notices(database_url: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,8 +29,8 @@ from shared.tasks import end_tasks
 from tests.support.backends import as_role, connected
 from tests.support.histories import append_history
 from tests.support.project import Project
+from tests.support.waiting import BOUND_S, until
 
-BOUND_S = 30
 PERIOD = {"startdate": "2086-01-01", "enddate": "2086-01-03"}
 HOOK = {"url": "https://hooks.example/x"}
 REFUSE = """
@@ -49,12 +49,6 @@ async def refusing(database_url: str, code: str, table: str) -> AsyncIterator[No
         await owner.execute(REFUSE.format(code=code, table=table))
         yield
         await owner.execute(ROOM)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(BOUND_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("code", ["53100", "53200", "58030"], ids=["disc", "memory", "io"])

@@ -7,17 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pg_cluster import PgCluster
+from tests.support.pg_cluster import PgCluster, pg_cluster
 
 
 @pytest.fixture
 def cluster(own_directory: Path) -> Iterator[PgCluster]:
-    cluster = PgCluster(own_directory / "cluster", synchronous=True)
-    try:
-        cluster.start()
+    with pg_cluster(own_directory / "cluster", synchronous=True) as cluster:
         yield cluster
-    finally:
-        cluster.stop()
 
 
 def test_a_primary_is_lost_comes_back_as_a_standby_and_is_promoted_again(cluster: PgCluster) -> None:

@@ -29,12 +29,12 @@ from tests.integration.test_read_matrix import READS
 from tests.support.backends import LOGINS, TEMPLATE, as_role, connected, make_database
 from tests.support.listening import listening
 from tests.support.marked import Marked
-from tests.support.pg_cluster import Node, PgCluster
+from tests.support.pg_cluster import Node, PgCluster, pg_cluster
 from tests.support.querying import append_and_show, serving
 from tests.support.signed_in import ADMIN, auth_file, signed_in, with_token
+from tests.support.waiting import BOUND_S, until
 
-BOUND_S = 30.0
-LONG_S = 60.0  # for a wait that the test ends by itself
+LONG_S = 2 * BOUND_S  # for a wait that the test ends by itself
 MATCHED = "/events?limit=1"
 
 
@@ -96,21 +96,11 @@ class Ledger:
         return await asyncio.to_thread(self.standby.ask, statement)
 
 
-async def until(holds: Callable[[], Awaitable[Any]]) -> None:
-    async with asyncio.timeout(BOUND_S):
-        while not await holds():
-            await asyncio.sleep(0.02)
-
-
 @contextlib.contextmanager
 def started(directory: Path) -> Iterator[PgCluster]:
-    cluster = PgCluster(directory)
-    try:
-        cluster.start()
+    with pg_cluster(directory) as cluster:
         migrate(cluster.primary.url_of(TEMPLATE), LOGINS)
         yield cluster
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture(scope="module")

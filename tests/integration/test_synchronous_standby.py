@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
-import asyncpg
 import pytest
 
 from services.command.connections import Connections
@@ -25,28 +25,32 @@ from shared.hours import Period, hour_of
 from shared.identity.principals import trusted
 from shared.migrate import migrate
 from shared.tasks import end_tasks
-from tests.support.backends import LOGINS, as_role
-from tests.support.pg_cluster import Node, PgCluster
+from tests.support.backends import LOGINS, TEMPLATE, as_role, connected, make_database
+from tests.support.pg_cluster import Node, PgCluster, pg_cluster
 
 T0 = hour_of(datetime(2086, 1, 1, tzinfo=UTC))
 DAY = Period(T0, T0 + 24)
 BOUND_S = 30.0
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster(own_directory: Path) -> Iterator[PgCluster]:
-    cluster = PgCluster(own_directory / f"cluster-{uuid4().hex}", synchronous=True)
-    try:
-        cluster.start()
-        migrate(cluster.url, LOGINS)
+    with pg_cluster(own_directory / f"cluster-{uuid4().hex}", synchronous=True) as cluster:
+        migrate(cluster.primary.url_of(TEMPLATE), LOGINS)
         yield cluster
-    finally:
-        cluster.stop()
+
+
+@pytest.fixture
+async def database(cluster: PgCluster) -> AsyncIterator[str]:
+    """The name of an empty database. After the test the standby goes on."""
+    yield urlsplit(await make_database(cluster.primary)).path[1:]
+    for standby in cluster.standbys:
+        standby.resume()
 
 
 @contextlib.asynccontextmanager
-async def running(server: PgCluster | Node, patience_s: float = 2.0) -> AsyncIterator[CommandHandler]:
-    handler = CommandHandler(as_role(server.url, "command"), patience_s=patience_s)
+async def running(url: str, patience_s: float = 2.0) -> AsyncIterator[CommandHandler]:
+    handler = CommandHandler(as_role(url, "command"), patience_s=patience_s)
     task = asyncio.create_task(handler.run())
     try:
         yield handler
@@ -79,12 +83,10 @@ async def waiting(node: Node) -> int:
     return int(pid)
 
 
-async def events(cluster: PgCluster) -> int:
+async def events(url: str) -> int:
     """How many events a session sees."""
-    connection = await asyncpg.connect(cluster.primary.url)
-    head = await EventStore(connection).head()
-    await connection.close()
-    return head
+    async with connected(url) as connection:
+        return await EventStore(connection).head()
 
 
 async def answered(handler: CommandHandler, command: CreateBooking, key: UUID) -> CommandResult:
@@ -94,23 +96,25 @@ async def answered(handler: CommandHandler, command: CreateBooking, key: UUID) -
                 return await send(handler, command, key)
 
 
-async def test_without_its_standby_nothing_is_answered_or_shown_and_a_repeat_waits_too(cluster: PgCluster) -> None:
-    async with running(cluster) as handler:
+async def test_without_its_standby_nothing_is_answered_or_shown_and_a_repeat_waits_too(
+    cluster: PgCluster, database: str
+) -> None:
+    async with running(cluster.url_of(database)) as handler:
         await prepare(handler)
         standby, command, key = cluster.standbys[0], booking(), uuid4()
         standby.pause()
         for _ in range(2):
             with pytest.raises(StoreUnavailable):
                 await send(handler, command, key)
-        assert await events(cluster) == 2, "who stops to wait does not end the wait"
+        assert await events(cluster.primary.url_of(database)) == 2, "who stops to wait does not end the wait"
         standby.resume()
         result = await answered(handler, command, key)
         assert (result.position, result.repeated) == (3, True)
-        assert await events(cluster) == 3
+        assert await events(cluster.primary.url_of(database)) == 3
 
 
-async def test_a_wait_that_somebody_cancelled_is_no_answer(cluster: PgCluster) -> None:
-    async with running(cluster, patience_s=BOUND_S) as handler:
+async def test_a_wait_that_somebody_cancelled_is_no_answer(cluster: PgCluster, database: str) -> None:
+    async with running(cluster.url_of(database), patience_s=BOUND_S) as handler:
         await prepare(handler)
         standby, command, key = cluster.standbys[0], booking(), uuid4()
         standby.pause()
@@ -118,15 +122,17 @@ async def test_a_wait_that_somebody_cancelled_is_no_answer(cluster: PgCluster) -
         pid = await waiting(cluster.primary)
         assert await asyncio.to_thread(cluster.primary.ask, "SELECT pg_cancel_backend($1)", pid)
         assert await waiting(cluster.primary) != pid, "another connection waits, before it answers what it found"
-        assert await events(cluster) == 3, "PostgreSQL shows it"
+        assert await events(cluster.primary.url_of(database)) == 3, "PostgreSQL shows it"
         assert not sent.done()
         standby.resume()
         assert (await sent).position == 3
-        assert await events(cluster) == 3
+        assert await events(cluster.primary.url_of(database)) == 3
 
 
-async def test_what_a_primary_shows_after_a_crash_is_answered_when_the_standby_has_it(cluster: PgCluster) -> None:
-    async with running(cluster) as handler:
+async def test_what_a_primary_shows_after_a_crash_is_answered_when_the_standby_has_it(
+    cluster: PgCluster, database: str
+) -> None:
+    async with running(cluster.url_of(database)) as handler:
         await prepare(handler)
         standby, command, key = cluster.standbys[0], booking(), uuid4()
         standby.pause()
@@ -134,7 +140,7 @@ async def test_what_a_primary_shows_after_a_crash_is_answered_when_the_standby_h
         await waiting(cluster.primary)
         await asyncio.to_thread(cluster.primary.kill)
         cluster.primary.start()
-        assert await events(cluster) == 3, "PostgreSQL shows what was never replicated"
+        assert await events(cluster.primary.url_of(database)) == 3, "PostgreSQL shows what was never replicated"
         for outcome in (sent, send(handler, command, key)):
             with pytest.raises(StoreUnavailable):
                 await outcome
@@ -142,12 +148,14 @@ async def test_what_a_primary_shows_after_a_crash_is_answered_when_the_standby_h
         assert (await answered(handler, command, key)).position == 3
 
 
-async def test_a_request_that_is_no_command_is_not_answered_over_a_cancelled_wait(cluster: PgCluster) -> None:
+async def test_a_request_that_is_no_command_is_not_answered_over_a_cancelled_wait(
+    cluster: PgCluster, database: str
+) -> None:
     standby = cluster.standbys[0]
     standby.pause()
 
     async def work() -> None:
-        async with Connections(cluster.url).one() as connection, connection.transaction():
+        async with Connections(cluster.url_of(database)).one() as connection, connection.transaction():
             await connection.execute("DELETE FROM remembered_answer")
             await connection.execute("SELECT pg_logical_emit_message(true, 'test', '')")
 
@@ -159,13 +167,20 @@ async def test_a_request_that_is_no_command_is_not_answered_over_a_cancelled_wai
     standby.resume()
 
 
-async def test_an_address_of_one_host_may_lead_to_a_standby_until_it_is_promoted(cluster: PgCluster) -> None:
-    standby, key = cluster.standbys[0], uuid4()
+async def test_an_address_of_one_host_may_lead_to_a_standby_until_it_is_promoted(
+    cluster: PgCluster, database: str
+) -> None:
+    primary, standby, key = cluster.primary, cluster.standbys[0], uuid4()
     project = CreateProject(project="gaia", name="Gaia")
-    async with running(standby, patience_s=3) as handler:
-        with pytest.raises(StoreUnavailable):
-            await send(handler, project, key)
-        await asyncio.to_thread(cluster.primary.kill)
-        await asyncio.to_thread(cluster.promote)
-        with pytest.raises(Unsettled):  # the relay would begin the term: there is none here
-            await send(handler, project, key)
+    await asyncio.to_thread(cluster.wait_until_caught_up)
+    try:
+        async with running(standby.url_of(database), patience_s=3) as handler:
+            with pytest.raises(StoreUnavailable):
+                await send(handler, project, key)
+            await asyncio.to_thread(primary.kill)
+            await asyncio.to_thread(cluster.promote)
+            with pytest.raises(Unsettled):  # the relay would begin the term: there is none here
+                await send(handler, project, key)
+    finally:
+        cluster.come_back(primary)
+        cluster.wait_for_standbys(True)

@@ -28,6 +28,7 @@ from shared.identity.roles import Policy
 from shared.tasks import end_tasks
 from tests.support.backends import as_role, connected
 from tests.support.listening import BOUND_S, listening
+from tests.support.waiting import until
 
 FAST = Retries(first_s=0.02, most_s=0.1, attempts_max=4, timeout_s=BOUND_S)
 
@@ -148,12 +149,6 @@ async def delivering(
         yield
     finally:
         await end_tasks(task)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BOUND_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def register(command: AsyncTestClient[Any], receiver: Receiver, **wanted: Any) -> dict[str, Any]:

@@ -249,12 +249,19 @@ class Clustered(Embedded):
 
     @contextlib.contextmanager
     def postgres(self, directory: Path) -> Iterator[PgCluster]:
-        cluster = PgCluster(directory, self._standbys, synchronous=self._synchronous)
-        try:
-            cluster.start()
+        with pg_cluster(directory, self._standbys, synchronous=self._synchronous) as cluster:
             yield cluster
-        finally:
-            cluster.stop(signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def pg_cluster(directory: Path, standbys: int = 1, *, synchronous: bool = False) -> Iterator[PgCluster]:
+    """A cluster that runs as long as the block does."""
+    cluster = PgCluster(directory, standbys, synchronous=synchronous)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop(signal.SIGKILL)
 
 
 def _until(holds: Callable[[], Any]) -> None:
