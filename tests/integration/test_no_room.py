@@ -19,6 +19,7 @@ from services.command.app import EXIT_STATUS, create_app
 from services.command.domain import CreateProject
 from services.command.domain.commands import Context
 from services.command.handler import handler as handler_module
+from services.command.handler.errors import StoreUnavailable
 from services.command.handler.handler import CommandHandler
 from services.command.settings import Settings
 from services.projector.consumer import Projector
@@ -146,9 +147,10 @@ async def test_an_event_that_finds_no_room_is_not_parked(database_url: str, capl
 
 async def test_what_is_said_of_a_lost_store_is_why_it_is_lost() -> None:
     """Also when the time ran out at last: that alone says nothing."""
-    settings = Settings(database_url="postgresql://127.0.0.1:1/none")
-    async with AsyncTestClient(create_app(settings)) as client:
-        answer = await client.post("/projects/create", json={"id": "gaia", "name": "G"})
-        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
-        assert "Connect call failed" in answer.json()["detail"]
-        assert "Connect call failed" in (await client.get("/health")).json()["trouble"]
+    handler = CommandHandler("postgresql://127.0.0.1:1/none", patience_s=1.0)
+    writing = asyncio.create_task(handler.run())
+    context = Context(command=uuid4(), principal=trusted("ada"), at=datetime.now(UTC))
+    with pytest.raises(StoreUnavailable, match="Connect call failed"):
+        await handler.submit("gaia", CreateProject(project="gaia", name="G"), context)
+    assert "Connect call failed" in (handler.trouble.problem or "")
+    await end_tasks(writing)
