@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from nats.js import JetStreamContext
-from nats.js.errors import NotFoundError, ServiceUnavailableError
+from nats.js.errors import ServiceUnavailableError
 
 from shared import postgres
 from shared.audit.notes import BadNote, Checkpoint, checkpoint_of
-from shared.audit.stream import STREAM, SUBJECT
+from shared.audit.stream import last_message
 
 TIMEOUT_S = 5.0
 HEALING = "see docs/healing.md"
@@ -21,9 +21,9 @@ async def last_published(context: JetStreamContext) -> Checkpoint | None:
     """The last checkpoint on NATS; None if there is none, or the server does not let this user ask. Its signature is
     not verified: the sealer does that."""
     try:
-        note = (await context.get_last_msg(STREAM, SUBJECT)).data or b""
-        return checkpoint_of(note.decode())
-    except (NotFoundError, ServiceUnavailableError, BadNote, UnicodeDecodeError):
+        message = await last_message(context)
+        return None if message is None else checkpoint_of(message.text)
+    except (ServiceUnavailableError, BadNote):
         return None
 
 

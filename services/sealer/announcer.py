@@ -18,7 +18,7 @@ from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from shared import postgres
 from shared.audit.notes import BadNote, checkpoint_of
-from shared.audit.stream import CONFIG, STREAM, SUBJECT
+from shared.audit.stream import CONFIG, STREAM, SUBJECT, last_message
 from shared.event_store.store import POSITION_MAX
 from shared.jetstream import NATS_LOST, join, leave
 from shared.jetstream import STREAM as EVENTS
@@ -67,7 +67,7 @@ class Announcer:
                 context = client.jetstream()
                 if (wrong := (await keep_stream(context, CONFIG, self._nats.replicas)).wrong) is not None:
                     self.trouble.report(wrong)
-                published = await last_published(context)
+                published = await last_announced(context)
                 while self._leads.is_set():
                     self._rung.clear()
                     published = await publish_after(connection, context, published)
@@ -80,17 +80,15 @@ class Announcer:
             connection.terminate()
 
 
-async def last_published(context: JetStreamContext) -> Last:
+async def last_announced(context: JetStreamContext) -> Last:
     """The last checkpoint in the stream."""
-    try:
-        message = await context.get_last_msg(STREAM, SUBJECT)
-    except NotFoundError:
+    message = await last_message(context)
+    if message is None:
         return Last(0, 0)
-    sequence = message.seq or 0
     try:
-        return Last(checkpoint_of((message.data or b"").decode()).size, sequence)
-    except (BadNote, UnicodeDecodeError):
-        return Last(0, sequence)
+        return Last(checkpoint_of(message.text).size, message.sequence)
+    except BadNote:
+        return Last(0, message.sequence)
 
 
 async def stream_end(context: JetStreamContext) -> int:

@@ -7,10 +7,9 @@ import logging
 from collections.abc import Sequence
 
 from nats.js import JetStreamContext
-from nats.js.errors import NotFoundError
 
 from shared.audit.notes import BadNote, Checkpoint, Verifier, open_checkpoint
-from shared.audit.stream import STREAM, SUBJECT
+from shared.audit.stream import STREAM, last_message
 from shared.jetstream import join, leave
 from shared.nats_server import NatsClient, NatsServer
 from shared.trouble import Trouble
@@ -32,13 +31,12 @@ async def last_published(server: NatsServer, keys: Sequence[Verifier]) -> Checkp
 
 
 async def _last(context: JetStreamContext, keys: Sequence[Verifier]) -> Checkpoint | None:
-    try:
-        note = ((await context.get_last_msg(STREAM, SUBJECT)).data or b"").decode()
-    except (NotFoundError, UnicodeDecodeError):
+    message = await last_message(context)
+    if message is None:
         return None
     for key in keys:
         try:
-            return open_checkpoint(note, key)
+            return open_checkpoint(message.text, key)
         except BadNote:
             continue
     log.warning("sealer: no known key has signed the last checkpoint on %s: it is left out", STREAM)
