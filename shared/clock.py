@@ -12,6 +12,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
@@ -24,7 +25,8 @@ from shared.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
-TOLERANCE_S = 300.0
+Tolerance = Annotated[float, msgspec.Meta(ge=0)]  # of a setting, in seconds
+TOLERANCE_S: Tolerance = 300.0
 HOLD_S = 900.0
 LOOK_S = 5.0
 READ = """

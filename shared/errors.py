@@ -9,6 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 
+def words_of(error: BaseException) -> str:
+    """What an error says; its class if it says nothing, as TimeoutError does."""
+    return str(error) or type(error).__name__
+
+
 class HourbookError(Exception):
     """Base class. `detail` says what is wrong in this case. `facts` become members of the problem document."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 
+from shared.errors import words_of
 from shared.postgres_hosts import Host
 
 SILENT_S = 0.25  # the next host is asked when the one before has not answered for this long
@@ -97,4 +98,4 @@ def why_not(error: Exception) -> str:
         return f"is a name that cannot be resolved ({error.strerror})"
     if isinstance(error, OSError) and error.errno:
         return f"cannot be reached ({os.strerror(error.errno)})"
-    return f"answered: {str(error) or type(error).__name__}"
+    return f"answered: {words_of(error)}"

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from shared import postgres
 from shared.database_roles import Login, RolesRefused, apply_roles
+from shared.errors import words_of
 from shared.postgres import LOST_OR_REFUSED, address_of_writer
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ def migrate(database_url: str, logins: Mapping[str, Login] | None = None, *, own
     except RolesRefused as error:
         return Migrated(output, str(error))
     except LOST_OR_REFUSED as error:
-        raise MigrationFailed(f"the roles: {str(error) or type(error).__name__}") from None
+        raise MigrationFailed(f"the roles: {words_of(error)}") from None
     return Migrated(output)
 
 
@@ -52,7 +53,7 @@ def writer_of(database_url: str) -> str:
     try:
         return finished(address_of_writer(database_url))
     except LOST_OR_REFUSED as error:
-        raise MigrationFailed(f"{str(error) or type(error).__name__}") from None
+        raise MigrationFailed(words_of(error)) from None
 
 
 def finished(work: Coroutine[Any, Any, T]) -> T:

@@ -214,11 +214,6 @@ def kinds_asked(url: str, options: Mapping[str, Any]) -> tuple[str, ...]:
     return ("primary" if reads else "read-write",)
 
 
-def said(error: Exception) -> str:
-    """What an error says; its class if it says nothing, as TimeoutError does."""
-    return str(error) or type(error).__name__
-
-
 def rows_changed(status: str) -> int:
     """How many rows a statement has inserted, changed or deleted. `status` is PostgreSQL's word, such as `DELETE 3`."""
     return int(status.rpartition(" ")[2])

@@ -19,6 +19,7 @@ from aiohttp import ClientError, ClientSession, ClientSSLError, ClientTimeout, T
 
 from services.cli.credential import TOKEN, TOKEN_FILE, Headers, credential_headers
 from services.cli.failure import Failure
+from shared.errors import words_of
 from shared.http.host_names import is_loopback_host
 from shared.http.tls import CA_FILE, client_context
 
@@ -153,7 +154,7 @@ def connector() -> TCPConnector:
 
 def cannot_connect(url: str, error: Exception) -> Failure:
     """The failure to show when `error`, one of CONNECTION_ERRORS, came from the server at `url`."""
-    reason = str(error) or type(error).__name__
+    reason = words_of(error)
     if isinstance(error, ClientSSLError):
         return Failure(f"cannot use {url}: {reason}. {CA_FILE} names the file of an authority of your own")
     return Failure(f"cannot use {url}: {reason}. Does `hourbook up` run? --url names another address")

@@ -31,6 +31,7 @@ from services.cli.up.directory import DataDirectory, Run, default_directory
 from services.cli.up.processes import started_at
 from services.cli.up.servers import NATS, NATS_ERRORS, Servers, connect_nats, redacted, servers_from, without_password
 from shared import postgres
+from shared.errors import words_of
 from shared.jetstream import STREAM, SUBJECTS, leave, wrong_with
 from shared.nats_server import why
 from shared.postgres import LOST_OR_REFUSED
@@ -122,7 +123,7 @@ async def read(servers: Servers, url: str) -> list[Row]:
             *webhooks(store),
         ]
     except STORE_ERRORS as error:
-        lines.append(Row("event store", None, None, "", redacted(_reason(error), servers.database_url)))
+        lines.append(Row("event store", None, None, "", redacted(words_of(error), servers.database_url)))
     lines.insert(1, await stream(servers, head))
     lines += await signed(servers)
     lines[1:1] = await database_hosts(servers.database_url)
@@ -226,7 +227,7 @@ async def stream(servers: Servers, head: int | None) -> Row:
     try:
         last, data, trouble, lost = await look_at_stream(client.jetstream())
     except NATS_ERRORS as error:
-        return Row("stream", None, None, "", redacted(_reason(error), url))
+        return Row("stream", None, None, "", redacted(words_of(error), url))
     finally:
         await leave(client)
     behind = None if head is None else max(0, head - last)
@@ -271,7 +272,7 @@ async def compare_with_store(database_url: str, last: int, data: bytes | None) -
             finally:
                 connection.terminate()
     except STORE_ERRORS as error:
-        return redacted(_reason(error), database_url)
+        return redacted(words_of(error), database_url)
     if last > head:
         lost = f"{last - head:,} event{'s' * (last > head + 1)}"
         return f"it is ahead of the event store, which has lost {lost}: `hourbook heal` shows them"
@@ -305,7 +306,7 @@ async def health(session: ClientSession, url: str, name: str, path: str) -> Row:
         async with session.get(url + path) as answer:
             body, code = await answer.read(), answer.status
     except (ClientError, OSError, TimeoutError, ValueError) as error:
-        return Row(name, None, None, url, f"cannot reach {url}: {_reason(error)}")
+        return Row(name, None, None, url, f"cannot reach {url}: {words_of(error)}")
     try:
         told = msgspec.json.decode(body, type=_Health)
     except ValueError:
@@ -360,7 +361,3 @@ def duration(seconds: float) -> str:
 
 def _number(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__

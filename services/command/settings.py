@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from services.command.domain.bounds import DEFAULT, Bounds
-from shared.clock import TOLERANCE_S
+from shared.clock import TOLERANCE_S, Tolerance
 from shared.http.server_settings import ServerSettings
 from shared.nats_server import Replicas
 
@@ -50,7 +50,7 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
     refusals_kept_max: int = 1_000_000
     keys_kept_days: AtLeastOne = 7
     keys_kept_max: AtLeastOne = 1_000_000
-    clock_tolerance_s: Annotated[float, msgspec.Meta(ge=0)] = TOLERANCE_S
+    clock_tolerance_s: Tolerance = TOLERANCE_S
     webhook_hosts: str = ""
     state_bytes_max: AtLeastOne = DEFAULT.state_bytes
     pools_max: AtLeastOne = DEFAULT.pools

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.clock import TOLERANCE_S
+from shared.clock import TOLERANCE_S, Tolerance
 from shared.http.server_settings import ServerSettings
 from shared.nats_server import Replicas
 
@@ -36,4 +36,4 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
     webhook_last_retry_s: float = 3600.0
     webhook_attempts_max: int = 12
     webhook_timeout_s: float = 10.0
-    clock_tolerance_s: float = TOLERANCE_S
+    clock_tolerance_s: Tolerance = TOLERANCE_S

@@ -15,6 +15,7 @@ from services.sealer.published import last_published
 from shared.audit.merkle import Tree
 from shared.audit.notes import Checkpoint, Signer, verifier_of
 from shared.audit.store import read_keys, read_tree
+from shared.errors import words_of
 from shared.jetstream import NATS_LOST
 from shared.nats_server import NatsServer
 from shared.postgres import Connection
@@ -84,7 +85,7 @@ class Gate:
         except NATS_LOST as error:
             if tree.size >= since:  # it has signed in this term before
                 return None
-            return f"the term is new, and NATS cannot be asked what was published: {str(error) or type(error).__name__}"
+            return f"the term is new, and NATS cannot be asked what was published: {words_of(error)}"
         self._first = published.size if published else 0
         return await self._why_other(connection, tree, published) if published else None
 

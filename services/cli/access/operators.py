@@ -11,7 +11,7 @@ from services.cli.failure import Failure
 from services.cli.up.database import database_of
 from services.cli.up.servers import redacted
 from shared import postgres
-from shared.errors import HourbookError
+from shared.errors import HourbookError, words_of
 from shared.postgres import LOST_OR_REFUSED, Connection
 
 T = TypeVar("T")
@@ -33,4 +33,4 @@ async def _in_transaction(url: str, work: Callable[[Connection], Awaitable[T]]) 
     except HourbookError as error:
         raise Failure(error.detail) from None
     except (*LOST_OR_REFUSED, ValueError) as error:
-        raise Failure(redacted(str(error) or type(error).__name__, url)) from None
+        raise Failure(redacted(words_of(error), url)) from None

@@ -16,6 +16,7 @@ from services.cli.up.database import database_of
 from services.cli.up.directory import DataDir
 from services.cli.up.servers import DATABASE, redacted
 from shared.audit.notes import BadKey, Signer, ensure_key, load_key
+from shared.errors import words_of
 from shared.postgres import LOST_OR_REFUSED
 from shared.progress_bar import progress_bar
 
@@ -54,7 +55,7 @@ def export(directory: Path, /, *, data_dir: DataDir = None) -> None:
     except (NothingToExport, LookupError) as error:
         raise Failure(str(error)) from None
     except LOST_OR_REFUSED as error:
-        raise Failure(redacted(str(error) or type(error).__name__, url)) from None
+        raise Failure(redacted(words_of(error), url)) from None
     seconds = time.monotonic() - began
     rate = exported.size / seconds
     print(f"{exported.size:,} events, {exported.bytes / 1e6:,.1f} MB in {seconds:.1f} s ({rate:,.0f} events/s)")

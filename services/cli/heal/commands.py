@@ -23,6 +23,7 @@ from services.cli.up.owner import OwnedServers, owned_servers
 from services.cli.up.servers import NATS, NATS_ERRORS, cannot_use, connect_nats, redacted
 from shared import postgres
 from shared.audit.notes import BadKey
+from shared.errors import words_of
 from shared.event_store.ranges import EventsMissing
 from shared.jetstream import leave
 from shared.nats_server import why
@@ -197,5 +198,5 @@ def _run(work: Coroutine[Any, Any, T], servers: OwnedServers) -> T:
     except BadKey as error:
         raise Failure(f"--key: {error}") from None
     except (*LOST_OR_REFUSED, *NATS_ERRORS) as error:
-        told = redacted(str(error) or type(error).__name__, servers.database_url)
+        told = redacted(words_of(error), servers.database_url)
         raise Failure(redacted(told, servers.nats_url)) from None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from services.cli.failure import Failure
+from shared.errors import words_of
 
 if TYPE_CHECKING:
     from keystoneauth1.adapter import Adapter
@@ -115,7 +116,7 @@ class Cloud:
             answer = client.get(path, headers={"Accept": "application/json"}, raise_exc=False)
             document = answer.json()
         except ClientException as error:
-            raise NoAnswer(str(error) or type(error).__name__) from None
+            raise NoAnswer(words_of(error)) from None
         except ValueError:
             raise NoAnswer(f"{path} answers {answer.status_code}, and not with JSON") from None
         if answer.status_code != 200 or not isinstance(document, dict):

@@ -39,6 +39,7 @@ from services.cli.up.allowed_methods import READS, allowed_at, named
 from services.cli.up.upstreams import COMMAND, PROJECTOR, QUERY, SERVICES, Upstreams, UrlsOf
 from shared import tracing
 from shared.call_id import CALL, HEADER
+from shared.errors import words_of
 from shared.http.aiohttp_server import SERVER_HEADERS, BodyTimeout, answer, closing_response, send_continue, serving
 from shared.http.connection_limits import SEND_TIMEOUT_S, ConnectionLimits, connections_allowed
 from shared.http.entrance import LOCAL, Entrance
@@ -294,7 +295,7 @@ async def send_once(request: ClientRequest, send: ClientHandlerType) -> ClientRe
     except (ClientConnectorError, ConnectionTimeoutError):
         raise  # nothing was sent
     except (ClientOSError, ServerDisconnectedError) as lost:
-        raise AnswerLost(str(lost) or type(lost).__name__) from lost
+        raise AnswerLost(words_of(lost)) from lost
 
 
 def client(*middlewares: Callable[[ClientRequest, ClientHandlerType], object]) -> ClientSession:

@@ -18,6 +18,7 @@ from services.cli.up.private_files import make_private_folder, open_private
 from services.cli.up.servers import DATABASE
 from shared import postgres
 from shared.database_roles import Login, login_name, login_url
+from shared.errors import words_of
 from shared.grants import SERVICES
 from shared.postgres import LOST_OR_REFUSED
 
@@ -79,7 +80,7 @@ def check_logins(urls: Mapping[str, str]) -> None:
         except LOST_OR_REFUSED as error:
             raise Failure(
                 f"{DATABASE}: the roles of the services are made, and cannot log in: "
-                f"{str(error) or type(error).__name__}. "
+                f"{words_of(error)}. "
                 "Let them in (in pg_hba.conf, or in the pooler before the server); or, so that all services use one "
                 "role, name a role that is no superuser and has no CREATEROLE"
             ) from None

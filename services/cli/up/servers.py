@@ -15,6 +15,7 @@ from nats.aio.client import Client
 
 from services.cli.failure import Failure
 from shared import postgres
+from shared.errors import words_of
 from shared.jetstream import NATS_LOST, leave
 from shared.nats_server import NatsClient, NatsFiles, server_at, why
 from shared.postgres import LOST_OR_REFUSED
@@ -61,7 +62,7 @@ async def check_database(url: str) -> None:
     except asyncpg.InvalidCatalogNameError:
         return  # the migrations create the database
     except (*LOST_OR_REFUSED, ValueError) as error:
-        raise cannot_use(DATABASE, url, _reason(error)) from None
+        raise cannot_use(DATABASE, url, words_of(error)) from None
     await connection.close(timeout=CONNECT_TIMEOUT_S)
 
 
@@ -75,7 +76,7 @@ async def check_nats(url: str) -> None:
     except NATS_ERRORS as error:
         raise Failure(
             f"{NATS}: the server {without_password(url)} has no JetStream, or does not let this user ask: "
-            f"{_reason(error)}. `hourbook nats-config --one-user` has a user who may do what all services need"
+            f"{words_of(error)}. `hourbook nats-config --one-user` has a user who may do what all services need"
         ) from None
     finally:
         await leave(client)
@@ -153,7 +154,3 @@ def migrations_failed(error: Exception, url: str) -> Failure:
 def cannot_use(variable: str, url: str, reason: str) -> Failure:
     """The failure to show when a variable's address does not work. It shows no password."""
     return Failure(f"{variable}: cannot use {without_password(url)}: {redacted(reason, url)}")
-
-
-def _reason(error: Exception) -> str:
-    return f"{error}" or type(error).__name__

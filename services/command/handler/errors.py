@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from shared.errors import HourbookError
-from shared.postgres import said
+from shared.errors import HourbookError, words_of
 
 
 class QueueFull(HourbookError):
@@ -45,7 +44,7 @@ class StoreFull(HourbookError):
     @classmethod
     def because(cls, error: Exception) -> Self:
         """The error that PostgreSQL answered, one of NO_ROOM."""
-        return cls(f"the event store has no room: {said(error)}; nothing was done: retry later")
+        return cls(f"the event store has no room: {words_of(error)}; nothing was done: retry later")
 
 
 class KeyReused(HourbookError):

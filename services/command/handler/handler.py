@@ -38,7 +38,7 @@ from services.command.handler.states import States
 from services.command.on_stream import OnStream
 from shared import postgres
 from shared.clock import ClockWatch, ClockWrong
-from shared.errors import HourbookError, Refused, UnknownId
+from shared.errors import HourbookError, Refused, UnknownId, words_of
 from shared.event_store import EventStore
 from shared.event_store.errors import NO_TERM, Unsettled
 from shared.event_store.terms import read_term
@@ -46,7 +46,7 @@ from shared.events import Role
 from shared.identity.errors import Forbidden, forbidden
 from shared.identity.principals import Principal
 from shared.identity.roles import NO_BINDINGS, NOBODY, RIGHTS, Policy, rights_on
-from shared.postgres import LOST, MIGRATING, NO_ROOM, said
+from shared.postgres import LOST, MIGRATING, NO_ROOM
 from shared.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -211,7 +211,7 @@ class CommandHandler:
             except (*LOST, *MIGRATING) as lost:
                 self._forget_connection()
                 retried = True
-                why = str(lost) or why or said(lost)  # the deadline itself says nothing
+                why = str(lost) or why or words_of(lost)  # the deadline itself says nothing
                 if asyncio.get_running_loop().time() >= deadline:
                     self._refuse(batch, refused or StoreUnavailable(f"the event store did not answer: {why}"))
                     return
@@ -240,12 +240,12 @@ class CommandHandler:
                 self.trouble.report(NO_MEMORY)
             refuse_all(batch, error)
         elif retried:
-            self._refuse(batch, StoreUnavailable(f"the event store has no room: {said(error)}"))
+            self._refuse(batch, StoreUnavailable(f"the event store has no room: {words_of(error)}"))
         else:
             self._refuse(batch, StoreFull.because(error))
 
     def _refuse(self, batch: list[Submitted], refusal: HourbookError) -> None:
-        """Refuses all, because of the store."""
+        """Refuses all, and notes why in `trouble`."""
         self.trouble.report(refusal.detail)
         refuse_all(batch, refusal)
 

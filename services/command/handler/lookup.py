@@ -7,8 +7,9 @@ from uuid import UUID
 
 from services.command.handler.errors import StoreUnavailable
 from shared import postgres
+from shared.errors import words_of
 from shared.event_store import EventStore
-from shared.postgres import LOST_OR_REFUSED, said
+from shared.postgres import LOST_OR_REFUSED
 
 AT_ONCE_MAX = 8
 
@@ -31,4 +32,4 @@ class ProjectLookup:
                 finally:
                     connection.terminate()
         except LOST_OR_REFUSED as lost:
-            raise StoreUnavailable(f"the event store did not answer: {said(lost)}") from None
+            raise StoreUnavailable(f"the event store did not answer: {words_of(lost)}") from None
