@@ -31,6 +31,7 @@ from services.cli.up.directory import DataDirectory, Run, default_directory
 from services.cli.up.processes import started_at
 from services.cli.up.servers import NATS, NATS_ERRORS, Servers, connect_nats, redacted, servers_from, without_password
 from shared import postgres
+from shared.clock import length
 from shared.errors import words_of
 from shared.jetstream import STREAM, SUBJECTS, leave, wrong_with
 from shared.nats_server import why
@@ -353,10 +354,7 @@ def ago(seconds: float) -> str:
 
 def duration(seconds: float) -> str:
     """The time in one unit: `130.0` is `2 min`."""
-    for length_s, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * length_s:
-            return f"{seconds / length_s:.0f} {unit}"
-    return f"{max(0.0, seconds):.1f} s"
+    return length(seconds) if seconds >= 120 else f"{max(0.0, seconds):.1f} s"
 
 
 def _number(number: int | None) -> str:

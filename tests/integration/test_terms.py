@@ -26,11 +26,10 @@ from shared.jetstream import STREAM, PublishRefused, ensure_stream, publish_batc
 from tests.integration.test_relay import relaying
 from tests.support.backends import Nats, Postgres, as_role, connected, drop_database, make_database, nats_of
 from tests.support.listening import listening
+from tests.support.restored import PROMOTE, VERSION
 
 BOUND_S = 30
 GRANT = {"project": "gaia", "startdate": "2086-01-01", "enddate": "2086-01-02", "cores": 5}
-PROMOTE = "UPDATE store_term SET timeline = timeline + 7"
-NEXT_VERSION = "SELECT coalesce(max(version), 0) FROM stream_head WHERE stream = 'gaia'"
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ async def client(nats_server: Nats) -> AsyncIterator[Client]:
 
 
 async def append(store: EventStore, count: int, text: bytes = b"") -> None:
-    version = await store.connection.fetchval(NEXT_VERSION)
+    version = await store.connection.fetchval(VERSION)
     events = [
         Pending("gaia", version + n, (command := uuid4()), 0, b"hash", "Tested", data_of(command, text), uuid4())
         for n in range(1, count + 1)
