@@ -113,9 +113,11 @@ async def subscribed(url: str) -> AsyncIterator[list[int]]:
         got.append(message.metadata.sequence.stream)
 
     client = await nats.connect(url)
-    await client.jetstream().subscribe(SUBJECTS[0], stream=STREAM, cb=heard, ordered_consumer=True)
-    yield got
-    await client.close()
+    try:
+        await client.jetstream().subscribe(SUBJECTS[0], stream=STREAM, cb=heard, ordered_consumer=True)
+        yield got
+    finally:
+        await client.close()
 
 
 async def book(url: str, key: str) -> tuple[int, str]:

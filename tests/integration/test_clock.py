@@ -51,9 +51,11 @@ class Clock:
 async def watching(database_url: str, clock: Clock, **options: Any) -> AsyncIterator[ClockWatch]:
     watch = ClockWatch(as_role(database_url, "command"), now=clock.now, look_s=0.05, **options)
     task = asyncio.create_task(watch.run())
-    await watch.first_look()
-    yield watch
-    await end_tasks(task)
+    try:
+        await watch.first_look()
+        yield watch
+    finally:
+        await end_tasks(task)
 
 
 async def create(handler: CommandHandler, clock: Clock, project: str) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from services.cli.up.embedded import free_port
 from shared import postgres
-from shared.host_race import NoHostTaken, first_taken
+from shared.host_race import ASK_TIMEOUT_S, SILENT_S, NoHostTaken, first_taken
 from shared.postgres import LOST
 from shared.postgres_hosts import Host
 
@@ -45,14 +45,14 @@ async def test_a_silent_host_delays_the_others_for_a_moment_only_and_is_asked_la
     async with silent_port() as port:
         url = beginning_with(port, database_url)
         took = []
-        for _ in range(2):
+        for _ in range(4):
             began = loop.time()
             connection = await postgres.connect(url)
             took.append(loop.time() - began)
             assert await connection.fetchval("SELECT 1") == 1
             await connection.close()
-        assert took[0] < 2, "a silent host has 2 s, and the others do not wait for them"
-        assert took[1] < took[0]
+        assert SILENT_S <= took[0] < ASK_TIMEOUT_S, "the others do not wait until a silent host has had its time"
+        assert min(took[1:]) < SILENT_S
 
 
 async def test_when_no_host_is_taken_the_error_names_each_and_says_why_without_the_password() -> None:
