@@ -355,11 +355,10 @@ BEGIN
         SELECT s, max(v) FROM unnest(event_streams, versions) AS x (s, v) GROUP BY s
         ON CONFLICT (stream) DO UPDATE SET version = excluded.version;
     DELETE FROM remembered_answer WHERE request_id = ANY (request_ids);
-    UPDATE store_term SET term = b.term, system = b.system, timeline = b.timeline, since = b.since,
+    UPDATE store_term SET term = b.term, system = b.system, timeline = 0, since = b.since,
         claim = NULL, claim_system = NULL, claim_timeline = NULL
         FROM (
-            SELECT c AS term, head + n AS since, (stored_json(d) ->> 'system')::bigint AS system,
-                (stored_json(d) ->> 'timeline')::integer AS timeline
+            SELECT c AS term, head + n AS since, (stored_json(d) ->> 'system')::bigint AS system
             FROM unnest(command_ids, types, datas) WITH ORDINALITY AS x (c, t, d, n)
             WHERE t = 'TermBegan' ORDER BY n DESC LIMIT 1
         ) b;

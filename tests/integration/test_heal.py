@@ -276,6 +276,29 @@ async def test_a_primary_that_was_left_behind_takes_no_events_of_a_newer_one_unl
         assert len(await all_of(database_url)) == 5
 
 
+async def test_a_second_standby_that_was_promoted_begins_a_term_of_its_own_after_the_one_that_is_given_back(
+    postgres: Postgres, database_url: str, nats_server: Nats
+) -> None:
+    """Both have the same timeline. The first one may still live, and must be able to publish nothing more."""
+    async with connected(database_url) as connection:
+        await append_accounts(EventStore(connection), 4)
+    async with copied(postgres, database_url, "second") as second:
+        await promote(database_url)
+        await published_term(database_url, nats_server)
+        await promote(second)
+        said = await healed(second, nats_server, apply=True)
+        assert "it may be an old primary that was left behind" in said.text
+        assert len(await all_of(second)) == 4
+        async with relaying(relay_of(second, nats_server)):
+            words = ("--apply", "--other-primary-is-gone")
+            given = await asyncio.to_thread(heal, second, nats_server, *words)
+        assert given.returncode == 0, given.stdout + given.stderr
+        assert [event.type for event in (await all_of(second))[4:]] == ["TermBegan", "TermBegan"]
+        async with relaying(relay_of(database_url, nats_server)) as first, asyncio.timeout(BOUND_S):
+            while "the event 6 of another primary" not in (first.agreement.why_closed or ""):
+                await asyncio.sleep(0.02)
+
+
 # `hourbook heal` compares timelines. The server of the tests has the timeline 1 and stays so: the test makes the
 # function say 0 in the database of the old primary.
 OLDER = "CREATE OR REPLACE FUNCTION current_timeline() RETURNS integer LANGUAGE sql AS $$ SELECT 0 $$"

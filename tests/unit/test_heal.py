@@ -145,6 +145,15 @@ def test_a_command_that_a_killed_run_has_cut_is_gone_on_with() -> None:
         assert ([event.ordinal for event in events], lost.problems) == ([2], [])
 
 
+def test_a_command_that_goes_on_in_the_next_batch_is_one_command() -> None:
+    """The store has its first events then: they were given back with the batch before."""
+    command = uuid4()
+    lost, _ = taken([event_at(1), event_at(2, command, 0)])
+    message, request = message_of(event_at(3, command, 1)), event_at(2, command).request_id
+    lost.take([message], Known({"gaia": 2}, frozenset({command}), frozenset({request} - {None})))
+    assert (lost.problems, lost.commands) == ([], 2)
+
+
 @pytest.mark.parametrize(
     ("event", "known", "words"),
     [

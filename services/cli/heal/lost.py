@@ -53,7 +53,6 @@ class LostEvents:
         self.first_at = self.last_at = ""
         self.keyless = self.commands = 0
         self.newest_term: TermBegan | None = None
-        self._end = end
         self._command, self._ordinal = end.command_id, end.ordinal
         self._versions: dict[str, int] = {}
 
@@ -93,9 +92,9 @@ class LostEvents:
         version = self._versions.get(event.stream, known.versions.get(event.stream, 0))
         if event.version != version + 1:
             self._add_problem(f"{place}: it is version {event.version} of {event.stream}, after version {version}")
-        if event.command_id in known.commands and event.command_id != self._end.command_id:
+        if event.command_id in known.commands and not following:
             self._add_problem(f"{place}: the store has its command {event.command_id} already")
-        if event.request_id in known.requests and event.command_id != self._end.command_id:
+        if event.request_id in known.requests and not following:
             self._add_problem(f"{place}: the store has its idempotency key already")
         if event.ordinal != (self._ordinal + 1 if following else 0):
             self._add_problem(f"{place}: it is number {event.ordinal} of the events of its command, after another one")

@@ -108,7 +108,7 @@ def why_not(found: Findings, *, gone: bool) -> list[str]:
     if gone:
         return why
     newest, term = found.lost.newest_term, found.term
-    if newest is not None and newest.system == str(term.system) and newest.timeline > term.timeline:
+    if newest is not None and newest.system == str(term.system) and newest.timeline >= term.timeline:
         why.append(
             f"a primary of timeline {newest.timeline} has begun a term, and this one is of timeline {term.timeline}: "
             f"it may be an old primary that was left behind. Heal the newest one. If it is gone for good, say {GONE}"
