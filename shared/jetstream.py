@@ -88,19 +88,24 @@ async def join(
 ) -> None:
     """Connects to NATS. Tries until it is cancelled, now and after the connection is lost. Reports errors to `trouble`:
     the client alone would log a traceback every two seconds. Calls `on_error` for an error while there is no
-    connection. Answers come to subjects that begin with `inbox`."""
+    connection, when there were as many as there are servers: one of them that is away says nothing. Answers come to
+    subjects that begin with `inbox`."""
 
-    refused = False
+    refused, errors = False, 0
 
     async def note(error: Exception) -> None:
-        nonlocal refused
+        nonlocal refused, errors
         if not client.is_connected:
-            on_error()
+            errors += 1
+            if errors >= len(options["servers"]):
+                on_error()
         if not (refused and isinstance(error, ConnectionResetError)):  # the end of a connection that was refused
             trouble.report(why(error))
         refused = is_refusal(error)
 
     async def on_reconnect() -> None:
+        nonlocal errors
+        errors = 0
         trouble.clear()
 
     options = await _options(server, trouble)
@@ -117,6 +122,7 @@ async def join(
         reconnected_cb=on_reconnect,
         inbox_prefix=inbox,
     )
+    errors = 0
     trouble.clear()
 
 

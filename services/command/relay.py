@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -52,6 +53,7 @@ log = logging.getLogger(__name__)
 TRY_TO_LEAD = try_lock(Lock.RELAY)
 RETRY_DELAY_S = 0.5
 CONNECT_TIMEOUT_S = 5.0
+FOREIGN_S = 5.0  # with another history for so long, connect again: the address may lead to another primary by now
 # PositionGap: the store is not whole; a restored backup may mend it.
 GOES_ON_AFTER = (*LOST_OR_REFUSED, *NATS_LOST, PositionGap)
 REST_S = 0.01  # after a batch under load: larger batches halve the cost of an event
@@ -84,6 +86,7 @@ class Relay:
         self._term: Term | None = None
         self._client: Client | None = None
         self._leads = False
+        self._connected_at = 0.0
         self._ringing: asyncio.Task[None] | None = None
         self._seen = 0
         self._refused_at: int | None = None
@@ -94,7 +97,7 @@ class Relay:
         self.agreement = Agreement(self._look_now)
         self._on_stream = on_stream
         if on_stream is not None:
-            on_stream.want_look = self._look_now
+            on_stream.want_look = self._look_for_others
 
     @property
     def leads(self) -> bool:
@@ -117,6 +120,13 @@ class Relay:
         self._look_wanted = True
         self._doorbell.set()
 
+    def _look_for_others(self) -> None:
+        """Answers wait. If this relay leads, it says by itself how far the stream is."""
+        if self._leads:
+            self._doorbell.set()
+        else:
+            self._look_now()
+
     async def _ring_elsewhere(self, client: Client) -> None:
         with contextlib.suppress(*NATS_LOST):
             while True:
@@ -132,13 +142,15 @@ class Relay:
                 await self._serve()
             except GOES_ON_AFTER as lost:
                 self.trouble.report(f"{type(lost).__name__}: {lost}")
-                if isinstance(lost, NATS_LOST):
+                if isinstance(lost, nats.errors.Error):  # an OSError may be of PostgreSQL
                     self.agreement.unreachable()
                 await asyncio.sleep(RETRY_DELAY_S)
+            except ForeignHistory as wrong:  # for a long time
+                self.trouble.report(str(wrong))
 
     async def _serve(self) -> None:
         connection = await postgres.connect(self._database_url, server_settings=postgres.LEADING)
-        client = NatsClient()
+        client, self._connected_at = NatsClient(), time.monotonic()
         try:
             await self._reach(client)
             self._client = client
@@ -161,8 +173,10 @@ class Relay:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await join(client, self._nats, self._unheard, RELAY_INBOX, on_error=self.agreement.unreachable)
         except TimeoutError:
+            self.agreement.unreachable()
             because = f": {self._unheard.problem}" if self._unheard.problem else ""
             raise TimeoutError(f"the NATS server does not answer within {CONNECT_TIMEOUT_S:.0f} s{because}") from None
+        self.agreement.reachable = True
 
     async def _follow(self, store: EventStore, client: Client) -> None:
         """Looks at the stream, and waits. The relay that leads says what else is wrong."""
@@ -170,6 +184,7 @@ class Relay:
             await self._look(store, client)
             self.trouble.clear()
         except (ForeignHistory, StreamTaken) as wrong:
+            self._raise_lasting(wrong)
             self.trouble.report(str(wrong))
         if self._traces is not None and self._traces.has_untold:  # it was not connected when they were stored
             self.ring()
@@ -186,6 +201,7 @@ class Relay:
                 await self._look(store, client)
                 await self._publish(store, client)
             except (ForeignHistory, StreamTaken) as wrong:
+                self._raise_lasting(wrong)
                 await self._stand_still(store, client, str(wrong))
             except (PublishRefused, TimeoutError, nats.errors.Error) as unknown:
                 if client.is_closed:
@@ -198,6 +214,11 @@ class Relay:
                 else:
                     where = f"nothing can be published after {self.last_sequence}: {words}"
                     await self._stand_still(store, client, f"{self._wrong}; {where}" if self._wrong else where)
+
+    def _raise_lasting(self, wrong: ForeignHistory | StreamTaken) -> None:
+        """Raises another history again, if this connection to PostgreSQL has seen it for a while."""
+        if isinstance(wrong, ForeignHistory) and time.monotonic() > self._connected_at + FOREIGN_S:
+            raise wrong
 
     async def _publish(self, store: EventStore, client: Client) -> None:
         """Publishes events as they are appended. Raises if the stream did not take one as it should."""
@@ -218,6 +239,8 @@ class Relay:
                     client, self.last_sequence, events, self._publish_timeout_s, also
                 )
             self._all_is_well()
+            if self._look_wanted:
+                await self._look(store, client)
             if self._on_stream is not None:
                 await self._tell(client, self._on_stream)
             elif len(events) > SINGLY_MAX and not full:
@@ -275,7 +298,8 @@ class Relay:
             self.agreement.differ(str(wrong))
             raise
         except (*NATS_LOST, StreamTaken):
-            self.agreement.unreachable()
+            if not store.connection.is_closed():  # else PostgreSQL is lost
+                self.agreement.unreachable()
             raise
         self.last_sequence, self._wrong = look.last, look.wrong
         if look.ahead is not None:

@@ -11,6 +11,7 @@ from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
 from shared.event_store import EventStore, Stored
+from shared.event_store.store import PositionGap
 from shared.events import TermBegan
 from shared.jetstream import STREAM, NotAnEvent, cloud_event, open_stream, stored_of, wrong_with
 
@@ -49,10 +50,13 @@ async def look_at_stream(store: EventStore, client: Client, replicas: int | None
 
 
 async def _check_same(store: EventStore, context: JetStreamContext, position: int) -> None:
-    """Raises ForeignHistory unless the message is the event at `position`, which the store has."""
+    """Raises ForeignHistory unless the message is the event at `position`, which the store has; PositionGap if it has
+    not."""
     message = await message_at(context, position)
-    event = (await store.after(position - 1, 1))[0]
-    if message is not None and (message.subject, message.data) != (cloud_event(event)[0], event.data):
+    events = await store.after(position - 1, 1)
+    if not events:
+        raise PositionGap(f"the store has no event {position}, and says that it has")
+    if message is not None and (message.subject, message.data) != (cloud_event(events[0])[0], events[0].data):
         raise ForeignHistory(
             f"message {position} of the stream {STREAM} is not the event {position} of the store: one of them has gone "
             f"on without the other. {HEAL}"

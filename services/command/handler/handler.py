@@ -41,12 +41,12 @@ from shared.clock import ClockWatch, ClockWrong
 from shared.errors import HourbookError, Refused, UnknownId, words_of
 from shared.event_store import EventStore
 from shared.event_store.errors import NO_TERM, Unsettled
-from shared.event_store.terms import read_term
+from shared.event_store.terms import Term, read_term
 from shared.events import Role
 from shared.identity.errors import Forbidden, forbidden
 from shared.identity.principals import Principal
 from shared.identity.roles import NO_BINDINGS, NOBODY, RIGHTS, Policy, rights_on
-from shared.postgres import LOST, MIGRATING, NO_ROOM
+from shared.postgres import LOST, MIGRATING, NO_ROOM, Connection
 from shared.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -163,8 +163,9 @@ class CommandHandler:
             raise refusal
 
     async def project_of(self, entity: UUID, field: str, kind: str) -> str:
-        """The project of a grant or booking. Raises UnknownId, and StoreUnavailable if the store does not answer."""
-        project = self._states.holding(entity) or await self._lookup.project_of(entity)
+        """The project of a grant or booking. Raises UnknownId, StoreUnavailable if the store does not answer, and
+        Unsettled if the store has not got it and may have lost it."""
+        project = self._states.holding(entity) or await self._lookup.project_of(entity, self._check_settled)
         if project is None:
             raise UnknownId(field, kind, str(entity))
         return project
@@ -192,6 +193,7 @@ class CommandHandler:
         deadline, why = asyncio.get_running_loop().time() + self._patience_s, ""
         refused: Unsettled | None = None
         while batch:
+            sent = False
             try:
                 async with asyncio.timeout_at(deadline):
                     store = await self._connected()
@@ -204,16 +206,18 @@ class CommandHandler:
                     if batch and (wrong := await self._clock_trouble()) is not None:
                         self._refuse(batch, StoreUnavailable(wrong) if retried else ClockWrong(wrong))
                         return
+                    sent = True
                     await self._carry_out(store, batch, retried=retried)
                 self._note_refused(None)
                 self.trouble.clear()
                 return
             except (*LOST, *MIGRATING) as lost:
                 self._forget_connection()
-                retried = True
+                retried = retried or sent
                 why = str(lost) or why or words_of(lost)  # the deadline itself says nothing
                 if asyncio.get_running_loop().time() >= deadline:
-                    self._refuse(batch, refused or StoreUnavailable(f"the event store did not answer: {why}"))
+                    unknown = StoreUnavailable(f"the event store did not answer: {why}")
+                    self._refuse(batch, unknown if retried or refused is None else refused)
                     return
                 await asyncio.sleep(RECONNECT_DELAY_S)
             except Unsettled as unsettled:
@@ -221,7 +225,8 @@ class CommandHandler:
                 self._note_refused(unsettled)
                 self._forget_connection()
                 if asyncio.get_running_loop().time() >= deadline or not unsettled.passing:
-                    refuse_all(batch, unsettled)
+                    unknown = StoreUnavailable(f"it is not known whether the command was stored: {unsettled}")
+                    refuse_all(batch, unknown if retried else unsettled)
                     return
                 await asyncio.sleep(RECONNECT_DELAY_S)
             except Exception as error:  # one bad command must fail alone: try the commands one by one
@@ -323,14 +328,32 @@ class CommandHandler:
     async def _connected(self) -> EventStore:
         if self._store is None or self._store.connection.is_closed():
             self._states.clear()
-            self._store = EventStore(await postgres.connect(self._database_url))
-            if self._agreement is not None:
-                term = await read_term(self._store.connection)
-                self._term = term.term
-                await self._agreement.look_again()
-                if not term.begun and self._agreement.problem is None:  # an append would only compare the timeline
-                    raise Unsettled(NO_TERM, passing=True)
+            connection = await postgres.connect(self._database_url)
+            try:
+                await self._admit(connection)
+            except BaseException:
+                connection.terminate()
+                raise
+            self._store = EventStore(connection)
         return self._store
+
+    async def _admit(self, connection: Connection) -> None:
+        """Compares the store and the stream, because the connection is new. Raises Unsettled if the term has not
+        begun."""
+        if self._agreement is None:
+            return
+        term = await read_term(connection)
+        self._term = term.term
+        await self._agreement.look_again()
+        if not term.begun and self._agreement.problem is None:  # an append would only compare the timeline
+            raise Unsettled(NO_TERM, passing=True)
+
+    def _check_settled(self, term: Term) -> None:
+        """Raises Unsettled if the store of this term may have lost events: what it has not got may be given back."""
+        if self._agreement is not None:
+            self._agreement.check(term.term)
+        if not term.begun:
+            raise Unsettled(NO_TERM, passing=True)
 
     def _note_refused(self, unsettled: Unsettled | None) -> None:
         if self._agreement is not None:

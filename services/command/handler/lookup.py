@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from uuid import UUID
 
 from services.command.handler.errors import StoreUnavailable
 from shared import postgres
 from shared.errors import words_of
 from shared.event_store import EventStore
+from shared.event_store.terms import Term, read_term
 from shared.postgres import LOST_OR_REFUSED
 
 AT_ONCE_MAX = 8
@@ -22,13 +24,17 @@ class ProjectLookup:
         self._patience_s = patience_s
         self._turns = asyncio.Semaphore(AT_ONCE_MAX)
 
-    async def project_of(self, entity: UUID) -> str | None:
-        """The project whose stream made this id; None if no stream did. Raises StoreUnavailable."""
+    async def project_of(self, entity: UUID, check: Callable[[Term], None]) -> str | None:
+        """The project whose stream made this id; None if no stream did. Before it returns None, calls `check` with the
+        term of the store. Raises StoreUnavailable, and what `check` raises."""
         try:
             async with self._turns, asyncio.timeout(self._patience_s):
                 connection = await postgres.connect(self._database_url)
                 try:
-                    return await EventStore(connection).stream_of(entity)
+                    project = await EventStore(connection).stream_of(entity)
+                    if project is None:
+                        check(await read_term(connection))
+                    return project
                 finally:
                     connection.terminate()
         except LOST_OR_REFUSED as lost:
