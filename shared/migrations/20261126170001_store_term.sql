@@ -99,7 +99,7 @@ END $$;
 
 -- Command services run on while this is applied: they append as the owner, before `hourbook migrate` gives the rights.
 DO $$ BEGIN
-    IF to_regrole('hourbook_owner') IS NOT NULL THEN
+    IF (SELECT p.proowner FROM pg_proc p WHERE p.oid = 'append_events'::regproc) = to_regrole('hourbook_owner') THEN
         ALTER TABLE store_term OWNER TO hourbook_owner;
         ALTER FUNCTION current_timeline() OWNER TO hourbook_owner;
     END IF;

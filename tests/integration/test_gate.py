@@ -125,7 +125,7 @@ async def test_a_lost_database_does_not_count_as_a_nats_server_that_cannot_be_as
 
 
 async def test_a_look_is_not_put_off_by_a_stream_of_events(
-    store: EventStore, client: Client, database_url: str, nats_server: Nats
+    store: EventStore, database_url: str, nats_server: Nats
 ) -> None:
     async with relaying(relay_of(database_url, nats_server)) as relay:
         await settled(relay, store)

@@ -92,6 +92,18 @@ async def test_a_member_of_the_owner_applies_what_an_administrator_prepared(serv
         assert [row[0] for row in await connection.fetch(OWNED)] == [OWNER]
 
 
+async def test_a_role_that_owns_its_database_alone_migrates_beside_a_ledger_with_roles(
+    server: EmbeddedPostgres,
+) -> None:
+    async with connected(server.url_of("postgres")) as connection:
+        await connection.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'")
+        await connection.execute("CREATE DATABASE ledger OWNER plain")
+    assert migrate(server.url_of("other")).no_roles is None
+    assert migrate(login_url(server.url_of("ledger"), "plain", password="plain")).no_roles is not None
+    async with connected(server.url_of("ledger")) as connection:
+        assert [row[0] for row in await connection.fetch(OWNED)] == ["plain"]
+
+
 def waiting_at(url: str) -> subprocess.Popen[str]:
     environment = {**inherited(), "HOURBOOK_DATABASE_URL": url}
     command = [sys.executable, "-m", "services.cli", "migrate", "--wait"]
