@@ -138,13 +138,21 @@ class Answers:
             await asyncio.wait([before])
         self._reading[question] = self._to_read.pop(question)
         try:
-            with tracing.span(f"view {type(question).__name__}"):
-                async with self._wide.admitted(read_weight(question)):
-                    found = await view(self._database, question)
+            found = await self._read_once(question, view)
             self._cache.put(question, found.entry)
             return found
         finally:
             del self._reading[question]
+
+    async def _read_once(self, question: Question, view: View) -> ViewResult:
+        """Reads it again if another term was seen meanwhile: what was read may be lost."""
+        while True:
+            term = self._freshness.term
+            with tracing.span(f"view {type(question).__name__}"):
+                async with self._wide.admitted(read_weight(question)):
+                    found = await view(self._database, question)
+            if term in (None, self._freshness.term):
+                return found
 
 
 def etag_of(question: Question, version: Version, term: UUID | None) -> str:

@@ -3,8 +3,15 @@
 import asyncio
 
 import asyncpg
+import msgspec
 import pytest
 
+from services.query.answers.answers import Answers, ViewResult, wide_reads
+from services.query.answers.cache import AnswerCache, CacheEntry, Scope, Version
+from services.query.answers.freshness import Freshness, Positions
+from services.query.database import Database as Reads
+from shared.errors import UnknownId
+from tests.support.backends import as_role
 from tests.support.seeded import EXAMPLE, GAIA, OTHER, SPARK, Client, Database, add_hours, cores, select, touch
 
 
@@ -147,3 +154,37 @@ async def test_in_another_term_nothing_is_answered_from_memory(client: Client, d
     await database.execute("UPDATE store_term SET term = gen_random_uuid()")
     other = await client.get("/available/select", params=query, headers={"If-None-Match": first.headers["ETag"]})
     assert (other.status_code, cores(other.json()["blocks"], "max")) == (200, [1])
+
+
+class Asked(msgspec.Struct, frozen=True):
+    csv: bool = False
+    hours: None = None
+    scope: Scope = Scope("all")
+
+    def unknown(self) -> UnknownId:
+        return UnknownId("id", "scope", "all")
+
+
+async def test_a_read_that_another_term_overtakes_is_read_again(database: Database, seeded_url: str) -> None:
+    """It began on the old primary, and what it has read may be lost."""
+    reads = Reads(as_role(seeded_url, "query"), 2)
+    freshness, read, cache = Freshness(reads), [asyncio.Event(), asyncio.Event()], AnswerCache(10_000)
+    answers = Answers(reads, freshness, Positions(reads, 1), cache, wide_reads())
+    freshness.on_new_term(cache.forget)
+    texts = [b"lost", b"there"]
+
+    async def view(*_: object) -> ViewResult:
+        read[0].set()
+        text = texts.pop(0)
+        await read[1].wait()
+        return ViewResult(7, CacheEntry(Version(1, 7), text, None))
+
+    async with reads.opened():
+        asked = asyncio.create_task(answers.answer(Asked(), view, None, 0))
+        await read[0].wait()
+        await database.execute("UPDATE store_term SET term = gen_random_uuid()")
+        await freshness.of(Scope("all"))
+        read[1].set()
+        first, second = await asked, await answers.answer(Asked(), view, None, 0)
+    assert (first.body, second.body) == (b"there", b"there")
+    assert texts == []
