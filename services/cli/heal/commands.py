@@ -151,6 +151,7 @@ async def _begin_without(servers: OwnedServers, apply: bool) -> None:
             print("Nothing was changed: the term of this primary has begun already.")
         else:
             print(f"The term has begun at position {position:,}.")
+            print("Restart the command services: one that has seen the stream before waits to see it again.")
     finally:
         await connection.close(timeout=postgres.CONNECT_TIMEOUT_S)
 
