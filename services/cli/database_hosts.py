@@ -48,6 +48,17 @@ async def _look_at(host: Host) -> HostState:
         return HostState(host.name, silent=why_not(error))
 
 
+def several_writers(hosts: list[HostState]) -> str | None:
+    """What is wrong if more than one host takes writes: whoever connects may get the older primary. Else None."""
+    writers = [f"{host.name} (timeline {host.timeline})" for host in hosts if host.timeline]
+    if len(writers) < 2:
+        return None
+    return (
+        f"{len(writers)} hosts of the database's address take writes: {', '.join(writers)}. Stop those of the older "
+        "timelines (docs/failover.md), or name only one host in the address"
+    )
+
+
 def described(hosts: list[HostState]) -> list[tuple[str, str, str | None]]:
     """For each host: its name, its state, and what is wrong with it, if anything."""
     writer = max(hosts, key=lambda host: host.timeline, default=None)

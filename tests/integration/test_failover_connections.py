@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -10,6 +11,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from services.cli.failure import Failure
+from services.cli.heal.commands import connect_to_primary
 from shared import postgres
 from shared.migrate import migrate
 from shared.postgres import LOST
@@ -81,4 +84,16 @@ async def test_who_began_at_an_older_primary_leaves_it_when_a_newer_one_is_seen(
     migrate(beside)
     connection = await postgres.connect(beside)
     assert await connection.fetchval("SELECT count(*) FROM event") == 0
+    await connection.close()
+
+
+async def test_heal_asks_no_host_while_two_take_writes(cluster: PgCluster) -> None:
+    old, url = cluster.primary, cluster.url_of("postgres")
+    await asyncio.to_thread(cluster.promote)
+    both = f"127.0.0.1:{old.port} (timeline 1), 127.0.0.1:{cluster.primary.port} (timeline 2)"
+    with pytest.raises(Failure, match=f"^2 hosts of .* take writes: {re.escape(both)}. Stop those of the older"):
+        await connect_to_primary(url)
+    await asyncio.to_thread(old.kill)
+    connection = await connect_to_primary(url)
+    assert await connection.fetchval("SHOW port") == str(cluster.primary.port)
     await connection.close()

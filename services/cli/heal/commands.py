@@ -13,6 +13,7 @@ import msgspec
 from cyclopts import Parameter
 from nats.aio.client import Client
 
+from services.cli.database_hosts import look_at_hosts, several_writers
 from services.cli.failure import Failure
 from services.cli.heal.applying import begin_alone, give_back, until_begun
 from services.cli.heal.comparing import Case, Ends
@@ -89,7 +90,7 @@ class Healing:
 
     async def run(self, kept: tuple[Path, ...], keys: tuple[str, ...], tell: Tell) -> bool:
         """Whether nothing differs, or what was lost is given back."""
-        connection = await postgres.connect(self._servers.database_url)
+        connection = await connect_to_primary(self._servers.database_url)
         try:
             client = await _nats(self._servers.nats_url)
             try:
@@ -123,6 +124,14 @@ class Healing:
         self.lines.append(f"{count:,} events that only the stream has are in {file}.")
 
 
+async def connect_to_primary(url: str) -> Connection:
+    """A connection to the host that takes writes. Raises Failure if several do: this process cannot know which of them
+    the services use."""
+    if (wrong := several_writers(await look_at_hosts(url))) is not None:
+        raise Failure(wrong)
+    return await postgres.connect(url)
+
+
 async def _nats(url: str) -> Client:
     try:
         return await connect_nats(url)
@@ -141,7 +150,7 @@ async def _term_after(connection: Connection) -> str:
 
 
 async def _begin_without(servers: OwnedServers, apply: bool) -> None:
-    connection = await postgres.connect(servers.database_url)
+    connection = await connect_to_primary(servers.database_url)
     try:
         print(WITHOUT)
         if not apply:
