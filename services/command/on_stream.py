@@ -64,9 +64,10 @@ class OnStream:
         """Asks for a look while answers wait, and refuses those that have waited too long."""
         loop = asyncio.get_running_loop()
         now = loop.time()
+        late = f"the stream did not get it within {self._patience_s:.0f} s; send it again with its Idempotency-Key"
         for *_, until, answer in self._waiting:
             if until <= now and not answer.done():
-                answer.set_exception(NotOnStream(f"the stream did not get it within {self._patience_s:.0f} s"))
+                answer.set_exception(NotOnStream(late))
         self._waiting = [one for one in self._waiting if not one[-1].done()]
         heapq.heapify(self._waiting)
         self._timer = loop.call_later(LOOK_S, self._look) if self._waiting else None
