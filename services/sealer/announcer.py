@@ -34,6 +34,10 @@ BATCH_MAX = 500
 RETRY_DELAY_S = 1.0
 
 
+class OtherHistory(Exception):
+    """The stream has another event at the place of one that was signed: this store was left behind."""
+
+
 class Last(NamedTuple):
     """The last checkpoint in the stream: its size and its sequence. Both are 0 if the stream is empty."""
 
@@ -54,7 +58,7 @@ class Announcer:
 
     async def run(self) -> None:
         """Runs until it is cancelled. It connects again after an error."""
-        await keep_running(log, "announcer", self._serve, (*LOST_OR_REFUSED, *NATS_LOST), RETRY_DELAY_S)
+        await keep_running(log, "announcer", self._serve, (*LOST_OR_REFUSED, *NATS_LOST, OtherHistory), RETRY_DELAY_S)
 
     async def _serve(self) -> None:
         """Waits until the sealer leads, and publishes until it does not lead any more."""
@@ -100,16 +104,34 @@ async def stream_end(context: JetStreamContext) -> int:
         return POSITION_MAX
 
 
+EVENT = "SELECT data FROM event WHERE position = $1"
+
+
+async def check_same(connection: Connection, context: JetStreamContext, position: int) -> None:
+    """Raises OtherHistory if the stream of the events has another event at this position. A message that is not there
+    any more says nothing; nor does a server that does not let this user ask."""
+    with contextlib.suppress(NotFoundError, ServiceUnavailableError, nats.errors.TimeoutError):
+        message = await context.get_msg(EVENTS, position)
+        if message.data != await connection.fetchval(EVENT, position):
+            raise OtherHistory(
+                f"a checkpoint of {position} events was signed, and the stream {EVENTS} has another event there: it is "
+                "not published. See docs/healing.md"
+            )
+
+
 NOTES_AFTER = "SELECT size, note FROM audit_checkpoint WHERE size > $1 AND size <= $2 ORDER BY size LIMIT $3"
 
 
 async def publish_after(connection: Connection, context: JetStreamContext, last: Last) -> Last:
     """Publishes the checkpoints that follow the last one in the stream, those whose events the stream of events has.
-    Returns the new last one. Raises NATS's errors, also when another announcer has published meanwhile."""
+    Returns the new last one. Raises OtherHistory, and NATS's errors, also when another announcer has published
+    meanwhile."""
     size, sequence = last
     end = await stream_end(context)
     while True:
         records = await connection.fetch(NOTES_AFTER, size, end, BATCH_MAX)
+        if records and end < POSITION_MAX:
+            await check_same(connection, context, records[-1]["size"])
         for record in records:
             headers = {
                 "Nats-Msg-Id": f"checkpoint-{record['size']}",

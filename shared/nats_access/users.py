@@ -64,7 +64,11 @@ NOTIFY = User(
 )
 SEALER = User(
     "sealer",
-    publish=(audit.SUBJECT, *requests(audit.STREAM, "INFO", "CREATE", "UPDATE", "MSG.GET"), *requests(STREAM, "INFO")),
+    publish=(
+        audit.SUBJECT,
+        *requests(audit.STREAM, "INFO", "CREATE", "UPDATE", "MSG.GET"),
+        *requests(STREAM, "INFO", "MSG.GET"),
+    ),
     apart=True,
 )
 STATUS = User(

@@ -20,7 +20,7 @@ from shared.audit.store import latest_checkpoint, read_nodes
 from shared.audit.stream import STREAM, SUBJECT
 from shared.event_store import EventStore
 from shared.nats_server import NatsServer
-from tests.integration.test_relay import relaying
+from tests.integration.test_relay import assert_stream_is_the_store, relaying
 from tests.integration.test_sealer import assert_proven, running, until_sealed
 from tests.integration.test_terms import relay_of
 from tests.support.backends import Nats, Postgres, as_role, connected, nats_of
@@ -172,3 +172,22 @@ async def test_a_checkpoint_is_published_when_the_stream_has_its_events(
             assert checkpoint_of(await last_note(client)).size == 4
             async with relaying(relay_of(database_url, nats_server)):
                 await until_published(client, 8)
+
+
+async def test_a_store_that_was_left_behind_publishes_no_checkpoint_of_its_own_events(
+    postgres: Postgres, database_url: str, nats_server: Nats, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has signed events that the stream has not got. The stream goes on with those of another primary."""
+    async with connected(database_url) as connection:
+        await append_accounts(EventStore(connection), 4)
+    async with copied(postgres, database_url, "old") as old, connected(old) as left:
+        async with connected(database_url) as connection:
+            await append_accounts(EventStore(connection), 4, "new")
+            async with relaying(relay_of(database_url, nats_server)):
+                await assert_stream_is_the_store(EventStore(connection), client)
+        await append_accounts(EventStore(left), 2, "old")
+        async with sealing(old, nats_of(nats_server, "sealer")), asyncio.timeout(BOUND_S):
+            await until_sealed(EventStore(left))
+            while "has another event there" not in caplog.text:
+                await asyncio.sleep(0.02)
+        assert await last_note(client) == ""
