@@ -23,6 +23,7 @@ import numpy as np
 
 from shared import tracing
 from shared.capacity import Vector
+from shared.errors import words_of
 from shared.host_race import ASK_TIMEOUT_S, NoHostTaken, first_taken
 from shared.host_watch import watch_of
 from shared.postgres_hosts import Host, hosts_of, parse_address
@@ -212,6 +213,13 @@ def kinds_asked(url: str, options: Mapping[str, Any]) -> tuple[str, ...]:
     # asyncpg takes a session that is read-only by its own setting for a host that takes no writes.
     reads = "default_transaction_read_only" in (options.get("server_settings") or {})
     return ("primary" if reads else "read-write",)
+
+
+def told(error: BaseException) -> str:
+    """What a client is told of an error of the database. It names no host; the log of the service does."""
+    if isinstance(error, NoHostTaken):
+        return "no host of the database takes them now"
+    return type(error).__name__ if isinstance(error, OSError) else words_of(error)
 
 
 def rows_changed(status: str) -> int:

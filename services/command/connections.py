@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 
 from services.command.handler.errors import StoreFull, StoreUnavailable
 from shared import postgres
-from shared.errors import words_of
 from shared.event_store.replication import CommitWatch
-from shared.postgres import LOST, MIGRATING, NO_ROOM, Connection
+from shared.postgres import LOST, MIGRATING, NO_ROOM, Connection, told
 
 PATIENCE_S = 10.0
 AT_ONCE_MAX = 8
@@ -37,6 +36,6 @@ class Connections:
                 finally:
                     connection.terminate()
         except (*LOST, *MIGRATING) as lost:
-            raise StoreUnavailable(f"the database did not answer: {words_of(lost)}") from None
+            raise StoreUnavailable(f"the database did not answer: {told(lost)}") from None
         except NO_ROOM as full:
             raise StoreFull.because(full) from None

@@ -39,11 +39,11 @@ from services.query.routes.roles import Me, Roles
 from services.query.routes.webhooks import Webhooks
 from services.query.settings import Settings
 from services.query.standby import Standby
-from shared.errors import words_of
 from shared.http.application import Application
 from shared.http.problems import problem
 from shared.identity.authenticator import Authenticator
 from shared.identity.configured import authenticator_from
+from shared.postgres import told
 from shared.telemetry import Telemetry, measure_certificates
 
 # The page itself needs no principal: it shows that one must sign in.
@@ -175,5 +175,5 @@ def add_gauges(telemetry: Telemetry, standby: Standby) -> None:
 
 def unreachable(_: Any, error: Exception) -> Response[bytes]:
     """503 for a database that could not be reached in time. A read changes nothing, so the client may repeat it."""
-    detail = f"the database did not answer: {words_of(error)}"
+    detail = f"the database did not answer: {told(error)}"
     return problem(503, "store_unavailable", "The database cannot be reached", detail)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 
+from shared.host_race import NoHostTaken
+from shared.postgres import told
 from shared.postgres_hosts import BadAddress, hosts_of, parse_address
 
 
@@ -82,3 +85,16 @@ def test_an_address_that_nobody_can_read_is_named_without_its_password(url: str,
 def test_an_address_that_is_taken_apart_is_put_together_again() -> None:
     for url in ("postgresql://u:p@h1:1,h2:2/db?a=b", "postgresql://h1", "postgresql:///db", "postgresql://h1/?x=1"):
         assert parse_address(url).text() == url
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (NoHostTaken("no host was taken: db-1.example:5432 is a standby"), "no host of the database takes them now"),
+        (ConnectionRefusedError(111, "Connect call failed ('10.0.0.7', 5432)"), "ConnectionRefusedError"),
+        (TimeoutError(), "TimeoutError"),
+        (asyncpg.CannotConnectNowError("the database system is starting up"), "the database system is starting up"),
+    ],
+)
+def test_a_client_is_told_no_address_of_the_database(error: Exception, said: str) -> None:
+    assert told(error) == said

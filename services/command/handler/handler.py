@@ -46,7 +46,7 @@ from shared.events import Role
 from shared.identity.errors import Forbidden, forbidden
 from shared.identity.principals import Principal
 from shared.identity.roles import NO_BINDINGS, NOBODY, RIGHTS, Policy, rights_on
-from shared.postgres import LOST, MIGRATING, NO_ROOM, Connection
+from shared.postgres import LOST, MIGRATING, NO_ROOM, Connection, told
 from shared.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -190,7 +190,8 @@ class CommandHandler:
 
         `retried`: these commands may be stored already, by an append whose outcome was not seen.
         """
-        deadline, why = asyncio.get_running_loop().time() + self._patience_s, ""
+        deadline = asyncio.get_running_loop().time() + self._patience_s
+        why: Exception | None = None
         refused: Unsettled | None = None
         while batch:
             sent = False
@@ -214,10 +215,12 @@ class CommandHandler:
             except (*LOST, *MIGRATING) as lost:
                 self._forget_connection()
                 retried = retried or sent
-                why = str(lost) or why or words_of(lost)  # the deadline itself says nothing
+                if str(lost) or why is None:  # the deadline itself says nothing
+                    why = lost
                 if asyncio.get_running_loop().time() >= deadline:
-                    unknown = StoreUnavailable(f"the event store did not answer: {why}")
-                    self._refuse(batch, unknown if retried or refused is None else refused)
+                    unknown = StoreUnavailable(f"the event store did not answer: {told(why)}")
+                    because = f"the event store did not answer: {words_of(why)}"
+                    self._refuse(batch, unknown if retried or refused is None else refused, because)
                     return
                 await asyncio.sleep(RECONNECT_DELAY_S)
             except Unsettled as unsettled:
@@ -249,9 +252,9 @@ class CommandHandler:
         else:
             self._refuse(batch, StoreFull.because(error))
 
-    def _refuse(self, batch: list[Submitted], refusal: HourbookError) -> None:
-        """Refuses all, and notes why in `trouble`."""
-        self.trouble.report(refusal.detail)
+    def _refuse(self, batch: list[Submitted], refusal: HourbookError, because: str = "") -> None:
+        """Refuses all, and notes in `trouble` why: `because`, or the detail of the refusal."""
+        self.trouble.report(because or refusal.detail)
         refuse_all(batch, refusal)
 
     async def _carry_out(self, store: EventStore, batch: list[Submitted], *, retried: bool) -> None:

@@ -8,10 +8,9 @@ from uuid import UUID
 
 from services.command.handler.errors import StoreUnavailable
 from shared import postgres
-from shared.errors import words_of
 from shared.event_store import EventStore
 from shared.event_store.terms import Term, read_term
-from shared.postgres import LOST_OR_REFUSED
+from shared.postgres import LOST_OR_REFUSED, told
 
 AT_ONCE_MAX = 8
 
@@ -38,4 +37,4 @@ class ProjectLookup:
                 finally:
                     connection.terminate()
         except LOST_OR_REFUSED as lost:
-            raise StoreUnavailable(f"the event store did not answer: {words_of(lost)}") from None
+            raise StoreUnavailable(f"the event store did not answer: {told(lost)}") from None
