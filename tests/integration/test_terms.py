@@ -88,12 +88,16 @@ async def assert_stream_is_the_store(store: EventStore, client: Client) -> None:
     assert [stored_of(await context.get_msg(STREAM, n)) for n in range(1, head + 1)] == await store.after(0, head)
 
 
+async def publish_all(store: EventStore, client: Client, database_url: str, server: Nats) -> None:
+    async with relaying(relay_of(database_url, server)):
+        await assert_stream_is_the_store(store, client)
+
+
 async def test_a_message_carries_all_that_the_store_has_of_its_event(
     store: EventStore, client: Client, database_url: str, nats_server: Nats
 ) -> None:
     await append(store, 30)
-    async with relaying(relay_of(database_url, nats_server)):
-        await assert_stream_is_the_store(store, client)
+    await publish_all(store, client, database_url, nats_server)
 
 
 async def test_nothing_is_appended_before_the_term_of_a_promoted_primary_begins(
@@ -121,8 +125,7 @@ async def test_a_store_that_has_lost_events_begins_no_term(
     store: EventStore, client: Client, database_url: str, nats_server: Nats
 ) -> None:
     await append(store, 5)
-    async with relaying(relay_of(database_url, nats_server)):
-        await assert_stream_is_the_store(store, client)
+    await publish_all(store, client, database_url, nats_server)
     await lose(store, 3)
     await promote(store)
     async with relaying(relay_of(database_url, nats_server)) as relay:
@@ -145,8 +148,7 @@ async def test_a_relay_that_died_between_stream_and_store_is_followed_by_one_tha
     store: EventStore, client: Client, database_url: str, nats_server: Nats
 ) -> None:
     await append(store, 3)
-    async with relaying(relay_of(database_url, nats_server)):
-        await assert_stream_is_the_store(store, client)
+    await publish_all(store, client, database_url, nats_server)
     await promote(store)
     await publish_term(store, client)
     async with relaying(relay_of(database_url, nats_server)) as relay:
@@ -172,8 +174,7 @@ async def test_the_claim_of_a_primary_that_died_is_no_term_of_the_next_one(
 ) -> None:
     """The claim came to the next primary by replication. That takes up the event, and begins a term of its own."""
     await append(store, 3)
-    async with relaying(relay_of(database_url, nats_server)):
-        await assert_stream_is_the_store(store, client)
+    await publish_all(store, client, database_url, nats_server)
     await promote(store)
     await publish_term(store, client)
     await store.connection.execute("UPDATE store_term SET claim_timeline = claim_timeline + 9")
@@ -188,8 +189,7 @@ async def test_the_term_of_another_primary_is_not_taken_for_the_own(
 ) -> None:
     """Two standbys were promoted: both may have the same timeline, but only one has the claim in its store."""
     await append(store, 3)
-    async with relaying(relay_of(database_url, nats_server)):
-        await assert_stream_is_the_store(store, client)
+    await publish_all(store, client, database_url, nats_server)
     await promote(store)
     await publish_term(store, client, claimed=False)
     async with relaying(relay_of(database_url, nats_server)) as relay:
@@ -202,8 +202,7 @@ async def test_a_term_that_arrives_late_is_that_of_the_claim(
 ) -> None:
     """A relay sent its TermBegan and died; it arrives after the next relay has claimed the term."""
     await append(store, 3)
-    async with relaying(relay_of(database_url, nats_server)):
-        await assert_stream_is_the_store(store, client)
+    await publish_all(store, client, database_url, nats_server)
     await promote(store)
     late = await claimed_event(store.connection, await read_term(store.connection), 3)
     again = await claimed_event(store.connection, await read_term(store.connection), 3)
@@ -259,8 +258,7 @@ async def test_a_relay_that_was_left_behind_publishes_nothing_at_the_worst_momen
     """It has looked at the stream, read its next event, and stood still. Then another primary's term begins; then it
     goes on."""
     new_url = await promoted.connection.fetchval("SELECT current_database()")
-    async with relaying(relay_of(database_url, nats_server)):
-        await assert_stream_is_the_store(store, client)
+    await publish_all(store, client, database_url, nats_server)
     await append(store, 1, b"of the old primary")
     read_by_the_old = await store.after(3, 1)
     url = database_url.rpartition("/")[0] + "/" + new_url
