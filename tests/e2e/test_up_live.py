@@ -48,6 +48,11 @@ def test_events_are_followed_through_the_one_address_and_keep_it_from_ending_by_
     assert ended_s < 15  # the services are given 6 s, and need none of them
 
 
+def hear_ctrl_c() -> None:
+    """Whoever runs the tests in the background may have let them ignore it; a child would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_status_watch_goes_on_while_nothing_answers_and_ends_with_ctrl_c(up: Running, tmp_path: Path) -> None:
     away = {
         "HOURBOOK_DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/x",
@@ -60,6 +65,7 @@ def test_status_watch_goes_on_while_nothing_answers_and_ends_with_ctrl_c(up: Run
             stdout=file,
             stderr=file,
             env=inherited() | away,
+            preexec_fn=hear_ctrl_c,
         )
     try:
         until(lambda: "query service: position" in output.read_text(), output.read_text)

@@ -106,7 +106,10 @@ async def test_a_cell_that_was_changed_is_shown(sealed: Sealed) -> None:
     assert not report.holds
     assert report.wrong == []
     different = {model.model: model for model in report.models if model.different}
-    columns = "SELECT count(*) - 1 FROM information_schema.columns WHERE table_name = 'live_booking'"
+    columns = (
+        "SELECT count(*) - 1 FROM information_schema.columns"
+        " WHERE (table_schema, table_name) = ('public', 'live_booking')"
+    )
     assert {name: model.different for name, model in different.items()} == {
         "availability_hour": 2,
         "live_booking": await sealed.connection.fetchval(columns),

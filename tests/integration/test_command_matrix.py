@@ -139,6 +139,7 @@ UNLISTED = {
     "/accounts/create/close",
     "/accounts/create/members/add",
     "/accounts/create/members/remove",
+    "/live",
     "/metrics",
 }
 

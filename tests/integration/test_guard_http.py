@@ -16,10 +16,10 @@ from litestar import Litestar, Request, get, post
 
 from services.cli.up.gateway import Gateway
 from services.cli.up.upstreams import on_loopback
-from services.projector.monitor import handling
 from shared.http.aiohttp_server import answer, serving
 from shared.http.connection_limits import ConnectionLimits
 from shared.http.entrance import LOCAL, Entrance, entrance_of
+from shared.http.monitoring import handling
 from shared.http.problem_document import page_headers
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.server_settings import CannotServe, ServerSettings
