@@ -44,6 +44,7 @@ from shared.http.problems import problem
 from shared.identity.authenticator import Authenticator
 from shared.identity.configured import authenticator_from
 from shared.postgres import told
+from shared.postgres_hosts import hosts_of
 from shared.telemetry import Telemetry, measure_certificates
 
 # The page itself needs no principal: it shows that one must sign in.
@@ -125,7 +126,8 @@ def make_parts(settings: Settings, authenticator: Authenticator | None) -> Parts
     standby = standby_of(settings)
     admit = None if standby is None else standby.admit
     database = Database(settings.reads_from, settings.query_connections, admit)
-    positions = Positions(database, settings.visible_timeout_s, standby)
+    several = len(hosts_of(settings.reads_from)) > 1
+    positions = Positions(database, settings.visible_timeout_s, standby, several_hosts=several)
     freshness = Freshness(database, standby)
     wide, access, cache = wide_reads(), Access(database, freshness), AnswerCache(settings.query_cache_bytes)
     event_tail, notice_tail = (Tail(database, source, settings.subscribers_max) for source in (EVENTS, NOTICES))

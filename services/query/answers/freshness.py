@@ -157,8 +157,11 @@ class Positions:
     """Waits for the live generation to reach a position; `timeout_s` bounds each wait. On a standby it also waits until
     the event is there."""
 
-    def __init__(self, database: Database, timeout_s: float, standby: Standby | None = None) -> None:
+    def __init__(
+        self, database: Database, timeout_s: float, standby: Standby | None = None, *, several_hosts: bool = False
+    ) -> None:
         self._database, self.timeout_s, self._standby = database, timeout_s, standby
+        self._several_hosts = several_hosts
         self.seen = 0
         self._waiting: dict[asyncio.Future[None], _Wanted] = {}
         self._task: asyncio.Task[None] | None = None
@@ -219,6 +222,8 @@ class Positions:
 
     def _is_beyond(self, wanted: _Wanted) -> bool:
         """Whether there is no such event, also where this database does not have the newest ones."""
+        if self._several_hosts and self._standby is None:  # it may be an older primary, just before it is left
+            return False
         return self._standby is None or self._standby.is_beyond(*wanted)
 
 
