@@ -6,12 +6,15 @@ import asyncpg
 import msgspec
 import pytest
 
+from services.cli.up.embedded import free_port
 from services.query.answers.answers import Answers, ViewResult, wide_reads
 from services.query.answers.cache import AnswerCache, CacheEntry, Scope, Version
 from services.query.answers.freshness import Freshness, Positions
 from services.query.database import Database as Reads
+from services.query.settings import Settings
 from shared.errors import UnknownId
 from tests.support.backends import as_role
+from tests.support.querying import serving
 from tests.support.seeded import EXAMPLE, GAIA, OTHER, SPARK, Client, Database, add_hours, cores, select, touch
 
 
@@ -188,3 +191,12 @@ async def test_a_read_that_another_term_overtakes_is_read_again(database: Databa
         first, second = await asked, await answers.answer(Asked(), view, None, 0)
     assert (first.body, second.body) == (b"there", b"there")
     assert texts == []
+
+
+async def test_with_several_hosts_a_position_beyond_the_end_is_waited_for(seeded_url: str) -> None:
+    """The host may be an older primary, just before it is left: nobody can say that there is no such event."""
+    login, _, host = as_role(seeded_url, "query").rpartition("@")
+    url = f"{login}@127.0.0.1:{free_port()},{host}"
+    async with serving(Settings(database_url=url, visible_timeout_s=0.3)) as client:
+        answer = await client.get("/available/select", params={"project": "gaia", **EXAMPLE, "min_position": 8})
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_yet_visible")
