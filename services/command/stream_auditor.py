@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 
 from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
 from services.command.relay import Relay
 from services.command.stream_look import message_at
@@ -41,8 +42,11 @@ class StreamAuditor:
     """`run` once. `position` is how far the present round has come. `differences` counts the messages that are not the
     store's events. `round_ended` is the time (Unix, in seconds) when the last whole round ended; None before."""
 
-    def __init__(self, database_url: str, nats: NatsServer, relay: Relay, *, piece_s: float = PIECE_S) -> None:
-        self._database_url, self._nats, self._relay, self._piece_s = database_url, nats, relay, piece_s
+    def __init__(
+        self, database_url: str, nats: NatsServer, relay: Relay, *, piece_s: float = PIECE_S, round_s: float = ROUND_S
+    ) -> None:
+        self._database_url, self._nats, self._relay = database_url, nats, relay
+        self._piece_s, self._round_s = piece_s, round_s
         self._wrong: dict[int, str] = {}
         self.position = 0
         self.round_ended: float | None = None
@@ -89,7 +93,7 @@ class StreamAuditor:
                 self.position = leaves[first].position + len(leaves[first : first + PIECE]) - 1
                 await self._rest(connection, context)
         self.round_ended = time.time()
-        while self._needed() and time.monotonic() < began + ROUND_S:
+        while self._needed() and time.monotonic() < began + self._round_s:
             await self._rest(connection, context)
 
     async def _rest(self, connection: Connection, context: JetStreamContext) -> None:
@@ -102,8 +106,7 @@ class StreamAuditor:
         for leaf in leaves:
             if leaf.position > self._relay.last_sequence:  # the stream was removed, and is filled again
                 continue
-            message = await message_at(context, leaf.position)
-            how = "it is not there any more" if message is None else difference(leaf, message)
+            how = await _wrong_with(context, leaf)
             if how is None:
                 self._wrong.pop(leaf.position, None)
             elif len(self._wrong) < WRONG_MAX:
@@ -120,3 +123,18 @@ class StreamAuditor:
             f"{what} not the store's event on the stream {STREAM}: {named}. `hourbook heal` shows all, and "
             "docs/healing.md says what to do"
         )
+
+
+async def _wrong_with(context: JetStreamContext, leaf: Leaf) -> str | None:
+    """How the message at the leaf's position differs from the store's event; None if it does not, and if the stream
+    ends before it: a stream that was removed is filled again, and the relay tells whatever keeps it from that."""
+    message = await message_at(context, leaf.position)
+    if message is None:
+        try:
+            ends = (await context.stream_info(STREAM)).state.last_seq
+        except NotFoundError:
+            return None
+        if ends < leaf.position:
+            return None
+        message = await message_at(context, leaf.position)  # again: the stream may have been filled meanwhile
+    return "it is not there any more" if message is None else difference(leaf, message)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import nats
@@ -11,9 +13,13 @@ import pytest
 from nats.aio.client import Client
 
 from services.command.app import create_app
+from services.command.relay import Relay
 from services.command.settings import Settings
+from services.command.stream_auditor import StreamAuditor
 from shared.event_store import EventStore
-from shared.jetstream import STREAM
+from shared.jetstream import CONFIG, STREAM, publish_batch
+from shared.nats_server import NatsServer
+from shared.tasks import end_tasks
 from tests.integration.test_heal import publish_changed
 from tests.integration.test_metrics import figures
 from tests.support.backends import Nats, as_role, connected
@@ -64,3 +70,44 @@ async def test_a_message_that_was_changed_is_told_within_a_round_and_no_more_whe
         async with asyncio.timeout(BOUND_S):
             while not await measured(http, "hourbook_stream_audit_ended_timestamp_seconds") > 0:
                 await asyncio.sleep(0.05)
+
+
+class Behind:
+    """A relay that has not yet seen that the stream was removed."""
+
+    leads, last_sequence, agreement = True, 60, SimpleNamespace(problem=None)
+
+
+async def test_a_stream_that_is_being_filled_again_has_no_differences(
+    database_url: str, nats_server: Nats, client: Client
+) -> None:
+    async with connected(database_url) as connection:
+        store = EventStore(connection)
+        await append_accounts(store, 60)
+        events = await store.after(0, 60)
+    await client.jetstream().add_stream(CONFIG.evolve(deny_delete=False))
+    server = NatsServer(nats_server.url_of("command"))
+    auditor = StreamAuditor(database_url, server, cast(Relay, Behind()), piece_s=0.001, round_s=0)
+    task = asyncio.create_task(auditor.run())
+    try:
+        await rounds(auditor)  # the stream is empty
+        assert auditor.differences == 0
+        await publish_batch(client, 0, events[:40], timeout_s=BOUND_S)
+        await rounds(auditor)  # it ends at 40
+        assert auditor.differences == 0
+        await publish_batch(client, 40, events[40:], timeout_s=BOUND_S)
+        await client.jetstream().delete_msg(STREAM, 20)
+        await rounds(auditor)
+        assert "1 message is not the store's event" in (auditor.trouble.problem or "")
+        assert "20 (it is not there any more)" in (auditor.trouble.problem or "")
+    finally:
+        await end_tasks(task)
+
+
+async def rounds(auditor: StreamAuditor) -> None:
+    """Waits until a whole round has begun and ended."""
+    for _ in range(2):
+        before = auditor.round_ended
+        async with asyncio.timeout(BOUND_S):
+            while auditor.round_ended == before:
+                await asyncio.sleep(0.001)
