@@ -228,6 +228,22 @@ async def test_a_command_whose_answer_is_lost_is_not_sent_again(method: str) -> 
     assert seen == [b"{}", b"{}"]
 
 
+async def test_a_command_whose_short_answer_breaks_off_has_an_unknown_outcome() -> None:
+    async with backend(half_an_answer) as command, gateway(command=command) as ask:
+        answer = await ask.post("/bookings/create", data=b"{}")
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (502, "outcome_unknown")
+
+
+async def half_an_answer(request: web.Request) -> web.StreamResponse:
+    """Says how long the answer is, and ends in its middle."""
+    response = web.StreamResponse(headers={"Content-Length": "40", "Content-Type": "application/json"})
+    await response.prepare(request)
+    await response.write(b'{"pools": [')
+    assert request.transport is not None
+    request.transport.abort()
+    return response
+
+
 async def test_an_answer_that_breaks_off_is_not_passed_on_as_if_it_were_whole() -> None:
     async def breaks(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

@@ -16,7 +16,7 @@ from services.cli.up.gateway import CONNECT_TIMEOUT_S, Gateway
 from services.cli.up.gateway_command import urls_from
 from services.cli.up.resolving import Resolving
 from services.cli.up.upstreams import COMMAND, QUERY
-from tests.integration.test_gateway import Handler, backend, bound, unused
+from tests.integration.test_gateway import Handler, backend, bound, half_an_answer, unused
 from tests.support.waiting import until
 
 SOON_S = 5.0
@@ -96,6 +96,15 @@ async def test_a_command_that_may_have_arrived_is_never_sent_to_the_other_and_a_
         assert seen == ["POST once"]
         assert await text(one, "POST", b"!") == (200, "alive!")  # the other one is left aside for a second
         assert {await text(one) for _ in range(2)} == {(200, "alive")}
+
+
+async def test_a_read_whose_short_answer_breaks_off_is_asked_of_the_next_and_answered_whole() -> None:
+    async with (
+        backend(half_an_answer) as breaking,
+        backend(says("alive")) as alive,
+        before({QUERY: at(breaking, alive)}) as one,
+    ):
+        assert {await text(one) for _ in range(3)} == {(200, "alive")}
 
 
 async def test_reads_go_to_each_in_turn_and_commands_to_the_first() -> None:

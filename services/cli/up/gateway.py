@@ -4,7 +4,8 @@ It is part of the package, so that one `pip install` runs the whole system witho
 several processes. When one takes no connection, the next one is asked.
 
 A command is sent once, never twice. When its answer is lost, the client gets 502 and may send it again with its key.
-A read whose answer is lost before it has begun is sent to the next process.
+A read whose answer is lost before any of it was passed on is sent to the next process. Short answers are passed on
+only when they are there whole.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
 
@@ -77,6 +78,8 @@ FORGEABLE, FORGEABLE_PREFIXES = frozenset({"forwarded", "via", "x-real-ip"}), ("
 ACTOR = "x-hourbook-actor"
 # What the guards of the services decide by. A client cannot have it dropped by a `Connection` header.
 KEPT = frozenset({"host", "origin", "sec-fetch-site", "authorization", "x-auth-token", "cookie"})
+
+WHOLE_MAX = 64 * 1024  # bytes of an answer that is read whole before any of it is passed on
 
 NOT_SENT = (ClientConnectorError, ConnectionTimeoutError)
 LOST = (ClientError, ConnectionError, TimeoutError)
@@ -186,14 +189,18 @@ class Gateway:
             return await self._pass_on(request, answered)
 
     async def _ask(self, method: str, target: Target, *, is_repeatable: bool = True, **options: Any) -> ClientResponse:
-        """The head of the answer of one of the service's processes. Asks the next one when one takes no connection, and
-        when the answer of a request that `is_repeatable` is lost. Raises NoUpstream, or the error of the last one."""
+        """The answer of one of the service's processes; of a long one its head. Asks the next one when one takes no
+        connection, and when the answer of a request that `is_repeatable` is lost. Raises NoUpstream, or the error of
+        the last one."""
         failure: BaseException = NoUpstream()
         session = self._sessions[target.service]
         for url in self._upstreams.in_order(target.service):
             try:
                 address = URL(url + target.path, encoded=True)
-                return await session.request(method, address, allow_redirects=False, **options)
+                answered = await session.request(method, address, allow_redirects=False, **options)
+                if is_short(answered):
+                    await answered.read()
+                return answered
             except LOST as error:
                 self._upstreams.leave_aside(url)
                 if not (is_repeatable or isinstance(error, NOT_SENT)):
@@ -263,6 +270,11 @@ class Gateway:
             return None
 
 
+def is_short(answered: ClientResponse) -> bool:
+    length = answered.content_length
+    return length is not None and length <= WHOLE_MAX
+
+
 async def pass_on(
     request: web.BaseRequest, answered: ClientResponse, unread_timeout_s: float, headers_of_all: Mapping[str, str]
 ) -> web.StreamResponse:
@@ -277,7 +289,7 @@ async def pass_on(
     response = web.StreamResponse(status=answered.status, reason=answered.reason, headers=headers)
     await response.prepare(request)
     try:
-        async for piece in answered.content.iter_any():
+        async for piece in pieces_of(answered):
             async with asyncio.timeout(unread_timeout_s):
                 await response.write(piece)
         async with asyncio.timeout(unread_timeout_s):
@@ -286,6 +298,14 @@ async def pass_on(
         if request.transport is not None:
             request.transport.abort()
     return response
+
+
+async def pieces_of(answered: ClientResponse) -> AsyncIterator[bytes]:
+    if not is_short(answered):
+        async for piece in answered.content.iter_any():
+            yield piece
+    elif whole := await answered.read():  # it is remembered
+        yield whole
 
 
 async def send_once(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
