@@ -238,6 +238,8 @@ class Relay:
                 self.last_sequence = await publish_batch(
                     client, self.last_sequence, events, self._publish_timeout_s, also
                 )
+            if self._traces is not None and (late := self._traces.late_news()):
+                await client.publish(NEWS, late)
             self._all_is_well()
             if self._look_wanted:
                 await self._look(store, client)

@@ -25,6 +25,8 @@ class RelayTraces:
         self._traces, self._positions = traces, TracedPositions()
         self._untold: deque[Noted] = deque(maxlen=TOLD_MAX)
         self._batches = Batches()
+        self._in_news: frozenset[Noted] = frozenset()
+        self._late: list[Noted] = []
 
     def stored(self, noted: Noted) -> None:
         """This process has stored the events of a command."""
@@ -57,30 +59,42 @@ class RelayTraces:
         """What to tell the projectors with these events, which are in order. The relay of this process leads, so nobody
         else needs to be told."""
         self._untold.clear()
-        return told(self._positions.between(events[0].position, events[-1].position))
+        found = self._positions.between(events[0].position, events[-1].position)
+        self._in_news = frozenset(found)
+        return told(found)
+
+    def late_news(self) -> bytes:
+        """What to tell the projectors after a batch: what came after its news, while it was published."""
+        late, self._late = told(self._late), []
+        return late
 
     @contextlib.contextmanager
     def publishing(self, events: Sequence[Stored]) -> Iterator[Mapping[int, Mapping[str, str]]]:
         """A span for each traced command of a batch while it is published. Yields the headers that say so in the
         messages, by position."""
-        spans: list[Span] = []
+        spans: dict[Noted, Span] = {}
         headers: dict[int, Mapping[str, str]] = {}
         first, last, began_ns = events[0].position, events[-1].position, time.time_ns()
         for noted in self._positions.between(first, last):
             if (span := self._begin(noted, began_ns)) is not None:
-                spans.append(span)
+                spans[noted] = span
                 carried = self._traces.headers(span.get_span_context())
                 named = {**carried, **{f"ce-{name}": value for name, value in carried.items()}}
                 headers |= dict.fromkeys(range(noted.first, noted.last + 1), named)
         try:
             yield headers
             self._batches.add(Batch(first, last, began_ns, time.time_ns()))
+            now_known = self._positions.between(first, last)
+            self._late = [noted for noted in now_known if noted not in self._in_news]
+            for noted in now_known:
+                if noted not in spans and (span := self._begin(noted, began_ns)) is not None:
+                    spans[noted] = span
         except Exception as error:
-            for span in spans:
+            for span in spans.values():
                 self._traces.failed(span, type(error).__name__)
             raise
         finally:
-            for span in spans:
+            for span in spans.values():
                 span.end()
 
     def _begin(self, noted: Noted, began_ns: int) -> Span | None:

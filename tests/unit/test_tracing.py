@@ -4,10 +4,14 @@ import logging
 import subprocess
 import sys
 from typing import Any
+from uuid import UUID
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from services.command.relay_traces import RelayTraces
 from shared import tracing
+from shared.event_store import Stored
 from shared.opentelemetry import OnceAMinute, Traces, summary_of
 from shared.traced_positions import NOTED_MAX, TOLD_MAX, Batch, Batches, Noted, TracedPositions, heard, told
 
@@ -114,6 +118,32 @@ def test_a_message_tells_the_commands_and_is_empty_without_one() -> None:
 )
 def test_a_message_of_another_form_tells_nothing(body: bytes) -> None:
     assert heard(body) == []
+
+
+def stored(position: int) -> Stored:
+    return Stored(position, "project/a", 1, UUID(int=1), None, b"", "ProjectCreated", b"{}", 0)
+
+
+@pytest.mark.parametrize("when", ["before its batch", "after the news", "while it is published", "after its batch"])
+def test_whenever_a_doorbell_rings_its_command_has_one_span_and_is_told_once(when: str) -> None:
+    exporter, one, relay_told = InMemorySpanExporter(), noted(1, 1), list[bytes]()
+    traces = Traces("command", exporter=exporter)
+    relay = RelayTraces(traces)
+
+    def now(moment: str) -> None:
+        if moment == when:
+            relay_told.append(relay.rung(told([one])))
+
+    now("before its batch")
+    relay_told.append(relay.news([stored(1)]))
+    now("after the news")
+    with relay.publishing([stored(1)]):
+        now("while it is published")
+    relay_told.append(relay.late_news())
+    now("after its batch")
+    traces.end()
+    assert [noted for body in relay_told for noted in heard(body)] == [one]
+    assert [span.name for span in exporter.get_finished_spans()] == ["publish HOURBOOK"]
 
 
 @pytest.mark.parametrize(
