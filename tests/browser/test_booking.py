@@ -194,6 +194,20 @@ def test_operators_make_clusters_resize_them_and_define_templates(project: Proje
     expect(grants.locator(".said.bad")).to_contain_text("There is not enough capacity")  # the cluster stands on it
 
 
+def test_while_the_history_is_not_settled_people_are_told_that_nothing_was_booked(
+    project: Project, visitor: Visitor
+) -> None:
+    problem = {"title": "The history is not settled", "detail": "see docs/healing.md", "code": "history_unsettled"}
+    visitor.page.route("**/bookings/create*", lambda route: route.fulfill(status=503, json=problem))
+    page = visitor.open(**address(project, 3, select=f"{iso(midnight(3))},{iso(midnight(4))}"))
+    page.get_by_label("Account", exact=True).fill("spark")
+    page.get_by_label("Cores", exact=True).fill("60")
+    refusal = page.locator(".said.bad")
+    expect(refusal).to_contain_text("Nothing can be booked for now.")
+    expect(refusal).to_contain_text("Nothing was booked.")
+    visitor.complaints[:] = [one for one in visitor.complaints if "status of 503" not in one]
+
+
 def test_a_refusal_is_in_words(project: Project, visitor: Visitor) -> None:
     project.post("/accounts/create", project=project.id, account="spark")
     page = visitor.open(**address(project, 3, select=f"{iso(midnight(3))},{iso(midnight(3) + timedelta(days=1))}"))

@@ -144,7 +144,8 @@ def test_a_sealed_token_opens_with_its_own_secret_only(token: Bearer | KeystoneT
     secret = new_secret(SESSION)
     sealed = seal(token, secret)
     assert unseal(sealed, secret) == token
-    broken = (sealed[:-2] + b"AA", sealed[:10], b"", b"....", sealed.replace(b".", b"", 1))
+    other = b"BA" if sealed.endswith(b"AA") else b"AA"  # one seal in 256 ends so
+    broken = (sealed[:-2] + other, sealed[:10], b"", b"....", sealed.replace(b".", b"", 1))
     for wrong, key in ((sealed, new_secret(SESSION)), *((one, secret) for one in broken)):
         with pytest.raises(InvalidCredential):
             unseal(wrong, key)

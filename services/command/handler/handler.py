@@ -218,7 +218,10 @@ class CommandHandler:
                 if str(lost) or why is None:  # the deadline itself says nothing
                     why = lost
                 if asyncio.get_running_loop().time() >= deadline:
-                    unknown = StoreUnavailable(f"the event store did not answer: {told(why)}")
+                    if refused is not None:
+                        unknown = StoreUnavailable(f"it is not known whether the command was stored: {refused}")
+                    else:
+                        unknown = StoreUnavailable(f"the event store did not answer: {told(why)}")
                     because = f"the event store did not answer: {words_of(why)}"
                     self._refuse(batch, unknown if retried or refused is None else refused, because)
                     return

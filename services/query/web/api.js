@@ -3,9 +3,18 @@
 const TRIES = 4;
 const TRY_AGAIN_MS = 400;
 
+// What a service says to whoever runs it, in words for the people who book.
+const FOR_PEOPLE = {
+  history_unsettled: {
+    title: "Nothing can be booked for now",
+    detail: "The ledger was moved to another server, and checks first that nothing was lost. Nothing was booked. Whoever runs it sees why.",
+  },
+};
+
 /** RFC 9457: `title`, `detail`, `code`, and the facts of the error. */
 export class Problem extends Error {
-  constructor(status, body) {
+  constructor(status, answered) {
+    const body = { ...answered, ...FOR_PEOPLE[answered.code] };
     super(body.detail || body.title || `The answer was ${status}`);
     this.status = status;
     this.code = body.code ?? "";
