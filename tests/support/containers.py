@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 
+from services.cli.nats_config import text
 from services.cli.up.embedded import free_port
 from services.cli.up.embedded_nats import new_password
 from shared.nats_access.config import variable
-from shared.nats_access.users import ADMIN, USERS
+from shared.nats_access.users import ADMIN, TOGETHER, USERS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-NATS_FILES = ("nats.conf", "nats-subscribers.conf")
+SUBSCRIBERS = "nats-subscribers.conf"
 START_TIMEOUT_S = 60.0
 ServerType = TypeVar("ServerType", bound="InContainer")
 
@@ -87,10 +88,13 @@ class PostgresInContainer(InContainer):
 
 class NatsInContainer(InContainer):
     def __init__(self, image: str) -> None:
-        self._passwords = {user.name: new_password() for user in USERS}
+        self._passwords = {user.name: new_password() for user in (*USERS, TOGETHER)}
         container = DockerContainer(image).with_command(["-c", "/hourbook/nats.conf"])
-        for file in NATS_FILES:
-            container = container.with_copy_into_container(DEPLOY / file, f"/hourbook/{file}")
+        ours = (DEPLOY / "nats.conf").read_text()
+        assert text(one_user=False) in ours
+        with_one_user = ours.replace(text(one_user=False), text(one_user=True))
+        container = container.with_copy_into_container(with_one_user.encode(), "/hourbook/nats.conf")
+        container = container.with_copy_into_container(DEPLOY / SUBSCRIBERS, f"/hourbook/{SUBSCRIBERS}")
         for user, password in self._passwords.items():
             container = container.with_env(variable(user), password)
         super().__init__(container, 4222)
