@@ -85,9 +85,14 @@ class Batches:
         self._batches: deque[Batch] = deque(maxlen=BATCHES_MAX)
 
     @property
+    def newest(self) -> Batch:
+        """Raises IndexError before there is one."""
+        return self._batches[-1]
+
+    @property
     def last(self) -> int:
         """The last position of the newest batch; 0 before there is one."""
-        return self._batches[-1].last if self._batches else 0
+        return self.newest.last if self._batches else 0
 
     def add(self, batch: Batch) -> None:
         self._batches.append(batch)

@@ -25,8 +25,7 @@ class RelayTraces:
         self._traces, self._positions = traces, TracedPositions()
         self._untold: deque[Noted] = deque(maxlen=TOLD_MAX)
         self._batches = Batches()
-        self._in_news: frozenset[Noted] = frozenset()
-        self._late: list[Noted] = []
+        self._in_news: dict[Noted, None] = {}  # of the batch that is published, in order
 
     def stored(self, noted: Noted) -> None:
         """This process has stored the events of a command."""
@@ -51,51 +50,52 @@ class RelayTraces:
             self._positions.note(noted)
             if (batch := self._batches.holding(noted.last)) is not None:
                 late.append(noted)
-                if (span := self._begin(noted, batch.began_ns)) is not None:
-                    span.end(batch.ended_ns)
+                self._note_published(noted, batch)
         return told(late)
 
     def news(self, events: Sequence[Stored]) -> bytes:
         """What to tell the projectors with these events, which are in order. The relay of this process leads, so nobody
         else needs to be told."""
         self._untold.clear()
-        found = self._positions.between(events[0].position, events[-1].position)
-        self._in_news = frozenset(found)
-        return told(found)
+        self._in_news = dict.fromkeys(self._positions.between(events[0].position, events[-1].position))
+        return told(self._in_news)
 
     def late_news(self) -> bytes:
-        """What to tell the projectors after a batch: what came after its news, while it was published."""
-        late, self._late = told(self._late), []
-        return late
+        """What to tell the projectors when a batch is published: the traces that came since its news."""
+        batch = self._batches.newest
+        late = [noted for noted in self._positions.between(batch.first, batch.last) if noted not in self._in_news]
+        for noted in late:
+            self._note_published(noted, batch)
+        return told(late)
 
     @contextlib.contextmanager
     def publishing(self, events: Sequence[Stored]) -> Iterator[Mapping[int, Mapping[str, str]]]:
-        """A span for each traced command of a batch while it is published. Yields the headers that say so in the
+        """A span for each command in the news of a batch while it is published. Yields the headers that say so in the
         messages, by position."""
-        spans: dict[Noted, Span] = {}
+        spans: list[Span] = []
         headers: dict[int, Mapping[str, str]] = {}
         first, last, began_ns = events[0].position, events[-1].position, time.time_ns()
-        for noted in self._positions.between(first, last):
+        for noted in self._in_news:
             if (span := self._begin(noted, began_ns)) is not None:
-                spans[noted] = span
+                spans.append(span)
                 carried = self._traces.headers(span.get_span_context())
                 named = {**carried, **{f"ce-{name}": value for name, value in carried.items()}}
                 headers |= dict.fromkeys(range(noted.first, noted.last + 1), named)
         try:
             yield headers
             self._batches.add(Batch(first, last, began_ns, time.time_ns()))
-            now_known = self._positions.between(first, last)
-            self._late = [noted for noted in now_known if noted not in self._in_news]
-            for noted in now_known:
-                if noted not in spans and (span := self._begin(noted, began_ns)) is not None:
-                    spans[noted] = span
         except Exception as error:
-            for span in spans.values():
+            for span in spans:
                 self._traces.failed(span, type(error).__name__)
             raise
         finally:
-            for span in spans.values():
+            for span in spans:
                 span.end()
+
+    def _note_published(self, noted: Noted, batch: Batch) -> None:
+        """Makes the span of a command whose batch is published already."""
+        if (span := self._begin(noted, batch.began_ns)) is not None:
+            span.end(batch.ended_ns)
 
     def _begin(self, noted: Noted, began_ns: int) -> Span | None:
         parent = self._traces.parse(noted.traceparent)

@@ -218,12 +218,9 @@ class CommandHandler:
                 if str(lost) or why is None:  # the deadline itself says nothing
                     why = lost
                 if asyncio.get_running_loop().time() >= deadline:
-                    if refused is not None:
-                        unknown = StoreUnavailable(f"it is not known whether the command was stored: {refused}")
-                    else:
-                        unknown = StoreUnavailable(f"the event store did not answer: {told(why)}")
+                    silent = StoreUnavailable(f"the event store did not answer: {told(why)}")
                     because = f"the event store did not answer: {words_of(why)}"
-                    self._refuse(batch, unknown if retried or refused is None else refused, because)
+                    self._refuse(batch, silent if refused is None else outcome_of(refused, retried=retried), because)
                     return
                 await asyncio.sleep(RECONNECT_DELAY_S)
             except Unsettled as unsettled:
@@ -231,8 +228,7 @@ class CommandHandler:
                 self._note_refused(unsettled)
                 self._forget_connection()
                 if asyncio.get_running_loop().time() >= deadline or not unsettled.passing:
-                    unknown = StoreUnavailable(f"it is not known whether the command was stored: {unsettled}")
-                    refuse_all(batch, unknown if retried else unsettled)
+                    refuse_all(batch, outcome_of(unsettled, retried=retried))
                     return
                 await asyncio.sleep(RECONNECT_DELAY_S)
             except Exception as error:  # one bad command must fail alone: try the commands one by one
@@ -383,3 +379,11 @@ class CommandHandler:
             with contextlib.suppress(Exception):
                 self._store.connection.terminate()
             self._store = None
+
+
+def outcome_of(unsettled: Unsettled, *, retried: bool) -> HourbookError:
+    """What commands are answered that the store refuses while its history is not settled. `retried`: an earlier append
+    of them may have been stored."""
+    if not retried:
+        return unsettled
+    return StoreUnavailable(f"it is not known whether the command was stored: {unsettled}")

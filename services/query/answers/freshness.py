@@ -222,9 +222,9 @@ class Positions:
 
     def _is_beyond(self, wanted: _Wanted) -> bool:
         """Whether there is no such event, also where this database does not have the newest ones."""
-        if self._several_hosts and self._standby is None:  # it may be an older primary, just before it is left
-            return False
-        return self._standby is None or self._standby.is_beyond(*wanted)
+        if self._standby is None:  # one of several hosts may be an older primary, just before it is left
+            return not self._several_hosts
+        return self._standby.is_beyond(*wanted)
 
 
 def _settle(waiter: asyncio.Future[None], error: Exception | None = None) -> None:
