@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import httpx
-import nats
 import pytest
 from nats.aio.client import Client
 
@@ -34,19 +33,6 @@ from tests.support.restored import copied
 
 BOUND_S = 30
 PROJECT = {"id": "gaia", "name": "Gaia"}
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[EventStore]:
-    async with connected(database_url) as connection:
-        yield EventStore(connection)
-
-
-@pytest.fixture
-async def client(nats_server: Nats) -> AsyncIterator[Client]:
-    client = await nats.connect(nats_server.url)
-    yield client
-    await client.close()
 
 
 async def end_sessions(store: EventStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,8 +11,6 @@ from uuid import uuid4
 
 import httpx
 import msgspec
-import nats
-import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nats.aio.client import Client
 
@@ -36,19 +35,6 @@ BOUND_S = 60
 GRANT = {"project": "gaia", "startdate": "2086-01-01", "enddate": "2086-01-02"}
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 KEY = SIGNER.verifier.text()
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[EventStore]:
-    async with connected(database_url) as connection:
-        yield EventStore(connection)
-
-
-@pytest.fixture
-async def client(nats_server: Nats) -> AsyncIterator[Client]:
-    client = await nats.connect(nats_server.url)
-    yield client
-    await client.close()
 
 
 async def all_of(url: str) -> list[Stored]:
@@ -260,14 +246,21 @@ async def test_a_checkpoint_of_another_history_keeps_lost_events_from_coming_bac
         assert "They cannot be given back" not in said.text
 
 
+@contextlib.asynccontextmanager
+async def left_behind(postgres: Postgres, database_url: str, nats_server: Nats) -> AsyncIterator[str]:
+    """A copy of the database with four events. Since it was made, the database has begun another term on the stream."""
+    async with connected(database_url) as connection:
+        await append_accounts(EventStore(connection), 4)
+    async with copied(postgres, database_url) as copy:
+        await promote(database_url)
+        await published_term(database_url, nats_server)
+        yield copy
+
+
 async def test_a_primary_that_was_left_behind_takes_no_events_of_a_newer_one_unless_it_is_gone(
     postgres: Postgres, database_url: str, nats_server: Nats
 ) -> None:
-    async with connected(database_url) as connection:
-        await append_accounts(EventStore(connection), 4)
-    async with copied(postgres, database_url, "old") as old:
-        await promote(database_url)
-        await published_term(database_url, nats_server)
+    async with left_behind(postgres, database_url, nats_server) as old:
         async with connected(old) as connection:
             await connection.execute(OLDER)
         said = await healed(old, nats_server, apply=True)
@@ -280,11 +273,7 @@ async def test_a_second_standby_that_was_promoted_begins_a_term_of_its_own_after
     postgres: Postgres, database_url: str, nats_server: Nats
 ) -> None:
     """Both have the same timeline. The first one may still live, and must be able to publish nothing more."""
-    async with connected(database_url) as connection:
-        await append_accounts(EventStore(connection), 4)
-    async with copied(postgres, database_url, "second") as second:
-        await promote(database_url)
-        await published_term(database_url, nats_server)
+    async with left_behind(postgres, database_url, nats_server) as second:
         await promote(second)
         said = await healed(second, nats_server, apply=True)
         assert "it may be an old primary that was left behind" in said.text

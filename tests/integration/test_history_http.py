@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import httpx
 import msgspec
 import pytest
@@ -29,13 +28,6 @@ from tests.support.histories import append_history, history
 from tests.support.listening import listening
 
 Found = list[tuple[int, Event]]
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[EventStore]:
-    connection = await asyncpg.connect(database_url)
-    yield EventStore(connection)
-    await connection.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import json
 import logging
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -35,6 +35,7 @@ from tests.integration.test_relay import relaying
 from tests.support.backends import as_role
 from tests.support.nats_cluster import NatsCluster, nats_cluster
 from tests.support.proxy import Proxy, Withhold
+from tests.support.waiting import until
 
 log = logging.getLogger(__name__)
 
@@ -142,12 +143,6 @@ async def flowing(cluster: NatsCluster, database_url: str, address: str | None =
         finally:
             await end_tasks(*tasks)
             await connection.close()
-
-
-async def until(so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BOUND_S):
-        while not so():
-            await asyncio.sleep(0.05)
 
 
 async def contents(url: str, last: int) -> list[bytes | None]:

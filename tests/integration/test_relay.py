@@ -6,8 +6,6 @@ import signal
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
-import asyncpg
-import nats
 import pytest
 from nats.aio.client import Client
 
@@ -18,20 +16,6 @@ from shared.nats_server import NatsServer
 from shared.tasks import end_tasks
 from tests.support.backends import Nats, as_role, nats_of
 from tests.support.proxy import Proxy
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[EventStore]:
-    connection = await asyncpg.connect(database_url)
-    yield EventStore(connection)
-    await connection.close()
-
-
-@pytest.fixture
-async def client(nats_server: Nats) -> AsyncIterator[Client]:
-    client = await nats.connect(nats_server.url)
-    yield client
-    await client.close()
 
 
 async def append(store: EventStore, count: int) -> None:

@@ -39,13 +39,6 @@ BOUND_S = 30
 SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 
 
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[EventStore]:
-    connection = await asyncpg.connect(database_url)
-    yield EventStore(connection)
-    await connection.close()
-
-
 async def append(store: EventStore, count: int) -> None:
     version = await store.head()
     events = [

@@ -32,13 +32,6 @@ SIGNER = Signer("hourbook", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 NOWHERE = NatsServer("nats://127.0.0.1:1")
 
 
-@pytest.fixture
-async def client(nats_server: Nats) -> AsyncIterator[Client]:
-    client = await nats.connect(nats_server.url)
-    yield client
-    await client.close()
-
-
 def sealer_of(url: str, nats: NatsServer) -> Sealer:
     return Sealer(as_role(url, "sealer"), SIGNER, nats=nats, poll_s=0.05)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import cast
 
 import httpx
-import nats
 import pytest
 from nats.aio.client import Client
 
@@ -27,13 +25,6 @@ from tests.support.listening import listening
 from tests.support.restored import append_accounts
 
 BOUND_S = 60
-
-
-@pytest.fixture
-async def client(nats_server: Nats) -> AsyncIterator[Client]:
-    client = await nats.connect(nats_server.url)
-    yield client
-    await client.close()
 
 
 async def measured(http: httpx.AsyncClient, name: str) -> float:

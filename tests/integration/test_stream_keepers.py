@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
 import httpx
 import nats
 import nats.js.errors
@@ -36,20 +35,6 @@ from tests.support.running import hourbook
 
 BOUND_S = 30
 GRANT = {"project": "gaia", "startdate": "2086-01-01", "enddate": "2086-01-02"}
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[EventStore]:
-    connection = await asyncpg.connect(database_url)
-    yield EventStore(connection)
-    await connection.close()
-
-
-@pytest.fixture
-async def client(nats_server: Nats) -> AsyncIterator[Client]:
-    client = await nats.connect(nats_server.url)
-    yield client
-    await client.close()
 
 
 @pytest.fixture

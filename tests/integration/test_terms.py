@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import httpx
-import nats
 import pytest
 from nats.aio.client import Client
 
@@ -30,19 +29,6 @@ from tests.support.restored import PROMOTE, VERSION
 
 BOUND_S = 30
 GRANT = {"project": "gaia", "startdate": "2086-01-01", "enddate": "2086-01-02", "cores": 5}
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[EventStore]:
-    async with connected(database_url) as connection:
-        yield EventStore(connection)
-
-
-@pytest.fixture
-async def client(nats_server: Nats) -> AsyncIterator[Client]:
-    client = await nats.connect(nats_server.url)
-    yield client
-    await client.close()
 
 
 async def append(store: EventStore, count: int, text: bytes = b"") -> None:
