@@ -51,11 +51,6 @@ log = logging.getLogger(__name__)
 BODY_BYTES_MAX = 1_000_000
 EXIT_STATUS = 70  # EX_SOFTWARE of sysexits.h
 PUBLIC = ("/sign-in/", "/sign-out")  # whoever signs in is not signed in yet; who signs out may be no more
-DESCRIPTION = (
-    "The writes: commands to the ledger, and webhooks. The reads are in the document of [the query service](/schema)."
-    "\n\nA command is decided by the rules of the ledger. If it is accepted, its events are stored before the answer."
-    " If it is refused, nothing is stored, and the problem says why. `?dry_run=true` only says what would happen."
-)
 
 
 class Health(msgspec.Struct, kw_only=True):
@@ -85,7 +80,7 @@ class Health(msgspec.Struct, kw_only=True):
     ]
 
 
-def create_app(settings: Settings) -> Litestar:
+def create_app(settings: Settings, *, describes: bool = False) -> Litestar:
     """The ASGI application. The handler, the scheduler and the relay run as long as it does."""
     telemetry = Telemetry(settings.database_url)
     nats = server_at(settings.nats_url, settings, settings.stream_replicas) if settings.nats_url else None
@@ -138,9 +133,9 @@ def create_app(settings: Settings) -> Litestar:
     return Application(
         [*CONTROLLERS, _health_of(handler, refusals, relay, auditor, clock, authenticator, settings.acknowledge)],
         telemetry,
-        DESCRIPTION,
         authenticator=authenticator,
         public=PUBLIC,
+        describes=describes,
         lifespan=[lifespan],
         request_max_body_size=BODY_BYTES_MAX,
         request_class=CommandRequest,

@@ -53,7 +53,7 @@ PUBLIC = ("/", "/assets/")
 CHECKED_ELSEWHERE = ("/health", "/live", "/metrics", "/schema", "/schema/")
 
 
-def create_app(settings: Settings) -> Litestar:
+def create_app(settings: Settings, *, describes: bool = False) -> Litestar:
     """The ASGI application. It starts without the database too, and answers 503 until it can reach it.
 
     `app.state.end_streams()` ends the live streams, which do not end by themselves.
@@ -109,9 +109,9 @@ def create_app(settings: Settings) -> Litestar:
             Documents,
         ],
         telemetry,
-        "The reads. Writes go to [the command service](/schema/command).",
         authenticator=authenticator,
         public=PUBLIC,
+        describes=describes,
         exception_handlers=dict.fromkeys(UNREACHABLE, unreachable),
         lifespan=[lifespan],
         state=State({"parts": parts, "end_streams": end_streams}),

@@ -17,7 +17,7 @@ from litestar.types import ASGIApp
 from shared import tracing
 from shared.http.calls import name_span
 from shared.http.guard import LIVE
-from shared.http.openapi import DocumentErrors, openapi_assets, openapi_config
+from shared.http.openapi import OPENAPI_ROUTES, DocumentErrors, openapi_config
 from shared.http.problems import EXCEPTION_HANDLERS
 from shared.http.sign_in import SignInMiddleware, principal_in
 from shared.identity.authenticator import Authenticator
@@ -35,13 +35,13 @@ class Application(Litestar):
         self,
         handlers: Sequence[Any],
         telemetry: Telemetry,
-        description: str,
         exception_handlers: dict[type[Exception], Any] | None = None,
         authenticator: Authenticator | None = None,
         public: Iterable[str] = (),
+        describes: bool = False,
         **options: Any,
     ) -> None:
-        """Serves `handlers` and /metrics. `description` is the text at the top of the OpenAPI page.
+        """Serves `handlers` and /metrics. `describes`: the framework can describe the routes, for `make openapi`.
         `exception_handlers` come before EXCEPTION_HANDLERS; `options` go to Litestar.
 
         With an `authenticator`, a request needs a principal, unless it is for one of the `public` paths."""
@@ -50,12 +50,12 @@ class Application(Litestar):
         if authenticator is not None:
             self._enter = SignInMiddleware(super().__call__, authenticator, public, telemetry.count_stranger)
         super().__init__(
-            [*handlers, live, metrics_route(telemetry, authenticator), openapi_assets],
+            [*handlers, live, metrics_route(telemetry, authenticator), *(() if describes else OPENAPI_ROUTES)],
             plugins=[DocumentErrors()],
             before_send=[telemetry.count] if tracing.traces() is None else [telemetry.count, name_span],
             logging_config=None,
             exception_handlers=EXCEPTION_HANDLERS | (exception_handlers or {}),
-            openapi_config=openapi_config(description),
+            openapi_config=openapi_config() if describes else None,
             **options,
         )
 

@@ -1,21 +1,24 @@
-"""The OpenAPI document of a service, and the page that shows it.
+"""The OpenAPI document of the one address, and the page that shows it. Both services serve the same file.
 
-The page is Swagger UI; its files and licences are in `openapi_page`. The framework's own pages load their files from
-other hosts, which a browser in a closed network cannot reach.
+The document is made at development time (`make openapi`), so no start and no request waits for it. The page is Swagger
+UI; its files and licences are in `openapi_page`. The framework's own pages load their files from other hosts, which a
+browser in a closed network cannot reach.
 """
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable, Iterator
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from litestar import Request, Response, Router, get
+import msgspec
+from litestar import Request, Response, get
 from litestar.datastructures import ResponseHeader
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig, ResponseSpec
-from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
@@ -23,10 +26,12 @@ from litestar.routes import BaseRoute, HTTPRoute
 from shared.errors import HourbookError
 from shared.http.problem_document import MEDIA_TYPE, page_headers
 from shared.http.problems import Problem
+from shared.http.responses import EncodedResponse
 from shared.identity.credentials import COOKIE
 from shared.version import VERSION
 
 PAGE = Path(__file__).parent / "openapi_page"
+FILE = Path(__file__).parent / "openapi.json"
 TYPES = {"swagger-ui.js": "text/javascript", "show.js": "text/javascript", "swagger-ui.css": "text/css"}
 CACHED = {"Cache-Control": "public, max-age=3600"}
 
@@ -49,26 +54,15 @@ OTHER_CODES = {
 }
 
 
-class SwaggerPage(OpenAPIRenderPlugin):
-    """The page that shows the document and can send requests."""
-
-    def __init__(self) -> None:
-        super().__init__(path="/", favicon="", style="")
-
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        del request, openapi_schema  # the page fetches the document itself
-        return asset("index.html")
-
-
 class DocumentErrors(ReceiveRoutePlugin):
     """Adds to every operation the errors that it may answer, and a tag: the first segment of its path.
 
-    A response that is made as bytes has no type in the document. The operation's description says what it holds.
+    A read that is made as bytes has no type here; the document takes that from the route's `Answers`.
     """
 
     def __init__(self) -> None:
-        self._read_errors = {status: problem_spec(status) for status in READ_ERRORS}
-        self._write_errors = {status: problem_spec(status) for status in WRITE_ERRORS}
+        self._read_errors = {status: problem_spec(status, "query") for status in READ_ERRORS}
+        self._write_errors = {status: problem_spec(status, "command") for status in WRITE_ERRORS}
 
     def receive_route(self, route: BaseRoute) -> None:
         if isinstance(route, HTTPRoute):
@@ -84,23 +78,27 @@ def untyped_responses(handler: HTTPRouteHandler) -> dict[int, ResponseSpec]:
     if not any(inner.annotation is bytes for inner in handler.parsed_fn_signature.return_type.inner_types):
         return {}
     return {
-        handler.status_code: response_spec(Any, "The description of the operation says what it holds.", "*/*"),
+        handler.status_code: response_spec(Any, "The answer.", "*/*"),
         304: response_spec(None, "Nothing changed since the ETag in If-None-Match. Only where responses have an ETag."),
     }
 
 
-def problem_spec(status: int) -> ResponseSpec:
-    """A problem document with this status. Its description lists each code and its meaning."""
-    return response_spec(Problem, codes_text(status), MEDIA_TYPE)
+def problem_spec(status: int, service: str) -> ResponseSpec:
+    """A problem document with this status. Its description lists each code of the service and its meaning."""
+    return response_spec(Problem, codes_text(status, service), MEDIA_TYPE)
 
 
 def response_spec(body: Any, description: str, media_type: str = "application/json") -> ResponseSpec:
     return ResponseSpec(body, generate_examples=False, description=description, media_type=media_type)
 
 
-def codes_text(status: int) -> str:
-    """Each code that has this status, with its meaning, in Markdown."""
-    ours = {error.code: " ".join((error.__doc__ or "").split()) for error in error_classes() if error.status == status}
+def codes_text(status: int, service: str) -> str:
+    """Each code of a service that has this status, with its meaning, in Markdown."""
+    ours = {
+        error.code: " ".join((error.__doc__ or "").split())
+        for error in error_classes()
+        if error.status == status and error.__module__.startswith((f"services.{service}.", "shared."))
+    }
     return "\n\n".join(f"`{code}`: {meaning}" for code, meaning in (OTHER_CODES.get(status, {}) | ours).items())
 
 
@@ -130,17 +128,34 @@ SCHEMES = {
 }
 
 
-def openapi_config(description: str) -> OpenAPIConfig:
+def openapi_config() -> OpenAPIConfig:
+    """What `make openapi` has the framework describe."""
     return OpenAPIConfig(
         title="Hourbook",
         components=Components(security_schemes=dict(SCHEMES)),
         security=[{name: []} for name in SCHEMES],
         version=VERSION,
-        description=description,
         use_handler_docstrings=True,
-        render_plugins=[SwaggerPage(), JsonRenderPlugin(), YamlRenderPlugin()],
-        openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, response_headers=PAGE_HEADERS),
     )
+
+
+@get("/schema", include_in_schema=False, sync_to_thread=False, response_headers=PAGE_HEADERS)
+def openapi_page() -> Response[bytes]:
+    """The page that shows the document and can send requests."""
+    return Response(asset("index.html"), media_type="text/html")
+
+
+@get(["/schema/openapi.json", "/schema/openapi.yaml"], include_in_schema=False, sync_to_thread=False)
+def openapi_document(request: Request[Any, Any, Any]) -> EncodedResponse[bytes]:
+    """The document. JSON is YAML, too."""
+    etag, plain, gzipped = document()
+    headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+    media_type = f"application/vnd.oai.openapi{'+json' if request.url.path.endswith('.json') else ''}"
+    if etag in request.headers.get("If-None-Match", ""):
+        return EncodedResponse(b"", status_code=304, headers=headers, media_type=media_type)
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        return EncodedResponse(gzipped, media_type=media_type, headers={**headers, "Content-Encoding": "gzip"})
+    return EncodedResponse(plain, media_type=media_type, headers=headers)
 
 
 @get([f"/schema/{name}" for name in TYPES], include_in_schema=False, sync_to_thread=False)
@@ -148,6 +163,16 @@ def openapi_assets(request: Request[Any, Any, Any]) -> Response[bytes]:
     """A file of the page."""
     name = request.url.path.rpartition("/")[2]
     return Response(asset(name), media_type=TYPES[name], headers=CACHED)
+
+
+OPENAPI_ROUTES = (openapi_page, openapi_document, openapi_assets)
+
+
+@cache
+def document() -> tuple[str, bytes, bytes]:
+    """The ETag of the document, its bytes, and the same gzipped."""
+    plain = msgspec.json.encode(msgspec.json.decode(FILE.read_bytes()))
+    return f'W/"{blake2b(plain, digest_size=12).hexdigest()}"', plain, gzip.compress(plain, 9, mtime=0)
 
 
 @cache

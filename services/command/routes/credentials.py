@@ -63,7 +63,7 @@ class Revoked(msgspec.Struct, frozen=True):
     id: Annotated[UUID, Meta(description="The id of what was revoked.")]
 
 
-FORBIDDEN = {403: problem_spec(403)}
+FORBIDDEN = {403: problem_spec(403, "command")}
 AGAIN_TOKEN = {200: response_spec(NewToken, "A repeat: the first answer to this Idempotency-Key, without the secret.")}
 AGAIN_FEED = {200: response_spec(NewFeed, "A repeat: the first answer to this Idempotency-Key, without the address.")}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from services.command.handler.results import CommandResult, body_around_position
 from services.command.keys import REPEATED, kept_response
-from shared.events import BookingCreated, SeriesCreated, decode_event
+from shared.events import BookingCreated, Event, SeriesCreated, decode_event
 from shared.hours import Period, iso
 from shared.http.problems import Problem, problem_body
 from shared.http.responses import EncodedResponse
@@ -21,7 +21,7 @@ Position = Annotated[
     int, Meta(description="The position of the last event in the ledger. Give it as `min_position` to a read.")
 ]
 Version = Annotated[int, Meta(description="The number of events of the project.")]
-Events = Annotated[list[dict[str, Any]], Meta(description="The events, in order, as GET /events shows them.")]
+Events = Annotated[list[Event], Meta(description="The events, in order, as GET /events shows them.")]
 
 
 class Occurrence(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ class Decided(msgspec.Struct, frozen=True):
     series: Annotated[Series | None, Meta(description="Only of a recurring booking: the booking as a whole.")] = None
 
 
-class Span(msgspec.Struct, frozen=True):
+class Nearest(msgspec.Struct, frozen=True):
     """Two UTC instants."""
 
     start: Annotated[str, Meta(description="The first hour.")]
@@ -70,10 +70,10 @@ class Previewed(msgspec.Struct, frozen=True):
     accepted: Annotated[bool, Meta(description="Whether the command would be carried out.")]
     position: Annotated[int, Meta(description="The position of the newest event that the decision knew.")]
     version: Version
-    decided: Annotated[list[dict[str, Any]], Meta(description="The events that the command would make.")]
+    decided: Annotated[list[Event], Meta(description="The events that the command would make.")]
     problem: Annotated[Problem | None, Meta(description="Why it would be refused; null if it would not.")]
     nearest: Annotated[
-        Span | None,
+        Nearest | None,
         Meta(
             description="If there is too little capacity: the nearest period of the same length in which there is"
             " enough. Null if there is none, or if the command is refused for another reason."

@@ -108,7 +108,7 @@ class Webhooks(Controller):
         "/webhooks",
         summary="Register a webhook",
         response_description="It is registered.",
-        responses={200: AGAIN, 403: problem_spec(403)},
+        responses={200: AGAIN, 403: problem_spec(403, "command")},
     )
     async def register(self, request: AnyRequest, data: JSONBody[WebhookRequest]) -> EncodedResponse[Webhook]:
         """Registers a URL. Events are sent to it, and notices if you ask for them. Each message is signed as Standard

@@ -15,6 +15,7 @@ from services.query.as_of_database import AsOf
 from services.query.database import Database
 from services.query.questions.calendar import CalendarQuery
 from services.query.questions.parameters import parse_bom, parse_position
+from services.query.routes.forms import CSV
 from services.query.routes.needs import fresh_of
 from services.query.routes.parameters import AS_OF, BOM
 from services.query.routes.parts import AnyRequest, given_in, parts_of
@@ -23,7 +24,6 @@ from shared.errors import InvalidField
 from shared.hours import Period, parse_zone
 from shared.http.responses import JSON, EncodedResponse, StreamedResponse
 
-CSV = "text/csv"
 FRESH = {"Cache-Control": "private, no-cache"}
 BY_ACCEPT = {**FRESH, "Vary": "Accept"}  # the form of the answer depends on the header Accept
 LAST_EVENT_ID = "Last-Event-ID"

@@ -8,7 +8,9 @@ import msgspec
 from litestar import Controller
 from litestar.params import QueryParameter
 
+from services.query.documents import service
 from services.query.routes.answering import FRESH
+from services.query.routes.forms import TEXT, in_json, only
 from services.query.routes.needs import ANYBODY, on_found, require_found, visit_of
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
@@ -20,7 +22,6 @@ from shared.event_store import POSITION_MAX
 from shared.http.responses import EncodedResponse
 from shared.identity.roles import Right
 
-TEXT = "text/plain"
 FOREVER = "private, max-age=31536000, immutable"
 
 Size = Annotated[
@@ -54,14 +55,14 @@ class Audit(Controller):
 
     path = "/audit"
 
-    @read("/checkpoint", "Signed checkpoint of the history", ANYBODY, media_type=TEXT)
+    @read("/checkpoint", "Signed checkpoint of the history", only(TEXT), ANYBODY)
     async def checkpoint(self, request: AnyRequest, size: Size = None) -> EncodedResponse[str]:
         """A signed note (C2SP tlog-checkpoint) as text: the origin, the number of events, the root hash over them, and
         the signature. With `size`: the checkpoint of exactly that many events, if one was signed."""
         found = await read_checkpoint(parts_of(request).database, size)
         return text_response(found.note) if size is None else text_response(found.note, FOREVER)
 
-    @read("/key", "Public keys of the checkpoints", ANYBODY, media_type=TEXT)
+    @read("/key", "Public keys of the checkpoints", only(TEXT), ANYBODY)
     async def key(self, request: AnyRequest) -> EncodedResponse[str]:
         """The public key that signs now, as `NAME+KEYID+KEY` (C2SP signed-note), and on further lines the keys that
         signed before. Get the key from another source as well: a server that lies about the history can lie about its
@@ -69,7 +70,12 @@ class Audit(Controller):
         keys = await read_public_keys(parts_of(request).database)
         return text_response("".join(f"{key}\n" for key in keys))
 
-    @read("/inclusion", "Proof that an event is in the history", on_found(Right.NAMES, "the pool of the event"))
+    @read(
+        "/inclusion",
+        "Proof that an event is in the history",
+        in_json(service.Inclusion),
+        on_found(Right.NAMES, "the pool of the event"),
+    )
     async def inclusion(
         self, request: AnyRequest, position: Position = None, size: Size = None
     ) -> EncodedResponse[bytes]:
@@ -84,7 +90,7 @@ class Audit(Controller):
         proof = await read_inclusion(parts_of(request).database, position, size)
         return proof_response(proof["size"], proof)
 
-    @read("/consistency", "Proof that the history was only added to", ANYBODY)
+    @read("/consistency", "Proof that the history was only added to", in_json(service.Consistency), ANYBODY)
     async def consistency(
         self, request: AnyRequest, first: FromSize = None, second: ToSize = None
     ) -> EncodedResponse[bytes]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from litestar import Controller
 from litestar.di import NamedDependency, Provide
 
+from services.query.documents import calendar
 from services.query.questions.calendar import CalendarQuery, CalendarView, parse_calendar
-from services.query.routes.answering import CSV, answered, own_period, preferred
+from services.query.routes.answering import answered, own_period, preferred
+from services.query.routes.forms import CSV, in_json
 from services.query.routes.needs import on_cluster, on_pool
 from services.query.routes.parameters import (
     TAKES_AS_OF_AND_BOM,
@@ -119,7 +121,12 @@ class Calendars(Controller):
         "asked_sizes": Provide(sizes_query, sync_to_thread=False),
     }
 
-    @read("/available/select", "Availability of a pool, in blocks of time", on_pool(Right.SEE))
+    @read(
+        "/available/select",
+        "Availability of a pool, in blocks of time",
+        in_json(calendar.Availability, also=(CSV,)),
+        on_pool(Right.SEE),
+    )
     async def available(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, blocks: [{start, end, hours, granted, booked, shared,
         available}]}`.
@@ -134,7 +141,12 @@ class Calendars(Controller):
         each hour first. An answer has at most 100,000 blocks. As text/csv: one row for each block."""
         return await answer_calendar(request, asked, "available")
 
-    @read("/resources/select", "Grants of a pool, and granted capacity in blocks of time", on_pool(Right.NAMES))
+    @read(
+        "/resources/select",
+        "Grants of a pool, and granted capacity in blocks of time",
+        in_json(calendar.Grants, also=(CSV,)),
+        on_pool(Right.NAMES),
+    )
     async def resources(
         self, request: AnyRequest, asked_items: NamedDependency[CalendarQuery]
     ) -> EncodedResponse[bytes]:
@@ -147,7 +159,12 @@ class Calendars(Controller):
         As text/csv: the items alone; the header `Hourbook-Next` is the `after` of the next page."""
         return await answer_calendar(request, asked_items, "resources")
 
-    @read("/bookings/select", "Bookings of a pool, and booked capacity in blocks of time", on_pool(Right.NAMES))
+    @read(
+        "/bookings/select",
+        "Bookings of a pool, and booked capacity in blocks of time",
+        in_json(calendar.Bookings, also=(CSV,)),
+        on_pool(Right.NAMES),
+    )
     async def bookings(
         self, request: AnyRequest, asked_items: NamedDependency[CalendarQuery]
     ) -> EncodedResponse[bytes]:
@@ -166,7 +183,12 @@ class Calendars(Controller):
         As text/csv: the items alone; the header `Hourbook-Next` is the `after` of the next page."""
         return await answer_calendar(request, asked_items, "bookings")
 
-    @read("/clusters/{cluster:str}/sizes", "Sizes of a cluster, in blocks of time", on_cluster(Right.SEE))
+    @read(
+        "/clusters/{cluster:str}/sizes",
+        "Sizes of a cluster, in blocks of time",
+        in_json(calendar.Sizes, also=(CSV,)),
+        on_cluster(Right.SEE),
+    )
     async def sizes(self, request: AnyRequest, asked_sizes: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, sizes: [{start, end, hours, size: {min, max}}]}`.
 

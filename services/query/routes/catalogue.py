@@ -7,10 +7,12 @@ from typing import Annotated
 from litestar import Controller
 from litestar.params import PathParameter
 
+from services.query.documents import catalogue
 from services.query.questions.model import AccountsQuestion, TemplatesQuestion, UsageQuestion
 from services.query.questions.parameters import optional_project, parse_dimensions, parse_grain_or_day, required_range
 from services.query.questions.sight import whole_or
-from services.query.routes.answering import CSV, answered, preferred
+from services.query.routes.answering import answered, preferred
+from services.query.routes.forms import CSV, in_json
 from services.query.routes.needs import given_project, has, in_project, on_project, seen, somewhere
 from services.query.routes.parameters import (
     TAKES_AS_OF_AND_BOM,
@@ -36,7 +38,7 @@ AccountName = Annotated[str, PathParameter(description="The name of an account, 
 class Catalogue(Controller):
     parameters = TAKES_AS_OF_AND_BOM
 
-    @read("/templates", "Templates of a project", in_project(Right.SEE))
+    @read("/templates", "Templates of a project", in_json(catalogue.Templates, also=(CSV,)), in_project(Right.SEE))
     async def templates(
         self, request: AnyRequest, project: Project = None, min_position: MinPosition = 0
     ) -> EncodedResponse[bytes]:
@@ -50,7 +52,9 @@ class Catalogue(Controller):
         question = TemplatesQuestion(project=wanted, csv=preferred(request, CSV), names=names)
         return await answered(request, question, read_templates, min_position)
 
-    @read("/accounts", "Accounts that a project lists", on_project(Right.NAMES))
+    @read(
+        "/accounts", "Accounts that a project lists", in_json(catalogue.Accounts, also=(CSV,)), on_project(Right.NAMES)
+    )
     async def accounts(
         self, request: AnyRequest, project: Project = None, min_position: MinPosition = 0
     ) -> EncodedResponse[bytes]:
@@ -61,7 +65,12 @@ class Catalogue(Controller):
         question = AccountsQuestion(project=given_project(project), csv=preferred(request, CSV))
         return await answered(request, question, read_accounts, min_position)
 
-    @read("/accounts/{account:str}/usage", "Usage of an account, in blocks of time", somewhere(Right.NAMES))
+    @read(
+        "/accounts/{account:str}/usage",
+        "Usage of an account, in blocks of time",
+        in_json(catalogue.Usage, also=(CSV,)),
+        somewhere(Right.NAMES),
+    )
     async def usage(
         self,
         request: AnyRequest,

@@ -10,8 +10,10 @@ import msgspec
 from litestar import Controller
 from litestar.params import PathParameter, QueryParameter
 
+from services.query.documents import service
 from services.query.questions.parameters import required
 from services.query.routes.answering import FRESH
+from services.query.routes.forms import in_json
 from services.query.routes.needs import Needs, somewhere
 from services.query.routes.parameters import NumberedLimit
 from services.query.routes.parts import AnyRequest, parts_of
@@ -44,7 +46,7 @@ PeopleIds = Annotated[
 class Credentials(Controller):
     """Reads only. POST goes to the command service."""
 
-    @read("/tokens", "Your tokens", OWN)
+    @read("/tokens", "Your tokens", in_json(service.Tokens), OWN)
     async def tokens(
         self, request: AnyRequest, after: AfterId = None, limit: NumberedLimit = 100
     ) -> EncodedResponse[bytes]:
@@ -59,7 +61,7 @@ class Credentials(Controller):
         page, following = await read_tokens(parts_of(request).database, mine, id_in(after), limit)
         return answered({"tokens": page, "next": following})
 
-    @read("/feeds", "Your feed addresses", OWN)
+    @read("/feeds", "Your feed addresses", in_json(service.FeedAddresses), OWN)
     async def feeds(
         self, request: AnyRequest, after: AfterId = None, limit: NumberedLimit = 100
     ) -> EncodedResponse[bytes]:
@@ -77,7 +79,7 @@ class Credentials(Controller):
 class People(Controller):
     """The directory of people."""
 
-    @read("/people", "Names of people", somewhere(Right.NAMES))
+    @read("/people", "Names of people", in_json(service.People), somewhere(Right.NAMES))
     async def people(self, request: AnyRequest, ids: PeopleIds = None) -> EncodedResponse[bytes]:
         """`{people: [{id, name, email}]}`, ordered by id: who is behind the ids. `ids` must be given.
 
@@ -88,7 +90,7 @@ class People(Controller):
             raise InvalidField("ids", f"give at most {IDS_MAX} ids")
         return answered({"people": await found(request, wanted)})
 
-    @read("/people/{person:str}", "The name of a person", somewhere(Right.NAMES))
+    @read("/people/{person:str}", "The name of a person", in_json(service.Person), somewhere(Right.NAMES))
     async def person(self, request: AnyRequest, person: PersonInPath) -> EncodedResponse[bytes]:
         """`{id, name, email}`: who is behind an id. `name` is null if the issuer does not say it.
 

@@ -7,8 +7,10 @@ from typing import Annotated
 from litestar import Controller
 from litestar.params import QueryParameter
 
+from services.query.documents import fits
 from services.query.questions.parameters import parse_pool, required
 from services.query.routes.answering import respond
+from services.query.routes.forms import in_json
 from services.query.routes.needs import on_pool
 from services.query.routes.parameters import RANGE_SAYS, PoolCluster, PoolProject, ZoneText
 from services.query.routes.parts import AnyRequest, parts_of
@@ -37,7 +39,7 @@ OnlyRange = Annotated[
 
 
 class Diffs(Controller):
-    @read("/available/diff", "Changes of a pool between two positions", on_pool(Right.NAMES))
+    @read("/available/diff", "Changes of a pool between two positions", in_json(fits.Diff), on_pool(Right.NAMES))
     async def diff(
         self,
         request: AnyRequest,

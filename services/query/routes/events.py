@@ -14,6 +14,8 @@ from litestar.params import PathParameter, QueryParameter
 
 from services.query.answers.answers import Reply
 from services.query.database import Database, again
+from services.query.documents import parts
+from services.query.documents.events import EventPage, HistoryPage
 from services.query.live.tail import Watch
 from services.query.questions.events import EventFilter, SubscriptionFilter
 from services.query.questions.parameters import (
@@ -26,7 +28,8 @@ from services.query.questions.parameters import (
     parse_moment,
 )
 from services.query.questions.sight import Sight
-from services.query.routes.answering import BY_ACCEPT, CSV, LAST_EVENT_ID, last_event_id, preferred, respond
+from services.query.routes.answering import BY_ACCEPT, LAST_EVENT_ID, last_event_id, preferred, respond
+from services.query.routes.forms import CSV, NDJSON, in_json, live
 from services.query.routes.needs import on_cluster, on_found, require_found, seen, somewhere, watch_of
 from services.query.routes.parameters import Actor, AsOfText, BomText, ClusterId, EventTypes, Project, Since, Until
 from services.query.routes.parts import AnyRequest, parts_of
@@ -41,7 +44,6 @@ from shared.http.responses import EncodedResponse, StreamedResponse
 from shared.identity.roles import Right
 from shared.names import asked_name
 
-NDJSON = "application/x-ndjson"
 PAGE_LIMIT = 100
 BATCH = 1000  # events read at a time for an answer of any length
 
@@ -141,7 +143,7 @@ class Events(Controller):
         "asked": Provide(history_query, sync_to_thread=False),
     }
 
-    @read("/events", "Events of the history", somewhere(Right.NAMES))
+    @read("/events", "Events of the history", in_json(EventPage, also=(NDJSON, CSV)), somewhere(Right.NAMES))
     async def events(
         self,
         request: AnyRequest,
@@ -168,7 +170,12 @@ class Events(Controller):
         body = {"position": history.head, "events": history.events, "next": history.following}
         return respond(reply_with(history, msgspec.json.encode(body)))
 
-    @read("/events/{position:int}", "One event", on_found(Right.NAMES, "the pool of the event"))
+    @read(
+        "/events/{position:int}",
+        "One event",
+        in_json(parts.StoredEvent),
+        on_found(Right.NAMES, "the pool of the event"),
+    )
     async def event(self, request: AnyRequest, position: EventPosition) -> EncodedResponse[bytes]:
         """`{position, version, event}`. It never changes. `event` is the stored JSON, byte for byte."""
         given = request.scope["path"].rpartition("/")[2]
@@ -186,7 +193,7 @@ class Events(Controller):
         await require_found(request, pool, UnknownId("position", "event", str(position)))
         return respond(Reply(history.head, msgspec.json.encode(history.events[0])))
 
-    @read("/events/stream", "Events, live", somewhere(Right.NAMES))
+    @read("/events/stream", "Events, live", live(parts.StoredEvent), somewhere(Right.NAMES))
     async def stream(
         self,
         request: AnyRequest,
@@ -215,7 +222,12 @@ class Events(Controller):
         begin = await parts.event_tail.begin(after, field)
         return parts.event_tail.streamed(begin, where, {"Hourbook-Position": str(begin)}, watch)
 
-    @read("/bookings/{booking:uuid}/history", "History of a booking", somewhere(Right.NAMES))
+    @read(
+        "/bookings/{booking:uuid}/history",
+        "History of a booking",
+        in_json(HistoryPage, also=(NDJSON, CSV)),
+        somewhere(Right.NAMES),
+    )
     async def booking(
         self, request: AnyRequest, booking: BookingId, asked: NamedDependency[HistoryQuery]
     ) -> EncodedResponse[bytes]:
@@ -226,7 +238,12 @@ class Events(Controller):
         the last page. As application/x-ndjson or text/csv: one line for each event."""
         return await answer_history(request, "booking", str(booking), asked, seen(request))
 
-    @read("/resources/{grant:uuid}/history", "History of a grant", somewhere(Right.NAMES))
+    @read(
+        "/resources/{grant:uuid}/history",
+        "History of a grant",
+        in_json(HistoryPage, also=(NDJSON, CSV)),
+        somewhere(Right.NAMES),
+    )
     async def grant(
         self, request: AnyRequest, grant: GrantId, asked: NamedDependency[HistoryQuery]
     ) -> EncodedResponse[bytes]:
@@ -237,7 +254,12 @@ class Events(Controller):
         the last page. As application/x-ndjson or text/csv: one line for each event."""
         return await answer_history(request, "grant", str(grant), asked, seen(request))
 
-    @read("/clusters/{cluster:str}/history", "History of a cluster", on_cluster(Right.NAMES))
+    @read(
+        "/clusters/{cluster:str}/history",
+        "History of a cluster",
+        in_json(HistoryPage, also=(NDJSON, CSV)),
+        on_cluster(Right.NAMES),
+    )
     async def cluster(
         self, request: AnyRequest, cluster: ClusterId, asked: NamedDependency[HistoryQuery]
     ) -> EncodedResponse[bytes]:

@@ -12,6 +12,7 @@ from services.query.answers.answers import visible
 from services.query.questions.feed import FeedQuery, parse_feed
 from services.query.questions.sight import EVERYWHERE, Sight
 from services.query.routes.answering import asked_database, now_or_then, respond
+from services.query.routes.forms import CALENDAR, only
 from services.query.routes.needs import on_feed, seen, somewhere
 from services.query.routes.parameters import RANGE_SAYS, TAKES_AS_OF, MinPosition, ZoneText
 from services.query.routes.parts import AnyRequest, parts_of
@@ -20,8 +21,6 @@ from services.query.views.feeds import read_feed
 from shared.http.responses import EncodedResponse
 from shared.identity.credentials import FEED_KEY
 from shared.identity.roles import Right
-
-CALENDAR = "text/calendar"  # UTF-8, which the response's header says
 
 FeedFile = Annotated[str, PathParameter(description="The id (or the account's name), followed by `.ics`.")]
 FeedRange = Annotated[
@@ -56,7 +55,7 @@ class Feeds(Controller):
     parameters = TAKES_AS_OF | TAKES_KEY
     dependencies = {"asked": Provide(feed_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
-    @read("/projects/{feed:str}", "iCalendar feed of a project", on_feed(Right.NAMES, "project"))
+    @read("/projects/{feed:str}", "iCalendar feed of a project", only(CALENDAR), on_feed(Right.NAMES, "project"))
     async def project(self, request: AnyRequest, asked: NamedDependency[FeedQuery]) -> EncodedResponse[bytes]:
         """`/projects/{id}.ics`: the bookings in the project and in all its clusters, as text/calendar.
 
@@ -64,7 +63,7 @@ class Feeds(Controller):
         an all-day event says where bookings are missing."""
         return await answer_feed(request, "project", asked)
 
-    @read("/clusters/{feed:str}", "iCalendar feed of a cluster", on_feed(Right.NAMES, "cluster"))
+    @read("/clusters/{feed:str}", "iCalendar feed of a cluster", only(CALENDAR), on_feed(Right.NAMES, "cluster"))
     async def cluster(self, request: AnyRequest, asked: NamedDependency[FeedQuery]) -> EncodedResponse[bytes]:
         """`/clusters/{id}.ics`: the bookings in the cluster and in the deployments inside it, as text/calendar.
 
@@ -72,7 +71,7 @@ class Feeds(Controller):
         an all-day event says where bookings are missing."""
         return await answer_feed(request, "cluster", asked)
 
-    @read("/accounts/{feed:str}", "iCalendar feed of an account", somewhere(Right.NAMES))
+    @read("/accounts/{feed:str}", "iCalendar feed of an account", only(CALENDAR), somewhere(Right.NAMES))
     async def account(self, request: AnyRequest, asked: NamedDependency[FeedQuery]) -> EncodedResponse[bytes]:
         """`/accounts/{account}.ics`: the bookings of the account in all projects, as text/calendar: those in pools
         whose names you may see. An account without bookings has an empty calendar.

@@ -8,10 +8,12 @@ from litestar import Controller
 from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter
 
+from services.query.documents import fits
 from services.query.questions.model import ConflictsQuestion, NowQuestion
 from services.query.questions.parameters import RANGE_EXAMPLE, parse_pool, required
 from services.query.questions.slots import SlotsQuery, amount_of, parse_most, parse_slots
-from services.query.routes.answering import CSV, answered, now_or_then, preferred
+from services.query.routes.answering import answered, now_or_then, preferred
+from services.query.routes.forms import CSV, in_json
 from services.query.routes.needs import on_pool
 from services.query.routes.parameters import (
     TAKES_AS_OF_AND_BOM,
@@ -95,7 +97,12 @@ class Fits(Controller):
     parameters = TAKES_AS_OF_AND_BOM
     dependencies = {"asked": Provide(slots_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
-    @read("/available/now", "Availability of a pool in the current hour", on_pool(Right.SEE))
+    @read(
+        "/available/now",
+        "Availability of a pool in the current hour",
+        in_json(fits.Now, also=(CSV,)),
+        on_pool(Right.SEE),
+    )
     async def now(
         self,
         request: AnyRequest,
@@ -112,7 +119,12 @@ class Fits(Controller):
         question = NowQuestion(field=field, pool=pool, csv=preferred(request, CSV), hour=hour)
         return await answered(request, question, read_now, min_position)
 
-    @read("/available/slots", "Earliest times at which an amount fits", on_pool(Right.SEE))
+    @read(
+        "/available/slots",
+        "Earliest times at which an amount fits",
+        in_json(fits.Slots, fits.Most, also=(CSV,)),
+        on_pool(Right.SEE),
+    )
     async def slots(self, request: AnyRequest, asked: NamedDependency[SlotsQuery]) -> EncodedResponse[bytes]:
         """`{pool, position, duration_hours, slots: [{start, end}]}`: the earliest slots of `duration` in which the
         amount fits in every hour, without over-commitment.
@@ -131,7 +143,12 @@ class Fits(Controller):
         question = parse_slots(asked, amount, csv, await now_or_then(request))
         return await answered(request, question, read_slots, asked.min_position)
 
-    @read("/conflicts/select", "Hours that are promised more than they have", on_pool(Right.NAMES))
+    @read(
+        "/conflicts/select",
+        "Hours that are promised more than they have",
+        in_json(fits.Conflicts, also=(CSV,)),
+        on_pool(Right.NAMES),
+    )
     async def conflicts(
         self,
         request: AnyRequest,

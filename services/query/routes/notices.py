@@ -8,9 +8,11 @@ import msgspec
 from litestar import Controller
 from litestar.params import QueryParameter
 
+from services.query.documents import events
 from services.query.questions.events import SubscriptionFilter
 from services.query.questions.parameters import optional_project, parse_names
 from services.query.routes.answering import FRESH, LAST_EVENT_ID, last_event_id
+from services.query.routes.forms import in_json, live
 from services.query.routes.needs import seen, somewhere, watch_of
 from services.query.routes.parameters import AsOfText, NoticeKinds, NumberedLimit, Project
 from services.query.routes.parts import AnyRequest, parts_of
@@ -30,7 +32,7 @@ After = Annotated[
 class Notices(Controller):
     """Notices are numbered 1, 2, 3 … by their `seq`."""
 
-    @read("/notices", "Notices, in pages", somewhere(Right.NAMES))
+    @read("/notices", "Notices, in pages", in_json(events.NoticePage), somewhere(Right.NAMES))
     async def notices(
         self,
         request: AnyRequest,
@@ -53,7 +55,7 @@ class Notices(Controller):
         page, following = await read_notices(parts.database, after or 0, limit, wanted, types, made_until, within)
         return EncodedResponse(msgspec.json.encode({"notices": page, "next": following}), headers=FRESH)
 
-    @read("/notices/stream", "Notices, live", somewhere(Right.NAMES))
+    @read("/notices/stream", "Notices, live", live(events.NumberedNotice), somewhere(Right.NAMES))
     async def stream(
         self, request: AnyRequest, project: Project = None, kinds: NoticeKinds = None, after: After = None
     ) -> StreamedResponse[bytes]:

@@ -9,10 +9,12 @@ from litestar import Controller
 from litestar.di import NamedDependency, Provide
 from litestar.params import PathParameter
 
+from services.query.documents import calendar
 from services.query.questions.calendar import CalendarQuery, CalendarQuestion, parse_openstack
 from services.query.questions.model import ClusterQuestion, ProjectSizesQuestion, QuotaQuestion, ResizesQuestion
 from services.query.questions.parameters import checked_cluster
-from services.query.routes.answering import CSV, answered, asked_database, now_or_then, own_period, preferred
+from services.query.routes.answering import answered, asked_database, now_or_then, own_period, preferred
+from services.query.routes.forms import CSV, in_json
 from services.query.routes.needs import on_cluster, on_found, on_pool, require_found, visit_of
 from services.query.routes.parameters import (
     TAKES_AS_OF_AND_BOM,
@@ -56,7 +58,12 @@ class OpenStack(Controller):
     parameters = TAKES_AS_OF_AND_BOM
     dependencies = {"asked": Provide(openstack_query, sync_to_thread=False)}  # noqa: RUF012  (as the framework names it)
 
-    @read("/novaquota/allocated", "Granted capacity, in rows of a Nova quota", on_pool(Right.SEE))
+    @read(
+        "/novaquota/allocated",
+        "Granted capacity, in rows of a Nova quota",
+        in_json(calendar.OpenStackRows, also=(CSV,)),
+        on_pool(Right.SEE),
+    )
     async def allocated(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the capacity of the pool
         that holds in every hour of the block.
@@ -66,7 +73,12 @@ class OpenStack(Controller):
         question = parse_openstack(asked, "granted", preferred(request, CSV), await own_period(request, asked))
         return await answered(request, question, read_calendar, asked.min_position)
 
-    @read("/novaquota/available", "Available capacity, in rows of a Nova quota", on_pool(Right.SEE))
+    @read(
+        "/novaquota/available",
+        "Available capacity, in rows of a Nova quota",
+        in_json(calendar.OpenStackRows, also=(CSV,)),
+        on_pool(Right.SEE),
+    )
     async def available(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the capacity that is
         granted and not booked in every hour of the block.
@@ -76,7 +88,12 @@ class OpenStack(Controller):
         question = parse_openstack(asked, "available", preferred(request, CSV))
         return await answered(request, question, read_calendar, asked.min_position)
 
-    @read("/novaquota/{quota:str}", "One grant, as a Nova quota", on_found(Right.NAMES, "the project of the grant"))
+    @read(
+        "/novaquota/{quota:str}",
+        "One grant, as a Nova quota",
+        in_json(calendar.NovaQuota, also=(CSV,)),
+        on_found(Right.NAMES, "the project of the grant"),
+    )
     async def quota(self, request: AnyRequest, quota: QuotaId, min_position: MinPosition = 0) -> EncodedResponse[bytes]:
         """`{position, id, project, startdate, enddate, servers, cores, memory, tempdisc, userdisc, datadisc, source,
         actor}`. `memory` is in MiB, the discs are in GiB.
@@ -89,7 +106,12 @@ class OpenStack(Controller):
             await require_found(request, project or "", question.unknown())
         return await answered(request, question, read_quota, min_position)
 
-    @read("/magcluster/sizes", "Sizes of Magnum clusters, in rows", on_pool(Right.SEE))
+    @read(
+        "/magcluster/sizes",
+        "Sizes of Magnum clusters, in rows",
+        in_json(calendar.OpenStackRows, also=(CSV,)),
+        on_pool(Right.SEE),
+    )
     async def sizes(self, request: AnyRequest, asked: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, rows: [{date, servers, memory, cores}]}`: the size that holds in
         every hour of the block, of one cluster (`clusterid`) or of all Magnum clusters of a project together
@@ -104,7 +126,12 @@ class OpenStack(Controller):
             return await answered(request, calendar, read_calendar, asked.min_position)
         return await answered(request, ProjectSizesQuestion(calendar=calendar), read_project_sizes, asked.min_position)
 
-    @read("/magcluster/{cluster:str}", "One Magnum cluster", on_cluster(Right.SEE))
+    @read(
+        "/magcluster/{cluster:str}",
+        "One Magnum cluster",
+        in_json(calendar.MagnumCluster, also=(CSV,)),
+        on_cluster(Right.SEE),
+    )
     async def cluster(
         self, request: AnyRequest, cluster: ClusterId, min_position: MinPosition = 0
     ) -> EncodedResponse[bytes]:
@@ -122,7 +149,12 @@ class OpenStack(Controller):
         )
         return await answered(request, question, read_cluster, min_position)
 
-    @read("/magcluster/{cluster:str}/resizes", "Resizes of a Magnum cluster", on_cluster(Right.NAMES))
+    @read(
+        "/magcluster/{cluster:str}/resizes",
+        "Resizes of a Magnum cluster",
+        in_json(calendar.Resizes, also=(CSV,)),
+        on_cluster(Right.NAMES),
+    )
     async def resizes(
         self, request: AnyRequest, cluster: ClusterId, min_position: MinPosition = 0
     ) -> EncodedResponse[bytes]:

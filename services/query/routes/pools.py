@@ -6,14 +6,17 @@ from litestar import Controller, get
 
 from services.query.answers.answers import visible
 from services.query.database import again
+from services.query.documents import catalogue, service
 from services.query.questions.parameters import checked_after, optional_project
 from services.query.questions.sight import whole_or
 from services.query.routes.answering import asked_database, respond
+from services.query.routes.forms import in_json
 from services.query.routes.needs import seen, somewhere
 from services.query.routes.parameters import TAKES_AS_OF, MinPosition, PageAfter, PageLimit, Project
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
 from services.query.views.pools import read_pools, read_projects
+from shared.http.answers import ANSWERS
 from shared.http.responses import EncodedResponse
 from shared.http.sign_in import ANYBODY
 from shared.identity.roles import Right
@@ -24,7 +27,7 @@ class Pools(Controller):
 
     parameters = TAKES_AS_OF
 
-    @read("/projects", "All projects", somewhere(Right.SEE))
+    @read("/projects", "All projects", in_json(catalogue.Projects), somewhere(Right.SEE))
     async def projects(
         self, request: AnyRequest, limit: PageLimit = 1000, after: PageAfter = None, min_position: MinPosition = 0
     ) -> EncodedResponse[bytes]:
@@ -36,7 +39,7 @@ class Pools(Controller):
         async with asked_database(request) as database:
             return respond(await visible(positions, min_position, lambda: read_projects(database, last, limit, within)))
 
-    @read("/pools", "All pools, or those of a project", somewhere(Right.SEE))
+    @read("/pools", "All pools, or those of a project", in_json(catalogue.Pools), somewhere(Right.SEE))
     async def pools(
         self,
         request: AnyRequest,
@@ -62,7 +65,9 @@ class Pools(Controller):
 class Health(Controller):
     """Whether the service can answer."""
 
-    @get("/health", security=ANYBODY, summary="Health of the query service")
+    @get(
+        "/health", security=ANYBODY, summary="Health of the query service", opt={ANSWERS: in_json(service.QueryHealth)}
+    )
     async def health(self, request: AnyRequest) -> dict[str, str | int | float]:
         """`{status: "ok", position, head}` while the database answers. `position` is the last event that the read
         models show, `head` the last event that is stored.

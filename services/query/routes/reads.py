@@ -20,8 +20,8 @@ from services.query.routes.needs import Needs, if_allowed
 from services.query.routes.parts import AnyRequest, given_in, parts_of
 from shared.errors import InvalidField
 from shared.host_race import NoHostTaken
+from shared.http.answers import ANSWERS, Answers
 from shared.http.problems import GIVEN_MAX, parameter_names, route_parameters
-from shared.http.responses import JSON
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -40,11 +40,9 @@ class Known(NamedTuple):
     numbers: frozenset[str]
 
 
-def read(
-    path: str, summary: str, needs: Needs, *, media_type: str = JSON
-) -> Callable[[Handler[C, P, R]], HTTPRouteHandler]:
+def read(path: str, summary: str, answers: Answers, needs: Needs) -> Callable[[Handler[C, P, R]], HTTPRouteHandler]:
     """A GET route of a controller. Its first argument is the request; its docstring is the description in OpenAPI.
-    `needs` is the right that a principal needs for it.
+    `answers` is what it answers, `needs` the right that a principal needs for it.
 
     Until the handler returns, nothing is sent. So it is called again when the database broke the read off, and when a
     standby does not have yet what the request names.
@@ -76,7 +74,7 @@ def read(
                 parts.rights, request, needs, needs.right, lambda: handler(self, request, *args, **kwargs)
             )
 
-        return get(path, summary=summary, media_type=media_type, opt={NEEDS: needs})(checked)
+        return get(path, summary=summary, media_type=answers.media_type, opt={NEEDS: needs, ANSWERS: answers})(checked)
 
     return route
 

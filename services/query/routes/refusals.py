@@ -8,10 +8,12 @@ import msgspec
 from litestar import Controller
 from litestar.params import QueryParameter
 
+from services.query.documents import events
 from services.query.questions.events import RefusalFilter
 from services.query.questions.parameters import optional_moment, optional_name, parse_bom
 from services.query.render.tables import table
-from services.query.routes.answering import BY_ACCEPT, CSV, preferred
+from services.query.routes.answering import BY_ACCEPT, preferred
+from services.query.routes.forms import CSV, in_json
 from services.query.routes.needs import on_some_project, seen
 from services.query.routes.parameters import Actor, AsOfText, BomText, NumberedLimit, Project, Since, Until
 from services.query.routes.parts import AnyRequest, parts_of
@@ -35,7 +37,12 @@ After = Annotated[
 class Refusals(Controller):
     """The log of refused commands."""
 
-    @read("/refusals", "Commands that were refused", on_some_project(Right.AUDIT))
+    @read(
+        "/refusals",
+        "Commands that were refused",
+        in_json(events.RefusalPage, also=(CSV,)),
+        on_some_project(Right.AUDIT),
+    )
     async def refusals(
         self,
         request: AnyRequest,

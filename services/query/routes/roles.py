@@ -10,10 +10,12 @@ from litestar import Controller
 from litestar.params import QueryParameter
 
 from services.query.answers.answers import Reply
+from services.query.documents import catalogue
 from services.query.questions.parameters import checked_project, optional_name, required
 from services.query.questions.rights import Rights
 from services.query.questions.roles import MembersAsked, RolesAsked, Shown, asked_roles, parse_row
 from services.query.routes.answering import asked_as_of, asked_database, respond
+from services.query.routes.forms import in_json
 from services.query.routes.needs import ANYBODY, Needs, on_project
 from services.query.routes.parameters import AS_OF, TAKES_AS_OF, MinPosition, PageAfter, PageLimit, Project
 from services.query.routes.parts import AnyRequest, given_in, parts_of
@@ -42,7 +44,7 @@ AccountText = Annotated[str | None, QueryParameter(description="Only the members
 
 
 class Me(Controller):
-    @read("/me", "Who you are, and what you may do where", ANYBODY)
+    @read("/me", "Who you are, and what you may do where", in_json(catalogue.Me), ANYBODY)
     async def me(self, request: AnyRequest) -> EncodedResponse[bytes]:
         """`{signed_in, id, auth, name, email, groups, token, ledger: {roles, rights}, pools: [{pool, roles, rights}],
         accounts: [{project, account}], complete}`.
@@ -69,7 +71,7 @@ class Me(Controller):
 class Roles(Controller):
     parameters = TAKES_AS_OF
 
-    @read("/roles", "Who has which role where", OWN_OR_ADMIN)
+    @read("/roles", "Who has which role where", in_json(catalogue.Roles), OWN_OR_ADMIN)
     async def roles(
         self,
         request: AnyRequest,
@@ -103,7 +105,12 @@ class Roles(Controller):
 
         return await guarded(request, min_position, page)
 
-    @read("/accounts/members", "Who belongs to which account of a project", on_project(Right.NAMES))
+    @read(
+        "/accounts/members",
+        "Who belongs to which account of a project",
+        in_json(catalogue.Members),
+        on_project(Right.NAMES),
+    )
     async def members(
         self,
         request: AnyRequest,

@@ -9,8 +9,10 @@ import msgspec
 from litestar import Controller
 from litestar.params import PathParameter, QueryParameter
 
+from services.query.documents import service
 from services.query.questions.parameters import optional_project
 from services.query.routes.answering import FRESH
+from services.query.routes.forms import in_json
 from services.query.routes.needs import on_found, on_some_project, require_found, seen
 from services.query.routes.parameters import NumberedLimit, Project
 from services.query.routes.parts import AnyRequest, parts_of
@@ -30,7 +32,7 @@ AfterMessage = Annotated[
 class Webhooks(Controller):
     """Reads only. POST and DELETE go to the command service."""
 
-    @read("/webhooks", "All webhooks, or those of a project", on_some_project(Right.MANAGE))
+    @read("/webhooks", "All webhooks, or those of a project", in_json(service.Webhooks), on_some_project(Right.MANAGE))
     async def webhooks(self, request: AnyRequest, project: Project = None) -> EncodedResponse[bytes]:
         """`{webhooks: [{id, url, project, types, notices, created_by, created_at, position, notice, attempts, failures,
         retry_at, delivered_at, last_error, disabled, maker, ended, dead_letters}]}`, ordered by id.
@@ -45,13 +47,15 @@ class Webhooks(Controller):
         webhooks = await read_webhooks(parts_of(request).database, wanted, seen(request))
         return EncodedResponse(msgspec.json.encode({"webhooks": webhooks}), headers=FRESH)
 
-    @read("/webhooks/{webhook:uuid}", "One webhook", ON_WEBHOOK)
+    @read("/webhooks/{webhook:uuid}", "One webhook", in_json(service.WebhookOfList), ON_WEBHOOK)
     async def webhook(self, request: AnyRequest, webhook: WebhookId) -> EncodedResponse[bytes]:
         """`{id, url, project, types, notices, created_by, created_at, position, notice, attempts, failures, retry_at,
         delivered_at, last_error, disabled, maker, ended, dead_letters}`, as /webhooks lists it."""
         return EncodedResponse(msgspec.json.encode(await found_webhook(request, webhook)), headers=FRESH)
 
-    @read("/webhooks/{webhook:uuid}/dead-letters", "Dead letters of a webhook", ON_WEBHOOK)
+    @read(
+        "/webhooks/{webhook:uuid}/dead-letters", "Dead letters of a webhook", in_json(service.DeadLetters), ON_WEBHOOK
+    )
     async def dead_letters(
         self, request: AnyRequest, webhook: WebhookId, after: AfterMessage = "", limit: NumberedLimit = 100
     ) -> EncodedResponse[bytes]:
