@@ -9,8 +9,9 @@ JSON, EVENT_STREAM = "application/json", "text/event-stream"
 
 
 class Answers(NamedTuple):
-    """The answer of status 200. `types` are those of the JSON document, one of them at a time; none: there is no JSON.
-    `event` is the type of the `data` of a server-sent event. `also` are the media types of the other forms."""
+    """The answer to a request that succeeds. `types` are those of the JSON document, one of them at a time; none: there
+    is no JSON. `event` is the type of the `data` of a server-sent event. `also` are the media types of the other
+    forms."""
 
     types: tuple[Any, ...] = ()
     also: tuple[str, ...] = ()

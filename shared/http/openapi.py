@@ -74,13 +74,10 @@ class DocumentErrors(ReceiveRoutePlugin):
 
 
 def untyped_responses(handler: HTTPRouteHandler) -> dict[int, ResponseSpec]:
-    """The success and the 304 of an operation that returns bytes, by status; none for any other operation."""
+    """The success of an operation that returns bytes, by status; none for any other operation."""
     if not any(inner.annotation is bytes for inner in handler.parsed_fn_signature.return_type.inner_types):
         return {}
-    return {
-        handler.status_code: response_spec(Any, "The answer.", "*/*"),
-        304: response_spec(None, "Nothing changed since the ETag in If-None-Match. Only where responses have an ETag."),
-    }
+    return {handler.status_code: response_spec(Any, "The answer.", "*/*")}
 
 
 def problem_spec(status: int, service: str) -> ResponseSpec:

@@ -76,7 +76,7 @@ async def test_a_command_says_what_a_repeat_and_a_dry_run_answer_and_each_code_o
     responses = document["paths"]["/bookings/create"]["post"]["responses"]
     assert set(responses) == {"200", "201", "400", "401", "403", "404", "409", "413", "415", "503"}
     kinds = responses["200"]["content"]["application/json"]["schema"]["oneOf"]
-    assert [kind["$ref"].rpartition("/")[2] for kind in kinds] == ["Decided", "Previewed"]
+    assert [kind["$ref"].rpartition("/")[2] for kind in kinds] == ["Outcome", "Previewed"]
     assert {"capacity_exceeded", "already_exists", "past_is_immutable", "idempotency_key_reused"} <= set(
         re.findall(r"`(\w+)`:", responses["409"]["description"])
     )

@@ -111,7 +111,7 @@ READS: Mapping[str, list[Read]] = {
     "/notices/stream": [listed("names", "/notices/stream"), listed("names", "/notices/stream?project=gaia", "gaia")],
     "/novaquota/allocated": both("see", "/novaquota/allocated?"),
     "/novaquota/available": both("see", "/novaquota/available?"),
-    "/novaquota/{quota}": [found("names", "/novaquota/{grant_gaia}", "gaia")],
+    "/novaquota/{grant}": [found("names", "/novaquota/{grant_gaia}", "gaia")],
     "/people": [listed("names", "/people?ids=egi:ada")],
     "/people/{person}": [listed("names", "/people/egi:root")],
     "/pools": [listed("see", "/pools"), listed("see", "/pools?project=gaia", "gaia")],

@@ -24,15 +24,18 @@ from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
 from shared.http.answers import ANSWERS, EVENT_STREAM, JSON, Answers
 from shared.http.problems import Problem
+from tests.support.openapi_names import REF, with_names
 
 FILE = Path(__file__).parents[2] / "shared/http/openapi.json"
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"  # the document needs no database
-REF = "#/components/schemas/{name}"
 OWN_PATHS = ("/health",)  # both services have one; at the one address that of the command service is another path
 DESCRIPTION = """The booking ledger of shared compute.
 
 Commands (`POST`, `PUT`, `PATCH`, `DELETE`) are decided and stored by the command service; reads (`GET`) come from the
 query service. Both are at one address. A command's answer names its `position`; a read with `min_position` shows it.
+
+Most reads have an `ETag`. While nothing has changed, a read with that in `If-None-Match` is answered 304, without a
+body. The answers below leave this out.
 
 Errors are problem documents (RFC 9457), whose `code` is stable. Instants are ISO 8601 in UTC."""
 
@@ -52,7 +55,7 @@ def one_document() -> dict[str, Any]:
         for path, item in document["paths"].items():
             merge(paths.setdefault(path, {}), item, f"path {path}")
     responses = shared_responses(paths)
-    return {
+    whole = {
         "openapi": first["openapi"],
         "info": {
             "title": "Hourbook",
@@ -69,6 +72,7 @@ def one_document() -> dict[str, Any]:
             "securitySchemes": first["components"]["securitySchemes"],
         },
     }
+    return with_names(whole)
 
 
 def document_of(app: Litestar, prefix_of: str = "") -> dict[str, Any]:
@@ -131,7 +135,7 @@ def routes_of(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:
 def answers_of(handler: HTTPRouteHandler) -> dict[int, Answers]:
     """The answers of a route by status: those that it declares, and those whose types the framework knows."""
     if isinstance(declared := handler.opt.get(ANSWERS), Answers):
-        return {200: declared}
+        return {handler.status_code: declared}
     found = {
         status: Answers(get_args(spec.data_container) or (spec.data_container,))
         for status, spec in (handler.responses or {}).items()

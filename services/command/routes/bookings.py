@@ -37,7 +37,7 @@ from services.command.routes.requests import (
     CancelSeriesRequest,
     ReasonRequest,
 )
-from services.command.routes.responses import Decided
+from services.command.routes.responses import Outcome
 from services.command.routes.submit import change, cluster_id, make, project_in, project_of
 from shared.capacity import WHOLE, Capacity
 from shared.errors import InvalidField
@@ -48,7 +48,7 @@ from shared.ids import new_id
 
 class Bookings(Controller):
     @command_post("/bookings/create", summary="Book capacity")
-    async def create_booking(self, request: AnyRequest, data: JSONBody[BookingRequest]) -> EncodedResponse[Decided]:
+    async def create_booking(self, request: AnyRequest, data: JSONBody[BookingRequest]) -> EncodedResponse[Outcome]:
         """Books capacity for an account, in every hour of a period: counts, a template, or a share of a cluster. Give
         one of the three. Counts with a `share` of 100% make a new cluster of that size in `project` and book all of it.
 
@@ -66,7 +66,7 @@ class Bookings(Controller):
     @command_post("/bookings/{booking:uuid}/amend", summary="Amend a booking")
     async def amend_booking(
         self, request: AnyRequest, booking: BookingInPath, data: JSONBody[AmendRequest]
-    ) -> EncodedResponse[Decided]:
+    ) -> EncodedResponse[Outcome]:
         """Changes the start, the end or the amount of a booking, or of one occurrence of a series. A field that is left
         out stays as it is. Hours that have begun stay as they are.
 
@@ -88,7 +88,7 @@ class Bookings(Controller):
     @command_post("/bookings/{booking:uuid}/cancel", summary="Cancel a booking")
     async def cancel_booking(
         self, request: AnyRequest, booking: BookingInPath, data: JSONBody[ReasonRequest | None] = None
-    ) -> EncodedResponse[Decided]:
+    ) -> EncodedResponse[Outcome]:
         """Cancels a booking, or one occurrence of a series, from the next whole hour on. Hours that have begun stay
         booked.
 
@@ -101,7 +101,7 @@ class Bookings(Controller):
     @command_post("/bookings/series/{series:uuid}/amend", summary="Amend a series")
     async def amend_series(
         self, request: AnyRequest, series: SeriesInPath, data: JSONBody[AmendSeriesRequest]
-    ) -> EncodedResponse[Decided]:
+    ) -> EncodedResponse[Outcome]:
         """Changes the amount of a recurring booking: of all occurrences that have not begun, or of those that begin at
         `from` or later. All of these are changed, or none. Their times stay. To move one, amend that occurrence. To
         change the rule, cancel the series from a day on and book another.
@@ -121,7 +121,7 @@ class Bookings(Controller):
     @command_post("/bookings/series/{series:uuid}/cancel", summary="Cancel a series")
     async def cancel_series(
         self, request: AnyRequest, series: SeriesInPath, data: JSONBody[CancelSeriesRequest | None] = None
-    ) -> EncodedResponse[Decided]:
+    ) -> EncodedResponse[Outcome]:
         """Cancels a recurring booking: all occurrences, or those that begin at `from` or later. Occurrences that are
         over stay. One that has begun ends at the next whole hour.
 

@@ -13,7 +13,7 @@ from services.command.routes.headers import AnyRequest
 from services.command.routes.operations import command_post
 from services.command.routes.parsing import capacity_of, hours_of, period_of
 from services.command.routes.requests import ClusterRequest, ResizeRequest
-from services.command.routes.responses import Decided
+from services.command.routes.responses import Outcome
 from services.command.routes.submit import change, cluster_id, make, project_in, project_of_cluster
 from shared.http.responses import EncodedResponse
 from shared.ids import new_id
@@ -21,7 +21,7 @@ from shared.ids import new_id
 
 class Clusters(Controller):
     @command_post("/clusters/create", summary="Create a cluster")
-    async def create_cluster(self, request: AnyRequest, data: JSONBody[ClusterRequest]) -> EncodedResponse[Decided]:
+    async def create_cluster(self, request: AnyRequest, data: JSONBody[ClusterRequest]) -> EncodedResponse[Outcome]:
         """Takes capacity of a project or a cluster, for a period, and makes a new cluster of it. Its id is the parent's
         id, a dot, and its name.
 
@@ -44,7 +44,7 @@ class Clusters(Controller):
     @command_post("/clusters/{cluster:str}/resize", summary="Resize a cluster")
     async def resize_cluster(
         self, request: AnyRequest, cluster: ClusterInPath, data: JSONBody[ResizeRequest]
-    ) -> EncodedResponse[Decided]:
+    ) -> EncodedResponse[Outcome]:
         """Sets the size of a cluster for a part of its period. All six counts are the new size: one that is left out
         becomes 0. After `enddate`, the sizes that were planned before hold.
 

@@ -27,7 +27,7 @@ from services.command.routes.requests import (
     MagnumResizeRequest,
     ReasonRequest,
 )
-from services.command.routes.responses import Decided
+from services.command.routes.responses import Outcome
 from services.command.routes.submit import change, cluster_id, make, project_in, project_of, project_of_cluster
 from shared.http.responses import EncodedResponse
 from shared.ids import new_id
@@ -35,14 +35,14 @@ from shared.ids import new_id
 
 class OpenStack(Controller):
     @command_post("/novaquota/create", summary="Grant a Nova quota to a project")
-    async def create_quota(self, request: AnyRequest, data: JSONBody[GrantRequest]) -> EncodedResponse[Decided]:
+    async def create_quota(self, request: AnyRequest, data: JSONBody[GrantRequest]) -> EncodedResponse[Outcome]:
         """Grants capacity to a project, as `POST /resources/create` does. The `source` is `nova` if none is given."""
         grant, period = new_id(), period_of(data)
         command = CreateGrant(grant=grant, period=period, capacity=capacity_of(data), source=data.source or "nova")
         return await make(request, data, data.project, command, grant)
 
     @command_delete("/novaquota/{grant:uuid}", summary="Withdraw a Nova quota")
-    async def delete_quota(self, request: AnyRequest, grant: GrantInPath) -> EncodedResponse[Decided]:
+    async def delete_quota(self, request: AnyRequest, grant: GrantInPath) -> EncodedResponse[Outcome]:
         """Withdraws the hours of a grant that have not begun, as `POST /resources/{grant}/withdraw` does."""
         command, project = WithdrawGrant(grant=grant), project_of(request, grant, "grant")
         answer = await change(request, ReasonRequest(), project, command, str(grant))
@@ -51,7 +51,7 @@ class OpenStack(Controller):
         return answer
 
     @command_post("/magcluster/create", summary="Create a Magnum cluster")
-    async def create_magnum(self, request: AnyRequest, data: JSONBody[MagnumRequest]) -> EncodedResponse[Decided]:
+    async def create_magnum(self, request: AnyRequest, data: JSONBody[MagnumRequest]) -> EncodedResponse[Outcome]:
         """Creates a cluster of masters and workers, of kind `magnum`. Its size is what their flavors add up to. Flavors
         are templates of the project.
 
@@ -72,7 +72,7 @@ class OpenStack(Controller):
     @command_post("/magcluster/{cluster:str}/resize", summary="Resize a Magnum cluster, or request it")
     async def resize_magnum(
         self, request: AnyRequest, cluster: ClusterInPath, data: JSONBody[MagnumResizeRequest]
-    ) -> EncodedResponse[Decided]:
+    ) -> EncodedResponse[Outcome]:
         """Changes flavors or numbers of a Magnum cluster for a part of its period. What is left out stays.
 
         With `status` "requested" nothing changes yet, and no capacity is checked. The `id` in the answer is then that
@@ -95,7 +95,7 @@ class OpenStack(Controller):
         cluster: ClusterInPath,
         wish: ResizeInPath,
         data: JSONBody[ReasonRequest | None] = None,
-    ) -> EncodedResponse[Decided]:
+    ) -> EncodedResponse[Outcome]:
         """Gives the cluster the size that was requested, for the hours that were requested; hours that have begun
         meanwhile keep their size.
 
@@ -108,7 +108,7 @@ class OpenStack(Controller):
     @command_post("/magcluster/{cluster:str}/resizes/{wish:uuid}/fail", summary="Record that a requested resize failed")
     async def fail_resize(
         self, request: AnyRequest, cluster: ClusterInPath, wish: ResizeInPath, data: JSONBody[FailedRequest]
-    ) -> EncodedResponse[Decided]:
+    ) -> EncodedResponse[Outcome]:
         """Records that a requested resize failed, and why. The cluster keeps its size.
 
         Refused if the resize was applied. 200 if it was recorded before.

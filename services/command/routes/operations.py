@@ -10,7 +10,7 @@ from litestar.openapi.spec import Operation, Parameter, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
 from services.command.routes.headers import ACTOR, KEY
-from services.command.routes.responses import Decided, Previewed
+from services.command.routes.responses import Outcome, Previewed
 from shared.http.openapi import response_spec
 from shared.names import NAME_MAX, TEXT_MAX
 
@@ -48,12 +48,12 @@ def _header(name: str, description: str, length: int) -> Parameter:
 
 
 NOTHING_NEW = response_spec(
-    Decided | Previewed,
+    Outcome | Previewed,
     "Nothing new is stored. It is a repeat (the first answer), or it was so already (`decided` is empty), or it is a"
     " dry run (a `Previewed`).",
 )
 WITHDRAWN = response_spec(
-    Decided | Previewed,
+    Outcome | Previewed,
     "It was carried out. Or nothing new is stored: it is a repeat, or it was so already, or it is a dry run (a"
     " `Previewed`).",
 )

@@ -43,7 +43,7 @@ class Series(msgspec.Struct, frozen=True):
     cancel: Annotated[str, Meta(description="POST to this path to cancel all occurrences.")]
 
 
-class Decided(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True):
     """The answer to a command that was carried out, or that changed nothing because it was so already."""
 
     id: Annotated[str, Meta(description="The id of what the command made or changed.")]
@@ -81,7 +81,7 @@ class Previewed(msgspec.Struct, frozen=True):
     ]
 
 
-def respond(result: CommandResult, *, recurs: bool) -> EncodedResponse[Decided]:
+def respond(result: CommandResult, *, recurs: bool) -> EncodedResponse[Outcome]:
     """The answer to a command. `recurs`: it books a series, so that its answer lists the occurrences."""
     if result.first is not None:
         return kept_response(result.first)
@@ -93,7 +93,7 @@ def respond(result: CommandResult, *, recurs: bool) -> EncodedResponse[Decided]:
     return EncodedResponse(body, status_code=201 if result.decided else 200)
 
 
-def previewed(result: CommandResult) -> EncodedResponse[Decided]:
+def previewed(result: CommandResult) -> EncodedResponse[Outcome]:
     """The answer to a dry run."""
     problem = None if result.refusal is None else msgspec.Raw(problem_body(result.refusal))
     body = {

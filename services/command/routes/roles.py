@@ -9,7 +9,7 @@ from services.command.domain import GrantRole, RevokeRole
 from services.command.routes.headers import AnyRequest
 from services.command.routes.operations import command_post
 from services.command.routes.requests import RoleRequest
-from services.command.routes.responses import Decided
+from services.command.routes.responses import Outcome
 from services.command.routes.submit import change, project_in
 from shared.http.responses import EncodedResponse
 from shared.identity.auth_file import checked_member
@@ -17,7 +17,7 @@ from shared.identity.auth_file import checked_member
 
 class Roles(Controller):
     @command_post("/roles/grant", summary="Give a role to a member")
-    async def grant(self, request: AnyRequest, data: JSONBody[RoleRequest]) -> EncodedResponse[Decided]:
+    async def grant(self, request: AnyRequest, data: JSONBody[RoleRequest]) -> EncodedResponse[Outcome]:
         """Gives a member a role on a pool and on everything inside it. Nobody gives more than what they have
         themselves.
 
@@ -28,7 +28,7 @@ class Roles(Controller):
         return await change(request, data, project_in(data.pool), command, data.pool)
 
     @command_post("/roles/revoke", summary="Take a role from a member")
-    async def revoke(self, request: AnyRequest, data: JSONBody[RoleRequest]) -> EncodedResponse[Decided]:
+    async def revoke(self, request: AnyRequest, data: JSONBody[RoleRequest]) -> EncodedResponse[Outcome]:
         """Takes a role on a pool from a member. A role that the member has on a pool around it stays.
 
         Needs the role `admin` on the pool. Refused if it is the last admin of the project. 200 if the member does not

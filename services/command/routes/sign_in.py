@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
-from litestar import Controller, Response, get, post
+from litestar import Controller, MediaType, Response, get, post
 from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import Meta
 
@@ -27,7 +27,7 @@ from services.command.routes.sign_in_answers import (
 from services.command.routes.submit import Parts, parts_of, principal_of
 from services.command.sessions import Sessions
 from shared.errors import UnknownId
-from shared.http.openapi import response_spec
+from shared.http.answers import ANSWERS, Answers
 from shared.http.sign_in import ANYBODY
 from shared.identity import attempts
 from shared.identity.attempts import Answer, Attempt, attempt_in, new_attempt
@@ -57,7 +57,7 @@ class Way(msgspec.Struct, frozen=True, omit_defaults=True):
     )
 
 
-class Ways(msgspec.Struct, frozen=True):
+class SignInWays(msgspec.Struct, frozen=True):
     """How people sign in here."""
 
     open: Annotated[bool, Meta(description="Nobody signs in: whoever reaches the page may do everything.")]
@@ -91,7 +91,8 @@ State = Annotated[
 ]
 Iss = Annotated[str | None, QueryParameter(description="The issuer (RFC 9207).")]
 Error = Annotated[str | None, QueryParameter(description="Why the issuer gives no code.")]
-GONE = {303: response_spec(None, "The browser goes on elsewhere.")}
+GONE = "The browser goes on elsewhere. The body is empty."
+EMPTY = {ANSWERS: Answers((), ("text/plain",))}
 
 
 class SignIn(Controller):
@@ -101,20 +102,26 @@ class SignIn(Controller):
     security = ANYBODY
 
     @get("/ways", summary="The ways to sign in", response_description="What the page offers.")
-    async def ways(self, request: AnyRequest) -> Response[Ways]:
+    async def ways(self, request: AnyRequest) -> Response[SignInWays]:
         """How people sign in on the page."""
         authenticator = parts_of(request).authenticator
         if authenticator is None:
-            return answered(Ways(True, []))
-        return answered(Ways(False, ways_of(authenticator.file)))
+            return answered(SignInWays(True, []))
+        return answered(SignInWays(False, ways_of(authenticator.file)))
 
-    @get("/{issuer:str}", status_code=303, summary="Sign in with an issuer", responses=GONE)
+    @get("/{issuer:str}", status_code=303, summary="Sign in with an issuer", response_description=GONE, opt=EMPTY)
     async def start(self, request: AnyRequest, issuer: IssuerInPath, to: To = "/", here: Here = None) -> Response[Any]:
         """For a browser, not for a program. Sends it to the issuer (authorization code flow, PKCE, state, nonce). When
         the person has signed in there, the browser comes back, gets a session, and goes on with `to`."""
         return await shown(request, partial(_start, request, issuer, to, here is not None), "/")
 
-    @get("/{issuer:str}/callback", status_code=303, summary="Come back from an issuer", responses=GONE)
+    @get(
+        "/{issuer:str}/callback",
+        status_code=303,
+        summary="Come back from an issuer",
+        response_description=GONE,
+        opt=EMPTY,
+    )
     async def callback(
         self,
         request: AnyRequest,
@@ -219,7 +226,7 @@ async def _come_back(request: AnyRequest, issuer: str, state: str | None, answer
 
 async def _finish(request: AnyRequest, flow: CodeFlow, attempt: Attempt, answer: Answer) -> Response[Any]:
     begun = await _begin(request, await flow.person(attempt, answer), None)
-    begun.status_code, begun.content = 303, b""
+    begun.status_code, begun.content, begun.media_type = 303, b"", MediaType.TEXT
     begun.headers["Location"] = parts_of(request).public_url + attempt.target
     return begun
 

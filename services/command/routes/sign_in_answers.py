@@ -9,7 +9,7 @@ from string import Template
 from typing import Any
 
 import msgspec
-from litestar import Response
+from litestar import MediaType, Response
 from litestar.datastructures import Cookie
 
 from services.command.routes.headers import AnyRequest
@@ -60,7 +60,8 @@ async def shown(request: AnyRequest, work: Callable[[], Awaitable[Response[Any]]
 
 def gone_to(address: str, *cookies: Cookie) -> Response[Any]:
     """Sends the browser to another address."""
-    return Response(b"", status_code=303, headers={"Location": address, **NO_STORE}, cookies=cookies)
+    headers = {"Location": address, **NO_STORE}
+    return Response("", status_code=303, media_type=MediaType.TEXT, headers=headers, cookies=cookies)
 
 
 def answered(body: Any, *cookies: Cookie) -> Response[Any]:

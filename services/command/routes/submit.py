@@ -14,7 +14,7 @@ from services.command.handler.handler import CommandHandler
 from services.command.handler.queue import Entity
 from services.command.keys import Keys
 from services.command.routes.headers import AnyRequest, actor_of, is_dry_run, key_of
-from services.command.routes.responses import Decided, previewed, respond
+from services.command.routes.responses import Outcome, previewed, respond
 from services.command.sessions import Sessions
 from shared.errors import UnknownId
 from shared.http.responses import EncodedResponse
@@ -68,7 +68,7 @@ async def make(
     command: Command,
     command_id: UUID,
     entity: Callable[[UUID], str] = str,
-) -> EncodedResponse[Decided]:
+) -> EncodedResponse[Outcome]:
     """Carries out a command that makes something. What it makes is named after the command: its id is `command_id`, or
     what `entity` makes of that. So the answer to a repeat can name what the first command made."""
     return await _carry_out(request, data, project, command, command_id, entity)
@@ -76,14 +76,14 @@ async def make(
 
 async def change(
     request: AnyRequest, data: Any, project: Project, command: Command, entity: str
-) -> EncodedResponse[Decided]:
+) -> EncodedResponse[Outcome]:
     """Carries out a command on what the request names: `entity`."""
     return await _carry_out(request, data, project, command, new_id(), entity)
 
 
 async def _carry_out(
     request: AnyRequest, data: Any, project: Project, command: Command, command_id: UUID, entity: Entity
-) -> EncodedResponse[Decided]:
+) -> EncodedResponse[Outcome]:
     parts, principal = parts_of(request), principal_of(request)
     context = Context(command=command_id, principal=principal, at=datetime.now(UTC), reason=data.reason)
     dry_run = bool(request.scope["query_string"]) and is_dry_run(request)

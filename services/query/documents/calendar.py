@@ -113,7 +113,7 @@ class Availability(OfAPool):
     columns: Columns | UnsetType = UNSET
 
 
-class Sizes(OfAPool):
+class ClusterSizes(OfAPool):
     """The size of a cluster. It has `columns` with `shape=columns`, else `sizes`."""
 
     sizes: list[SizeBlock] | UnsetType = UNSET
@@ -245,7 +245,7 @@ class Resize(Struct):
     actor: Actor
 
 
-class Resizes(Struct):
+class ResizeList(Struct):
     """The resizes of a cluster, in the order in which they were requested."""
 
     pool: PoolId

@@ -33,7 +33,7 @@ class Pool(Struct):
     end: Annotated[Instant | None, Meta(description="Null for a project.")]
 
 
-class Projects(Struct):
+class ProjectPage(Struct):
     """A page of the projects, ordered by id."""
 
     position: Position
@@ -41,7 +41,7 @@ class Projects(Struct):
     next: Next
 
 
-class Pools(Struct):
+class PoolPage(Struct):
     """A page of the pools, ordered by id."""
 
     position: Position
@@ -60,7 +60,7 @@ class TemplateVersion(Struct):
     capacity: AllAmounts
 
 
-class Templates(Struct):
+class TemplateList(Struct):
     """Every version of every template, ordered by name, the newest version first."""
 
     project: str
@@ -78,7 +78,7 @@ class Account(Struct):
     created: EventPosition
 
 
-class Accounts(Struct):
+class AccountList(Struct):
     """The accounts that a project lists, ordered by account."""
 
     project: str
@@ -117,7 +117,7 @@ class Member(Struct):
     actor: Actor
 
 
-class Members(Struct):
+class MemberPage(Struct):
     """A page of the members, ordered by account and member."""
 
     project: str
@@ -138,7 +138,7 @@ class RoleOnPool(Struct):
     inherited: Annotated[bool, Meta(description="Whether it comes from a pool around the one that was asked for.")]
 
 
-class Roles(Struct):
+class RolePage(Struct):
     """A page of the roles, ordered by pool, member and role."""
 
     position: Position

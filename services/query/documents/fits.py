@@ -37,7 +37,7 @@ class Now(Struct):
     templates: list[TemplateFits]
 
 
-class Slots(Struct):
+class SlotList(Struct):
     """The earliest slots, in order."""
 
     pool: PoolId
@@ -54,7 +54,7 @@ class MostOfTemplate(Struct):
     count: int
 
 
-class Most(Struct):
+class MostThatFits(Struct):
     """The answer with `most=`."""
 
     pool: PoolId
@@ -89,7 +89,7 @@ class Conflict(Struct):
     claims_total: int
 
 
-class Conflicts(Struct):
+class ConflictList(Struct):
     """Conflicts, ordered by deadline; 500 at most."""
 
     pool: PoolId

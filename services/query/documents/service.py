@@ -22,7 +22,7 @@ class TokenOfList(Struct):
     revoked: Instant | None
 
 
-class Tokens(Struct):
+class TokenPage(Struct):
     """A page of tokens, in the order in which they were made."""
 
     tokens: list[TokenOfList]
@@ -53,7 +53,7 @@ class Person(Struct):
     email: str | UnsetType | None = UNSET
 
 
-class People(Struct):
+class PersonList(Struct):
     """The people behind some ids."""
 
     people: list[Person]
@@ -82,7 +82,7 @@ class WebhookOfList(Struct):
     dead_letters: int
 
 
-class Webhooks(Struct):
+class WebhookList(Struct):
     """Webhooks, ordered by id."""
 
     webhooks: list[WebhookOfList]
@@ -100,7 +100,7 @@ class DeadLetter(Struct):
     redeliver: bool
 
 
-class DeadLetters(Struct):
+class DeadLetterPage(Struct):
     """A page of dead letters, ordered by message id."""
 
     dead_letters: list[DeadLetter]

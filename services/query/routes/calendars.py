@@ -186,7 +186,7 @@ class Calendars(Controller):
     @read(
         "/clusters/{cluster:str}/sizes",
         "Sizes of a cluster, in blocks of time",
-        in_json(calendar.Sizes, also=(CSV,)),
+        in_json(calendar.ClusterSizes, also=(CSV,)),
         on_cluster(Right.SEE),
     )
     async def sizes(self, request: AnyRequest, asked_sizes: NamedDependency[CalendarQuery]) -> EncodedResponse[bytes]:

@@ -38,7 +38,7 @@ AccountName = Annotated[str, PathParameter(description="The name of an account, 
 class Catalogue(Controller):
     parameters = TAKES_AS_OF_AND_BOM
 
-    @read("/templates", "Templates of a project", in_json(catalogue.Templates, also=(CSV,)), in_project(Right.SEE))
+    @read("/templates", "Templates of a project", in_json(catalogue.TemplateList, also=(CSV,)), in_project(Right.SEE))
     async def templates(
         self, request: AnyRequest, project: Project = None, min_position: MinPosition = 0
     ) -> EncodedResponse[bytes]:
@@ -53,7 +53,10 @@ class Catalogue(Controller):
         return await answered(request, question, read_templates, min_position)
 
     @read(
-        "/accounts", "Accounts that a project lists", in_json(catalogue.Accounts, also=(CSV,)), on_project(Right.NAMES)
+        "/accounts",
+        "Accounts that a project lists",
+        in_json(catalogue.AccountList, also=(CSV,)),
+        on_project(Right.NAMES),
     )
     async def accounts(
         self, request: AnyRequest, project: Project = None, min_position: MinPosition = 0

@@ -46,7 +46,7 @@ PeopleIds = Annotated[
 class Credentials(Controller):
     """Reads only. POST goes to the command service."""
 
-    @read("/tokens", "Your tokens", in_json(service.Tokens), OWN)
+    @read("/tokens", "Your tokens", in_json(service.TokenPage), OWN)
     async def tokens(
         self, request: AnyRequest, after: AfterId = None, limit: NumberedLimit = 100
     ) -> EncodedResponse[bytes]:
@@ -79,7 +79,7 @@ class Credentials(Controller):
 class People(Controller):
     """The directory of people."""
 
-    @read("/people", "Names of people", in_json(service.People), somewhere(Right.NAMES))
+    @read("/people", "Names of people", in_json(service.PersonList), somewhere(Right.NAMES))
     async def people(self, request: AnyRequest, ids: PeopleIds = None) -> EncodedResponse[bytes]:
         """`{people: [{id, name, email}]}`, ordered by id: who is behind the ids. `ids` must be given.
 

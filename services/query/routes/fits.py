@@ -122,7 +122,7 @@ class Fits(Controller):
     @read(
         "/available/slots",
         "Earliest times at which an amount fits",
-        in_json(fits.Slots, fits.Most, also=(CSV,)),
+        in_json(fits.SlotList, fits.MostThatFits, also=(CSV,)),
         on_pool(Right.SEE),
     )
     async def slots(self, request: AnyRequest, asked: NamedDependency[SlotsQuery]) -> EncodedResponse[bytes]:
@@ -146,7 +146,7 @@ class Fits(Controller):
     @read(
         "/conflicts/select",
         "Hours that are promised more than they have",
-        in_json(fits.Conflicts, also=(CSV,)),
+        in_json(fits.ConflictList, also=(CSV,)),
         on_pool(Right.NAMES),
     )
     async def conflicts(

@@ -89,17 +89,17 @@ class OpenStack(Controller):
         return await answered(request, question, read_calendar, asked.min_position)
 
     @read(
-        "/novaquota/{quota:str}",
+        "/novaquota/{grant:str}",
         "One grant, as a Nova quota",
         in_json(calendar.NovaQuota, also=(CSV,)),
         on_found(Right.NAMES, "the project of the grant"),
     )
-    async def quota(self, request: AnyRequest, quota: QuotaId, min_position: MinPosition = 0) -> EncodedResponse[bytes]:
+    async def quota(self, request: AnyRequest, grant: QuotaId, min_position: MinPosition = 0) -> EncodedResponse[bytes]:
         """`{position, id, project, startdate, enddate, servers, cores, memory, tempdisc, userdisc, datadisc, source,
         actor}`. `memory` is in MiB, the discs are in GiB.
 
         A grant that was withdrawn while it ran ends at the next whole hour after the withdrawal."""
-        question = QuotaQuestion(grant=grant_id(quota), csv=preferred(request, CSV))
+        question = QuotaQuestion(grant=grant_id(grant), csv=preferred(request, CSV))
         if visit_of(request) is not None:
             async with asked_database(request) as database:
                 project = await project_of_grant(database, question.grant)
@@ -152,7 +152,7 @@ class OpenStack(Controller):
     @read(
         "/magcluster/{cluster:str}/resizes",
         "Resizes of a Magnum cluster",
-        in_json(calendar.Resizes, also=(CSV,)),
+        in_json(calendar.ResizeList, also=(CSV,)),
         on_cluster(Right.NAMES),
     )
     async def resizes(

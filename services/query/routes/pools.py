@@ -27,7 +27,7 @@ class Pools(Controller):
 
     parameters = TAKES_AS_OF
 
-    @read("/projects", "All projects", in_json(catalogue.Projects), somewhere(Right.SEE))
+    @read("/projects", "All projects", in_json(catalogue.ProjectPage), somewhere(Right.SEE))
     async def projects(
         self, request: AnyRequest, limit: PageLimit = 1000, after: PageAfter = None, min_position: MinPosition = 0
     ) -> EncodedResponse[bytes]:
@@ -39,7 +39,7 @@ class Pools(Controller):
         async with asked_database(request) as database:
             return respond(await visible(positions, min_position, lambda: read_projects(database, last, limit, within)))
 
-    @read("/pools", "All pools, or those of a project", in_json(catalogue.Pools), somewhere(Right.SEE))
+    @read("/pools", "All pools, or those of a project", in_json(catalogue.PoolPage), somewhere(Right.SEE))
     async def pools(
         self,
         request: AnyRequest,

@@ -71,7 +71,7 @@ class Me(Controller):
 class Roles(Controller):
     parameters = TAKES_AS_OF
 
-    @read("/roles", "Who has which role where", in_json(catalogue.Roles), OWN_OR_ADMIN)
+    @read("/roles", "Who has which role where", in_json(catalogue.RolePage), OWN_OR_ADMIN)
     async def roles(
         self,
         request: AnyRequest,
@@ -108,7 +108,7 @@ class Roles(Controller):
     @read(
         "/accounts/members",
         "Who belongs to which account of a project",
-        in_json(catalogue.Members),
+        in_json(catalogue.MemberPage),
         on_project(Right.NAMES),
     )
     async def members(

@@ -32,7 +32,9 @@ AfterMessage = Annotated[
 class Webhooks(Controller):
     """Reads only. POST and DELETE go to the command service."""
 
-    @read("/webhooks", "All webhooks, or those of a project", in_json(service.Webhooks), on_some_project(Right.MANAGE))
+    @read(
+        "/webhooks", "All webhooks, or those of a project", in_json(service.WebhookList), on_some_project(Right.MANAGE)
+    )
     async def webhooks(self, request: AnyRequest, project: Project = None) -> EncodedResponse[bytes]:
         """`{webhooks: [{id, url, project, types, notices, created_by, created_at, position, notice, attempts, failures,
         retry_at, delivered_at, last_error, disabled, maker, ended, dead_letters}]}`, ordered by id.
@@ -54,7 +56,10 @@ class Webhooks(Controller):
         return EncodedResponse(msgspec.json.encode(await found_webhook(request, webhook)), headers=FRESH)
 
     @read(
-        "/webhooks/{webhook:uuid}/dead-letters", "Dead letters of a webhook", in_json(service.DeadLetters), ON_WEBHOOK
+        "/webhooks/{webhook:uuid}/dead-letters",
+        "Dead letters of a webhook",
+        in_json(service.DeadLetterPage),
+        ON_WEBHOOK,
     )
     async def dead_letters(
         self, request: AnyRequest, webhook: WebhookId, after: AfterMessage = "", limit: NumberedLimit = 100
