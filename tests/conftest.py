@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from shared.migrate import migrate
+from tests.support import conforming
 from tests.support.backends import BACKENDS, LOGINS, TEMPLATE, Backend, Nats, Postgres, drop_database, make_database
 from tests.support.folders import in_memory, use_memory
 from tests.support.identity import iam_configuration, provider
@@ -39,6 +40,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--backend") == "env" and config.getoption("numprocesses", None):
         raise pytest.UsageError("--backend=env: give no -n, for two workers would delete each other's streams")
     use_memory()
+    conforming.install()
+
+
+@pytest.fixture(autouse=True)
+def _responses_are_as_the_document_says(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Also those whose error the test or one of its tasks swallowed."""
+    conforming.found.clear()
+    conforming.unlike = request.node.get_closest_marker("odd_store") is not None
+    yield
+    assert not conforming.found
 
 
 # The markers of tests that run only if `-m` names them.

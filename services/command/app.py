@@ -53,7 +53,7 @@ EXIT_STATUS = 70  # EX_SOFTWARE of sysexits.h
 PUBLIC = ("/sign-in/", "/sign-out")  # whoever signs in is not signed in yet; who signs out may be no more
 
 
-class Health(msgspec.Struct, kw_only=True):
+class CommandHealth(msgspec.Struct, kw_only=True):
     """The state of this process."""
 
     position: Annotated[int, Meta(description="The newest position that this process knows.")]
@@ -246,7 +246,7 @@ def _health_of(
     @get(
         "/health", security=ANYBODY, summary="Health of this process", response_description="The state of this process."
     )
-    async def health(request: CommandRequest) -> Response[Health]:
+    async def health(request: CommandRequest) -> Response[CommandHealth]:
         """The positions up to which events are stored and published, and trouble with either. 503 while no command is
         accepted; 200 otherwise: commands are accepted even if events cannot be published. Where principals sign in,
         only an auditor of the whole ledger reads what the trouble is; it may hold names."""
@@ -261,7 +261,7 @@ def _health_of(
         what, trouble = next(((what, why) for what, why in troubles.items() if why is not None), ("", None))
         if trouble is not None and not _audits(authenticator, request):
             trouble = f"{what}; the log of the service says why"
-        told = Health(
+        told = CommandHealth(
             position=handler.head,
             relayed=relay.last_sequence if relay else None,
             refusals_dropped=refusals.dropped,

@@ -25,7 +25,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 
 from shared.errors import HourbookError
 from shared.http.problem_document import MEDIA_TYPE, page_headers
-from shared.http.problems import Problem
+from shared.http.problem_type import Problem
 from shared.http.responses import EncodedResponse
 from shared.identity.credentials import COOKIE
 from shared.version import VERSION

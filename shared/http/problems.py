@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.utils.scope.state import ScopeState
-from msgspec import Meta
 
 from shared.errors import HourbookError
 from shared.http.middleware import allow_header
@@ -21,30 +19,6 @@ log = logging.getLogger(__name__)
 CLIENT_LEFT = "client disconnected prematurely"  # the framework's message
 CHALLENGE = 'Bearer realm="hourbook"'  # of a 401: how to sign in
 GIVEN_MAX = 100  # an error repeats this many characters of a value that the client gave
-
-
-class BadField(msgspec.Struct, frozen=True):
-    """A field, and what is wrong with it."""
-
-    field: Annotated[str, Meta(description="The name of the field, parameter or header.")]
-    detail: Annotated[str, Meta(description="What is wrong with it, and what would be right.")]
-
-
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """RFC 9457. `code` is stable; `errors` names each bad field. An error may have more members: its own facts."""
-
-    type: Annotated[str, Meta(description="A URI for this kind of problem, as RFC 9457 wants it.")]
-    title: Annotated[str, Meta(description="What kind of problem it is. The same text for each `code`.")]
-    status: Annotated[int, Meta(description="The status of the response.")]
-    detail: Annotated[str, Meta(description="What is wrong in this case, and what would be right. For people.")]
-    code: Annotated[str, Meta(description="Which problem it is. For programs: it never changes its meaning.")]
-    instance: Annotated[
-        str | None,
-        Meta(description="The call in which it happened (`urn:hourbook:call:` and the X-Request-Id); from 500 on."),
-    ] = None
-    errors: Annotated[
-        list[BadField] | None, Meta(description="Each bad field of the request. Absent when no single field is wrong.")
-    ] = None
 
 
 def problem(status: int, code: str, title: str, detail: str, facts: dict[str, Any] | None = None) -> Response[bytes]:

@@ -271,6 +271,7 @@ async def test_an_unknown_project_is_404_and_a_known_one_without_finds_is_empty(
     assert found == {"position": 50, "events": [], "next": None}
 
 
+@pytest.mark.odd_store
 async def test_events_that_are_no_json_are_indexed_too_and_stop_nothing(
     store: EventStore, client: httpx.AsyncClient
 ) -> None:
@@ -284,6 +285,7 @@ async def test_events_that_are_no_json_are_indexed_too_and_stop_nothing(
     assert (await client.get("/events?pool=gaia&before=2")).text.count('"position":1,"version":1,"event":{1}') == 1
 
 
+@pytest.mark.odd_store
 async def test_a_search_far_behind_says_so(store: EventStore, client: httpx.AsyncClient) -> None:
     data, version = b'{"actor":"ada"}', 0
     while version <= NOT_INDEXED_MAX:

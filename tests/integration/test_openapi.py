@@ -17,7 +17,8 @@ from services.command.routes.webhooks import Webhooks
 from services.command.settings import Settings as CommandSettings
 from services.query import app as query
 from services.query.settings import Settings as QuerySettings
-from shared.http.problems import EXCEPTION_HANDLERS, Problem
+from shared.http.problem_type import Problem
+from shared.http.problems import EXCEPTION_HANDLERS
 from shared.identity.credentials import COOKIE
 from tests.support.backends import as_role
 
@@ -110,7 +111,7 @@ async def test_an_error_is_as_the_document_says(database_url: str) -> None:
         answer = await client.post("/projects/create", json={"id": 3, "nome": "Gaia"})
     problem = msgspec.json.decode(answer.content, type=Problem)
     assert (problem.status, problem.code) == (answer.status_code, "invalid_field")
-    assert problem.errors is not None
+    assert problem.errors
     assert {error.field for error in problem.errors} == {"id", "name", "nome"}
 
 

@@ -23,7 +23,7 @@ from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
 from shared.http.answers import ANSWERS, EVENT_STREAM, JSON, Answers
-from shared.http.problems import Problem
+from shared.http.problem_type import Problem
 from tests.support.openapi_names import REF, with_names
 
 FILE = Path(__file__).parents[2] / "shared/http/openapi.json"

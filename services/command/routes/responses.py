@@ -14,7 +14,8 @@ from services.command.handler.results import CommandResult, body_around_position
 from services.command.keys import REPEATED, kept_response
 from shared.events import BookingCreated, Event, SeriesCreated, decode_event
 from shared.hours import Period, iso
-from shared.http.problems import Problem, problem_body
+from shared.http.problem_type import Problem
+from shared.http.problems import problem_body
 from shared.http.responses import EncodedResponse
 
 Position = Annotated[

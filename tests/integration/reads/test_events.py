@@ -8,6 +8,8 @@ import pytest
 from shared.event_store import EventStore, Pending
 from tests.support.seeded import Client, Database
 
+pytestmark = pytest.mark.odd_store
+
 # Not as our own encoder would write it: what is stored comes back byte for byte.
 ODD = b'{"type": "Odd" ,"at":"2086-01-01T00:00:00Z","n":1.50,"s":"\\u00e9\xc3\xa9"}'
 
