@@ -10,7 +10,7 @@ SMOKE := $(addprefix tests/integration/, \
 	test_notices.py::test_a_booking_starts_is_ending_and_ends)
 
 .DEFAULT_GOAL := help
-.PHONY: help up fmt check lint tidy quick test failover upgrade patroni torture bench build hooks schema sync
+.PHONY: help up fmt check lint tidy quick test failover upgrade patroni torture bench build hooks schema openapi sync
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ hooks: sync ## Check every commit before git makes it (.pre-commit-config.yaml)
 
 schema: sync ## Write shared/migrations/schema.sql again, after a new migration
 	$(UV) run python -m tests.support.schema
+
+openapi: sync ## Write shared/http/openapi.json again, after a change of a route or of what it answers
+	$(UV) run python -m tests.support.openapi
 
 sync: $(UV)
 	$(UV) sync --frozen --quiet

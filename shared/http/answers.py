@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 ANSWERS = "answers"  # the key in the `opt` of a route
+ERROR_PAGES = "error_pages"  # the same: true where a browser gets an error as a page
 JSON, EVENT_STREAM = "application/json", "text/event-stream"
 
 
@@ -16,6 +17,7 @@ class Answers(NamedTuple):
     types: tuple[Any, ...] = ()
     also: tuple[str, ...] = ()
     event: Any = None
+    errors: tuple[int, ...] = ()
 
     @property
     def media_type(self) -> str:

@@ -24,6 +24,7 @@ from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
 
 from shared.errors import HourbookError
+from shared.http.answers import ANSWERS, Answers
 from shared.http.problem_document import MEDIA_TYPE, page_headers
 from shared.http.problem_type import Problem
 from shared.http.responses import EncodedResponse
@@ -38,6 +39,7 @@ CACHED = {"Cache-Control": "public, max-age=3600"}
 # Swagger UI's stylesheet has its icons as data: URLs.
 PAGE_HEADERS = [ResponseHeader(name=name, value=value) for name, value in page_headers(images="'self' data:").items()]
 
+NONE = Answers()
 READ_ERRORS = (400, 401, 403, 404, 503)
 WRITE_ERRORS = (400, 401, 403, 404, 409, 413, 415, 503)
 # The codes that have no error class: meaning by code, by status.
@@ -69,7 +71,8 @@ class DocumentErrors(ReceiveRoutePlugin):
             for handler, _ in route.route_handler_map.values():
                 if handler.resolve_include_in_schema():
                     errors = self._read_errors if handler.http_methods <= {"GET", "HEAD"} else self._write_errors
-                    handler.responses = errors | untyped_responses(handler) | dict(handler.responses or {})
+                    own = {status: problem_spec(status, "query") for status in handler.opt.get(ANSWERS, NONE).errors}
+                    handler.responses = errors | own | untyped_responses(handler) | dict(handler.responses or {})
                     handler.tags = handler.tags or [route.path.split("/")[1].partition(".")[0]]
 
 

@@ -59,7 +59,9 @@ class Problem(Struct, frozen=True):
     occurrence: Annotated[RefusedOccurrence | UnsetType, Meta(description="The refused occurrence of a series.")] = (
         UNSET
     )
-    pool: Annotated[str | UnsetType, Meta(description="The pool that lacks it, or in which a role is needed.")] = UNSET
+    pool: Annotated[
+        str | UnsetType | None, Meta(description="The pool that lacks it, or in which a role is needed; null: in all.")
+    ] = UNSET
     needs: Annotated[str | UnsetType, Meta(description="`forbidden`: the role that is needed.")] = UNSET
     account: Annotated[str | UnsetType, Meta(description="The account that the refusal is about.")] = UNSET
     id: Annotated[str | UnsetType, Meta(description="`already_exists`: the id that exists.")] = UNSET

@@ -18,7 +18,7 @@ from tests.support.openapi import FILE, OWN_PATHS
 
 DOCUMENT = "urn:hourbook:openapi"
 PROBLEM = "application/problem+json"
-BODILESS = (204, 304)
+BODILESS = 204
 
 
 class Nonconforming(AssertionError):
@@ -70,10 +70,12 @@ def difference(operation: Operation, response: httpx.Response, options: dict[str
 
 def check_response(operation: Operation, response: httpx.Response, whole: bool) -> None:
     """Raises Nonconforming. `whole`: the body is there."""
+    if response.status_code == 304 and not response.content:  # the document says it of all reads at once
+        return
     where = f"{operation.name} answered {response.status_code}"
     if (told := operation.responses.get(str(response.status_code))) is None:
         raise Nonconforming(f"{where}: the document has no such status: {response.text[:300] if whole else ''}")
-    if response.status_code in BODILESS or response.request.method == "HEAD":
+    if response.status_code == BODILESS or response.request.method == "HEAD":
         return
     media_type = response.headers.get("Content-Type", "").partition(";")[0]
     if media_type not in (contents := told.get("content", {})):

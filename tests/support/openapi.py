@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from http import HTTPStatus
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any, get_args
@@ -22,8 +23,10 @@ from services.command.app import create_app as create_command
 from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app as create_query
 from services.query.settings import Settings as QuerySettings
-from shared.http.answers import ANSWERS, EVENT_STREAM, JSON, Answers
+from shared.http.answers import ANSWERS, ERROR_PAGES, EVENT_STREAM, JSON, Answers
+from shared.http.problem_document import MEDIA_TYPE as PROBLEM
 from shared.http.problem_type import Problem
+from tests.support.openapi_fields import describe
 from tests.support.openapi_names import REF, with_names
 
 FILE = Path(__file__).parents[2] / "shared/http/openapi.json"
@@ -72,7 +75,7 @@ def one_document() -> dict[str, Any]:
             "securitySchemes": first["components"]["securitySchemes"],
         },
     }
-    return with_names(whole)
+    return whole_numbers(with_names(whole))
 
 
 def document_of(app: Litestar, prefix_of: str = "") -> dict[str, Any]:
@@ -82,6 +85,8 @@ def document_of(app: Litestar, prefix_of: str = "") -> dict[str, Any]:
     for path, method, handler in routes_of(app):
         operation = document["paths"][path][method]
         made |= put_answers(operation, answers_of(handler))
+        if handler.opt.get(ERROR_PAGES):
+            operation["responses"] = {status: with_page(one) for status, one in operation["responses"].items()}
     for name, schema in made.items():
         if name in schemas and schemas[name].get("properties", {}).keys() != schema.get("properties", {}).keys():
             raise Clash(f"schema: two different {name}")
@@ -94,6 +99,13 @@ def document_of(app: Litestar, prefix_of: str = "") -> dict[str, Any]:
             operation["parameters"] = [plain(one) for one in operation.get("parameters", [])]
             tidy(operation)
     return document
+
+
+def with_page(response: dict[str, Any]) -> dict[str, Any]:
+    """A response that a browser gets as a page if it is an error."""
+    content = response.get("content", {})
+    page = {"text/html": {"schema": {"type": "string"}}} if PROBLEM in content else {}
+    return {**response, "content": {**content, **page}}
 
 
 FALSE_BY_DEFAULT = ("required", "deprecated", "allowEmptyValue", "allowReserved", "uniqueItems")
@@ -113,12 +125,23 @@ def plain(parameter: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "schema": schema}
 
 
+def whole_numbers(part: Any) -> Any:
+    """The same with 1000 for the framework's 1000.0."""
+    if isinstance(part, dict):
+        return {key: whole_numbers(one) for key, one in part.items()}
+    if isinstance(part, list):
+        return [whole_numbers(one) for one in part]
+    return int(part) if isinstance(part, float) and part.is_integer() else part
+
+
 def tidy(operation: dict[str, Any]) -> None:
     """Removes what says nothing."""
     operation.pop("deprecated", None)
-    for response in operation["responses"].values():
+    for status, response in operation["responses"].items():
         if response.get("headers") == {}:
             del response["headers"]
+        if response["description"] == HTTPStatus(int(status)).description:
+            response["description"] = "The answer."
     if not operation["parameters"]:
         del operation["parameters"]
 
@@ -192,6 +215,8 @@ def schemas_of(documents: Iterable[dict[str, Any]]) -> dict[str, Any]:
     schemas: dict[str, Any] = {}
     for document in documents:
         merge(schemas, document["components"]["schemas"], "schema")
+    for name, schema in schemas.items():
+        describe(name, schema)
     return schemas
 
 

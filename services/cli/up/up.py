@@ -301,7 +301,7 @@ class Up:
             f"\nHourbook runs at {self._url} after {seconds:.1f} s. Ctrl-C ends it.\n"
             f"  {self._address.access()}\n{elsewhere}"
             f"  data ({kept}) and logs: {self._directory.path}\n"
-            f"  OpenAPI: {self._url}/schema (reads), {self._url}/schema/command (writes)\n\n"
+            f"  OpenAPI: {self._url}/schema\n\n"
             f"Try, in another terminal:\n{self._first_steps()}\n"
             f"or a whole month of an example:\n  {demo_command(self._url)}\n"
             f"How far each part has come:\n  {status_command(self._directory, self._environment)}\n",

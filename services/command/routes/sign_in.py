@@ -27,7 +27,7 @@ from services.command.routes.sign_in_answers import (
 from services.command.routes.submit import Parts, parts_of, principal_of
 from services.command.sessions import Sessions
 from shared.errors import UnknownId
-from shared.http.answers import ANSWERS, Answers
+from shared.http.answers import ANSWERS, ERROR_PAGES, Answers
 from shared.http.sign_in import ANYBODY
 from shared.identity import attempts
 from shared.identity.attempts import Answer, Attempt, attempt_in, new_attempt
@@ -92,7 +92,7 @@ State = Annotated[
 Iss = Annotated[str | None, QueryParameter(description="The issuer (RFC 9207).")]
 Error = Annotated[str | None, QueryParameter(description="Why the issuer gives no code.")]
 GONE = "The browser goes on elsewhere. The body is empty."
-EMPTY = {ANSWERS: Answers((), ("text/plain",))}
+EMPTY = {ANSWERS: Answers((), ("text/plain",)), ERROR_PAGES: True}
 
 
 class SignIn(Controller):

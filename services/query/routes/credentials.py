@@ -30,6 +30,7 @@ from shared.identity.tokens import mine_of, read_tokens
 from shared.names import ASKED_MAX
 
 IDS_MAX = 200
+NOT_SET_UP = (409,)  # nobody signs in
 
 AfterId = Annotated[str | None, QueryParameter(description="Only those after this id: the `next` of the page before.")]
 PersonInPath = Annotated[str, PathParameter(description="The id of a person, as events name the actor.")]
@@ -46,7 +47,7 @@ PeopleIds = Annotated[
 class Credentials(Controller):
     """Reads only. POST goes to the command service."""
 
-    @read("/tokens", "Your tokens", in_json(service.TokenPage), OWN)
+    @read("/tokens", "Your tokens", in_json(service.TokenPage, errors=NOT_SET_UP), OWN)
     async def tokens(
         self, request: AnyRequest, after: AfterId = None, limit: NumberedLimit = 100
     ) -> EncodedResponse[bytes]:
@@ -61,7 +62,7 @@ class Credentials(Controller):
         page, following = await read_tokens(parts_of(request).database, mine, id_in(after), limit)
         return answered({"tokens": page, "next": following})
 
-    @read("/feeds", "Your feed addresses", in_json(service.FeedAddresses), OWN)
+    @read("/feeds", "Your feed addresses", in_json(service.FeedAddresses, errors=NOT_SET_UP), OWN)
     async def feeds(
         self, request: AnyRequest, after: AfterId = None, limit: NumberedLimit = 100
     ) -> EncodedResponse[bytes]:
@@ -79,7 +80,7 @@ class Credentials(Controller):
 class People(Controller):
     """The directory of people."""
 
-    @read("/people", "Names of people", in_json(service.PersonList), somewhere(Right.NAMES))
+    @read("/people", "Names of people", in_json(service.PersonList, errors=NOT_SET_UP), somewhere(Right.NAMES))
     async def people(self, request: AnyRequest, ids: PeopleIds = None) -> EncodedResponse[bytes]:
         """`{people: [{id, name, email}]}`, ordered by id: who is behind the ids. `ids` must be given.
 
@@ -90,7 +91,12 @@ class People(Controller):
             raise InvalidField("ids", f"give at most {IDS_MAX} ids")
         return answered({"people": await found(request, wanted)})
 
-    @read("/people/{person:str}", "The name of a person", in_json(service.Person), somewhere(Right.NAMES))
+    @read(
+        "/people/{person:str}",
+        "The name of a person",
+        in_json(service.Person, errors=NOT_SET_UP),
+        somewhere(Right.NAMES),
+    )
     async def person(self, request: AnyRequest, person: PersonInPath) -> EncodedResponse[bytes]:
         """`{id, name, email}`: who is behind an id. `name` is null if the issuer does not say it.
 

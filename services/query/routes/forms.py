@@ -12,9 +12,10 @@ NDJSON = "application/x-ndjson"
 TEXT = "text/plain"
 
 
-def in_json(*types: Any, also: tuple[str, ...] = ()) -> Answers:
-    """A JSON document of one of these types. `also` are the media types that a client may prefer to JSON."""
-    return Answers(types, also)
+def in_json(*types: Any, also: tuple[str, ...] = (), errors: tuple[int, ...] = ()) -> Answers:
+    """A JSON document of one of these types. `also` are the media types that a client may prefer to JSON, `errors` the
+    statuses of errors that other reads do not have."""
+    return Answers(types, also, errors=errors)
 
 
 def live(event: Any) -> Answers:
