@@ -38,7 +38,6 @@ MEANINGS = {
     "delivered_at": "When something was delivered last; null: never.",
     "detail": "What was wrong, and what would have been right. For people.",
     "dimension": "The dimension.",
-    "disabled": "Whether it is disabled; then it is sent nothing.",
     "duration_hours": "The length in hours.",
     "email": "The address that the issuer told; null: none.",
     "end": "The instant at which it ends, in UTC. It is not included.",

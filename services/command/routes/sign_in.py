@@ -92,7 +92,7 @@ State = Annotated[
 Iss = Annotated[str | None, QueryParameter(description="The issuer (RFC 9207).")]
 Error = Annotated[str | None, QueryParameter(description="Why the issuer gives no code.")]
 GONE = "The browser goes on elsewhere. The body is empty."
-EMPTY = {ANSWERS: Answers((), ("text/plain",)), ERROR_PAGES: True}
+EMPTY = {ANSWERS: Answers((), ("text/plain",), errors=(409,)), ERROR_PAGES: True}
 
 
 class SignIn(Controller):

@@ -76,7 +76,7 @@ class WebhookOfList(Struct):
     retry_at: Instant | None
     delivered_at: Instant | None
     last_error: str | None
-    disabled: bool
+    disabled: Annotated[str | None, Meta(description="Why it is disabled; null: it is not.")]
     maker: str | None
     ended: Literal["forbidden", "unproven"] | None
     dead_letters: int

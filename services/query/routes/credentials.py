@@ -31,6 +31,7 @@ from shared.names import ASKED_MAX
 
 IDS_MAX = 200
 NOT_SET_UP = (409,)  # nobody signs in
+ONE = in_json(service.Person, errors=NOT_SET_UP)
 
 AfterId = Annotated[str | None, QueryParameter(description="Only those after this id: the `next` of the page before.")]
 PersonInPath = Annotated[str, PathParameter(description="The id of a person, as events name the actor.")]
