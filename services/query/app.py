@@ -36,6 +36,7 @@ from services.query.routes.reads import check_declared, learn_parameters
 from services.query.routes.refusals import Refusals
 from services.query.routes.rights import RightsNow
 from services.query.routes.roles import Me, Roles
+from services.query.routes.trees import Trees
 from services.query.routes.webhooks import Webhooks
 from services.query.settings import Settings
 from services.query.standby import Standby
@@ -90,6 +91,7 @@ def create_app(settings: Settings, *, describes: bool = False) -> Litestar:
         [
             Calendars,
             Fits,
+            Trees,
             Diffs,
             Catalogue,
             OpenStack,

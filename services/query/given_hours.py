@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from services.query.answers.answers import Question
+from services.query.questions.matrix import TreeQuestion, check_pool_hours
 from services.query.questions.model import ConflictsQuestion, UsageQuestion
 from shared.as_of import AMOUNTS, Snapshot, read_all_hours, read_hours_at
 from shared.capacity import DIMENSIONS, Vector, reserved
@@ -23,10 +24,10 @@ WIDTH = len(DIMENSIONS)
 COLUMNS = ("pool", "starts", "ends", "short", *AMOUNTS)
 MANY = 2000  # runs: a thread makes the text of more
 
-POOL = "SELECT pool, beyond_hours, starts FROM pool WHERE id = $1"
-TREE = "SELECT pool, beyond_hours, starts FROM pool WHERE project = $1"
+POOL = "SELECT pool, beyond_hours, starts, id FROM pool WHERE id = $1"
+TREE = "SELECT pool, beyond_hours, starts, id FROM pool WHERE project = $1"
 SHARED = """
-SELECT DISTINCT pool, NULL::int AS beyond_hours, NULL::timestamptz AS starts
+SELECT DISTINCT pool, NULL::int AS beyond_hours, NULL::timestamptz AS starts, NULL::text AS id
 FROM live_booking WHERE account = ANY ($1::text[]) AND share > 0
 """
 GIVE = """
@@ -51,8 +52,11 @@ async def give_hours(reader: Reader, question: Question, period: Period, positio
         pools = await reader.fetch(SHARED, spellings(question.account))
     else:
         pools = await reader.fetch(POOL if kind == "pool" else TREE, name)
+    if isinstance(question, TreeQuestion):
+        pools = [pool for pool in pools if question.shows(pool["id"])]
+        check_pool_hours(len(pools), period)
     runs = []
-    for pool, beyond_hours, starts in pools:
+    for pool, beyond_hours, starts, _ in pools:
         start = period.start
         if beyond_hours is not None and isinstance(question, ConflictsQuestion):
             start = first_short(await read_all_hours(reader, pool, position), start)

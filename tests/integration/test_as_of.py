@@ -106,6 +106,7 @@ def questions(events: list[Event]) -> list[str]:
             paths += [
                 f"/available/select?{pool}&{RANGE}&grain=hour",
                 f"/available/select?{pool}&{RANGE}&grain=day",
+                f"/available/matrix?{pool}&{RANGE}&grain=day",
                 f"/resources/select?{pool}&{RANGE}",
                 f"/bookings/select?{pool}&{RANGE}",
                 f"/bookings/select?{pool}&{RANGE}&limit=2",

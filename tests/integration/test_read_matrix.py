@@ -20,7 +20,7 @@ from services.query.settings import Settings
 from shared.http.responses import EncodedResponse
 from shared.identity.roles import ROLE_FOR, Right
 from tests.support.marked import Marked, marked
-from tests.support.matrix import MAY, Who, everybody, headers_of, operations_of
+from tests.support.matrix import MAY, Who, everybody, headers_of, holds, operations_of
 from tests.support.querying import serving
 from tests.support.signed_in import ADMIN, auth_file, signed_in
 
@@ -65,6 +65,12 @@ def both(needs: str, path: str, more: str = f"&{RANGE}") -> list[Read]:
     return [on(needs, f"{path}clusterid={SPARK}{more}"), on(needs, f"{path}project=gaia{more}", "gaia")]
 
 
+def trees(needs: str, path: str, more: str = f"&{RANGE}") -> list[Read]:
+    """A question about a cluster and what is inside it, and the same about its project. It shows the part that one may
+    see."""
+    return [listed(needs, f"{path}clusterid={SPARK}{more}", SPARK), listed(needs, f"{path}project=gaia{more}", "gaia")]
+
+
 # A new operation needs a line here: what it needs, and where.
 READS: Mapping[str, list[Read]] = {
     "/accounts": [on("names", "/accounts?project=gaia", "gaia")],
@@ -81,6 +87,7 @@ READS: Mapping[str, list[Read]] = {
     "/audit/inclusion": [found("names", "/audit/inclusion?position={at_gaia_spark}")],
     "/audit/key": [Read("/audit/key", "nothing")],
     "/available/diff": both("names", "/available/diff?from=1&to=20&"),
+    "/available/matrix": trees("see", "/available/matrix?"),
     "/available/now": [
         on("see", f"/available/now?clusterid={SPARK}"),
         on("see", "/available/now?project=gaia", "gaia"),
@@ -174,7 +181,7 @@ def expected_of_list(read: Read, who: Who) -> int:
         lists = read.needs == "see" or (read.needs in may and not (read.whole and "." in (who.place or "")))
         return 200 if lists else 403
     assert read.pool is not None
-    if who.role is None or f"{who.place or read.pool}.".partition(".")[0] != read.pool:
+    if who.role is None or not (who.place is None or holds(who.place, read.pool) or holds(read.pool, who.place)):
         return 404
     return 200 if read.needs in may and not (read.whole and "." in (who.place or "")) else 403
 

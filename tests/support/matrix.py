@@ -59,12 +59,12 @@ class Who(NamedTuple):
 
     def may(self, pool: str | None) -> frozenset[str]:
         """What the role lets them do on the pool."""
-        if self.role is None or not _holds(self.place, pool):
+        if self.role is None or not holds(self.place, pool):
             return frozenset()
         return MAY[self.role]
 
 
-def _holds(place: str | None, pool: str | None) -> bool:
+def holds(place: str | None, pool: str | None) -> bool:
     """Whether a role at `place` holds on `pool`: the pool lies there or inside."""
     return place is None or (pool is not None and f"{pool}.".startswith(f"{place}."))
 

@@ -56,6 +56,13 @@ class Question(Hashable, Protocol):
         """The error when there is no such scope."""
 
 
+class OfManyPools:
+    """A base of the questions that read the hours of many pools."""
+
+    __slots__ = ()
+
+
+POOLS_OF_A_TREE = 10  # as which a read of the hours of many pools counts
 # A read of at most this many hours never waits. That is a little more than a year, and a megabyte of counts.
 HOURS_FREE = 10_000
 HOURS_AT_ONCE = 2 * PERIOD_HOURS_MAX
@@ -71,7 +78,8 @@ def wide_reads() -> Admission:
 def read_weight(question: Question) -> int:
     """What a read of the answer weighs in an Admission: 0, or its hours when they are many."""
     hours = question.hours
-    return 0 if hours is None else weight_of(hours.hours)
+    pools = POOLS_OF_A_TREE if isinstance(question, OfManyPools) else 1
+    return 0 if hours is None else weight_of(hours.hours * pools)
 
 
 def weight_of(hours: int) -> int:

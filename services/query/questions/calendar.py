@@ -108,12 +108,17 @@ class CalendarQuestion(msgspec.Struct, frozen=True, kw_only=True):
 
     def block_starts(self) -> list[int]:
         """The first hour of every block. Raises InvalidField for more than BLOCKS_MAX blocks."""
-        if isinstance(self.grain, int) and self.grain * BLOCKS_MAX < self.period.hours:
-            raise too_many_blocks()
-        starts = block_starts(self.period, self.grain, parse_zone(self.zone))
-        if len(starts) > BLOCKS_MAX:
-            raise too_many_blocks()
-        return starts
+        return blocks_of(self.period, self.grain, self.zone)
+
+
+def blocks_of(period: Period, grain: str | int, zone: str) -> list[int]:
+    """The first hour of every block. Raises InvalidField for more than BLOCKS_MAX blocks."""
+    if isinstance(grain, int) and grain * BLOCKS_MAX < period.hours:
+        raise too_many_blocks()
+    starts = block_starts(period, grain, parse_zone(zone))
+    if len(starts) > BLOCKS_MAX:
+        raise too_many_blocks()
+    return starts
 
 
 def parse_calendar(query: CalendarQuery, view: CalendarView, csv: bool, own: Period | None = None) -> CalendarQuestion:

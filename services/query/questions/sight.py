@@ -32,11 +32,11 @@ class Sight(msgspec.Struct, frozen=True, dict=True):
         """Whether it holds all of `other`."""
         return self.everything or (not other.everything and all(self.has(root) for root in other.roots))
 
-    def inside(self, project: str) -> Sight:
-        """The part of it that lies in a project."""
-        if self.everything or project in self._roots:
-            return Sight(roots=(project,))
-        return Sight(roots=tuple(root for root in self.roots if root.startswith(f"{project}.")))
+    def inside(self, pool: str) -> Sight:
+        """The part of it that lies in a project or a cluster."""
+        if self.has(pool):
+            return Sight(roots=(pool,))
+        return Sight(roots=tuple(root for root in self.roots if root.startswith(f"{pool}.")))
 
     def whole_projects(self) -> Sight:
         """The part of it that is whole projects, or the whole ledger."""
@@ -77,7 +77,7 @@ def sight_of(pools: Iterable[str]) -> Sight:
     return Sight(roots=tuple(sorted(pool for pool in found if found.isdisjoint([*pools_above(pool)][1:]))))
 
 
-def whole_or(sight: Sight, project: str | None) -> Sight:
-    """What an answer about a project (None: about all) must leave out: EVERYWHERE, that is nothing, if the sight covers
-    the project; else the sight. So everybody who sees the whole project asks the same question."""
-    return EVERYWHERE if project is not None and sight.has(project) else sight
+def whole_or(sight: Sight, pool: str | None) -> Sight:
+    """What an answer about a pool and what is inside it (None: about all) may show: EVERYWHERE if the sight covers the
+    pool; else the sight. So everybody who sees the whole of it asks the same question."""
+    return EVERYWHERE if pool is not None and sight.has(pool) else sight

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ from services.query.questions.calendar import OPENSTACK_COLUMNS, CalendarQuestio
 from services.query.render.tables import table_lines
 from services.query.rollup import Rollup, instants
 from shared.capacity import DIMENSIONS
-from shared.hours import instant_of, iso, parse_zone
+from shared.hours import Period, instant_of, iso, parse_zone
 
 Item = Mapping[str, Any]
 
@@ -31,12 +31,28 @@ def render_json(
     return opening(question), b"," + figures + rest_of(items, following)
 
 
-def opening(question: CalendarQuestion) -> bytes:
+class InBlocks(Protocol):
+    """A question about a pool in blocks of time."""
+
+    @property
+    def pool(self) -> str: ...
+
+    @property
+    def period(self) -> Period: ...
+
+    @property
+    def grain(self) -> str | int: ...
+
+    @property
+    def zone(self) -> str: ...
+
+
+def opening(question: InBlocks) -> bytes:
     """The text before the position."""
     return msgspec.json.encode(_opening(question))[:-1] + b',"position":'
 
 
-def _opening(question: CalendarQuestion) -> dict[str, Any]:
+def _opening(question: InBlocks) -> dict[str, Any]:
     period = {"start": iso(question.period.start), "end": iso(question.period.end)}
     grain = question.grain if isinstance(question.grain, str) else f"{question.grain}h"
     return {"pool": question.pool, "range": period, "grain": grain, "timezone": question.zone}

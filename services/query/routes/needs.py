@@ -15,7 +15,7 @@ from services.query.database import UNREACHABLE, NoGeneration, again
 from services.query.live.tail import Watch
 from services.query.questions.feed import feed_name
 from services.query.questions.parameters import checked_cluster, checked_project, parse_pool, required, unknown_pool
-from services.query.questions.sight import EVERYWHERE, NOWHERE, Sight
+from services.query.questions.sight import EVERYWHERE, NOWHERE, Sight, whole_or
 from services.query.routes.parts import AnyRequest, given_in, parts_of
 from services.query.routes.rights import RightsNow
 from services.query.standby import StandbyBehind
@@ -67,29 +67,29 @@ class Visit:
         on_ledger = self.rights.has_on_ledger(right, self.principal)
         return on_ledger or (await self.rights.of(self.principal)).has(right, pool)
 
-    async def look(self, project: str | None) -> Sight:
-        """Where the principal has the right, in one project or in all. Raises UnknownId for a project of which it sees
-        nothing, and Forbidden without the right on any pool."""
+    async def look(self, pool: str | None, field: str = "project") -> Sight:
+        """Where the principal has the right, in one pool and what is inside it, or in all. Raises UnknownId for a pool
+        of which it sees nothing, and Forbidden without the right on any pool. `field` names the pool."""
         sight = await self.rights.sight(self.right, self.principal)
-        if project is not None:
-            sight = sight.inside(project)
-            if not sight and not (await self.rights.sight(Right.SEE, self.principal)).inside(project):
-                raise UnknownId("project", "project", project)
-        if not sight and (project is not None or self.right != Right.SEE):
-            raise forbidden(project, ROLE_FOR[self.right])
+        if pool is not None:
+            sight = sight.inside(pool)
+            if not sight and not (await self.rights.sight(Right.SEE, self.principal)).inside(pool):
+                raise unknown_pool(field, pool)
+        if not sight and (pool is not None or self.right != Right.SEE):
+            raise forbidden(pool, ROLE_FOR[self.right])
         return sight
 
-    async def see(self, project: str | None, *, whole: bool = False) -> None:
+    async def see(self, pool: str | None, field: str = "project", *, whole: bool = False) -> None:
         """As `look`; `sight` has the result. With `whole`, a right on a cluster of a project does not count."""
-        sight = await self.look(project)
+        sight = await self.look(pool, field)
         if whole and not (sight := sight.whole_projects()):
-            raise forbidden(project, ROLE_FOR[self.right])
+            raise forbidden(pool, ROLE_FOR[self.right])
         if self.sight is not None and not sight.covers(self.sight):
-            raise forbidden(project, ROLE_FOR[self.right])
+            raise forbidden(pool, ROLE_FOR[self.right])
         self.sight = sight
 
         async def again() -> None:
-            await self.see(project, whole=whole)
+            await self.see(pool, field, whole=whole)
 
         self._repeat = again
 
@@ -127,6 +127,18 @@ def on_pool(right: Right) -> Needs:
         return pool, unknown_pool(field, pool)
 
     return _on(right, "the pool", asked)
+
+
+def in_tree(right: Right) -> Needs:
+    """The right on some pool among that which `project` or `clusterid` names and those inside it. The handler shows
+    what is in `seen_in`, and nothing else."""
+
+    async def check(request: AnyRequest, visit: Visit) -> None:
+        given = given_in(request)
+        field, pool = parse_pool(given.get("project"), given.get("clusterid"))
+        await visit.see(pool, field)
+
+    return Needs(right, "each pool of which it tells", check)
 
 
 def on_cluster(right: Right) -> Needs:
@@ -236,6 +248,11 @@ def seen(request: AnyRequest) -> Sight:
         return EVERYWHERE
     assert visit.sight is not None, "the route declares no list"
     return visit.sight
+
+
+def seen_in(request: AnyRequest, pool: str) -> Sight:
+    """As `seen`, for an answer about a pool and what is inside it: EVERYWHERE if all of that may be shown."""
+    return whole_or(seen(request), pool)
 
 
 async def require_found(request: AnyRequest, pool: str | None, unknown: HourbookError) -> None:

@@ -54,10 +54,15 @@ Columns = tuple[tuple[str, str], ...]  # (value, dimension), or ("shares", "")
 
 @lru_cache(maxsize=1024)
 def hours_statement(columns: Columns) -> str:
-    """HOURS with packed columns. No text of a client goes into it. All aggregates see the rows in the same order."""
+    """HOURS with packed columns. No text of a client goes into it."""
+    return HOURS.format(columns=", ".join(packed(columns)))
+
+
+def packed(columns: Columns) -> list[str]:
+    """The aggregates that pack the hours, and each of the columns. All of them see the rows in the same order."""
     assert all(dimension in DIMENSIONS for value, dimension in columns if value != "shares")
-    packed = [SHARES if value == "shares" else PACKED[value].format(dimension) for value, dimension in columns]
-    return HOURS.format(columns=", ".join(["string_agg(timestamptz_send(hour), ''::bytea)", *packed]))
+    cells = [SHARES if value == "shares" else PACKED[value].format(dimension) for value, dimension in columns]
+    return ["string_agg(timestamptz_send(hour), ''::bytea)", *cells]
 
 
 def columns_of(read: Sequence[str], dimensions: Sequence[str]) -> Columns:
