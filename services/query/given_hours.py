@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from services.query.answers.answers import Question
-from services.query.questions.matrix import TreeQuestion, check_pool_hours
 from services.query.questions.model import ConflictsQuestion, UsageQuestion
+from services.query.questions.trees import TreeQuestion, check_pool_hours
 from shared.as_of import AMOUNTS, Snapshot, read_all_hours, read_hours_at
 from shared.capacity import DIMENSIONS, Vector, reserved
 from shared.hours import Period, hour_of

@@ -110,6 +110,8 @@ def questions(events: list[Event]) -> list[str]:
                 f"/resources/select?{pool}&{RANGE}",
                 f"/bookings/select?{pool}&{RANGE}",
                 f"/bookings/select?{pool}&{RANGE}&limit=2",
+                f"/bookings/select?{pool}&{RANGE}&tree=true&shape=columns",
+                f"/available/slots?{pool}&{LATER}&tree=true&duration=3h&cores=2",
                 f"/available/slots?{pool}&{LATER}&duration=3h&cores=2",
                 *(f"/available/select?{pool}&{RANGE}&template={name}" for name in sorted(templates)[:1]),
                 *(f"/available/slots?{pool}&{RANGE}&most={name}" for name in sorted(templates)[:1]),

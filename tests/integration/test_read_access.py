@@ -166,3 +166,29 @@ def test_no_root_of_a_sight_lies_in_another_one() -> None:
     assert not any(sight.has(pool) for pool in ("gaia2", "beta", "beta.ab", ""))
     assert sight.inside("beta") == Sight(roots=("beta.a",))
     assert not sight.inside("gaia2")
+
+
+@pytest.mark.parametrize(
+    ("who", "pools"),
+    [
+        ("egi:reader-gaia", ["gaia", "gaia.spark", "gaia.spark.deep", "gaia.spark2"]),
+        ("egi:reader-gaia.spark", ["gaia.spark", "gaia.spark.deep"]),
+        ("egi:reader-gaia.spark.deep", ["gaia.spark.deep"]),
+        ("egi:reader-ledger", ["gaia", "gaia.spark", "gaia.spark.deep", "gaia.spark2"]),
+    ],
+)
+async def test_a_tree_shows_the_pools_that_one_may_see_whoever_asked_before(
+    ground: Marked, who: str, pools: list[str]
+) -> None:
+    for asks in (ADMIN, who):
+        headers = await signed_in(ground.database_url, asks)
+        tree = f"project=gaia&{RANGE}"
+        matrix = (await ground.client.get(f"/available/matrix?{tree}", headers=headers)).json()
+        slots = (
+            await ground.client.get(f"/available/slots?{tree}&tree=true&cores=1&duration=1h", headers=headers)
+        ).json()
+        bookings = (await ground.client.get(f"/bookings/select?{tree}&tree=true", headers=headers)).json()
+    assert [row["pool"] for row in matrix["rows"]] == pools
+    assert sorted(pool["pool"] for pool in slots["pools"]) == pools
+    assert sorted({item["pool"] for item in bookings["items"]}) == pools
+    assert {item["account"] for item in bookings["items"]} == {f"zz-{pool}-account" for pool in pools}

@@ -93,8 +93,11 @@ READS: Mapping[str, list[Read]] = {
         on("see", "/available/now?project=gaia", "gaia"),
     ],
     "/available/select": both("see", "/available/select?"),
-    "/available/slots": [on("see", f"/available/slots?clusterid={SPARK}&duration=2h&cores=1")],
-    "/bookings/select": both("names", "/bookings/select?"),
+    "/available/slots": [
+        on("see", f"/available/slots?clusterid={SPARK}&duration=2h&cores=1"),
+        *trees("see", "/available/slots?tree=true&duration=2h&cores=1&"),
+    ],
+    "/bookings/select": [*both("names", "/bookings/select?"), *trees("names", "/bookings/select?tree=true&")],
     "/bookings/{booking}/history": [
         Read("/bookings/{booking_gaia_spark}/history", "names", SPARK, listed=True, found=True)
     ],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from services.query.answers.answers import HOURS_FREE, Question, read_weight
 from services.query.questions.calendar import CalendarQuery, CalendarQuestion, parse_calendar, parse_openstack
+from services.query.questions.matrix import MatrixQuery, parse_matrix
 from services.query.questions.model import (
     AccountsQuestion,
     ClusterQuestion,
@@ -22,9 +24,12 @@ from services.query.questions.model import (
     UsageQuestion,
 )
 from services.query.questions.parameters import TemplateName
-from shared.hours import Period
+from services.query.questions.sight import EVERYWHERE
+from services.query.questions.trees import TreeSlotsQuestion
+from shared.hours import Period, instant_of
 
 LONG = Period(500_000, 500_000 + HOURS_FREE + 1)
+MONTH = Period(500_000, 500_000 + 31 * 24)
 SHORT = Period(500_000, 500_000 + HOURS_FREE)
 
 
@@ -53,6 +58,18 @@ def test_a_read_of_many_hours_weighs_its_hours(question: Question) -> None:
 @pytest.mark.parametrize("question", about_a_period(SHORT), ids=lambda question: type(question).__name__)
 def test_a_read_of_few_hours_weighs_nothing(question: Question) -> None:
     assert read_weight(question) == 0
+
+
+def test_a_read_of_a_tree_weighs_as_ten_pools_and_a_month_of_it_nothing() -> None:
+    query = MatrixQuery(
+        project="gaia", clusterid=None, period=None, grain=None, tz="UTC", dimension=None, template=None, min_position=0
+    )
+    for period, weight in ((LONG, 10 * LONG.hours), (SHORT, 10 * SHORT.hours), (MONTH, 0)):
+        text = f"{instant_of(period.start).isoformat()},{instant_of(period.end).isoformat()}"
+        matrix = parse_matrix(msgspec.structs.replace(query, period=text), False, EVERYWHERE)
+        slots = SlotsQuestion(field="project", pool="gaia", period=period, earliest=period.start, duration=1)
+        tree = TreeSlotsQuestion(field="project", pool="gaia", period=period, slots=slots)
+        assert [read_weight(question) for question in (matrix, tree)] == [weight, weight]
 
 
 def test_a_read_of_one_hour_or_of_none_weighs_nothing() -> None:

@@ -6,8 +6,18 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from services.query.documents.calendar import OfAPool
-from services.query.documents.parts import DimensionName, Instant, PoolId
+from services.query.documents.calendar import Booking, OfAPool, OfTemplate
+from services.query.documents.parts import (
+    DimensionName,
+    EventPosition,
+    Instant,
+    Next,
+    PoolId,
+    Position,
+    Span,
+    State,
+    Uuid,
+)
 
 
 class MatrixColumns(Struct):
@@ -42,3 +52,65 @@ class Matrix(OfAPool, kw_only=True):
     template: MatrixTemplate | UnsetType = UNSET
     columns: MatrixColumns
     rows: list[MatrixRow]
+
+
+class BookingColumns(Struct):
+    """A page of bookings as columns: arrays of the same length, with those dimensions that were asked for. `pool`,
+    `account`, `actor` and `template` are places in the lists of `names`, counted from 0."""
+
+    id: list[Uuid]
+    pool: list[int]
+    start: list[Instant]
+    end: list[Instant]
+    share: Annotated[list[int], Meta(description="Shares of the cluster in basis points; 0: counts.")]
+    template: Annotated[list[int | None], Meta(description="Null for a booking without a template.")]
+    account: list[int]
+    actor: list[int]
+    state: list[State]
+    created: list[EventPosition]
+    series: list[Uuid | None]
+    segment: list[int | None]
+    servers: list[int] | UnsetType = UNSET
+    cores: list[int] | UnsetType = UNSET
+    memory: list[int] | UnsetType = UNSET
+    tempdisc: list[int] | UnsetType = UNSET
+    userdisc: list[int] | UnsetType = UNSET
+    datadisc: list[int] | UnsetType = UNSET
+
+
+class BookingNames(Struct):
+    """The values of which the columns name the places."""
+
+    pool: list[PoolId]
+    account: list[str]
+    actor: list[str]
+    template: list[OfTemplate]
+
+
+class TreeBookings(Struct):
+    """A page of the bookings of a pool and of the pools inside it, ordered by start and id. It has `columns` and
+    `names` with `shape=columns`, else `items`."""
+
+    pool: PoolId
+    range: Span
+    position: Position
+    next: Next
+    items: list[Booking] | UnsetType = UNSET
+    columns: BookingColumns | UnsetType = UNSET
+    names: BookingNames | UnsetType = UNSET
+
+
+class PoolSlots(Struct):
+    """The earliest slots of one pool, in order."""
+
+    pool: PoolId
+    slots: list[Span]
+
+
+class TreeSlots(Struct):
+    """The earliest slots in a pool and in the pools inside it; the pool with the earliest slot comes first."""
+
+    pool: PoolId
+    position: Position
+    duration_hours: int
+    pools: list[PoolSlots]

@@ -25,6 +25,7 @@ from services.query.questions.parameters import (
 from services.query.rollup import VALUES
 from shared.errors import InvalidField, UnknownId
 from shared.hours import EARLIEST, LATEST, Period, block_starts, parse_zone
+from shared.names import asked_name
 
 BLOCKS_MAX = 100_000
 CalendarView = Literal["available", "resources", "bookings", "sizes", "openstack"]
@@ -63,6 +64,7 @@ class CalendarQuery(msgspec.Struct, frozen=True, kw_only=True):
     values: str | None = None
     shape: str | None = None
     template: str | None = None
+    account: str | None = None
     after: str | None = None
     limit: int = 1000
     min_position: int = 0
@@ -78,6 +80,7 @@ class CalendarQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """A question about one pool's hours in its normal form. Two equal questions have the same answer.
 
     `field` is the parameter that named the pool. `after` and `limit` are the page of the items, in a view with items.
+    With `account`, only its bookings are items.
     `openstack` is the view of the compatibility endpoints: rows of `date` and OPENSTACK_COLUMNS.
     """
 
@@ -94,6 +97,7 @@ class CalendarQuestion(msgspec.Struct, frozen=True, kw_only=True):
     after: Cursor = Cursor()
     limit: int = 1000
     template: TemplateName | None = None
+    account: str | None = None
 
     @property
     def scope(self) -> Scope:
@@ -140,6 +144,7 @@ def parse_calendar(query: CalendarQuery, view: CalendarView, csv: bool, own: Per
         after=parse_cursor(query.after),
         limit=query.limit,
         template=None if query.template is None else parse_template(query.template),
+        account=None if query.account is None else asked_name(query.account, "account"),
     )
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from services.query.answers.answers import OfManyPools
-from services.query.answers.cache import Scope
 from services.query.questions.calendar import BLOCKS_MAX, blocks_of
-from services.query.questions.model import PeriodQuestion
 from services.query.questions.parameters import (
     TemplateName,
     parse_grain_or_day,
@@ -16,30 +13,16 @@ from services.query.questions.parameters import (
     parse_template,
     required_range,
 )
-from services.query.questions.sight import EVERYWHERE, Sight
+from services.query.questions.sight import Sight
+from services.query.questions.trees import TreeHoursQuestion
 from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField
-from shared.hours import Period, parse_zone
+from shared.hours import parse_zone
 
 CELLS_MAX = 1_000_000  # pools times blocks
-POOL_HOURS_MAX = 1_500_000  # pools times hours: 170 pools in a year
 
 
-class TreeQuestion(PeriodQuestion, OfManyPools, frozen=True, kw_only=True):
-    """A question about a pool and the pools inside it, in a period. Only pools in `within` are shown."""
-
-    within: Sight = EVERYWHERE
-
-    @property
-    def scope(self) -> Scope:
-        return Scope("tree", self.pool.partition(".")[0])
-
-    def shows(self, pool: str) -> bool:
-        """Whether a pool is that of the question or lies inside it, and may be shown."""
-        return f"{pool}.".startswith(f"{self.pool}.") and self.within.has(pool)
-
-
-class MatrixQuestion(TreeQuestion, frozen=True, kw_only=True):
+class MatrixQuestion(TreeHoursQuestion, frozen=True, kw_only=True):
     """How much of a dimension is available in each pool and block; with `template`, how many of it fit."""
 
     grain: str | int
@@ -90,16 +73,6 @@ def parse_dimension(text: str | None) -> str:
     if len(given) > 1:
         raise InvalidField("dimension", f"give one of {', '.join(DIMENSIONS)}")
     return given[0]
-
-
-def check_pool_hours(pools: int, period: Period) -> None:
-    """Raises InvalidField for more pools and hours than one answer is made of."""
-    if pools * period.hours > POOL_HOURS_MAX:
-        raise InvalidField(
-            "range",
-            f"{pools} pools in {period.hours} hours are more than {POOL_HOURS_MAX} together; ask for at most "
-            f"{POOL_HOURS_MAX // pools} hours, or for a cluster with fewer pools inside it",
-        )
 
 
 def check_cells(pools: int, blocks: int) -> None:

@@ -10,10 +10,13 @@ import msgspec
 from services.query.questions.amounts import parse_count, parse_duration, parse_share
 from services.query.questions.model import Counts, MostQuestion, SlotsQuestion
 from services.query.questions.parameters import parse_pool, parse_template, required, required_range
+from services.query.questions.sight import Sight
+from services.query.questions.trees import TreeSlotsQuestion, parse_tree
 from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField
 from shared.hours import Period, next_hour, parse_range, parse_zone
 
+SLOTS = 10  # of one pool, without a limit
 AHEAD_HOURS = 366 * 24  # how far a search without a range goes
 Amount = Literal["counts", "template", "share", "most"]
 
@@ -31,7 +34,8 @@ class SlotsQuery(msgspec.Struct, frozen=True, kw_only=True):
     share: str | None
     counts: dict[str, str | None]
     most: str | None
-    limit: int
+    tree: str | None
+    limit: int | None
     min_position: int
 
 
@@ -47,10 +51,12 @@ def amount_of(query: SlotsQuery) -> Amount:
     if query.most is not None:
         if any(given.values()) or query.duration is not None:
             raise InvalidField("most", "it takes a range, and neither a duration nor an amount")
+        if parse_tree(query.tree):
+            raise InvalidField("most", "it is of one pool; for all pools of a tree ask /available/matrix")
         return "most"
     if sum(given.values()) != 1:
         raise InvalidField("template", "give one of counts, a template and a share")
-    if given["share"] and field == "project":
+    if given["share"] and field == "project" and not parse_tree(query.tree):
         raise InvalidField("share", "a share is of a cluster; give a clusterid")
     return next(amount for amount, is_given in given.items() if is_given)
 
@@ -78,7 +84,18 @@ def parse_slots(query: SlotsQuery, amount: Amount, csv: bool, now: datetime) -> 
         template=None if query.template is None else parse_template(query.template),
         count=query.count,
         share=0 if query.share is None else parse_share(query.share),
-        limit=query.limit,
+        limit=SLOTS if query.limit is None else query.limit,
+    )
+
+
+def parse_tree_slots(query: SlotsQuery, amount: Amount, csv: bool, now: datetime, within: Sight) -> TreeSlotsQuestion:
+    """As `parse_slots`, asked of the pool and of all pools inside it that are in `within`. Without `limit`, one slot of
+    each."""
+    slots = parse_slots(query, amount, csv, now)
+    if query.limit is None:
+        slots = msgspec.structs.replace(slots, limit=1)
+    return TreeSlotsQuestion(
+        field=slots.field, pool=slots.pool, csv=csv, within=within, period=slots.period, slots=slots
     )
 
 

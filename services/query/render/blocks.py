@@ -11,7 +11,6 @@ import numpy as np
 from services.query.questions.calendar import OPENSTACK_COLUMNS, CalendarQuestion
 from services.query.render.tables import table_lines
 from services.query.rollup import Rollup, instants
-from shared.capacity import DIMENSIONS
 from shared.hours import Period, instant_of, iso, parse_zone
 
 Item = Mapping[str, Any]
@@ -52,10 +51,14 @@ def opening(question: InBlocks) -> bytes:
     return msgspec.json.encode(_opening(question))[:-1] + b',"position":'
 
 
+def span(period: Period) -> dict[str, str]:
+    """A period as JSON."""
+    return {"start": iso(period.start), "end": iso(period.end)}
+
+
 def _opening(question: InBlocks) -> dict[str, Any]:
-    period = {"start": iso(question.period.start), "end": iso(question.period.end)}
     grain = question.grain if isinstance(question.grain, str) else f"{question.grain}h"
-    return {"pool": question.pool, "range": period, "grain": grain, "timezone": question.zone}
+    return {"pool": question.pool, "range": span(question.period), "grain": grain, "timezone": question.zone}
 
 
 def rest_of(items: Sequence[Item] | None, following: str | None) -> bytes:
@@ -150,9 +153,8 @@ def block_rows(rollup: Rollup) -> Iterator[tuple[Any, ...]]:
 
 def item_names(question: CalendarQuestion) -> list[str]:
     """The columns of a grant or booking, with the dimensions of the question only."""
-    dimensions = [dimension for dimension in DIMENSIONS if dimension in question.dimensions]
     own = OF_A_GRANT if question.view == "resources" else OF_A_BOOKING
-    return ["id", "pool", "start", "end", *dimensions, *own]
+    return ["id", "pool", "start", "end", *question.dimensions, *own]
 
 
 def render_openstack(question: CalendarQuestion, rollup: Rollup) -> tuple[bytes, bytes]:

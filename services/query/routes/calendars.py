@@ -5,13 +5,17 @@ from __future__ import annotations
 from litestar import Controller
 from litestar.di import NamedDependency, Provide
 
-from services.query.documents import calendar
+from services.query.documents import calendar, trees
 from services.query.questions.calendar import CalendarQuery, CalendarView, parse_calendar
+from services.query.questions.parameters import parse_shape
+from services.query.questions.trees import check_limit, parse_tree, parse_tree_bookings
 from services.query.routes.answering import answered, own_period, preferred
 from services.query.routes.forms import CSV, in_json
-from services.query.routes.needs import on_cluster, on_pool
+from services.query.routes.needs import on_cluster, on_pool, on_pool_or_tree, seen_in
 from services.query.routes.parameters import (
     TAKES_AS_OF_AND_BOM,
+    AccountText,
+    BookingsLimit,
     ClusterId,
     DimensionsText,
     GrainText,
@@ -23,12 +27,14 @@ from services.query.routes.parameters import (
     RangeText,
     ShapeText,
     TemplateText,
+    TreeText,
     ValuesText,
     ZoneText,
 )
-from services.query.routes.parts import AnyRequest
+from services.query.routes.parts import AnyRequest, given_in
 from services.query.routes.reads import read
 from services.query.views.calendar import read_calendar
+from services.query.views.tree_bookings import read_tree_bookings
 from shared.hours import Period
 from shared.http.responses import EncodedResponse
 from shared.identity.roles import Right
@@ -74,10 +80,43 @@ def items_query(
     after: PageAfter = None,
     min_position: MinPosition = 0,
 ) -> CalendarQuery:
-    """The parameters of /resources/select and /bookings/select, whose items come in pages."""
+    """The parameters of /resources/select, whose items come in pages."""
     return CalendarQuery(
         project=project,
         clusterid=clusterid,
+        period=period,
+        grain=grain,
+        tz=tz,
+        dimensions=dimensions,
+        values=values,
+        shape=shape,
+        limit=limit,
+        after=after,
+        min_position=min_position,
+    )
+
+
+def bookings_query(
+    project: PoolProject = None,
+    clusterid: PoolCluster = None,
+    tree: TreeText = None,
+    account: AccountText = None,
+    period: RangeText = None,
+    grain: GrainText = None,
+    tz: ZoneText = "UTC",
+    dimensions: DimensionsText = None,
+    values: ValuesText = None,
+    shape: ShapeText = None,
+    limit: BookingsLimit = 1000,
+    after: PageAfter = None,
+    min_position: MinPosition = 0,
+) -> CalendarQuery:
+    """The parameters of /bookings/select, whose items come in pages."""
+    check_limit(limit, columns=parse_tree(tree) and parse_shape(shape))
+    return CalendarQuery(
+        project=project,
+        clusterid=clusterid,
+        account=account,
         period=period,
         grain=grain,
         tz=tz,
@@ -118,6 +157,7 @@ class Calendars(Controller):
     dependencies = {  # noqa: RUF012  (as the framework names it)
         "asked": Provide(calendar_query, sync_to_thread=False),
         "asked_items": Provide(items_query, sync_to_thread=False),
+        "asked_bookings": Provide(bookings_query, sync_to_thread=False),
         "asked_sizes": Provide(sizes_query, sync_to_thread=False),
     }
 
@@ -162,11 +202,11 @@ class Calendars(Controller):
     @read(
         "/bookings/select",
         "Bookings of a pool, and booked capacity in blocks of time",
-        in_json(calendar.Bookings, also=(CSV,)),
-        on_pool(Right.NAMES),
+        in_json(calendar.Bookings, trees.TreeBookings, also=(CSV,)),
+        on_pool_or_tree(Right.NAMES),
     )
     async def bookings(
-        self, request: AnyRequest, asked_items: NamedDependency[CalendarQuery]
+        self, request: AnyRequest, asked_bookings: NamedDependency[CalendarQuery]
     ) -> EncodedResponse[bytes]:
         """`{pool, range, grain, timezone, position, blocks, items, next}`.
 
@@ -178,10 +218,19 @@ class Calendars(Controller):
         null on the last page.
 
         A booking that was amended while it ran is listed twice: `segment` 0 is the part before the change, 1 the part
-        after it.
+        after it. With `account`, only the bookings of that account are items; the blocks stay those of the pool.
+
+        With `tree=true`: `{pool, range, position, items, next}`, without blocks: the bookings of the pool and of all
+        pools inside it whose names you may read. `shape=columns` gives `columns: {<name>: […]}` in place of `items`,
+        one array for each field; there `pool`, `account`, `actor` and `template` are places in the lists
+        `names: {pool, account, actor, template}`. Such a page has up to 50,000 bookings, every other page 10,000.
 
         As text/csv: the items alone; the header `Hourbook-Next` is the `after` of the next page."""
-        return await answer_calendar(request, asked_items, "bookings")
+        if parse_tree(given_in(request).get("tree")):
+            _, pool = asked_bookings.pool()
+            tree = parse_tree_bookings(asked_bookings, preferred(request, CSV), seen_in(request, pool))
+            return await answered(request, tree, read_tree_bookings, asked_bookings.min_position)
+        return await answer_calendar(request, asked_bookings, "bookings")
 
     @read(
         "/clusters/{cluster:str}/sizes",

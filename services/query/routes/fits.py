@@ -8,13 +8,14 @@ from litestar import Controller
 from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter
 
-from services.query.documents import fits
+from services.query.documents import fits, trees
 from services.query.questions.model import ConflictsQuestion, NowQuestion
 from services.query.questions.parameters import RANGE_EXAMPLE, parse_pool, required
-from services.query.questions.slots import SlotsQuery, amount_of, parse_most, parse_slots
+from services.query.questions.slots import SlotsQuery, amount_of, parse_most, parse_slots, parse_tree_slots
+from services.query.questions.trees import parse_tree
 from services.query.routes.answering import answered, now_or_then, preferred
 from services.query.routes.forms import CSV, in_json
-from services.query.routes.needs import on_pool
+from services.query.routes.needs import on_pool, on_pool_or_tree, seen_in
 from services.query.routes.parameters import (
     TAKES_AS_OF_AND_BOM,
     MinPosition,
@@ -22,12 +23,14 @@ from services.query.routes.parameters import (
     PoolProject,
     RangeText,
     TemplateText,
+    TreeText,
     ZoneText,
 )
 from services.query.routes.parts import AnyRequest
 from services.query.routes.reads import read
 from services.query.views.conflicts import read_conflicts
 from services.query.views.fits import read_most, read_now, read_slots
+from services.query.views.tree_slots import read_tree_slots
 from shared.hours import hour_of, parse_range, parse_zone
 from shared.http.responses import EncodedResponse
 from shared.identity.roles import Right
@@ -46,7 +49,10 @@ MostText = Annotated[
     str | None,
     QueryParameter(description="Answer how many of this template fit in every hour of `range`: `small` or `small@2`."),
 ]
-SlotsLimit = Annotated[int, QueryParameter(ge=1, le=1000, description="At most this many slots.")]
+SlotsLimit = Annotated[
+    int | None,
+    QueryParameter(ge=1, le=1000, description="At most this many slots: 10 by default. With `tree`, of each pool: 1."),
+]
 
 
 def slots_query(
@@ -65,7 +71,8 @@ def slots_query(
     userdisc: DiscText = None,
     datadisc: DiscText = None,
     most: MostText = None,
-    limit: SlotsLimit = 10,
+    tree: TreeText = None,
+    limit: SlotsLimit = None,
     min_position: MinPosition = 0,
 ) -> SlotsQuery:
     """The parameters of /available/slots."""
@@ -88,6 +95,7 @@ def slots_query(
         share=share,
         counts=counts,
         most=most,
+        tree=tree,
         limit=limit,
         min_position=min_position,
     )
@@ -122,8 +130,8 @@ class Fits(Controller):
     @read(
         "/available/slots",
         "Earliest times at which an amount fits",
-        in_json(fits.SlotList, fits.MostThatFits, also=(CSV,)),
-        on_pool(Right.SEE),
+        in_json(fits.SlotList, fits.MostThatFits, trees.TreeSlots, also=(CSV,)),
+        on_pool_or_tree(Right.SEE),
     )
     async def slots(self, request: AnyRequest, asked: NamedDependency[SlotsQuery]) -> EncodedResponse[bytes]:
         """`{pool, position, duration_hours, slots: [{start, end}]}`: the earliest slots of `duration` in which the
@@ -135,11 +143,20 @@ class Fits(Controller):
         time of `as_of`. Without `range`: the 366 days from the next whole hour.
 
         With `most=TEMPLATE` and `range`, and without amount and duration: `{pool, range, position, most: {template,
-        version, count}}`, the number that fit in every hour of the range."""
+        version, count}}`, the number that fit in every hour of the range.
+
+        With `tree=true`: `{pool, position, duration_hours, pools: [{pool, slots: [{start, end}]}]}`: the earliest slot
+        in the pool, and in each pool inside it that lives in the range and that you may see; with `limit`, that many.
+        The pool with the earliest slot comes first. Pools in which it never fits are left out. A share is asked of each
+        cluster. Pools times hours are at most 1,500,000. As text/csv: one row for each pool and slot."""
         csv = preferred(request, CSV)
         amount = amount_of(asked)
         if amount == "most":
             return await answered(request, parse_most(asked, csv), read_most, asked.min_position)
+        if parse_tree(asked.tree):
+            within = seen_in(request, parse_pool(asked.project, asked.clusterid)[1])
+            tree = parse_tree_slots(asked, amount, csv, await now_or_then(request), within)
+            return await answered(request, tree, read_tree_slots, asked.min_position)
         question = parse_slots(asked, amount, csv, await now_or_then(request))
         return await answered(request, question, read_slots, asked.min_position)
 

@@ -16,6 +16,7 @@ from services.query.live.tail import Watch
 from services.query.questions.feed import feed_name
 from services.query.questions.parameters import checked_cluster, checked_project, parse_pool, required, unknown_pool
 from services.query.questions.sight import EVERYWHERE, NOWHERE, Sight, whole_or
+from services.query.questions.trees import parse_tree
 from services.query.routes.parts import AnyRequest, given_in, parts_of
 from services.query.routes.rights import RightsNow
 from services.query.standby import StandbyBehind
@@ -139,6 +140,18 @@ def in_tree(right: Right) -> Needs:
         await visit.see(pool, field)
 
     return Needs(right, "each pool of which it tells", check)
+
+
+def on_pool_or_tree(right: Right) -> Needs:
+    """As `on_pool`; as `in_tree` if the request has `tree=true`."""
+    one, tree = on_pool(right).check, in_tree(right).check
+    assert one is not None
+    assert tree is not None
+
+    async def check(request: AnyRequest, visit: Visit) -> None:
+        await (tree if parse_tree(given_in(request).get("tree")) else one)(request, visit)
+
+    return Needs(right, "the pool; with `tree`, each pool of which it tells", check)
 
 
 def on_cluster(right: Right) -> Needs:

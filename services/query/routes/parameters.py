@@ -71,6 +71,19 @@ TemplateText = Annotated[
     QueryParameter(description="A template of the pool's project: `small` is its newest version, `small@2` version 2."),
 ]
 PageLimit = Annotated[int, QueryParameter(ge=1, le=10_000, description="At most this many items in a page.")]
+BookingsLimit = Annotated[
+    int,
+    QueryParameter(
+        ge=1,
+        le=50_000,
+        description="At most this many items in a page: 10,000 at most, and 50,000 with `tree=true&shape=columns`.",
+    ),
+]
+TreeText = Annotated[
+    str | None,
+    QueryParameter(name="tree", description="`true`: the pool and all pools inside it. `false` is the default."),
+]
+AccountText = Annotated[str | None, QueryParameter(name="account", description="Only the bookings of this account.")]
 PageAfter = Annotated[
     str | None, QueryParameter(description="The `next` of the page before, unchanged. Without it: the first page.")
 ]

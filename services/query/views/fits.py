@@ -11,7 +11,7 @@ from services.query.questions.model import Counts, MostQuestion, NowQuestion, Sl
 from services.query.render.blocks import render_object
 from services.query.render.tables import table
 from services.query.rollup import Cells, times_it_fits
-from services.query.views.hours import Hours, by_value, columns_of, read_hours, within
+from services.query.views.hours import Columns, Hours, by_value, columns_of, read_hours, within
 from services.query.views.templates import TemplateVersion, read_newest, read_template
 from shared.capacity import COUNT_MAX, DIMENSIONS, WHOLE, reserved
 from shared.errors import InvalidField
@@ -66,16 +66,28 @@ async def read_slots(database: Database, question: SlotsQuestion) -> ViewResult:
 
 
 async def _counts_fit(reader: Reader, question: SlotsQuestion) -> tuple[Hours, Fits]:
-    asked = question.counts
-    if question.template is not None:
-        asked = await _times(reader, question)
-    assert asked is not None
-    dimensions = tuple(dimension for dimension, count in zip(DIMENSIONS, asked, strict=True) if count)
-    columns = columns_of(("available",), dimensions)
-    hours = await read_hours(reader, question.pool, question.period, columns, question.unknown())
+    asked = await asked_counts(reader, question)
+    hours = await read_hours(reader, question.pool, question.period, columns_for(asked), question.unknown())
+    return hours, counts_fit(hours.cells, asked)
+
+
+async def asked_counts(reader: Reader, question: SlotsQuestion) -> Counts:
+    """The counts that the question asks for. Raises InvalidField, UnknownId."""
+    counts = question.counts if question.template is None else await _times(reader, question)
+    assert counts is not None
+    return counts
+
+
+def columns_for(asked: Counts) -> Columns:
+    """The columns that say whether the counts fit."""
+    return columns_of(("available",), [dimension for dimension, count in zip(DIMENSIONS, asked, strict=True) if count])
+
+
+def counts_fit(cells: Cells, asked: Counts) -> Fits:
+    """In which hours the counts fit. `cells` has the columns of `columns_for`."""
     required = np.array([count for count in asked if count], dtype=np.int64)
-    fitting: Fits = np.all(hours.cells >= required[:, None], axis=0)
-    return hours, fitting
+    fitting: Fits = np.all(cells >= required[:, None], axis=0)
+    return fitting
 
 
 async def _times(reader: Reader, question: SlotsQuestion) -> Counts:
@@ -89,18 +101,23 @@ async def _times(reader: Reader, question: SlotsQuestion) -> Counts:
 
 
 async def _share_fits(reader: Reader, question: SlotsQuestion) -> tuple[Hours, Fits]:
-    """In which hours the share fits: the cluster exists, all shares are at most 100 % together, and the amount that the
-    share reserves is free."""
-    read = ("granted", "booked", "shares")
-    columns = columns_of(read, DIMENSIONS)
-    hours = await read_hours(reader, question.pool, question.period, columns, question.unknown())
-    found = by_value(read, DIMENSIONS, hours.cells)
+    hours = await read_hours(reader, question.pool, question.period, SHARE_COLUMNS, question.unknown())
+    return hours, share_fits(hours.cells, question.share) & within(question.period, hours.own)
+
+
+SHARE_READ = ("granted", "booked", "shares")
+SHARE_COLUMNS = columns_of(SHARE_READ, DIMENSIONS)
+
+
+def share_fits(cells: Cells, share: int) -> Fits:
+    """In which hours a share fits: all shares are at most 100 % together, and the amount that the share reserves is
+    free. `cells` has SHARE_COLUMNS. The hours outside of the cluster's period are not left out."""
+    found = by_value(SHARE_READ, DIMENSIONS, cells)
     before = reserved(found["granted"], found["shares"])
-    asked = reserved(found["granted"], found["shares"] + question.share) - before
+    asked = reserved(found["granted"], found["shares"] + share) - before
     free = found["granted"] - found["booked"] - before
-    left = found["shares"][0] + question.share <= WHOLE
-    fitting: Fits = ((asked <= free) | (asked == 0)).all(axis=0) & left & within(question.period, hours.own)
-    return hours, fitting
+    fitting: Fits = ((asked <= free) | (asked == 0)).all(axis=0) & (found["shares"][0] + share <= WHOLE)
+    return fitting
 
 
 async def read_most(database: Database, question: MostQuestion) -> ViewResult:

@@ -9,6 +9,7 @@ from services.query.questions.calendar import CalendarQuestion, Cursor
 from services.query.render.blocks import Item, item_names
 from services.query.views.hours import Hours
 from shared.hours import hour_of, instant_of, iso
+from shared.names import spellings
 from shared.postgres import Reader, Record
 
 GRANTS = """
@@ -22,6 +23,7 @@ SELECT id, starts, ends, servers, cores, memory, tempdisc, userdisc, datadisc, a
     template_version, template_count, tentative, created, series, segment
 FROM live_booking
 WHERE generation = $1 AND pool = $2 AND ends > $3 AND starts < $4 AND (starts, id) > ($5, $6)
+    AND ($8::text[] IS NULL OR account = ANY ($8))
 ORDER BY starts, id LIMIT $7
 """
 ITEMS = {"resources": GRANTS, "bookings": BOOKINGS}
@@ -41,6 +43,7 @@ async def read_items(reader: Reader, question: CalendarQuestion, hours: Hours) -
         instant_of(after.start),
         after.id,
         question.limit + 1,
+        *([None if question.account is None else spellings(question.account)] if question.view == "bookings" else []),
     )
     page = records[: question.limit]
     items = [item_of(record, question, names) for record in page]

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
 from services.query.answers.cache import Version
 from services.query.database import live
-from services.query.questions.matrix import TreeQuestion
+from services.query.questions.trees import TreeQuestion
 from services.query.rollup import Cells, scatter
 from services.query.views.hours import Columns, packed
-from shared.hours import Period, instant_of
+from shared.hours import Period, hour_of, instant_of
 from shared.postgres import Reader
 
 
 class TreePool(NamedTuple):
-    """A pool of a tree. `pool` is its key in the tables."""
+    """A pool of a tree. `pool` is its key in the tables, `own` a cluster's own period; None for a project."""
 
     pool: int
     id: str
     name: str
     kind: str
+    own: Period | None
 
 
 class Tree(NamedTuple):
@@ -34,11 +36,11 @@ class Tree(NamedTuple):
 
 # A name may be given again. So a pool also lives in a period in which it has a size, whatever period it has now.
 TREE = """
-SELECT g.generation, g.position, t.touched, p.pool, p.id, p.name, p.kind
+SELECT g.generation, g.position, t.touched, p.pool, p.id, p.name, p.kind, p.starts, p.ends
 FROM generation g
 CROSS JOIN LATERAL (SELECT max(touched) AS touched FROM pool WHERE generation = g.generation AND project = $2) t
 LEFT JOIN LATERAL (
-    SELECT o.pool, o.id, o.name, o.kind FROM pool o
+    SELECT o.pool, o.id, o.name, o.kind, o.starts, o.ends FROM pool o
     WHERE o.generation = g.generation AND o.project = $2 AND (o.id = $1 OR starts_with(o.id, $1 || '.') AND (
         o.starts IS NULL OR (o.starts < $4 AND o.ends > $3) OR EXISTS (
             SELECT FROM availability_hour a
@@ -58,13 +60,19 @@ async def read_tree(reader: Reader, question: TreeQuestion) -> Tree:
     project = question.pool.partition(".")[0]
     records = live(await reader.fetch(TREE, question.pool, project, start, end))
     generation, position, touched, *_ = records[0]
-    found = [TreePool(*record[3:]) for record in records]
+    found = [_pool(*record[3:]) for record in records]
     if all(pool.id != question.pool for pool in found):
         raise question.unknown()
     pools = sorted((pool for pool in found if question.within.has(pool.id)), key=lambda pool: pool.id.split("."))
     return Tree(position, Version(generation, touched), pools)
 
 
+def _pool(pool: int, name: str, title: str, kind: str, starts: datetime | None, ends: datetime | None) -> TreePool:
+    own = None if starts is None or ends is None else Period(hour_of(starts), hour_of(ends))
+    return TreePool(pool, name, title, kind, own)
+
+
+NUMBERS_AT_ONCE = 2_000_000  # hours and figures that one statement reads: 16 MB
 HOURS_OF_POOLS = """
 SELECT pool, {columns} FROM availability_hour a
 WHERE a.generation = $1 AND a.pool = ANY ($2::int[]) AND a.hour >= $3 AND a.hour < $4 GROUP BY pool
@@ -77,21 +85,19 @@ def hours_of_pools_statement(columns: Columns) -> str:
     return HOURS_OF_POOLS.format(columns=", ".join(packed(columns)))
 
 
-class TreeHours:
-    """The hours of many pools, as they were received."""
-
-    def __init__(self, period: Period, columns: Columns, received: Mapping[int, Sequence[bytes]]) -> None:
-        self._period, self._columns, self._received = period, columns, received
-
-    def of(self, pool: TreePool) -> Cells:
-        """The hours of a pool, shape (columns, hours). An hour without a row is zero."""
-        hours, *cells = self._received.get(pool.pool, [b""] * (1 + len(self._columns)))
-        return scatter(self._period, hours, cells)
-
-
-async def read_tree_hours(reader: Reader, tree: Tree, period: Period, columns: Columns) -> TreeHours:
-    """The hours of the period of all pools of a tree, in the snapshot of `reader`."""
+async def read_pool_hours(
+    reader: Reader, generation: int, pools: Sequence[TreePool], period: Period, columns: Columns
+) -> AsyncIterator[tuple[TreePool, Cells]]:
+    """Each of the pools with its hours of the period, shape (columns, hours), in order. An hour without a row is zero.
+    One statement reads many pools, up to NUMBERS_AT_ONCE."""
     start, end = (instant_of(hour) for hour in period)
-    statement, pools = hours_of_pools_statement(columns), [pool.pool for pool in tree.pools]
-    records = await reader.fetch(statement, tree.version.generation, pools, start, end)
-    return TreeHours(period, columns, {pool: cells for pool, *cells in records})
+    many = max(1, NUMBERS_AT_ONCE // ((1 + len(columns)) * period.hours))
+    none = [b""] * (1 + len(columns))
+    for begin in range(0, len(pools), many):
+        some = pools[begin : begin + many]
+        keys = [pool.pool for pool in some]
+        records = await reader.fetch(hours_of_pools_statement(columns), generation, keys, start, end)
+        received = {key: packs for key, *packs in records}
+        for pool in some:
+            hours, *cells = received.get(pool.pool, none)
+            yield pool, scatter(period, hours, cells)
