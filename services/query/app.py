@@ -23,6 +23,7 @@ from services.query.routes.catalogue import Catalogue
 from services.query.routes.credentials import Credentials, People
 from services.query.routes.diff import Diffs
 from services.query.routes.documents import Documents
+from services.query.routes.entitlements import Entitlements
 from services.query.routes.events import Events
 from services.query.routes.feeds import Feeds
 from services.query.routes.fits import Fits
@@ -94,6 +95,7 @@ def create_app(settings: Settings, *, describes: bool = False) -> Litestar:
             Trees,
             Diffs,
             Catalogue,
+            Entitlements,
             OpenStack,
             Pools,
             Events,

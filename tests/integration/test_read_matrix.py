@@ -105,6 +105,10 @@ READS: Mapping[str, list[Read]] = {
     "/clusters/{cluster}/sizes": [on("see", f"/clusters/{SPARK}/sizes")],
     "/clusters/{feed}": [on("names", f"/clusters/{SPARK}.ics")],
     "/conflicts/select": both("names", "/conflicts/select?"),
+    "/entitlements": [
+        listed("names", "/entitlements?account=zz"),
+        listed("names", "/entitlements?account=zz&project=gaia", "gaia"),
+    ],
     "/events": [listed("names", "/events"), listed("names", "/events?project=gaia", "gaia")],
     "/events/stream": [
         listed("names", "/events/stream?after=0"),

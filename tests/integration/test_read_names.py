@@ -18,6 +18,9 @@ MORE = {
     "/resources/select": ["limit=1", "values=booked", "shape=columns"],
     "/bookings/select": ["limit=1", "values=available", "grain=month"],
     "/accounts/{account}/usage": ["grain=month", "dimensions=cores"],
+    "/entitlements": [
+        f"account=zz-{pool}-account&at=2086-01-02T12:00:00Z" for pool in ("gaia", "gaia.spark", "gaia.spark2", "beta")
+    ],
     "/events": [
         "limit=1",
         "after=5&limit=2",

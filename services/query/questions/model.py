@@ -149,6 +149,28 @@ class UsageQuestion(msgspec.Struct, frozen=True, kw_only=True):
         return UnknownId("project", "project", self.project or "")
 
 
+class EntitlementsQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account holds in an hour, in one project or in all (None). `account` is spelled as the client spelled it.
+    The bookings of pools in `within` count."""
+
+    account: str
+    project: str | None
+    hour: int
+    csv: bool = False
+    within: Sight = EVERYWHERE
+
+    @property
+    def scope(self) -> Scope:
+        return Scope("all") if self.project is None else Scope("tree", self.project)
+
+    @property
+    def hours(self) -> Period:
+        return Period(self.hour, self.hour + 1)
+
+    def unknown(self) -> UnknownId:
+        return UnknownId("project", "project", self.project or "")
+
+
 class QuotaQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """One grant, of any project."""
 

@@ -11,7 +11,7 @@ from services.query.answers.answers import ViewResult
 from services.query.answers.cache import CacheEntry, Version
 from services.query.database import Database, live
 from services.query.questions.calendar import too_many_blocks
-from services.query.questions.model import AccountsQuestion, UsageQuestion
+from services.query.questions.model import AccountsQuestion, EntitlementsQuestion, UsageQuestion
 from services.query.render.blocks import render_object
 from services.query.render.tables import table
 from services.query.rollup import Cells, instants, scatter
@@ -56,7 +56,7 @@ async def read_usage(database: Database, question: UsageQuestion) -> ViewResult:
     if len(starts) > BLOCKS_MAX:
         raise too_many_blocks(BLOCKS_MAX)
     async with database.snapshot() as snapshot:
-        position, version = await _version(snapshot, question)
+        position, version = await read_version(snapshot, question)
         used = await _counted(snapshot, version.generation, question)
         used += await _shared(snapshot, version.generation, question)
     edges = np.array(starts, dtype=np.int64)
@@ -97,7 +97,8 @@ FROM generation g WHERE g.live
 """
 
 
-async def _version(reader: Reader, question: UsageQuestion) -> tuple[int, Version]:
+async def read_version(reader: Reader, question: UsageQuestion | EntitlementsQuestion) -> tuple[int, Version]:
+    """The position of the live generation, and the version of the question's scope. Raises UnknownId, NoGeneration."""
     record = live(await reader.fetchrow(VERSION, question.project))
     generation, position, touched = record
     if touched is None:
