@@ -123,7 +123,9 @@ async def subscribed(ledger: Ledger, headers: dict[str, str], path: str) -> Asyn
         yield Subscriber(answer)
 
 
-@pytest.mark.parametrize("path", ["/events/stream", "/events/stream?project=gaia", "/notices/stream"])
+@pytest.mark.parametrize(
+    "path", ["/events/stream", "/events/stream?project=gaia", "/notices/stream", "/entitlements/stream?account=ada"]
+)
 async def test_a_stream_ends_with_the_role_also_when_nothing_happens_on_it(
     ledger: Ledger, database_url: str, path: str
 ) -> None:

@@ -109,6 +109,10 @@ READS: Mapping[str, list[Read]] = {
         listed("names", "/entitlements?account=zz"),
         listed("names", "/entitlements?account=zz&project=gaia", "gaia"),
     ],
+    "/entitlements/stream": [
+        listed("names", "/entitlements/stream?account=zz"),
+        listed("names", "/entitlements/stream?account=zz&project=gaia", "gaia"),
+    ],
     "/events": [listed("names", "/events"), listed("names", "/events?project=gaia", "gaia")],
     "/events/stream": [
         listed("names", "/events/stream?after=0"),

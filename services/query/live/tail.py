@@ -70,7 +70,7 @@ class Tail:
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._catching_up = asyncio.Semaphore(CATCHING_UP_MAX)
-        self._closed = False
+        self.closed = False
         self._woken = 0.0
         self.subscribers = 0
 
@@ -78,7 +78,7 @@ class Tail:
         """Counts a subscriber until `leave`, and returns the position to `follow` from: `after`, or the visible one.
         `field` is the name of the parameter that gave `after`. Raises InvalidField for an `after` beyond the last
         event, TooManySubscribers, and asyncpg's errors; after an error the subscriber is not counted."""
-        if self._closed or self.subscribers >= self._subscribers_max:
+        if self.closed or self.subscribers >= self._subscribers_max:
             raise TooManySubscribers(f"{self.subscribers} subscribers are told already; try again in a second")
         self.subscribers += 1  # before the first await, so that requests which come meanwhile see it
         try:
@@ -109,8 +109,12 @@ class Tail:
         self, begin: int, where: SubscriptionFilter, headers: Mapping[str, str], watch: Watch | None = None
     ) -> StreamedResponse[bytes]:
         """The response to a subscriber after `begin`. The subscriber leaves when the response ends."""
+        return self.response(self.follow(begin, where, watch), headers)
+
+    def response(self, frames: AsyncGenerator[bytes], headers: Mapping[str, str]) -> StreamedResponse[bytes]:
+        """The response with these frames, to a subscriber whom `begin` counted. It leaves when the response ends."""
         return StreamedResponse(
-            self.follow(begin, where, watch),
+            frames,
             media_type=SERVER_SENT,
             on_end=self.leave,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers},
@@ -122,16 +126,11 @@ class Tail:
 
         With `watch`, the subscriber gets the events of the pools that it may see, and the stream ends when it may see
         none. `watch` is asked after the events were read, so it knows of every role that was revoked before them."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-        yield b"retry: %d\nid: %d\n\n" % (RECONNECT_S * 1000, after)
+        yield retry_frame(after)
         beaten = time.monotonic()
-        while not self._closed:
-            moved, events, before = self._moved, self._after(after), after
-            if events is None:  # not kept any more, or the tail has not read its first position
-                after, events = await self._from_store(after, where)
-            elif events:
-                after = events[-1].position
+        while not self.closed:
+            moved, before = self.moved, after
+            after, events = await self.look(after, where)
             if (sight := EVERYWHERE if watch is None else await watch()) is not None:
                 if not sight:
                     return
@@ -141,22 +140,28 @@ class Tail:
             now = time.monotonic()
             if frames or now - beaten >= self.heartbeat_s:
                 beaten = now
-                yield frames or b": still here\nid: %d\n\n" % after
+                yield frames or heartbeat_frame(after)
             if after == before:
-                await self._wait(moved, watch)
+                await wait_for(moved, None if watch is None else WAKE_S)
 
-    async def _wait(self, moved: asyncio.Event, watch: Watch | None) -> None:
-        """Waits until there may be new events, or until it is time to ask `watch` again."""
-        if watch is None:
-            await moved.wait()
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WAKE_S):
-                await moved.wait()
+    async def look(self, after: int, where: SubscriptionFilter) -> tuple[int, list[StreamEvent]]:
+        """(The last position that was looked at, events up to there) after a position: all that match are among them,
+        and others may be. For a subscriber whom `begin` counted."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        events = self._after(after)
+        if events is None:  # not kept any more, or the tail has not read its first position
+            return await self._from_store(after, where)
+        return (events[-1].position if events else after), events
+
+    @property
+    def moved(self) -> asyncio.Event:
+        """It is set when there may be events that `look` has not given yet. Take it before you look."""
+        return self._moved
 
     def close(self) -> None:
         """Ends the streams of all subscribers. They reconnect at the position where they stopped."""
-        self._closed = True
+        self.closed = True
         self._wake()
 
     def _after(self, position: int) -> list[StreamEvent] | None:
@@ -210,6 +215,22 @@ class Tail:
         self._woken = time.monotonic()
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
+
+
+def retry_frame(position: int) -> bytes:
+    """The first frame: how soon a client reconnects, and the position from which it goes on."""
+    return b"retry: %d\nid: %d\n\n" % (RECONNECT_S * 1000, position)
+
+
+def heartbeat_frame(position: int) -> bytes:
+    return b": still here\nid: %d\n\n" % position
+
+
+async def wait_for(moved: asyncio.Event, timeout_s: float | None) -> None:
+    """Waits until the event is set, at most `timeout_s`."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await moved.wait()
 
 
 def frames_of(events: list[StreamEvent], where: SubscriptionFilter, sight: Sight) -> bytes:

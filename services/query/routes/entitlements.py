@@ -5,23 +5,26 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
+import msgspec
 from litestar import Controller
 from litestar.params import QueryParameter
 
 from services.query.documents import entitlements
+from services.query.live.entitled import Entitled
 from services.query.questions.model import EntitlementsQuestion
 from services.query.questions.parameters import optional_moment, optional_project, required
 from services.query.questions.sight import whole_or
-from services.query.routes.answering import answered, preferred
-from services.query.routes.forms import CSV, in_json
-from services.query.routes.needs import seen, somewhere
+from services.query.routes.answering import LAST_EVENT_ID, answered, last_event_id, preferred
+from services.query.routes.forms import CSV, in_json, live
+from services.query.routes.needs import seen, somewhere, watch_of
 from services.query.routes.parameters import BomText, MinPosition, Project
-from services.query.routes.parts import AnyRequest
+from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
 from services.query.views.entitlements import read_entitlements
+from services.query.views.history import check_project
 from shared.errors import InvalidField
 from shared.hours import EARLIEST, LATEST, hour_of
-from shared.http.responses import EncodedResponse
+from shared.http.responses import EncodedResponse, StreamedResponse
 from shared.identity.roles import Right
 from shared.names import asked_name
 
@@ -43,7 +46,7 @@ class Entitlements(Controller):
         in_json(entitlements.Entitlements, also=(CSV,)),
         somewhere(Right.NAMES),
     )
-    async def entitlements(
+    async def held(
         self,
         request: AnyRequest,
         account: AccountText = None,
@@ -67,6 +70,26 @@ class Entitlements(Controller):
         del bom
         question = question_of(request, account, at, project, datetime.now(UTC))
         return await answered(request, question, read_entitlements, min_position)
+
+    @read(
+        "/entitlements/stream", "What an account holds, live", live(entitlements.Entitlements), somewhere(Right.NAMES)
+    )
+    async def stream(
+        self, request: AnyRequest, account: AccountText = None, project: Project = None
+    ) -> StreamedResponse[bytes]:
+        """Server-sent events of the kind `entitlements`, without an end. `data` is the answer of /entitlements for now,
+        `id` is its position. The first comes at once, the next ones whenever `until` or `entitlements` has changed: by
+        a decision, or because an hour has come in which a booking begins or ends, or a cluster has another size.
+
+        The first answer shows at least the position in the header `Last-Event-ID` (browsers send it when they
+        reconnect). Every 15 seconds without an answer, a heartbeat carries the last position that was looked at."""
+        asked = question_of(request, account, None, project, datetime.now(UTC))
+        asked = msgspec.structs.replace(asked, csv=False)
+        parts, watch = parts_of(request), watch_of(request, asked.project)
+        await check_project(parts.database, asked.project)
+        begin = await parts.event_tail.begin(last_event_id(request), LAST_EVENT_ID)
+        entitled = Entitled(parts.event_tail, parts.database, asked, watch)
+        return parts.event_tail.response(entitled.follow(begin), {"Hourbook-Position": str(begin)})
 
 
 def question_of(
