@@ -40,12 +40,13 @@ CACHED = {"Cache-Control": "public, max-age=3600"}
 PAGE_HEADERS = [ResponseHeader(name=name, value=value) for name, value in page_headers(images="'self' data:").items()]
 
 NONE = Answers()
-READ_ERRORS = (400, 401, 403, 404, 503)
-WRITE_ERRORS = (400, 401, 403, 404, 409, 413, 415, 503)
+READ_ERRORS = (400, 401, 403, 404, 405, 503)
+WRITE_ERRORS = (400, 401, 403, 404, 405, 409, 413, 415, 503)
 # The codes that have no error class: meaning by code, by status.
 OTHER_CODES = {
     400: {"http_400": "The body of the command is not JSON."},
     404: {"http_404": "The service has no such path."},
+    405: {"http_405": "The path takes other methods: those in the header Allow."},
     413: {"http_413": "The body is larger than 1 MB."},
     415: {"unsupported_encoding": "The body has a Content-Encoding. Send it without one."},
     503: {

@@ -100,7 +100,7 @@ def operations_of(request: httpx.Request) -> list[Operation]:
     method = "get" if request.method == "HEAD" else request.method.lower()
     path = request.url.path
     found = next((item[method] for pattern, item in paths() if pattern.fullmatch(path) and method in item), None)
-    of_command = [operations_of(command_s)[0]] if path in OWN_PATHS and (command_s := renamed(request)) else []
+    of_command = operations_of(command_s)[:1] if path in OWN_PATHS and (command_s := renamed(request)) else []
     return [] if found is None else [found, *of_command]
 
 

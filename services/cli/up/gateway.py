@@ -221,7 +221,7 @@ class Gateway:
             return None if answered.status == 200 else await self._stream(request, answered)
 
     async def _pass_on(self, request: web.BaseRequest, answered: ClientResponse) -> web.StreamResponse:
-        if answered.status in (404, 405) and (not_allowed := await self._not_allowed(request)) is not None:
+        if answered.status in (404, 405) and (not_allowed := await self._not_allowed(request, answered)) is not None:
             return not_allowed
         if answered.content_type != SERVER_SENT or request.transport is None:
             return await self._stream(request, answered)
@@ -235,9 +235,9 @@ class Gateway:
     async def _stream(self, request: web.BaseRequest, answered: ClientResponse) -> web.StreamResponse:
         return await pass_on(request, answered, self._unread_timeout_s, self._entrance.headers)
 
-    async def _not_allowed(self, request: web.BaseRequest) -> web.Response | None:
+    async def _not_allowed(self, request: web.BaseRequest, answered: ClientResponse) -> web.Response | None:
         """The answer 405 when some service takes the path with other methods; None to keep the service's own answer."""
-        allowed = await self._allowed(request.raw_path)
+        allowed = await self._allowed(request.raw_path, missing=answered.status == 404 and request.method in READS)
         if not allowed or request.method in allowed:
             return None
         allow = ", ".join(sorted(allowed))
@@ -251,10 +251,14 @@ class Gateway:
             return problem(404, "http_404", "There is no such path", "nothing is here")
         return answer(b"", status=204, headers={"Allow": ", ".join(sorted(allowed))})
 
-    async def _allowed(self, path: str) -> frozenset[str] | None:
-        return await allowed_at(lambda method: self._methods(route(method, path)), lambda: self._is_missing(path))
+    async def _allowed(self, path: str, *, missing: bool = False) -> frozenset[str] | None:
+        return await allowed_at(
+            lambda method: self._methods(route(method, path)), lambda: self._is_missing(path, known=missing)
+        )
 
-    async def _is_missing(self, path: str) -> bool:
+    async def _is_missing(self, path: str, *, known: bool) -> bool:
+        if known:  # a stranger, as whom the gateway asks, gets 401 where people sign in
+            return True
         try:
             async with await self._ask("HEAD", route("HEAD", path)) as answered:
                 return answered.status == 404
