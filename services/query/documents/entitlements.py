@@ -28,7 +28,7 @@ class Entitlement(AllAmounts, kw_only=True):
     bookings: list[HeldBooking]
 
 
-class Entitlements(Struct):
+class AccountEntitlements(Struct):
     """What an account holds in an hour, by pool."""
 
     account: str

@@ -43,7 +43,7 @@ class Entitlements(Controller):
     @read(
         "/entitlements",
         "What an account holds at an instant",
-        in_json(entitlements.Entitlements, also=(CSV,)),
+        in_json(entitlements.AccountEntitlements, also=(CSV,)),
         somewhere(Right.NAMES),
     )
     async def held(
@@ -72,7 +72,7 @@ class Entitlements(Controller):
         return await answered(request, question, read_entitlements, min_position)
 
     @read(
-        "/entitlements/stream", "What an account holds, live", live(entitlements.Entitlements), somewhere(Right.NAMES)
+        "/entitlements/stream", "What an account holds, live", live(entitlements.AccountEntitlements), somewhere(Right.NAMES)
     )
     async def stream(
         self, request: AnyRequest, account: AccountText = None, project: Project = None
