@@ -37,6 +37,7 @@ from services.query.routes.reads import check_declared, learn_parameters
 from services.query.routes.refusals import Refusals
 from services.query.routes.rights import RightsNow
 from services.query.routes.roles import Me, Roles
+from services.query.routes.series import Series
 from services.query.routes.trees import Trees
 from services.query.routes.webhooks import Webhooks
 from services.query.settings import Settings
@@ -96,6 +97,7 @@ def create_app(settings: Settings, *, describes: bool = False) -> Litestar:
             Diffs,
             Catalogue,
             Entitlements,
+            Series,
             OpenStack,
             Pools,
             Events,

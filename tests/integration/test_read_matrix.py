@@ -98,6 +98,7 @@ READS: Mapping[str, list[Read]] = {
         *trees("see", "/available/slots?tree=true&duration=2h&cores=1&"),
     ],
     "/bookings/select": [*both("names", "/bookings/select?"), *trees("names", "/bookings/select?tree=true&")],
+    "/bookings/series/{series}": [found("names", "/bookings/series/{series_gaia_spark}")],
     "/bookings/{booking}/history": [
         Read("/bookings/{booking_gaia_spark}/history", "names", SPARK, listed=True, found=True)
     ],

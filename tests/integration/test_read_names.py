@@ -63,6 +63,7 @@ def paths(operation: str, pools: Sequence[str] = POOLS) -> Iterator[str]:
             .replace("{feed}", f"{pool}.ics" if not operation.startswith("/accounts") else f"zz-{pool}-account.ics")
             .replace("{account}", f"zz-{pool}-account")
             .replace("{booking}", f"{{booking_{named}}}")
+            .replace("{series}", f"{{series_{named}}}")
             .replace("{grant}", f"{{grant_{project}}}")
             .replace("{quota}", f"{{grant_{project}}}")
             .replace("{webhook}", f"{{hook_{project}}}")

@@ -46,7 +46,7 @@ from services.command.domain.commands import Context
 from shared.capacity import DIMENSIONS, NOTHING, Capacity
 from shared.errors import HourbookError
 from shared.event_store import EventStore, Pending
-from shared.events import Event, Limits, Overcommit, TermBegan, encode_event
+from shared.events import BookingCreated, Event, Limits, Overcommit, SeriesCreated, TermBegan, encode_event
 from shared.hours import Period, hour_of, instant_of
 from shared.identity.principals import trusted
 from shared.identity.roles import ROLES
@@ -337,15 +337,32 @@ def _uuid(ids: random.Random) -> UUID:
 
 
 async def append_history(store: EventStore, events: list[Event]) -> None:
-    """Appends the events, each as a command of its own."""
+    """Appends the events, each as a command of its own; a series with its occurrences is one command."""
+    commands = commands_of(events)
     versions: dict[str, int] = defaultdict(int)
     expected, pending = {}, []
-    for event in events:
+    for event, (command, ordinal) in zip(events, commands, strict=True):
         if event.project not in versions:
             record = await store.connection.fetchval("SELECT version FROM stream_head WHERE stream = $1", event.project)
             versions[event.project] = expected[event.project] = record or 0
         versions[event.project] += 1
         pending.append(
-            Pending(event.project, versions[event.project], uuid4(), 0, b"", type(event).__name__, encode_event(event))
+            Pending(
+                event.project, versions[event.project], command, ordinal, b"", type(event).__name__, encode_event(event)
+            )
         )
     assert (await store.append(expected, pending)).outcome == "stored"
+
+
+def commands_of(events: list[Event]) -> list[tuple[UUID, int]]:
+    """For each event the id of its command, and its number in it. The id of a series is that of its command."""
+    found: list[tuple[UUID, int]] = []
+    for event in events:
+        command, ordinal = found[-1] if found else (None, 0)
+        if isinstance(event, SeriesCreated):
+            found.append((event.series, 0))
+        elif isinstance(event, BookingCreated) and event.series is not None and event.series == command:
+            found.append((command, ordinal + 1))
+        else:
+            found.append((uuid4(), 0))
+    return found

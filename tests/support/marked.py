@@ -90,7 +90,8 @@ class Marked:
         """Decides a command about the pool."""
         project = pool.partition(".")[0]
         at, who = DECIDED + timedelta(seconds=len(self.events)), trusted(mark(pool, "actor"))
-        context = Context(command=uuid4(), principal=who, at=at, reason=mark(pool, "reason"))
+        made = command.booking.booking if isinstance(command, CreateSeries) else uuid4()
+        context = Context(command=made, principal=who, at=at, reason=mark(pool, "reason"))
         for event in decide(self._states[project], project, command, context):
             self._states[project] = evolve(self._states[project], event)
             self.events.append(event)

@@ -16,6 +16,7 @@ from services.command.domain import (
     CreateCluster,
     CreateGrant,
     CreateProject,
+    CreateSeries,
     ProjectState,
     SettleConflicts,
     WithdrawGrant,
@@ -45,13 +46,14 @@ class Project:
         policy = Overcommit(beyond_hours=beyond_hours) if beyond_hours else "never"
         self.do(CreateProject(project="gaia", name="Gaia", overcommit=policy))
 
-    def context(self) -> Context:
-        return Context(command=uuid4(), principal=trusted("ada"), at=self.now)
+    def context(self, command: UUID | None = None) -> Context:
+        return Context(command=command or uuid4(), principal=trusted("ada"), at=self.now)
 
     def do(self, command: Command) -> list[Event]:
         """Decides, and folds what was decided as it is stored; the state is never touched by the decision itself."""
         before = frozen(self.state)
-        events = decide(self.state, "gaia", command, self.context(), self.bounds)
+        context = self.context(command.booking.booking if isinstance(command, CreateSeries) else None)
+        events = decide(self.state, "gaia", command, context, self.bounds)
         assert frozen(self.state) == before, "deciding changed the state"
         for event in events:
             self.state = evolve(self.state, decode_event(encode_event(event)))

@@ -189,6 +189,24 @@ class QuotaQuestion(msgspec.Struct, frozen=True, kw_only=True):
         return UnknownId("id", "grant", str(self.grant))
 
 
+class SeriesQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """One recurring booking, of any project."""
+
+    series: UUID
+    csv: bool = False
+
+    @property
+    def scope(self) -> Scope:
+        return Scope("all")
+
+    @property
+    def hours(self) -> Period | None:
+        return None
+
+    def unknown(self) -> UnknownId:
+        return UnknownId("id", "series", str(self.series))
+
+
 class ProjectSizesQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """The sizes of a project's Magnum clusters, added up. `calendar` has the view `openstack`."""
 

@@ -72,7 +72,10 @@ class Entitlements(Controller):
         return await answered(request, question, read_entitlements, min_position)
 
     @read(
-        "/entitlements/stream", "What an account holds, live", live(entitlements.AccountEntitlements), somewhere(Right.NAMES)
+        "/entitlements/stream",
+        "What an account holds, live",
+        live(entitlements.AccountEntitlements),
+        somewhere(Right.NAMES),
     )
     async def stream(
         self, request: AnyRequest, account: AccountText = None, project: Project = None

@@ -56,9 +56,13 @@ def item_of(record: Record, question: CalendarQuestion, names: Sequence[str]) ->
     start, end = iso(hour_of(record["starts"])), iso(hour_of(record["ends"]))
     item: dict[str, Any] = {**record, "pool": question.pool, "start": start, "end": end}
     if question.view == "bookings":
-        item["state"] = "tentative" if item["tentative"] else "confirmed"
+        item["state"] = state_of(item["tentative"])
         item["template"] = template_of(item, as_text=question.csv)
     return {name: item[name] for name in names}
+
+
+def state_of(tentative: bool) -> str:
+    return "tentative" if tentative else "confirmed"
 
 
 def template_of(item: dict[str, Any], *, as_text: bool) -> dict[str, Any] | str | None:

@@ -15,6 +15,7 @@ from services.query.render.blocks import openstack_rows, render_object, render_o
 from services.query.render.tables import table
 from services.query.render.windows import render_long
 from services.query.rollup import Rollup, roll_up, scatter
+from services.query.views.items import state_of
 from shared.capacity import DIMENSIONS
 from shared.hours import hour_of, instant_of, iso
 
@@ -187,7 +188,3 @@ def dates_of(starts: Any, ends: Any) -> dict[str, str | None]:
         "startdate": None if starts is None else iso(hour_of(starts)),
         "enddate": None if ends is None else iso(hour_of(ends)),
     }
-
-
-def state_of(tentative: bool) -> str:
-    return "tentative" if tentative else "confirmed"

@@ -156,9 +156,14 @@ async def _find_spelled(database: Database, where: EventFilter, limit: int) -> H
     records = await (_read_narrowed if where.narrowed else _read_all)(database, where, after, limit)
     if not records:
         raise NoGeneration("no generation of the read models is live")
-    if records[0]["behind"] > NOT_INDEXED_MAX:
-        raise IndexBehind(f"{records[0]['behind']} events are not indexed yet; try again in a second")
+    check_indexed(records[0]["behind"])
     return history_of(records, limit)
+
+
+def check_indexed(behind: int) -> None:
+    """Raises IndexBehind if the index of the history is too many events behind."""
+    if behind > NOT_INDEXED_MAX:
+        raise IndexBehind(f"{behind} events are not indexed yet; try again in a second")
 
 
 async def _read_all(database: Database, where: EventFilter, after: int, limit: int) -> Sequence[Record]:
