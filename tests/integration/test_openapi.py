@@ -83,7 +83,7 @@ async def test_every_operation_says_what_it_answers(database_url: str) -> None:
 
 async def test_every_operation_says_which_errors_it_answers(database_url: str) -> None:
     for path, method, one in operations(await document_of(query_app(database_url))):
-        wanted = {"400", "401", "403", "404", "503"} | ({"409", "413"} if method != "get" else set())
+        wanted = {"400", "401", "403", "404", "405", "503"} | ({"409", "413"} if method != "get" else set())
         assert wanted <= one["responses"].keys(), path
         for status in wanted:
             content = dict(one["responses"][status]["content"])
@@ -111,7 +111,7 @@ async def test_every_operation_says_by_which_credentials_it_is_signed_in(databas
 async def test_a_command_says_what_a_repeat_and_a_dry_run_answer_and_each_code_of_a_refusal(database_url: str) -> None:
     document = await document_of(command_app(database_url))
     responses = operation(document, "post", "/bookings/create")["responses"]
-    assert set(responses) == {"200", "201", "400", "401", "403", "404", "409", "413", "415", "503"}
+    assert set(responses) == {"200", "201", "400", "401", "403", "404", "405", "409", "413", "415", "503"}
     kinds = responses["200"]["content"]["application/json"]["schema"]["anyOf"]
     assert [kind["$ref"].rpartition("/")[2] for kind in kinds] == ["Outcome", "Previewed"]
     assert {"capacity_exceeded", "already_exists", "past_is_immutable", "idempotency_key_reused"} <= set(

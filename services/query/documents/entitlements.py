@@ -38,4 +38,4 @@ class AccountEntitlements(Struct):
         Instant | None,
         Meta(description="When an amount changes next, as far as it is known now, also from nothing; null: never."),
     ]
-    entitlements: list[Entitlement]
+    entitlements: Annotated[list[Entitlement], Meta(description="By pool, of each of which it holds something.")]

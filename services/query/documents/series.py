@@ -25,11 +25,11 @@ class OccurrenceNow(Struct):
 class OccurrenceCounts(Struct):
     """How many occurrences have each state."""
 
-    confirmed: int
-    tentative: int
-    cancelled: int
-    lapsed: int
-    skipped: int
+    confirmed: Annotated[int, Meta(ge=0, description="How many hold what they ask.")]
+    tentative: Annotated[int, Meta(ge=0, description="How many are of a pool that lacks something.")]
+    cancelled: Annotated[int, Meta(ge=0, description="How many were cancelled.")]
+    lapsed: Annotated[int, Meta(ge=0, description="How many the ledger gave back.")]
+    skipped: Annotated[int, Meta(ge=0, description="How many were not booked.")]
 
 
 class SeriesNow(Struct):
@@ -44,4 +44,4 @@ class SeriesNow(Struct):
     first: Annotated[Instant, Meta(description="When the first occurrence was to begin.")]
     position: Position
     occurrences: Annotated[list[OccurrenceNow], Meta(description="In the order in which they were planned.")]
-    counts: OccurrenceCounts
+    counts: Annotated[OccurrenceCounts, Meta(description="How many occurrences have each state.")]
