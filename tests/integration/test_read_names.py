@@ -11,6 +11,7 @@ from tests.integration.test_read_matrix import READS
 from tests.support.marked import CLUSTERS, PROJECTS, Marked, marked
 from tests.support.signed_in import ADMIN, signed_in
 
+pytestmark = pytest.mark.odd_store
 RANGE = "range=2086-01-01,2086-01-05"
 MORE = {
     "/available/select": ["grain=hour", "shape=columns", "grain=hour&shape=columns", "template=small-{}"],
