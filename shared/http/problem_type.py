@@ -56,9 +56,13 @@ class Problem(Struct, frozen=True):
     shortages_total: Annotated[
         int | UnsetType, Meta(description="`capacity_exceeded`: how many shortages there are.")
     ] = UNSET
-    occurrence: Annotated[RefusedOccurrence | UnsetType, Meta(description="The refused occurrence of a series.")] = (
-        UNSET
-    )
+    occurrence: Annotated[RefusedOccurrence | UnsetType, Meta(description="The first refused occurrence.")] = UNSET
+    occurrences: Annotated[
+        list[RefusedOccurrence] | UnsetType, Meta(description="The first refused occurrences of a series, in order.")
+    ] = UNSET
+    occurrences_total: Annotated[
+        int | UnsetType, Meta(description="How many occurrences of the series are refused.")
+    ] = UNSET
     pool: Annotated[
         str | UnsetType | None, Meta(description="The pool that lacks it, or in which a role is needed; null: in all.")
     ] = UNSET

@@ -6,7 +6,7 @@ import pytest
 
 from services.command.domain import AmendSeries, CancelBooking, CancelSeries, CreateBooking, CreateSeries
 from services.command.handler.snapshots import decode_state, encode_state
-from shared.errors import CapacityExceeded, PastIsImmutable, UnknownId
+from shared.errors import CapacityExceeded, PastIsImmutable, Refused, UnknownId
 from shared.events import BookingAmended, BookingCancelled, BookingCreated, Event, SeriesCreated
 from shared.hours import Period
 from tests.support.project import T0, Project, cores
@@ -18,6 +18,11 @@ def series(project: Project, count: int, *, skip: bool = False) -> tuple[UUID, l
     booking = CreateBooking(booking=uuid4(), pool="gaia", account="ada", period=PERIODS[0], capacity=cores(count))
     command = CreateSeries(booking=booking, periods=PERIODS, rrule="FREQ=DAILY;COUNT=5", timezone="UTC", skip=skip)
     return booking.booking, project.do(command)
+
+
+def refused_in(refusal: Refused) -> tuple[list[int], int]:
+    """The numbers of the occurrences that a refusal names, and how many are refused."""
+    return [one["number"] for one in refusal.facts["occurrences"]], refusal.facts["occurrences_total"]
 
 
 @pytest.fixture
@@ -39,9 +44,11 @@ def test_every_occurrence_is_a_booking_with_the_series_id_and_its_number(gaia: P
 
 def test_one_that_does_not_fit_refuses_all_of_them(gaia: Project) -> None:
     gaia.book(50, 51, 2)
+    gaia.book(98, 99, 2)
     with pytest.raises(CapacityExceeded) as refusal:
         series(gaia, 3)
     assert refusal.value.facts["occurrence"]["number"] == 3
+    assert refused_in(refusal.value) == ([3, 5], 2)
     assert gaia.free(0, 5) == [4] * 5
 
 
@@ -101,10 +108,11 @@ def test_a_series_is_amended_as_a_whole_from_a_day_on_or_not_at_all(gaia: Projec
     gaia.do(AmendSeries(series=series_id, counts={"cores": 1}, since=T0 + 24 * 2))
     assert booked_by_day(gaia) == [2, 3, 1, 1, 1]
     gaia.book(24 * 4, 24 * 4 + 1, 2)
+    gaia.book(24 * 3, 24 * 3 + 1, 2)
     with pytest.raises(CapacityExceeded) as refusal:
         gaia.do(AmendSeries(series=series_id, counts={"cores": 3}))
-    assert refusal.value.facts["occurrence"]["number"] == 5
-    assert booked_by_day(gaia) == [2, 3, 1, 1, 3]
+    assert refused_in(refusal.value) == ([4, 5], 2)
+    assert booked_by_day(gaia) == [2, 3, 1, 3, 3]
     assert gaia.do(AmendSeries(series=series_id, counts={"cores": 1}, since=T0 + 24 * 2)) == []
 
 

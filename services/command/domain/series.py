@@ -26,6 +26,8 @@ from shared.errors import PastIsImmutable, Refused, UnknownId
 from shared.events import Event, SeriesCreated, Skipped
 from shared.hours import Period, iso, next_hour
 
+REFUSED_MAX = 100  # occurrences that a refusal names
+
 
 class _Occurrence(NamedTuple):
     """A booked occurrence. `number` is its place in the series, from 1; occurrences that were skipped count too."""
@@ -43,23 +45,20 @@ def create_series(state: ProjectState, project: str, command: CreateSeries, cont
     after = fork(state)
     booked: list[Event] = []
     skipped: list[Skipped] = []
-    refusal: Refused | None = None
+    refusals = Refusals()
     for number, period in enumerate(command.periods):
         occurrence = msgspec.structs.replace(first, booking=UUID(int=first.booking.int + number), period=period)
         try:
             events = create_booking(after, project, occurrence, context, series=first.booking)
         except Refused as refused:
-            if not command.skip:
-                refused.facts["occurrence"] = _said(number + 1, period)
-                raise
-            refusal = refusal or refused
+            refusals.note(refused, number + 1, period)
             skipped.append(Skipped(why=refused.detail, **times_of(period)))
             continue
         for event in events:
             evolve(after, event)
         booked += events
-    if refusal is not None and not booked:
-        raise refusal
+    if not command.skip or not booked:
+        refusals.check()
     series = SeriesCreated(
         series=first.booking,
         pool=first.pool,
@@ -94,16 +93,18 @@ def amend_series(state: ProjectState, project: str, command: AmendSeries, contex
         raise PastIsImmutable(f"series {command.series} has no occurrence that is still to begin, so none can change")
     after = fork(state)
     amended: list[Event] = []
+    refusals = Refusals()
     for number, key, booking in coming:
         change = AmendBooking(booking=key, counts=command.counts, share=command.share, template=command.template)
         try:
             events = amend_booking(after, project, change, context)
         except Refused as refused:
-            refused.facts["occurrence"] = _said(number, Period(booking.start, booking.end))
-            raise
+            refusals.note(refused, number, Period(booking.start, booking.end))
+            continue
         for event in events:
             evolve(after, event)
         amended += events
+    refusals.check()
     return amended
 
 
@@ -118,5 +119,23 @@ def occurrences(state: ProjectState, series: UUID, since: int | None) -> Iterato
             yield _Occurrence(number + 1, key, booking)
 
 
-def _said(number: int, period: Period) -> dict[str, str | int]:
-    return {"start": iso(period.start), "end": iso(period.end), "number": number}
+class Refusals:
+    """The occurrences that are refused. Each is decided as if those before it that are refused were not asked for."""
+
+    def __init__(self) -> None:
+        self._first: Refused | None = None
+        self._occurrences: list[dict[str, str | int]] = []
+
+    def note(self, refused: Refused, number: int, period: Period) -> None:
+        self._first = self._first or refused
+        self._occurrences.append({"start": iso(period.start), "end": iso(period.end), "number": number})
+
+    def check(self) -> None:
+        """Raises the refusal of the first one, which names the first REFUSED_MAX of them, and how many there are."""
+        if self._first is not None:
+            self._first.facts |= {
+                "occurrence": self._occurrences[0],
+                "occurrences": self._occurrences[:REFUSED_MAX],
+                "occurrences_total": len(self._occurrences),
+            }
+            raise self._first
