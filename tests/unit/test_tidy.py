@@ -29,6 +29,7 @@ SQL_FROM_PARTS = {
     "services/query/views/refusals.py": "the order: the newest first, or the oldest",
     "services/query/views/roles.py": "a condition for a pool, for a project, and for all",
     "services/query/views/search.py": "the column of the index that is walked, and the order",
+    "services/query/views/tree.py": "as hours.py",
     "shared/as_of.py": "the columns of the six dimensions",
     "shared/database_roles.py": "roles and rights: SQL has no parameters there, so names are quoted",
     "shared/event_store/ranges.py": "the columns of an event that a caller needs",

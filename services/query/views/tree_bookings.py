@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,6 @@ from services.query.questions.calendar import Cursor
 from services.query.questions.trees import TreeBookingsQuestion
 from services.query.render.blocks import OF_A_BOOKING, render_object, span
 from services.query.render.tables import table
-from shared.capacity import DIMENSIONS
 from shared.hours import hour_of, instant_of
 from shared.names import spellings
 from shared.postgres import Reader, Record
@@ -28,13 +28,10 @@ SELECT g.generation, g.position, p.touched, p.pool, p.id
 FROM generation g LEFT JOIN pool p ON p.generation = g.generation AND p.project = $1
 WHERE g.live
 """
-READ = (
-    *("pool", "id", "starts", "ends", *DIMENSIONS, "account", "actor", "share", "template", "template_version"),
-    *("template_count", "tentative", "created", "series", "segment"),
-)
 # A booking keeps its start and its id while others are made, so no page leaves one out, and none shows one twice.
-BOOKINGS = f"""
-SELECT {", ".join(READ)}
+BOOKINGS = """
+SELECT pool, id, starts, ends, servers, cores, memory, tempdisc, userdisc, datadisc, account, actor, share, template,
+    template_version, template_count, tentative, created, series, segment
 FROM live_booking
 WHERE generation = $1 AND pool = ANY ($2::int[]) AND ends > $3 AND starts < $4 AND (starts, id) > ($5, $6)
     AND ($8::text[] IS NULL OR account = ANY ($8))
@@ -108,8 +105,9 @@ def _made(
 
 def arrays_of(records: Sequence[Record], pools: Mapping[int, str]) -> dict[str, Sequence[Any]]:
     """An array for each field of bookings."""
-    arrays = list(zip(*records, strict=True)) or [()] * len(READ)
-    found: dict[str, Sequence[Any]] = dict(zip(READ, arrays, strict=True))
+    if not records:
+        return defaultdict(tuple)
+    found: dict[str, Sequence[Any]] = dict(zip(records[0].keys(), zip(*records, strict=True), strict=True))
     found["start"], found["end"] = found["starts"], found["ends"]
     found["state"] = ["tentative" if tentative else "confirmed" for tentative in found["tentative"]]
     found["pool"] = [pools[pool] for pool in found["pool"]]
