@@ -23,8 +23,8 @@ from services.query.documents.parts import (
 class MatrixColumns(Struct):
     """The blocks of time, in order: lists of the same length."""
 
-    start: list[Instant]
-    end: list[Instant]
+    start: Annotated[list[Instant], Meta(description="The start of each block.")]
+    end: Annotated[list[Instant], Meta(description="The end of each block.")]
     hours: Annotated[list[int], Meta(description="The number of hours of each block.")]
 
 
@@ -34,8 +34,8 @@ class MatrixRow(Struct):
     pool: PoolId
     name: str
     kind: Annotated[str, Meta(description="`project`, or what kind of cluster it is.", examples=["project", "magnum"])]
-    min: list[int]
-    max: list[int]
+    min: Annotated[list[int], Meta(description="The lowest in each block.")]
+    max: Annotated[list[int], Meta(description="The highest in each block.")]
 
 
 class MatrixTemplate(Struct):
@@ -49,42 +49,49 @@ class Matrix(OfAPool, kw_only=True):
     """What is available in a pool and in each pool inside it. It has `dimension`, or `template` if one was given."""
 
     dimension: DimensionName | UnsetType = UNSET
-    template: MatrixTemplate | UnsetType = UNSET
-    columns: MatrixColumns
-    rows: list[MatrixRow]
+    template: Annotated[MatrixTemplate | UnsetType, Meta(description="The template that is counted.")] = UNSET
+    columns: Annotated[MatrixColumns, Meta(description="The blocks of time.")]
+    rows: Annotated[list[MatrixRow], Meta(description="The pools, each before those inside it.")]
+
+
+def place_in(name: str) -> Meta:
+    """What a column says that holds places."""
+    return Meta(description=f"For each booking, a place in the list `{name}` of `names`, from 0.")
 
 
 class BookingColumns(Struct):
     """A page of bookings as columns: arrays of the same length, with those dimensions that were asked for. `pool`,
     `account`, `actor` and `template` are places in the lists of `names`, counted from 0."""
 
-    id: list[Uuid]
-    pool: list[int]
-    start: list[Instant]
-    end: list[Instant]
-    share: Annotated[list[int], Meta(description="Shares of the cluster in basis points; 0: counts.")]
-    template: Annotated[list[int | None], Meta(description="Null for a booking without a template.")]
-    account: list[int]
-    actor: list[int]
-    state: list[State]
-    created: list[EventPosition]
-    series: list[Uuid | None]
-    segment: list[int | None]
-    servers: list[int] | UnsetType = UNSET
-    cores: list[int] | UnsetType = UNSET
-    memory: list[int] | UnsetType = UNSET
-    tempdisc: list[int] | UnsetType = UNSET
-    userdisc: list[int] | UnsetType = UNSET
-    datadisc: list[int] | UnsetType = UNSET
+    id: Annotated[list[Uuid], Meta(description="The id of each booking.")]
+    pool: Annotated[list[int], place_in("pool")]
+    start: Annotated[list[Instant], Meta(description="The start of each booking.")]
+    end: Annotated[list[Instant], Meta(description="The end of each booking.")]
+    share: Annotated[list[int], Meta(description="The share of the cluster in basis points; 0: counts.")]
+    template: Annotated[
+        list[int | None], Meta(description="As `pool`, in the list `template`; null: the booking has no template.")
+    ]
+    account: Annotated[list[int], place_in("account")]
+    actor: Annotated[list[int], place_in("actor")]
+    state: Annotated[list[State], Meta(description="The state of each booking.")]
+    created: Annotated[list[EventPosition], Meta(description="The event that made each booking.")]
+    series: Annotated[list[Uuid | None], Meta(description="The recurring booking of each; null: it is of none.")]
+    segment: Annotated[list[int | None], Meta(description="0; 1: what follows a change while the booking ran.")]
+    servers: Annotated[list[int] | UnsetType, Meta(description="How many servers each booking takes.")] = UNSET
+    cores: Annotated[list[int] | UnsetType, Meta(description="How many cores each booking takes.")] = UNSET
+    memory: Annotated[list[int] | UnsetType, Meta(description="How much memory each takes, in MiB.")] = UNSET
+    tempdisc: Annotated[list[int] | UnsetType, Meta(description="How much scratch disc each takes, in GiB.")] = UNSET
+    userdisc: Annotated[list[int] | UnsetType, Meta(description="How much user disc each takes, in GiB.")] = UNSET
+    datadisc: Annotated[list[int] | UnsetType, Meta(description="How much data disc each takes, in GiB.")] = UNSET
 
 
 class BookingNames(Struct):
     """The values of which the columns name the places."""
 
-    pool: list[PoolId]
-    account: list[str]
-    actor: list[str]
-    template: list[OfTemplate]
+    pool: Annotated[list[PoolId], Meta(description="The ids of the pools.")]
+    account: Annotated[list[str], Meta(description="The names of the accounts.")]
+    actor: Annotated[list[str], Meta(description="The ids of the principals who asked for the bookings.")]
+    template: Annotated[list[OfTemplate], Meta(description="The templates, with their version and how many of them.")]
 
 
 class TreeBookings(Struct):
@@ -96,8 +103,8 @@ class TreeBookings(Struct):
     position: Position
     next: Next
     items: list[Booking] | UnsetType = UNSET
-    columns: BookingColumns | UnsetType = UNSET
-    names: BookingNames | UnsetType = UNSET
+    columns: Annotated[BookingColumns | UnsetType, Meta(description="An array for each field of the bookings.")] = UNSET
+    names: Annotated[BookingNames | UnsetType, Meta(description="The values of which columns name the places.")] = UNSET
 
 
 class PoolSlots(Struct):
@@ -113,4 +120,4 @@ class TreeSlots(Struct):
     pool: PoolId
     position: Position
     duration_hours: int
-    pools: list[PoolSlots]
+    pools: Annotated[list[PoolSlots], Meta(description="The pools in which it fits.")]
