@@ -304,5 +304,5 @@ async def test_a_tree_of_bookings_says_what_is_wrong(client: Client) -> None:
 async def book(database: Database, pool: int, start: str) -> UUID:
     """A booking up to the 2nd of January."""
     booking = await add_item(database, "live_booking", start, "2086-01-02T00", 1, "team")
-    await database.execute("UPDATE live_booking SET pool = $1 WHERE id = $2", pool, booking)
+    await database.execute("UPDATE live_booking SET pool = $1, created = 1 WHERE id = $2", pool, booking)
     return booking
