@@ -47,7 +47,7 @@ async def add_hours(
 
 async def add_item(database: Database, table: str, start: str, end: str, cores: int, origin: str | None) -> UUID:
     item = uuid4()
-    rest = ", 0, false, 0, 0, 0" if table == "live_booking" else ""
+    rest = ", 0, false, 1, 1, 0" if table == "live_booking" else ""
     await database.execute(
         f"INSERT INTO {table} VALUES (1, $1, 1, $2, $3, 0, $4, 0, 0, 0, 0, 'ada', $5{rest})",
         item,
