@@ -47,6 +47,7 @@ TABLES: Mapping[str, Rights] = {
     # what the command service keeps: append_and_keep writes the answers
     "remembered_answer": {"command": "SELECT, DELETE"},
     "snapshot": {"command": "SELECT, INSERT, UPDATE"},
+    "blazar_lease": {"command": WRITE},
     "refusal": {"command": "SELECT, INSERT, DELETE", "query": "SELECT"},
     "refusal_id_seq": {"query": "SELECT"},
     # the read models: the functions of generations make and drop their partitions

@@ -20,6 +20,7 @@ from msgspec import Meta
 from services.command.handler.handler import CommandHandler
 from services.command.handler.traces import BatchTraces
 from services.command.keys import Keys
+from services.command.lease_table import Leases
 from services.command.on_stream import OnStream
 from services.command.refusal_log import LAST_WRITE_S, RefusalLog
 from services.command.relay import Relay
@@ -154,7 +155,9 @@ def _parts_of(
     public_url = settings.public_url.rstrip("/")
     code_flows = code_flows_of(authenticator, public_url) if authenticator else {}
     hosts = allowed_hosts(settings.webhook_hosts)
-    return Parts(handler, keys, hosts, authenticator, public_url, sessions, code_flows)
+    issuers = tuple(authenticator.file.keystone) if authenticator else ()
+    leases = Leases(settings.database_url, settings.blazar_policy, issuers)
+    return Parts(handler, keys, hosts, authenticator, public_url, sessions, code_flows, leases)
 
 
 def _measure_commands(

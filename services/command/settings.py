@@ -13,6 +13,7 @@ from shared.nats_server import Replicas
 
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 Acknowledge = Literal["store", "stream"]
+BlazarPolicy = Literal["booked", "book"]
 
 
 class Settings(ServerSettings, frozen=True, kw_only=True):
@@ -26,6 +27,8 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
     `HOURBOOK_CLOCK_TOLERANCE_S`: by how many seconds the clock may differ from the database's; 0: by any.
 
     `HOURBOOK_WEBHOOK_HOSTS` are the hosts to which webhooks may be sent, separated by commas.
+
+    `HOURBOOK_BLAZAR_POLICY`: a lease of Blazar must be booked already (`booked`), or asking for it books it (`book`).
 
     `HOURBOOK_POOLS_MAX` and the others bound one project, and what one command may ask of it (`Bounds`).
     `HOURBOOK_STATE_BYTES_MAX` also bounds the memory of all projects together.
@@ -52,6 +55,7 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
     keys_kept_max: AtLeastOne = 1_000_000
     clock_tolerance_s: Tolerance = TOLERANCE_S
     webhook_hosts: str = ""
+    blazar_policy: BlazarPolicy = "booked"
     state_bytes_max: AtLeastOne = DEFAULT.state_bytes
     pools_max: AtLeastOne = DEFAULT.pools
     grants_max: AtLeastOne = DEFAULT.grants

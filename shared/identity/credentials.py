@@ -7,13 +7,14 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from shared.identity.errors import InvalidCredential
-from shared.identity.secrets import FEED
+from shared.identity.secrets import FEED, TOKEN
 
 COOKIE = "__Host-hourbook"
 FEED_KEY = "key"  # the parameter of a feed's address
 _COOKIE_AS_TEXT = f"{COOKIE}="
 _COOKIE_IN_HEADER = _COOKIE_AS_TEXT.encode()
 _FEED_IN_QUERY = f"{FEED_KEY}={FEED}_".encode()
+_OWN = f"{TOKEN}_"
 CREDENTIAL_MAX = 64 * 1024
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -59,8 +60,8 @@ def credential_of(headers: Headers, path: str, query_string: bytes) -> Credentia
         if keystone is not None:
             raise InvalidCredential("the request has both Authorization and X-Auth-Token; send one of them")
         return Bearer(bearer)
-    if keystone is not None:
-        return KeystoneToken(keystone)
+    if keystone is not None:  # OpenStack's services send there what token they are given, one of Hourbook's too
+        return Bearer(keystone) if keystone.startswith(_OWN) else KeystoneToken(keystone)
     if _FEED_IN_QUERY in query_string and (keys := parse_qs(query_string.decode("latin-1")).get(FEED_KEY)):
         return FeedKey(keys[0], path)
     return None if session is None else SessionCookie(session)

@@ -806,6 +806,18 @@ CREATE TABLE availability_hour (
 )
 PARTITION BY LIST (generation);
 
+CREATE TABLE blazar_lease (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    pool text NOT NULL,
+    openstack_project text NOT NULL,
+    lease text,
+    name text NOT NULL,
+    starts timestamp with time zone NOT NULL,
+    ends timestamp with time zone NOT NULL,
+    amount text NOT NULL,
+    booking uuid
+);
+
 CREATE TABLE cluster_resize (
     generation integer NOT NULL,
     pool integer NOT NULL,
@@ -1179,6 +1191,12 @@ ALTER TABLE ONLY audit_key
 ALTER TABLE ONLY availability_hour
     ADD CONSTRAINT availability_hour_pkey PRIMARY KEY (generation, pool, hour);
 
+ALTER TABLE ONLY blazar_lease
+    ADD CONSTRAINT blazar_lease_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY blazar_lease
+    ADD CONSTRAINT blazar_lease_pool_lease_key UNIQUE (pool, lease);
+
 ALTER TABLE ONLY cluster_resize
     ADD CONSTRAINT cluster_resize_pkey PRIMARY KEY (generation, pool, "position");
 
@@ -1307,6 +1325,8 @@ ALTER TABLE ONLY webhook_dead_letter
 
 ALTER TABLE ONLY webhook
     ADD CONSTRAINT webhook_pkey PRIMARY KEY (id);
+
+CREATE INDEX blazar_lease_ends ON blazar_lease USING btree (pool, ends);
 
 CREATE INDEX cluster_resize_request ON ONLY cluster_resize USING btree (generation, request) WHERE (request IS NOT NULL);
 

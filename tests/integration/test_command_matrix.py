@@ -123,6 +123,20 @@ LINES |= {
     ("POST", "/feeds/create"): [Line("/feeds/create", {"path": "/projects/gaia.ics"}, "names", "gaia", dry=False)],
     ("POST", "/feeds/{feed}/revoke"): [Line("/feeds/{feed}/revoke", None, "administer", None, "administer", dry=False)],
 }
+LEASE = {"start_date": "2086-01-01T10:30", "end_date": "2086-01-01T12:30", "reservations": []}
+LINES |= {
+    ("POST", f"/openstack/blazar/{{pool}}/{call}"): [
+        Line(
+            f"/openstack/blazar/{SPARK}/{call}",
+            {"context": {"project_id": "team"}, "lease": LEASE, "current_lease": LEASE},
+            "book",
+            SPARK,
+            account=True,
+            dry=False,
+        )
+    ]
+    for call in ("check-create", "check-update", "on-end")
+}
 # Whoever signs in or out needs no role; what they need stands in test_sign_in.py.
 LINES |= {
     ("GET", "/sign-in/ways"): [Line("/sign-in/ways", None, PUBLIC, dry=False)],

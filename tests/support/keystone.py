@@ -6,8 +6,6 @@ installed its tests are skipped, or fail with `--keystone=must`.
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -22,8 +20,8 @@ import pytest
 
 from services.cli.up.embedded import free_port
 from shared.identity.auth_file import KeystoneIssuer
+from tests.support.own_environments import NotInstalled, environment_of, skip_or_fail, without_python
 
-ROOT = Path(__file__).parents[2]
 PASSWORD = "of-the-admin"
 START_S = 240.0  # ten on a machine that does nothing else
 
@@ -153,17 +151,16 @@ class Keystone:
 @pytest.fixture(scope="session")
 def keystone(request: pytest.FixtureRequest) -> Iterator[Keystone]:
     """A Keystone for the whole session."""
-    wanted = request.config.getoption("--keystone")
-    if wanted == "never":
+    if request.config.getoption("--keystone") == "never":
         pytest.skip("--keystone=never")
     with tempfile.TemporaryDirectory(prefix="hourbook-keystone-") as folder:
         port, output = free_port(), Path(folder) / "output"
-        process = _started(Path(folder), port, output)
         try:
-            if not _answers(process, port):
-                why = f"Keystone does not start here: {output.read_text()[-2000:]}"
-                installed = (Path(folder) / "keystone.conf").exists()
-                pytest.fail(why) if wanted == "must" or installed else pytest.skip(why)
+            process = _started(Path(folder), port, output)
+        except NotInstalled as why:
+            skip_or_fail(request, why)
+        try:
+            assert _answers(process, port), f"Keystone does not start here: {output.read_text()[-2000:]}"
             found = Keystone(f"http://127.0.0.1:{port}/v3", process)
             yield found
             found.close()
@@ -172,14 +169,10 @@ def keystone(request: pytest.FixtureRequest) -> Iterator[Keystone]:
 
 
 def _started(folder: Path, port: int, output: Path) -> subprocess.Popen[bytes]:
-    uv = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".tools/bin/uv")
-    if not Path(uv).exists():
-        pytest.skip("Keystone needs uv")
-    run = [uv, "run", "--project", str(ROOT), "--isolated", "--frozen", "--quiet", "--only-group", "keystone"]
-    program = ["python", "-P", str(Path(__file__).with_name("keystone_server.py")), str(folder), str(port), PASSWORD]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    python = environment_of("keystone") / "bin/python"
+    command = [python, "-P", Path(__file__).with_name("keystone_server.py"), folder, str(port), PASSWORD]
     with output.open("wb") as file:
-        return subprocess.Popen([*run, *program], stdin=subprocess.PIPE, stdout=file, stderr=file, env=environment)
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file, stderr=file, env=without_python())
 
 
 def _answers(process: subprocess.Popen[bytes], port: int) -> bool:

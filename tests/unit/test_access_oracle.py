@@ -18,6 +18,7 @@ from services.command.domain import (
     AmendBooking,
     AmendSeries,
     ApplyResize,
+    AskLease,
     CancelBooking,
     CancelSeries,
     CloseAccount,
@@ -30,8 +31,10 @@ from services.command.domain import (
     CreateProject,
     CreateSeries,
     CreateTemplate,
+    EndLease,
     FailResize,
     GrantRole,
+    LeaseAmount,
     RemoveAccountMember,
     RequestResize,
     RequireRole,
@@ -274,6 +277,14 @@ def asked_of(kind: type[Command], pool: str, account: str, *, known: bool) -> As
             return Asked(RequireRole(pool=pool, role="manager"), "manage", pool)
         case "CreateBooking":
             return Asked(new, "book", pool, "see", account)
+        case "AskLease":
+            place: Any = {"pool": pool, "openstack_project": account, "issuers": ("nobody",)}
+            wanted = AskLease(period=DAY, amount=LeaseAmount(), booking=NOTHING_THERE, **place)
+            return Asked(wanted, "book", pool, "see", account)
+        case "EndLease":
+            return Asked(
+                EndLease(pool=pool, openstack_project=account, issuers=("nobody",)), "book", pool, "see", account
+            )
         case "CreateSeries":
             made = CreateSeries(booking=new, periods=(DAY,), rrule="FREQ=DAILY", timezone="UTC")
             return Asked(made, "book", pool, "see", account)

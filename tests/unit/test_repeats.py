@@ -10,6 +10,7 @@ from services.command.domain import (
     AmendBooking,
     AmendSeries,
     ApplyResize,
+    AskLease,
     CancelBooking,
     CancelSeries,
     CloseAccount,
@@ -22,8 +23,10 @@ from services.command.domain import (
     CreateProject,
     CreateSeries,
     CreateTemplate,
+    EndLease,
     FailResize,
     GrantRole,
+    LeaseAmount,
     RemoveAccountMember,
     RequestResize,
     RequireRole,
@@ -86,6 +89,18 @@ TWICE: dict[Any, tuple[Command, Any]] = {
     AmendBooking: (AmendBooking(booking=AMENDED, end=T0 + 30, counts={"cores": 2}), NOTHING_NEW),
     CancelBooking: (CancelBooking(booking=CANCELLED), NOTHING_NEW),
     SettleConflicts: (SettleConflicts(), NOTHING_NEW),
+    AskLease: (
+        AskLease(
+            pool="gaia",
+            openstack_project="ada",
+            period=DAY,
+            amount=LeaseAmount(capacity=cores(2)),
+            booking=uuid4(),
+            booked=CANCELLED,
+        ),
+        NOTHING_NEW,
+    ),
+    EndLease: (EndLease(pool="gaia", openstack_project="ada", booked=CANCELLED), NOTHING_NEW),
 }
 
 

@@ -13,6 +13,7 @@ from services.command.domain.commands import (
     AmendBooking,
     AmendSeries,
     ApplyResize,
+    AskLease,
     CancelBooking,
     CancelSeries,
     CloseAccount,
@@ -25,6 +26,7 @@ from services.command.domain.commands import (
     CreateProject,
     CreateSeries,
     CreateTemplate,
+    EndLease,
     FailResize,
     GrantRole,
     RemoveAccountMember,
@@ -36,6 +38,7 @@ from services.command.domain.commands import (
     SettleConflicts,
     WithdrawGrant,
 )
+from services.command.domain.lease_accounts import accounts_of
 from services.command.domain.state import ProjectState
 from shared.errors import HourbookError, UnknownId
 from shared.identity.errors import Forbidden, forbidden
@@ -172,6 +175,10 @@ def _needed(state: ProjectState, project: str, command: Command) -> Needed | Non
             return _on_booking(state, command)
         case AmendSeries() | CancelSeries():
             return _on_series(state, command)
+        case AskLease() | EndLease():
+            accounts = accounts_of(state, command.openstack_project, command.issuers)
+            unknown = _unknown_pool(command.pool, "pool")
+            return Needed(command.pool, Right.BOOK, unknown, accounts[0])
         case RequireRole():
             return _on_pool(command.pool or project, command.field, Right.SEE)
         case GrantRole() | RevokeRole():

@@ -221,6 +221,48 @@ class CancelSeries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     since: int | None = None
 
 
+class LeaseAmount(msgspec.Struct, frozen=True, kw_only=True):
+    """What a lease of OpenStack takes: counts, and instances of flavors. A flavor is a template of the project."""
+
+    capacity: Capacity = NOTHING
+    flavors: tuple[TemplateCount, ...] = ()
+
+
+class LeaseUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Another lease. Unless a call made the `booking` for it, it uses what its account has booked."""
+
+    openstack_project: str
+    period: Period
+    amount: LeaseAmount
+    booking: UUID | None = None
+
+
+class AskLease(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Asks whether an OpenStack project may have a lease, new or changed. It may if its account has booked as much.
+
+    `others` are the other leases on the pool. `booked` is the booking that an earlier call made for this lease; with
+    `books`, this call may make `booking`. `issuers` are the names of the Keystones that are trusted; empty: of any."""
+
+    pool: str
+    openstack_project: str
+    period: Period
+    amount: LeaseAmount
+    booking: UUID
+    booked: UUID | None = None
+    books: bool = False
+    issuers: tuple[str, ...] = ()
+    others: tuple[LeaseUse, ...] = ()
+
+
+class EndLease(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Gives back what a call had booked for a lease; None: nothing. `issuers` as in AskLease."""
+
+    pool: str
+    openstack_project: str
+    booked: UUID | None = None
+    issuers: tuple[str, ...] = ()
+
+
 class SettleConflicts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Ends claims until no hour is over-committed that is nearer than its pool's policy allows."""
 
@@ -250,5 +292,7 @@ Command = (
     | CreateSeries
     | AmendSeries
     | CancelSeries
+    | AskLease
+    | EndLease
     | SettleConflicts
 )

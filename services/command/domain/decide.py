@@ -14,6 +14,7 @@ from services.command.domain.commands import (
     AmendBooking,
     AmendSeries,
     ApplyResize,
+    AskLease,
     CancelBooking,
     CancelSeries,
     CloseAccount,
@@ -27,6 +28,7 @@ from services.command.domain.commands import (
     CreateProject,
     CreateSeries,
     CreateTemplate,
+    EndLease,
     FailResize,
     GrantRole,
     RemoveAccountMember,
@@ -39,6 +41,7 @@ from services.command.domain.commands import (
     WithdrawGrant,
 )
 from services.command.domain.grants import create_grant, withdraw_grant
+from services.command.domain.leases import ask_lease, end_lease
 from services.command.domain.overcommit import consequences
 from services.command.domain.projects import create_project
 from services.command.domain.roles import grant_role, revoke_role
@@ -117,6 +120,10 @@ def _decide(state: ProjectState, project: str, command: Command, context: Contex
         case RequireRole():
             known_pool(state, command.pool or project, command.field)
             return []
+        case AskLease():
+            return ask_lease(state, project, command, context)
+        case EndLease():
+            return end_lease(state, project, command, context)
         case SettleConflicts():
             return settle(state, project, context)
         case _:

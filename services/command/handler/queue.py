@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.command.domain import AmendSeries, CancelSeries, Command, CreateSeries, SettleConflicts
+from services.command.domain import AmendSeries, AskLease, CancelSeries, Command, CreateSeries, SettleConflicts
 from services.command.domain.commands import Context
 from services.command.handler.errors import QueueFull
 from services.command.handler.results import CommandResult
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
 # Each decides hundreds of events, which takes tens of milliseconds.
-HEAVY = (CreateSeries, AmendSeries, CancelSeries, SettleConflicts)
+HEAVY = (CreateSeries, AmendSeries, CancelSeries, SettleConflicts, AskLease)
 
 # The id in the answer: a text, or a function that makes it from the id of the command that was carried out.
 Entity = str | Callable[[UUID], str]

@@ -1,6 +1,7 @@
 """The writes of the HTTP interface: a body becomes a command, and what became of the command becomes a response."""
 
 from services.command.routes.accounts import Accounts
+from services.command.routes.blazar import Blazar
 from services.command.routes.bookings import Bookings
 from services.command.routes.clusters import Clusters
 from services.command.routes.credentials import FeedAddresses, Tokens
@@ -21,6 +22,7 @@ CONTROLLERS = (
     Roles,
     Bookings,
     OpenStack,
+    Blazar,
     Webhooks,
     Tokens,
     FeedAddresses,

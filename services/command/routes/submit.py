@@ -13,6 +13,7 @@ from services.command.domain.commands import Context
 from services.command.handler.handler import CommandHandler
 from services.command.handler.queue import Entity
 from services.command.keys import Keys
+from services.command.lease_table import Leases
 from services.command.routes.headers import AnyRequest, actor_of, is_dry_run, key_of
 from services.command.routes.responses import Outcome, previewed, respond
 from services.command.sessions import Sessions
@@ -44,6 +45,7 @@ class Parts(NamedTuple):
     public_url: str = ""
     sessions: Sessions | None = None
     code_flows: Mapping[str, CodeFlow] = {}
+    leases: Leases | None = None
 
 
 def parts_of(request: AnyRequest) -> Parts:

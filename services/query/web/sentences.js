@@ -78,6 +78,7 @@ const COMMANDS = {
   AmendBooking: "change a booking in", CancelBooking: "cancel a booking in",
   GrantRole: "give a role in", RevokeRole: "take a role in", AddAccountMember: "add a member to an account of",
   RemoveAccountMember: "take a member out of an account of",
+  AskLease: "have a lease of Blazar in", EndLease: "end a lease of Blazar in",
   AmendSeries: "change a recurring booking in", CancelSeries: "cancel a recurring booking in",
 };
 
