@@ -51,10 +51,10 @@ class Problem(Struct, frozen=True):
         list[BadField] | UnsetType, Meta(description="Each bad field. Absent when no single field is wrong.")
     ] = UNSET
     shortages: Annotated[
-        list[Shortage] | UnsetType, Meta(description="`capacity_exceeded`: the first hours that lack it.")
+        list[Shortage] | UnsetType, Meta(description="`capacity_exceeded`, `lease_refused`: the first hours that lack it.")
     ] = UNSET
     shortages_total: Annotated[
-        int | UnsetType, Meta(description="`capacity_exceeded`: how many shortages there are.")
+        int | UnsetType, Meta(description="`capacity_exceeded`, `lease_refused`: how many shortages there are.")
     ] = UNSET
     occurrence: Annotated[RefusedOccurrence | UnsetType, Meta(description="The first refused occurrence.")] = UNSET
     occurrences: Annotated[
@@ -66,6 +66,8 @@ class Problem(Struct, frozen=True):
     pool: Annotated[
         str | UnsetType | None, Meta(description="The pool that lacks it, or in which a role is needed; null: in all.")
     ] = UNSET
+    message: Annotated[str | UnsetType, Meta(description="`lease_refused`: what Blazar shows to its user.")] = UNSET
+    because: Annotated[str | UnsetType, Meta(description="`lease_refused`: the code of the reason.")] = UNSET
     needs: Annotated[str | UnsetType, Meta(description="`forbidden`: the role that is needed.")] = UNSET
     account: Annotated[str | UnsetType, Meta(description="The account that the refusal is about.")] = UNSET
     id: Annotated[str | UnsetType, Meta(description="`already_exists`: the id that exists.")] = UNSET
