@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tornado import web
+from tornado import web  # type: ignore[import-not-found]
 
 URL = os.environ.get("HOURBOOK_URL", "http://127.0.0.1:8080")
 POOL = os.environ.get("HOURBOOK_POOL", "hub")  # the project or cluster from which people book their servers

@@ -51,7 +51,8 @@ class Problem(Struct, frozen=True):
         list[BadField] | UnsetType, Meta(description="Each bad field. Absent when no single field is wrong.")
     ] = UNSET
     shortages: Annotated[
-        list[Shortage] | UnsetType, Meta(description="`capacity_exceeded`, `lease_refused`: the first hours that lack it.")
+        list[Shortage] | UnsetType,
+        Meta(description="`capacity_exceeded`, `lease_refused`: the first hours that lack it."),
     ] = UNSET
     shortages_total: Annotated[
         int | UnsetType, Meta(description="`capacity_exceeded`, `lease_refused`: how many shortages there are.")

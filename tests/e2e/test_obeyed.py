@@ -138,6 +138,17 @@ def test_a_server_of_jupyterhub_is_as_large_as_what_is_booked(up: Running, pool:
     wait(lambda: not is_ready(hub, "ada"))
 
 
+def test_blazar_may_tell_megabytes_of_hosts_through_the_one_address(pool: Pool) -> None:
+    pool.book("os-1", 1, 3, servers=1, cores=2)
+    host = {"vcpus": 2, "memory_mb": 0, "cpu_info": "x" * 3_000_000}
+    reservation = {"resource_type": "physical:host", "allocations": [host]}
+    lease = {"start_date": iso(HOUR + 1), "end_date": iso(HOUR + 3), "reservations": [reservation], "name": "large"}
+    body = {"context": {"project_id": "os-1"}, "lease": lease}
+    asked = [pool.http.post(f"/openstack/blazar/{pool.id}/check-create", json=body) for _ in range(2)]
+    assert [answer.status_code for answer in asked] == [204, 403]
+    assert asked[1].json()["because"] == "lease_not_booked"
+
+
 def end_servers(up: Running, hub: httpx.Client, pool: str) -> None:
     environment = {"JUPYTERHUB_API_URL": str(hub.base_url), "JUPYTERHUB_API_TOKEN": TOKEN, "HOURBOOK_URL": up.url}
     command = [sys.executable, EXAMPLES / "jupyterhub/end_servers.py", "--pool", pool, "--once"]
@@ -148,11 +159,15 @@ def quotas(up: Running, pool: Pool, *namespaces: str) -> tuple[str, list[Any]]:
     """What quota.py prints, and the manifests in it, which Kubernetes would take."""
     command = [sys.executable, EXAMPLES / "kubernetes-quota/quota.py", "--pool", pool.id, "--url", up.url, *namespaces]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
-    found = list(yaml.safe_load_all(printed))
+    return printed, valid(printed)
+
+
+def valid(text: str) -> list[Any]:
+    """The manifests in a text, compared with Kubernetes' own schemas."""
+    found = list(yaml.safe_load_all(text))
     for one in found:
-        for version in ("1.31", "1.33"):
-            kubernetes_validate.validate(one, version, strict=True)
-    return printed, found
+        kubernetes_validate.validate(one, "1.33", strict=True)
+    return found
 
 
 def test_the_quota_of_a_namespace_is_what_its_account_holds(up: Running, pool: Pool) -> None:
@@ -175,6 +190,7 @@ def test_the_quota_of_a_namespace_is_what_its_account_holds(up: Running, pool: P
     nothing = {"requests.cpu": "0", "limits.cpu": "0", "requests.memory": "0Mi", "limits.memory": "0Mi"}
     assert empty["spec"]["hard"] == {**nothing, "requests.storage": "0Gi"}
     assert empty["metadata"]["annotations"]["hourbook/until"] == "never"
+    assert len(valid((EXAMPLES / "kubernetes-quota/reconciler.yaml").read_text())) == 5
 
 
 def test_a_quota_is_written_again_only_when_it_changes(up: Running, pool: Pool, tmp_path: Path) -> None:

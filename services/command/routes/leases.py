@@ -38,20 +38,23 @@ class BlazarLease(msgspec.Struct, frozen=True, kw_only=True):
     name: Annotated[str | None, Meta(description="Its name.")] = None
 
 
+WhoAsks = Annotated[LeaseContext, Meta(description="Who wants the lease.")]
+
+
 class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What Blazar asks about one lease."""
 
-    context: LeaseContext
-    lease: BlazarLease
+    context: WhoAsks
+    lease: Annotated[BlazarLease, Meta(description="The lease.")]
 
 
 class CheckUpdateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What Blazar asks about a change of a lease. The new lease has only the reservations that change, each with its id
     and the fields that change."""
 
-    context: LeaseContext
-    current_lease: BlazarLease
-    lease: BlazarLease
+    context: WhoAsks
+    current_lease: Annotated[BlazarLease, Meta(description="The lease as it is.")]
+    lease: Annotated[BlazarLease, Meta(description="What it becomes.")]
 
 
 def lease_of(context: LeaseContext, lease: BlazarLease, *, counts: bool = True) -> Lease:
