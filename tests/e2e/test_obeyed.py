@@ -35,7 +35,9 @@ class Pool:
     def __init__(self, up: Running) -> None:
         self.http, self.id = httpx.Client(base_url=up.url, timeout=30), f"obeyed-{next(_numbers)}"
         self.post("/projects/create", id=self.id, name=self.id)
-        self.post("/resources/create", project=self.id, cores=16, memory=65536, userdisc=100, **span(-100, 4000))
+        self.post(
+            "/resources/create", project=self.id, servers=9, cores=16, memory=65536, userdisc=100, **span(-100, 4000)
+        )
 
     def post(self, path: str, **body: Any) -> Any:
         answer = self.http.post(path, json=body)
