@@ -15,11 +15,12 @@ from hypothesis import settings
 from shared.migrate import migrate
 from tests.support import conforming
 from tests.support.backends import BACKENDS, LOGINS, TEMPLATE, Backend, Nats, Postgres, drop_database, make_database
+from tests.support.client_tools import client_tools
 from tests.support.folders import in_memory, use_memory
 from tests.support.identity import iam_configuration, provider
 from tests.support.keystone import keystone
 
-__all__ = ["iam_configuration", "keystone", "provider"]
+__all__ = ["client_tools", "iam_configuration", "keystone", "provider"]
 
 # An example that takes long says something of the machine, not of the code.
 settings.register_profile("hourbook", deadline=None)
@@ -33,6 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["try", "must", "never"],
         default="try",
         help="tests with OpenStack's Keystone, which uv installs: skip them where that fails (try), fail, or skip all",
+    )
+    parser.addoption(
+        "--clients",
+        choices=["try", "must", "never"],
+        default="try",
+        help="tests with generated clients, whose tools uv and npm install: skip them where that fails (try), fail, or"
+        " skip all",
     )
 
 

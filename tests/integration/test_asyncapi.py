@@ -1,10 +1,9 @@
 """The AsyncAPI document: the AsyncAPI initiative's own parser accepts it, and every event fits it."""
 
-import fcntl
 import json
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from shared.event_store import Stored
 from shared.events import EVENT_TYPES, encode_event
 from shared.jetstream import STREAM, SUBJECT, cloud_event
 from shared.notices import KINDS
+from tests.support.client_tools import ClientTools, needed
 from tests.support.histories import history
 
-TOOLS = Path(__file__).parents[2] / ".tools" / "asyncapi"
 CHECK = Path(__file__).parents[1] / "asyncapi"
 
 
@@ -39,49 +38,29 @@ async def document(client: httpx.AsyncClient) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def parser() -> Path:
-    """The folder that has the official parser. npm installs it once, from its lock file."""
-    if shutil.which("npm") is None or shutil.which("node") is None:
-        pytest.skip("needs node and npm")
-    TOOLS.mkdir(parents=True, exist_ok=True)
-    with (TOOLS / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        lockfile = CHECK / "package-lock.json"
-        installed = TOOLS / "installed.json"
-        if not installed.exists() or installed.read_bytes() != lockfile.read_bytes():
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(CHECK / name, TOOLS / name)
-            run = subprocess.run(
-                ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-                cwd=TOOLS,
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-            if run.returncode:
-                pytest.skip(f"the AsyncAPI parser cannot be installed here: {run.stderr[-300:]}")
-            shutil.copy(lockfile, installed)
-        shutil.copy(CHECK / "check.js", TOOLS / "check.js")
-    return TOOLS
+def check(
+    request: pytest.FixtureRequest, client_tools: ClientTools, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Has the official parser read a document."""
+    folder = tmp_path_factory.mktemp("asyncapi")
+    with needed(request):
+        (folder / "node_modules").symlink_to(client_tools.packages(CHECK))
+    shutil.copy(CHECK / "check.js", folder)
+    return lambda text: client_tools.node("check.js", cwd=folder, given=text)
 
 
-def checked(parser: Path, text: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["node", "check.js"], cwd=parser, input=text, capture_output=True, text=True, timeout=120, check=False
-    )
-
-
-async def test_the_official_parser_takes_it_without_a_warning(client: httpx.AsyncClient, parser: Path) -> None:
+async def test_the_official_parser_takes_it_without_a_warning(
+    client: httpx.AsyncClient, check: Callable[[str], subprocess.CompletedProcess[str]]
+) -> None:
     for path in ("/asyncapi.json", "/asyncapi.yaml"):
         answer = await client.get(path)
         assert answer.status_code == 200
-        run = checked(parser, answer.text)
+        run = check(answer.text)
         assert run.returncode == 0, run.stdout + run.stderr
         version, channels, messages = run.stdout.split()
         assert version == "3.0.0"
         assert int(channels) >= len(EVENT_TYPES) <= int(messages)
-    assert checked(parser, answer.text.replace("action: send", "action: shout", 1)).returncode == 1
+    assert check(answer.text.replace("action: send", "action: shout", 1)).returncode == 1
 
 
 async def test_yaml_and_json_say_the_same(client: httpx.AsyncClient, document: dict[str, Any]) -> None:
