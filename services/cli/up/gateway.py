@@ -257,10 +257,11 @@ class Gateway:
         )
 
     async def _is_missing(self, path: str, *, known: bool) -> bool:
+        """Whether there is nothing to read at the path. The query is left out: what it names may be missing alone."""
         if known:  # a stranger, as whom the gateway asks, gets 401 where people sign in
             return True
         try:
-            async with await self._ask("HEAD", route("HEAD", path)) as answered:
+            async with await self._ask("HEAD", route("HEAD", path.partition("?")[0])) as answered:
                 return answered.status == 404
         except LOST:
             return False

@@ -30,12 +30,11 @@ from services.query.routes.parts import AnyRequest
 from services.query.routes.reads import read
 from services.query.views.calendar import read_calendar
 from services.query.views.openstack import project_of_grant, read_cluster, read_project_sizes, read_quota, read_resizes
-from shared.errors import UnknownId
 from shared.hours import hour_of
 from shared.http.responses import EncodedResponse
 from shared.identity.roles import Right
 
-QuotaId = Annotated[str, PathParameter(description="The id of a grant, a UUID.")]
+QuotaId = Annotated[UUID, PathParameter(description="The id of a grant.")]
 
 
 def openstack_query(
@@ -89,7 +88,7 @@ class OpenStack(Controller):
         return await answered(request, question, read_calendar, asked.min_position)
 
     @read(
-        "/novaquota/{grant:str}",
+        "/novaquota/{grant:uuid}",
         "One grant, as a Nova quota",
         in_json(calendar.NovaQuota, also=(CSV,)),
         on_found(Right.NAMES, "the project of the grant"),
@@ -99,7 +98,7 @@ class OpenStack(Controller):
         actor}`. `memory` is in MiB, the discs are in GiB.
 
         A grant that was withdrawn while it ran ends at the next whole hour after the withdrawal."""
-        question = QuotaQuestion(grant=grant_id(grant), csv=preferred(request, CSV))
+        question = QuotaQuestion(grant=grant, csv=preferred(request, CSV))
         if visit_of(request) is not None:
             async with asked_database(request) as database:
                 project = await project_of_grant(database, question.grant)
@@ -166,11 +165,3 @@ class OpenStack(Controller):
         `decided` the event that gave it this state."""
         question = ResizesQuestion(field="id", pool=checked_cluster(cluster, "id"), csv=preferred(request, CSV))
         return await answered(request, question, read_resizes, min_position)
-
-
-def grant_id(text: str) -> UUID:
-    """Raises UnknownId for a text that is no id of a grant."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise UnknownId("id", "grant", text[:100]) from None

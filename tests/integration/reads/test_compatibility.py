@@ -48,9 +48,9 @@ async def test_a_nova_quota_as_the_notes_list_it(shown: Shown) -> None:
     shown.project.at(6)
     shown.project.do(WithdrawGrant(grant=quota))
     assert (await shown.get(f"/novaquota/{quota}"))["enddate"] == at(6)
-    for other in (uuid4(), "x"):
-        assert await shown.problem(f"/novaquota/{other}") == (404, "id")
-        assert await shown.problem(f"/novaquota/{other}", headers={"If-None-Match": "*"}) == (404, "id")
+    for headers in ({}, {"If-None-Match": "*"}):
+        assert await shown.problem(f"/novaquota/{uuid4()}", headers=headers) == (404, "id")
+        assert (await shown.ask("/novaquota/x", headers=headers)).json()["code"] == "http_404"
     assert (await shown.ask(f"/novaquota/{quota}", headers={"If-None-Match": "*"})).status_code == 304
     assert await shown.problem("/novaquota/allocated", range=DAY) == (400, "project")
 
