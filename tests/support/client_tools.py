@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".tools" / "clients"
 ENVIRONMENT = FOLDER / "python"
-INSTALL_S, RUN_S = 300, 200
+INSTALL_S, RUN_S = 300, 550
 QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "CI": "true"}
 
 
