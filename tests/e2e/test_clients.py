@@ -212,9 +212,3 @@ def test_schemathesis_gets_no_answer_that_the_document_does_not_describe(
     assert ledger.get("/projects").status_code == 200  # the token was good to the end
     assert run.returncode == 0, run.stdout[-20_000:]
     assert int(run.stdout.partition(" generated, ")[0].split()[-1]) > 1000, run.stdout
-
-
-def test_what_a_query_names_may_be_missing_where_the_path_is_not(ledger: Ledger) -> None:
-    """Both services have /webhooks. The answer was 405 once, for there was nothing to read."""
-    assert ledger.get("/webhooks?project=nowhere").json()["code"] == "unknown_id"
-    assert ledger.get("/projects/create?dry_run=true").status_code == 405

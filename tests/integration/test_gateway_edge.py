@@ -29,8 +29,8 @@ GET = b"GET /things/1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @get("/things/{thing:str}", sync_to_thread=False)
-def read(thing: FromPath[str]) -> EncodedResponse[bytes]:
-    if thing in ("none", "new"):
+def read(thing: FromPath[str], request: Request[Any, Any, Any]) -> EncodedResponse[bytes]:
+    if thing in ("none", "new") or request.url.query == "of=nobody":
         raise NotFoundException("there is no such thing")
     return EncodedResponse(b"[1,2]")
 
@@ -232,6 +232,7 @@ async def test_a_body_may_be_asked_for_first_or_come_in_chunks(url: str) -> None
         (b"GET /things/create", 200, None),  # a thing with the name `create`
         (b"HEAD /things/1", 200, None),
         (b"GET /things/none", 404, None),  # the service's own refusal
+        (b"GET /things/create?of=nobody", 404, None),  # the path is there, and nobody is not
         (b"GET /things/new", 405, "OPTIONS, POST"),  # a command, and no thing with its name exists
         (b"OPTIONS /things/new", 204, "OPTIONS, POST"),
         (b"PUT /things/create", 405, "GET, HEAD, OPTIONS, POST"),
