@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,13 +18,14 @@ import msgspec
 from aiohttp import ClientError, ClientSession, ClientSSLError, ClientTimeout, TCPConnector
 
 from services.cli.credential import TOKEN, TOKEN_FILE, Headers, credential_headers
-from services.cli.failure import Failure
+from services.cli.failure import Failure, NotAllowed
 from shared.errors import words_of
 from shared.http.host_names import is_loopback_host
 from shared.http.tls import CA_FILE, client_context
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_S = 20.0
+QUIET_S = 60.0  # a stream has a heartbeat every 15 seconds
 TRIES, TRY_AGAIN_S = 10, 1.0
 UNAVAILABLE = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 FORBIDDEN = "forbidden"
@@ -51,7 +52,15 @@ class CommandAnswer(msgspec.Struct):
     problem: dict[str, Any] | None = None
 
 
-class NotSignedIn(Failure):
+class StreamRefused(Exception):
+    """A stream does not begin: the status and the body say why."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(status)
+        self.status, self.body = status, body
+
+
+class NotSignedIn(NotAllowed):
     """Hourbook does not know who asks."""
 
 
@@ -97,10 +106,37 @@ class Client:
         status, answered, _ = await self._send("POST", path, json=body, headers=headers)
         return status, answered
 
+    async def dry_run(self, path: str, body: Mapping[str, Any]) -> tuple[int, bytes]:
+        """What a command would do. The status and the body."""
+        headers = {"X-Hourbook-Actor": self._actor}
+        status, answered, _ = await self._send("POST", path, json=body, headers=headers, params={"dry_run": "true"})
+        return status, answered
+
     async def get(self, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
         """The status and the body."""
         status, answered, _ = await self._send("GET", path, params=query)
         return status, answered
+
+    async def events(self, path: str, query: Mapping[str, str]) -> AsyncIterator[tuple[str, bytes]]:
+        """The server-sent events of a stream, each with its id; a heartbeat has no data. Raises StreamRefused."""
+        timeout = ClientTimeout(total=None, sock_connect=TIMEOUT_S, sock_read=QUIET_S)
+        async with self._session.get(
+            self.url + path, params=query, headers=self._credential, allow_redirects=False, timeout=timeout
+        ) as answer:
+            if answer.status != HTTPStatus.OK:
+                body = await answer.read()
+                self._check(answer.status, body, answer.headers.get("Location", ""))
+                raise StreamRefused(answer.status, body)
+            number, data = "", b""
+            async for line in answer.content:
+                name, _, value = line.rstrip(b"\r\n").partition(b": ")
+                if name == b"id":
+                    number = value.decode()
+                elif name == b"data":
+                    data += value
+                elif not name and number:
+                    yield number, data
+                    number, data = "", b""
 
     async def _send(
         self, method: str, path: str, headers: Headers | None = None, **request: Any

@@ -1,4 +1,4 @@
-"""`hourbook`: the table of all commands, with their help texts.
+"""`hourbook`: the table of all commands, with their help texts. Those for people are in `people/table.py`.
 
 A command's module is imported only when the command runs, so that `hourbook --help` is quick. The text of a command
 stands here; the text of each parameter stands with the function that takes it.
@@ -6,18 +6,25 @@ stands here; the text of each parameter stands with the function that takes it.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from cyclopts import App, Group
+from cyclopts import App, Group, Parameter
 
 from services.cli.failure import Failure
+from services.cli.people.table import BOOKINGS, COMPLETION, PROFILE, PROFILE_HELP
+from services.cli.terminal import printable
 from shared.version import VERSION
 
 HELP = """The booking ledger of shared compute.
 
-To begin: `hourbook up` runs the whole system on this machine, `hourbook demo` loads an example into it, and
-`hourbook status` shows how it is.
+To begin: `hourbook free` shows what is free, `hourbook book` books. `hourbook profile` says where the ledger is.
+
+To run one: `hourbook up` runs the whole system on this machine, `hourbook demo` loads an example into it, and
+`hourbook status` shows how it is. The exit status is 0 if it is done, 1 for a failure, 2 for wrong use, 3 if the ledger
+refuses, 4 if you are not signed in or may not do it.
 """
 
 HERE = {
@@ -208,34 +215,54 @@ def with_commands(app: App, commands: Mapping[str, str], group: str | None = Non
 
 
 def command_line() -> App:
-    app = with_commands(App(name="hourbook", help=HELP, version=VERSION), HERE, "The whole system")
-    access = Group.create_ordered("Access")
+    app = with_commands(App(name="hourbook", help=HELP, version=VERSION), BOOKINGS, "What is free, and bookings")
+    access = Group.create_ordered("You, and who may do what")
     for name, commands, text in (
+        ("profile", PROFILE, PROFILE_HELP),
         ("token", TOKEN, "Tokens of programs: make, list and revoke them."),
         ("roles", ROLES, "Who may do what: list, give and take roles."),
-        ("people", PEOPLE, PEOPLE_HELP),
     ):
         app.command(with_commands(App(name=name, help=text, group=access), commands))
-    more = Group.create_ordered("OpenStack, subscribers, audit")
+    with_commands(app, COMPLETION, "Your shell")
+    with_commands(app, HERE, "For operators: the whole system")
+    more = Group.create_ordered("For operators: people, OpenStack, subscribers, audit")
     for name, commands, text in (
+        ("people", PEOPLE, PEOPLE_HELP),
         ("import", IMPORT, IMPORT_HELP),
         ("sync", SYNC, "Import what another system has at present."),
         ("subscriber", SUBSCRIBER, "Let other programs read the events from NATS."),
         ("audit", AUDIT, "Verify the history, export it, make the key that signs it."),
     ):
         app.command(with_commands(App(name=name, help=text, group=more), commands))
-    with_commands(app, NATS_CONFIG, "Servers of your own")
-    with_commands(app, PARTS, "One part alone, for containers")
+    with_commands(app, NATS_CONFIG, "For operators: servers of your own")
+    with_commands(app, PARTS, "For operators: one part alone, for containers")
     with_commands(app, DEVELOPMENT, "Development")
     last = Group.create_ordered("Options")
     app["--help"].group = app["--version"].group = last
     return app
 
 
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="The shell.")],
+    /,
+    *,
+    install: Annotated[bool, Parameter(negative=(), help="Install it for you, and say where.")] = False,
+) -> None:
+    app = command_line()
+    if install:
+        print(f"Completion is installed in {app.install_completion(shell=shell)}. It works in a new {shell}.")
+    else:
+        print(app.generate_completion(prog_name="hourbook", shell=shell))
+
+
 def main() -> None:
     try:
         command_line()()
     except Failure as failure:
-        sys.exit(f"hourbook: {failure}")
+        print(f"hourbook: {printable(str(failure))}", file=sys.stderr)
+        sys.exit(failure.exit_status)
+    except BrokenPipeError:  # whoever read the output has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -122,11 +122,11 @@ def test_a_revoked_token_is_refused_and_the_command_line_says_what_to_do(ledger:
     assert ledger.get("/projects", made["token"]).status_code == 200
     assert "is revoked" in ledger.runs("token", "revoke", made["id"])
     until(lambda: ledger.get("/projects", made["token"]).status_code == 401)
-    refused = ledger.runs("token", "list", exits=1, HOURBOOK_TOKEN=made["token"])
+    refused = ledger.runs("token", "list", exits=4, HOURBOOK_TOKEN=made["token"])
     assert "the token was revoked" in refused
     assert "HOURBOOK_TOKEN" in refused
     assert made["token"] not in refused
-    nobody = ledger.runs("token", "list", exits=1, HOURBOOK_TOKEN="")
+    nobody = ledger.runs("token", "list", exits=4, HOURBOOK_TOKEN="")
     assert "hourbook token create" in nobody
     assert "there is no token" in ledger.runs("token", "revoke", str(uuid4()), exits=1)
     both = ledger.runs("token", "list", exits=1, HOURBOOK_TOKEN_FILE="/dev/null")
@@ -181,8 +181,8 @@ def test_documents_are_imported_into_a_ledger_where_people_sign_in(ledger: Ledge
     file = tmp_path / "quota.json"
     file.write_text(json.dumps(quota()))
     command = ("import", "nova", str(file), "--project", gaia)
-    assert "hourbook token create" in ledger.runs(*command, exits=1, HOURBOOK_TOKEN="")
-    assert "hourbook token create" in ledger.runs(*command, "--dry-run", exits=1, HOURBOOK_TOKEN="")
+    assert "hourbook token create" in ledger.runs(*command, exits=4, HOURBOOK_TOKEN="")
+    assert "hourbook token create" in ledger.runs(*command, "--dry-run", exits=4, HOURBOOK_TOKEN="")
     token = ledger.token_for("manager", "--pool", gaia)["token"]
     assert "1 created" in ledger.runs(*command, HOURBOOK_TOKEN=token)
     assert "1 already there" in ledger.runs(*command, HOURBOOK_TOKEN=token)

@@ -8,12 +8,15 @@ import pytest
 
 from services.cli.main import (
     AUDIT,
+    BOOKINGS,
+    COMPLETION,
     DEVELOPMENT,
     HERE,
     IMPORT,
     NATS_CONFIG,
     PARTS,
     PEOPLE,
+    PROFILE,
     ROLES,
     SUBSCRIBER,
     SYNC,
@@ -24,7 +27,8 @@ from services.cli.main import (
 from shared.version import VERSION
 
 GROUPS = {
-    (): HERE | PARTS | DEVELOPMENT | NATS_CONFIG,
+    (): BOOKINGS | COMPLETION | HERE | PARTS | DEVELOPMENT | NATS_CONFIG,
+    ("profile",): PROFILE,
     ("token",): TOKEN,
     ("roles",): ROLES,
     ("people",): PEOPLE,
@@ -65,6 +69,18 @@ def test_the_list_of_commands_imports_none_of_them() -> None:
     ).stdout
     assert all(f"│ {command[0]} " in shown for command in COMMANDS)
     assert shown.endswith("loaded []\n")
+
+
+@pytest.mark.parametrize("command", [name_of(place) for place in BOOKINGS])
+def test_the_help_of_a_command_for_people_imports_nothing_slow(command: str) -> None:
+    program = (
+        "import sys\n"
+        "from services.cli.main import command_line\n"
+        f"command_line()(['{command}', '--help'], result_action='return_value')\n"
+        f"print('loaded', sorted({SLOW | {'whenever'}} & sys.modules.keys()))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout.endswith("loaded []\n")
 
 
 def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from services.cli.access.operators import in_database
-from services.cli.access.output import Output, show
+from services.cli.output import Output, show
 from services.cli.up.directory import DataDir
 from shared.identity.people import forget_person, read_people
 

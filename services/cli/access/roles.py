@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from cyclopts import Parameter
 
-from services.cli.access.output import Output, show
-from services.cli.access.requests import Url, accepted, over_http, read_pages
 from services.cli.client import Client
+from services.cli.output import Output, show
+from services.cli.requests import Url, accepted, over_http, read_pages
 from shared.events import Role
 
 ACTOR = "hourbook roles"

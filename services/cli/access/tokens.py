@@ -14,10 +14,10 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from services.cli.access.operators import in_database
-from services.cli.access.output import Output, cell, show
-from services.cli.access.requests import Url, accepted, over_http, read_pages
 from services.cli.client import Client, decoded
 from services.cli.failure import Failure
+from services.cli.output import Output, cell, show
+from services.cli.requests import Url, accepted, over_http, read_pages
 from services.cli.up.private_files import open_private
 from shared.errors import InvalidField
 from shared.events import Role

@@ -1,4 +1,4 @@
-"""Requests to Hourbook with the caller's own credential."""
+"""Requests to Hourbook with the caller's own credential, and what becomes of a refusal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import msgspec
 from cyclopts import Parameter
 
 from services.cli.client import CONNECTION_ERRORS, DEFAULT_URL, Client, cannot_connect, decoded
-from services.cli.failure import Failure
+from services.cli.failure import Failure, NotAllowed, RefusedByLedger
+from services.cli.profiles import Target, target_of
 from services.cli.up.directory import DataDirectory, default_directory
 
 T = TypeVar("T")
@@ -20,17 +21,29 @@ T = TypeVar("T")
 Url = Annotated[
     str | None,
     Parameter(
-        help=f"The address of Hourbook's HTTP interface. Default: that of the running `hourbook up`, or {DEFAULT_URL}."
+        help="The address of Hourbook's HTTP interface. Default: HOURBOOK_URL, the profile's, that of the running"
+        f" `hourbook up`, or {DEFAULT_URL}."
     ),
 ]
+# By the status of an answer: the error of the command line. Any other is a Failure.
+ERRORS: Mapping[int, type[Failure]] = {
+    HTTPStatus.UNAUTHORIZED: NotAllowed,
+    HTTPStatus.FORBIDDEN: NotAllowed,
+    HTTPStatus.CONFLICT: RefusedByLedger,
+}
 
 
 def over_http(url: str | None, actor: str, ask: Callable[[Client], Awaitable[T]]) -> T:
     """What `ask` returns. Raises Failure."""
-    address = url or running_address()
+    return at_target(target_of(url, None, os.environ), actor, ask)
+
+
+def at_target(target: Target, actor: str, ask: Callable[[Client], Awaitable[T]]) -> T:
+    """What `ask` returns, of the ledger at the target. Raises Failure."""
+    address = target.url or running_address()
 
     async def asked() -> T:
-        async with Client(address, actor) as client:
+        async with Client(address, actor, credential=target.headers) as client:
             return await ask(client)
 
     try:
@@ -48,7 +61,7 @@ def running_address() -> str:
 def accepted(status: int, answered: bytes) -> Any:
     """The document of an answer. Raises Failure, which says why Hourbook refuses."""
     if status >= HTTPStatus.BAD_REQUEST:
-        raise Failure(decoded(answered).detail)
+        raise ERRORS.get(status, Failure)(decoded(answered).detail)
     return msgspec.json.decode(answered)
 
 
