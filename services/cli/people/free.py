@@ -19,6 +19,8 @@ from services.cli.terminal import printable
 DAYS, HOURS = 14, 24
 BAR_MAX, BAR_MIN = 40, 10
 LEVELS = "▁▂▃▄▅▆▇█"
+GIB = 1024  # MiB
+NAMES = {"memory": "GiB of memory"} | {f"{kind}disc": f"GiB of {kind}disc" for kind in ("temp", "user", "data")}
 FEW = 1 / 3  # of the row's most: less than this is yellow
 
 
@@ -60,6 +62,8 @@ def show_free(asked: Asked, ask: Ask) -> None:
     if ask.output == "csv":
         screen.rows(*table_of(matrix, asked))
         return
+    if asked.dimension == "memory" and not asked.template:
+        matrix = in_gib(matrix)
     if not matrix.rows:
         screen.say("There is no project that you see. An admin gives a role with `hourbook roles grant`.")
         return
@@ -123,6 +127,12 @@ def matrix_of(documents: Sequence[dict[str, Any]], zone: str) -> Matrix:
     return Matrix(starts, ends, rows)
 
 
+def in_gib(matrix: Matrix) -> Matrix:
+    """The figures in GiB, rounded down: so much is there."""
+    rows = [Row(row.pool, [n // GIB for n in row.least], [n // GIB for n in row.most]) for row in matrix.rows]
+    return matrix._replace(rows=rows)
+
+
 def table_of(matrix: Matrix, asked: Asked) -> tuple[list[Column], Iterator[Sequence[Cell]]]:
     """A line a pool and block, for CSV."""
     what = "fits" if asked.template else asked.dimension
@@ -136,7 +146,7 @@ def table_of(matrix: Matrix, asked: Asked) -> tuple[list[Column], Iterator[Seque
 
 
 def draw(screen: Screen, matrix: Matrix, asked: Asked, clock: Clock) -> None:
-    what = f"how many {asked.template} fit" if asked.template else f"{asked.dimension} free"
+    what = f"how many {asked.template} fit" if asked.template else f"{NAMES.get(asked.dimension, asked.dimension)} free"
     pool = f"{asked.pool}: " if asked.pool else ""
     screen.say(
         f"{pool}{what}, by {asked.grain}, {shown(matrix.starts[0])} to {shown(matrix.ends[-1])}, {clock.zone}", "bold"
@@ -187,7 +197,7 @@ def bar(least: int, most: int, whole: int, width: int) -> Text:
 def draw_matrix(screen: Screen, matrix: Matrix, asked: Asked) -> None:
     """A row a pool, a column a block; under each other where the screen is too narrow."""
     names = [printable(row.pool) for row in matrix.rows]
-    heads = [head(start, asked.grain) for start in matrix.starts]
+    heads = [head(start, asked.grain, is_first=not number) for number, start in enumerate(matrix.starts)]
     figures = max(len(str(number)) for row in matrix.rows for number in row.least)
     column = max(figures + screen.has_bars, *(len(line) for text in heads for line in text.split("\n"))) + 1
     per_line = max(1, (screen.console.width - max(map(len, names)) - 2) // column)
@@ -209,14 +219,14 @@ def draw_matrix(screen: Screen, matrix: Matrix, asked: Asked) -> None:
         screen.draw(table)
 
 
-def head(start: ZonedDateTime, grain: str) -> str:
-    """The two lines over a column."""
+def head(start: ZonedDateTime, grain: str, *, is_first: bool) -> str:
+    """The two lines over a column. An hour has the day's name where a day begins."""
     month_day = f"{start.month:02}-{start.day:02}"
     match grain:
         case "hour":
-            return f"{day_name(start)}\n{clock_time(start)[:2]}h"
+            return f"{day_name(start) if is_first or start.hour == 0 else ''}\n{clock_time(start)[:2]}h"
         case "day":
-            return f"{day_name(start)[:2]}\n{start.day if start.day > 1 else month_day}"
+            return f"{day_name(start)[:2]}\n{month_day if is_first or start.day == 1 else start.day}"
         case "week":
             return f"week\n{month_day}"
         case _:
@@ -227,7 +237,7 @@ def heat(number: int, whole: int, *, with_level: bool) -> Text:
     """A figure, and on a terminal a block as high as its part of the row's most."""
     text = figure(number, whole)
     if with_level:
-        level = LEVELS[min(7, number * 8 // whole)] if number > 0 else " "
+        level = LEVELS[-(-number * len(LEVELS) // whole) - 1] if number > 0 else " "
         text.append(level, colour(number, whole))
     return text
 

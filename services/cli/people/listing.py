@@ -16,7 +16,11 @@ from services.cli.people.screen import Cell, Column, Screen
 from services.cli.people.times import Clock, iso, local
 
 AHEAD_DAYS = 90
-COLUMNS = tuple(Column(title) for title in ("id", "pool", "account", "state", "from", "until", "takes"))
+COLUMNS = (
+    Column("id", is_first=True),
+    *(Column(title) for title in ("pool", "account", "state", "from", "until")),
+    Column("takes", is_first=True),
+)
 CSV_COLUMNS = tuple(
     Column(title)
     for title in ("id", "pool", "account", "state", "start", "end", *DIMENSIONS, "share", "template", "count", "series")
@@ -95,7 +99,7 @@ def table_rows(rows: Sequence[tuple[Mapping[str, Any], str]], zone: str) -> Iter
         template = item["template"]
         takes = f"{template['count']} x {template['name']}" if template else in_words(item, item["share"])
         yield (
-            Text(str(item["id"]), no_wrap=True),
+            item["id"],
             item["pool"],
             item["account"],
             Text(state, STYLES.get(state, "")),

@@ -15,7 +15,12 @@ from services.cli.people.screen import Cell, Column, Screen
 from services.cli.people.times import Clock, iso, local
 
 AHEAD_DAYS = 365
-GRANTS = tuple(Column(title) for title in ("id", "project", "from", "until", "gives", "source"))
+GRANTS = (
+    Column("id", is_first=True),
+    *(Column(title) for title in ("project", "from", "until")),
+    Column("gives", is_first=True),
+    Column("source"),
+)
 GRANTS_CSV = tuple(Column(title) for title in ("id", "project", "start", "end", *DIMENSIONS, "source"))
 CLUSTERS = (
     Column("cluster"),

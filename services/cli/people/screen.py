@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 from whenever import ZonedDateTime
@@ -18,14 +19,17 @@ from services.cli.people.times import iso, shown
 from services.cli.terminal import PIPED_WIDTH, printable
 
 Cell = str | int | Text | ZonedDateTime | None
+WIDTH_MAX = 10_000
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
 class Column(NamedTuple):
-    """A column: its title, and whether it has numbers, which stand at the right."""
+    """A column: its title, whether it has numbers, which stand at the right, and whether it is in the first line of
+    each row on a screen that is too narrow for all."""
 
     title: str
     is_number: bool = False
+    is_first: bool = False
 
 
 class Screen:
@@ -70,12 +74,33 @@ class Screen:
             self.table(columns, rows)
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
+        texts = [[text_of(cell) for cell in row] for row in rows]
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
             table.add_column(column.title, justify="right" if column.is_number else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(text_of(cell) for cell in row))
-        self.draw(table)
+        for row in texts:
+            table.add_row(*row)
+        if self.is_wider(table) and any(column.is_first for column in columns):
+            self.stack(columns, texts)
+        else:
+            self.draw(table)
+
+    def is_wider(self, table: Table) -> bool:
+        """Whether the table is wider than the screen."""
+        whole = self.console.options.update(width=WIDTH_MAX)
+        return Measurement.get(self.console, whole, table).maximum > self.console.width
+
+    def stack(self, columns: Sequence[Column], rows: Sequence[Sequence[Text]]) -> None:
+        """Each row in two lines, so that no id is broken. The columns of both lines are aligned."""
+        heads = [Text(column.title, style="bold") for column in columns]
+        widths = [max(row[number].cell_len for row in (heads, *rows)) for number in range(len(columns))]
+        for row in (heads, *rows):
+            for is_first in (True, False):
+                cells = zip(columns, row, widths, strict=True)
+                part = [aligned(text, width, column) for column, text, width in cells if column.is_first == is_first]
+                line = Text("" if is_first else "  ") + Text("  ").join(part)
+                line.rstrip()
+                self.say(line)
 
     def draw(self, table: Table) -> None:
         """Prints it; into a pipe without the spaces at the ends of lines."""
@@ -86,6 +111,12 @@ class Screen:
             self.console.print(table)
         for line in captured.get().splitlines():
             print(line.rstrip())
+
+
+def aligned(text: Text, width: int, column: Column) -> Text:
+    padded = text.copy()
+    padded.align("right" if column.is_number else "left", width)
+    return padded
 
 
 def text_of(cell: Cell) -> Text:
