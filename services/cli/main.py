@@ -257,7 +257,7 @@ def completion(
 
 def main() -> None:
     try:
-        command_line()()
+        command_line()(sys.argv[1:])
     except Failure as failure:
         print(f"hourbook: {printable(str(failure))}", file=sys.stderr)
         sys.exit(failure.exit_status)

@@ -167,7 +167,11 @@ async def free_then(ledger: Ledger, wish: Wish, times: Times) -> str:
 
 def between(least: int, most: int, dimension: str) -> str:
     """`24 to 32 cores`."""
-    return counted(most, dimension) if least == most else f"{counted(least, dimension)} to {counted(most, dimension)}"
+    first, _, unit = counted(least, dimension).partition(" ")
+    last = counted(most, dimension)
+    if least == most:
+        return last
+    return f"{first} to {last}" if last.endswith(f" {unit}") else f"{first} {unit} to {last}"
 
 
 def command_line(wish: Wish, account: str) -> str | None:

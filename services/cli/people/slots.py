@@ -63,4 +63,6 @@ def slot_fields(amount: Amount) -> dict[str, Any]:
 
 def hint(found: list[dict[str, Any]], *, everywhere: bool) -> str:
     others = len(found) - 1
-    return f" {others} other pools have a slot: --all shows them." if others and not everywhere else ""
+    if not others or everywhere:
+        return ""
+    return f" {others} other pool{' has' if others == 1 else 's have'} a slot: --all shows more."

@@ -1,0 +1,164 @@
+"""The command line for people, against one `hourbook up`: its screens, docs/cli.md, and what it says of mistakes."""
+
+import csv
+import io
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.people import Done, Reader, fill, masked, run_here, run_on_terminal, shown_in
+from tests.support.running import WAIT_S, Running
+
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+SCREENS = Path(__file__).parent / "screens"
+RANGE = ("--range", "2086-06-01,2086-06-14")
+# By the name of the file: the columns of the terminal, and the command. `plain`: with NO_COLOR.
+SCREEN_COMMANDS = {
+    "free-80": (80, ("free", "gaia", *RANGE)),
+    "free-80-plain": (80, ("free", "gaia", *RANGE)),
+    "free-120": (120, ("free", "gaia", *RANGE)),
+    "free-one-80": (80, ("free", "gaia.hub", "--range", "2086-06-01,2086-06-04")),
+    "list-80-plain": (80, ("list", "gaia", "--all", "--tree", "--range", "2086-06-01,2086-06-06")),
+}
+WRITES_SCREENS = "WRITE_SCREENS" in os.environ
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with Running(tmp_path_factory.mktemp("up") / "output", "--ephemeral") as up:
+        fill(up.url)
+        yield up
+
+
+@pytest.fixture
+def home(filled: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the profiles, with one in it: `test`, whose times are in UTC. The user is ada."""
+    for name in [name for name in os.environ if name.startswith("HOURBOOK_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("LOGNAME", "ada")
+    assert run_here("profile", "add", "test", "--url", filled.url, "--tz", "UTC").status == 0
+    return tmp_path
+
+
+def on_terminal(home: Path, columns: int, *words: str, typed: str = "", **environment: str) -> Done:
+    given = {"XDG_CONFIG_HOME": str(home), "LOGNAME": "ada", "LANG": "C.UTF-8", **environment}
+    return run_on_terminal(columns, *words, typed=typed, **given)
+
+
+@pytest.mark.parametrize("name", SCREEN_COMMANDS)
+def test_a_screen_is_as_it_was(home: Path, name: str) -> None:
+    """WRITE_SCREENS=1 writes the files anew. Look at the difference."""
+    columns, words = SCREEN_COMMANDS[name]
+    is_plain = name.endswith("plain")
+    shown = on_terminal(home, columns, *words, **({"NO_COLOR": "1"} if is_plain else {}))
+    assert shown.status == 0, shown.out
+    text = masked(shown.out).replace("\x1b", "ESC")
+    file = SCREENS / f"{name}.txt"
+    if WRITES_SCREENS:
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
+    assert ("ESC[32m" in text) != is_plain
+
+
+def test_every_command_line_of_the_page_does_what_the_page_shows(home: Path, filled: Running) -> None:
+    reader = Reader(filled.url, home)
+    (home / "hourbook" / "config.toml").unlink()  # the page makes its own profile
+    lines = list(shown_in(PAGE))
+    assert len(lines) > 15
+    for line in lines:
+        real = reader.run(line.command)
+        assert masked(real) == masked(line.output), line.command
+        reader.learn(line.output, real)
+
+
+@pytest.mark.usefixtures("home")
+def test_a_pipe_gets_plain_aligned_text_the_servers_json_or_csv(filled: Running) -> None:
+    plain = run_here("free", "gaia", *RANGE).out
+    assert "\x1b" not in plain
+    assert "█" not in plain
+    assert plain.splitlines()[4].split()[:4] == ["gaia", "64", "64", "56"]
+    assert len({len(line) for line in plain.splitlines()[2:7]}) == 1
+    given = run_here("free", "gaia", *RANGE, "-o", "json").out
+    query = {"project": "gaia", "range": "2086-06-01T00:00Z,2086-06-15T00:00Z", "grain": "day", "tz": "UTC"}
+    asked = httpx.get(f"{filled.url}/available/matrix", params={**query, "dimension": "cores"}, timeout=WAIT_S)
+    assert json.loads(given)["rows"] == asked.json()["rows"]
+    rows = list(csv.DictReader(io.StringIO(run_here("free", "gaia", *RANGE, "-o", "csv").out)))
+    assert (rows[0]["pool"], rows[0]["start"], len(rows)) == ("gaia", "2086-06-01T00:00:00Z", 3 * 14)
+
+
+def test_a_booking_is_shown_before_the_question_and_made_only_after_a_yes(home: Path) -> None:
+    words = ("book", "euclid", "--cores", "2", "--from", "2086-08-01", "--for", "1 day")
+    refused = on_terminal(home, 100, *words, typed="n\n")
+    assert refused.status == 1
+    assert refused.out.index("2 cores of euclid for ada") < refused.out.index("Book it? [y/N]")
+    assert "nothing was changed" in refused.out
+    listed = ("list", "euclid", "--range", "2086-08-01,2086-08-02", "-o", "csv")
+    assert len(run_here(*listed).out.splitlines()) == 1
+    assert "Booked." in on_terminal(home, 100, *words, typed="y\n").out
+    assert len(run_here(*listed).out.splitlines()) == 2
+
+
+@pytest.mark.usefixtures("home")
+def test_the_same_key_books_once() -> None:
+    words = ("book", "euclid", "--cores", "1", "--from", "2086-08-11", "--for", "1 day", "--yes", "--key", "once")
+    first, second = (run_here(*words).out.splitlines()[-1] for _ in range(2))
+    assert first == second
+    assert first.startswith("Booked. Its id is ")
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("book", "gaia", "--cores", "2", "--for", "1 day", "--from", "2086-06-03"), 2, "--yes: standard input is not"),
+        (("book", "gaia", "--for", "1 day", "--from", "2086-06-03", "--yes"), 2, "--cores: say how much"),
+        (("book", "gaia", "--cores", "2", "--from", "2086-06-03", "--yes"), 2, "--for: say how long"),
+        (
+            ("book", "gaia", "--cores", "999", "--for", "1 day", "--from", "2086-06-03", "--yes"),
+            3,
+            "not enough is free",
+        ),
+        (
+            ("book", "gaia", "--template", "big", "--for", "1 day", "--from", "2086-06-03", "--yes"),
+            2,
+            "--template: there",
+        ),
+        (("book", "nope", "--cores", "2", "--for", "1 day", "--from", "2086-06-03", "--yes"), 1, "POOL: there is no"),
+        (("slots", "--cores", "999", "--for", "1 day", "--from", "2086-06-03"), 3, "it fits nowhere"),
+        (("free", "nope"), 1, "POOL: there is no project 'nope'"),
+        (("free", "gaia", "--range", "2086-06-03"), 2, "--range: '2086-06-03' is not two times"),
+        (("free", "gaia", "--tz", "Mars/Base"), 2, "--tz: there is no time zone"),
+        (("show", "01890000-0000-7000-8000-000000000000"), 1, "there is no booking, series or grant"),
+        (("cancel", "gaia", "--yes"), 2, "BOOKING: 'gaia' is no id of a booking"),
+        (("list", "--profile", "nope"), 2, "--profile: there is no profile 'nope'; there are test"),
+        (("list", "--url", "gaia.org"), 2, "--url: 'gaia.org' is no address"),
+        (("list", "--url", "http://127.0.0.1:9"), 1, "cannot use http://127.0.0.1:9"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_mistake_has_its_exit_status_and_is_told_on_standard_error(
+    words: tuple[str, ...], status: int, said: str
+) -> None:
+    done = run_here(*words)
+    assert (done.status, "Traceback" in done.err) == (status, False), done.err
+    assert said in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_profile_keeps_its_token_to_itself(home: Path, filled: Running) -> None:
+    added = run_here("profile", "add", "other", "--url", filled.url, "--sign-in", stdin="hbk_secret\n")
+    assert added.status == 0, added.err
+    file = home / "hourbook" / "config.toml"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "hbk_secret" in file.read_text()
+    listed = run_here("profile", "list")
+    assert "token" in listed.out
+    assert "hbk_secret" not in added.out + listed.out + run_here("profile", "list", "-o", "json").out
+    file.chmod(0o644)
+    assert "chmod 600" in run_here("profile", "list").err
