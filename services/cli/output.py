@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.terminal import table_console
+from services.cli.terminal import printable, table_console
 
 Output = Annotated[Literal["table", "json"], Parameter(help="A table for people, or JSON for programs.")]
 
@@ -25,7 +25,7 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: Outp
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(cell(row.get(column))) for column in columns))
+        table.add_row(*(escape(printable(cell(row.get(column)))) for column in columns))
     table_console().print(table)
 
 

@@ -4,7 +4,10 @@ import csv
 import io
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import httpx
 import pytest
 
 from tests.support.people import Done, Reader, fill, masked, run_here, run_on_terminal, shown_in
-from tests.support.running import WAIT_S, Running
+from tests.support.running import WAIT_S, Running, inherited
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 SCREENS = Path(__file__).parent / "screens"
@@ -149,6 +152,33 @@ def test_a_mistake_has_its_exit_status_and_is_told_on_standard_error(
     assert (done.status, "Traceback" in done.err) == (status, False), done.err
     assert said in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_what_happens_is_shown_as_it_happens_until_ctrl_c(home: Path, filled: Running) -> None:
+    """From the hour on in which the example was made: the events until now, and then the next one."""
+    command = [sys.executable, "-m", "services.cli", "watch", "euclid", "--output", "json", "--from", "today"]
+    given = {**inherited(), "XDG_CONFIG_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=given) as watching:
+        assert watching.stdout is not None
+        assert json.loads(watching.stdout.readline())["event"]["type"] == "ProjectCreated"
+        body = {"project": "euclid", "account": "lin", "cores": 1, "startdate": "2086-08-20", "enddate": "2086-08-20"}
+        httpx.post(f"{filled.url}/bookings/create", json=body, timeout=WAIT_S)
+        assert any(json.loads(line)["event"].get("account") == "lin" for line in watching.stdout)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(WAIT_S) == 130
+
+
+@pytest.mark.parametrize(("shell", "words"), [("bash", "complete"), ("zsh", "#compdef"), ("fish", "complete -c")])
+def test_the_shell_completes_commands_and_choices(shell: str, words: str) -> None:
+    script = run_here("completion", shell).out
+    for expected in (words, "slots", "--grain", "week"):
+        assert expected in script
+    if shell == "bash":
+        ask = "COMP_WORDS=(hourbook fr); COMP_CWORD=1; _hourbook; echo ${COMPREPLY[@]}"
+        done = subprocess.run(
+            ["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True, timeout=60
+        )
+        assert done.stdout == "free\n"
 
 
 def test_a_profile_keeps_its_token_to_itself(home: Path, filled: Running) -> None:

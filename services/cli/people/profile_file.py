@@ -28,6 +28,7 @@ from services.cli.profiles import (
     write_config,
 )
 from services.cli.requests import accepted, at_target
+from services.cli.terminal import printable
 
 COLUMNS = tuple(Column(title) for title in ("profile", "address", "sign-in", "account", "tz", "used"))
 
@@ -60,7 +61,7 @@ def add_profile(name: str, given: Given, environment: Mapping[str, str]) -> None
     is_used = given.use or not config.profiles
     write_config(path, Config(name if is_used else config.current, {**config.profiles, name: profile}))
     how = " It is used from now on." if is_used else f" `hourbook profile use {name}` uses it."
-    print(f"The profile {name} is in {path}.{said}{how}")
+    print(printable(f"The profile {name} is in {path}.{said}{how}"))
 
 
 def credential(given: Given) -> tuple[str | None, Headers]:

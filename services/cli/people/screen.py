@@ -146,5 +146,5 @@ def csv_cell(cell: Cell) -> str | int:
         case int():
             return cell
         case _:
-            text = str(cell)
+            text = printable(str(cell)) if sys.stdout.isatty() else str(cell)
             return f"'{text}" if text.startswith(FORMULA) else text
