@@ -192,3 +192,22 @@ def test_a_profile_keeps_its_token_to_itself(home: Path, filled: Running) -> Non
     assert "hbk_secret" not in added.out + listed.out + run_here("profile", "list", "-o", "json").out
     file.chmod(0o644)
     assert "chmod 600" in run_here("profile", "list").err
+
+
+@pytest.mark.usefixtures("home")
+def test_a_booking_is_amended_and_cancelled_after_its_dry_run_was_shown() -> None:
+    made = run_here("book", "euclid", "--cores", "4", "--from", "2086-07-01", "--for", "2 days", "--yes", "-o", "json")
+    booking = json.loads(made.out)["id"]
+    amended = run_here("amend", booking, "--cores", "6", "--for", "3 days", "--yes")
+    assert amended.out.startswith("Becomes: 6 cores of euclid, Mon 2086-07-01 00:00 to Thu 2086-07-04 00:00\n")
+    refused = run_here("amend", booking, "--cores", "600", "--yes")
+    assert (refused.status, refused.err) == (3, "hourbook: refused: not enough is free in euclid\n")
+    assert run_here("amend", booking, "--yes").err.startswith("hourbook: --cores: say what changes")
+    assert run_here("cancel", booking, "--all", "--yes").err.startswith(
+        "hourbook: --all: this booking belongs to no series"
+    )
+    assert run_here("cancel", booking, "--yes", "--reason", "not needed").out.endswith("Done.\n")
+    assert run_here("cancel", booking, "--yes").out == "It is so already: nothing changes.\n"
+    shown = run_here("show", booking).out
+    assert "state       cancelled" in shown
+    assert "not needed" in shown
