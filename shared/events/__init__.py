@@ -34,7 +34,17 @@ from shared.events.model import (
     decode_events,
     encode_event,
 )
-from shared.events.parts import BasisPoints, FromTemplate, Layout, Limits, Overcommit, Policy, Role, beyond_hours
+from shared.events.parts import (
+    BasisPoints,
+    FromTemplate,
+    Layout,
+    Limits,
+    NodeGroup,
+    Overcommit,
+    Policy,
+    Role,
+    beyond_hours,
+)
 
 __all__ = [
     "EVENT_TYPES",
@@ -63,6 +73,7 @@ __all__ = [
     "GrantWithdrawn",
     "Layout",
     "Limits",
+    "NodeGroup",
     "Overcommit",
     "PartialEnvelope",
     "Policy",

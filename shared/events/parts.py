@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from shared.capacity import WHOLE, Count
+from shared.capacity import WHOLE, Capacity, Count
 
 BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=WHOLE)]
 Role = Literal["viewer", "reader", "member", "manager", "admin", "auditor"]
@@ -34,13 +35,47 @@ class FromTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     count: int = 1
 
 
-class Layout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The nodes of a Magnum cluster: masters of one flavor, workers of another. A flavor is a template."""
+class NodeGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A group of equal nodes beside the masters and workers: `count` nodes with the capacity `size` each.
+
+    `flavor` is the template of the size, if there is one. `role` is master, worker, or a word of the client. `min` and
+    `max` are the bounds between which a scaler may change the count.
+    """
+
+    name: str
+    role: str
+    count: int
+    size: Capacity
+    flavor: str | None = None
+    min: int | None = None
+    max: int | None = None
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The nodes of a cluster: masters of one size, workers of another, and further groups. The capacity of the cluster
+    is the sum over all of them of the count times the size.
+
+    A flavor is a template; it is empty for a size that was given as counts. `mastersize` and `workersize` are the
+    capacity of one node. Events of older releases do not have them. `workermin` and `workermax` are as in NodeGroup.
+    """
 
     masterflavor: str
     mastercount: int
     workerflavor: str
     workercount: int
+    mastersize: Capacity | None = None
+    workersize: Capacity | None = None
+    workermin: int | None = None
+    workermax: int | None = None
+    groups: tuple[NodeGroup, ...] = ()
+
+    def same_nodes(self, other: Layout) -> bool:
+        """Whether both have the same nodes. A size that one of them does not say is equal to any size."""
+        pairs = ((self.mastersize, other.mastersize), (self.workersize, other.workersize))
+        if any(None not in pair and pair[0] != pair[1] for pair in pairs):
+            return False
+        ours, theirs = (replace(layout, mastersize=None, workersize=None) for layout in (self, other))
+        return ours == theirs
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, forbid_unknown_fields=True):

@@ -134,7 +134,7 @@ CREATE FUNCTION checksum_generation(summed integer) RETURNS TABLE(model text, ro
     AS $$
     SELECT 'pool', count(*), coalesce(sum(hash_record_extended(
             ROW (pool, id, parent, project, name, kind, starts, ends, touched, beyond_hours, tentative, claimed,
-                 masterflavor, mastercount, workerflavor, workercount), 0)::numeric), 0)
+                 masterflavor, mastercount, workerflavor, workercount, layout), 0)::numeric), 0)
         FROM pool WHERE generation = summed
     UNION ALL
     SELECT 'availability_hour', count(*), coalesce(sum(hash_record_extended(
@@ -165,7 +165,7 @@ CREATE FUNCTION checksum_generation(summed integer) RETURNS TABLE(model text, ro
     UNION ALL
     SELECT 'cluster_resize', count(*), coalesce(sum(hash_record_extended(
             ROW (pool, position, decided, request, state, starts, ends, servers, cores, memory, tempdisc, userdisc,
-                 datadisc, masterflavor, mastercount, workerflavor, workercount, lapsed, error, actor), 0)::numeric), 0)
+                 datadisc, masterflavor, mastercount, workerflavor, workercount, layout, lapsed, error, actor), 0)::numeric), 0)
         FROM cluster_resize WHERE generation = summed
     UNION ALL
     SELECT 'role', count(*), coalesce(sum(hash_record_extended(ROW (pool, member, role, granted, actor), 0)::numeric), 0)
@@ -514,7 +514,8 @@ CREATE TABLE past_resize (
     workercount bigint,
     lapsed boolean NOT NULL,
     error text,
-    actor text NOT NULL
+    actor text NOT NULL,
+    layout jsonb
 );
 
 CREATE VIEW past.cluster_resize AS
@@ -538,7 +539,8 @@ CREATE VIEW past.cluster_resize AS
     workercount,
     lapsed,
     error,
-    actor
+    actor,
+    layout
    FROM past_resize
   WHERE ((since <= (current_setting('hourbook.position'::text))::bigint) AND (until > (current_setting('hourbook.position'::text))::bigint));
 
@@ -658,7 +660,8 @@ CREATE TABLE past_pool (
     masterflavor text,
     mastercount bigint,
     workerflavor text,
-    workercount bigint
+    workercount bigint,
+    layout jsonb
 );
 
 CREATE VIEW past.pool AS
@@ -678,7 +681,8 @@ CREATE VIEW past.pool AS
     masterflavor,
     mastercount,
     workerflavor,
-    workercount
+    workercount,
+    layout
    FROM past_pool
   WHERE ((since <= (current_setting('hourbook.position'::text))::bigint) AND (until > (current_setting('hourbook.position'::text))::bigint));
 
@@ -839,7 +843,8 @@ CREATE TABLE cluster_resize (
     workercount bigint,
     lapsed boolean NOT NULL,
     error text,
-    actor text NOT NULL
+    actor text NOT NULL,
+    layout jsonb
 )
 PARTITION BY LIST (generation);
 
@@ -1015,7 +1020,8 @@ CREATE TABLE pool (
     masterflavor text,
     mastercount bigint,
     workerflavor text,
-    workercount bigint
+    workercount bigint,
+    layout jsonb
 )
 PARTITION BY LIST (generation);
 

@@ -254,7 +254,11 @@ async def test_a_magnum_cluster_is_masters_and_workers_and_its_resizes_a_series(
     cluster = await gaia.ask("/magcluster/create", parent="gaia", name="k8s", **layout, **MONTH)
     decided = cluster["decided"][0]
     assert (decided["kind"], decided["capacity"]) == ("magnum", {"servers": 5, "cores": 6, "memory": 5120})
-    assert decided["layout"] == layout
+    sizes = {
+        "mastersize": {"servers": 1, "cores": 2, "memory": 1024},
+        "workersize": {"servers": 1, "cores": 1, "memory": 1024},
+    }
+    assert decided["layout"] == layout | sizes
     wish = await gaia.ask("/magcluster/gaia.k8s/resize", workercount=6, status="requested")
     assert wish["decided"][0]["capacity"]["cores"] == 8
     applied = await gaia.ask(f"/magcluster/gaia.k8s/resizes/{wish['id']}/apply")
@@ -270,6 +274,31 @@ async def test_a_magnum_cluster_is_masters_and_workers_and_its_resizes_a_series(
     assert (await gaia.ask("/magcluster/gaia.k8s/resize", 400, workerflavor="w9"))["errors"][0][
         "field"
     ] == "workerflavor"
+
+
+async def test_a_cluster_of_any_kind_is_made_of_nodes(gaia: Hourbook) -> None:
+    await gaia.ask("/templates/create", project="gaia", name="driver", cores=2, memory=1024)
+    layout = {
+        "masters": {"count": 1, "template": "driver"},
+        "workers": {"count": 2, "cores": 2, "max": 5},
+        "groups": [{"name": "gpu", "count": 1, "cores": 1, "datadisc": 0}],
+    }
+    spark = {"parent": "gaia", "name": "spark", "kind": "spark", "layout": layout, **MONTH}
+    refused = await gaia.ask("/clusters/create", 400, **spark, cores=8)
+    assert [error["field"] for error in refused["errors"]] == ["cores"]
+    assert "7" in refused["detail"]
+    two = {"masters": {"count": 1, "template": "driver", "cores": 1}}
+    refused = await gaia.ask("/clusters/create", 400, **spark | {"layout": two})
+    assert [error["field"] for error in refused["errors"]] == ["layout.masters.template"]
+    refused = await gaia.ask("/clusters/create", 400, **spark | {"layout": {"masters": {"count": -1, "cores": 1}}})
+    assert [error["field"] for error in refused["errors"]] == ["layout"]
+    assert "masters.count" in refused["detail"]
+    (decided,) = (await gaia.ask("/clusters/create", **spark, cores=7))["decided"]
+    assert (decided["kind"], decided["capacity"]) == ("spark", {"cores": 7, "memory": 1024})
+    (decided,) = (await gaia.ask("/clusters/gaia.spark/resize", layout={"workers": {"count": 3}}))["decided"]
+    assert decided["capacity"] == {"cores": 9, "memory": 1024}
+    assert decided["layout"]["groups"] == [{"name": "gpu", "role": "worker", "count": 1, "size": {"cores": 1}}]
+    assert (await gaia.ask("/clusters/gaia.spark/resize", 200, layout={}))["decided"] == []
 
 
 async def test_the_policy_is_checked_and_the_operations_are_described(gaia: Hourbook) -> None:

@@ -29,6 +29,7 @@ from services.command.domain import (
     CreateTemplate,
     FailResize,
     GrantRole,
+    GroupChange,
     LayoutChange,
     ProjectState,
     RemoveAccountMember,
@@ -216,7 +217,12 @@ def _on_clusters(draw: Draw) -> Command | None:
             policy = chance.choice([None, None, "never", Overcommit(beyond_hours=20)])
             name, made = f"{parent}.c{len(draw.pools)}"[:200], {"capacity": draw.small}
             if draw.kind == "magnum" and state.templates:
-                made = {"layout": LayoutChange(masterflavor="t", mastercount=1, workerflavor="t", workercount=2)}
+                gpu = GroupChange(name="gpu", count=1, flavor="t", max=9)
+                made = {
+                    "layout": LayoutChange(
+                        masterflavor="t", mastercount=1, workerflavor="t", workercount=1, groups=(gpu,)
+                    )
+                }
             return CreateCluster(
                 cluster=name, parent=parent, kind=draw.kind, period=draw.period, overcommit=policy, **made
             )

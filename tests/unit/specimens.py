@@ -30,6 +30,7 @@ from shared.events import (
     GrantWithdrawn,
     Layout,
     Limits,
+    NodeGroup,
     Overcommit,
     ProjectCreated,
     RoleGranted,
@@ -55,6 +56,17 @@ FULL: dict[str, Any] = BARE | {"actor": 'Ada ☃ "Lovelace"\n', "reason": "the s
 PERIOD: dict[str, Any] = {"start": START, "end": END}
 
 LAYOUT = Layout(masterflavor="m1.large", mastercount=1, workerflavor="c1.xlarge", workercount=5)
+SIZED = Layout(
+    masterflavor="m1.large",
+    mastercount=1,
+    workerflavor="",
+    workercount=5,
+    mastersize=ALL,
+    workersize=SOME,
+    workermin=2,
+    workermax=9,
+    groups=(NodeGroup(name="gpu", role="worker", count=2, size=ALL, flavor="g1.large", min=0, max=4),),
+)
 LIMITS = Limits(
     capacity={"cores": 16}, monthly_hours={"cores": 5000, "memory": 10**9}, ahead_hours=720, duration_hours=72
 )
@@ -118,6 +130,11 @@ EVERY_FIELD: tuple[Event, ...] = (
     BookingConfirmed(**FULL, **BOOKED),
     BookingContested(**FULL, **BOOKED),
     TermBegan(**FULL | {"project": "_ledger"}, system="7410000000000000123", timeline=2),
+)
+WITH_NODES: tuple[Event, ...] = (
+    ClusterCreated(**BARE, **PERIOD, **CLUSTER, capacity=ALL, layout=SIZED),
+    ClusterResized(**BARE, **PERIOD, cluster="gaia.spark", capacity=ALL, layout=SIZED),
+    ClusterResizeRequested(**BARE, **PERIOD, request=TWO, cluster="gaia.spark", capacity=ALL, layout=SIZED),
 )
 REQUIRED_FIELDS: tuple[Event, ...] = (
     ProjectCreated(**BARE, name="Gaia"),

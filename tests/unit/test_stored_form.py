@@ -14,11 +14,12 @@ from jsonschema import Draft202012Validator
 from shared.events import EVENT_TYPES, Event, decode_event, decode_events, encode_event
 from shared.events.schemas import event_schemas
 from shared.events.upcasting import name_of, version_of
-from tests.unit.specimens import EVERY_FIELD, REQUIRED_FIELDS
+from tests.unit.specimens import EVERY_FIELD, REQUIRED_FIELDS, WITH_NODES
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(GOLDEN.iterdir())
-SPECIMENS = [("json", event) for event in EVERY_FIELD] + [("bare.json", event) for event in REQUIRED_FIELDS]
+ENDINGS = {"json": EVERY_FIELD, "bare.json": REQUIRED_FIELDS, "nodes.json": WITH_NODES}
+SPECIMENS = [(ending, event) for ending, events in ENDINGS.items() for event in events]
 
 
 def golden(event: Event, ending: str) -> bytes:

@@ -13,16 +13,15 @@ from services.command.domain.commands import (
     Context,
     CreateCluster,
     FailResize,
-    LayoutChange,
     RequestResize,
     ResizeCluster,
 )
 from services.command.domain.event_fields import meta_of, times_of
+from services.command.domain.layouts import size_of
 from services.command.domain.state import Pool, ProjectState, Resize, last_hour
-from services.command.domain.templates import lay_out
-from shared.capacity import Capacity, reserved
+from shared.capacity import reserved
 from shared.errors import AlreadyExists, InvalidField, NoLongerHeld, OutsidePeriod, PastIsImmutable, UnknownId
-from shared.events import ClusterCreated, ClusterResized, ClusterResizeFailed, ClusterResizeRequested, Event, Layout
+from shared.events import ClusterCreated, ClusterResized, ClusterResizeFailed, ClusterResizeRequested, Event
 from shared.hours import Period, checked_period, instant_of, iso, next_hour
 
 LEVELS_MAX = 8  # of pools, the project among them
@@ -33,7 +32,7 @@ def create_cluster(state: ProjectState, project: str, command: CreateCluster, co
     if command.parent.count(".") >= LEVELS_MAX - 1:
         raise InvalidField("parent", f"{command.parent!r} lies {LEVELS_MAX} levels deep, and nothing may lie deeper")
     _check_name(state, command, context)
-    capacity, layout = _size_of(state, command.capacity, command.layout, None)
+    capacity, layout = size_of(state, command.capacity, command.layout, None)
     require_non_zero(capacity)
     tentative = check_capacity(parent, command.parent, command.period, capacity.vector(), context, "the cluster")
     return [
@@ -165,23 +164,19 @@ def _checked(state: ProjectState, command: ResizeCluster, context: Context) -> t
             f"the resize {iso(period.start)} .. {iso(period.end)} reaches outside the cluster's period"
             f" {iso(pool.period.start)} .. {iso(end)}"
         )
-    capacity, layout = _size_of(state, command.capacity, command.layout, pool.layout)
+    capacity, layout = size_of(state, command.capacity, command.layout, pool.layout)
     return Resize(command.cluster, checked_period(period), capacity, layout), earliest
 
 
 def _is_so(pool: Pool, resize: Resize) -> bool:
     size = pool.size.read(*resize.period)
-    return bool((size == resize.capacity.vector()).all()) and resize.layout in (None, pool.layout)
+    if not (size == resize.capacity.vector()).all():
+        return False
+    return resize.layout is None or (pool.layout is not None and resize.layout.same_nodes(pool.layout))
 
 
 def _too_early(earliest: int) -> PastIsImmutable:
     return PastIsImmutable(f"startdate: a resize acts from the next whole hour on; the earliest is {iso(earliest)}")
-
-
-def _size_of(
-    state: ProjectState, capacity: Capacity, change: LayoutChange | None, before: Layout | None
-) -> tuple[Capacity, Layout | None]:
-    return (capacity, None) if change is None else lay_out(state, change, before)
 
 
 def _request(state: ProjectState, cluster: str, request: UUID, outcome: Literal["applied", "failed"]) -> Resize | None:

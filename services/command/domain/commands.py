@@ -35,13 +35,36 @@ class TemplateCount(msgspec.Struct, frozen=True, kw_only=True):
     version: int | None = None
 
 
+class GroupChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of nodes. What is None is as in the group that had this name before."""
+
+    name: str
+    role: str | None = None
+    count: int | None = None
+    flavor: str | None = None
+    size: Capacity | None = None
+    min: int | None = None
+    max: int | None = None
+
+
 class LayoutChange(msgspec.Struct, frozen=True, kw_only=True):
-    """The new layout of a Magnum cluster. A field that is None stays as it is."""
+    """The new layout of a cluster. A field that is None stays as it is; `groups` are all groups beside masters and
+    workers. The size of a node is that of its flavor, a template, or the `…size` that is given.
+
+    `nested`: the client gave one object with parts, and errors name the parts of it. Then a flavor counts as it is.
+    Else it is one of Magnum, and a node whose flavor has no servers counts as one server.
+    """
 
     masterflavor: str | None = None
     mastercount: int | None = None
+    mastersize: Capacity | None = None
     workerflavor: str | None = None
     workercount: int | None = None
+    workersize: Capacity | None = None
+    workermin: int | None = None
+    workermax: int | None = None
+    groups: tuple[GroupChange, ...] | None = None
+    nested: bool = False
 
 
 class CreateProject(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -63,7 +86,7 @@ class WithdrawGrant(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class CreateCluster(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The size is `capacity`, or that of `layout`, which must then be complete."""
+    """The size is `capacity`, or that of `layout`, which must then be complete. With both, they must agree."""
 
     cluster: str
     parent: str
@@ -75,7 +98,8 @@ class CreateCluster(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ResizeCluster(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """`start` None: the next whole hour. `end` None: the cluster's end. The size is `capacity`, or that of `layout`."""
+    """`start` None: the next whole hour. `end` None: the cluster's end. The size is `capacity`, or that of `layout`.
+    With both, they must agree."""
 
     cluster: str
     capacity: Capacity = NOTHING

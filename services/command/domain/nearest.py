@@ -21,8 +21,9 @@ from services.command.domain.commands import (
     CreateExclusive,
 )
 from services.command.domain.decide import decide
+from services.command.domain.layouts import lay_out
 from services.command.domain.state import Booking, Pool, ProjectState
-from services.command.domain.templates import lay_out, resolve
+from services.command.domain.templates import resolve
 from shared.capacity import DIMENSIONS, WHOLE, Capacity, Vector, reserved, reserved_more
 from shared.errors import HourbookError
 from shared.hours import PERIOD_HOURS_MAX, Period, next_hour

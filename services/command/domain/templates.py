@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from services.command.domain.capacity_check import require_non_zero
-from services.command.domain.commands import Context, CreateTemplate, LayoutChange, TemplateCount
+from services.command.domain.commands import Context, CreateTemplate, TemplateCount
 from services.command.domain.event_fields import meta_of
 from services.command.domain.state import ProjectState
 from shared.capacity import COUNT_MAX, Capacity, capacity_of
 from shared.errors import InvalidField
-from shared.events import Event, FromTemplate, Layout, TemplateCreated
+from shared.events import Event, FromTemplate, TemplateCreated
 
 NAMED_MAX = 20  # in an error
 
@@ -27,36 +25,15 @@ def create_template(state: ProjectState, project: str, command: CreateTemplate, 
 
 def resolve(state: ProjectState, wanted: TemplateCount) -> tuple[Capacity, FromTemplate]:
     """The counts of the template, and the version that the event names. Raises InvalidField."""
-    version, capacity = _version(state, wanted.name, wanted.version, "template")
+    version, capacity = version_of(state, wanted.name, wanted.version, "template")
     counts = [count * wanted.count for count in capacity.counts()]
     if max(counts) > COUNT_MAX:
         raise InvalidField("count", f"{wanted.count} times {wanted.name!r} is more than {COUNT_MAX}")
     return capacity_of(counts), FromTemplate(name=wanted.name, version=version, count=wanted.count)
 
 
-def lay_out(state: ProjectState, change: LayoutChange, before: Layout | None) -> tuple[Capacity, Layout]:
-    """The size and layout of a Magnum cluster. A flavor without `servers` counts as one. Raises InvalidField."""
-    given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not None}
-    layout_fields = (msgspec.structs.asdict(before) if before is not None else {}) | given
-    for field in Layout.__struct_fields__:
-        if field not in layout_fields:
-            raise InvalidField(field, "required field is missing")
-    layout = Layout(**layout_fields)
-    counts = [0] * 6
-    for field, flavor, nodes in (
-        ("masterflavor", layout.masterflavor, layout.mastercount),
-        ("workerflavor", layout.workerflavor, layout.workercount),
-    ):
-        _, capacity = _version(state, flavor, None, field)
-        each = list(capacity.counts())
-        each[0] = each[0] or 1
-        counts = [total + nodes * count for total, count in zip(counts, each, strict=True)]
-    if max(counts) > COUNT_MAX:
-        raise InvalidField("workercount", f"the cluster would be more than {COUNT_MAX} in some dimension")
-    return capacity_of(counts), layout
-
-
-def _version(state: ProjectState, name: str, version: int | None, field: str) -> tuple[int, Capacity]:
+def version_of(state: ProjectState, name: str, version: int | None, field: str) -> tuple[int, Capacity]:
+    """A version of a template and its capacity. `version` None: the newest. Raises InvalidField for `field`."""
     versions = state.templates.get(name)
     if not versions:
         known = ", ".join(sorted(state.templates)[:NAMED_MAX]) or "none yet: POST /templates/create makes one"

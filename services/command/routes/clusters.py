@@ -10,6 +10,7 @@ from litestar.params import JSONBody
 from services.command.domain import CreateCluster, ResizeCluster
 from services.command.routes.fields import ClusterInPath
 from services.command.routes.headers import AnyRequest
+from services.command.routes.layouts import layout_of
 from services.command.routes.operations import command_post
 from services.command.routes.parsing import capacity_of, hours_of, period_of
 from services.command.routes.requests import ClusterRequest, ResizeRequest
@@ -25,6 +26,9 @@ class Clusters(Controller):
         """Takes capacity of a project or a cluster, for a period, and makes a new cluster of it. Its id is the parent's
         id, a dot, and its name.
 
+        The size is six counts, or a `layout`: masters, workers, and further groups of nodes, for a cluster of any
+        `kind`. The cluster has the sum of all its nodes. A count that contradicts the layout is refused.
+
         Refused if the parent has too little capacity in an hour that may not be over-committed, if every count is 0, if
         the parent lies 8 levels deep, and if another cluster has the name: it may be given again when that cluster has
         ended, for hours after its end.
@@ -37,6 +41,7 @@ class Clusters(Controller):
             kind=data.kind,
             period=period_of(data),
             capacity=capacity_of(data),
+            layout=layout_of(data.layout),
             overcommit=data.overcommit,
         )
         return await make(request, data, project_in(data.parent), command, command_id, entity)
@@ -46,11 +51,14 @@ class Clusters(Controller):
         self, request: AnyRequest, cluster: ClusterInPath, data: JSONBody[ResizeRequest]
     ) -> EncodedResponse[Outcome]:
         """Sets the size of a cluster for a part of its period. All six counts are the new size: one that is left out
-        becomes 0. After `enddate`, the sizes that were planned before hold.
+        becomes 0. With a `layout`, the size is the sum of its nodes, and what is left out of it stays. After `enddate`,
+        the sizes that were planned before hold.
 
         Refused if the parent has too little capacity, if the cluster's bookings need what it would lose, and for hours
         that have begun or lie outside the cluster's period. 200 if it has that size already.
         """
         start, end = hours_of(data)
-        command = ResizeCluster(cluster=cluster, capacity=capacity_of(data), start=start, end=end)
+        command = ResizeCluster(
+            cluster=cluster, capacity=capacity_of(data), layout=layout_of(data.layout), start=start, end=end
+        )
         return await change(request, data, project_of_cluster(cluster), command, cluster)

@@ -292,6 +292,18 @@ AccountLimits = Annotated[
     ),
 ]
 
+NODES_MAX = 1_000_000
+GROUPS_MAX = 50  # of nodes, beside masters and workers
+
+NodeCount = Annotated[int, Meta(ge=0, le=NODES_MAX, description="Number of nodes.")]
+NodeMin = Annotated[int, Meta(ge=0, le=NODES_MAX, description="The smallest number of nodes to which a scaler may go.")]
+NodeMax = Annotated[int, Meta(ge=0, le=NODES_MAX, description="The largest number of nodes to which a scaler may go.")]
+NodeTemplate = Annotated[
+    TemplateName, Meta(description="The size of one node: a template of the project, its newest version.")
+]
+NodeFlavor = Annotated[TemplateName, Meta(description="The flavor of the nodes: a template of the project.")]
+GroupName = Annotated[TemplateName, Meta(description="The name of the group. No other group of the cluster has it.")]
+NodeRole = Annotated[TemplateName, Meta(description="The role of the nodes, such as `master`, `worker` or `gpu`.")]
 MasterFlavor = Annotated[TemplateName, Meta(description="The flavor of the masters: a template of the project.")]
 WorkerFlavor = Annotated[TemplateName, Meta(description="The flavor of the workers: a template of the project.")]
 MasterCount = Annotated[int, Meta(ge=0, le=1_000_000, description="Number of masters.")]

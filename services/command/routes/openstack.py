@@ -19,7 +19,7 @@ from services.command.domain import (
 from services.command.routes.fields import ClusterInPath, GrantInPath, ResizeInPath
 from services.command.routes.headers import AnyRequest
 from services.command.routes.operations import command_delete, command_post
-from services.command.routes.parsing import capacity_of, hours_of, layout_of, period_of
+from services.command.routes.parsing import capacity_of, hours_of, magnum_layout, period_of
 from services.command.routes.requests import (
     FailedRequest,
     GrantRequest,
@@ -52,8 +52,9 @@ class OpenStack(Controller):
 
     @command_post("/magcluster/create", summary="Create a Magnum cluster")
     async def create_magnum(self, request: AnyRequest, data: JSONBody[MagnumRequest]) -> EncodedResponse[Outcome]:
-        """Creates a cluster of masters and workers, of kind `magnum`. Its size is what their flavors add up to. Flavors
-        are templates of the project.
+        """Creates a cluster of kind `magnum`: of masters, workers, and further node `groups` if there are any. Its size
+        is what their flavors add up to. Flavors are templates of the project; a flavor without servers counts as one
+        server.
 
         Refused like any new cluster, and for a flavor that is not a template.
         """
@@ -63,7 +64,7 @@ class OpenStack(Controller):
             cluster=entity(command_id),
             parent=data.parent,
             kind="magnum",
-            layout=layout_of(data),
+            layout=magnum_layout(data),
             overcommit=data.overcommit,
             period=period_of(data),
         )
@@ -73,7 +74,8 @@ class OpenStack(Controller):
     async def resize_magnum(
         self, request: AnyRequest, cluster: ClusterInPath, data: JSONBody[MagnumResizeRequest]
     ) -> EncodedResponse[Outcome]:
-        """Changes flavors or numbers of a Magnum cluster for a part of its period. What is left out stays.
+        """Changes flavors or numbers of a Magnum cluster for a part of its period. What is left out stays; `groups` are
+        all further node groups.
 
         With `status` "requested" nothing changes yet, and no capacity is checked. The `id` in the answer is then that
         of the request. Apply it with `…/resizes/{id}/apply`, or record that it failed with `…/resizes/{id}/fail`.
@@ -81,7 +83,7 @@ class OpenStack(Controller):
         Refused like the resize of any cluster.
         """
         start, end = hours_of(data)
-        resize = ResizeCluster(cluster=cluster, layout=layout_of(data), start=start, end=end)
+        resize = ResizeCluster(cluster=cluster, layout=magnum_layout(data), start=start, end=end)
         if data.status == "applied":
             return await change(request, data, project_of_cluster(cluster), resize, cluster)
         requested = new_id()

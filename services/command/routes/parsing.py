@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.command.domain import LayoutChange, TemplateCount
+from services.command.routes.layouts import flavor_groups, given
 from services.command.routes.requests import (
     AmendRequest,
     AmendSeriesRequest,
@@ -90,11 +91,14 @@ def basis_points(share: str | int | None) -> int | None:
     return checked_share(percentage(share.strip()) if isinstance(share, str) else share, share)
 
 
-def layout_of(data: MagnumRequest | MagnumResizeRequest) -> LayoutChange:
+def magnum_layout(data: MagnumRequest | MagnumResizeRequest) -> LayoutChange:
     """The flavors and counts of a Magnum cluster; None where they are left out."""
     return LayoutChange(
         masterflavor=data.masterflavor,
         mastercount=data.mastercount,
         workerflavor=data.workerflavor,
         workercount=data.workercount,
+        workermin=given(data.workermin),
+        workermax=given(data.workermax),
+        groups=flavor_groups(given(data.groups)),
     )

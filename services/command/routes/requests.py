@@ -1,11 +1,15 @@
-"""The bodies of the commands. A field that is not named here is refused."""
+"""The bodies of the commands. A field that is not named here is refused.
+
+A new field of a body that there was must be UNSET where it is left out: then the hash of a request without it is what
+stored idempotency keys have.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from services.command.routes.fields import (
     AccountLimits,
@@ -34,6 +38,8 @@ from services.command.routes.fields import (
     NewProjectId,
     NewStartDate,
     NewTemplateName,
+    NodeMax,
+    NodeMin,
     OwnClusterName,
     ParentId,
     ProjectId,
@@ -64,6 +70,7 @@ from services.command.routes.fields import (
     WorkerCount,
     WorkerFlavor,
 )
+from services.command.routes.layouts import FlavorGroups, LayoutRequest
 from shared.events import Limits
 from shared.identity.tokens import LIMITS_MAX
 
@@ -102,18 +109,25 @@ class GrantRequest(CapacityRequest, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class ClusterRequest(CapacityRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The size is given as counts, or as a `layout` of nodes, which adds up to it. A count that is given beside a
+    layout must be what it adds up to."""
+
     parent: ParentId
     startdate: StartDate
     enddate: EndDate
     name: ClusterName | None = None
     kind: Kind = "cluster"
+    layout: LayoutRequest | UnsetType | None = UNSET
     overcommit: ClusterOvercommit | None = None
     tz: TimeZone = "UTC"
 
 
 class ResizeRequest(CapacityRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The new size: counts, or the `layout`. Of a layout, what is left out stays as it is."""
+
     startdate: ResizeStartDate | None = None
     enddate: ResizeEndDate | None = None
+    layout: LayoutRequest | UnsetType | None = UNSET
     tz: TimeZone = "UTC"
 
 
@@ -242,6 +256,9 @@ class MagnumRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True)
     mastercount: MasterCount
     workerflavor: WorkerFlavor
     workercount: WorkerCount
+    workermin: NodeMin | UnsetType | None = UNSET
+    workermax: NodeMax | UnsetType | None = UNSET
+    groups: FlavorGroups | UnsetType | None = UNSET
     name: ClusterName | None = None
     overcommit: ClusterOvercommit | None = None
     tz: TimeZone = "UTC"
@@ -257,6 +274,9 @@ class MagnumResizeRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields
     mastercount: MasterCount | None = None
     workerflavor: WorkerFlavor | None = None
     workercount: WorkerCount | None = None
+    workermin: NodeMin | UnsetType | None = UNSET
+    workermax: NodeMax | UnsetType | None = UNSET
+    groups: FlavorGroups | UnsetType | None = UNSET
     status: Status = "applied"
     tz: TimeZone = "UTC"
     reason: Reason | None = None

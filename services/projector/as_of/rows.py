@@ -21,7 +21,7 @@ from services.projector.projections.roles import MemberRow, RoleRow
 from services.projector.rows.bookings import row_of
 from services.projector.rows.catalogue import encoded
 from services.projector.rows.copying import columns_of, counts_of
-from services.projector.rows.pools import layout_columns
+from services.projector.rows.pools import SHORT, layout_columns, layout_in
 from shared.as_of import AMOUNTS
 from shared.capacity import DIMENSIONS
 from shared.events import (
@@ -30,7 +30,6 @@ from shared.events import (
     ClusterCreated,
     Event,
     GrantWithdrawn,
-    Layout,
     Limits,
     RoleGranted,
     RoleRevoked,
@@ -144,7 +143,7 @@ class Columns(NamedTuple):
 
 PERIOD = Columns(("starts", "ends"), lambda row: (_instant(row.start), _instant(row.end)))
 COUNTS = Columns(DIMENSIONS, lambda row: row.counts)
-LAYOUT = Columns(("masterflavor", "mastercount", "workerflavor", "workercount"), lambda row: layout_columns(row.layout))
+LAYOUT = Columns((*SHORT, "layout"), lambda row: layout_columns(row.layout))
 LIMITS = Columns(("limits",), lambda row: (encoded(row.limits),))
 TEMPLATE = Columns(
     ("template", "template_version", "template_count"),
@@ -269,12 +268,8 @@ def _period(record: Record) -> dict[str, Any]:
     return {"start": _hour(record["starts"]), "end": _hour(record["ends"])}
 
 
-def _layout(record: Record) -> Layout | None:
-    return None if record["masterflavor"] is None else Layout(**_fields(record, LAYOUT.names))
-
-
 def _pool(record: Record) -> PoolRow:
-    return PoolRow(**_fields(record, POOL.fields), **_period(record), layout=_layout(record))
+    return PoolRow(**_fields(record, POOL.fields), **_period(record), layout=layout_in(record))
 
 
 def _grant(record: Record) -> GrantRow:
@@ -288,7 +283,7 @@ def _account(record: Record) -> AccountRow:
 
 def _resize(record: Record) -> ResizeRow:
     given = _fields(record, (*RESIZE.key, *RESIZE.fields))
-    return ResizeRow(**given, **_period(record), counts=counts_of(record), layout=_layout(record))
+    return ResizeRow(**given, **_period(record), counts=counts_of(record), layout=layout_in(record))
 
 
 def _instant(hour: int | None) -> datetime | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
+
 from services.projector.projections.pools import PoolChange, PoolChanges, PoolRow, Pools
 from services.projector.rows.copying import columns_of
 from shared.events import Layout
 from shared.hours import instant_of
-from shared.postgres import Connection
+from shared.postgres import Connection, Record
 
+SHORT = ("masterflavor", "mastercount", "workerflavor", "workercount")
 POOLS = "SELECT id, pool, parent, beyond_hours FROM pool WHERE generation = $1"
 
 
@@ -22,10 +25,10 @@ async def read_pools(connection: Connection, generation: int) -> Pools:
 
 CREATE_POOLS = """
 INSERT INTO pool (generation, pool, id, parent, project, name, kind, starts, ends, touched, beyond_hours, tentative,
-                  claimed, masterflavor, mastercount, workerflavor, workercount)
+                  claimed, masterflavor, mastercount, workerflavor, workercount, layout)
 SELECT $1, * FROM unnest($2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
                          $9::timestamptz[], $10::bigint[], $11::int[], $12::bool[], $13::bigint[], $14::text[],
-                         $15::bigint[], $16::text[], $17::bigint[])
+                         $15::bigint[], $16::text[], $17::bigint[], $18::jsonb[])
 """
 TOUCH_POOLS = """
 UPDATE pool SET touched = t.position FROM unnest($2::int[], $3::bigint[]) AS t (pool, position)
@@ -68,7 +71,7 @@ async def write_pools(connection: Connection, generation: int, pools: PoolChange
 RENEW_POOL = """
 UPDATE pool SET
     kind = $3, starts = $4, ends = $5, beyond_hours = $6, tentative = $7, claimed = $8, masterflavor = $9,
-    mastercount = $10, workerflavor = $11, workercount = $12
+    mastercount = $10, workerflavor = $11, workercount = $12, layout = $13
 WHERE generation = $1 AND pool = $2
 """
 DELETE_FORMER_SHORT = "DELETE FROM short_hour WHERE generation = $1 AND pool = $2"
@@ -92,9 +95,11 @@ async def _renew_pool(connection: Connection, generation: int, number: int, row:
 
 CHANGE_POOL = """
 UPDATE pool SET
-    tentative = coalesce($3, tentative), claimed = coalesce($4, claimed), masterflavor = coalesce($5, masterflavor),
-    mastercount = coalesce($6, mastercount), workerflavor = coalesce($7, workerflavor),
-    workercount = coalesce($8, workercount), starts = least(starts, $9), ends = least(ends, $9)
+    tentative = coalesce($3, tentative), claimed = coalesce($4, claimed),
+    masterflavor = CASE WHEN $6::bigint IS NULL THEN masterflavor ELSE $5 END, mastercount = coalesce($6, mastercount),
+    workerflavor = CASE WHEN $8::bigint IS NULL THEN workerflavor ELSE $7 END, workercount = coalesce($8, workercount),
+    layout = CASE WHEN $6::bigint IS NULL THEN layout ELSE $9 END,
+    starts = least(starts, $10), ends = least(ends, $10)
 WHERE generation = $1 AND pool = $2
 """
 
@@ -105,11 +110,30 @@ async def _change_pool(connection: Connection, generation: int, number: int, cha
     await connection.execute(CHANGE_POOL, generation, number, change.tentative, change.claimed, *layout, closed)
 
 
-def layout_columns(layout: Layout | None) -> tuple[str | None, int | None, str | None, int | None]:
-    """The values of the columns masterflavor, mastercount, workerflavor, workercount."""
+def layout_columns(layout: Layout | None) -> tuple[str | None, int | None, str | None, int | None, str | None]:
+    """The values of the columns masterflavor, mastercount, workerflavor, workercount and layout.
+
+    A layout without masters or workers, or of nodes without a flavor, has no such flavor. The column `layout` has the
+    whole of it, as the event has it; it is empty if there is no more than the other four say."""
     if layout is None:
-        return (None, None, None, None)
-    return (layout.masterflavor, layout.mastercount, layout.workerflavor, layout.workercount)
+        return (None, None, None, None, None)
+    masters = layout.masterflavor or None, layout.mastercount
+    workers = layout.workerflavor or None, layout.workercount
+    whole = None if layout == _short(layout) else msgspec.json.encode(layout).decode()
+    return (*masters, *workers, whole)
+
+
+def layout_in(record: Record) -> Layout | None:
+    """The layout of a row with those columns."""
+    if record["mastercount"] is None:
+        return None
+    if record["layout"] is not None:
+        return msgspec.json.decode(record["layout"], type=Layout)
+    return Layout(**{name: record[name] for name in SHORT})
+
+
+def _short(layout: Layout) -> Layout:
+    return Layout(**{name: getattr(layout, name) for name in SHORT})
 
 
 def _instant(hour: int | None) -> datetime | None:

@@ -12,14 +12,14 @@ from shared.postgres import Connection
 ADD = """
 INSERT INTO cluster_resize (
     generation, pool, position, decided, request, state, starts, ends, servers, cores, memory, tempdisc, userdisc,
-    datadisc, masterflavor, mastercount, workerflavor, workercount, lapsed, error, actor
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+    datadisc, masterflavor, mastercount, workerflavor, workercount, layout, lapsed, error, actor
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 """
 APPLY = """
 UPDATE cluster_resize SET
     state = 'applied', decided = $3, starts = $4, ends = $5, servers = $6, cores = $7, memory = $8, tempdisc = $9,
     userdisc = $10, datadisc = $11, masterflavor = $12, mastercount = $13, workerflavor = $14, workercount = $15,
-    lapsed = $16
+    layout = $16, lapsed = $17
 WHERE generation = $1 AND request = $2
 """
 FAIL = "UPDATE cluster_resize SET state = 'failed', decided = $3, error = $4 WHERE generation = $1 AND request = $2"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from services.query.documents.layouts import LayoutOrNone
 from services.query.documents.parts import (
     Actor,
     Amounts,
@@ -219,6 +220,7 @@ class MagnumCluster(QuotaOrCluster):
     workerflavor: str | None
     workercount: int | None
     state: State
+    layout: LayoutOrNone
 
 
 class Resize(Struct):
@@ -243,6 +245,7 @@ class Resize(Struct):
     lapsed: bool
     error: str | None
     actor: Actor
+    layout: LayoutOrNone
 
 
 class ResizeList(Struct):

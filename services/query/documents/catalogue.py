@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from services.query.documents.layouts import LayoutOrNone
 from services.query.documents.parts import (
     Actor,
     ActorOrNone,
@@ -31,6 +32,7 @@ class Pool(Struct):
     kind: Annotated[str, Meta(description="`project`, or what kind of cluster it is.", examples=["project", "magnum"])]
     start: Annotated[Instant | None, Meta(description="Null for a project.")]
     end: Annotated[Instant | None, Meta(description="Null for a project.")]
+    layout: LayoutOrNone | UnsetType = UNSET
 
 
 class ProjectPage(Struct):

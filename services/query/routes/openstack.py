@@ -135,9 +135,10 @@ class OpenStack(Controller):
         self, request: AnyRequest, cluster: ClusterId, min_position: MinPosition = 0
     ) -> EncodedResponse[bytes]:
         """`{position, id, parent, project, name, kind, startdate, enddate, masterflavor, mastercount, workerflavor,
-        workercount, servers, cores, memory, tempdisc, userdisc, datadisc, state}`.
+        workercount, servers, cores, memory, tempdisc, userdisc, datadisc, state, layout}`.
 
-        The masters and workers are those of the latest decision. The six amounts are the size in the current hour;
+        It may be a cluster of any kind. The masters and workers are those of the latest decision; `layout` has them and
+        further groups, with the size of one node of each. The six amounts are the size in the current hour;
         before the cluster begins that of its first hour, after its end that of its last hour. `state` is `tentative`
         while its parent lacks something that the cluster takes, else `confirmed`."""
         question = ClusterQuestion(
@@ -159,7 +160,7 @@ class OpenStack(Controller):
     ) -> EncodedResponse[bytes]:
         """`{pool, position, resizes: [{request, position, decided, state, startdate, enddate, masterflavor,
         mastercount, workerflavor, workercount, servers, cores, memory, tempdisc, userdisc, datadisc, lapsed, error,
-        actor}]}`, in the order in which they were requested.
+        actor, layout}]}`, in the order in which they were requested.
 
         `state` is `requested`, `applied` or `failed`. Of each resize `position` is the event that requested it, and
         `decided` the event that gave it this state."""

@@ -48,10 +48,11 @@ class Pools(Controller):
         after: PageAfter = None,
         min_position: MinPosition = 0,
     ) -> EncodedResponse[bytes]:
-        """`{position, pools: [{id, parent, project, name, kind, start, end}], next}`, ordered by id: those that you may
-        see.
+        """`{position, pools: [{id, parent, project, name, kind, start, end, layout}], next}`, ordered by id: those that
+        you may see.
 
         With `project`: the project and all clusters and deployments in it. `start` and `end` are null for a project.
+        `layout` has the nodes of a cluster; it is null for a cluster whose size was given as counts alone.
         `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
         last, positions = checked_after(after), parts_of(request).positions
         wanted = optional_project(project)

@@ -12,6 +12,7 @@ from services.query.database import Database, live
 from services.query.questions.calendar import OPENSTACK_COLUMNS, CalendarQuestion
 from services.query.questions.model import ClusterQuestion, ProjectSizesQuestion, QuotaQuestion, ResizesQuestion
 from services.query.render.blocks import openstack_rows, render_object, render_openstack
+from services.query.render.layouts import FLAVORS, layout_json
 from services.query.render.tables import table
 from services.query.render.windows import render_long
 from services.query.rollup import Rollup, roll_up, scatter
@@ -56,7 +57,7 @@ async def read_quota(database: Database, question: QuotaQuestion) -> ViewResult:
 
 CLUSTER = """
 SELECT g.generation, g.position, p.touched, p.id, parent.id AS parent, p.project, p.name, p.kind, p.starts, p.ends,
-    p.masterflavor, p.mastercount, p.workerflavor, p.workercount, p.tentative,
+    p.masterflavor, p.mastercount, p.workerflavor, p.workercount, p.layout, p.tentative,
     coalesce(a.granted_servers, 0) AS servers, coalesce(a.granted_cores, 0) AS cores,
     coalesce(a.granted_memory, 0) AS memory, coalesce(a.granted_tempdisc, 0) AS tempdisc,
     coalesce(a.granted_userdisc, 0) AS userdisc, coalesce(a.granted_datadisc, 0) AS datadisc
@@ -67,8 +68,19 @@ LEFT JOIN availability_hour a ON a.generation = p.generation AND a.pool = p.pool
     AND a.hour = greatest(least($2, p.ends - interval '1 hour'), p.starts)
 WHERE g.live
 """
-LAYOUT = ["masterflavor", "mastercount", "workerflavor", "workercount"]
-CLUSTER_NAMES = ["id", "parent", "project", "name", "kind", "startdate", "enddate", *LAYOUT, *DIMENSIONS, "state"]
+CLUSTER_NAMES = [
+    "id",
+    "parent",
+    "project",
+    "name",
+    "kind",
+    "startdate",
+    "enddate",
+    *FLAVORS,
+    *DIMENSIONS,
+    "state",
+    "layout",
+]
 
 
 async def read_cluster(database: Database, question: ClusterQuestion) -> ViewResult:
@@ -78,6 +90,7 @@ async def read_cluster(database: Database, question: ClusterQuestion) -> ViewRes
     if record["id"] is None:
         raise question.unknown()
     row = {**record, **dates_of(record["starts"], record["ends"]), "state": state_of(record["tentative"])}
+    row["layout"] = layout_json({**record})
     version = Version(record["generation"], record["touched"])
     return one_row(version, record["position"], row, CLUSTER_NAMES, question.csv)
 
@@ -85,7 +98,7 @@ async def read_cluster(database: Database, question: ClusterQuestion) -> ViewRes
 RESIZES = """
 SELECT g.generation, g.position AS shown, p.id AS pool_id, p.touched, r.request, r.position, r.decided, r.state,
     r.starts, r.ends, r.servers, r.cores, r.memory, r.tempdisc, r.userdisc, r.datadisc, r.masterflavor, r.mastercount,
-    r.workerflavor, r.workercount, r.lapsed, r.error, r.actor
+    r.workerflavor, r.workercount, r.layout, r.lapsed, r.error, r.actor
 FROM generation g
 LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1
 LEFT JOIN cluster_resize r ON r.generation = p.generation AND r.pool = p.pool
@@ -98,11 +111,12 @@ RESIZE_NAMES = [
     "state",
     "startdate",
     "enddate",
-    *LAYOUT,
+    *FLAVORS,
     *DIMENSIONS,
     "lapsed",
     "error",
     "actor",
+    "layout",
 ]
 
 
@@ -114,10 +128,11 @@ async def read_resizes(database: Database, question: ResizesQuestion) -> ViewRes
         raise question.unknown()
     version, position = Version(records[0]["generation"], records[0]["touched"]), records[0]["shown"]
     rows = [
-        {name: {**record, **dates_of(record["starts"], record["ends"])}[name] for name in RESIZE_NAMES}
+        {**record, **dates_of(record["starts"], record["ends"]), "layout": layout_json({**record})}
         for record in records
         if record["position"] is not None
     ]
+    rows = [{name: row[name] for name in RESIZE_NAMES} for row in rows]
     if question.csv:
         return ViewResult(position, CacheEntry(version, table(rows, RESIZE_NAMES)))
     return ViewResult(position, CacheEntry(version, *render_object({"pool": question.pool}, {"resizes": rows})))

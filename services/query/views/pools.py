@@ -11,6 +11,7 @@ from services.query.answers.answers import Reply
 from services.query.answers.freshness import Positions
 from services.query.database import Database, live
 from services.query.questions.sight import Sight
+from services.query.render.layouts import COLUMNS, layout_json
 from shared.errors import InvalidField, UnknownId
 from shared.hours import Period, checked_period, hour_of, iso
 from shared.postgres import Record
@@ -49,9 +50,10 @@ async def read_projects(database: Database, after: str, limit: int, within: Sigh
 
 
 POOLS = """
-SELECT g.position, p.id, p.parent, p.project, p.name, p.kind, p.starts, p.ends
+SELECT g.position, p.*
 FROM generation g LEFT JOIN LATERAL (
-    SELECT child.id, parent.id AS parent, child.project, child.name, child.kind, child.starts, child.ends
+    SELECT child.id, parent.id AS parent, child.project, child.name, child.kind, child.starts, child.ends,
+        child.masterflavor, child.mastercount, child.workerflavor, child.workercount, child.layout
     FROM pool child LEFT JOIN pool parent ON parent.generation = child.generation AND parent.pool = child.parent
     WHERE child.generation = g.generation AND child.id > $1 AND ($3::text IS NULL OR child.project = $3)
     ORDER BY child.id LIMIT $2
@@ -60,9 +62,10 @@ WHERE g.live ORDER BY p.id
 """
 # The pools of the projects around the roots are few, and an index finds them.
 POOLS_WITHIN = """
-SELECT g.position, p.id, p.parent, p.project, p.name, p.kind, p.starts, p.ends
+SELECT g.position, p.*
 FROM generation g LEFT JOIN LATERAL (
-    SELECT child.id, parent.id AS parent, child.project, child.name, child.kind, child.starts, child.ends
+    SELECT child.id, parent.id AS parent, child.project, child.name, child.kind, child.starts, child.ends,
+        child.masterflavor, child.mastercount, child.workerflavor, child.workercount, child.layout
     FROM pool child LEFT JOIN pool parent ON parent.generation = child.generation AND parent.pool = child.parent
     WHERE child.generation = g.generation AND child.id > $1 AND child.project = ANY ($3)
         AND (child.project = ANY ($4) OR EXISTS (
@@ -88,7 +91,7 @@ async def read_pools(database: Database, project: str | None, after: str, limit:
 
 
 def listed(records: Sequence[Record], name: str, limit: int) -> Reply:
-    """`{position, <name>: [{id, parent, project, name, kind, start, end}], next}`."""
+    """`{position, <name>: [{id, parent, project, name, kind, start, end, layout}], next}`; a project has no layout."""
     live(records)
     position = records[0]["position"]
     pools = [pool_row(record) for record in records if record["id"] is not None]
@@ -99,8 +102,10 @@ def listed(records: Sequence[Record], name: str, limit: int) -> Reply:
 
 def pool_row(record: Record) -> dict[str, Any]:
     starts, ends = record["starts"], record["ends"]
+    layout = {"layout": layout_json({**record})} if COLUMNS[-1] in record.keys() else {}  # noqa: SIM118  (no mapping)
     return {
         **{name: record[name] for name in ("id", "parent", "project", "name", "kind")},
         "start": None if starts is None else iso(hour_of(starts)),
         "end": None if ends is None else iso(hour_of(ends)),
+        **layout,
     }

@@ -10,6 +10,14 @@ const held = (event, capacity = event.capacity, share = event.share) =>
   share ? `${percent(share)} of ${event.pool}` : event.template
     ? `${event.template.count ?? 1} × ${event.template.name} (${sayCapacity(capacity)})` : sayCapacity(capacity);
 const tentatively = (event) => (event.tentative ? " tentatively" : "");
+const nodes = (layout) => {
+  if (!layout) return "";
+  const said = [
+    [layout.mastercount, "master", layout.masterflavor], [layout.workercount, "worker", layout.workerflavor],
+    ...(layout.groups ?? []).map(({ count, name, flavor }) => [count, `${name} node`, flavor]),
+  ].filter(([count]) => count).map(([count, one, flavor]) => many(count, one) + (flavor ? ` of ${flavor}` : ""));
+  return said.length ? ` (${said.join(", ")})` : "";
+};
 const policy = (overcommit) => (!overcommit || overcommit === "never" ? "never over-committed"
   : `over-commit allowed beyond ${many(overcommit.beyond_hours, "hour")}`);
 
@@ -28,11 +36,11 @@ const SENTENCES = {
   GrantCreated: (e, when) =>
     `granted ${e.project} ${sayCapacity(e.capacity)}, ${when(e.start, e.end)}${e.source ? `, from ${e.source}` : ""}`,
   GrantWithdrawn: (e, when) => `withdrew ${sayCapacity(e.capacity)} from ${e.project}, ${when(e.start, e.end)}`,
-  ClusterCreated: (e, when) => `made the ${e.kind} ${e.cluster}${tentatively(e)} of ${sayCapacity(e.capacity)}, ${when(e.start, e.end)}`,
+  ClusterCreated: (e, when) => `made the ${e.kind} ${e.cluster}${tentatively(e)} of ${sayCapacity(e.capacity)}${nodes(e.layout)}, ${when(e.start, e.end)}`,
   ClusterResized: (e, when) =>
-    `${e.lapsed ? "cut back" : "resized"} ${e.cluster} to ${sayCapacity(e.capacity)}${tentatively(e)}, ${when(e.start, e.end)}`,
+    `${e.lapsed ? "cut back" : "resized"} ${e.cluster} to ${sayCapacity(e.capacity)}${nodes(e.layout)}${tentatively(e)}, ${when(e.start, e.end)}`,
   ClusterConfirmed: (e) => `confirmed the cluster ${e.cluster}: its hours have what it takes`,
-  ClusterResizeRequested: (e, when) => `asked to resize ${e.cluster} to ${sayCapacity(e.capacity)}, ${when(e.start, e.end)}`,
+  ClusterResizeRequested: (e, when) => `asked to resize ${e.cluster} to ${sayCapacity(e.capacity)}${nodes(e.layout)}, ${when(e.start, e.end)}`,
   ClusterResizeFailed: (e) => `noted that a resize of ${e.cluster} failed: ${e.error}`,
   TemplateCreated: (e) => `defined the template ${e.template}, version ${e.version}: ${sayCapacity(e.capacity)}`,
   AccountCreated: (e) => `opened the account ${e.account} in ${e.project}: ${limits(e.limits)}`,

@@ -2,10 +2,13 @@
 
 from uuid import uuid4
 
+import msgspec
+
 from services.command.domain import (
     CreateCluster,
     CreateGrant,
     FailResize,
+    GroupChange,
     LayoutChange,
     RequestResize,
     ResizeCluster,
@@ -106,6 +109,35 @@ async def test_a_magnum_cluster_and_its_resizes(shown: Shown) -> None:
     assert await shown.problem("/magcluster/gaia.none") == (404, "id")
     assert await shown.problem("/magcluster/gaia.none/resizes") == (404, "id")
     assert await shown.problem("/magcluster/sizes", project="none", range=DAY) == (404, "project")
+
+
+async def test_the_nodes_of_a_cluster_of_any_kind(shown: Shown) -> None:
+    shown.project.grant(0, 48, 40)
+    template(shown.project, "driver", cores=2)
+    gpu = GroupChange(name="gpu", role="accelerator", count=1, flavor="driver", max=3)
+    layout = LayoutChange(mastercount=1, masterflavor="driver", nested=True)
+    period = Period(T0, T0 + 48)
+    shown.project.do(CreateCluster(cluster="gaia.z", parent="gaia", kind="zeppelin", period=period, layout=layout))
+    only = (await shown.get("/magcluster/gaia.z"))["layout"]
+    more = LayoutChange(workercount=2, workersize=Capacity(cores=3), groups=(gpu,), nested=True)
+    shown.project.do(ResizeCluster(cluster="gaia.z", layout=more))
+    found = await shown.get("/magcluster/gaia.z")
+    driver = {"servers": 0, "cores": 2, "memory": 0, "tempdisc": 0, "userdisc": 0, "datadisc": 0}
+    masters = {"count": 1, "template": "driver", **driver}
+    workers = {"count": 2, "template": None, **driver, "cores": 3, "min": None, "max": None}
+    groups = [{"name": "gpu", "role": "accelerator", "count": 1, "template": "driver", **driver, "min": None, "max": 3}]
+    assert found["layout"] == {"masters": masters, "workers": workers, "groups": groups}
+    assert (found["kind"], found["masterflavor"], found["workerflavor"], found["cores"]) == (
+        "zeppelin",
+        "driver",
+        None,
+        10,
+    )
+    [project, pool] = (await shown.get("/pools", project="gaia"))["pools"]
+    assert (project["layout"], pool["layout"]) == (None, found["layout"])
+    assert [one["layout"] for one in (await shown.get("/magcluster/gaia.z/resizes"))["resizes"]] == [found["layout"]]
+    (row,) = await shown.table("/magcluster/gaia.z")
+    assert msgspec.json.decode(row["layout"]) == found["layout"]
 
 
 async def test_a_name_that_is_given_again_shows_who_has_it_now_and_its_hours_are_all_there(shown: Shown) -> None:

@@ -1,0 +1,50 @@
+"""The layout of a cluster in an answer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Bound = Annotated[int | None, Meta(description="A bound of a scaler; null where there is none.")]
+
+
+class Nodes(Struct):
+    """Equal nodes, and the size of one of them. Memory is in MiB, the discs are in GiB. A cluster of an older release
+    does not say the size."""
+
+    count: Annotated[int, Meta(ge=0, description="The number of nodes.")]
+    template: Annotated[str | None, Meta(description="The template of the size; null if it was given as counts.")]
+    servers: int | UnsetType = UNSET
+    cores: int | UnsetType = UNSET
+    memory: int | UnsetType = UNSET
+    tempdisc: int | UnsetType = UNSET
+    userdisc: int | UnsetType = UNSET
+    datadisc: int | UnsetType = UNSET
+
+
+class Workers(Nodes, kw_only=True):
+    """The workers, and the bounds between which a scaler may change their number."""
+
+    min: Bound
+    max: Bound
+
+
+class Group(Workers, kw_only=True):
+    """A group of nodes beside the masters and the workers."""
+
+    name: str
+    role: Annotated[str, Meta(examples=["worker"])]
+
+
+class ClusterLayout(Struct):
+    """The nodes of a cluster. Its size is the sum of them: the count of each times its size."""
+
+    masters: Nodes | None
+    workers: Workers | None
+    groups: list[Group]
+
+
+LayoutOrNone = Annotated[
+    ClusterLayout | None, Meta(description="Null for a cluster whose size was given as counts alone.")
+]
