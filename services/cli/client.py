@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,16 +67,24 @@ class NotSignedIn(NotAllowed):
 class Client:
     """Sends commands and reads. Repeats a request while a service starts. Use it as an async context manager.
 
-    `credential` are the headers that sign a request; None: those of HOURBOOK_TOKEN or HOURBOOK_TOKEN_FILE. Every method
-    raises NotSignedIn if Hourbook does not take them, and Failure if it sends the request on to another address.
+    `credential` are the headers that sign a request; None: those of HOURBOOK_TOKEN or HOURBOOK_TOKEN_FILE. `renew`
+    gets new ones, in a thread: it is called when Hourbook does not take the credential any more, once for each request.
+    Every method raises NotSignedIn if Hourbook does not take them, and Failure if it sends the request on to another
+    address.
     """
 
     def __init__(
-        self, url: str, actor: str, try_again_s: float = TRY_AGAIN_S, credential: Headers | None = None
+        self,
+        url: str,
+        actor: str,
+        try_again_s: float = TRY_AGAIN_S,
+        credential: Headers | None = None,
+        renew: Callable[[], Headers] | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self._credential = credential_headers(os.environ) if credential is None else credential
         self._actor, self._try_again_s, self._run = actor, try_again_s, uuid4().hex
+        self._renew = renew
 
     async def __aenter__(self) -> Client:
         if self._credential and not is_private(self.url):
@@ -142,13 +150,18 @@ class Client:
         self, method: str, path: str, headers: Headers | None = None, **request: Any
     ) -> tuple[int, bytes, bool]:
         """The status, the body, and whether it is the replay of an earlier answer. Sends again on 502 and 503."""
-        signed = {**(headers or {}), **self._credential}
+        is_renewed = self._renew is None
         for attempt in range(TRIES):
+            signed = {**(headers or {}), **self._credential}
             async with self._session.request(
                 method, self.url + path, headers=signed, allow_redirects=False, **request
             ) as answer:
                 status, answered, is_repeat = answer.status, await answer.read(), REPLAYED in answer.headers
-                self._check(status, answered, answer.headers.get("Location", ""))
+                location = answer.headers.get("Location", "")
+            if status == HTTPStatus.UNAUTHORIZED and self._renew is not None and not is_renewed:
+                self._credential, is_renewed = await asyncio.to_thread(self._renew), True
+                continue
+            self._check(status, answered, location)
             if status not in UNAVAILABLE or attempt == TRIES - 1:
                 break
             await asyncio.sleep(self._try_again_s)

@@ -6,10 +6,11 @@ installed its tests are skipped, or fail with `--keystone=must`.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,6 +106,38 @@ class Keystone:
         }
         made = self._asked("POST", "/OS-TRUST/trusts", {"trust": trust}, self.token(trustor))
         return self.token(trustee, {"OS-TRUST:trust": {"id": made["trust"]["id"]}})
+
+    def is_valid(self, token: str) -> bool:
+        """Whether the token is one that it would take now."""
+        headers = {"x-auth-token": token, "x-subject-token": token}
+        return self._http.get("/auth/tokens", headers=headers).is_success
+
+    @contextmanager
+    def catalogue(self, endpoints: Mapping[str, str]) -> Iterator[None]:
+        """The services with these public endpoints are in the catalogue, by their types, until the end of the block."""
+        made = []
+        for kind, url in endpoints.items():
+            service = self._asked("POST", "/services", {"service": {"type": kind, "name": kind}})["service"]["id"]
+            made.append(service)
+            endpoint = {"service_id": service, "interface": "public", "region_id": "one", "url": url}
+            self._asked("POST", "/endpoints", {"endpoint": endpoint})
+        try:
+            yield
+        finally:
+            for service in made:
+                self._asked("DELETE", f"/services/{service}")
+
+    def clouds_yaml(self, file: Path, user: User, **more: Any) -> Path:
+        """Writes a clouds.yaml (JSON is YAML) with the cloud `ours`, where the user signs in. Returns the file."""
+        auth = {
+            "auth_url": self.url,
+            "username": user.name,
+            "password": user.password,
+            "project_id": user.project,
+            "user_domain_id": "default",
+        }
+        file.write_text(json.dumps({"clouds": {"ours": {"auth": auth, "region_name": "one", **more}}}))
+        return file
 
     def revoke(self, token: str) -> None:
         self._http.delete("/auth/tokens", headers={"x-auth-token": token, "x-subject-token": token}).raise_for_status()

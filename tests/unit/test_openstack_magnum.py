@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.cli.openstack.desired import DeletedCluster, DesiredCluster, ResizeRequest
+from services.cli.openstack.desired import DeletedCluster, DesiredCluster, ResizeRequest, unique_name
 from shared.events import Layout
 from tests.support.openstack import HEAD, NODE, cluster, cluster_template, clusters_in, desired, hour, mapped, why
 
@@ -110,13 +110,65 @@ def test_a_resize_request_is_for_the_cluster_named_beside_it() -> None:
     ]
     assert "give --cluster" in why("magnum", request)
     other = {**request, "nodegroup": "gpu"}
-    assert "--worker-group gpu" in why("magnum", other, cluster="sky.k8s")
+    assert desired("magnum", other, cluster="sky.k8s") == [ResizeRequest("sky.k8s", None, 9, "gpu")]
     assert desired("magnum", other, cluster="sky.k8s", worker_group="gpu") == [ResizeRequest("sky.k8s", None, 9)]
 
 
-def test_node_groups_are_told() -> None:
-    group = {"uuid": "g", "name": "gpu", "role": "worker", "node_count": 2, "flavor_id": "g1"}
-    assert "node group gpu" in why("magnum", {"nodegroups": [group]})
+UUID = cluster()["uuid"]
+
+
+def group(name: str, nodes: int, **members: Any) -> dict[str, Any]:
+    return {
+        "uuid": f"0000000{len(name)}-0000-4000-8000-000000000000",
+        "name": name,
+        "cluster_id": UUID,
+        "role": "worker",
+        "node_count": nodes,
+        "flavor_id": "c2.node",
+        "is_default": False,
+        "min_node_count": 0,
+        "max_node_count": None,
+        **members,
+    }
+
+
+def test_node_groups_say_which_nodes_a_cluster_has() -> None:
+    groups = [
+        group("default-master", 3, role="master", is_default=True, flavor_id="12"),
+        group("default-worker", 2, is_default=True, min_node_count=1, max_node_count=5),
+        group("a b", 1, role="gpu node"),
+        group("a-b", 4, flavor_id=None, max_node_count=0),
+        group("gone", 9, status="DELETE_COMPLETE"),
+    ]
+    documents = {"nodegroups": groups}, cluster(node_count=7, master_count=3), cluster_template()
+    (made,) = clusters_in(*documents, {"flavors": [NODE, HEAD]})
+    assert isinstance(made, DesiredCluster)
+    assert made.has_groups
+    layout = made.layout
+    assert (layout.masterflavor, layout.mastercount, layout.workerflavor, layout.workercount) == (
+        "c2.head",
+        3,
+        "c2.node",
+        2,
+    )
+    assert (layout.workermin, layout.workermax) == (1, 5)
+    assert [(one.name, one.role, one.count, one.flavor, one.min, one.max) for one in layout.groups] == [
+        (unique_name("a b"), "gpu-node", 1, "c2.node", 0, None),
+        (unique_name("a-b"), "worker", 4, "c2.node", 0, None),
+    ]
+    (alone,) = clusters_in({"nodegroups": groups[:3]}, cluster(), {"flavors": [NODE, HEAD]})
+    assert isinstance(alone, DesiredCluster), "with the flavors of its groups it needs no cluster template"
+
+
+def test_a_node_group_that_is_not_valid_or_of_no_cluster_is_told() -> None:
+    assert "does not name its cluster" in why("magnum", {"nodegroups": [group("gpu", 2, cluster_id=None)]})
+    documents = {"nodegroups": [group("gpu", 2, node_count="x")]}, cluster(), cluster_template()
+    result = mapped("magnum", *map(json.dumps, (*documents, {"flavors": [NODE, HEAD]})))
+    assert [one.what for one in result.unmapped] == ["node group gpu"]
+    (made,) = [one for one in result.desired if isinstance(one, DesiredCluster)]
+    assert not made.has_groups, "the groups of its cluster are not known"
+    many = {"nodegroups": [group(f"g{number}", 1) for number in range(51)]}
+    assert "more than 50 node groups" in why("magnum", many, cluster(), cluster_template(), {"flavors": [NODE, HEAD]})
 
 
 # --- documents ---

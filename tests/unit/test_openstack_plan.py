@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.cli.openstack.current import CurrentState, fold
@@ -85,7 +86,8 @@ def resized(kind: str = "ClusterResized", layout: Layout = MORE, start: int = NO
 
 
 def as_dict(layout: Layout) -> dict[str, Any]:
-    return {name: getattr(layout, name) for name in layout.__struct_fields__}
+    fields: dict[str, Any] = msgspec.to_builtins(layout)
+    return fields
 
 
 def paths(done: Step) -> list[str]:

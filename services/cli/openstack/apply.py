@@ -23,6 +23,7 @@ from services.cli.openstack.steps import Call, Step
 from shared.events import EVENT_TYPES
 
 PAGE = "10000"
+AGAIN = "The same command again does the rest"
 CAPACITY_EXCEEDED = "capacity_exceeded"
 KNOWN = {kind.__name__ for kind in EVENT_TYPES}
 # The outcomes in the order of the report, each with its colour.
@@ -90,23 +91,30 @@ async def apply_items(
     *,
     current: CurrentState,
     dry_run: bool,
-) -> list[ReportLine]:
-    """Maps the items of one service, plans and applies the steps. Answers the report. Raises SeveralOwners."""
-    rows: list[ReportLine] = []
+    report: list[ReportLine],
+) -> None:
+    """Maps the items of one service, plans and applies the steps. Each is in the report as soon as it is done. Raises
+    SeveralOwners."""
     known = {name: name for name in current.templates} | current.flavors
     result = map_items(service, items, msgspec.structs.replace(options, known=known))
+    report += rows_of(result.notes, result.unmapped)
     for desired in result.desired:
         if isinstance(desired, ResizeRequest) and not dry_run:
             current = await read_current(client, options.project)  # an earlier item may have created its cluster
-        rows += await apply_steps(client, plan(desired, current, options, parent), dry_run=dry_run)
-    return [*rows, *rows_of(result.notes, result.unmapped)]
+        await apply_steps(client, plan(desired, current, options, parent), dry_run=dry_run, report=report)
 
 
-async def apply_steps(client: Client, planned: Iterable[Planned], *, dry_run: bool) -> list[ReportLine]:
-    return [
-        ReportLine("not mapped", *one) if isinstance(one, Unmapped) else await apply_step(client, one, dry_run=dry_run)
-        for one in planned
-    ]
+async def apply_steps(client: Client, planned: Iterable[Planned], *, dry_run: bool, report: list[ReportLine]) -> None:
+    """Applies the steps. A step that is broken off is in the report, too: nobody knows how much of it was done."""
+    for one in planned:
+        if isinstance(one, Unmapped):
+            report.append(ReportLine("not mapped", *one))
+            continue
+        try:
+            report.append(await apply_step(client, one, dry_run=dry_run))
+        except BaseException:
+            report.append(ReportLine("refused", one.what, f"broken off, perhaps in the middle: {one.how}. {AGAIN}"))
+            raise
 
 
 async def apply_step(client: Client, step: Step, *, dry_run: bool) -> ReportLine:

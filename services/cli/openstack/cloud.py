@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from services.cli.failure import Failure
-from shared.errors import words_of
+from services.cli.openstack.service import FIRST_WAIT_S, NoAnswer, NotThere, Service
 
 if TYPE_CHECKING:
-    from keystoneauth1.adapter import Adapter
     from openstack.connection import Connection
 
-# The service type of each in the catalogue of a cloud.
-SERVICE_TYPES = {"nova": "compute", "blazar": "reservation", "magnum": "container-infrastructure-management"}
-PAGES_MAX = 1000
-
-
-class NoAnswer(Exception):
-    """A service did not answer with a valid document. The message says why."""
+UUID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 class Cloud:
     """One project of a cloud. Its methods block, and raise NoAnswer."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, first_wait_s: float = FIRST_WAIT_S) -> None:
+        self._connection, self._first_wait_s = connection, first_wait_s
 
     def project(self) -> str:
         """The id of the OpenStack project. Raises Failure when the sign-in fails."""
@@ -40,11 +33,14 @@ class Cloud:
             raise Failure("the sign-in is for no project: set one in clouds.yaml or in OS_PROJECT_ID")
         return str(project)
 
-    def token(self) -> str:
-        """The token of the sign-in at the cloud's Keystone. Raises Failure when the sign-in fails."""
+    def token(self, *, new: bool = False) -> str:
+        """The token of the sign-in at the cloud's Keystone; a `new` one where the old one is not taken any more. Raises
+        Failure when the sign-in fails."""
         from keystoneauth1.exceptions import ClientException
 
         try:
+            if new:
+                self._connection.session.invalidate()
             token = self._connection.session.get_token()
         except ClientException as error:
             raise Failure(f"cannot use the cloud: {error}") from None
@@ -54,74 +50,52 @@ class Cloud:
 
     def documents(self, service: str) -> list[dict[str, Any]]:
         """All documents of a service that `hourbook import` can read. Raises NoAnswer."""
-        client = self._client(service)
+        client = self._service(service)
         match service:
             case "nova":
-                return [self._get(client, f"/os-quota-sets/{self.project()}"), *self._flavors()]
+                return [client.get(f"/os-quota-sets/{self.project()}"), *self._flavors()]
             case "blazar":
-                return [self._get(client, "/leases"), *self._flavors()]
+                return [*client.pages("/leases", "leases", "leases_links"), *self._flavors()]
             case _:
-                # The list of clusters has neither their creation times nor their flavors.
-                clusters = [
-                    self._get(client, f"/clusters/{listed['uuid']}")
-                    for page in self._pages(client, "/clusters", "clusters", "next")
-                    for listed in page["clusters"]
-                ]
-                templates = self._pages(client, "/clustertemplates", "clustertemplates", "next")
-                return [
-                    {"clusters": clusters},
-                    *({"clustertemplates": page["clustertemplates"]} for page in templates),
-                    *self._flavors(),
-                ]
+                templates = client.pages("/clustertemplates", "clustertemplates", "next")
+                return [*clusters_of(client), *templates, *self._flavors()]
 
-    def _client(self, service: str) -> Adapter:
-        """A client of a service, at the region, interface or endpoint that clouds.yaml sets for it."""
-        from keystoneauth1.adapter import Adapter
-
-        kind, config = SERVICE_TYPES[service], self._connection.config
-        return Adapter(
-            self._connection.session,
-            service_type=kind,
-            region_name=config.get_region_name(kind),
-            interface=config.get_interface(kind),
-            endpoint_override=config.get_endpoint(kind),
-        )
+    def _service(self, name: str) -> Service:
+        return Service(self._connection, name, self._first_wait_s)
 
     def _flavors(self) -> list[dict[str, Any]]:
-        client = self._client("nova")
-        pages = self._pages(client, "/flavors/detail", "flavors", "flavors_links")
-        return [{"flavors": page["flavors"]} for page in pages]
+        return self._service("nova").pages("/flavors/detail", "flavors", "flavors_links")
 
-    def _pages(self, client: Adapter, path: str, name: str, following: str) -> list[dict[str, Any]]:
-        """All pages of a list. `following` is the member that has the address of the next page, or its links."""
-        pages: list[dict[str, Any]] = []
-        query = ""
-        while len(pages) < PAGES_MAX:
-            page = self._get(client, path + query)
-            if not isinstance(page.get(name), list):
-                raise NoAnswer(f"the answer of {path} has no {name}")
-            pages.append(page)
-            link = page.get(following)
-            if isinstance(link, list):
-                link = next((one["href"] for one in link if one.get("rel") == "next"), None)
-            if not link:
-                return pages
-            query = f"?{urlsplit(link).query}"
-        raise NoAnswer(f"{path} has more than {PAGES_MAX} pages")
 
-    def _get(self, client: Adapter, path: str) -> dict[str, Any]:
-        from keystoneauth1.exceptions import ClientException
-
+def clusters_of(magnum: Service) -> list[dict[str, Any]]:
+    """The clusters, and the node groups of those that have some. The list of clusters has neither their creation times
+    nor their flavors, and a list of node groups has no bounds: so each is asked for alone."""
+    clusters, groups = [], []
+    for uuid in ids_in(magnum.pages("/clusters", "clusters", "next"), "clusters"):
         try:
-            answer = client.get(path, headers={"Accept": "application/json"}, raise_exc=False)
-            document = answer.json()
-        except ClientException as error:
-            raise NoAnswer(words_of(error)) from None
-        except ValueError:
-            raise NoAnswer(f"{path} answers {answer.status_code}, and not with JSON") from None
-        if answer.status_code != 200 or not isinstance(document, dict):
-            raise NoAnswer(f"{path} answers {answer.status_code}: {str(document)[:200]}")
-        return document
+            clusters.append(magnum.get(f"/clusters/{uuid}"))
+            groups += groups_of(magnum, uuid)
+        except NotThere:
+            continue  # it was deleted meanwhile
+    return [{"clusters": clusters}, *([{"nodegroups": groups}] if groups else [])]
+
+
+def groups_of(magnum: Service, cluster: str) -> list[dict[str, Any]]:
+    """The node groups of a cluster; none where Magnum is older than they are."""
+    if magnum.microversion is None:
+        return []
+    path = f"/clusters/{cluster}/nodegroups"
+    ids = ids_in(magnum.pages(path, "nodegroups", "next"), "nodegroups")
+    return [{**magnum.get(f"{path}/{group}"), "cluster_id": cluster} for group in ids]
+
+
+def ids_in(pages: list[dict[str, Any]], name: str) -> list[str]:
+    """The UUIDs of the things in the pages of a list. Raises NoAnswer for a thing without one."""
+    things = [thing for page in pages for thing in page[name]]
+    ids = [thing.get("uuid") if isinstance(thing, dict) else None for thing in things]
+    if not all(isinstance(one, str) and UUID.fullmatch(one) for one in ids):
+        raise NoAnswer(f"the list of {name} has something without a uuid")
+    return [str(one) for one in dict.fromkeys(ids)]
 
 
 def connect(name: str | None) -> Cloud:

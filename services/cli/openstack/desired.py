@@ -43,7 +43,10 @@ class EndedSource(NamedTuple):
 
 
 class DesiredCluster(NamedTuple):
-    """A Magnum cluster with this layout. `state`: "applied", "requested" (Magnum is changing it) or "failed"."""
+    """A Magnum cluster with this layout. `state`: "applied", "requested" (Magnum is changing it) or "failed".
+
+    `has_groups`: the node groups are known, and the layout has them. Else its workers are all workers of the cluster.
+    """
 
     name: str
     layout: Layout
@@ -51,6 +54,7 @@ class DesiredCluster(NamedTuple):
     end: int | None
     state: str
     error: str = ""
+    has_groups: bool = False
 
 
 class DeletedCluster(NamedTuple):
@@ -60,11 +64,13 @@ class DeletedCluster(NamedTuple):
 
 
 class ResizeRequest(NamedTuple):
-    """A resize request for a cluster in Hourbook. None leaves a count as it is."""
+    """A resize request for a cluster in Hourbook. None leaves a count as it is. With a `group`, the workers are those
+    of this node group."""
 
     cluster: str
     masters: int | None
     workers: int | None
+    group: str | None = None
 
 
 Desired = DesiredTemplate | DesiredGrants | EndedSource | DesiredCluster | DeletedCluster | ResizeRequest

@@ -258,17 +258,25 @@ def run(
     if option := next((name for name in files if name.startswith("-") and name != "-"), None):
         raise Failure(f"there is no option {option}; --help shows all options")
     documents = [read_file(name) for name in files]
-    finish(import_documents(service, documents, target, options, parent or target.project), target)
+    report: list[ReportLine] = []
+    work = import_documents(service, documents, target, options, parent or target.project, report)
+    finish(work, target, report)
 
 
-def finish(work: Coroutine[Any, Any, list[ReportLine]], target: Target) -> None:
-    """Runs the import, shows its report, and exits. The exit status is 1 when Hourbook refused something."""
+def finish(work: Coroutine[Any, Any, None], target: Target, report: list[ReportLine]) -> None:
+    """Runs the import, shows its report, and exits. The exit status is 1 when Hourbook refused something. An import
+    that is broken off shows what it did before."""
     try:
-        rows = asyncio.run(work)
+        asyncio.run(work)
     except SeveralOwners as error:
         raise Failure(f"{error}; name one of them with --openstack-project") from None
-    except CONNECTION_ERRORS as error:
-        raise cannot_connect(target.url, error) from None
+    except BaseException as error:
+        if any(row.outcome not in ("note", "not mapped") for row in report):
+            show_report(list(dict.fromkeys(report)), table_console(), dry_run=target.dry_run)
+        if isinstance(error, CONNECTION_ERRORS):
+            raise cannot_connect(target.url, error) from None
+        raise
+    rows = list(dict.fromkeys(report))
     show_report(rows, table_console(), dry_run=target.dry_run)
     sys.exit(1 if any(row.outcome == "refused" for row in rows) else 0)
 
@@ -288,16 +296,15 @@ def read_file(name: str) -> Parsed:
 
 
 async def import_documents(
-    service: str, documents: list[Parsed], target: Target, options: ImportOptions, parent: str
-) -> list[ReportLine]:
+    service: str, documents: list[Parsed], target: Target, options: ImportOptions, parent: str, report: list[ReportLine]
+) -> None:
     items = [item for document in documents for item in document.items]
-    rows = [row for document in documents for row in rows_of(document.notes, document.unmapped)]
+    report += [row for document in documents for row in rows_of(document.notes, document.unmapped)]
     async with Client(target.url, ACTOR) as client:
-        current = await read_or_assume_empty(client, target, rows)
-        return [
-            *rows,
-            *await apply_items(client, service, items, options, parent, current=current, dry_run=target.dry_run),
-        ]
+        current = await read_or_assume_empty(client, target, report)
+        await apply_items(
+            client, service, items, options, parent, current=current, dry_run=target.dry_run, report=report
+        )
 
 
 async def read_or_assume_empty(client: Client, target: Target, rows: list[ReportLine]) -> CurrentState:

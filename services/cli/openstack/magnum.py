@@ -1,13 +1,16 @@
 """Magnum: a cluster has masters and workers, each of a flavor. The flavors may be in its cluster template.
 
+Since microversion 1.9 its nodes are in node groups: those of the default masters and the default workers, and others.
+
 Until 2017 Magnum called clusters bays, and cluster templates baymodels.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,7 +31,8 @@ from services.cli.openstack.desired import (
     unique_name,
 )
 from services.cli.openstack.document import Item
-from shared.events import Layout
+from shared.capacity import NOTHING
+from shared.events import Layout, NodeGroup
 from shared.hours import hour_of
 
 NODES_MAX = 1_000_000
@@ -37,6 +41,9 @@ DIGITS = re.compile(r"[0-9a-f]{8}")
 # Magnum's user guide: "The default is m1.small", for both flavors.
 DEFAULT_FLAVOR = "m1.small"
 MASTER_GROUPS, WORKER_GROUPS = ("default-master", "master"), ("default-worker", "worker", "")
+GROUPS_MAX = 50  # as Hourbook takes them
+# The states of a node group that has no nodes.
+NO_NODES = ("DELETE_COMPLETE", "CREATE_FAILED")
 IN_PROGRESS = ("UPDATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 FAILED = ("UPDATE_FAILED", "ROLLBACK_FAILED")
 UNMAPPED = {
@@ -71,6 +78,21 @@ class ClusterTemplateDocument(msgspec.Struct, frozen=True):
     master_flavor_id: str | None = None
 
 
+class NodeGroupDocument(msgspec.Struct, frozen=True):
+    """A node group, as Magnum answers it since microversion 1.9. `max_node_count` 0 or null is no bound."""
+
+    name: str
+    node_count: Amount
+    uuid: str = ""
+    cluster_id: str | None = None
+    role: str = "worker"
+    flavor_id: str | None = None
+    is_default: bool = False
+    status: str | None = None
+    min_node_count: Amount | None = None
+    max_node_count: Amount | None = None
+
+
 class ResizeDocument(msgspec.Struct, frozen=True):
     """The body of a resize request."""
 
@@ -96,10 +118,17 @@ def map_cluster_templates(items: Iterable[Item]) -> tuple[MappingResult, dict[st
     return result, templates
 
 
-def map_cluster(
-    item: Item, options: ImportOptions, flavors: Mapping[str, str], templates: Mapping[str, ClusterTemplateDocument]
-) -> MappingResult:
-    """The desired cluster. `flavors`: Hourbook's template for each flavor, by id and by name. Raises Malformed."""
+class Context(NamedTuple):
+    """What the documents of a cluster refer to: Hourbook's template for each flavor, by id and by name; the cluster
+    templates by id and name; the node groups by the id of their cluster."""
+
+    flavors: Mapping[str, str]
+    templates: Mapping[str, ClusterTemplateDocument]
+    groups: Mapping[str, Sequence[NodeGroupDocument]]
+
+
+def map_cluster(item: Item, options: ImportOptions, context: Context) -> MappingResult:
+    """The desired cluster. Raises Malformed."""
     document = converted(item.data, ClusterDocument)
     label, name = f"cluster {document.name or document.uuid}", cluster_name(document)
     status = (document.status or "").upper()
@@ -111,13 +140,14 @@ def map_cluster(
         reason = f" ({document.status_reason})" if document.status_reason else ""
         return MappingResult([], [Unmapped(label, f"its state is {status}{reason}: {UNMAPPED[status]}")], [])
     notes: list[Note] = []
-    layout = layout_of(document, options, flavors, templates, notes)
+    layout = layout_of(document, options, context, notes)
     # A claim is rounded outwards: it begins with the hour in which Magnum created the cluster.
     made = None if document.created_at is None else hour_of(parse_time(document.created_at))
     state = "requested" if status in IN_PROGRESS else "failed" if status in FAILED else "applied"
     start = options.start if options.start is not None else made
     error = document.status_reason or status
-    return MappingResult([DesiredCluster(name, layout, start, options.end, state, error)], [], notes)
+    has_groups = document.uuid in context.groups
+    return MappingResult([DesiredCluster(name, layout, start, options.end, state, error, has_groups)], [], notes)
 
 
 def cluster_name(document: ClusterDocument) -> str:
@@ -133,38 +163,115 @@ def digits_of(uuid: str) -> str:
     return uuid.replace("-", "")[:UUID_DIGITS].lower()
 
 
-def layout_of(
-    document: ClusterDocument,
-    options: ImportOptions,
-    flavors: Mapping[str, str],
-    templates: Mapping[str, ClusterTemplateDocument],
-    notes: list[Note],
-) -> Layout:
+def layout_of(document: ClusterDocument, options: ImportOptions, context: Context, notes: list[Note]) -> Layout:
     """The cluster's layout, with templates of Hourbook as flavors. Adds notes. Raises Malformed."""
+    default = flavors_of(document, options, context, notes)
+    if document.uuid in context.groups:
+        layout = layout_of_groups(context.groups[document.uuid], default, options, context.flavors)
+    else:
+        masters = 1 if document.master_count is None else document.master_count
+        layout = Layout(
+            masterflavor=known_flavor(default["master"], options, context.flavors),
+            mastercount=masters,
+            workerflavor=known_flavor(default["worker"], options, context.flavors),
+            workercount=document.node_count,
+        )
+    counts = [layout.mastercount, layout.workercount, *(group.count for group in layout.groups)]
+    if max(counts) > NODES_MAX:
+        raise Malformed(f"it has more than {NODES_MAX} nodes")
+    if sum(counts) == 0:
+        raise Malformed("it has no nodes")
+    return layout
+
+
+def flavors_of(
+    document: ClusterDocument, options: ImportOptions, context: Context, notes: list[Note]
+) -> dict[str, str]:
+    """The flavors of the masters and the workers of a cluster, as Magnum names them. Raises Malformed."""
     reference = document.cluster_template_id or document.baymodel_id or ""
-    template = templates.get(reference)
+    template = context.templates.get(reference)
     worker = document.flavor_id or (template and template.flavor_id) or options.flavor
     master = document.master_flavor_id or (template and template.master_flavor_id) or options.master_flavor
-    if template is None and not (worker and master):
+    named = all(group.flavor_id for group in context.groups.get(document.uuid, [])) and document.uuid in context.groups
+    if template is None and not (worker and master) and not named:
         raise Malformed(
             f"it does not have its flavors, and its cluster template {reference!r} is in none of the files: give the "
             "document of the template too, or --flavor and --master-flavor"
         )
     label = f"cluster {document.name or document.uuid}"
     for role, flavor in (("workers", worker), ("masters", master)):
-        if flavor is None:
+        if flavor is None and not named:
             notes.append(Note(label, f"its {role} have no flavor: {DEFAULT_FLAVOR} is taken, Magnum's default"))
-    masters = 1 if document.master_count is None else document.master_count
-    if max(masters, document.node_count) > NODES_MAX:
-        raise Malformed(f"it has more than {NODES_MAX} nodes")
-    if masters + document.node_count == 0:
-        raise Malformed("it has no nodes")
+    return {"master": master or DEFAULT_FLAVOR, "worker": worker or DEFAULT_FLAVOR}
+
+
+def layout_of_groups(
+    groups: Sequence[NodeGroupDocument], default: Mapping[str, str], options: ImportOptions, flavors: Mapping[str, str]
+) -> Layout:
+    """The layout that a cluster's node groups make: the default masters, the default workers, and the others.
+    `default`: the flavor of a group that has none, by role. Raises Malformed."""
+
+    def flavor(group: NodeGroupDocument | None, role: str) -> str:
+        return known_flavor((group and group.flavor_id) or default[role], options, flavors)
+
+    living = [group for group in groups if (group.status or "").upper() not in NO_NODES]
+    masters = next((group for group in living if group.is_default and group.role == "master"), None)
+    workers = next((group for group in living if group.is_default and group.role != "master"), None)
+    others = [group for group in living if group is not masters and group is not workers]
+    if len(others) > GROUPS_MAX:
+        raise Malformed(f"it has more than {GROUPS_MAX} node groups")
+    names = group_names(others)
     return Layout(
-        masterflavor=known_flavor(master or DEFAULT_FLAVOR, options, flavors),
-        mastercount=masters,
-        workerflavor=known_flavor(worker or DEFAULT_FLAVOR, options, flavors),
-        workercount=document.node_count,
+        masterflavor=flavor(masters, "master"),
+        mastercount=masters.node_count if masters else 0,
+        workerflavor=flavor(workers, "worker"),
+        workercount=workers.node_count if workers else 0,
+        workermin=workers.min_node_count if workers else None,
+        workermax=(workers.max_node_count or None) if workers else None,
+        groups=tuple(
+            NodeGroup(
+                name=name,
+                role=template_name(group.role) or "worker",
+                count=group.node_count,
+                size=NOTHING,
+                flavor=flavor(group, "master" if group.role == "master" else "worker"),
+                min=group.min_node_count,
+                max=group.max_node_count or None,
+            )
+            for name, group in zip(names, others, strict=True)
+        ),
     )
+
+
+def group_names(groups: Sequence[NodeGroupDocument]) -> list[str]:
+    """A name in Hourbook for each group. Where two would have the same, they get digits."""
+    plain = Counter(template_name(group.name) for group in groups)
+    return [
+        name if (name := template_name(group.name)) and plain[name] == 1 else unique_name(group.name or group.uuid)
+        for group in groups
+    ]
+
+
+def map_nodegroups(items: Iterable[Item], result: MappingResult) -> dict[str, list[NodeGroupDocument]]:
+    """The node groups by the id of their cluster. Adds those that name no cluster to `result.unmapped`, and one that
+    is not valid: then the groups of its cluster are not known."""
+    groups: dict[str, list[NodeGroupDocument]] = {}
+    broken = set[str]()
+    for item in items:
+        data = item.data if isinstance(item.data, dict) else {}
+        label = f"node group {data.get('name') or ''}".strip()
+        try:
+            group = converted(item.data, NodeGroupDocument)
+        except Malformed as error:
+            result.unmapped.append(Unmapped(label, str(error)))
+            broken.add(str(data.get("cluster_id")))
+            continue
+        if group.cluster_id is None:
+            why = "it does not name its cluster: give the document of the group alone, as Magnum answers it"
+            result.unmapped.append(Unmapped(label, why))
+        else:
+            groups.setdefault(group.cluster_id, []).append(group)
+    return {cluster: found for cluster, found in groups.items() if cluster not in broken}
 
 
 def known_flavor(flavor: str, options: ImportOptions, flavors: Mapping[str, str]) -> str:
@@ -194,15 +301,4 @@ def map_resize(item: Item, options: ImportOptions) -> MappingResult:
         return MappingResult([ResizeRequest(options.cluster, document.node_count, None)], [], [])
     if group in WORKER_GROUPS or group == options.worker_group:
         return MappingResult([ResizeRequest(options.cluster, None, document.node_count)], [], [])
-    why = (
-        f"the node group {group!r} is not that of the default masters or of the default workers, and Hourbook has "
-        f"no other groups; if it has all workers of the cluster, give --worker-group {group}"
-    )
-    return MappingResult([], [Unmapped(label, why)], [])
-
-
-def map_nodegroup(item: Item) -> MappingResult:
-    """A node group alone is never imported."""
-    name: Any = item.data.get("name") if isinstance(item.data, dict) else None
-    why = "a cluster in Hourbook has masters and workers; the document of the cluster has the counts"
-    return MappingResult([], [Unmapped(f"node group {name or ''}".strip(), why)], [])
+    return MappingResult([ResizeRequest(options.cluster, None, document.node_count, template_name(group))], [], [])

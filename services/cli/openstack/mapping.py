@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
 
 from services.cli.openstack.blazar import map_lease
 from services.cli.openstack.desired import (
@@ -21,7 +20,7 @@ from services.cli.openstack.desired import (
     Unmapped,
 )
 from services.cli.openstack.document import Item
-from services.cli.openstack.magnum import map_cluster, map_cluster_templates, map_nodegroup, map_resize
+from services.cli.openstack.magnum import Context, map_cluster, map_cluster_templates, map_nodegroups, map_resize
 from services.cli.openstack.nova import map_flavors, map_quota
 from shared.capacity import Capacity
 
@@ -62,27 +61,21 @@ def map_items(service: str, items: Iterable[Item], options: ImportOptions) -> Ma
     extend(result, templates)
     clustertemplates_result, clustertemplates = map_cluster_templates(of_kind.get("clustertemplate", []))
     extend(result, clustertemplates_result)
+    context = Context(flavors, clustertemplates, map_nodegroups(of_kind.get("nodegroup", []), result))
     for item in taken:
-        if item.kind not in ("flavor", "clustertemplate"):
-            extend(result, map_item(item, options, flavors, sizes, clustertemplates))
+        if item.kind not in ("flavor", "clustertemplate", "nodegroup"):
+            extend(result, map_item(item, options, sizes, context))
     return result._replace(desired=list(without_duplicates(result)))
 
 
-def map_item(
-    item: Item,
-    options: ImportOptions,
-    flavors: dict[str, str],
-    sizes: dict[str, Capacity],
-    clustertemplates: dict[str, Any],
-) -> MappingResult:
+def map_item(item: Item, options: ImportOptions, sizes: dict[str, Capacity], context: Context) -> MappingResult:
     """The desired state of one item. An item that is not valid is unmapped, with the reason."""
     mappers = {
         "quota": partial(map_quota, item, options),
         "limits": partial(map_quota, item, options),
         "lease": partial(map_lease, item, options, sizes),
-        "cluster": partial(map_cluster, item, options, flavors, clustertemplates),
+        "cluster": partial(map_cluster, item, options, context),
         "resize": partial(map_resize, item, options),
-        "nodegroup": partial(map_nodegroup, item),
     }
     try:
         return mappers[item.kind]()

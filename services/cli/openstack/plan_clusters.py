@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+from typing import Any, TypeVar
 
 import msgspec
 
 from services.cli.openstack.current import CurrentCluster, CurrentState
 from services.cli.openstack.desired import DeletedCluster, DesiredCluster, ImportOptions, ResizeRequest, Unmapped
 from services.cli.openstack.steps import Call, Step, idempotency_key, period_fields
-from shared.events import Layout
+from shared.events import Layout, NodeGroup
 from shared.hours import PERIOD_HOURS_MAX, Period, iso
 from shared.names import shown
 
 # The name of an imported cluster: its name and digits of its UUID, and a number when it was imported again.
 IMPORTED = re.compile(r"(.+-[0-9a-f]{8})(?:-(\d+))?")
 
-
+FLAVORS = ("masterflavor", "mastercount", "workerflavor", "workercount")
+BOUNDS = ("workermin", "workermax")
+UNSAID = ("mastersize", "workersize", "size", "groups")
+GROUP = ("name", "role", "count", "flavor", "min", "max")
+WORKER_GROUP = "if that group has all workers of the cluster, give --worker-group with its name"
 CAPACITY_HINT = (
     "for other hours give --start and --end; if disc is missing, grant it with --tempdisc of `hourbook import nova`, "
     "or leave it out of flavors with its --disc none"
@@ -36,9 +41,11 @@ def plan_cluster(
     live = next((cluster for cluster in all_of_it if cluster.period.end > options.now), None)
     if live is None:
         return plan_creation(desired, current, options, parent, len(all_of_it))
-    pending = next((id_ for id_, size in live.pending.items() if size.layout == desired.layout), None)
     size = live.size_at(max(options.now, live.period.start))
-    is_so = bool(size.capacity) and size.layout == desired.layout
+    if size.layout is not None and size.layout.groups and not desired.has_groups:
+        return Unmapped(f"cluster {live.id}", "it has node groups in Hourbook: give the documents of its groups too")
+    pending = next((id_ for id_, size in live.pending.items() if is_same(desired, size.layout)), None)
+    is_so = bool(size.capacity) and is_same(desired, size.layout)
     what, how = f"cluster {live.id}", layout_text(desired.layout)
     if desired.state == "failed":
         if pending is None:
@@ -54,7 +61,7 @@ def plan_cluster(
     status = "requested" if desired.state == "requested" else "applied"
     was = "nothing" if not size.capacity else layout_text(size.layout) if size.layout else "something else"
     how = f"a resize to {how} is requested" if status == "requested" else f"{how}; it was {was}"
-    return Step("changed", what, how, (resize_call(live, desired.layout, status),))
+    return Step("changed", what, how, (resize_call(live, desired.layout, status, size.layout),))
 
 
 def imports_of(name: str, current: CurrentState, parent: str) -> list[CurrentCluster]:
@@ -91,8 +98,50 @@ def plan_creation(
     return Step("created", f"cluster {parent}.{name}", how, (call,), fallback=later, hint=CAPACITY_HINT)
 
 
+def is_same(desired: DesiredCluster, layout: Layout | None) -> bool:
+    """Whether a layout in Hourbook is the desired one. Magnum says no sizes, and bounds only where there are some."""
+    if layout is None:
+        return False
+    wanted = desired.layout
+    return (
+        replace_unsaid(layout, wanted) == wanted
+        and len(wanted.groups) == len(layout.groups)
+        and all(
+            replace_unsaid(theirs, ours) == ours
+            for ours, theirs in zip(sorted_groups(wanted), sorted_groups(layout), strict=True)
+        )
+    )
+
+
+T = TypeVar("T", Layout, NodeGroup)
+
+
+def replace_unsaid(theirs: T, ours: T) -> T:
+    """`theirs` with what Magnum does not say as it is in `ours`: sizes, and bounds that are not there."""
+    unsaid = {name: getattr(ours, name) for name in UNSAID if name in ours.__struct_fields__}
+    bounds = {
+        name: None for name in ("min", "max", *BOUNDS) if name in ours.__struct_fields__ and getattr(ours, name) is None
+    }
+    return msgspec.structs.replace(theirs, **unsaid, **bounds)
+
+
+def sorted_groups(layout: Layout) -> list[NodeGroup]:
+    return sorted(layout.groups, key=lambda group: group.name)
+
+
+def layout_fields(layout: Layout, before: Layout | None = None) -> dict[str, Any]:
+    """The fields of a request's body for a layout. The groups are named where there are or were some."""
+    fields = {name: getattr(layout, name) for name in FLAVORS}
+    fields |= {name: bound for name in BOUNDS if (bound := getattr(layout, name)) is not None}
+    if layout.groups or (before is not None and before.groups):
+        fields["groups"] = [
+            {name: value for name in GROUP if (value := getattr(group, name)) is not None} for group in layout.groups
+        ]
+    return fields
+
+
 def create_call(parent: str, name: str, period: Period, layout: Layout) -> Call:
-    body = {"parent": parent, "name": name, **period_fields(period), **msgspec.structs.asdict(layout)}
+    body = {"parent": parent, "name": name, **period_fields(period), **layout_fields(layout)}
     return Call("/magcluster/create", body, idempotency_key(body))
 
 
@@ -136,27 +185,43 @@ def plan_resize(desired: ResizeRequest, current: CurrentState, options: ImportOp
     layout = cluster.size_at(max(options.now, cluster.period.start)).layout
     if layout is None:
         return Unmapped(what, "the cluster does not have masters and workers")
-    changed = {"mastercount": desired.masters, "workercount": desired.workers}
-    after = msgspec.structs.replace(layout, **{name: count for name, count in changed.items() if count is not None})
+    after = resized(layout, desired)
+    if after is None:
+        return Unmapped(what, f"the cluster has no node group {desired.group!r}; {WORKER_GROUP}")
     if after == layout:
         return Step("there", what, f"it has {layout_text(layout)}")
-    if any(size.layout == after for size in cluster.pending.values()):
+    if any(size.layout is not None and after.same_nodes(size.layout) for size in cluster.pending.values()):
         return Step("there", what, f"{layout_text(after)} is requested already")
     return Step(
         "created",
         what,
         f"{layout_text(after)} is requested; it is {layout_text(layout)}",
-        (resize_call(cluster, after, "requested"),),
+        (resize_call(cluster, after, "requested", layout),),
     )
 
 
-def resize_call(cluster: CurrentCluster, layout: Layout, status: str) -> Call:
+def resized(layout: Layout, desired: ResizeRequest) -> Layout | None:
+    """The layout after the resize; None if it has no such group."""
+    if desired.group is None:
+        changed = {"mastercount": desired.masters, "workercount": desired.workers}
+        return msgspec.structs.replace(layout, **{name: count for name, count in changed.items() if count is not None})
+    if desired.group not in {group.name for group in layout.groups}:
+        return None
+    groups = [
+        msgspec.structs.replace(group, count=desired.workers) if group.name == desired.group else group
+        for group in layout.groups
+    ]
+    return msgspec.structs.replace(layout, groups=tuple(groups))
+
+
+def resize_call(cluster: CurrentCluster, layout: Layout, status: str, live: Layout | None) -> Call:
     """The call that resizes a cluster. Its key counts earlier sizes: A, B, A is three resizes."""
-    body = {**msgspec.structs.asdict(layout), "status": status}
+    body = {**layout_fields(layout, live), "status": status}
     before = [len(cluster.sizes), sorted(cluster.pending)]
     return Call(f"/magcluster/{cluster.id}/resize", body, idempotency_key(cluster.id, body, before))
 
 
 def layout_text(layout: Layout) -> str:
-    """The layout as text: `1 x m1.large, 3 x m1.small`."""
-    return f"{layout.mastercount} x {layout.masterflavor}, {layout.workercount} x {layout.workerflavor}"
+    """The layout as text: `1 x m1.large, 3 x m1.small, gpu 2 x g1.large`."""
+    nodes = [f"{layout.mastercount} x {layout.masterflavor}", f"{layout.workercount} x {layout.workerflavor}"]
+    return ", ".join([*nodes, *(f"{group.name} {group.count} x {group.flavor}" for group in layout.groups)])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from services.cli.client import Client
-from services.cli.credential import Headers
 from services.cli.openstack.apply import ReportLine, apply_items, apply_steps, read_current, rows_of
-from services.cli.openstack.cloud import Cloud, NoAnswer, connect
+from services.cli.openstack.cloud import Cloud, connect
 from services.cli.openstack.current import CurrentState
 from services.cli.openstack.desired import DeletedCluster, EndedSource, ImportOptions
 from services.cli.openstack.document import Item, items_in
@@ -25,6 +24,7 @@ from services.cli.openstack.importing import (
     read_or_assume_empty,
 )
 from services.cli.openstack.plan import missing_clusters, missing_leases, plan
+from services.cli.openstack.service import NoAnswer, NotInCatalogue
 
 ACTOR = "hourbook sync"
 KEYSTONE_HEADER = "X-Auth-Token"
@@ -52,7 +52,7 @@ def openstack(
     cloud
         The name of a cloud in clouds.yaml. Default: that of OS_CLOUD or the other OS_ variables.
     services
-        The services to read, each with a --services of its own. Default: all three.
+        The services to read, each with a --services of its own. Default: those of all three that the cloud has.
     parent
         The project or cluster in Hourbook that Magnum's clusters draw from. Default: the project.
     servers
@@ -73,42 +73,60 @@ def openstack(
     options = msgspec.structs.replace(quota_options(target, when, disc, amounts), host=host.capacity())
     asked = [name for name in SERVICES if services is None or name in services]
     place = connect(cloud)
-    credential = {KEYSTONE_HEADER: place.token()} if auth == "keystone" else None
-    finish(sync(place, asked, target, options, parent or target.project, credential), target)
+    work = Sync(place, target, options, parent or target.project, [])
+    client = client_of(target, place, auth)
+    finish(sync(work, client, asked, if_there=services is None), target, work.report)
 
 
-async def sync(
-    cloud: Cloud,
-    services: Sequence[str],
-    target: Target,
-    options: ImportOptions,
-    parent: str,
-    credential: Headers | None = None,
-) -> list[ReportLine]:
-    """Imports one service after the other, because clusters draw from grants. One that fails changes nothing."""
-    project = await asyncio.to_thread(cloud.project)
-    options = msgspec.structs.replace(options, owner=target.openstack_project or project)
-    rows: list[ReportLine] = []
-    async with Client(target.url, ACTOR, credential=credential) as client:
-        current = await read_or_assume_empty(client, target, rows)
+def client_of(target: Target, cloud: Cloud, auth: Literal["token", "keystone"]) -> Client:
+    """The client of Hourbook. With the cloud's token, it gets a new one when Hourbook does not take it any more."""
+    if auth == "token":
+        return Client(target.url, ACTOR)
+    credential = {KEYSTONE_HEADER: cloud.token()}
+    return Client(target.url, ACTOR, credential=credential, renew=lambda: {KEYSTONE_HEADER: cloud.token(new=True)})
+
+
+class Sync(NamedTuple):
+    """A sync: from where, to where, and how."""
+
+    cloud: Cloud
+    target: Target
+    options: ImportOptions
+    parent: str
+    report: list[ReportLine]
+
+
+async def sync(work: Sync, client: Client, services: Sequence[str], *, if_there: bool = False) -> None:
+    """Imports one service after the other, because clusters draw from grants. One that fails changes nothing: all of it
+    is read before a command is sent. `if_there`: a service that the cloud does not have is a note."""
+    project = await asyncio.to_thread(work.cloud.project)
+    work = work._replace(options=msgspec.structs.replace(work.options, owner=work.target.openstack_project or project))
+    async with client:
+        current = await read_or_assume_empty(client, work.target, work.report)
         for service in services:
             try:
-                documents = await asyncio.to_thread(cloud.documents, service)
+                documents = await asyncio.to_thread(work.cloud.documents, service)
             except NoAnswer as error:
-                rows.append(ReportLine("refused", service, str(error)))
+                is_note = if_there and isinstance(error, NotInCatalogue)
+                work.report.append(ReportLine("note" if is_note else "refused", service, str(error)))
                 continue
-            parsed = items_in(documents, service)
-            rows += rows_of(parsed.notes, parsed.unmapped)
-            # The period options are those of the quota. A Magnum cluster has no end.
-            its = msgspec.structs.replace(options, start=None, end=None) if service == "magnum" else options
-            rows += await apply_items(
-                client, service, parsed.items, its, parent, current=current, dry_run=target.dry_run
-            )
-            for missing in missing_things(service, parsed.items, current, options, parent):
-                rows += await apply_steps(client, plan(missing, current, options, parent), dry_run=target.dry_run)
-            if not target.dry_run:
-                current = await read_current(client, target.project)
-    return list(dict.fromkeys(rows))
+            await take_over(work, client, service, documents, current)
+            if not work.target.dry_run:
+                current = await read_current(client, work.target.project)
+
+
+async def take_over(
+    work: Sync, client: Client, service: str, documents: list[dict[str, Any]], current: CurrentState
+) -> None:
+    """Applies what a service answered, and ends what it no longer has."""
+    parsed, dry_run, report = items_in(documents, service), work.target.dry_run, work.report
+    report += rows_of(parsed.notes, parsed.unmapped)
+    # The period options are those of the quota. A Magnum cluster has no end.
+    its = msgspec.structs.replace(work.options, start=None, end=None) if service == "magnum" else work.options
+    await apply_items(client, service, parsed.items, its, work.parent, current=current, dry_run=dry_run, report=report)
+    for missing in missing_things(service, parsed.items, current, work.options, work.parent):
+        planned = plan(missing, current, work.options, work.parent)
+        await apply_steps(client, planned, dry_run=dry_run, report=report)
 
 
 def missing_things(

@@ -124,6 +124,7 @@ async def test_the_nodes_of_a_cluster_of_any_kind(shown: Shown) -> None:
     found = await shown.get("/magcluster/gaia.z")
     driver = {"servers": 0, "cores": 2, "memory": 0, "tempdisc": 0, "userdisc": 0, "datadisc": 0}
     masters = {"count": 1, "template": "driver", **driver}
+    assert only == {"masters": masters, "workers": None, "groups": []}
     workers = {"count": 2, "template": None, **driver, "cores": 3, "min": None, "max": None}
     groups = [{"name": "gpu", "role": "accelerator", "count": 1, "template": "driver", **driver, "min": None, "max": 3}]
     assert found["layout"] == {"masters": masters, "workers": workers, "groups": groups}
