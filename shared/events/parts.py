@@ -43,12 +43,12 @@ class NodeGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     """
 
     name: str
-    role: str
+    role: Annotated[str, msgspec.Meta(description="What its nodes do: master, worker, or a word of the client.")]
     count: int
     size: Capacity
-    flavor: str | None = None
-    min: int | None = None
-    max: int | None = None
+    flavor: Annotated[str | None, msgspec.Meta(description="The template of the size; null: none.")] = None
+    min: Annotated[int | None, msgspec.Meta(description="The smallest count of a scaler; null: none.")] = None
+    max: Annotated[int | None, msgspec.Meta(description="The largest count of a scaler; null: none.")] = None
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -63,11 +63,11 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     mastercount: int
     workerflavor: str
     workercount: int
-    mastersize: Capacity | None = None
-    workersize: Capacity | None = None
-    workermin: int | None = None
-    workermax: int | None = None
-    groups: tuple[NodeGroup, ...] = ()
+    mastersize: Annotated[Capacity | None, msgspec.Meta(description="The capacity of a master.")] = None
+    workersize: Annotated[Capacity | None, msgspec.Meta(description="The capacity of a worker.")] = None
+    workermin: Annotated[int | None, msgspec.Meta(description="The fewest workers of a scaler; null: none.")] = None
+    workermax: Annotated[int | None, msgspec.Meta(description="The most workers of a scaler; null: none.")] = None
+    groups: Annotated[tuple[NodeGroup, ...], msgspec.Meta(description="The further groups of nodes.")] = ()
 
     def same_nodes(self, other: Layout) -> bool:
         """Whether both have the same nodes. A size that one of them does not say is equal to any size."""

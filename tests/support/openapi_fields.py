@@ -64,7 +64,7 @@ MEANINGS = {
     "kind": "Which kind it is.",
     "lapsed": "Whether the ledger gave it back because the pool could not hold it.",
     "last_error": "What went wrong last; null: nothing.",
-    "layout": "The masters and the workers of the cluster; null: it has no layout.",
+    "layout": "The nodes of the cluster; null: its size was given as counts alone.",
     "limits": "The limits.",
     "maker": "The id of the principal who made it.",
     "mastercount": "How many masters.",

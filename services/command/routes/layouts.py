@@ -71,8 +71,8 @@ class LayoutRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The nodes of a cluster. Its size is the sum over all nodes. Masters or workers that are left out are none; in a
     resize they stay as they are."""
 
-    masters: NodesRequest | None = None
-    workers: WorkersRequest | None = None
+    masters: Annotated[NodesRequest | None, Meta(description="The masters.")] = None
+    workers: Annotated[WorkersRequest | None, Meta(description="The workers, and the bounds of a scaler.")] = None
     groups: Groups | None = None
 
 

@@ -34,15 +34,15 @@ class Group(Workers, kw_only=True):
     """A group of nodes beside the masters and the workers."""
 
     name: str
-    role: Annotated[str, Meta(examples=["worker"])]
+    role: Annotated[str, Meta(description="What its nodes do: `master`, `worker`, or another word.")]
 
 
 class ClusterLayout(Struct):
     """The nodes of a cluster. Its size is the sum of them: the count of each times its size."""
 
-    masters: Nodes | None
-    workers: Workers | None
-    groups: list[Group]
+    masters: Annotated[Nodes | None, Meta(description="The masters; null: it has none.")]
+    workers: Annotated[Workers | None, Meta(description="The workers; null: it has none.")]
+    groups: Annotated[list[Group], Meta(description="The further groups of nodes.")]
 
 
 LayoutOrNone = Annotated[
