@@ -1,14 +1,16 @@
 """What is sent when not all goes well, to a server that answers what it is told to."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from services.cli.client import Client
+from services.cli.client import Client, NotSignedIn
 from services.cli.failure import Failure
-from services.cli.openstack.apply import apply_step, read_current
+from services.cli.openstack.apply import ReportLine, apply_step, apply_steps, read_current
+from services.cli.openstack.desired import Unmapped
 from services.cli.openstack.steps import Call, Step
 
 CREATE, WITHDRAW = Call("/novaquota/create", {"cores": 2}, "k1"), Call("/resources/g0/withdraw", {}, "k2")
@@ -23,11 +25,13 @@ class Scripted:
         self.script: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         self.sent: list[str] = []
         self.keys: list[str | None] = []
+        self.tokens: list[str | None] = []
         self.refused_before: set[str] = set()
 
     async def answer(self, request: web.Request) -> web.Response:
         self.sent.append(request.path_qs)
         self.keys.append(request.headers.get("Idempotency-Key"))
+        self.tokens.append(request.headers.get("X-Auth-Token"))
         asked = request.path_qs if request.method == "POST" else request.path
         answers = self.script.get(asked, [(201, {"id": "g1", "position": 1})])
         status, body = answers.pop(0) if len(answers) > 1 else answers[0]
@@ -40,16 +44,22 @@ def server() -> Scripted:
     return Scripted()
 
 
-@pytest.fixture
-async def client(server: Scripted) -> AsyncIterator[Client]:
+@asynccontextmanager
+async def listening(server: Scripted) -> AsyncIterator[str]:
+    """The server's address."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", server.answer)
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with Client(f"http://127.0.0.1:{runner.addresses[0][1]}/", "tests", try_again_s=0.01) as client:
-        yield client
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
     await runner.cleanup()
+
+
+@pytest.fixture
+async def client(server: Scripted) -> AsyncIterator[Client]:
+    async with listening(server) as url, Client(url, "tests", try_again_s=0.01) as client:
+        yield client
 
 
 async def test_a_command_is_sent_until_its_outcome_is_known_with_one_key(server: Scripted, client: Client) -> None:
@@ -125,3 +135,32 @@ async def test_a_project_that_cannot_be_created_is_told(server: Scripted, client
     server.script["/events"] = [(500, {"detail": "it broke"})]
     with pytest.raises(Failure, match="answers 500"):
         await read_current(client, "Sky", create=True)
+
+
+async def test_what_is_broken_off_is_told_after_what_was_done(server: Scripted, client: Client) -> None:
+    server.script[WITHDRAW.path] = [(302, {})]
+    steps = [Step("created", "quota", "2 cores", (CREATE,)), Step("changed", "lease", "4 cores", (CREATE, WITHDRAW))]
+    report: list[ReportLine] = []
+    with pytest.raises(Failure, match="sends requests on"):
+        await apply_steps(client, [*steps, Unmapped("cluster", "it is gone")], dry_run=False, report=report)
+    assert [(row.outcome, row.what) for row in report] == [("created", "quota"), ("refused", "lease")]
+    assert report[1].how.startswith("broken off, perhaps in the middle: 4 cores.")
+
+
+async def test_a_credential_that_is_not_taken_any_more_is_renewed_once(server: Scripted) -> None:
+    renewed: list[str] = []
+
+    def renew() -> dict[str, str]:
+        renewed.append("again")
+        return {"X-Auth-Token": f"token-{len(renewed) + 1}"}
+
+    expired, done = (401, {"detail": "expired"}), (201, {"id": "g1"})
+    first = {"X-Auth-Token": "token-1"}
+    async with listening(server) as url, Client(url, "tests", credential=first, renew=renew) as client:
+        server.script[CREATE.path] = [expired, done]
+        assert (await client.post(CREATE.path, CREATE.body, CREATE.key))[0] == 201
+        assert (server.tokens, server.keys) == (["token-1", "token-2"], ["k1", "k1"])
+        server.script[CREATE.path] = [expired]
+        with pytest.raises(NotSignedIn):
+            await client.post(CREATE.path, CREATE.body, CREATE.key)
+        assert (renewed, server.tokens[2:]) == (["again"] * 2, ["token-2", "token-3"])
