@@ -62,13 +62,23 @@ class SampledCloud:
     request with its path. `per_page`: the things on a page."""
 
     def __init__(self, project: str, trusts: Callable[[str], bool], release: Release = NEWEST) -> None:
-        self.project, self.trusts, self.release = project, trusts, release
+        self.project, self._asks, self.url = project, trusts, ""
+        self.reset(release)
+
+    def reset(self, release: Release = NEWEST) -> None:
+        """Answers as if nothing had been asked yet."""
+        self.release, self.trusts, self._trusted = release, self.remembered, set[str]()
         self.faults: dict[str, list[Fault | None]] = {}
         self.before: Callable[[str], None] = lambda _: None
         self.per_page = 2
         self.groups: list[dict[str, Any]] = sample("magnum", "nodegroup-list", "1.9")["nodegroups"]
         self.asked: list[str] = []
-        self.url = ""
+
+    def remembered(self, token: str) -> bool:
+        """Whether the token is valid. A valid one is remembered, as OpenStack's services do."""
+        if token not in self._trusted and self._asks(token):
+            self._trusted.add(token)
+        return token in self._trusted
 
     async def answer(self, request: web.Request) -> web.Response:
         path = request.path.rstrip("/")

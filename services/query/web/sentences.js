@@ -36,11 +36,14 @@ const SENTENCES = {
   GrantCreated: (e, when) =>
     `granted ${e.project} ${sayCapacity(e.capacity)}, ${when(e.start, e.end)}${e.source ? `, from ${e.source}` : ""}`,
   GrantWithdrawn: (e, when) => `withdrew ${sayCapacity(e.capacity)} from ${e.project}, ${when(e.start, e.end)}`,
-  ClusterCreated: (e, when) => `made the ${e.kind} ${e.cluster}${tentatively(e)} of ${sayCapacity(e.capacity)}${nodes(e.layout)}, ${when(e.start, e.end)}`,
+  ClusterCreated: (e, when) =>
+    `made the ${e.kind} ${e.cluster}${tentatively(e)} of ${sayCapacity(e.capacity)}${nodes(e.layout)}, ${when(e.start, e.end)}`,
   ClusterResized: (e, when) =>
-    `${e.lapsed ? "cut back" : "resized"} ${e.cluster} to ${sayCapacity(e.capacity)}${nodes(e.layout)}${tentatively(e)}, ${when(e.start, e.end)}`,
+    `${e.lapsed ? "cut back" : "resized"} ${e.cluster} to ${sayCapacity(e.capacity)}${nodes(e.layout)}`
+    + `${tentatively(e)}, ${when(e.start, e.end)}`,
   ClusterConfirmed: (e) => `confirmed the cluster ${e.cluster}: its hours have what it takes`,
-  ClusterResizeRequested: (e, when) => `asked to resize ${e.cluster} to ${sayCapacity(e.capacity)}${nodes(e.layout)}, ${when(e.start, e.end)}`,
+  ClusterResizeRequested: (e, when) =>
+    `asked to resize ${e.cluster} to ${sayCapacity(e.capacity)}${nodes(e.layout)}, ${when(e.start, e.end)}`,
   ClusterResizeFailed: (e) => `noted that a resize of ${e.cluster} failed: ${e.error}`,
   TemplateCreated: (e) => `defined the template ${e.template}, version ${e.version}: ${sayCapacity(e.capacity)}`,
   AccountCreated: (e) => `opened the account ${e.account} in ${e.project}: ${limits(e.limits)}`,
