@@ -30,7 +30,7 @@ from services.query.routes.fits import Fits
 from services.query.routes.notices import Notices
 from services.query.routes.openstack import OpenStack
 from services.query.routes.page import Pages
-from services.query.routes.page_files import load_page
+from services.query.routes.page_files import own_page
 from services.query.routes.parts import Parts
 from services.query.routes.pools import Health, Pools
 from services.query.routes.reads import check_declared, learn_parameters
@@ -149,7 +149,7 @@ def make_parts(settings: Settings, authenticator: Authenticator | None) -> Parts
         past=Past(settings.reads_from, database, settings.visible_timeout_s, admit),
         event_tail=event_tail,
         notice_tail=notice_tail,
-        page=load_page(),
+        page=own_page(),
         standby=standby,
     )
 

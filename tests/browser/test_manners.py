@@ -17,6 +17,8 @@ VIEWS = [
     {"scale": "day"},
     {"table": "calendar"},
     {"table": "timeline"},
+    {"view": "free"},
+    {"view": "free", "ahead": "day"},
     {"view": "bookings"},
     {"view": "bookings", "group": "cluster"},
     {"view": "conflicts"},
@@ -74,7 +76,7 @@ def test_axe_finds_nothing_serious(busy: Project, visitors: Any, scheme: str) ->
     assert found == []
 
 
-@pytest.mark.parametrize("view", ["calendar", "bookings", "conflicts", "history", "setup"])
+@pytest.mark.parametrize("view", ["calendar", "free", "bookings", "conflicts", "history", "setup"])
 def test_a_phone_shows_it_without_sideways_scrolling(busy: Project, visitors: Any, view: str) -> None:
     visitor = visitors(width=390, height=844, has_touch=True, is_mobile=True)
     page = visitor.open(**address(busy, 15, view=view))

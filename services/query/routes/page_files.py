@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from services.query.routes.page_modules import as_one_script
 
 WEB = Path(__file__).parents[1] / "web"
 # A browser paints nothing before it has the styles, so they are one file, in this order.
-STYLES = ("tokens.css", "controls.css", "layout.css", "calendar.css", "lists.css", "access.css", "../vendor/uplot.css")
+STYLES = ("tokens.css", "controls.css", "layout.css", "calendar.css", "free.css", "lists.css", "access.css", "../vendor/uplot.css")
 ALL_STYLES = "style/all.css"
 # The modules are one script too. The other script runs before the first paint, and is no module.
 ENTRY, ALL_MODULES, NO_MODULE = "app.js", "all.js", "theme.js"
@@ -43,6 +44,12 @@ class Page(NamedTuple):
     version: str
     html: Asset
     assets: Mapping[str, Asset]
+
+
+@cache
+def own_page() -> Page:
+    """The page of this program, read once."""
+    return load_page()
 
 
 def load_page(web: Path = WEB) -> Page:

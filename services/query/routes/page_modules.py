@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 # Minified libraries have a whole module in one line: there, an export follows ; or }.
 _IMPORT = re.compile(r'^import ?(?:\{([^}]*)\} ?|(\w+) )from ?"([^"]+)";', re.MULTILINE)
-_EXPORT_LIST = re.compile(r'(?:^|(?<=[;}]))export ?\{([^}]*)\}(?: from "([^"]+)")?;?[ \t]*$', re.MULTILINE)
-_EXPORT_DEFAULT = re.compile(r"(?:^|(?<=[;}]))export default (?=\w)", re.MULTILINE)
+_EXPORT_LIST = re.compile(r'(?<![^;}\n])export ?\{([^}]*)\}(?: from "([^"]+)")?;?[ \t]*$', re.MULTILINE)
+_EXPORT_DEFAULT = re.compile(r"(?<![^;}\n])export default (?=\w)")
 _EXPORT_NAMED = re.compile(r"^export (?=(?:const|function|async function|class) (\w+))", re.MULTILINE)
 _NOT_UNDERSTOOD = re.compile(r"^(?:import|export)\b.*|\bimport ?\(.*|\bimport\.meta.*", re.MULTILINE)
 

@@ -4,9 +4,9 @@ import { UTC, VIEWER_ZONE, isDate, isWholeHours, today } from "./time.js";
 
 const DEFAULTS = {
   view: "calendar", pool: "", measure: "cores", scale: "month", grain: "", date: "", tz: "", as_of: "",
-  select: "", booking: "", group: "account", kind: "", table: "", form: "",
+  ahead: "fortnight", row: "", select: "", booking: "", group: "account", kind: "", table: "", form: "",
 };
-const VIEWS = ["calendar", "bookings", "conflicts", "history", "setup"];
+const VIEWS = ["calendar", "free", "bookings", "conflicts", "history", "setup"];
 const SCALES = ["year", "month", "week", "day"];
 
 const listeners = new Set();

@@ -13,6 +13,7 @@ import { Bookings } from "./views/bookings.js";
 import { Calendar } from "./views/calendar.js";
 import { Chain } from "./views/chain.js";
 import { Conflicts } from "./views/conflicts.js";
+import { Free } from "./views/free.js";
 import { History } from "./views/history.js";
 import { NeedsPanel } from "./views/needs.js";
 import { Said } from "./views/parts.js";
@@ -23,8 +24,8 @@ import { Tree } from "./views/tree.js";
 import { Who } from "./views/who.js";
 
 const VIEWS = [
-  ["calendar", "Calendar", Calendar], ["bookings", "Bookings", Bookings], ["conflicts", "Conflicts", Conflicts],
-  ["history", "History", History], ["setup", "Set up", Setup],
+  ["calendar", "Calendar", Calendar], ["free", "Where is it free", Free], ["bookings", "Bookings", Bookings],
+  ["conflicts", "Conflicts", Conflicts], ["history", "History", History], ["setup", "Set up", Setup],
 ];
 const WITH_NAMES = { bookings: "Seeing who holds what", conflicts: "Seeing conflicts", history: "Reading the history" };
 
@@ -56,7 +57,7 @@ function Ledger({ signedIn }) {
   // A link's pool is asked about at once; whether it is there, the list of pools says a moment later.
   const known = !data || pools.some(({ id }) => id === address.pool);
   const pool = known ? address.pool : pools[0]?.id ?? "";
-  const early = address.view === "calendar" && pool;
+  const early = ["calendar", "free"].includes(address.view) && pool;
   const shown = { ...address, pool };
   const project = pool && projectOf(pool);
   const withNames = !pool || (address.view === "history" ? canSomewhere("names") : can("names", pool));

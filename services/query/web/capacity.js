@@ -11,7 +11,8 @@ export const DIMENSIONS = [
 export const NAMES = DIMENSIONS.map((dimension) => dimension.name);
 const by = Object.fromEntries(DIMENSIONS.map((dimension) => [dimension.name, dimension]));
 
-const number = (value) => value.toLocaleString("en", { maximumFractionDigits: 1 }).replace("-", "−");
+const figures = new Intl.NumberFormat("en", { maximumFractionDigits: 1 }); // made once: it takes longer than a hundred uses
+const number = (value) => figures.format(value).replace("-", "−");
 const scaled = (value, units, step) => {
   let unit = 0;
   let left = value;
@@ -26,6 +27,14 @@ export function sayCount(value, measure) {
   if (unit === "GiB") return scaled(value, ["GiB", "TiB", "PiB"], 1024);
   return number(value);
 }
+
+const compact = [1, 0].map((digits) =>
+  new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: digits, roundingMode: "floor" }));
+
+/** The same in fewer and fewer letters, for where there is little room: ["8,608", "8.6K", "8K"]. No count is rounded up. */
+export const shorterAndShorter = (value, measure) => (by[measure]?.unit
+  ? [sayCount(value, measure), sayCount(value, measure).replace(/ (.)iB/, "$1")]
+  : [number(value), ...compact.map((each) => each.format(value).replace("-", "−"))]);
 
 /** "12 cores", "48 GiB of memory", "3 × small". */
 export function sayAmount(value, measure) {

@@ -39,13 +39,19 @@ export function Calendar({ address, templates }) {
 }
 
 function Controls({ scale, measure, grain, templates }) {
-  const unknown = measure.startsWith("template:") && !templates.includes(measure.slice("template:".length));
   return html`
     ${GRAINS[scale].length > 1 && html`
       <label class="inline"><span class="hidden">Grain</span>
         <select value=${grain} onChange=${(event) => go({ grain: event.target.value })}>
           ${GRAINS[scale].map((name) => html`<option key=${name} value=${name}>${GRAIN_LABELS[name]}</option>`)}
         </select></label>`}
+    <${MeasureField} measure=${measure} templates=${templates} />`;
+}
+
+/** What is shown: a dimension, or how many of a template fit. */
+export function MeasureField({ measure, templates }) {
+  const unknown = measure.startsWith("template:") && !templates.includes(measure.slice("template:".length));
+  return html`
     <label class="inline"><span class="hidden">What is shown</span>
       <select value=${measure} onChange=${(event) => go({ measure: event.target.value })}>
         <optgroup label="Free">${DIMENSIONS.map(({ name, label }) => html`<option key=${name} value=${name}>${label}</option>`)}</optgroup>
@@ -91,7 +97,7 @@ function Picture({ address, data, blocks, grain, scale, zone, span, date, chosen
 }
 
 /** What to do first, where there is nothing to book. */
-function NothingThere({ pool, measure }) {
+export function NothingThere({ pool, measure }) {
   const what = measure.startsWith("template:") ? `None of ${measure.slice("template:".length)} fit`
     : `There are no ${labelOf(measure).toLowerCase()}`;
   const [form, way] = pool.includes(".") ? ["resize", "give the cluster a size"] : ["grant", "grant the project some"];

@@ -12,12 +12,16 @@ export const levelOf = (value, top) => (value <= 0 || top <= 0 ? 0 : Math.max(1,
 
 /** What a block says of itself, in words. */
 export function describe(block, measure, zone) {
-  const when = sayPeriod(block.start, block.end, zone);
-  if (block.granted && block.granted.max === 0 && block.low >= 0) return `${when}: nothing granted`;
+  return `${sayPeriod(block.start, block.end, zone)}: ${describeFree(block, measure)}`;
+}
+
+/** The same without the time: "4 cores free throughout, 12 in the best hour". */
+export function describeFree(block, measure) {
+  if (block.granted && block.granted.max === 0 && block.low >= 0) return "nothing granted";
   const held = block.low < 0 ? `over-committed by ${sayAmount(-block.low, measure)}` : `${sayAmount(block.low, measure)} free`;
   const throughout = block.hours > 1 && block.low >= 0 ? `${held} throughout` : held;
   const best = block.high > block.low ? `, ${sayCount(block.high, measure)} in the best hour` : "";
-  return `${when}: ${throughout}${best}`;
+  return `${throughout}${best}`;
 }
 
 /** Rows of cells; a cell is the index of a block, or null where the grid has none. */
