@@ -27,6 +27,7 @@ from services.query.routes.entitlements import Entitlements
 from services.query.routes.events import Events
 from services.query.routes.feeds import Feeds
 from services.query.routes.fits import Fits
+from services.query.routes.load import Loads
 from services.query.routes.notices import Notices
 from services.query.routes.openstack import OpenStack
 from services.query.routes.page import Pages
@@ -94,6 +95,7 @@ def create_app(settings: Settings, *, describes: bool = False) -> Litestar:
             Calendars,
             Fits,
             Trees,
+            Loads,
             Diffs,
             Catalogue,
             Entitlements,

@@ -109,6 +109,7 @@ def questions(events: list[Event]) -> list[str]:
                 f"/available/matrix?{pool}&{RANGE}&grain=day",
                 f"/resources/select?{pool}&{RANGE}",
                 f"/bookings/select?{pool}&{RANGE}",
+                f"/bookings/load?{pool}&{RANGE}&by=cluster",
                 f"/bookings/select?{pool}&{RANGE}&limit=2",
                 f"/bookings/select?{pool}&{RANGE}&tree=true&shape=columns",
                 f"/available/slots?{pool}&{LATER}&tree=true&duration=3h&cores=2",

@@ -22,6 +22,7 @@ from tests.support.signed_in import ADMIN, signed_in, with_token
 RANGE = "range=2086-01-01,2086-01-05"
 ASKED = (
     f"/available/select?project=gaia&{RANGE}",
+    f"/bookings/load?project=gaia&{RANGE}",
     f"/bookings/select?project=gaia&{RANGE}",
     f"/conflicts/select?project=gaia&{RANGE}",
     "/templates?project=gaia",

@@ -99,6 +99,7 @@ READS: Mapping[str, list[Read]] = {
         on("see", f"/available/slots?clusterid={SPARK}&duration=2h&cores=1"),
         *trees("see", "/available/slots?tree=true&duration=2h&cores=1&"),
     ],
+    "/bookings/load": both("names", "/bookings/load?"),
     "/bookings/select": [*both("names", "/bookings/select?"), *trees("names", "/bookings/select?tree=true&")],
     "/bookings/series/{series}": [found("names", "/bookings/series/{series_gaia_spark}")],
     "/bookings/{booking}/history": [

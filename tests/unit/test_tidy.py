@@ -26,6 +26,7 @@ SQL_FROM_PARTS = {
     "services/query/views/conflicts.py": "the column of a dimension",
     "services/query/views/feeds.py": "a condition for each kind of feed, and its limit",
     "services/query/views/hours.py": "the columns of the dimensions and values that are asked for",
+    "services/query/views/load.py": "the key of the groups, and the column of a dimension",
     "services/query/views/refusals.py": "the order: the newest first, or the oldest",
     "services/query/views/roles.py": "a condition for a pool, for a project, and for all",
     "services/query/views/search.py": "the column of the index that is walked, and the order",

@@ -171,7 +171,7 @@ async def _shared(reader: Reader, generation: int, question: UsageQuestion) -> C
         points[:, max(hour_of(starts), start) - start : min(hour_of(ends), end) - start] += share
     held = np.zeros((len(DIMENSIONS), end - start), dtype=np.int64)
     for pool, points in shares.items():
-        held += reserved(await _sizes(reader, generation, pool, question.period), points)
+        held += reserved(await read_sizes(reader, generation, pool, question.period), points)
     return held
 
 
@@ -184,7 +184,8 @@ FROM availability_hour WHERE generation = $1 AND pool = $2 AND hour >= $3 AND ho
 """
 
 
-async def _sizes(reader: Reader, generation: int, pool: int, period: Period) -> Cells:
+async def read_sizes(reader: Reader, generation: int, pool: int, period: Period) -> Cells:
+    """The sizes of a cluster in each hour, shape (6, hours). An hour without a size is zero."""
     record = await reader.fetchrow(SIZES, generation, pool, instant_of(period.start), instant_of(period.end))
     hours, *packed = record or (None,) * (1 + len(DIMENSIONS))
     return scatter(period, hours or b"", [column or b"" for column in packed])
