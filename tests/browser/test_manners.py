@@ -21,6 +21,7 @@ VIEWS = [
     {"view": "free", "ahead": "day"},
     {"view": "bookings"},
     {"view": "bookings", "group": "cluster"},
+    {"view": "accounts", "account": "spark"},
     {"view": "conflicts"},
     {"view": "history"},
     *({"view": "setup", "form": form} for form in ("project", "grant", "cluster", "resize", "template", "account")),
@@ -76,7 +77,7 @@ def test_axe_finds_nothing_serious(busy: Project, visitors: Any, scheme: str) ->
     assert found == []
 
 
-@pytest.mark.parametrize("view", ["calendar", "free", "bookings", "conflicts", "history", "setup"])
+@pytest.mark.parametrize("view", ["calendar", "free", "bookings", "accounts", "conflicts", "history", "setup"])
 def test_a_phone_shows_it_without_sideways_scrolling(busy: Project, visitors: Any, view: str) -> None:
     visitor = visitors(width=390, height=844, has_touch=True, is_mobile=True)
     page = visitor.open(**address(busy, 15, view=view))

@@ -14,7 +14,7 @@ from tests.browser.house import House, somebody
 from tests.browser.test_calendar import address, cell_of, day
 from tests.browser.test_manners import findings, settled
 
-ALL_VIEWS = ["Calendar", "Bookings", "Conflicts", "History", "Set up"]
+ALL_VIEWS = ["Calendar", "Bookings", "Accounts", "Conflicts", "History", "Set up"]
 OWN = ["My tokens", "Feed addresses"]
 MANAGED = ["Grant", "Cluster", "Resize", "Template", "Account"]
 

@@ -4,15 +4,22 @@ import { UTC, VIEWER_ZONE, isDate, isWholeHours, today } from "./time.js";
 
 const DEFAULTS = {
   view: "calendar", pool: "", measure: "cores", scale: "month", grain: "", date: "", tz: "", as_of: "",
-  ahead: "fortnight", row: "", select: "", booking: "", group: "account", kind: "", table: "", form: "",
+  ahead: "fortnight", row: "", select: "", booking: "", group: "account", account: "", kind: "", table: "", form: "",
 };
-const VIEWS = ["calendar", "free", "bookings", "conflicts", "history", "setup"];
+const VIEWS = ["calendar", "free", "bookings", "accounts", "conflicts", "history", "setup"];
 const SCALES = ["year", "month", "week", "day"];
 
 const listeners = new Set();
 
+let last = { search: null, address: null }; // a page of many links reads the same address for each of them
+
 export function read() {
-  const given = Object.fromEntries(new URLSearchParams(location.search));
+  if (last.search !== location.search) last = { search: location.search, address: parsed(location.search) };
+  return { ...last.address };
+}
+
+function parsed(search) {
+  const given = Object.fromEntries(new URLSearchParams(search));
   const address = { ...DEFAULTS };
   for (const name of Object.keys(DEFAULTS)) if (given[name]) address[name] = given[name];
   if (!VIEWS.includes(address.view)) address.view = DEFAULTS.view;

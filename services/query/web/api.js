@@ -36,8 +36,8 @@ export function urlOf(path, params = {}) {
   return `.${path}${query ? `?${query}` : ""}`;
 }
 
-/** One request. Raises a Problem. */
-export async function once(url, options) {
+/** One request. Raises a Problem. `heard` is called with the headers of a good answer. */
+export async function once(url, options, heard) {
   let response;
   try {
     response = await fetch(url, options);
@@ -46,6 +46,7 @@ export async function once(url, options) {
     throw unreachable();
   }
   const text = await response.text();
+  if (response.ok) heard?.(response.headers);
   if (response.ok) return response.headers.get("content-type")?.includes("json") ? JSON.parse(text) : text;
   let body;
   try {
@@ -84,8 +85,18 @@ async function untilAnswered(ask, signal) {
 /** Reads. */
 export const get = (path, params, signal) => untilAnswered(() => once(urlOf(path, params), { signal }), signal);
 
-/** Reads an answer in another form, as text. */
-export const getAs = (accept, path, params) => untilAnswered(() => once(urlOf(path, params), { headers: { Accept: accept } }));
+/** Reads a list as a table, page after page: its texts, of which the first begins with the names of the columns. */
+export async function getTables(path, params) {
+  const tables = [];
+  let after = null;
+  do {
+    const url = urlOf(path, { ...params, after });
+    const table = await untilAnswered(() => once(url, { headers: { Accept: "text/csv" } },
+      (headers) => { after = headers.get("Hourbook-Next"); }));
+    tables.push(tables.length ? table.slice(table.indexOf("\n") + 1) : table);
+  } while (after);
+  return tables;
+}
 
 // A header is bytes, and fetch takes one letter for each: those of UTF-8, whatever the name is written in.
 const asHeader = (text) => String.fromCharCode(...new TextEncoder().encode(text));

@@ -8,6 +8,7 @@ import { useNames } from "./people.js";
 import { sentence } from "./sentences.js";
 import { chooseTheme, useTheme } from "./theming.js";
 import { UTC, VIEWER_ZONE, sayZone } from "./time.js";
+import { Accounts } from "./views/accounts.js";
 import { AsOf } from "./views/as-of.js";
 import { Bookings } from "./views/bookings.js";
 import { Calendar } from "./views/calendar.js";
@@ -25,9 +26,12 @@ import { Who } from "./views/who.js";
 
 const VIEWS = [
   ["calendar", "Calendar", Calendar], ["free", "Where is it free", Free], ["bookings", "Bookings", Bookings],
+  ["accounts", "Accounts", Accounts],
   ["conflicts", "Conflicts", Conflicts], ["history", "History", History], ["setup", "Set up", Setup],
 ];
-const WITH_NAMES = { bookings: "Seeing who holds what", conflicts: "Seeing conflicts", history: "Reading the history" };
+const WITH_NAMES = {
+  bookings: "Seeing who holds what", accounts: "Seeing accounts", conflicts: "Seeing conflicts", history: "Reading the history",
+};
 
 /** A stranger sees how to sign in. Everybody else sees what they may. */
 function Page() {
@@ -60,7 +64,8 @@ function Ledger({ signedIn }) {
   const early = ["calendar", "free"].includes(address.view) && pool;
   const shown = { ...address, pool };
   const project = pool && projectOf(pool);
-  const withNames = !pool || (address.view === "history" ? canSomewhere("names") : can("names", pool));
+  const withNames = !pool || (address.view === "history" ? canSomewhere("names")
+    : can("names", address.view === "accounts" ? project : pool));
   const templates = useAnswer(project && "/templates", { project }).data?.templates ?? [];
   const names = [...new Set(templates.map(({ name }) => name))];
   useEffect(() => { document.title = `${pool ? `${pool} · ` : ""}Hourbook`; }, [pool]);
@@ -103,11 +108,12 @@ function Colours() {
 function Top({ address, withNames }) {
   const zone = zoneOf(address);
   const other = zone === UTC ? "" : UTC;
+  const offered = (id) => !WITH_NAMES[id] || (withNames && (id !== "accounts" || !address.pool || can("names", projectOf(address.pool))));
   return html`
     <header class="top">
       <${Brand} />
-      <nav class="views" aria-label="Views">${VIEWS.filter(([id]) => withNames || !WITH_NAMES[id]).map(([id, label]) => html`
-        <a key=${id} ...${follow({ view: id, booking: "", form: "" })}
+      <nav class="views" aria-label="Views">${VIEWS.filter(([id]) => offered(id)).map(([id, label]) => html`
+        <a key=${id} ...${follow({ view: id, booking: "", account: "", form: "" })}
           aria-current=${id === address.view ? "page" : undefined}>${label}</a>`)}</nav>
       <div class="top-right">
         <${Who} />

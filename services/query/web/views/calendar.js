@@ -1,7 +1,7 @@
 // The calendar: what is free of a pool, by year, month, week or day, and beside it the way to book it.
 import { dateOf, follow, go, zoneOf } from "../address.js";
 import { parentOf, poolParams } from "../api.js";
-import { GRAINS, blocksOf, grainOf, parsePeriod, periodText, question, spanOf } from "../blocks.js";
+import { GRAINS, blocksOf, grainOf, parsePeriod, periodText, question, spanOf, templateOf } from "../blocks.js";
 import { DIMENSIONS, labelOf, sayCount } from "../capacity.js";
 import { classes, html, useState } from "../lib.js";
 import { useAnswer } from "../live.js";
@@ -9,6 +9,7 @@ import { can } from "../me.js";
 import { dateIn, sayDate, startOfMonth } from "../time.js";
 import { BookingPanel } from "./booking-panel.js";
 import { BlocksTable } from "./blocks-table.js";
+import { ClusterCard } from "./cluster-card.js";
 import { HeatMap, describe } from "./heatmap.js";
 import { Said } from "./parts.js";
 import { SpanBar } from "./span-bar.js";
@@ -17,7 +18,7 @@ import { Timeline } from "./timeline.js";
 const CLOSER = { year: "month", month: "week", week: "day", day: "day" };
 const GRAIN_LABELS = { hour: "By hour", day: "By day", week: "By week", month: "By month" };
 
-export function Calendar({ address, templates }) {
+export function Calendar({ address, templates, pools }) {
   const zone = zoneOf(address);
   const { scale, measure, pool } = address;
   const grain = grainOf(address);
@@ -26,13 +27,18 @@ export function Calendar({ address, templates }) {
   const { data, problem, old } = useAnswer(pool && "/available/select", { ...poolParams(pool), ...question(address, zone, span, grain) });
   const chosen = parsePeriod(address.select);
   const blocks = data ? blocksOf(data, measure) : null;
+  const exclusive = pools.find(({ id }) => id === pool)?.kind === "exclusive"; // why little is free is said first
+  const card = parentOf(pool) && html`<${ClusterCard} key=${pool} pool=${pool} zone=${zone}
+    dimension=${templateOf(measure) ? "cores" : measure} then=${address.as_of ? { as_of: address.as_of } : {}} />`;
   const shown = { data, blocks, grain, scale, zone, span, date, chosen, measure, pool, stale: !data && old };
   return html`
     <div class="split">
       <section class="stack" aria-label="Calendar">
         <${SpanBar} scale=${scale} date=${date} span=${span} zone=${zone}>
           <${Controls} scale=${scale} measure=${measure} grain=${grain} templates=${templates} /><//>
+        ${exclusive && card}
         ${problem ? html`<${Said} problem=${problem} />` : html`<${Picture} ...${shown} address=${address} />`}
+        ${!exclusive && card}
       </section>
       <${BookingPanel} address=${address} zone=${zone} chosen=${chosen} templates=${templates} />
     </div>`;

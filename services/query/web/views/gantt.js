@@ -73,7 +73,7 @@ function rankedAccounts(items) {
 }
 
 /** Where the axis says a time: hours of a day, days of a month, months of a year. */
-function ticksOf({ start, end }, zone) {
+export function ticksOf({ start, end }, zone) {
   const [first, last] = [dateIn(start, zone), dateIn(end - 1, zone)];
   const days = daysBetween(first, last) + 1;
   if (days === 1) return [0, 3, 6, 9, 12, 15, 18, 21]

@@ -1,4 +1,6 @@
 // Small parts that several views are made of.
+import { go } from "../address.js";
+import { DIMENSIONS } from "../capacity.js";
 import { classes, grouped, html, useId } from "../lib.js";
 import { dateIn, sayClock, sayDate, sayMoment } from "../time.js";
 
@@ -44,6 +46,15 @@ export function Days({ told, zone, say, children }) {
 
 export function Empty({ title, children }) {
   return html`<div class="empty"><h2>${title}</h2>${children}</div>`;
+}
+
+/** Which dimension is added up. */
+export function Dimension({ value }) {
+  return html`
+    <label class="inline"><span class="hidden">What is added up</span>
+      <select value=${value} onChange=${(event) => go({ measure: event.target.value })}>
+        ${DIMENSIONS.map(({ name, label }) => html`<option key=${name} value=${name}>${label}</option>`)}
+      </select></label>`;
 }
 
 /** A date and an hour of it, in the zone that is shown. */

@@ -26,7 +26,7 @@ export function Tree({ pools, address }) {
         onClick=${() => go({ view: "setup", form: "project" })}>+ New project</button>`}
     </nav>
     <label class="pool-picker"><span class="hidden">Project or cluster</span>
-      <select value=${address.pool} onChange=${(event) => go({ pool: event.target.value, select: "", booking: "" })}>
+      <select value=${address.pool} onChange=${(event) => go({ pool: event.target.value, select: "", booking: "", account: "" })}>
         ${flattened(children, null, 0).map(([pool, depth]) => html`
           <option key=${pool.id} value=${pool.id}>${"\u2003".repeat(depth)}${lastName(pool, depth)}</option>`)}
       </select></label>`;
@@ -46,10 +46,12 @@ function Branch({ pools, children, matches, address, depth = 0 }) {
   return html`
     <ul>${pools.map((pool) => html`
       <li key=${pool.id}>
-        <a ...${follow({ pool: pool.id, select: "", booking: "" })} aria-current=${pool.id === address.pool ? "page" : undefined}
-          title=${`${pool.id}, ${pool.kind}`}>
+        <a ...${follow({ pool: pool.id, select: "", booking: "", account: "" })}
+          aria-current=${pool.id === address.pool ? "page" : undefined} title=${`${pool.id}, ${pool.kind}`}>
           <span class=${`kind kind-${pool.parent ? "cluster" : "project"}`} aria-hidden="true"></span>
           <span class="name">${lastName(pool, depth)}</span>
+          ${pool.kind === "exclusive" && html`<span class="tag"
+            title="Made for one booking, which holds all of it">exclusive</span>`}
         </a>
         <${Branch} pools=${(children.get(pool.id) ?? []).filter(matches)} children=${children} matches=${matches} address=${address}
           depth=${depth + 1} />
