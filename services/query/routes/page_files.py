@@ -17,7 +17,16 @@ from services.query.routes.page_modules import as_one_script
 
 WEB = Path(__file__).parents[1] / "web"
 # A browser paints nothing before it has the styles, so they are one file, in this order.
-STYLES = ("tokens.css", "controls.css", "layout.css", "calendar.css", "free.css", "lists.css", "access.css", "../vendor/uplot.css")
+STYLES = (
+    "tokens.css",
+    "controls.css",
+    "layout.css",
+    "calendar.css",
+    "free.css",
+    "lists.css",
+    "access.css",
+    "../vendor/uplot.css",
+)
 ALL_STYLES = "style/all.css"
 # The modules are one script too. The other script runs before the first paint, and is no module.
 ENTRY, ALL_MODULES, NO_MODULE = "app.js", "all.js", "theme.js"
