@@ -23,6 +23,8 @@ from tests.support.keystone import Keystone, User
 from tests.support.openstack import NOW
 from tests.support.sampled_cloud import CLUSTER, ENDPOINTS, NEWEST, PIKE, STEIN, Fault, Release, SampledCloud, answering
 
+# The SDK says it of a feature of its own that nobody asks for.
+pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
 CLUSTERS, NODEGROUPS = "/container-infra/v1/clusters", f"/container-infra/v1/clusters/{CLUSTER}/nodegroups"
 FLAVORS, LEASES = "/compute/v2.1/flavors/detail", "/reservation/v1/leases"
 
