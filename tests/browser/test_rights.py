@@ -14,7 +14,7 @@ from tests.browser.house import House, somebody
 from tests.browser.test_calendar import address, cell_of, day
 from tests.browser.test_manners import findings, settled
 
-ALL_VIEWS = ["Calendar", "Bookings", "Accounts", "Conflicts", "History", "Set up"]
+ALL_VIEWS = ["Calendar", "Where is it free", "Bookings", "Accounts", "Conflicts", "History", "Set up"]
 OWN = ["My tokens", "Feed addresses"]
 MANAGED = ["Grant", "Cluster", "Resize", "Template", "Account"]
 
@@ -98,12 +98,13 @@ def test_a_viewer_sees_numbers_and_templates_and_slots_and_no_names(team: Team, 
     expect(cell_of(page, day(3)).locator(".figure")).to_have_text("30")
     expect(page.get_by_text("Booking needs the role member")).to_be_visible()
     expect(page.get_by_role("button", name="Book", exact=True)).to_have_count(0)
-    assert page.get_by_role("navigation", name="Views").get_by_role("link").all_inner_texts() == ["Calendar", "Set up"]
+    views = page.get_by_role("navigation", name="Views").get_by_role("link").all_inner_texts()
+    assert views == ["Calendar", "Where is it free", "Set up"]
     page.get_by_role("button", name="Template", exact=True).click()
     page.get_by_label("How many").fill("4")
     slots = page.get_by_role("group", name="The earliest times at which it fits")
     expect(slots.get_by_role("button").first).to_be_visible()
-    for view in ("calendar", "bookings", "conflicts", "history", "setup"):
+    for view in ("calendar", "free", "bookings", "conflicts", "history", "setup"):
         visitor.open(**address(team.project, 30, view=view))
         settled_without_stream(page)
         told = page.locator("body").inner_text()
