@@ -195,6 +195,27 @@ def test_a_profile_keeps_its_token_to_itself(home: Path, filled: Running) -> Non
 
 
 @pytest.mark.usefixtures("home")
+def test_a_series_is_shown_with_its_occurrences() -> None:
+    words = (
+        "book",
+        "euclid",
+        "--cores",
+        "1",
+        "--from",
+        "2086-07-15",
+        "--for",
+        "1 day",
+        "--rrule",
+        "FREQ=DAILY;COUNT=2",
+    )
+    series = json.loads(run_here(*words, "--yes", "-o", "json").out)["id"]
+    shown = run_here("show", series).out
+    assert "repeats     FREQ=DAILY;COUNT=2, in UTC" in shown
+    assert "bookings    2 confirmed" in shown
+    assert "confirmed  Tue 2086-07-16 00:00  Wed 2086-07-17 00:00" in shown
+
+
+@pytest.mark.usefixtures("home")
 def test_a_booking_is_amended_and_cancelled_after_its_dry_run_was_shown() -> None:
     made = run_here("book", "euclid", "--cores", "4", "--from", "2086-07-01", "--for", "2 days", "--yes", "-o", "json")
     booking = json.loads(made.out)["id"]

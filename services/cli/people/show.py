@@ -15,6 +15,7 @@ from services.cli.people.options import Ask
 from services.cli.people.screen import Column, Screen
 from services.cli.people.times import Clock, local, shown
 
+OCCURRENCES = (Column("id"), Column("state"), Column("from"), Column("until"))
 HISTORY = (Column("when"), Column("who"), Column("what"), Column("reason"))
 ENDS = {"BookingCancelled": "cancelled", "BookingLapsed": "lapsed", "GrantWithdrawn": "withdrawn"}
 
@@ -36,12 +37,27 @@ def show_thing(id_: str, ask: Ask) -> None:
     elif ask.output == "csv":
         screen.rows(HISTORY, history_rows(thing, in_table=False))
     else:
-        facts = pool_facts(id_, thing) if thing.kind in ("project", "cluster") else facts_of(thing)
+        find_facts = {"project": pool_facts, "cluster": pool_facts, "series": series_facts}.get(thing.kind, facts_of)
+        facts = find_facts(id_, thing)
         width = max(map(len, facts))
         screen.say(f"{thing.kind.capitalize()} {id_}", "bold")
         for name, value in facts.items():
             screen.say(f"  {name:<{width}}  {value}")
+        if thing.kind == "series":
+            show_occurrences(screen, thing)
         show_history(screen, thing)
+
+
+def show_occurrences(screen: Screen, thing: Thing) -> None:
+    zone = thing.clock.zone
+    screen.say()
+    screen.table(
+        OCCURRENCES,
+        [
+            (one["booking"], one["state"], local(one["start"], zone), local(one["end"], zone))
+            for one in thing.answers[-1].document["occurrences"]
+        ],
+    )
 
 
 def show_history(screen: Screen, thing: Thing) -> None:
@@ -73,6 +89,8 @@ async def find(ledger: Ledger, id_: str) -> Thing:
         raise UnknownThing(f"there is no booking, series or grant {id_}, or you may not see it") from None
     history = [one for page in pages for one in page.document["history"]]
     kind = "grant" if any("grant" in one["event"] for one in history) else "booking"
+    if any(one["event"].get("series") == id_ for one in history):  # the id of a series is that of its first occurrence
+        return Thing("series", ledger.clock, [*pages, await ledger.read(f"/bookings/series/{id_}")], history)
     return Thing(kind, ledger.clock, pages, history)
 
 
@@ -88,7 +106,20 @@ async def find_pool(ledger: Ledger, id_: str) -> Thing:
     return Thing(kind, ledger.clock, [*pages, *pools, now], history)
 
 
-def facts_of(thing: Thing) -> dict[str, str]:
+def series_facts(_: str, thing: Thing) -> dict[str, str]:
+    """What a series is, and how many of its occurrences have which state."""
+    series, first = thing.answers[-1].document, thing.history[0]
+    counts = ", ".join(f"{number} {state}" for state, number in series["counts"].items() if number)
+    return {
+        "pool": series["pool"],
+        "account": series["account"],
+        "repeats": f"{series['rrule']}, in {series['timezone']}",
+        "bookings": counts,
+        "decided by": f"{first['actor']}, at {shown(local(first['at'], thing.clock.zone))}",
+    }
+
+
+def facts_of(_: str, thing: Thing) -> dict[str, str]:
     """What a booking or grant is now, from its history."""
     known: dict[str, Any] = {}
     for one in thing.history:
