@@ -288,6 +288,7 @@ async def test_what_cannot_be_known_is_said(now: Ledger) -> None:
         assert (found, body["code"]) == (status, code), path
 
 
+@pytest.mark.odd_store
 async def test_what_was_refused_and_what_time_brought_by_then(now: Ledger) -> None:
     await now.append([project(datetime(2026, 1, day, tzinfo=UTC), f"p{day}") for day in (2, 4)])
     for number, day in enumerate((1, 3, 5), 1):

@@ -20,7 +20,8 @@ DOCUMENT = "urn:hourbook:openapi"
 PROBLEM = "application/problem+json"
 BODILESS = 204
 # What any path may answer; the document does not repeat it at each.
-ANYWHERE = {405: {"content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}}
+A_PROBLEM = {"content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+ANYWHERE = {405: A_PROBLEM, 500: A_PROBLEM, 502: A_PROBLEM, 504: A_PROBLEM}
 
 
 class Nonconforming(AssertionError):
