@@ -26,6 +26,7 @@ from services.query.settings import Settings as QuerySettings
 from shared.http.answers import ANSWERS, ERROR_PAGES, EVENT_STREAM, JSON, Answers
 from shared.http.problem_document import MEDIA_TYPE as PROBLEM
 from shared.http.problem_type import Problem
+from tests.support.openapi_examples import put_examples
 from tests.support.openapi_fields import describe
 from tests.support.openapi_names import REF, with_names
 
@@ -58,6 +59,7 @@ def one_document() -> dict[str, Any]:
     for document in documents:
         for path, item in document["paths"].items():
             merge(paths.setdefault(path, {}), item, f"path {path}")
+    put_examples(paths)
     responses = shared_responses(paths)
     whole = {
         "openapi": first["openapi"],
