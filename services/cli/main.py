@@ -162,7 +162,7 @@ IMPORT = {
 The source of a grant is `blazar:<lease id>`.""",
     "openstack.importing:magnum": """Import Magnum's clusters, and record resize requests.
 
-Only the masters and the workers of a cluster are imported.""",
+A cluster has further node groups if the files have a document of each of them.""",
 }
 IMPORT_HELP = """Import OpenStack documents from files.
 

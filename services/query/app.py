@@ -75,7 +75,7 @@ def create_app(settings: Settings, *, describes: bool = False) -> Litestar:
         add_gauges(telemetry, parts.standby)
     telemetry.gauge(
         "subscribers",
-        "Live subscribers to events or notices",
+        "Live subscribers to events, entitlements or notices",
         lambda: parts.event_tail.subscribers + parts.notice_tail.subscribers,
     )
 
