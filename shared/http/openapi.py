@@ -121,7 +121,10 @@ SCHEMES = {
         type="http", scheme="bearer", description="One of Hourbook's own tokens (`hbk_…`), or an issuer's access token."
     ),
     "keystone": SecurityScheme(
-        type="apiKey", security_scheme_in="header", name="X-Auth-Token", description="A token of OpenStack Keystone."
+        type="apiKey",
+        security_scheme_in="header",
+        name="X-Auth-Token",
+        description="A token of OpenStack Keystone, or Hourbook's.",
     ),
     "session": SecurityScheme(
         type="apiKey", security_scheme_in="cookie", name=COOKIE, description="The session of the page, after sign-in."
