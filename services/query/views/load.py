@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from services.query.answers.answers import ViewResult
@@ -17,6 +18,7 @@ from services.query.render.tables import table
 from services.query.rollup import Cells, instants
 from services.query.views.accounts import read_sizes
 from shared.capacity import DIMENSIONS, reserved
+from shared.errors import InvalidField
 from shared.hours import Period, hour_of, instant_of, iso
 from shared.names import spellings
 from shared.postgres import Reader, Record, hours_received
@@ -54,7 +56,8 @@ FROM held JOIN placed USING (key) GROUP BY placed.place ORDER BY placed.place
 SHARED = HELD + "SELECT placed.place::int, pool, starts, ends, share FROM held JOIN placed USING (key) WHERE share > 0"
 
 FIGURES = ("min", "max", "used")
-Points = Mapping[int, Mapping[int, Cells]]  # basis points by hour, by place and pool
+SIZES_MAX = 15_000_000  # hours of clusters whose sizes one answer is made of: 120 MB
+Shares = Mapping[int, Sequence[Record]]  # the shares of clusters by place
 
 
 async def read_load(database: Database, question: LoadQuestion) -> ViewResult:
@@ -64,13 +67,10 @@ async def read_load(database: Database, question: LoadQuestion) -> ViewResult:
     async with database.snapshot() as snapshot:
         position, version = await _version(snapshot, question)
         groups = await snapshot.fetch(_statement(COUNTED, question), *_arguments(version.generation, question))
-        points = await _points(snapshot, version.generation, question)
-        sizes = {
-            pool: await read_sizes(snapshot, version.generation, pool, question.period)
-            for pool in sorted({pool for shares in points.values() for pool in shares})
-        }
-    rows = await asyncio.to_thread(rows_of, question, starts, groups, points, sizes)
-    return ViewResult(position, CacheEntry(version, *_rendered(question, starts, rows)))
+        shares = await _shares(snapshot, version.generation, question)
+        sizes = await _sizes(snapshot, version.generation, question, shares)
+    entry = await asyncio.to_thread(_made, question, version, starts, groups, shares, sizes)
+    return ViewResult(position, entry)
 
 
 def _statement(text: str, question: LoadQuestion) -> str:
@@ -91,34 +91,71 @@ def _arguments(generation: int, question: LoadQuestion) -> tuple[Any, ...]:
     return generation, question.pool, start, end, account, question.rows_max
 
 
-async def _points(reader: Reader, generation: int, question: LoadQuestion) -> dict[int, dict[int, Cells]]:
-    """The shares of clusters that each group holds, in basis points by hour."""
-    points: dict[int, dict[int, Cells]] = {}
-    start, end = question.period
-    arguments = _arguments(generation, question)
-    for place, pool, starts, ends, share in await reader.fetch(_statement(SHARED, question), *arguments):
-        hours = points.setdefault(place, {}).setdefault(pool, np.zeros((1, end - start), dtype=np.int64))
-        hours[:, hour_of(starts) - start : hour_of(ends) - start] += share
-    return points
+async def _shares(reader: Reader, generation: int, question: LoadQuestion) -> Shares:
+    found: dict[int, list[Record]] = {}
+    for share in await reader.fetch(_statement(SHARED, question), *_arguments(generation, question)):
+        found.setdefault(share["place"], []).append(share)
+    return found
+
+
+async def _sizes(reader: Reader, generation: int, question: LoadQuestion, shares: Shares) -> Mapping[int, Cells]:
+    """The sizes by hour of the clusters that have shares, in the dimension of the question. Raises InvalidField."""
+    pools = sorted({share["pool"] for of_place in shares.values() for share in of_place})
+    if len(pools) * question.period.hours > SIZES_MAX:
+        raise InvalidField(
+            "range",
+            f"there are shares of {len(pools)} clusters; ask for at most {SIZES_MAX // len(pools)} hours, or for a"
+            " cluster with fewer clusters inside it",
+        )
+    place = DIMENSIONS.index(question.dimension)
+    return {
+        pool: (await read_sizes(reader, generation, pool, question.period))[place].copy()  # the rest is freed
+        for pool in pools
+    }
+
+
+def _made(
+    question: LoadQuestion,
+    version: Version,
+    starts: Cells,
+    groups: Sequence[Record],
+    shares: Shares,
+    sizes: Mapping[int, Cells],
+) -> CacheEntry:
+    """The encoded answer, without the position."""
+    return CacheEntry(version, *_rendered(question, starts, rows_of(question, starts, groups, shares, sizes)))
 
 
 def rows_of(
-    question: LoadQuestion, starts: Cells, groups: Sequence[Record], points: Points, sizes: Mapping[int, Cells]
+    question: LoadQuestion, starts: Cells, groups: Sequence[Record], shares: Shares, sizes: Mapping[int, Cells]
 ) -> list[dict[str, Any]]:
     """`{name, names, bookings, min, max, used}` of each group, in the order of the groups. The rest has the name None.
-    `names` is how many a group adds up."""
-    edges, dimension = starts - question.period.start, DIMENSIONS.index(question.dimension)
+    `names` is how many a group adds up; the last three are arrays, with a number for each block."""
+    edges = starts - question.period.start
     rows = []
     for group in groups:
         held = held_by(question.period, group)
-        for pool, shares in points.get(group["place"], {}).items():
-            held += reserved(sizes[pool], shares)[dimension]
+        for pool, points in points_of(question.period, shares.get(group["place"], ())):
+            held += reserved(sizes[pool], points)
         alone = group["place"] <= question.rows_max
         found = {"name": group["name"] if alone else None, "names": group["names"], "bookings": group["bookings"]}
         low, high = np.minimum.reduceat(held, edges), np.maximum.reduceat(held, edges)
         sums = np.add.reduceat(held, edges)
-        rows.append({**found, "min": low.tolist(), "max": high.tolist(), "used": sums.tolist()})
+        rows.append({**found, "min": low, "max": high, "used": sums})
     return rows
+
+
+def points_of(period: Period, shares: Sequence[Record]) -> Iterator[tuple[int, Cells]]:
+    """Each pool that the shares are of, and what they come to there in each hour, in basis points. One pool at a time:
+    many accounts may have shares of many clusters, over many hours."""
+    by_pool: dict[int, list[Record]] = {}
+    for share in shares:
+        by_pool.setdefault(share["pool"], []).append(share)
+    for pool, of_pool in by_pool.items():
+        points = np.zeros(period.hours, dtype=np.int64)
+        for share in of_pool:
+            points[hour_of(share["starts"]) - period.start : hour_of(share["ends"]) - period.start] += share["share"]
+        yield pool, points
 
 
 def held_by(period: Period, group: Record) -> Cells:
@@ -144,17 +181,19 @@ def _rendered(question: LoadQuestion, starts: Cells, rows: Sequence[dict[str, An
         "dimension": question.dimension,
         "by": question.by,
     }
-    alone = [without(row, "names") for row in rows if row["name"] is not None]
-    others = next((without(row, "name") for row in rows if row["name"] is None), None)
+    alone = [shown(row, without="names") for row in rows if row["name"] is not None]
+    others = next((shown(row, without="name") for row in rows if row["name"] is None), None)
     return render_object(opening, {"columns": columns, "rows": alone, "others": others})
 
 
-def without(row: dict[str, Any], field: str) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != field}
+def shown(row: dict[str, Any], without: str) -> dict[str, Any]:
+    """The row without a field. Its arrays are text, which takes less memory than a list of numbers."""
+    texts = {name: msgspec.Raw(msgspec.json.encode(row[name].tolist())) for name in FIGURES}
+    return {name: value for name, value in (row | texts).items() if name != without}
 
 
 def flat_rows(columns: dict[str, list[Any]], rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """A row of the table for each name and block."""
     for row in rows:
-        for cells in zip(*columns.values(), *(row[figure] for figure in FIGURES), strict=True):
+        for cells in zip(*columns.values(), *(row[figure].tolist() for figure in FIGURES), strict=True):
             yield {"name": row["name"], **dict(zip((*columns, *FIGURES), cells, strict=True))}

@@ -1,6 +1,9 @@
 """How much is booked, by account or by cluster, over HTTP."""
 
+import pytest
+
 from services.command.domain import ResizeCluster
+from services.query.views import load
 from shared.capacity import Capacity
 from tests.support.project import T0
 from tests.support.shown import EIGHT, Shown
@@ -52,6 +55,14 @@ async def test_the_rest_is_added_up_as_others(shown: Shown) -> None:
     found = await shown.get("/bookings/load", project="gaia", range=EIGHT, grain="8h", by="cluster", limit=1)
     assert [row["name"] for row in found["rows"]] == ["gaia"]
     assert found["others"] == {"names": 2, "bookings": 3, "min": [0], "max": [6], "used": [24]}
+
+
+async def test_sizes_of_more_hours_than_the_bound_are_not_read(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(shown)
+    monkeypatch.setattr(load, "SIZES_MAX", 7)
+    assert "at most 7 hours" in (await shown.ask("/bookings/load", project="gaia", range=EIGHT)).json()["detail"]
+    found = await shown.get("/bookings/load", project="gaia", range=EIGHT, account="ada")  # who has no shares
+    assert len(found["rows"]) == 1
 
 
 async def test_another_dimension_and_a_wrong_one(shown: Shown) -> None:
