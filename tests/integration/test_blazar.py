@@ -219,18 +219,25 @@ async def test_a_call_with_the_id_of_a_lease_is_carried_out_once(cloud: Cloud, d
     assert await bookings_in(database_url) == [("BookingCreated", 10, 12, 4, "egi")]
 
 
+async def test_what_is_no_pool_is_not_there(cloud: Cloud) -> None:
+    body = {"context": {"project_id": OPENSTACK}, "lease": lease("10:00", "12:00")}
+    for pool in ("a%00b", "%2e%2e", "Cloud"):
+        answer = await cloud.hourbook.post(f"/openstack/blazar/{pool}/on-end", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_id"), answer.text
+
+
 async def test_a_token_without_the_right_refuses_every_lease_and_tells_the_user_nothing(
     cloud: Cloud, database_url: str, tmp_path: Path
 ) -> None:
     await cloud.book("10:00", "12:00", servers=9, cores=10)
-    for limit in (Limit("reader", "cloud"), Limit("manager", "elsewhere")):
+    for limit in (Limit("reader", "cloud"), Limit("member", "cloud"), Limit("manager", "elsewhere")):
         token = await with_token(database_url, limit)
         answer = await cloud.hourbook.post(
             "/openstack/blazar/cloud/check-create",
             json={"context": {"project_id": OPENSTACK}, "lease": lease("10:00", "12:00")},
             headers={"X-Auth-Token": token["Authorization"].removeprefix("Bearer ")},
         )
-        assert (answer.status_code, "message" in answer.json()) == (403 if limit.role == "reader" else 404, False)
+        assert (answer.status_code, "message" in answer.json()) == (404 if limit.pool == "elsewhere" else 403, False)
     with blazar(tmp_path, configuration(str(cloud.hourbook.base_url), "hbk_wrong")) as other:
         cloud.blazar = other
         assert await cloud.create(lease("10:00", "12:00")) == GENERIC

@@ -129,9 +129,8 @@ LINES |= {
         Line(
             f"/openstack/blazar/{SPARK}/{call}",
             {"context": {"project_id": "team"}, "lease": LEASE, "current_lease": LEASE},
-            "book",
+            "manage",
             SPARK,
-            account=True,
             dry=False,
         )
     ]

@@ -280,11 +280,9 @@ def asked_of(kind: type[Command], pool: str, account: str, *, known: bool) -> As
         case "AskLease":
             place: Any = {"pool": pool, "openstack_project": account, "issuers": ("nobody",)}
             wanted = AskLease(period=DAY, amount=LeaseAmount(), booking=NOTHING_THERE, **place)
-            return Asked(wanted, "book", pool, "see", account)
+            return Asked(wanted, "manage", pool)
         case "EndLease":
-            return Asked(
-                EndLease(pool=pool, openstack_project=account, issuers=("nobody",)), "book", pool, "see", account
-            )
+            return Asked(EndLease(pool=pool, openstack_project=account, issuers=("nobody",)), "manage", pool)
         case "CreateSeries":
             made = CreateSeries(booking=new, periods=(DAY,), rrule="FREQ=DAILY", timezone="UTC")
             return Asked(made, "book", pool, "see", account)

@@ -38,7 +38,6 @@ from services.command.domain.commands import (
     SettleConflicts,
     WithdrawGrant,
 )
-from services.command.domain.lease_accounts import accounts_of
 from services.command.domain.state import ProjectState
 from shared.errors import HourbookError, UnknownId
 from shared.identity.errors import Forbidden, forbidden
@@ -176,9 +175,8 @@ def _needed(state: ProjectState, project: str, command: Command) -> Needed | Non
         case AmendSeries() | CancelSeries():
             return _on_series(state, command)
         case AskLease() | EndLease():
-            accounts = accounts_of(state, command.openstack_project, command.issuers)
-            unknown = _unknown_pool(command.pool, "pool")
-            return Needed(command.pool, Right.BOOK, unknown, accounts[0])
+            # Who asks speaks for Blazar: a member could say that its own lease has ended, or name that of another.
+            return _on_pool(command.pool, "pool", Right.MANAGE)
         case RequireRole():
             return _on_pool(command.pool or project, command.field, Right.SEE)
         case GrantRole() | RevokeRole():

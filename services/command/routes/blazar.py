@@ -7,7 +7,7 @@ is no, too, without a reason.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
@@ -54,11 +54,11 @@ class Blazar(Controller):
         pool, in every hour that the lease touches, as the lease and the account's other leases take. With
         `HOURBOOK_BLAZAR_POLICY=book`, what is not booked is booked by the call.
 
-        Needs the role `member` on the pool for the account, or the role `manager`.
+        Needs the role `manager` on the pool.
         """
         with told_to_blazar():
             lease = lease_of(data.context, data.lease)
-            async with leases_of(request).one_at_a_time(pool) as rows:
+            async with rows_on(request, pool) as rows:
                 known = await rows.by_id(lease)
                 await rows.put(known, lease, await asked(request, pool, rows, known, lease))
 
@@ -76,7 +76,7 @@ class Blazar(Controller):
         with told_to_blazar():
             before = lease_of(data.context, data.current_lease, counts=False)
             lease = changed_lease(data.context, data.current_lease, data.lease)
-            async with leases_of(request).one_at_a_time(pool) as rows:
+            async with rows_on(request, pool) as rows:
                 known = await rows.find(before)
                 await rows.put(known, lease, await asked(request, pool, rows, known, lease))
 
@@ -91,7 +91,7 @@ class Blazar(Controller):
         """
         with told_to_blazar():
             lease = lease_of(data.context, data.lease, counts=False)
-            async with leases_of(request).one_at_a_time(pool) as rows:
+            async with rows_on(request, pool) as rows:
                 known = await rows.find(lease)
                 command = EndLease(
                     pool=pool,
@@ -124,13 +124,18 @@ async def asked(request: AnyRequest, pool: str, rows: LeaseRows, known: Known | 
 
 
 async def submitted(request: AnyRequest, pool: str, command: AskLease | EndLease, lease: Lease) -> Sequence[bytes]:
-    """Submits the command. Returns its events. Raises UnknownId for what is no pool, and the command's refusal."""
-    if not is_pool_id(pool):
-        raise UnknownId("pool", "project", pool)
+    """Submits the command. Returns its events. Raises the command's refusal."""
     context = Context(
         command=new_id(), principal=principal_of(request), at=datetime.now(UTC), reason=f"Blazar's lease {lease.name!r}"
     )
     return (await parts_of(request).handler.submit(project_in(pool), command, context)).decided
+
+
+def rows_on(request: AnyRequest, pool: str) -> AbstractAsyncContextManager[LeaseRows]:
+    """The leases of the pool. Raises UnknownId for what is no pool."""
+    if not is_pool_id(pool):
+        raise UnknownId("pool", "project", pool)
+    return leases_of(request).one_at_a_time(pool)
 
 
 def leases_of(request: AnyRequest) -> Leases:

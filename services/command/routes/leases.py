@@ -17,6 +17,7 @@ from shared.hours import EARLIEST, LATEST, checked_period
 from shared.names import TEXT_MAX, checked_name
 
 HOST, FLOATING_IP = "physical:host", "virtual:floatingip"
+HOSTS_MAX = 100_000  # of a lease that is changed
 INSTANCES = ("virtual:instance", "flavor:instance")
 
 
@@ -75,12 +76,13 @@ def lease_of(context: LeaseContext, lease: BlazarLease, *, counts: bool = True) 
 
 def changed_lease(context: LeaseContext, current: BlazarLease, new: BlazarLease) -> Lease:
     """The lease as it will be. Raises InvalidField."""
-    changes = {reservation.get("id"): reservation for reservation in new.reservations}
-    reservations = [reservation | changes.get(reservation.get("id"), {}) for reservation in current.reservations]
+    changes = {_id_of(reservation): reservation for reservation in new.reservations}
+    reservations = [reservation | changes.get(_id_of(reservation), {}) for reservation in current.reservations]
+    _check_hosts(reservations)
     told = BlazarLease(
         start_date=new.start_date,
         end_date=new.end_date,
-        reservations=[_as_many_hosts(one, changes.get(one.get("id"), {})) for one in reservations],
+        reservations=[_as_many_hosts(one, changes.get(_id_of(one), {})) for one in reservations],
         id=current.id,
         name=new.name or current.name,
     )
@@ -91,11 +93,7 @@ def amount_of(reservations: Sequence[dict[str, Any]]) -> LeaseAmount:
     """What the reservations take together. Raises InvalidField."""
     counts, flavors = Capacity(), list[TemplateCount]()
     kinds = [reservation.get("resource_type") for reservation in reservations]
-    if kinds.count(HOST) > 1:
-        # Blazar gives the hosts of the last one to all reservations of a kind.
-        raise InvalidField(
-            "reservations", f"make one lease for each reservation of {HOST}: Blazar mixes up their hosts"
-        )
+    _check_hosts(reservations)
     for kind, reservation in zip(kinds, reservations, strict=True):
         if kind == HOST:
             counts = _sum(counts, *_hosts(reservation))
@@ -108,6 +106,19 @@ def amount_of(reservations: Sequence[dict[str, Any]]) -> LeaseAmount:
         elif kind != FLOATING_IP:  # an address is no capacity
             raise InvalidField("resource_type", f"Hourbook does not count {str(kind)[:TEXT_MAX]!r}")
     return LeaseAmount(capacity=counts, flavors=tuple(flavors))
+
+
+def _check_hosts(reservations: Sequence[dict[str, Any]]) -> None:
+    if sum(reservation.get("resource_type") == HOST for reservation in reservations) > 1:
+        # Blazar gives the hosts of the last one to all reservations of a kind.
+        raise InvalidField(
+            "reservations", f"make one lease for each reservation of {HOST}: Blazar mixes up their hosts"
+        )
+
+
+def _id_of(reservation: dict[str, Any]) -> str | None:
+    told = reservation.get("id")
+    return told if isinstance(told, str) else None
 
 
 def _amount_if_clear(reservations: Sequence[dict[str, Any]]) -> LeaseAmount:
@@ -141,7 +152,8 @@ def _as_many_hosts(reservation: dict[str, Any], change: dict[str, Any]) -> dict[
     if reservation.get("resource_type") != HOST or "max" not in change or not isinstance(hosts, list) or not hosts:
         return reservation
     largest = {name: max(_count(host, name) for host in hosts) for name in ("vcpus", "memory_mb")}
-    most = min(_count(change, "max"), 100_000)
+    if (most := _count(change, "max")) > HOSTS_MAX:
+        raise InvalidField("max", f"{most} hosts are more than {HOSTS_MAX}")
     return reservation | {"allocations": [largest] * most}
 
 
