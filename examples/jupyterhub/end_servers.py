@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import httpx
 
@@ -34,12 +35,21 @@ def holds(hourbook: httpx.Client, pool: str, account: str) -> bool:
 
 
 def end_servers(hub: httpx.Client, hourbook: httpx.Client, pool: str) -> None:
-    """Stops what nobody has booked. While Hourbook does not answer, everything goes on."""
+    """Stops what nobody has booked. While Hourbook does not answer, everything goes on. A server that cannot be stopped
+    does not keep the others running."""
     for user, name in list(running(hub)):
-        if not holds(hourbook, pool, user):
-            path = f"users/{user}/servers/{name}" if name else f"users/{user}/server"
-            hub.delete(path).raise_for_status()
-            print(f"{user}: nothing is booked any more, so the server {name!r} stops", flush=True)
+        try:
+            if not holds(hourbook, pool, user):
+                hub.delete(path_of(user, name)).raise_for_status()
+                print(f"{user}: nothing is booked any more, so the server {name!r} stops", flush=True)
+        except httpx.HTTPStatusError as error:
+            print(f"{user}: the server {name!r} goes on: {error}", file=sys.stderr, flush=True)
+
+
+def path_of(user: str, name: str) -> str:
+    """The path of a server. Users choose the names, so no character of them is part of the address."""
+    user, name = (quote(text, safe="").replace(".", "%2E") for text in (user, name))
+    return f"users/{user}/servers/{name}" if name else f"users/{user}/server"
 
 
 def main() -> None:

@@ -47,7 +47,9 @@ def manifests(hourbook: httpx.Client, pool: str, accounts: dict[str, str]) -> tu
         quotas.append(quota(namespace, pool, said))
         if said["until"]:
             changes.append(datetime.fromisoformat(said["until"]))
-    return "---\n".join(json.dumps(one, indent=2) + "\n" for one in quotas), min(changes, default=None)
+    return "---\n".join(json.dumps(one, indent=2, ensure_ascii=False) + "\n" for one in quotas), min(
+        changes, default=None
+    )
 
 
 def apply(text: str) -> None:
