@@ -226,6 +226,14 @@ async def test_what_is_no_pool_is_not_there(cloud: Cloud) -> None:
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_id"), answer.text
 
 
+@books
+async def test_a_call_that_asks_for_a_dry_run_is_refused_and_changes_nothing(cloud: Cloud, database_url: str) -> None:
+    body = {"context": {"project_id": OPENSTACK}, "lease": lease("10:00", "12:00", id="l1")}
+    answer = await cloud.hourbook.post("/openstack/blazar/cloud/check-create", params={"dry_run": "true"}, json=body)
+    assert (answer.status_code, answer.json()["because"]) == (403, "invalid_field"), answer.text
+    assert await bookings_in(database_url) == []
+
+
 async def test_a_token_without_the_right_refuses_every_lease_and_tells_the_user_nothing(
     cloud: Cloud, database_url: str, tmp_path: Path
 ) -> None:

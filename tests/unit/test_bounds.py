@@ -31,12 +31,13 @@ from services.command.domain import (
     decide,
     evolve,
 )
-from services.command.domain.bounds import SMALL_BYTES, Bounds
+from services.command.domain.bounds import GROUP_BYTES, SMALL_BYTES, Bounds
+from services.command.domain.state import Resize
 from services.command.handler.sizes import size_of
 from services.command.settings import Settings
 from shared.capacity import Capacity
 from shared.errors import InvalidField, ProjectLimitExceeded, TooMuchAtOnce
-from shared.events import BookingAmended, BookingContested, BookingLapsed, Limits
+from shared.events import BookingAmended, BookingContested, BookingLapsed, Layout, Limits, NodeGroup
 from shared.hours import PERIOD_HOURS_MAX, Period
 from shared.settings import settings_from
 from tests.support.project import T0, Project, cores
@@ -179,6 +180,16 @@ def test_the_memory_of_a_state_counts_roles_and_members() -> None:
     bindings = {"gaia": {f"egi:{number}": frozenset({"reader"}) for number in range(70)}}
     state = ProjectState(bindings=bindings, members={"ada": frozenset(f"egi:{number}" for number in range(30))})
     assert size_of(state) - size_of(ProjectState()) == 100 * SMALL_BYTES
+
+
+def test_the_memory_of_a_state_counts_the_groups_of_nodes() -> None:
+    groups = tuple(NodeGroup(name=f"g{number}", role="worker", count=1, size=Capacity(cores=1)) for number in range(50))
+    layout = Layout(masterflavor="", mastercount=0, workerflavor="", workercount=0, groups=groups)
+    plain, grouped = (
+        ProjectState(requests={uuid4(): Resize("gaia.k", Period(0, 1), Capacity(cores=1), one)})
+        for one in (None, layout)
+    )
+    assert size_of(grouped) - size_of(plain) == 50 * GROUP_BYTES
 
 
 def test_tentative_claims_and_their_hours_are_bounded() -> None:

@@ -80,6 +80,7 @@ BOUNDLESS = Bounds(**dict.fromkeys(Bounds.__struct_fields__, sys.maxsize))
 POOL_BYTES = 1000  # without its timelines
 ACCOUNT_BYTES = 550  # without its timelines
 CLAIM_BYTES = 450  # a grant, a booking or a requested resize
+GROUP_BYTES = 450  # a group of nodes in the layout of a cluster or a requested resize
 SMALL_BYTES = 250  # a name, or what else is about as small
 HOUR_BYTES = 96  # an hour in two timelines: the size and what is free
 

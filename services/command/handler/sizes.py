@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from services.command.domain import ProjectState
-from services.command.domain.bounds import ACCOUNT_BYTES, CLAIM_BYTES, POOL_BYTES, SMALL_BYTES
+from services.command.domain.bounds import ACCOUNT_BYTES, CLAIM_BYTES, GROUP_BYTES, POOL_BYTES, SMALL_BYTES
 
 
 class Size(NamedTuple):
@@ -53,4 +53,6 @@ def size_of(state: ProjectState) -> int:
     named = POOL_BYTES * len(state.pools) + ACCOUNT_BYTES * len(state.accounts)
     small = len(state.names) + len(state.series) + len(state.resize_outcomes)
     small += sum(len(many) for each in (state.templates, state.bindings, state.members) for many in each.values())
+    layouts = [one.layout for many in (state.pools, state.requests) for one in many.values() if one.layout is not None]
+    named += GROUP_BYTES * sum(len(layout.groups) for layout in layouts)
     return sum(timeline.cells.nbytes for timeline in timelines) + CLAIM_BYTES * claims + named + SMALL_BYTES * small

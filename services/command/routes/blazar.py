@@ -19,7 +19,7 @@ from litestar.params import JSONBody, PathParameter
 from services.command.domain import AskLease, EndLease
 from services.command.domain.commands import Context
 from services.command.lease_table import Known, Lease, LeaseRows, Leases
-from services.command.routes.headers import AnyRequest
+from services.command.routes.headers import AnyRequest, is_dry_run
 from services.command.routes.leases import CheckRequest, CheckUpdateRequest, changed_lease, lease_of
 from services.command.routes.submit import parts_of, principal_of, project_in
 from shared.errors import HourbookError, InvalidField, Refused, UnknownId
@@ -132,7 +132,9 @@ async def submitted(request: AnyRequest, pool: str, command: AskLease | EndLease
 
 
 def rows_on(request: AnyRequest, pool: str) -> AbstractAsyncContextManager[LeaseRows]:
-    """The leases of the pool. Raises UnknownId for what is no pool."""
+    """The leases of the pool. Raises UnknownId for what is no pool, and InvalidField for a dry run: there is none."""
+    if is_dry_run(request):
+        raise InvalidField("dry_run", "a call about a lease is always carried out")
     if not is_pool_id(pool):
         raise UnknownId("pool", "project", pool)
     return leases_of(request).one_at_a_time(pool)
