@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,8 +17,9 @@ from services.query.app import create_app
 from services.query.database import Database
 from services.query.live.entitled import Entitled
 from services.query.live.sources import EVENTS
-from services.query.live.tail import Tail
+from services.query.live.tail import Tail, Watch
 from services.query.questions.model import EntitlementsQuestion
+from services.query.questions.sight import EVERYWHERE, NOWHERE, Sight
 from services.query.settings import Settings
 from shared.hours import instant_of
 from shared.postgres import Reader
@@ -32,13 +33,17 @@ SOON_S = 5.0
 
 
 class Counted(Database):
-    """Counts the snapshots that it gives."""
+    """Counts the snapshots that it gives. `before` is awaited before the next one."""
 
     snapshots = 0
+    before: Callable[[], Awaitable[None]] | None = None
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Reader]:
         self.snapshots += 1
+        if (before := self.before) is not None:
+            self.before = None
+            await before()
         async with super().snapshot() as reader:
             yield reader
 
@@ -65,11 +70,11 @@ class Follower:
         self.project, self.present, self.shown = Project(), Present(), 0
         self.frames: Any = None
 
-    async def begin(self) -> dict[str, Any]:
+    async def begin(self, watch: Watch | None = None) -> dict[str, Any]:
         await self.show()
         asked = EntitlementsQuestion(account="ada", project=None, hour=0)
         begin = await self.tail.begin(None)
-        self.frames = Entitled(self.tail, self.database, asked, now=self.present).follow(begin)
+        self.frames = Entitled(self.tail, self.database, asked, watch, self.present).follow(begin)
         assert (await anext(self.frames)).startswith(b"retry: 500\nid: ")
         return await self.next()
 
@@ -122,6 +127,29 @@ async def test_it_tells_when_a_booking_begins_goes_on_and_ends(follower: Followe
     assert [one["id"] for one in following["entitlements"][0]["bookings"]] == [str(second)]
     follower.present.set(T0 + 30, before_s=0.2)
     assert await follower.held() == (0, None)
+
+
+async def test_what_is_decided_between_the_look_at_the_roles_and_the_read_is_not_told(follower: Follower) -> None:
+    follower.project.grant(0, 100, 10)
+    follower.present.set(T0 + 5)
+    sights = [EVERYWHERE]
+
+    async def watch() -> Sight:
+        return sights[-1]
+
+    async def lose() -> None:
+        sights.append(NOWHERE)
+        follower.project.book(0, 10, 5)
+        await follower.show()
+
+    assert (await follower.begin(watch))["entitlements"] == []
+    follower.project.book(0, 10, 2)
+    follower.database.before = lose
+    await follower.show()
+    async with asyncio.timeout(BOUND_S):
+        told = [frame async for frame in follower.frames]
+    assert sights == [EVERYWHERE, NOWHERE]
+    assert [frame for frame in told if b"entitlements" in frame] == []
 
 
 async def test_it_tells_what_events_change_and_reads_nothing_for_those_that_do_not_concern_it(

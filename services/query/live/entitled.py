@@ -63,7 +63,7 @@ class Entitled:
             moved, before = self._tail.moved, after
             after, events = await self._tail.look(after, where)
             self._stale = self._stale or any(map(self._concerns, events))
-            sight = EVERYWHERE if self._watch is None else await self._watch()
+            sight = await self._look()
             if sight is not None and not sight:
                 return
             frame = b"" if sight is None else await self._frame(after, sight)
@@ -72,6 +72,10 @@ class Entitled:
                 yield frame or heartbeat_frame(after)
             if after == before or self._stale:
                 await wait_for(moved, self._wait_s())
+
+    async def _look(self) -> Sight | None:
+        """What the subscriber may see now; None while that cannot be known."""
+        return EVERYWHERE if self._watch is None else await self._watch()
 
     async def _frame(self, after: int, sight: Sight) -> bytes:
         """The frame with the answer as it is now, at a position from `after` on; empty if it is the one that was sent
@@ -89,6 +93,8 @@ class Entitled:
             self._next_read = time.monotonic() + RECONNECT_S
             return b""
         if shown.position < after:  # another host of the database, which is behind
+            return b""
+        if await self._look() != sight:  # what was decided after a role was lost is not told
             return b""
         self._shown, self._sight, self._stale = shown, sight, False
         self._around = frozenset(above for pool in shown.pools for above in pools_above(pool))
