@@ -108,11 +108,13 @@ def test_a_booking_is_shown_before_the_question_and_made_only_after_a_yes(home: 
 
 
 @pytest.mark.usefixtures("home")
-def test_the_same_key_books_once() -> None:
-    words = ("book", "euclid", "--cores", "1", "--from", "2086-08-11", "--for", "1 day", "--yes", "--key", "once")
+def test_the_same_key_books_once_and_says_so_also_where_there_is_no_room_for_two() -> None:
+    words = ("book", "euclid", "--cores", "40", "--from", "2086-08-11", "--for", "1 day", "--yes", "--key", "once")
     first, second = (run_here(*words).out.splitlines()[-1] for _ in range(2))
     assert first == second
     assert first.startswith("Booked. Its id is ")
+    other = run_here(*words[:-1], "another")
+    assert (other.status, "euclid" in other.err) == (3, True), other
 
 
 @pytest.mark.usefixtures("home")

@@ -60,7 +60,8 @@ async def book(ledger: Ledger, screen: Screen, wish: Wish, fields: Mapping[str, 
     tried = await ledger.try_out(PATH, body)
     if tried.document["accepted"] or tried.document["problem"]["status"] == CONFLICT:
         await show_wish(ledger, screen, wish, times, account, tried.document)
-    check_accepted(screen, tried.document, ledger.zone, again=command_line(wish, account))
+    if how.key is None or how.dry_run:  # with a key, an earlier try may have taken the capacity: the ledger says so
+        check_accepted(screen, tried.document, ledger.zone, again=command_line(wish, account))
     done = await carry_out(ledger, screen, Command(PATH, body, "Book it?"), how)
     show_outcome(screen, tried if done is None else done, is_done=done is not None)
 
