@@ -226,6 +226,15 @@ async def test_what_is_no_pool_is_not_there(cloud: Cloud) -> None:
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_id"), answer.text
 
 
+async def test_who_has_no_right_does_not_wait_for_the_leases_nor_hold_them(cloud: Cloud, database_url: str) -> None:
+    stranger = await with_token(database_url, Limit("reader", "cloud"))
+    body = {"context": {"project_id": OPENSTACK}, "lease": lease("10:00", "12:00")}
+    async with connected(database_url) as connection, connection.transaction():
+        await connection.execute("LOCK TABLE blazar_lease IN SHARE ROW EXCLUSIVE MODE")
+        answer = await cloud.hourbook.post("/openstack/blazar/cloud/on-end", json=body, headers=stranger, timeout=5)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
 @books
 async def test_a_call_that_asks_for_a_dry_run_is_refused_and_changes_nothing(cloud: Cloud, database_url: str) -> None:
     body = {"context": {"project_id": OPENSTACK}, "lease": lease("10:00", "12:00", id="l1")}

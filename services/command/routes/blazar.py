@@ -6,8 +6,8 @@ is no, too, without a reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
@@ -131,13 +131,17 @@ async def submitted(request: AnyRequest, pool: str, command: AskLease | EndLease
     return (await parts_of(request).handler.submit(project_in(pool), command, context)).decided
 
 
-def rows_on(request: AnyRequest, pool: str) -> AbstractAsyncContextManager[LeaseRows]:
-    """The leases of the pool. Raises UnknownId for what is no pool, and InvalidField for a dry run: there is none."""
+@asynccontextmanager
+async def rows_on(request: AnyRequest, pool: str) -> AsyncIterator[LeaseRows]:
+    """The leases of the pool, for whoever has the right: nobody else makes Blazar wait. Raises Forbidden, UnknownId for
+    what is no pool, and InvalidField for a dry run: there is none."""
     if is_dry_run(request):
         raise InvalidField("dry_run", "a call about a lease is always carried out")
     if not is_pool_id(pool):
         raise UnknownId("pool", "project", pool)
-    return leases_of(request).one_at_a_time(pool)
+    await parts_of(request).handler.require(pool, "manager", principal_of(request), "pool", "TellOfLease")
+    async with leases_of(request).one_at_a_time(pool) as rows:
+        yield rows
 
 
 def leases_of(request: AnyRequest) -> Leases:
