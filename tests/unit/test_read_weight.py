@@ -25,7 +25,7 @@ from services.query.questions.model import (
 )
 from services.query.questions.parameters import TemplateName
 from services.query.questions.sight import EVERYWHERE
-from services.query.questions.trees import TreeSlotsQuestion
+from services.query.questions.trees import COLUMNS_MAX, ITEMS_MAX, TreeSlotsQuestion, parse_tree_bookings
 from shared.hours import Period, instant_of
 
 LONG = Period(500_000, 500_000 + HOURS_FREE + 1)
@@ -70,6 +70,13 @@ def test_a_read_of_a_tree_weighs_as_ten_pools_and_a_month_of_it_nothing() -> Non
         slots = SlotsQuestion(field="project", pool="gaia", period=period, earliest=period.start, duration=1)
         tree = TreeSlotsQuestion(field="project", pool="gaia", period=period, slots=slots)
         assert [read_weight(question) for question in (matrix, tree)] == [weight, weight]
+
+
+def test_a_page_of_more_bookings_than_others_have_weighs_its_bookings() -> None:
+    query = CalendarQuery(project="gaia", period="2086-01-01,2086-01-02", shape="columns")
+    for limit, weight in ((COLUMNS_MAX, COLUMNS_MAX), (ITEMS_MAX, 0)):
+        page = msgspec.structs.replace(query, limit=limit)
+        assert read_weight(parse_tree_bookings(page, False, EVERYWHERE)) == weight
 
 
 def test_a_read_of_one_hour_or_of_none_weighs_nothing() -> None:

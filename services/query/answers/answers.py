@@ -62,6 +62,13 @@ class OfManyPools:
     __slots__ = ()
 
 
+class OfManyItems:
+    """A base of the questions that read a page of many items: `limit` at most. An item counts as an hour."""
+
+    __slots__ = ()
+    limit: int
+
+
 POOLS_OF_A_TREE = 10  # as which a read of the hours of many pools counts
 # A read of at most this many hours never waits. That is a little more than a year, and a megabyte of counts.
 HOURS_FREE = 10_000
@@ -76,7 +83,9 @@ def wide_reads() -> Admission:
 
 
 def read_weight(question: Question) -> int:
-    """What a read of the answer weighs in an Admission: 0, or its hours when they are many."""
+    """What a read of the answer weighs in an Admission: 0, or its hours or items when they are many."""
+    if isinstance(question, OfManyItems):
+        return weight_of(question.limit)
     hours = question.hours
     pools = POOLS_OF_A_TREE if isinstance(question, OfManyPools) else 1
     return 0 if hours is None else weight_of(hours.hours * pools)

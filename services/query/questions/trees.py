@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.query.answers.answers import OfManyPools
+from services.query.answers.answers import OfManyItems, OfManyPools
 from services.query.answers.cache import Scope
 from services.query.questions.calendar import CalendarQuery, Cursor, parse_cursor
 from services.query.questions.model import PoolQuestion, SlotsQuestion
@@ -46,7 +46,7 @@ class TreeSlotsQuestion(TreeHoursQuestion, frozen=True, kw_only=True):
     slots: SlotsQuestion
 
 
-class TreeBookingsQuestion(TreeQuestion, frozen=True, kw_only=True):
+class TreeBookingsQuestion(TreeQuestion, OfManyItems, frozen=True, kw_only=True):
     """A page of the bookings of a pool and of the pools inside it that overlap the period; with `account`, only those
     of an account, spelled as the client spelled it."""
 
