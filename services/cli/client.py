@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
-from aiohttp import ClientError, ClientSession, ClientSSLError, ClientTimeout, TCPConnector
+from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientSSLError, ClientTimeout, TCPConnector
 
 from services.cli.credential import TOKEN, TOKEN_FILE, Headers, credential_headers
 from services.cli.failure import Failure, NotAllowed
@@ -204,6 +204,8 @@ def connector() -> TCPConnector:
 def cannot_connect(url: str, error: Exception) -> Failure:
     """The failure to show when `error`, one of CONNECTION_ERRORS, came from the server at `url`."""
     reason = words_of(error)
+    if isinstance(error, ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
+        reason = "nothing listens there"
     if isinstance(error, ClientSSLError):
         return Failure(f"cannot use {url}: {reason}. {CA_FILE} names the file of an authority of your own")
     return Failure(f"cannot use {url}: {reason}. Does `hourbook up` run? --url names another address")

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.cli.up.embedded import free_port
 from tests.support.people import Done, Reader, fill, masked, run_here, run_on_terminal, shown_in
 from tests.support.running import WAIT_S, Running, inherited
 
@@ -105,6 +106,23 @@ def test_a_booking_is_shown_before_the_question_and_made_only_after_a_yes(home: 
     assert len(run_here(*listed).out.splitlines()) == 1
     assert "Booked." in on_terminal(home, 100, *words, typed="y\n").out
     assert len(run_here(*listed).out.splitlines()) == 2
+
+
+def test_ctrl_c_at_the_question_ends_the_command_and_books_nothing(home: Path) -> None:
+    words = ("book", "gaia", "--cores", "1", "--from", "2086-07-25", "--for", "1 day")
+    assert on_terminal(home, 80, *words, typed="\x03").status == 130
+    assert run_here("list", "gaia", "--range", "2086-07-25,2086-07-25").out.startswith("No bookings of ada")
+
+
+def test_whoever_watches_a_server_that_is_not_there_is_told() -> None:
+    done = run_here("watch", "--url", f"http://127.0.0.1:{free_port()}")
+    assert done.status == 1
+    assert "nothing listens there" in done.err
+
+
+def test_a_narrow_terminal_shows_the_times_of_clusters_whole(home: Path) -> None:
+    shown = on_terminal(home, 60, "clusters", "gaia", NO_COLOR="1").out
+    assert "Sat 2086-06-01 00:00  Sun 2086-09-01 00:00" in shown
 
 
 @pytest.mark.usefixtures("home")
@@ -213,8 +231,8 @@ def test_a_series_is_shown_with_its_occurrences() -> None:
     series = json.loads(run_here(*words, "--yes", "-o", "json").out)["id"]
     shown = run_here("show", series).out
     assert "repeats     FREQ=DAILY;COUNT=2, in UTC" in shown
-    assert "bookings    2 confirmed" in shown
-    assert "confirmed  Tue 2086-07-16 00:00  Wed 2086-07-17 00:00" in shown
+    assert "bookings    2 planned" in shown
+    assert "planned  Tue 2086-07-16 00:00  Wed 2086-07-17 00:00" in shown
 
 
 @pytest.mark.usefixtures("home")

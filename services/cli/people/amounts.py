@@ -66,6 +66,11 @@ def in_words(capacity: Mapping[str, Any], share: int = 0) -> str:
     return ", ".join([*parts, *([f"{percent(share)} of the cluster"] if share else [])]) or "nothing"
 
 
+def of_pool(words: str, pool: str) -> str:
+    """Whose capacity it is: `32 cores of gaia`; a share of a cluster is `20% of gaia.hub`."""
+    return f"{words.removesuffix(' of the cluster')} of {pool}"
+
+
 def counted(number: int, dimension: str) -> str:
     """`32 cores`, `64 GiB memory`."""
     if dimension == "memory" and number and number % 1024 == 0:

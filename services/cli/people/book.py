@@ -10,7 +10,7 @@ from rich.text import Text
 from whenever import ZonedDateTime
 
 from services.cli.failure import RefusedByLedger, WrongUse
-from services.cli.people.amounts import DIMENSIONS, counted, in_words, needed_fields
+from services.cli.people.amounts import DIMENSIONS, counted, in_words, needed_fields, of_pool
 from services.cli.people.deciding import Command, How, carry_out, check_accepted, check_before
 from services.cli.people.ledger import Answer, Ledger, pool_query, with_ledger
 from services.cli.people.options import Amount, Ask
@@ -90,7 +90,8 @@ async def earliest(ledger: Ledger, wish: Wish, length: Length | None) -> Times:
     found = await ledger.read("/available/slots", **pool_query(wish.pool), **query, **fields, duration=hours)
     if not found.document["slots"]:
         raise RefusedByLedger(
-            f"it does not fit into {wish.pool} within {AHEAD_DAYS} days: ask for less, or for a shorter time"
+            f"it does not fit into {wish.pool} in the next {AHEAD_DAYS} days: ask for less, for a shorter time, or with a"
+            " later --from"
         )
     slot = found.document["slots"][0]
     return Times(local(slot["start"], ledger.zone), local(slot["end"], ledger.zone))
@@ -119,7 +120,7 @@ async def show_wish(
         return
     capacity, note = taken(wish, tried)
     hours = round(times.end.difference(times.start).total("hours"))
-    screen.say(f"{capacity}{note} of {wish.pool} for {account}", "bold")
+    screen.say(f"{of_pool(capacity + note, wish.pool)} for {account}", "bold")
     screen.say(f"  from   {shown(times.start)}")
     screen.say(f"  until  {shown(times.end)}   {hours} hours, times in {ledger.zone}")
     if wish.rrule:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.cli.failure import WrongUse
-from services.cli.people.amounts import fields_of, in_words
+from services.cli.people.amounts import fields_of, in_words, of_pool
 from services.cli.people.deciding import Command, How, carry_out, check_accepted, check_before
 from services.cli.people.ledger import Ledger, with_ledger
 from services.cli.people.options import Amount, Ask
@@ -113,11 +113,11 @@ def show_changes(screen: Screen, events: Sequence[Mapping[str, Any]], zone: str)
 def sentence(event: Mapping[str, Any], zone: str) -> str:
     """What would happen to a booking."""
     start, end = (shown(local(event[name], zone)) for name in ("start", "end"))
-    capacity = in_words(event.get("capacity", {}), event.get("share", 0))
+    capacity = of_pool(in_words(event.get("capacity", {}), event.get("share", 0)), event["pool"])
     if event["type"] == "BookingCancelled":
-        return f"Ends: {capacity} of {event['pool']}, {start} to {end}"
+        return f"Ends: {capacity}, {start} to {end}"
     tentative = ", tentatively" if event.get("tentative") else ""
-    return f"Becomes: {capacity} of {event['pool']}, {start} to {end}{tentative}"
+    return f"Becomes: {capacity}, {start} to {end}{tentative}"
 
 
 async def last_state(ledger: Ledger, booking: str) -> dict[str, Any]:

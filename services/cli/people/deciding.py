@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -52,13 +53,25 @@ def can_ask() -> bool:
 
 def agrees(screen: Screen, question: str) -> bool:
     """Whether the person says yes. The question goes to standard error, so the output stays clean."""
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    try:
-        said = sys.stdin.readline().strip().lower()
-    except UnicodeDecodeError:
-        said = ""
+    said = typed(f"{question} [y/N] ").strip().lower()
     screen.console.file.flush()
     return said in ("y", "yes")
+
+
+def typed(prompt: str) -> str:
+    """The line that the person types. Ctrl-C ends the command at once: asyncio's own handler of it would only note it,
+    and wait for the line."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        print(prompt, end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline()
+    except UnicodeDecodeError:
+        return ""
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def carry_out(ledger: Ledger, screen: Screen, command: Command, how: How) -> Answer | None:
@@ -85,6 +98,9 @@ def check_accepted(screen: Screen, tried: Mapping[str, Any], zone: str, again: s
         failure = type(failure)(f"refused: not enough is free in {problem['pool']}")
     if nearest := tried.get("nearest"):
         show_nearest(screen, nearest, zone, again)
+    elif shortages and again:
+        screen.say()
+        screen.say("No other time was found at which it fits: ask for less, or for a shorter time.")
     raise failure
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from services.cli.people.amounts import in_words
+from services.cli.people.amounts import in_words, of_pool
 from services.cli.people.times import local, shown
 
 WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -26,7 +26,7 @@ def named(event: Mapping[str, Any]) -> str:
     words = WORDS.sub(" ", event["type"]).lower()
     if "capacity" in event or "share" in event:
         amount = in_words(event.get("capacity") or {}, event.get("share") or 0)
-        return f"{words}: {amount} of {place(event)}{for_whom(event)}"
+        return f"{words}: {of_pool(amount, place(event))}{for_whom(event)}"
     if role := event.get("role"):
         return f"{words}: {role} for {event.get('member')} on {place(event)}"
     return f"{words}: {subject(event)}{for_whom(event)}"

@@ -34,6 +34,7 @@ OPTIONS = {
     "project": "POOL",
     "clusterid": "POOL",
     "cluster": "POOL",
+    "id": "BOOKING",
     "Idempotency-Key": "--key",
 }
 

@@ -23,8 +23,8 @@ GRANTS = (
 )
 GRANTS_CSV = tuple(Column(title) for title in ("id", "project", "start", "end", *DIMENSIONS, "source"))
 CLUSTERS = (
-    Column("cluster"),
-    Column("kind"),
+    Column("cluster", is_first=True),
+    Column("kind", is_first=True),
     Column("from"),
     Column("until"),
     Column("cores free now", is_number=True),
@@ -46,7 +46,8 @@ def show_grants(pool: str | None, range_: str | None, ask: Ask) -> None:
         screen.say()
         screen.say(f"Times are in {zone}.", "dim")
     else:
-        screen.say("No grants in this time. A manager gives capacity to a project with POST /resources/create.")
+        when = "in this range" if range_ else f"in the next {AHEAD_DAYS} days; --range shows other times"
+        screen.say(f"No grants {when}. A manager gives capacity to a project with POST /resources/create.")
 
 
 async def read_grants(ledger: Ledger, pool: str | None, range_: str | None) -> tuple[str, list[Answer]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,6 +18,7 @@ from services.cli.people.times import Clock, local, shown
 
 OCCURRENCES = (Column("id"), Column("state"), Column("from"), Column("until"))
 HISTORY = (Column("when"), Column("who"), Column("what"), Column("reason"))
+HELD = ("confirmed", "tentative")
 ENDS = {"BookingCancelled": "cancelled", "BookingLapsed": "lapsed", "GrantWithdrawn": "withdrawn"}
 
 
@@ -54,10 +56,15 @@ def show_occurrences(screen: Screen, thing: Thing) -> None:
     screen.table(
         OCCURRENCES,
         [
-            (one["booking"], one["state"], local(one["start"], zone), local(one["end"], zone))
+            (one["booking"], state_in(one, thing.clock), local(one["start"], zone), local(one["end"], zone))
             for one in thing.answers[-1].document["occurrences"]
         ],
     )
+
+
+def state_in(occurrence: Mapping[str, Any], clock: Clock) -> str:
+    """The state of an occurrence, in the words of `hourbook list`; cancelled, lapsed and skipped as they are."""
+    return state_of(occurrence, clock) if occurrence["state"] in HELD else str(occurrence["state"])
 
 
 def show_history(screen: Screen, thing: Thing) -> None:
@@ -109,7 +116,8 @@ async def find_pool(ledger: Ledger, id_: str) -> Thing:
 def series_facts(_: str, thing: Thing) -> dict[str, str]:
     """What a series is, and how many of its occurrences have which state."""
     series, first = thing.answers[-1].document, thing.history[0]
-    counts = ", ".join(f"{number} {state}" for state, number in series["counts"].items() if number)
+    states = Counter(state_in(one, thing.clock) for one in series["occurrences"])
+    counts = ", ".join(f"{number} {state}" for state, number in states.items())
     return {
         "pool": series["pool"],
         "account": series["account"],

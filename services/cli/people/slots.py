@@ -28,7 +28,7 @@ def show_slots(
         return
     found = [one for answer in answers for one in answer.document["pools"]]
     if not found:
-        raise RefusedByLedger(f"it fits nowhere within {AHEAD_DAYS} days: ask for less, or for a shorter time")
+        raise RefusedByLedger(f"it fits nowhere {within(start)}: ask for less, for a shorter time, or from later on")
     found.sort(key=lambda one: str(one["slots"][0]["start"]))
     rows = [
         (one["pool"], local(slot["start"], zone), local(slot["end"], zone), hours)
@@ -38,6 +38,11 @@ def show_slots(
     screen.rows(COLUMNS, rows)
     screen.say()
     screen.say(f"Times are in {zone}." + hint(found, everywhere=everywhere), "dim")
+
+
+def within(start: str | None) -> str:
+    """The time that was searched, in words."""
+    return f"in the {AHEAD_DAYS} days from --from on" if start else f"in the next {AHEAD_DAYS} days"
 
 
 async def read(

@@ -31,6 +31,7 @@ def watch_pool(pool: str | None, since: str | None, ask: Ask) -> None:
 async def watch(ledger: Ledger, screen: Screen, pool: str | None, since: str | None) -> None:
     begin = iso(parse_when(since, "--from", ledger.clock)) if since else None
     project = pool.partition(".")[0] if pool else None
+    await ledger.read("/me")  # whoever cannot be reached, or knows nobody here, says so now and not after a silence
     if screen.console.is_terminal:
         screen.say(f"Watching {pool or 'all projects'}, times in {ledger.zone}. Ctrl-C ends it.", "dim")
     if screen.output == "csv":
