@@ -3,8 +3,9 @@
 import csv
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import httpx
@@ -37,6 +38,20 @@ def test_the_gantt_groups_by_account_and_by_cluster_and_shows_the_state(project:
     expect(gantt.get_by_role("heading", level=2)).to_have_text([project.id, cluster])
     gantt.get_by_role("button", name=f"spark: 70 cores of {project.id}").click()
     expect(page.get_by_role("region", name="Booking", exact=True)).to_contain_text("70 cores")
+
+
+def test_on_a_phone_the_gantt_begins_where_the_present_is_in_sight_and_keeps_the_names(
+    project: Project, visitors: Any
+) -> None:
+    at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    project.book("spark", at + timedelta(hours=1), at + timedelta(hours=9), cores=1)
+    page = visitors(width=390, height=844, has_touch=True, is_mobile=True).open(
+        pool=project.id, view="bookings", scale="year"
+    )
+    gantt = page.get_by_role("group", name="Bookings over time")
+    expect(gantt.locator(".gantt-bar")).to_be_in_viewport()
+    expect(gantt.locator(".rule.now")).to_be_in_viewport()
+    expect(gantt.get_by_role("heading", name="spark")).to_be_in_viewport(ratio=0.9)
 
 
 def test_the_list_is_a_table_and_a_file(project: Project, visitor: Visitor, tmp_path: Path) -> None:

@@ -95,6 +95,6 @@ function Table({ rows, dimension, others, chosen, project }) {
       </div>
       ${left > 0 && html`<p class="hint">and ${many(left, "more account")}: find them by name</p>`}
       ${others && html`<p class="hint">and ${many(others.names, "account")} with fewer hours</p>`}
-      <p class="hint">A limit of a month counts the hours of the month in UTC.</p>
+      <p class="hint after">A limit of a month counts the hours of the month in UTC.</p>
     </section>`;
 }

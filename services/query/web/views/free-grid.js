@@ -12,6 +12,10 @@ const NAMES = { wide: 196, narrow: 116, until: 560 };
 const LETTER = 7.2; // of a figure, and what stays free beside it
 const MARGIN = 8;
 
+/** The width of the names: narrow on a phone, and where the columns are then all in sight, which need `least`. */
+const namesOf = (width, least) =>
+  width < NAMES.until || (width - NAMES.wide < least && least <= width - NAMES.narrow) ? NAMES.narrow : NAMES.wide;
+
 /**
  * `rows` are those of the matrix that are shown, `chosen` is {pool, start, end} or null. `onChoose(pool, from, to)` is
  * called with indices of columns, `onPoint({row, column, block} | null)` with what is hovered or focused.
@@ -20,7 +24,7 @@ export function FreeGrid({ matrix, rows, grain, measure, zone, chosen, label, on
   const root = useRef(null);
   const { columns, top } = matrix;
   const sight = useSight(root);
-  const names = sight.width < NAMES.until ? NAMES.narrow : NAMES.wide;
+  const names = namesOf(sight.width, LEAST[grain] * columns.length);
   const width = Math.max(LEAST[grain], Math.floor((sight.width - names) / columns.length));
   const shape = { rows: rows.length, columns: columns.length, names, width };
   const { focus, setFocus, moveTo } = useFocus(root, shape);

@@ -1,11 +1,12 @@
 // Bars over time. They are buttons rather than a drawing, so that each can be reached by keyboard and read aloud.
 import { go } from "../address.js";
 import { sayAmount } from "../capacity.js";
-import { classes, grouped, html } from "../lib.js";
+import { classes, grouped, html, useEffect, useRef } from "../lib.js";
 import { HOUR, addDays, dateIn, daysBetween, instant, sayDate, sayPeriod } from "../time.js";
 import { heldBy } from "./verdict.js";
 
 const COLOURS = 8;
+const BEFORE_NOW = 0.6; // of a screen that is narrower than the time that is shown
 
 export function Gantt({ items, group, shown, zone, open }) {
   const colours = new Map(rankedAccounts(items).map((account, rank) => [account, rank % COLOURS]));
@@ -13,8 +14,9 @@ export function Gantt({ items, group, shown, zone, open }) {
     .sort(([one], [other]) => one.localeCompare(other));
   const part = (at) => `${(100 * (Math.max(shown.start, Math.min(shown.end, at)) - shown.start)) / (shown.end - shown.start)}%`;
   const now = Date.now();
+  const root = useNowInSight(shown);
   return html`
-    <div class="gantt" role="group" aria-label="Bookings over time">
+    <div class="gantt" role="group" ref=${root} aria-label="Bookings over time">
       <div class="gantt-axis" aria-hidden="true"><span></span><div class="track">
         ${ticksOf(shown, zone).map(({ at, text }) => html`<span key=${at} class="tick" style=${{ left: part(at) }}>${text}</span>`)}
         </div></div>
@@ -33,6 +35,18 @@ export function Gantt({ items, group, shown, zone, open }) {
         ${[...colours].map(([account, colour]) =>
           html`<span key=${account} class="key-item"><i class=${`swatch account-${colour}`}></i>${account}</span>`)}</div>`}
     </div>`;
+}
+
+/** A ref for a chart of the time that is shown. On a narrow screen the chart begins where the present hour is in sight. */
+export function useNowInSight({ start, end }) {
+  const root = useRef(null);
+  useEffect(() => {
+    const track = root.current.querySelector(".track");
+    const now = (Date.now() - start) / (end - start);
+    const left = track.offsetLeft - root.current.offsetLeft + track.offsetWidth * now;
+    root.current.scrollLeft = now > 0 && now < 1 ? left - root.current.clientWidth * BEFORE_NOW : 0;
+  }, [start, end]);
+  return root;
 }
 
 function Bar({ item, part, zone, group, colour, open }) {

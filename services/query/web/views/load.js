@@ -4,7 +4,7 @@ import { blockAt, edgesOf, hoursOf, outline, uprights } from "../bands.js";
 import { sayAmount, sayCount } from "../capacity.js";
 import { html, many, useMemo, useRef, useState } from "../lib.js";
 import { dateIn, sayPeriod } from "../time.js";
-import { ticksOf } from "./gantt.js";
+import { ticksOf, useNowInSight } from "./gantt.js";
 
 const CLOSER = { year: "month", month: "week", week: "day", day: "day" };
 /** How long a block is at each scale: a row has a few hundred at most. */
@@ -27,9 +27,10 @@ function Chart({ load, scale, zone, said }) {
   const point = (row, at) => said.current(row && { row, at });
   const lines = uprights(edges, ticks.map(({ at }) => at), top);
   const now = uprights(edges, [Date.now()], top);
+  const root = useNowInSight(shown);
   return html`
     <${Pointed} said=${said} edges=${edges} load=${load} zone=${zone} top=${top} />
-    <div class="gantt load" role="group" aria-label="How much is booked over time">
+    <div class="gantt load" role="group" ref=${root} aria-label="How much is booked over time">
       <div class="gantt-axis" aria-hidden="true"><span class="hint">bookings</span><div class="track">
         ${ticks.map(({ at, text }) => html`<span key=${at} class="tick" style=${{ left: part(at) }}>${text}</span>`)}</div></div>
       ${rows.map((row) => html`<${Row} key=${row.name} row=${row} edges=${edges} load=${load} top=${top} lines=${lines} now=${now}
