@@ -1,6 +1,6 @@
 """Makes a project with a cluster, books in it, and reads the calendar. It may be run again: everything is made once.
 
-python examples/booking_client.py gaia --cores 48 --url http://127.0.0.1:8080
+python examples/booking_client.py survey --cores 48 --url http://127.0.0.1:8080
 """
 
 import argparse

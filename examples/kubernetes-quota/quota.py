@@ -40,7 +40,9 @@ def quota(namespace: str, pool: str, entitlements: Any) -> dict[str, Any]:
 
 def manifests(hourbook: httpx.Client, pool: str, accounts: dict[str, str]) -> tuple[str, datetime | None]:
     """The manifests of all namespaces, as text for kubectl, and when one of them changes next, as far as it is known.
-    Raises httpx.HTTPError: then every quota stays as it is."""
+    Raises httpx.HTTPError, also if there is no such pool or nobody may see it: then every quota stays as it is."""
+    of_pool = {"clusterid" if "." in pool else "project": pool}
+    hourbook.get("/available/now", params=of_pool).raise_for_status()
     quotas, changes = [], list[datetime]()
     for namespace, account in sorted(accounts.items()):
         said = hourbook.get("/entitlements", params={"account": account}).raise_for_status().json()
@@ -82,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--every", type=float, default=60, help="with --follow: seconds between two looks")
     parser.add_argument("--to-kubectl", action="store_true", help="apply it; otherwise it is printed")
     options = parser.parse_args(arguments)
+    if wrong := [one for one in options.namespaces if "=" not in one]:
+        parser.error(f"{wrong[0]!r} is not NAMESPACE=ACCOUNT, such as team-a=ada")
     accounts = dict(one.split("=", 1) for one in options.namespaces)
     give = apply if options.to_kubectl else lambda text: print(text, end="", flush=True)
     with httpx.Client(base_url=options.url, headers=HEADERS, timeout=30) as hourbook:

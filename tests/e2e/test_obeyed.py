@@ -195,6 +195,13 @@ def test_the_quota_of_a_namespace_is_what_its_account_holds(up: Running, pool: P
     assert len(valid((EXAMPLES / "kubernetes-quota/reconciler.yaml").read_text())) == 5
 
 
+def test_a_pool_that_is_not_there_leaves_every_quota_as_it_is(up: Running, pool: Pool) -> None:
+    for words in (("--pool", f"{pool.id}.typo", "team=ada"), ("--pool", pool.id, "team")):
+        command = [sys.executable, EXAMPLES / "kubernetes-quota/quota.py", "--url", up.url, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert (done.returncode == 0, done.stdout) == (False, ""), words
+
+
 def test_a_quota_is_written_again_only_when_it_changes(up: Running, pool: Pool, tmp_path: Path) -> None:
     """`--follow`, with another program in the place of kubectl."""
     given = tmp_path / "given"
