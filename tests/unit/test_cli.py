@@ -12,7 +12,7 @@ from services.cli.failure import Failure
 from services.cli.status import duration, notices, read_models, webhooks
 from services.cli.up.directory import DataDirectory, default_directory
 from services.cli.up.servers import redacted, without_password
-from services.cli.up.up import demo_command, examples, status_command
+from services.cli.up.up import command_at, examples, status_command
 from shared.progress import Progress
 
 
@@ -117,8 +117,8 @@ def test_the_commands_that_up_shows_name_its_address_and_its_directory_unless_th
     tmp_path: Path,
 ) -> None:
     environment = {"XDG_DATA_HOME": str(tmp_path)}
-    assert demo_command("http://127.0.0.1:8080") == "hourbook demo"
-    assert demo_command("http://127.0.0.1:9090") == "hourbook demo --url http://127.0.0.1:9090"
+    assert command_at("http://127.0.0.1:8080", "demo") == "hourbook demo"
+    assert command_at("http://127.0.0.1:9090", "demo") == "hourbook demo --url http://127.0.0.1:9090"
     assert status_command(DataDirectory(default_directory(environment)), environment) == "hourbook status"
     elsewhere = DataDirectory(tmp_path / "my data")
     assert status_command(elsewhere, environment) == f"hourbook status --data-dir '{tmp_path}/my data'"

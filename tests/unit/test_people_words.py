@@ -67,8 +67,7 @@ def test_an_event_is_told_in_words() -> None:
         **hours,
     }
     assert sentence({**booked, "share": 2000, "tentative": True}, "UTC") == (
-        "booking created: 20% of gaia.hub for ada, Thu 2085-03-01 09:00 to Thu 2085-03-01 18:00,"
-        " tentative"
+        "booking created: 20% of gaia.hub for ada, Thu 2085-03-01 09:00 to Thu 2085-03-01 18:00, tentative"
     )
     role = {"type": "RoleGranted", "project": "gaia", "pool": "gaia", "role": "reader", "member": "egi:ada"}
     assert sentence(role, "UTC") == "role granted: reader for egi:ada on gaia"

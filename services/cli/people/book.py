@@ -90,8 +90,7 @@ async def earliest(ledger: Ledger, wish: Wish, length: Length | None) -> Times:
     found = await ledger.read("/available/slots", **pool_query(wish.pool), **query, **fields, duration=hours)
     if not found.document["slots"]:
         raise RefusedByLedger(
-            f"it does not fit into {wish.pool} in the next {AHEAD_DAYS} days: ask for less, for a shorter time, or with a"
-            " later --from"
+            f"it does not fit into {wish.pool} in the next {AHEAD_DAYS} days: ask for less, or give a later --from"
         )
     slot = found.document["slots"][0]
     return Times(local(slot["start"], ledger.zone), local(slot["end"], ledger.zone))

@@ -303,7 +303,8 @@ class Up:
             f"  data ({kept}) and logs: {self._directory.path}\n"
             f"  OpenAPI: {self._url}/schema\n\n"
             f"Try, in another terminal:\n{self._first_steps()}\n"
-            f"or a whole month of an example:\n  {demo_command(self._url)}\n"
+            f"or a whole month of an example:\n  {command_at(self._url, 'demo')}\n"
+            f"What is free, and bookings, on the command line:\n  {command_at(self._url, 'free')}\n"
             f"How far each part has come:\n  {status_command(self._directory, self._environment)}\n",
             markup=False,
         )
@@ -319,8 +320,9 @@ class Up:
         )
 
 
-def demo_command(url: str) -> str:
-    return "hourbook demo" + ("" if url == DEFAULT_URL else f" --url {url}")
+def command_at(url: str, name: str) -> str:
+    """The command line of `hourbook NAME` at this address."""
+    return f"hourbook {name}" + ("" if url == DEFAULT_URL else f" --url {url}")
 
 
 def status_command(directory: DataDirectory, environment: Mapping[str, str]) -> str:
