@@ -7,6 +7,7 @@ import pytest
 
 from services.cli.failure import Failure, NotAllowed, RefusedByLedger, WrongUse
 from services.cli.people.amounts import fields_of, in_words, mib_of
+from services.cli.people.book import between
 from services.cli.people.events import sentence
 from services.cli.people.ledger import failure_of_problem
 from services.cli.people.options import Amount
@@ -103,3 +104,9 @@ def test_a_file_of_profiles_that_is_wrong_is_named(tmp_path: Path) -> None:
     file.chmod(0o600)
     with pytest.raises(Failure, match=r"config\.toml is not what"):
         read_config(file)
+
+
+def test_what_is_free_is_told_from_the_least_to_the_most() -> None:
+    assert between(0, 65536, "memory") == "0 to 64 GiB memory"
+    assert between(512, 65536, "memory") == "512 MiB memory to 64 GiB memory"
+    assert between(24, 24, "cores") == "24 cores"

@@ -172,7 +172,7 @@ def between(least: int, most: int, dimension: str) -> str:
     last = counted(most, dimension)
     if least == most:
         return last
-    return f"{first} to {last}" if last.endswith(f" {unit}") else f"{first} {unit} to {last}"
+    return f"{first} to {last}" if least == 0 or last.endswith(f" {unit}") else f"{first} {unit} to {last}"
 
 
 def command_line(wish: Wish, account: str) -> str | None:

@@ -96,10 +96,10 @@ def check_accepted(screen: Screen, tried: Mapping[str, Any], zone: str, again: s
         screen.say()
         show_shortages(screen, shortages, problem.get("shortages_total", len(shortages)), zone)
         failure = type(failure)(f"refused: not enough is free in {problem['pool']}")
+        screen.say()
     if nearest := tried.get("nearest"):
         show_nearest(screen, nearest, zone, again)
     elif shortages and again:
-        screen.say()
         screen.say("No other time was found at which it fits: ask for less, or for a shorter time.")
     raise failure
 
@@ -118,7 +118,6 @@ def show_shortages(screen: Screen, shortages: Sequence[Mapping[str, Any]], total
 
 def show_nearest(screen: Screen, nearest: Mapping[str, str], zone: str, again: str | None) -> None:
     start, end = (local(nearest[name], zone) for name in ("start", "end"))
-    screen.say()
     screen.say(f"The nearest time that fits: {shown(start)} to {shown(end)} ({zone})")
     if again:
         screen.say(f"  {again} --from {iso(start)} --until {iso(end)}")
