@@ -76,13 +76,15 @@ async function freeInColumns(client: Client, clusterid: string, min_position: nu
   return columns?.available?.cores?.min ?? [];
 }
 
+type BookingPage = Pick<Schemas["TreeBookings"], "items" | "next">;
+
 /** All bookings of the cluster in the week, page after page: `next` of a page is `after` of the following one. */
 async function* bookings(client: Client, clusterid: string, min_position: number) {
   let after: string | null = "";
   while (after !== null) {
     const query = { clusterid, range: week, limit: 1, min_position, ...(after && { after }) };
-    const page: Schemas["Bookings"] = done(await client.GET("/bookings/select", { params: { query } }));
-    yield* page.items;
+    const page: BookingPage = done(await client.GET("/bookings/select", { params: { query } }));
+    yield* page.items ?? []; // columns have none
     after = page.next;
   }
 }
