@@ -54,7 +54,8 @@ def test_a_mixture_of_amounts_is_refused(amount: Amount, said: str) -> None:
 def test_text_of_the_ledger_cannot_steer_the_terminal() -> None:
     assert printable("a\x1b[2Jb\x9bc\u202ed\te\r") == "a\\x1b[2Jb\\x9bc\\u202ed\\x09e\\x0d"
     assert printable("Ada Lovelace – naïve 👩‍💻\n") == "Ada Lovelace – naïve 👩‍💻\n"
-    assert [csv_cell(text) for text in ("=1+1", "ada", None)] == ["'=1+1", "ada", ""]
+    texts = ("=1+1", "\N{FULLWIDTH EQUALS SIGN}1", "ada", None)
+    assert [csv_cell(text) for text in texts] == ["'=1+1", "'\N{FULLWIDTH EQUALS SIGN}1", "ada", ""]
 
 
 def test_an_event_is_told_in_words() -> None:

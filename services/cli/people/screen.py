@@ -17,10 +17,10 @@ from whenever import ZonedDateTime
 from services.cli.people.options import Output
 from services.cli.people.times import iso, shown
 from services.cli.terminal import PIPED_WIDTH, printable
+from shared.spreadsheets import neutral
 
 Cell = str | int | Text | ZonedDateTime | None
 WIDTH_MAX = 10_000
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
 class Column(NamedTuple):
@@ -147,4 +147,4 @@ def csv_cell(cell: Cell) -> str | int:
             return cell
         case _:
             text = printable(str(cell)) if sys.stdout.isatty() else str(cell)
-            return f"'{text}" if text.startswith(FORMULA) else text
+            return neutral(text)

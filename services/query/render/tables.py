@@ -1,8 +1,7 @@
 """Tables as CSV (RFC 4180). All tables are written here.
 
-A spreadsheet runs a cell as a formula when it begins with one of `= + - @`, a tab or a line break. So a text that
-begins with one of these, or with an apostrophe, gets an apostrophe in front. To get the text back, remove one
-apostrophe from its beginning. Numbers stay as they are, also negative ones.
+A text that a spreadsheet could take for a formula gets an apostrophe in front. Numbers stay as they are, also negative
+ones.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ from typing import Any
 
 import msgspec
 
-# East Asian spreadsheets treat the full-width forms as the plain ones.
-NEUTRALISED = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "＝", "＋", "－", "＠")  # noqa: RUF001
+from shared.spreadsheets import neutral
 
 
 def table(items: Iterable[Mapping[str, Any]], names: Sequence[str]) -> bytes:
@@ -42,8 +40,3 @@ def cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     return value
-
-
-def neutral(text: str) -> str:
-    """The text, with an apostrophe in front when a spreadsheet could take it for a formula."""
-    return f"'{text}" if text.startswith(NEUTRALISED) else text
