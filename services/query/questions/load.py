@@ -11,12 +11,11 @@ from services.query.questions.calendar import too_many_blocks
 from services.query.questions.model import PeriodQuestion
 from services.query.questions.parameters import (
     optional_name,
+    parse_dimension,
     parse_grain_or_day,
-    parse_names,
     parse_pool,
     required_range,
 )
-from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField
 from shared.hours import block_starts, parse_zone
 
@@ -86,14 +85,6 @@ def parse_load(query: LoadQuery, csv: bool) -> LoadQuestion:
         account=optional_name(query.account, "account"),
         limit=query.limit,
     )
-
-
-def parse_dimension(text: str | None) -> str:
-    """One dimension; `cores` for None. Raises InvalidField."""
-    found = parse_names(text, "dimension", DIMENSIONS, ("cores",))
-    if len(found) != 1:
-        raise InvalidField("dimension", f"give one of {', '.join(DIMENSIONS)}")
-    return found[0]
 
 
 def parse_by(text: str | None) -> By:

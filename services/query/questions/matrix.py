@@ -7,15 +7,14 @@ import msgspec
 from services.query.questions.calendar import BLOCKS_MAX, blocks_of
 from services.query.questions.parameters import (
     TemplateName,
+    parse_dimension,
     parse_grain_or_day,
-    parse_names,
     parse_pool,
     parse_template,
     required_range,
 )
 from services.query.questions.sight import Sight
 from services.query.questions.trees import TreeHoursQuestion
-from shared.capacity import DIMENSIONS
 from shared.errors import InvalidField
 from shared.hours import parse_zone
 
@@ -65,14 +64,6 @@ def parse_matrix(query: MatrixQuery, csv: bool, within: Sight) -> MatrixQuestion
         dimension=parse_dimension(query.dimension),
         template=None if query.template is None else parse_template(query.template),
     )
-
-
-def parse_dimension(text: str | None) -> str:
-    """One dimension; `cores` for None. Raises InvalidField."""
-    given = parse_names(text, "dimension", DIMENSIONS, ("cores",))
-    if len(given) > 1:
-        raise InvalidField("dimension", f"give one of {', '.join(DIMENSIONS)}")
-    return given[0]
 
 
 def check_cells(pools: int, blocks: int) -> None:

@@ -81,6 +81,14 @@ def parse_dimensions(text: str | None) -> tuple[str, ...]:
     return parse_names(text, "dimensions", DIMENSIONS, DIMENSIONS)
 
 
+def parse_dimension(text: str | None) -> str:
+    """One dimension; `cores` for None. Raises InvalidField."""
+    given = parse_names(text, "dimension", DIMENSIONS, ("cores",))
+    if len(given) > 1:
+        raise InvalidField("dimension", f"give one of {', '.join(DIMENSIONS)}")
+    return given[0]
+
+
 def parse_grain_or_day(text: str | None) -> str | int:
     """A grain; `day` for None. `1h` becomes `hour`, because both are the same question."""
     grain = parse_grain(text) if text is not None else "day"

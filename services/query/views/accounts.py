@@ -12,11 +12,11 @@ from services.query.answers.cache import CacheEntry, Version
 from services.query.database import Database, live
 from services.query.questions.calendar import too_many_blocks
 from services.query.questions.model import AccountsQuestion, EntitlementsQuestion, UsageQuestion
-from services.query.render.blocks import render_object
+from services.query.render.blocks import render_object, span
 from services.query.render.tables import table
 from services.query.rollup import Cells, instants, scatter
 from shared.capacity import DIMENSIONS, reserved
-from shared.hours import Period, block_starts, hour_of, instant_of, iso, parse_zone
+from shared.hours import Period, block_starts, hour_of, instant_of, parse_zone
 from shared.names import composed, spellings
 from shared.postgres import Reader, hours_received
 
@@ -83,7 +83,7 @@ def _rendered(question: UsageQuestion, blocks: list[dict[str, Any]]) -> tuple[by
     opening = {
         "account": composed(question.account),
         "project": question.project,
-        "range": {"start": iso(question.period.start), "end": iso(question.period.end)},
+        "range": span(question.period),
         "grain": question.grain if isinstance(question.grain, str) else f"{question.grain}h",
         "timezone": question.zone,
     }

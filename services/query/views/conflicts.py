@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from services.query.answers.answers import ViewResult
-from services.query.answers.cache import CacheEntry, Version
-from services.query.database import Database, live
+from services.query.answers.cache import CacheEntry
+from services.query.database import Database
 from services.query.questions.model import ConflictsQuestion
-from services.query.render.blocks import render_object
+from services.query.render.blocks import render_object, span
 from services.query.render.tables import table
+from services.query.views.tree import read_tree_version
 from shared.capacity import DIMENSIONS, reserved
 from shared.hours import hour_of, instant_of, iso
 from shared.postgres import Reader, Record
@@ -50,7 +51,7 @@ async def read_conflicts(database: Database, question: ConflictsQuestion) -> Vie
     """`{pool, range, position, conflicts: [{pool, start, end, dimension, deficit, deadline, claims, claims_total}],
     conflicts_total}`, ordered by deadline."""
     async with database.snapshot() as snapshot:
-        position, version = await _version(snapshot, question)
+        position, version = await read_tree_version(snapshot, question)
         runs = runs_of(await _short_hours(snapshot, version.generation, question), question.period.start)
         shown = runs[:CONFLICTS_MAX]
         claims = await _claims(snapshot, version.generation, shown)
@@ -58,9 +59,9 @@ async def read_conflicts(database: Database, question: ConflictsQuestion) -> Vie
     if question.csv:
         names = ["pool", "start", "end", "dimension", "deficit", "deadline", "claims_total"]
         return ViewResult(position, CacheEntry(version, table(conflicts, names)))
-    period = {"start": iso(question.period.start), "end": iso(question.period.end)}
+    opening = {"pool": question.pool, "range": span(question.period)}
     rest = {"conflicts": conflicts, "conflicts_total": len(runs)}
-    return ViewResult(position, CacheEntry(version, *render_object({"pool": question.pool, "range": period}, rest)))
+    return ViewResult(position, CacheEntry(version, *render_object(opening, rest)))
 
 
 def conflict_of(run: Run, claims: Claims) -> dict[str, Any]:
@@ -76,22 +77,6 @@ def conflict_of(run: Run, claims: Claims) -> dict[str, Any]:
         "claims": oldest[:CLAIMS_MAX],
         "claims_total": claims.total,
     }
-
-
-VERSION = """
-SELECT g.generation, g.position, (
-    SELECT max(t.touched) FROM pool t WHERE t.generation = g.generation AND t.project = p.project
-), p.pool
-FROM generation g LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1 WHERE g.live
-"""
-
-
-async def _version(reader: Reader, question: ConflictsQuestion) -> tuple[int, Version]:
-    record = live(await reader.fetchrow(VERSION, question.pool))
-    generation, position, touched, pool = record
-    if pool is None:
-        raise question.unknown()
-    return position, Version(generation, touched)
 
 
 SHORT_HOURS = """

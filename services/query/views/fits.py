@@ -8,7 +8,7 @@ from services.query.answers.answers import ViewResult
 from services.query.answers.cache import CacheEntry
 from services.query.database import Database
 from services.query.questions.model import Counts, MostQuestion, NowQuestion, SlotsQuestion
-from services.query.render.blocks import render_object
+from services.query.render.blocks import render_object, span
 from services.query.render.tables import table
 from services.query.rollup import Cells, times_it_fits
 from services.query.views.hours import Columns, Hours, by_value, columns_of, read_hours, within
@@ -130,6 +130,5 @@ async def read_most(database: Database, question: MostQuestion) -> ViewResult:
     most = {"template": template.name, "version": template.version, "count": count}
     if question.csv:
         return ViewResult(hours.position, CacheEntry(hours.version, table([most], list(most))))
-    period = {"start": iso(question.period.start), "end": iso(question.period.end)}
-    opening = {"pool": question.pool, "range": period}
+    opening = {"pool": question.pool, "range": span(question.period)}
     return ViewResult(hours.position, CacheEntry(hours.version, *render_object(opening, {"most": most})))

@@ -11,24 +11,19 @@ import numpy as np
 
 from services.query.answers.answers import ViewResult
 from services.query.answers.cache import CacheEntry, Version
-from services.query.database import Database, live
+from services.query.database import Database
 from services.query.questions.load import LoadQuestion
-from services.query.render.blocks import render_object
+from services.query.render.blocks import render_object, span
 from services.query.render.tables import table
 from services.query.rollup import Cells, instants
 from services.query.views.accounts import read_sizes
+from services.query.views.tree import read_tree_version
 from shared.capacity import DIMENSIONS, reserved
 from shared.errors import InvalidField
-from shared.hours import Period, hour_of, instant_of, iso
+from shared.hours import Period, hour_of, instant_of
 from shared.names import spellings
 from shared.postgres import Reader, Record, hours_received
 
-VERSION = """
-SELECT g.generation, g.position, p.pool, (
-    SELECT max(t.touched) FROM pool t WHERE t.generation = g.generation AND t.project = p.project
-)
-FROM generation g LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1 WHERE g.live
-"""
 # `{key}` is one of KEYS, `{dimension}` one of DIMENSIONS: never a text of the client. The groups that have booked the
 # most hours stand alone, at the places up to $6. All others are one group, at the next place.
 KEYS = {"account": "b.account", "cluster": "p.id"}
@@ -65,7 +60,7 @@ async def read_load(database: Database, question: LoadQuestion) -> ViewResult:
     min, max, used}], others}`."""
     starts = np.array(question.block_starts(), dtype=np.int64)
     async with database.snapshot() as snapshot:
-        position, version = await _version(snapshot, question)
+        position, version = await read_tree_version(snapshot, question)
         groups = await snapshot.fetch(_statement(COUNTED, question), *_arguments(version.generation, question))
         shares = await _shares(snapshot, version.generation, question)
         sizes = await _sizes(snapshot, version.generation, question, shares)
@@ -75,13 +70,6 @@ async def read_load(database: Database, question: LoadQuestion) -> ViewResult:
 
 def _statement(text: str, question: LoadQuestion) -> str:
     return text.format(key=KEYS[question.by], dimension=question.dimension)
-
-
-async def _version(reader: Reader, question: LoadQuestion) -> tuple[int, Version]:
-    generation, position, pool, touched = live(await reader.fetchrow(VERSION, question.pool))
-    if pool is None:
-        raise question.unknown()
-    return position, Version(generation, touched)
 
 
 def _arguments(generation: int, question: LoadQuestion) -> tuple[Any, ...]:
@@ -175,7 +163,7 @@ def _rendered(question: LoadQuestion, starts: Cells, rows: Sequence[dict[str, An
         return table(flat_rows(columns, rows), ["name", *columns, *FIGURES]), None
     opening = {
         "pool": question.pool,
-        "range": {"start": iso(question.period.start), "end": iso(question.period.end)},
+        "range": span(question.period),
         "grain": question.grain if isinstance(question.grain, str) else f"{question.grain}h",
         "timezone": question.zone,
         "dimension": question.dimension,

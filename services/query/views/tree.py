@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from services.query.answers.cache import Version
 from services.query.database import live
+from services.query.questions.model import PoolQuestion
 from services.query.questions.trees import TreeQuestion
 from services.query.rollup import Cells, scatter
 from services.query.views.hours import Columns, packed
@@ -70,6 +71,22 @@ async def read_tree(reader: Reader, question: TreeQuestion) -> Tree:
 def _pool(pool: int, name: str, title: str, kind: str, starts: datetime | None, ends: datetime | None) -> TreePool:
     own = None if starts is None or ends is None else Period(hour_of(starts), hour_of(ends))
     return TreePool(pool, name, title, kind, own)
+
+
+TREE_VERSION = """
+SELECT g.generation, g.position, p.pool, (
+    SELECT max(t.touched) FROM pool t WHERE t.generation = g.generation AND t.project = p.project
+)
+FROM generation g LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1 WHERE g.live
+"""
+
+
+async def read_tree_version(reader: Reader, question: PoolQuestion) -> tuple[int, Version]:
+    """The position of the live generation, and the version of the whole project of the pool. Raises UnknownId."""
+    generation, position, pool, touched = live(await reader.fetchrow(TREE_VERSION, question.pool))
+    if pool is None:
+        raise question.unknown()
+    return position, Version(generation, touched)
 
 
 NUMBERS_AT_ONCE = 2_000_000  # hours and figures that one statement reads: 16 MB
