@@ -186,9 +186,15 @@ def decoded(body: bytes) -> CommandAnswer:
         answer = msgspec.json.decode(body, type=CommandAnswer)
     except msgspec.DecodeError:
         return CommandAnswer(detail=body[:200].decode(errors="replace"))
-    if answer.code == FORBIDDEN and answer.needs and answer.pool:
-        answer.detail += f"; an admin gives it with `hourbook roles grant {answer.pool} {answer.needs} MEMBER`"
+    answer.detail = with_hint(answer.detail, answer.code, answer.needs, answer.pool)
     return answer
+
+
+def with_hint(detail: str, code: str, needs: str | None, pool: str | None) -> str:
+    """The detail of a problem; if a role is missing, also who gives it."""
+    if code == FORBIDDEN and needs and pool:
+        return f"{detail}; an admin gives it with `hourbook roles grant {pool} {needs} MEMBER`"
+    return detail
 
 
 def connector() -> TCPConnector:

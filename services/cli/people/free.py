@@ -117,6 +117,14 @@ def period_of(text: str, clock: Clock) -> tuple[ZonedDateTime, ZonedDateTime]:
     return start, end
 
 
+def range_ahead(text: str | None, clock: Clock, days: int) -> str:
+    """The range of a request: that of `--range`, or so many days from the running hour on. Raises WrongUse."""
+    if text:
+        return ",".join(map(iso, period_of(text, clock)))
+    start = clock.now.round("hour", mode="floor")
+    return f"{iso(start)},{iso(start.add(days=days))}"
+
+
 def matrix_of(documents: Sequence[dict[str, Any]], zone: str) -> Matrix:
     """The rows of all documents. They have the same blocks."""
     if not documents:

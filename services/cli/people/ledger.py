@@ -12,11 +12,12 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from aiohttp import ClientConnectorError
 
-from services.cli.client import CONNECTION_ERRORS, FORBIDDEN, UNAVAILABLE, Client, decoded
-from services.cli.failure import Failure, NotAllowed, RefusedByLedger, WrongUse
+from services.cli.client import CONNECTION_ERRORS, UNAVAILABLE, Client, decoded, with_hint
+from services.cli.failure import Failure, WrongUse
 from services.cli.people.options import Ask
 from services.cli.people.times import Clock, clock_of
 from services.cli.profiles import target_of
+from services.cli.requests import ERRORS as BY_STATUS
 from services.cli.requests import at_target
 
 T = TypeVar("T")
@@ -44,13 +45,7 @@ class UnknownThing(Failure):
 
 
 # The error by the status of an answer. Any other is a Failure.
-ERRORS: Mapping[int, type[Failure]] = {
-    400: WrongUse,
-    401: NotAllowed,
-    403: NotAllowed,
-    404: UnknownThing,
-    409: RefusedByLedger,
-}
+ERRORS: Mapping[int, type[Failure]] = {**BY_STATUS, 400: WrongUse, 404: UnknownThing}
 
 
 class Answer(NamedTuple):
@@ -174,21 +169,13 @@ def failure_of_problem(status: int, problem: Mapping[str, Any]) -> Failure:
     """The error of a problem document."""
     kind = ERRORS.get(status, Failure)
     errors = problem.get("errors") or []
-    detail = with_hint(problem)
+    detail = with_hint(str(problem["detail"]), problem["code"], problem.get("needs"), problem.get("pool"))
     if len(errors) == 1:  # an unknown id says more in `detail`, after the name of the field
         [error] = errors
         return kind(f"{option_of(error['field'])}: {detail.removeprefix(error['field'] + ': ')}")
     if errors:
         return kind("; ".join(f"{option_of(error['field'])}: {error['detail']}" for error in errors))
     return kind(detail)
-
-
-def with_hint(problem: Mapping[str, Any]) -> str:
-    """What the problem says; if a role is missing, also who gives it."""
-    detail = str(problem["detail"])
-    if problem["code"] == FORBIDDEN and problem.get("needs") and problem.get("pool"):
-        return f"{detail}; an admin gives it with `hourbook roles grant {problem['pool']} {problem['needs']} MEMBER`"
-    return detail
 
 
 def option_of(field: str) -> str:

@@ -9,11 +9,11 @@ from rich.text import Text
 
 from services.cli.failure import WrongUse
 from services.cli.people.amounts import DIMENSIONS, in_words, percent
-from services.cli.people.free import period_of
+from services.cli.people.free import range_ahead
 from services.cli.people.ledger import Answer, Ledger, pool_query, with_ledger
 from services.cli.people.options import Ask
 from services.cli.people.screen import Cell, Column, Screen
-from services.cli.people.times import Clock, iso, local
+from services.cli.people.times import Clock, local
 
 AHEAD_DAYS = 90
 COLUMNS = (
@@ -70,12 +70,7 @@ def show_bookings(wanted: Wanted, ask: Ask) -> None:
 async def read(ledger: Ledger, wanted: Wanted) -> Found:
     """The bookings of the pool, or of all projects with all that is in them."""
     account = None if wanted.everybody else await ledger.account(wanted.account)
-    if wanted.range:
-        period = ",".join(map(iso, period_of(wanted.range, ledger.clock)))
-    else:
-        begin = ledger.clock.now.round("hour", mode="floor")
-        period = f"{iso(begin)},{iso(begin.add(days=AHEAD_DAYS))}"
-    query = {"range": period, "account": account}
+    query = {"range": range_ahead(wanted.range, ledger.clock, AHEAD_DAYS), "account": account}
     if wanted.pool and not wanted.tree:
         only = await ledger.pages("/bookings/select", **pool_query(wanted.pool), **query, grain="month")
         return Found(ledger.clock, account, only)

@@ -8,7 +8,7 @@ from typing import Any
 from whenever import Instant
 
 from services.cli.people.amounts import DIMENSIONS, in_words
-from services.cli.people.free import period_of
+from services.cli.people.free import range_ahead
 from services.cli.people.ledger import Answer, Ledger, pool_query, with_ledger
 from services.cli.people.options import Ask
 from services.cli.people.screen import Cell, Column, Screen
@@ -51,11 +51,9 @@ def show_grants(pool: str | None, range_: str | None, ask: Ask) -> None:
 
 
 async def read_grants(ledger: Ledger, pool: str | None, range_: str | None) -> tuple[str, list[Answer]]:
-    begin = ledger.clock.now.round("hour", mode="floor")
-    start, end = period_of(range_, ledger.clock) if range_ else (begin, begin.add(days=AHEAD_DAYS))
+    query = {"range": range_ahead(range_, ledger.clock, AHEAD_DAYS), "grain": "month"}
     pages = []
     for one in [pool] if pool else await ledger.projects():
-        query = {"range": f"{iso(start)},{iso(end)}", "grain": "month"}
         pages += await ledger.pages("/resources/select", **pool_query(one), **query)
     return ledger.zone, pages
 

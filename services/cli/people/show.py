@@ -10,7 +10,7 @@ from uuid import UUID
 from services.cli.people.amounts import in_words
 from services.cli.people.change import LISTED_MAX
 from services.cli.people.events import sentence
-from services.cli.people.ledger import Answer, Ledger, UnknownThing, with_ledger
+from services.cli.people.ledger import Answer, Ledger, UnknownThing, pool_query, with_ledger
 from services.cli.people.listing import state_of
 from services.cli.people.options import Ask
 from services.cli.people.screen import Column, Screen
@@ -105,7 +105,7 @@ async def find_pool(ledger: Ledger, id_: str) -> Thing:
     """The project or the cluster: itself among the pools, what is free in it now, and a cluster's history."""
     pools = await ledger.pages("/pools", project=id_.partition(".")[0])
     kind = "cluster" if "." in id_ else "project"
-    now = await ledger.read("/available/now", **{"clusterid" if kind == "cluster" else "project": id_})
+    now = await ledger.read("/available/now", **pool_query(id_))
     if kind == "project":
         return Thing(kind, ledger.clock, [*pools, now], [])
     pages = await ledger.pages(f"/clusters/{id_}/history")
