@@ -175,8 +175,8 @@ def test_a_mistake_has_its_exit_status_and_is_told_on_standard_error(
 
 
 def test_what_happens_is_shown_as_it_happens_until_ctrl_c(home: Path, filled: Running) -> None:
-    """From the hour on in which the example was made: the events until now, and then the next one."""
-    command = [sys.executable, "-m", "services.cli", "watch", "euclid", "--output", "json", "--from", "today"]
+    """From before the example was made: the events until now, and then the next one."""
+    command = [sys.executable, "-m", "services.cli", "watch", "euclid", "--output", "json", "--from", "yesterday"]
     given = {**inherited(), "XDG_CONFIG_HOME": str(home), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=given) as watching:
         assert watching.stdout is not None
