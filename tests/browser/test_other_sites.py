@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from shared.identity.credentials import COOKIE
 from tests.browser.conftest import Project, Up
 from tests.browser.house import House, somebody
+from tests.browser.test_manners import INTERFACE_MS
 
 # Every way in which a page can send something elsewhere. Each adds a line to `said`: what the page could see of it.
 TRIES = """
@@ -156,6 +157,6 @@ def test_the_page_of_the_interface_is_shown_without_a_complaint(up: Up, browser:
     page = context.new_page()
     page.on("console", lambda message: message.type == "error" and wrong.append(message.text))
     page.goto(f"{up.url}/schema/command")
-    page.locator(".opblock-post").first.wait_for()
+    page.locator(".opblock-post").first.wait_for(timeout=INTERFACE_MS)
     assert wrong == []
     context.close()
