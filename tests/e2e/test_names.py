@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -107,6 +108,10 @@ PLACES = {
     ("GET", "/events", "account"),
     ("GET", "/events", "actor"),
     ("GET", "/refusals", "actor"),
+    ("GET", "/bookings/load", "account"),
+    ("GET", "/bookings/select", "account"),
+    ("GET", "/entitlements", "account"),
+    ("GET", "/entitlements/stream", "account"),
     ("POST", "/accounts/{account}/limits", "account"),
     ("POST", "/accounts/{account}/close", "account"),
     ("POST", "/accounts/{account}/members/add", "account"),
@@ -160,6 +165,30 @@ async def test_each_name_that_may_book_is_found_everywhere(ledger: Ledger, name:
     assert [(one["account"], one["closed"]) for one in listed.json()["accounts"]] == [(name, True)]
     items = await ledger.get("/bookings/select", project=ledger.project, range=RANGE, min_position=ledger.position)
     assert [item["account"] for item in items.json()["items"]] == [name]
+    await held_by(ledger, name, booking)
+
+
+async def held_by(ledger: Ledger, name: str, booking: str) -> None:
+    """The reads of what an account holds find the booking by the name."""
+    project, there = ledger.project, {"min_position": ledger.position}
+    asked = {"project": project, "account": name}
+    items = await ledger.get("/bookings/select", range=RANGE, **asked, **there)
+    assert [item["id"] for item in items.json()["items"]] == [booking]
+    load = await ledger.get("/bookings/load", range=RANGE, grain="day", by="account", **asked, **there)
+    assert [row["name"] for row in load.json()["rows"]] == [name]
+    held = await ledger.get("/entitlements", at="2086-01-01T00:00:00Z", **asked, **there)
+    assert [(one["pool"], one["cores"]) for one in held.json()["entitlements"]] == [(project, 2)]
+    async with ledger.http.stream("GET", "/entitlements/stream", params=asked) as stream:
+        told = json.loads(await first_data(stream))
+    assert (told["account"], told["until"]) == (name, "2086-01-01T00:00:00Z")
+
+
+async def first_data(stream: httpx.Response) -> str:
+    """The data of the first event of a stream."""
+    async for line in stream.aiter_lines():
+        if line.startswith("data:"):
+            return line.removeprefix("data:")
+    raise AssertionError("the stream ended without an event")
 
 
 async def test_what_each_name_was_refused_is_found(ledger: Ledger) -> None:

@@ -103,6 +103,8 @@ def place_of(path: str, name: str, names: set[str], asked: str) -> tuple[str, di
         given |= {"duration": "1h"} | ({"cores": "1"} if name != "template" else {})
     if path == "/available/diff":
         given |= {"from": "3", "to": "4"}
+    if path == "/entitlements":
+        given["account"] = "ada"
     found = path.replace("{account}", "ada")
     if f"{{{name}}}" in path:
         return found.replace(f"{{{name}}}", quote(asked)), given

@@ -84,7 +84,7 @@ def check_response(operation: Operation, response: httpx.Response, whole: bool) 
     media_type = response.headers.get("Content-Type", "").partition(";")[0]
     if media_type not in (contents := told.get("content", {})):
         raise Nonconforming(f"{where} as {media_type!r}; the document has {sorted(contents)}")
-    if whole and media_type.endswith("json"):
+    if whole and media_type.endswith(("/json", "+json")):
         key = json.dumps(contents[media_type]["schema"], sort_keys=True)
         errors = [explained(one) for one in validator(key).iter_errors(json.loads(response.content))]
         if errors:

@@ -148,7 +148,8 @@ class Keystone:
     @contextmanager
     def silent(self) -> Iterator[None]:
         """It takes connections and answers nothing until the end of the block."""
-        running = psutil.Process(self._process.pid).children(recursive=True)
+        first = psutil.Process(self._process.pid)
+        running = [first, *first.children(recursive=True)]
         for process in running:
             process.suspend()
         try:

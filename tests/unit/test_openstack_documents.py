@@ -7,18 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.cli.openstack.desired import DesiredGrants, DesiredTemplate
+from services.cli.openstack.desired import DesiredGrants, DesiredTemplate, ResizeRequest
 from services.cli.openstack.document import NotJson, parse
 from services.cli.openstack.mapping import SeveralOwners
 from tests.support.openstack import HEAD, NODE, OWNER, cluster, cluster_template, hosts, instances, lease, mapped, quota
 
 
-def test_an_ideographic_space_between_the_parts_is_read_and_noted_one_in_a_name_stays() -> None:
+def test_an_ideographic_space_between_the_parts_is_read_and_noted_one_in_a_name_is_not() -> None:
     result = mapped(
         "magnum", '\ufeff{"node_count":\u30003,\n"nodegroup":\u00a0"default\u3000worker"}', cluster="sky.k8s"
     )
     assert [note.how[:14] for note in result.notes] == ["line 1: U+3000", "line 2: U+00A0"]
-    assert result.unmapped[0].why.endswith("default\u3000worker")
+    (asked,) = result.desired
+    assert isinstance(asked, ResizeRequest)
+    assert (asked.workers, asked.group) == (3, "default-worker")
 
 
 @pytest.mark.parametrize(

@@ -257,11 +257,13 @@ class Gateway:
         )
 
     async def _is_missing(self, path: str, *, known: bool) -> bool:
-        """Whether there is nothing to read at the path. The query is left out: what it names may be missing alone."""
-        if known:  # a stranger, as whom the gateway asks, gets 401 where people sign in
+        """Whether there is nothing to read at the path. `known`: the client got 404. What a query names may be missing
+        alone, so then the path is asked for without it."""
+        place, _, query = path.partition("?")
+        if known and not query:  # a stranger, as whom the gateway asks, gets 401 where people sign in
             return True
         try:
-            async with await self._ask("HEAD", route("HEAD", path.partition("?")[0])) as answered:
+            async with await self._ask("HEAD", route("HEAD", place)) as answered:
                 return answered.status == 404
         except LOST:
             return False
