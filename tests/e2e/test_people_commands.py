@@ -16,7 +16,7 @@ import pytest
 
 from services.cli.up.embedded import free_port
 from tests.support.people import Done, Reader, fill, masked, run_here, run_on_terminal, shown_in
-from tests.support.running import WAIT_S, Running, inherited
+from tests.support.running import WAIT_S, Running, hear_ctrl_c, inherited
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 SCREENS = Path(__file__).parent / "screens"
@@ -178,7 +178,7 @@ def test_what_happens_is_shown_as_it_happens_until_ctrl_c(home: Path, filled: Ru
     """From before the example was made: the events until now, and then the next one."""
     command = [sys.executable, "-m", "services.cli", "watch", "euclid", "--output", "json", "--from", "yesterday"]
     given = {**inherited(), "XDG_CONFIG_HOME": str(home), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=given) as watching:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=given, preexec_fn=hear_ctrl_c) as watching:
         assert watching.stdout is not None
         assert json.loads(watching.stdout.readline())["event"]["type"] == "ProjectCreated"
         body = {"project": "euclid", "account": "lin", "cores": 1, "startdate": "2086-08-20", "enddate": "2086-08-20"}

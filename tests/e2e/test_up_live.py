@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 
 from services.cli.up.embedded import free_port
-from tests.support.running import WAIT_S, Running, inherited, until
+from tests.support.running import WAIT_S, Running, hear_ctrl_c, inherited, until
 
 
 def test_events_are_followed_through_the_one_address_and_keep_it_from_ending_by_nothing(tmp_path: Path) -> None:
@@ -46,11 +46,6 @@ def test_events_are_followed_through_the_one_address_and_keep_it_from_ending_by_
     assert not follower.is_alive()
     assert not up.marked()
     assert ended_s < 15  # the services are given 6 s, and need none of them
-
-
-def hear_ctrl_c() -> None:
-    """Whoever runs the tests in the background may have let them ignore it; a child would inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_status_watch_goes_on_while_nothing_answers_and_ends_with_ctrl_c(up: Running, tmp_path: Path) -> None:

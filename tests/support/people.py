@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from services.cli.main import main
-from tests.support.running import WAIT_S, inherited
+from tests.support.running import WAIT_S, hear_ctrl_c, inherited
 
 QUARTER = {"startdate": "2086-06-01", "enddate": "2086-08-31"}
 WRITTEN_YEAR, TESTED_YEAR = "2030-", "2086-"  # the same days of the week
@@ -90,6 +90,7 @@ def run_on_terminal(columns: int, *words: str, typed: str = "", **environment: s
     given.pop("COLUMNS", None)
     pid = os.fork()
     if pid == 0:  # the child
+        hear_ctrl_c()
         os.setsid()
         fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
         for number in (0, 1, 2):

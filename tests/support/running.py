@@ -19,6 +19,12 @@ WAIT_S = 30.0
 MARK = "HOURBOOK_TEST_MARK"
 
 
+def hear_ctrl_c() -> None:
+    """Called in a child before it runs a program. Whoever runs the tests in the background may have let them ignore
+    Ctrl-C; a child would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """A `hourbook up`; its output goes to a file, and everything that it starts carries its mark.
 
