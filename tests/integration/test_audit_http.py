@@ -75,6 +75,7 @@ def digests(texts: list[str]) -> list[bytes]:
     return [base64.b64decode(text, validate=True) for text in texts]
 
 
+@pytest.mark.odd_store
 async def test_an_event_is_shown_to_be_in_the_history_that_was_signed(ledger: Ledger) -> None:
     await ledger.grow(300)
     await ledger.grow(41)

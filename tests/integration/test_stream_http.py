@@ -270,6 +270,7 @@ async def test_the_end_of_the_service_ends_the_answers_in_order(ledger: Ledger, 
             await subscriber.read(2)
 
 
+@pytest.mark.odd_store
 async def test_notices_are_followed_likewise(ledger: Ledger, url: str) -> None:
     async def told(seq: int, kind: str, project: str) -> None:
         await ledger.connection.execute(
