@@ -89,6 +89,8 @@ async def test_every_operation_says_which_errors_it_answers(database_url: str) -
             content = {kind: {"schema": said["schema"]} for kind, said in one["responses"][status]["content"].items()}
             if path.startswith("/sign-in/{issuer}"):  # a browser gets a page
                 assert content.pop("text/html") == {"schema": {"type": "string"}}
+            if (path, status) == ("/health/command", "503"):  # no command is accepted
+                assert content.pop("application/json") == one["responses"]["200"]["content"]["application/json"]
             assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}, path
         assert one["tags"] != ["default"], path
 

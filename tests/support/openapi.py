@@ -95,7 +95,9 @@ def document_of(app: Litestar, prefix_of: str = "") -> dict[str, Any]:
             raise Clash(f"schema: two different {name}")
     schemas |= made
     for path in OWN_PATHS if prefix_of else ():
-        document["paths"][f"{path}/{prefix_of}"] = document["paths"].pop(path)
+        item = document["paths"][f"{path}/{prefix_of}"] = document["paths"].pop(path)
+        closed = item["get"]["responses"]["503"]  # the same document, or a problem
+        closed["content"] = item["get"]["responses"]["200"]["content"] | closed["content"]
     for path, item in document["paths"].items():
         for method, operation in item.items():
             operation["operationId"] = operation_id(method, path)
