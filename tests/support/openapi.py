@@ -33,6 +33,7 @@ from tests.support.openapi_names import REF, with_names
 FILE = Path(__file__).parents[2] / "shared/http/openapi.json"
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"  # the document needs no database
 YAML = "application/yaml"  # a client has the document that it says, as with JSON
+OBJECTS = (YAML, "application/schema+json")
 OWN_PATHS = ("/health",)  # both services have one; at the one address that of the command service is another path
 DESCRIPTION = """The booking ledger of shared compute.
 
@@ -192,7 +193,7 @@ def content_of(answers: Answers) -> tuple[dict[str, Any], dict[str, Any]]:
         found = list(schemas[: len(answers.types)])
         content[JSON] = {"schema": found[0] if len(found) == 1 else {"anyOf": found}}
     for media_type in answers.also:
-        content[media_type] = {"schema": {"type": "object" if media_type == YAML else "string"}}
+        content[media_type] = {"schema": {"type": "object" if media_type in OBJECTS else "string"}}
         if media_type == EVENT_STREAM:
             content[media_type]["schema"]["description"] = "The `data` of each event is JSON, of the type `x-event`."
             content[media_type]["x-event"] = schemas[-1]

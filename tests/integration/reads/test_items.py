@@ -119,6 +119,7 @@ async def test_the_tree_of_pools(client: Client) -> None:
         "kind": "project",
         "start": None,
         "end": None,
+        "layout": None,
     }
     spark = {
         "id": "gaia.spark",
@@ -128,6 +129,7 @@ async def test_the_tree_of_pools(client: Client) -> None:
         "kind": "cluster",
         "start": "2086-01-01T00:00:00Z",
         "end": "2086-01-03T00:00:00Z",
+        "layout": None,
     }
     projects = (await client.get("/projects")).json()
     assert (projects["position"], [row["id"] for row in projects["projects"]]) == (7, ["gaia", "other"])
