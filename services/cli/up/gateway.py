@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
 
@@ -22,7 +22,6 @@ from aiohttp import (
     ClientError,
     ClientHandlerType,
     ClientOSError,
-    ClientPayloadError,
     ClientRequest,
     ClientResponse,
     ClientSession,
@@ -33,15 +32,16 @@ from aiohttp import (
     TCPConnector,
     web,
 )
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from yarl import URL
 
 from services.cli.up.allowed_methods import READS, allowed_at, named
+from services.cli.up.passing_on import end_to_end, is_short, pass_on
 from services.cli.up.upstreams import COMMAND, PROJECTOR, QUERY, SERVICES, Upstreams, UrlsOf
 from shared import tracing
 from shared.call_id import CALL, HEADER
 from shared.errors import words_of
-from shared.http.aiohttp_server import SERVER_HEADERS, BodyTimeout, answer, closing_response, send_continue, serving
+from shared.http.aiohttp_server import BodyTimeout, answer, closing_response, send_continue, serving
 from shared.http.connection_limits import SEND_TIMEOUT_S, ConnectionLimits, connections_allowed
 from shared.http.entrance import LOCAL, Entrance
 from shared.http.guard import LIVE
@@ -58,28 +58,10 @@ CONNECT_TIMEOUT_S = 2.0
 IDLE_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 3.0
 SERVER_SENT = "text/event-stream"
-HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "expect",
-    }
-)
 ADDED_BY_CLIENT = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 # What only a proxy says. No client may say it for a proxy.
 FORGEABLE, FORGEABLE_PREFIXES = frozenset({"forwarded", "via", "x-real-ip"}), ("x-forwarded-", "x-hourbook-")
 ACTOR = "x-hourbook-actor"
-# What the guards of the services decide by. A client cannot have it dropped by a `Connection` header.
-KEPT = frozenset({"host", "origin", "sec-fetch-site", "authorization", "x-auth-token", "cookie"})
-
-WHOLE_MAX = 64 * 1024  # bytes of an answer that is read whole before any of it is passed on
 
 NOT_SENT = (ClientConnectorError, ConnectionTimeoutError)
 LOST = (ClientError, ConnectionError, TimeoutError)
@@ -277,44 +259,6 @@ class Gateway:
             return None
 
 
-def is_short(answered: ClientResponse) -> bool:
-    length = answered.content_length
-    return length is not None and length <= WHOLE_MAX
-
-
-async def pass_on(
-    request: web.BaseRequest, answered: ClientResponse, unread_timeout_s: float, headers_of_all: Mapping[str, str]
-) -> web.StreamResponse:
-    """Passes an answer on, piece by piece, with the headers that every response has.
-
-    When the service's answer breaks off, the client's connection is aborted: the answer must not look complete. The
-    same happens when the client reads nothing for `unread_timeout_s`.
-    """
-    headers = end_to_end(answered.headers)
-    headers.update(SERVER_HEADERS)
-    headers.update(headers_of_all)
-    response = web.StreamResponse(status=answered.status, reason=answered.reason, headers=headers)
-    await response.prepare(request)
-    try:
-        async for piece in pieces_of(answered):
-            async with asyncio.timeout(unread_timeout_s):
-                await response.write(piece)
-        async with asyncio.timeout(unread_timeout_s):
-            await response.write_eof()
-    except (ClientPayloadError, ClientOSError, ServerDisconnectedError, TimeoutError):
-        if request.transport is not None:
-            request.transport.abort()
-    return response
-
-
-async def pieces_of(answered: ClientResponse) -> AsyncIterator[bytes]:
-    if not is_short(answered):
-        async for piece in answered.content.iter_any():
-            yield piece
-    elif whole := await answered.read():  # it is remembered
-        yield whole
-
-
 async def send_once(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
     """Keeps aiohttp from sending a request again when the connection is lost: it would repeat a DELETE."""
     try:
@@ -358,14 +302,6 @@ def in_utf8(value: str) -> str:
     if value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value):
         return value
     return value.encode("utf-8", "surrogateescape").decode("latin-1")
-
-
-def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
-    """The headers without those that concern one connection only (hop-by-hop)."""
-    named = {name.strip().lower() for value in headers.getall("Connection", ()) for name in value.split(",")} - KEPT
-    return CIMultiDict(
-        (name, value) for name, value in headers.items() if name.lower() not in HOP_BY_HOP and name.lower() not in named
-    )
 
 
 def unavailable(service: str) -> web.Response:
