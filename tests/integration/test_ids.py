@@ -34,7 +34,7 @@ EXAMPLES = {SLUG: "gaia", POOL_ID: "gaia.k", TEMPLATE_NAME: "small"}
 NAMED = {"project", "clusterid", "parent", "template", "masterflavor", "workerflavor"}
 ASKED = {"project": "gaia", "clusterid": "gaia.k", "cluster": "gaia.k", "pool": "gaia.k", "template": "small"}
 ASKED["most"] = ASKED["template"]
-STREAMS = {"/events/stream", "/notices/stream"}  # their responses are endless
+STREAMS = {"/events/stream", "/notices/stream", "/entitlements/stream"}  # their responses are endless
 
 
 @pytest.mark.parametrize("pattern", EXAMPLES)
@@ -103,7 +103,7 @@ def place_of(path: str, name: str, names: set[str], asked: str) -> tuple[str, di
         given |= {"duration": "1h"} | ({"cores": "1"} if name != "template" else {})
     if path == "/available/diff":
         given |= {"from": "3", "to": "4"}
-    if path == "/entitlements":
+    if path.startswith("/entitlements"):
         given["account"] = "ada"
     found = path.replace("{account}", "ada")
     if f"{{{name}}}" in path:
