@@ -122,6 +122,7 @@ async def code_of(client: httpx.AsyncClient, path: str, **headers: str) -> tuple
     return answer.status_code, "" if answer.is_success else answer.json()["code"]
 
 
+@pytest.mark.odd_store
 async def test_every_read_answers_the_same_bytes_from_the_standby(cluster: PgCluster, tmp_path: Path) -> None:
     url = await make_database(cluster.primary)
     ledger = Ledger(cluster, url)
