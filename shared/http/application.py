@@ -51,7 +51,7 @@ class Application(Litestar):
             self._enter = SignInMiddleware(super().__call__, authenticator, public, telemetry.count_stranger)
         super().__init__(
             [*handlers, live, metrics_route(telemetry, authenticator), *(() if describes else OPENAPI_ROUTES)],
-            plugins=[DocumentErrors()],
+            plugins=[DocumentErrors()] if describes else [],
             before_send=[telemetry.count] if tracing.traces() is None else [telemetry.count, name_span],
             logging_config=None,
             exception_handlers=EXCEPTION_HANDLERS | (exception_handlers or {}),

@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, get
 from litestar.datastructures import ResponseHeader
-from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import ReceiveRoutePlugin
@@ -73,15 +72,8 @@ class DocumentErrors(ReceiveRoutePlugin):
                 if handler.resolve_include_in_schema():
                     errors = self._read_errors if handler.http_methods <= {"GET", "HEAD"} else self._write_errors
                     own = {status: problem_spec(status, "query") for status in handler.opt.get(ANSWERS, NONE).errors}
-                    handler.responses = errors | own | untyped_responses(handler) | dict(handler.responses or {})
+                    handler.responses = errors | own | dict(handler.responses or {})
                     handler.tags = handler.tags or [route.path.split("/")[1].partition(".")[0]]
-
-
-def untyped_responses(handler: HTTPRouteHandler) -> dict[int, ResponseSpec]:
-    """The success of an operation that returns bytes, by status; none for any other operation."""
-    if not any(inner.annotation is bytes for inner in handler.parsed_fn_signature.return_type.inner_types):
-        return {}
-    return {handler.status_code: response_spec(Any, "The answer.", "*/*")}
 
 
 def problem_spec(status: int, service: str) -> ResponseSpec:
