@@ -19,9 +19,10 @@ from services.cli.openstack.document import items_in
 from services.cli.openstack.mapping import map_items
 from services.cli.openstack.service import NoAnswer, NotInCatalogue
 from shared.capacity import Capacity
+from tests.support.cloud import running
 from tests.support.keystone import Keystone, User
 from tests.support.openstack import NOW
-from tests.support.sampled_cloud import CLUSTER, ENDPOINTS, NEWEST, PIKE, STEIN, Fault, Release, SampledCloud, answering
+from tests.support.sampled_cloud import CLUSTER, ENDPOINTS, NEWEST, PIKE, STEIN, Fault, Release, SampledCloud
 
 # The SDK says it of a feature of its own that nobody asks for.
 pytestmark = pytest.mark.filterwarnings("ignore:Support for InfluxDB")
@@ -47,7 +48,7 @@ class Ours:
 def place(keystone: Keystone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ours]:
     user = keystone.user("reads-a-cloud")
     with (
-        answering(SampledCloud(user.project, keystone.is_valid)) as cloud,
+        running(SampledCloud(user.project, keystone.is_valid)) as cloud,
         keystone.catalogue({kind: f"{cloud.url}/{path}" for kind, path in ENDPOINTS.items()}),
     ):
         yield Ours(keystone, user, cloud, tmp_path_factory.mktemp("cloud"))

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -16,6 +16,17 @@ from tests.support.openstack import HEAD, NODE, OWNER, cluster, cluster_template
 
 PASSWORD, TOKEN = "a secret", "token-1"
 PORTS = {"compute": "compute/v2.1", "reservation": "reservation/v1", "container-infra": "container-infra/v1"}
+
+
+class Answers(Protocol):
+    """What answers every request to it. `url` is where it listens."""
+
+    url: str
+
+    async def answer(self, request: web.Request) -> web.StreamResponse: ...
+
+
+C = TypeVar("C", bound=Answers)
 
 
 class FakeCloud:
@@ -145,7 +156,7 @@ class FakeCloud:
 
 
 @contextmanager
-def running(cloud: FakeCloud) -> Iterator[FakeCloud]:
+def running(cloud: C) -> Iterator[C]:
     """Listens in a thread of its own: what asks it may block."""
     loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
 
@@ -154,8 +165,7 @@ def running(cloud: FakeCloud) -> Iterator[FakeCloud]:
         application.router.add_route("*", "/{path:.*}", cloud.answer)
         runner = web.AppRunner(application)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
         cloud.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         ready.set()
         await over.wait()
@@ -163,10 +173,10 @@ def running(cloud: FakeCloud) -> Iterator[FakeCloud]:
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(30)
     try:
         yield cloud
     finally:
         loop.call_soon_threadsafe(over.set)
-        thread.join(10)
+        thread.join(30)
         loop.close()

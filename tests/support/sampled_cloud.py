@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -150,30 +148,3 @@ class SampledCloud:
             links = [{"rel": "next", "href": address}]
             body |= {"flavors_links": links} if name == "flavors" else {"next": address}
         return self.said(body)
-
-
-@contextmanager
-def answering(cloud: SampledCloud) -> Iterator[SampledCloud]:
-    """Listens in a thread of its own: what asks it may block."""
-    loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-
-    async def serve() -> None:
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", cloud.answer)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        cloud.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        ready.set()
-        await over.wait()
-        await runner.cleanup()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    assert ready.wait(30)
-    try:
-        yield cloud
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join(30)
-        loop.close()
