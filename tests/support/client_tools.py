@@ -1,7 +1,7 @@
 """The tools that make clients of the OpenAPI document: Python's from PyPI, Node and what npm installs.
 
-They are installed once into .tools/clients, from the lock files. Where that fails, because there is no network, the
-tests that need them are skipped, or fail with `--clients=must`.
+Python's have an environment of their own; npm's are in .tools/clients. They are installed once, from the lock files.
+Where that fails, because there is no network, the tests that need them are skipped, or fail with `--clients=must`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.own_environments import NotInstalled, environment_of
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".tools" / "clients"
-ENVIRONMENT = FOLDER / "python"
+ENVIRONMENT = ROOT / ".tools/environments/clients"
 INSTALL_S, RUN_S = 300, 550
 QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "CI": "true"}
-
-
-class Missing(Exception):
-    """A tool cannot be installed here."""
 
 
 class ClientTools:
@@ -43,7 +41,7 @@ class ClientTools:
         return run([node_folder() / "bin" / "node", *arguments], cwd, settings, given=given)
 
     def packages(self, folder: Path) -> Path:
-        """The folder `node_modules` that npm makes of the folder's package-lock.json. Raises Missing."""
+        """The folder `node_modules` that npm makes of the folder's package-lock.json. Raises NotInstalled."""
         target = FOLDER / folder.name
         with locked():
             lockfile, installed = folder / "package-lock.json", target / "installed.json"
@@ -63,27 +61,18 @@ def client_tools(request: pytest.FixtureRequest) -> Iterator[ClientTools]:
     if request.config.getoption("--clients") == "never":
         pytest.skip("--clients=never")
     with needed(request):
-        python_tools()
+        with locked():
+            environment_of("clients")
         yield ClientTools()
 
 
 @contextmanager
 def needed(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Skips the test for Missing in the block, or fails with `--clients=must`."""
+    """Skips the test for NotInstalled in the block, or fails with `--clients=must`."""
     try:
         yield
-    except Missing as missing:
+    except NotInstalled as missing:
         pytest.fail(str(missing)) if request.config.getoption("--clients") == "must" else pytest.skip(str(missing))
-
-
-def python_tools() -> None:
-    """Installs the group `clients` of uv.lock. Raises Missing."""
-    uv = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".tools/bin/uv")
-    if not Path(uv).exists():
-        raise Missing("the tools for clients need uv")
-    with locked():
-        sync: list[str | Path] = [uv, "sync", "--project", ROOT, "--frozen", "--quiet", "--only-group", "clients"]
-        install(sync, ROOT, {"UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT)})
 
 
 def node_folder() -> Path:
@@ -91,13 +80,13 @@ def node_folder() -> Path:
 
 
 def install(command: Sequence[str | Path], cwd: Path, settings: Mapping[str, str]) -> None:
-    """Runs an installation. Raises Missing if it fails."""
+    """Runs an installation. Raises NotInstalled if it fails."""
     try:
         done = run(command, cwd, settings, timeout_s=INSTALL_S)
     except subprocess.TimeoutExpired as late:
-        raise Missing(f"the tools for clients are not installed after {INSTALL_S} s") from late
+        raise NotInstalled(f"the tools for clients are not installed after {INSTALL_S} s") from late
     if done.returncode:
-        raise Missing(f"the tools for clients cannot be installed here: {(done.stdout + done.stderr)[-500:]}")
+        raise NotInstalled(f"the tools for clients cannot be installed here: {(done.stdout + done.stderr)[-500:]}")
 
 
 def run(
