@@ -22,6 +22,7 @@ from shared.identity.credentials import COOKIE
 from tests.browser.house import House
 from tests.support.clock import wait_for_midnight
 from tests.support.identity import Provider
+from tests.support.running import until
 
 CHROMIUM = Path(os.environ.get("HOURBOOK_TEST_CHROMIUM", "/usr/bin/chromium"))
 # A browser that speaks to nobody but the page's address; as root it has no sandbox.
@@ -194,9 +195,16 @@ class Visitor:
             self.complaints.append(f"{message.text} {url}")
 
     def open(self, **address: str) -> Page:
+        """Opens the page when the read models show all that is stored."""
+        until(lambda: is_level(self.url))
         query = "&".join(f"{name}={value}" for name, value in address.items())
         self.page.goto(f"{self.url}/?{query}")
         return self.page
+
+
+def is_level(url: str) -> bool:
+    health = httpx.get(f"{url}/health", timeout=WAIT_S).json()
+    return bool(health["position"] == health["head"])
 
 
 @pytest.fixture

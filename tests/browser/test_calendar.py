@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import Project, Visitor, iso, midnight
 
@@ -56,6 +56,27 @@ def test_hovering_and_focus_give_the_numbers(project: Project, visitor: Visitor)
 def test_today_is_marked(project: Project, visitor: Visitor) -> None:
     page = visitor.open(**address(project))
     expect(page.locator(".cell.now")).to_have_accessible_name(re.compile(f"^Now. {day(0)}: "))
+
+
+def test_what_is_decided_before_the_stream_begins_is_shown(project: Project, visitor: Visitor) -> None:
+    held: list[Route] = []
+    visitor.page.route("**/events/stream", lambda route: held.append(route), times=1)
+    page = visitor.open(**address(project, 3))
+    figure = cell_of(page, day(3)).locator(".figure")
+    expect(figure).to_have_text("100")
+    project.book("spark", midnight(3), midnight(4), cores=70)
+    held[0].continue_()
+    expect(figure).to_have_text("30")
+
+
+def test_a_link_to_what_is_decided_but_not_yet_shown_opens_it(project: Project, visitor: Visitor) -> None:
+    """The read models are behind: the first answers are 404."""
+    behind = {"title": "There is no such project", "detail": "", "code": "unknown_pool", "status": 404}
+    visitor.page.route("**/available/select?*", lambda route: route.fulfill(status=404, json=behind), times=1)
+    page = visitor.open(**address(project, 3))
+    expect(cell_of(page, day(3)).locator(".figure")).to_have_text("100")
+    assert len(visitor.complaints) == 1
+    assert "status of 404" in visitor.complaints.pop()
 
 
 def test_over_committed_hours_are_unmistakable(project: Project, visitor: Visitor) -> None:

@@ -34,6 +34,7 @@ class Pool:
 
     def __init__(self, up: Running) -> None:
         self.http, self.id = httpx.Client(base_url=up.url, timeout=30), f"obeyed-{next(_numbers)}"
+        self.accounts = f"ada-of-{self.id}", f"grace-of-{self.id}"  # what they hold is asked of all pools
         self.post("/projects/create", id=self.id, name=self.id)
         self.post(
             "/resources/create", project=self.id, servers=9, cores=16, memory=65536, userdisc=100, **span(-100, 4000)
@@ -119,25 +120,26 @@ def wait(condition: Callable[[], bool]) -> None:
 
 
 def test_a_server_of_jupyterhub_is_as_large_as_what_is_booked(up: Running, pool: Pool, hub: httpx.Client) -> None:
-    for user in ("ada", "grace"):
+    ada, grace = pool.accounts
+    for user in pool.accounts:
         assert hub.post(f"users/{user}").status_code == 201
-    pool.book("ada", -1, 3, cores=3, memory=2048)
+    pool.book(ada, -1, 3, cores=3, memory=2048)
     pool.book("others", -1, 5, cores=13)
-    environment = started(hub, "ada")
+    environment = started(hub, ada)
     limits = {name: environment[name] for name in ("CPU_LIMIT", "MEM_LIMIT", "HOURBOOK_UNTIL")}
     assert limits == {"CPU_LIMIT": "3.0", "MEM_LIMIT": str(2048 << 20), "HOURBOOK_UNTIL": iso(HOUR + 3)}
-    refused = hub.post("users/grace/server")
+    refused = hub.post(f"users/{grace}/server")
     assert (refused.status_code, refused.json()["message"]) == (
         403,
-        f"grace has no booking in {pool.id} now. The earliest free hour begins at {iso(HOUR + 3)}. Book it at {up.url}"
-        " and start again.",
+        f"{grace} has no booking in {pool.id} now. The earliest free hour begins at {iso(HOUR + 3)}."
+        f" Book it at {up.url} and start again.",
     )
-    assert not is_ready(hub, "grace")
+    assert not is_ready(hub, grace)
     # Whoever holds nothing of the pool is stopped: of this one ada holds something, of another one nothing.
     end_servers(up, hub, pool.id)
-    assert is_ready(hub, "ada")
+    assert is_ready(hub, ada)
     end_servers(up, hub, "another")
-    wait(lambda: not is_ready(hub, "ada"))
+    wait(lambda: not is_ready(hub, ada))
 
 
 def test_blazar_may_tell_megabytes_of_hosts_through_the_one_address(pool: Pool) -> None:
@@ -173,14 +175,15 @@ def valid(text: str) -> list[Any]:
 
 
 def test_the_quota_of_a_namespace_is_what_its_account_holds(up: Running, pool: Pool) -> None:
-    pool.book("ada", -1, 3, cores=3, memory=2048, userdisc=40)
-    pool.book("ada", -1, 9, cores=1)
-    printed, (team, empty) = quotas(up, pool, "team=ada", "zero=grace")
-    assert quotas(up, pool, "zero=grace", "team=ada")[0] == printed
+    ada, grace = pool.accounts
+    pool.book(ada, -1, 3, cores=3, memory=2048, userdisc=40)
+    pool.book(ada, -1, 9, cores=1)
+    printed, (team, empty) = quotas(up, pool, f"team={ada}", f"zero={grace}")
+    assert quotas(up, pool, f"zero={grace}", f"team={ada}")[0] == printed
     assert team["metadata"] == {
         "name": "hourbook",
         "namespace": "team",
-        "annotations": {"hourbook/account": "ada", "hourbook/pool": pool.id, "hourbook/until": iso(HOUR + 3)},
+        "annotations": {"hourbook/account": ada, "hourbook/pool": pool.id, "hourbook/until": iso(HOUR + 3)},
     }
     assert team["spec"]["hard"] == {
         "requests.cpu": "4",
@@ -196,7 +199,8 @@ def test_the_quota_of_a_namespace_is_what_its_account_holds(up: Running, pool: P
 
 
 def test_a_pool_that_is_not_there_leaves_every_quota_as_it_is(up: Running, pool: Pool) -> None:
-    for words in (("--pool", f"{pool.id}.typo", "team=ada"), ("--pool", pool.id, "team")):
+    ada, _ = pool.accounts
+    for words in (("--pool", f"{pool.id}.typo", f"team={ada}"), ("--pool", pool.id, "team")):
         command = [sys.executable, EXAMPLES / "kubernetes-quota/quota.py", "--url", up.url, *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert (done.returncode == 0, done.stdout) == (False, ""), words
@@ -204,16 +208,25 @@ def test_a_pool_that_is_not_there_leaves_every_quota_as_it_is(up: Running, pool:
 
 def test_a_quota_is_written_again_only_when_it_changes(up: Running, pool: Pool, tmp_path: Path) -> None:
     """`--follow`, with another program in the place of kubectl."""
+    ada, _ = pool.accounts
     given = tmp_path / "given"
     kubectl = tmp_path / "kubectl"
     kubectl.write_text(f"#!/bin/sh\ncat >> {given}\n")
     kubectl.chmod(0o755)
-    command = [sys.executable, EXAMPLES / "kubernetes-quota/quota.py", "--pool", pool.id, "--url", up.url, "team=ada"]
+    command = [
+        sys.executable,
+        EXAMPLES / "kubernetes-quota/quota.py",
+        "--pool",
+        pool.id,
+        "--url",
+        up.url,
+        f"team={ada}",
+    ]
     more = ["--follow", "--to-kubectl", "--every", "0.2"]
     process = subprocess.Popen([*command, *more], env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
     try:
         wait(lambda: given.exists() and given.read_text().count("ResourceQuota") == 1)
-        pool.book("ada", -1, 3, cores=5, memory=1024)
+        pool.book(ada, -1, 3, cores=5, memory=1024)
         wait(lambda: given.read_text().count("ResourceQuota") == 2)
         assert '"requests.cpu": "5"' in given.read_text()
     finally:

@@ -10,8 +10,9 @@ const RECONNECT_MS = 3000;
 const OF_THE_STORE = /^\/(events|health|refusals|tokens|feeds)/; // these show what is stored, and wait for nothing
 
 let moved = 0; // counts what makes answers old
-let written = 0; // the position of our own last command
+let written = 0; // the position of our own last command, or of the ledger when the stream began
 let seen = 0; // the newest position that an answer or an event has shown
+let oldest = Infinity; // the position of the oldest answer on the page
 let timer = null;
 const listeners = new Set();
 const tellers = new Set();
@@ -19,6 +20,7 @@ const connection = { state: "connecting" };
 
 function tell() {
   timer = null;
+  oldest = Infinity;
   moved += 1;
   for (const listener of listeners) listener(moved);
 }
@@ -35,6 +37,19 @@ function heard(message) {
   if (told.position > seen) timer ??= setTimeout(tell, SETTLE_MS);
   seen = Math.max(seen, told.position);
   for (const teller of tellers) teller(told);
+}
+
+/** An answer shows the ledger at this position, or later. One that is older than what we know of is asked for again. */
+function shows(position) {
+  oldest = Math.min(oldest, position);
+  if (oldest < written) timer ??= setTimeout(tell, SETTLE_MS);
+}
+
+/** What happened before the stream began, it does not tell. */
+async function catchUp() {
+  const health = await get("/health").catch(() => null);
+  written = Math.max(written, health?.head ?? 0);
+  shows(oldest);
 }
 
 /** Everything is asked again. With `forget`, nothing is shown meanwhile that was answered before. */
@@ -64,6 +79,7 @@ export function connect(refused) {
       const again = connection.state === "lost";
       say("live");
       if (again) tell();
+      else catchUp();
     };
     source.onerror = () => {
       say("lost");
@@ -104,9 +120,22 @@ export function useMoved() {
   return state;
 }
 
-/** After an own command, an answer waits until it shows it. */
-const awaited = (path, params) =>
-  params.as_of || written <= seen || OF_THE_STORE.test(path) ? params : { ...params, min_position: written };
+const isFixed = (path, params) => params.as_of || OF_THE_STORE.test(path);
+
+/** Asks the read model. After an own command, the answer waits until it shows it. */
+async function ask(path, params, signal) {
+  if (isFixed(path, params)) return get(path, params, signal); // the store may be ahead
+  const known = written;
+  try {
+    const data = await get(path, known <= seen ? params : { ...params, min_position: known }, signal);
+    seen = Math.max(seen, data.position ?? 0);
+    shows(Math.max(known, data.position ?? Infinity));
+    return data;
+  } catch (problem) {
+    if (problem.status === 404) shows(known); // it may not be there yet
+    throw problem;
+  }
+}
 
 const answers = new Map(); // the last ones, so that the way back is at once
 
@@ -127,9 +156,8 @@ export function useAnswer(path, params = {}) {
   useEffect(() => {
     if (!path) return undefined;
     const abort = new AbortController();
-    get(path, awaited(path, params), abort.signal).then(
+    ask(path, params, abort.signal).then(
       (data) => {
-        if (!params.as_of && !OF_THE_STORE.test(path)) seen = Math.max(seen, data.position ?? 0); // the store may be ahead
         keep(key, data);
         setState({ key, data, problem: null });
       },
@@ -149,7 +177,7 @@ export function useAnswers(questions) {
   const [state, setState] = useState({ key: null, data: null, problem: null });
   useEffect(() => {
     const abort = new AbortController();
-    Promise.all(questions.map(([path, params]) => get(path, awaited(path, params), abort.signal))).then(
+    Promise.all(questions.map(([path, params]) => ask(path, params, abort.signal))).then(
       (data) => setState({ key, data, problem: null }),
       (problem) => problem.name === "AbortError" || setState({ key, data: null, problem }),
     );
