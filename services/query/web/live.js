@@ -39,17 +39,22 @@ function heard(message) {
   for (const teller of tellers) teller(told);
 }
 
-/** An answer shows the ledger at this position, or later. One that is older than what we know of is asked for again. */
+/** When an answer on the page is older than what we know was written, all is asked for again. */
+function mendOld() {
+  if (oldest < written) timer ??= setTimeout(tell, SETTLE_MS);
+}
+
+/** An answer on the page shows the ledger at this position, or later. */
 function shows(position) {
   oldest = Math.min(oldest, position);
-  if (oldest < written) timer ??= setTimeout(tell, SETTLE_MS);
+  mendOld();
 }
 
 /** What happened before the stream began, it does not tell. */
 async function catchUp() {
   const health = await get("/health").catch(() => null);
   written = Math.max(written, health?.head ?? 0);
-  shows(oldest);
+  mendOld();
 }
 
 /** Everything is asked again. With `forget`, nothing is shown meanwhile that was answered before. */
@@ -120,11 +125,9 @@ export function useMoved() {
   return state;
 }
 
-const isFixed = (path, params) => params.as_of || OF_THE_STORE.test(path);
-
 /** Asks the read model. After an own command, the answer waits until it shows it. */
 async function ask(path, params, signal) {
-  if (isFixed(path, params)) return get(path, params, signal); // the store may be ahead
+  if (params.as_of || OF_THE_STORE.test(path)) return get(path, params, signal); // the store may be ahead
   const known = written;
   try {
     const data = await get(path, known <= seen ? params : { ...params, min_position: known }, signal);
