@@ -2,7 +2,6 @@
 
 import csv
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Project, Visitor, iso, midnight
 from tests.browser.test_calendar import HOUR, address, cell_of, day
+from tests.support.running import until
 
 
 def test_the_gantt_groups_by_account_and_by_cluster_and_shows_the_state(project: Project, visitor: Visitor) -> None:
@@ -117,10 +117,7 @@ def test_history_tells_what_was_refused_and_why(project: Project, visitor: Visit
     body = {"project": project.id, "startdate": iso(midnight(3)), "enddate": iso(midnight(4)), "cores": 700}
     with httpx.Client(base_url=visitor.url, headers={"X-Hourbook-Actor": "Henrietta"}) as client:
         assert client.post("/bookings/create", json={**body, "account": "spark"}).status_code == 409
-        deadline = time.monotonic() + 15
-        while not client.get("/refusals", params={"project": project.id}).json()["refusals"]:
-            assert time.monotonic() < deadline  # it is written beside the answer
-            time.sleep(0.05)
+        until(lambda: client.get("/refusals", params={"project": project.id}).json()["refusals"])  # written beside it
     page = visitor.open(**address(project, view="history"))
     page.get_by_label("Where").select_option(f"in {project.id}")
     page.get_by_label("What").select_option("What was refused")
@@ -155,10 +152,7 @@ def test_the_calendar_as_it_stood_at_any_moment(project: Project, visitor: Visit
 def test_the_past_is_chosen_by_the_clock_too(project: Project, visitor: Visitor) -> None:
     position = project.book("spark", midnight(3), midnight(4), cores=70)["position"]
     decided = _decided(visitor, position)
-    deadline = time.monotonic() + 10
-    while datetime.now(UTC).replace(microsecond=0) <= decided:  # the next booking is of a later second
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: datetime.now(UTC).replace(microsecond=0) > decided)  # the next booking is of a later second
     project.book("gaia", midnight(3), midnight(4), cores=20)
     page = visitor.open(**address(project, 3, as_of=str(position - 1)))
     figure = cell_of(page, day(3)).locator(".figure")

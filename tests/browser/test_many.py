@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, is_level
 from tests.browser.house import House, beside, somebody
 from tests.browser.test_manners import findings, settled
 from tests.support.grid import ACCOUNTS, BOOKINGS, CLUSTERS, Grid, fill_grid
+from tests.support.running import until
 
 SHOWN_WITHIN_S = 60
 NODES_MAX = 6_000  # a bar and a row of the table for each booking of the month would be a hundred thousand
@@ -28,10 +28,7 @@ def grid(house: House) -> str:
         return {"accounts": grid.accounts}
 
     beside(fill())
-    deadline = time.monotonic() + SHOWN_WITHIN_S
-    while (health := house.get("/health", house.root()).json())["position"] < health["head"]:
-        assert time.monotonic() < deadline, health
-        time.sleep(0.05)
+    until(lambda: is_level(house.url), bound_s=SHOWN_WITHIN_S)
     return project
 
 

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -19,12 +18,12 @@ import yaml
 from services.cli.up.embedded import free_port, stop_process
 from shared.hours import iso, next_hour
 from tests.support.own_environments import NotInstalled, environment_of, skip_or_fail, without_python
-from tests.support.running import Running
+from tests.support.running import Running, until
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 HOUR = next_hour(datetime.now(UTC))
-WAIT_S = 150.0
+WAIT_S = 150.0  # a hub starts in three seconds, in half a minute where others use the machine
 TOKEN = "0123456789abcdef0123456789abcdef"
 _numbers = count(1)
 
@@ -83,7 +82,7 @@ def hub(up: Running, pool: Pool, tmp_path: Path, request: pytest.FixtureRequest)
     headers = {"Authorization": f"token {TOKEN}"}
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}/hub/api/", headers=headers, timeout=60) as client:
-            wait(lambda: process.poll() is not None or answers(client))
+            until(lambda: process.poll() is not None or answers(client), bound_s=WAIT_S)
             assert process.poll() is None, log.read_text()
             yield client
     finally:
@@ -101,7 +100,7 @@ def started(hub: httpx.Client, user: str) -> dict[str, str]:
     """Starts the server of a user. Returns the environment that it has."""
     answer = hub.post(f"users/{user}/server")
     assert answer.status_code in (201, 202), answer.text
-    wait(lambda: is_ready(hub, user))
+    until(lambda: is_ready(hub, user), bound_s=WAIT_S)
     routes = hub.get("proxy").raise_for_status().json()
     environment: dict[str, str] = httpx.get(routes[f"/user/{user}/"]["target"], timeout=60).json()
     return environment
@@ -109,14 +108,6 @@ def started(hub: httpx.Client, user: str) -> dict[str, str]:
 
 def is_ready(hub: httpx.Client, user: str) -> bool:
     return bool(hub.get(f"users/{user}").raise_for_status().json()["servers"].get("", {}).get("ready"))
-
-
-def wait(condition: Callable[[], bool]) -> None:
-    """Waits for a condition. A hub starts in three seconds, in half a minute where others use the machine."""
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_server_of_jupyterhub_is_as_large_as_what_is_booked(up: Running, pool: Pool, hub: httpx.Client) -> None:
@@ -139,7 +130,7 @@ def test_a_server_of_jupyterhub_is_as_large_as_what_is_booked(up: Running, pool:
     end_servers(up, hub, pool.id)
     assert is_ready(hub, ada)
     end_servers(up, hub, "another")
-    wait(lambda: not is_ready(hub, ada))
+    until(lambda: not is_ready(hub, ada), bound_s=WAIT_S)
 
 
 def test_blazar_may_tell_megabytes_of_hosts_through_the_one_address(pool: Pool) -> None:
@@ -225,9 +216,9 @@ def test_a_quota_is_written_again_only_when_it_changes(up: Running, pool: Pool, 
     more = ["--follow", "--to-kubectl", "--every", "0.2"]
     process = subprocess.Popen([*command, *more], env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
     try:
-        wait(lambda: given.exists() and given.read_text().count("ResourceQuota") == 1)
+        until(lambda: given.exists() and given.read_text().count("ResourceQuota") == 1, bound_s=WAIT_S)
         pool.book(ada, -1, 3, cores=5, memory=1024)
-        wait(lambda: given.read_text().count("ResourceQuota") == 2)
+        until(lambda: given.read_text().count("ResourceQuota") == 2, bound_s=WAIT_S)
         assert '"requests.cpu": "5"' in given.read_text()
     finally:
         stop_process(process, signal.SIGTERM)

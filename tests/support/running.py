@@ -85,8 +85,9 @@ class Running:
         return httpx.post(f"{self.url}/projects/create", json={"id": project, "name": project}, timeout=WAIT_S)
 
 
-def until(condition: Callable[[], bool], explain: Callable[[], object] = str) -> None:
-    deadline = time.monotonic() + WAIT_S
+def until(condition: Callable[[], bool], explain: Callable[[], object] = str, bound_s: float = WAIT_S) -> None:
+    """Returns when the condition holds. After `bound_s` it fails, with what `explain` says."""
+    deadline = time.monotonic() + bound_s
     while not condition():
         assert time.monotonic() < deadline, explain()
         time.sleep(0.02)
