@@ -1,0 +1,143 @@
+"""Events of a batch by columns say what the same events say in full, and what cannot be read has the same error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from shared.capacity import capacity_of
+from shared.events import BookingCancelled, BookingCreated, BookingLapsed, Event, decode_events, encode_event
+from shared.events.batch import EventBatch, ThinCreated, decode_batch
+from shared.events.upcasting import name_of
+from shared.hours import instant_of
+from tests.support.histories import history
+from tests.unit.specimens import EVERY_FIELD, REQUIRED_FIELDS
+
+FULL: dict[str, type[BookingCreated | BookingCancelled | BookingLapsed]] = {
+    kind.__name__: kind for kind in (BookingCreated, BookingCancelled, BookingLapsed)
+}
+SHARED = ("at", "actor", "project", "reason", "schema", "auth")
+
+
+def in_full(batch: EventBatch) -> list[Event]:
+    """All events of the batch, each in full again, in their order."""
+    found = dict(batch.others)
+    for part in (batch.created, batch.ended):
+        for row, place in enumerate(part.places.tolist()):
+            assert place not in found
+            found[place] = one_in_full(part, row)
+    assert sorted(found) == list(range(batch.length))
+    return [found[place] for place in range(batch.length)]
+
+
+def one_in_full(part: Any, row: int) -> Event:
+    thin = part.events[row]
+    assert UUID(bytes=part.ids[row].tobytes()) == UUID(part.bookings[row])
+    fields = {name: getattr(thin, name) for name in SHARED}
+    fields |= {"command": UUID(thin.command), "booking": UUID(part.bookings[row]), "pool": part.pools[row]}
+    fields |= {"start": instant_of(int(part.starts[row])), "end": instant_of(int(part.ends[row]))}
+    fields |= {"capacity": capacity_of(part.counts[row]), "share": int(part.shares[row])}
+    if isinstance(thin, ThinCreated):
+        fields |= {"actor": part.actors[row], "account": part.accounts[row], "template": thin.template}
+        fields |= {"tentative": thin.tentative, "series": thin.series}
+    full: Event = FULL[name_of(type(thin))](**fields)
+    return full
+
+
+@pytest.mark.parametrize("size", [1, 7, 400])
+def test_a_batch_by_columns_has_the_same_events(size: int) -> None:
+    events = [*history(11, 800, projects=3), *EVERY_FIELD, *REQUIRED_FIELDS]
+    parts = [
+        decode_batch([encode_event(event) for event in events[at : at + size]]) for at in range(0, len(events), size)
+    ]
+    assert [event for part in parts for event in in_full(part)] == events
+    assert sum(len(part.created.places) for part in parts) > 50
+    assert sum(len(part.ended.places) for part in parts) > 20
+
+
+def test_the_columns_hold_the_bookings_that_have_no_other_event_in_the_batch() -> None:
+    batch = decode_batch([encode_event(event) for event in history(12, 900, projects=3)])
+    apart = {str(event.booking) for _, event in batch.others if hasattr(event, "booking")}
+    created = dict(zip(batch.created.bookings, batch.created.places, strict=True))
+    assert not apart & (created.keys() | set(batch.ended.bookings))
+    assert len(created) == len(batch.created.bookings)
+    assert len(set(batch.ended.bookings)) == len(batch.ended.bookings)
+    together = 0
+    for booking, place, row in zip(batch.ended.bookings, batch.ended.places, batch.ended.created.tolist(), strict=True):
+        if row < 0:
+            assert booking not in created
+        else:
+            together += 1
+            assert batch.created.bookings[row] == booking
+            assert created[booking] < place
+    assert together > 5
+
+
+def documents() -> Iterator[dict[str, Any]]:
+    for event in (*EVERY_FIELD, *REQUIRED_FIELDS):
+        if type(event).__name__ in FULL:
+            yield msgspec.json.decode(encode_event(event))
+
+
+ODD: list[tuple[str, Any]] = [
+    *((name, text) for name in ("booking", "command") for text in ("", "ab", "01890A5D-AC96-774B-BCCE-B302099A8057")),
+    *((name, "01890a5dac96774bbcceb302099a8057") for name in ("booking", "command")),
+    *((name, "01890a5d-ac96-774b-bcce-b302099a805g") for name in ("booking", "command")),
+    *(
+        (name, text)
+        for name in ("start", "end", "at")
+        for text in (
+            "2087-01-01T05:30:00Z",
+            "2087-01-01T05:00:00+01:00",
+            "2087-01-01T05:00:00z",
+            "2087-01-01 05:00:00Z",
+            "2087-01-01T05:00Z",
+            "2087-01-01T05:00:00",
+            "2087-01-01T24:00:00Z",
+            "2087-02-29T05:00:00Z",
+            "2087-01-01T05:00:00.000Z",
+            5,
+        )
+    ),
+    *(("capacity", {"cores": count}) for count in (-1, 10**13, 1.5, 1.0, 10**12)),
+    *(("capacity", value) for value in ({"gpus": 1}, "cores", None)),
+    *(("share", share) for share in (-1, 10_001, "5", 10_000)),
+    *(("schema", schema) for schema in (0, 1, 2, "1")),
+    *(("tentative", value) for value in (1, None, True)),
+    *(("auth", value) for value in ("magic", None)),
+    *(("series", value) for value in ("01890A5D-AC96-774B-BCCE-B302099A8057", "series")),
+    ("template", {"name": "small"}),
+    ("pool", None),
+    ("pool", "gaia\N{SNOWMAN}\n"),
+    ("type", "NobodyKnows"),
+    ("unknown", {"more": [1, 2]}),
+]
+
+
+def outcome(read: Callable[[Sequence[bytes]], list[Event]], stored: Sequence[bytes]) -> list[Event] | tuple[type, str]:
+    try:
+        return read(stored)
+    except Exception as error:
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize(("field", "value"), ODD)
+def test_what_is_not_as_hourbook_stores_it_is_read_as_in_full(field: str, value: Any) -> None:
+    plain = [encode_event(event) for event in EVERY_FIELD]
+    for document in documents():
+        stored = msgspec.json.encode(document | {field: value})
+        without = msgspec.json.encode({name: given for name, given in document.items() if name != field})
+        for one in (stored, without, without[:-1]):
+            both = [*plain, one]
+            assert outcome(lambda many: in_full(decode_batch(many)), both) == outcome(decode_events, both)
+            assert outcome(lambda many: in_full(decode_batch(many)), [one]) == outcome(decode_events, [one])
+
+
+def test_two_events_stored_as_one_are_none() -> None:
+    one = encode_event(EVERY_FIELD[0])
+    with pytest.raises(msgspec.DecodeError, match="trailing"):
+        decode_batch([one, one + b"," + one])
