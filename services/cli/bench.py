@@ -20,7 +20,8 @@ def bench(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> Non
     Parameters
     ----------
     options
-        Given to `python -m tests.bench` as they are: which measures (1 to 9), --most BOOKINGS, --seconds SECONDS.
+        Given to `python -m tests.bench` as they are: which measures, --runs N, --seconds SECONDS,
+        --most BOOKINGS, --quick, --readme.
     """
     run = subprocess.run(bench_command(SOURCE, options), cwd=SOURCE, check=False)
     if run.returncode:

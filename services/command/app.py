@@ -170,6 +170,11 @@ def _measure_commands(
 ) -> None:
     telemetry.gauge("clock_ahead_seconds", "How far this clock is ahead of the database's", lambda: clock.difference_s)
     telemetry.gauge("queue_depth", "Commands that wait for their turn", lambda: handler.waiting)
+    telemetry.gauge(
+        "batches_decided_again",
+        "Batches that were decided again, because another process had written to their projects",
+        lambda: handler.decided_again,
+    )
     telemetry.gauge("queue_limit", "Commands that may wait; beyond it they are refused", lambda: queue_max)
     telemetry.gauge(
         "store_trouble_seconds",

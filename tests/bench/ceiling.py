@@ -8,6 +8,7 @@ from litestar import Litestar, Response, get, post
 from litestar.params import JSONBody
 
 from services.command.routes.requests import BookingRequest
+from shared.http.server_settings import ServerSettings
 from shared.http.serving import serve
 
 ANSWER = b'{"id":"00000000-0000-0000-0000-000000000000","position":1,"version":1,"decided":[]}'
@@ -24,4 +25,4 @@ async def select() -> Response[bytes]:
 
 
 if __name__ == "__main__":
-    serve(Litestar([create_booking, select], logging_config=None), "127.0.0.1", int(sys.argv[1]))
+    serve(Litestar([create_booking, select], logging_config=None), ServerSettings(), int(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""Measure 8: the heaviest commands that are accepted, and what others wait for them."""
+"""The heaviest commands that are accepted, and what others wait for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
-import asyncpg
 import msgspec
 
 from services.command.domain import (
@@ -34,10 +33,10 @@ from shared.errors import HourbookError
 from shared.events import Limits, Overcommit, Policy
 from shared.hours import PERIOD_HOURS_MAX, Period, instant_of
 from shared.identity.principals import trusted
-from tests.bench.history import T0, History
-from tests.bench.load import Client, drive, post
-from tests.bench.measures import PROJECT, Row, bookings, warm
-from tests.support.system import System
+from tests.bench.history import T0
+from tests.bench.load import DRIVER, Client, drive, post
+from tests.bench.setting import PROJECT, Bench, bookings, project, warm
+from tests.bench.table import Row, ratios, spread
 
 SERIES = {
     "project": PROJECT,
@@ -51,25 +50,27 @@ SERIES = {
 PLENTY = Limits(capacity={"cores": 10**9}, monthly_hours={"cores": 10**12})
 
 
-async def heaviest(system: System, _: int, seconds: float) -> AsyncIterator[Row]:
+async def heaviest(bench: Bench) -> AsyncIterator[Row]:
     for what, state, command in cases():
-        yield Row(f"processor time for {what}", f"{cpu_ms(state, command):.0f} ms", aim="< 50 ms")
-    connection = await asyncpg.connect(system.postgres.url)
-    await History(connection, PROJECT).begin()
+        taken = [once(state, command) * 1000 for _ in range(bench.runs)]
+        yield Row(what=f"processor time for {what}", measured=spread(taken, ".0f", " ms"), aim="< 50 ms")
     heavy = post("/bookings/create?dry_run=true", msgspec.json.encode(SERIES))
-    with system.command() as service:
-        await warm(service.port)
-        alone = await drive(service.port, bookings(), connections=8, seconds=seconds)
-        async with repeated(service.port, heavy):
-            beside = await drive(service.port, bookings(), connections=8, seconds=seconds)
-    p99, without = beside.percentile(99) * 1000, alone.percentile(99) * 1000
+    alone, beside = [], []
+    async with project(bench.system):
+        with bench.system.command() as service:
+            await warm(service.port)
+            for _ in range(bench.runs):
+                alone.append(await drive(service.port, bookings(), connections=8, seconds=bench.seconds))
+                async with repeated(service.port, heavy):
+                    beside.append(await drive(service.port, bookings(), connections=8, seconds=bench.seconds))
+    p99, without = ([one.p99 * 1000 for one in loads] for loads in (beside, alone))
     yield Row(
-        "p99 of bookings while dry runs of 500 weeks go on",
-        f"{p99:.1f} ms (p50 {beside.percentile(50) * 1000:.1f} ms)",
-        f"{without:.1f} ms: without",
-        f"{p99 / without:.1f}",
+        what="p99 of bookings while dry runs of 500 weeks go on, 8 connections",
+        by=DRIVER,
+        measured=f"{spread(p99, '.1f', ' ms')}, p50 {spread([one.p50 * 1000 for one in beside], '.1f', ' ms')}",
+        beside=f"{spread(without, '.1f', ' ms')}: without",
+        ratio=ratios(p99, without),
     )
-    await connection.close()
 
 
 @contextlib.asynccontextmanager
@@ -91,12 +92,8 @@ async def repeated(port: int, request: bytes) -> AsyncIterator[None]:
         await client.close()
 
 
-def cpu_ms(state: ProjectState, command: Command) -> float:
-    """The best of five: what others use of the machine is not this command's."""
-    return min(once(state, command) for _ in range(5)) * 1000
-
-
 def once(state: ProjectState, command: Command) -> float:
+    """Seconds of processor time: what others use of the machine is not this command's."""
     began = time.thread_time()
     try:
         decide(state, PROJECT, command, context())

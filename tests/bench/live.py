@@ -1,4 +1,4 @@
-"""Measure 7: a hundred who follow the events live, at a thousand a second; how late they are, and what it costs."""
+"""A hundred who follow the events live, at a thousand a second; how late they are, and what it costs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import sys
 import time
 from collections.abc import AsyncIterator
 
-import asyncpg
 import httpx
 import msgspec
 
-from tests.bench.history import History
-from tests.bench.load import Client
-from tests.bench.measures import HEAD, POSITION, PROJECT, Row, bookings, warm
-from tests.support.system import System
+from tests.bench.load import CLIENT, Client
+from tests.bench.setting import HEAD, POSITION, Bench, bookings, project, warm
+from tests.bench.steady import at_rate, held
+from tests.bench.table import Row, ratios, spread
 
 RATE = 1000
 SUBSCRIBERS = 100
@@ -27,42 +26,56 @@ class Answered(msgspec.Struct):
 
     at: dict[int, float]
     latencies: list[float]
+    rate: float = 0.0
 
     def p99(self) -> float:
         return sorted(self.latencies)[int(len(self.latencies) * 0.99)]
 
 
-async def live_subscribers(system: System, _: int, seconds: float) -> AsyncIterator[Row]:
-    connection = await asyncpg.connect(system.postgres.url)
-    await History(connection, PROJECT).begin()
-    with system.projector(), system.command() as command, system.query() as query:
-        await warm(command.port)
-        async with asyncio.timeout(30):
-            while await connection.fetchval(POSITION) < await connection.fetchval(HEAD):
-                await asyncio.sleep(0.01)
-        alone = await steady(command.port, max(seconds, 4.0))
-        async with subscribers(query.port, SUBSCRIBERS) as process:
-            followed = await steady(command.port, max(seconds, 4.0))
-            await asyncio.sleep(1.0)
-            process.send_signal(signal.SIGTERM)
-            told, _error = await process.communicate()
+async def live_subscribers(bench: Bench) -> AsyncIterator[Row]:
+    """In turns: bookings at a steady rate, and the same while all follow."""
+    alone, followed, lags, rates = [], [], [], []
+    async with project(bench.system) as connection:
+        with bench.system.projector(), bench.system.command() as command, bench.system.query() as query:
+            await warm(command.port)
+            async with asyncio.timeout(60):
+                while (await connection.fetchval(POSITION) or 0) < await connection.fetchval(HEAD):
+                    await asyncio.sleep(0.01)
+            for _ in range(bench.runs):
+                alone.append((await steady(command.port, 2 * bench.seconds)).p99() * 1000)
+                answered, late = await _followed(command.port, query.port, 2 * bench.seconds)
+                followed.append(answered.p99() * 1000)
+                rates.append(answered.rate)
+                lags.append(late)
+    p50 = spread([late[len(late) // 2] * 1000 for late in lags], ".1f", " ms")
+    p99 = spread([late[int(len(late) * 0.99)] * 1000 for late in lags], ".1f", " ms")
+    yield Row(
+        what=f"from the answer 201 to {SUBSCRIBERS} live subscribers, at {RATE:,} bookings/s",
+        by=CLIENT,
+        measured=f"p50 {p50}, p99 {p99}{held(RATE, rates)}",
+    )
+    yield Row(
+        what="p99 of these bookings",
+        by=CLIENT,
+        measured=spread(followed, ".1f", " ms"),
+        beside=f"{spread(alone, '.1f', ' ms')}: without subscribers",
+        ratio=ratios(followed, alone),
+    )
+
+
+async def _followed(command: int, query: int, seconds: float) -> tuple[Answered, list[float]]:
+    """Bookings while all follow, and in order how many seconds after the answer each event came."""
+    async with subscribers(query, SUBSCRIBERS) as process:
+        answered = await steady(command, seconds)
+        await asyncio.sleep(1.0)
+        process.send_signal(signal.SIGTERM)
+        told, _error = await process.communicate()
     came: list[tuple[int, float]] = msgspec.json.decode(told, type=list[tuple[int, float]])
-    lags = sorted(at - followed.at[position] for position, at in came if position in followed.at)
-    expected = len(followed.at) * SUBSCRIBERS // 10
+    lags = sorted(at - answered.at[position] for position, at in came if position in answered.at)
+    expected = len(answered.at) * SUBSCRIBERS // 10
     if len(lags) != expected:
         raise RuntimeError(f"{len(lags)} of {expected} events came to the subscribers that were looked at")
-    p50, p99 = lags[len(lags) // 2], lags[int(len(lags) * 0.99)]
-    yield Row(
-        f"from the answer 201 to {SUBSCRIBERS} live subscribers, at {RATE:,} bookings/s",
-        f"p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms",
-    )
-    yield Row(
-        "p99 of these bookings",
-        f"{followed.p99() * 1000:.1f} ms",
-        f"{alone.p99() * 1000:.1f} ms: without subscribers",
-        f"{followed.p99() / alone.p99():.2f}",
-    )
-    await connection.close()
+    return answered, lags
 
 
 @contextlib.asynccontextmanager
@@ -82,10 +95,10 @@ async def subscribers(port: int, count: int) -> AsyncIterator[asyncio.subprocess
 
 
 async def steady(port: int, seconds: float) -> Answered:
-    """Bookings at RATE. Raises if it was not held."""
-    request, client, answered = bookings(), Client(port), Answered({}, [])
+    """Bookings at RATE."""
+    request, client, answered = bookings().endless(), Client(port), Answered({}, [])
 
-    async def one() -> None:
+    async def one(_: int) -> None:
         began = time.perf_counter()
         status, body = await client.ask(request())
         ended = time.perf_counter()
@@ -93,13 +106,6 @@ async def steady(port: int, seconds: float) -> Answered:
         answered.at[msgspec.json.decode(body)["position"]] = ended
         answered.latencies.append(ended - began)
 
-    began, tasks = time.perf_counter(), []
-    for number in range(int(RATE * seconds)):
-        await asyncio.sleep(max(0.0, began + number / RATE - time.perf_counter()))
-        tasks.append(asyncio.create_task(one()))
-    await asyncio.gather(*tasks)
-    held = len(tasks) / (time.perf_counter() - began)
-    if held < 0.95 * RATE:
-        raise RuntimeError(f"only {held:.0f} of {RATE} bookings a second were sent")
+    answered.rate = await at_rate(RATE, seconds, one)
     await client.close()
     return answered

@@ -1,35 +1,82 @@
-"""A load generator: raw HTTP/1.1 over kept connections, one request at a time on each."""
+"""Load over HTTP: requests that are sent over and over, by `wrk` where it is installed, or else by a generator here.
+
+Both send raw HTTP/1.1 over kept connections, one request at a time on each.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import shutil
 import time
-from collections import Counter
 from collections.abc import Callable
+from uuid import uuid4
 
 import msgspec
 
+from tests.bench import wrk
+
+DRIVER = "wrk" if shutil.which("wrk") else "own generator"
+CLIENT = "own client"
+
+
+class Requests(msgspec.Struct, frozen=True):
+    """Raw requests, to be sent in turn, over and over. `keyed`: each is sent with an idempotency key of its own."""
+
+    raw: tuple[bytes, ...]
+    keyed: bool = False
+
+    def endless(self) -> Callable[[], bytes]:
+        """A function that gives the next request."""
+        plain = itertools.cycle(self.raw).__next__
+        if not self.keyed:
+            return plain
+        run, numbers = uuid4().hex, itertools.count()
+        return lambda: with_header(plain(), f"Idempotency-Key: {run}-{next(numbers)}")
+
+    def with_header(self, header: str) -> Requests:
+        return Requests(tuple(with_header(one, header) for one in self.raw), self.keyed)
+
 
 class Load(msgspec.Struct):
-    """What came of it: answers by status, seconds, and the latency of each answer in seconds."""
+    """What came of a load: the number of answers with a 2xx status, seconds, the median and the 99th percentile of the
+    latency in seconds, and the processor time in seconds that the driver itself used."""
 
-    statuses: Counter[int]
+    accepted: int
     seconds: float
-    latencies: list[float]
+    p50: float
+    p99: float
+    driver_s: float
 
     @property
     def rate(self) -> float:
-        """Answers with a 2xx status, a second."""
-        return sum(count for status, count in self.statuses.items() if 200 <= status < 300) / self.seconds
+        return self.accepted / self.seconds
 
-    def percentile(self, percent: float) -> float:
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+async def drive(port: int, requests: Requests, *, connections: int = 64, seconds: float = 1.0) -> Load:
+    """Loads a port of this machine. Raises RuntimeError if an answer was a refusal."""
+    if DRIVER == "wrk":
+        said = await wrk.drive(port, requests.raw, keyed=requests.keyed, connections=connections, seconds=seconds)
+        load = Load(said.requests - said.refused, said.seconds, said.p50, said.p99, said.driver_s)
+        refused = said.refused
+    else:
+        load, refused = await _drive(port, requests.endless(), connections, seconds)
+    if refused or not load.accepted:
+        raise RuntimeError(f"{refused} of {load.accepted + refused} requests to port {port} were refused")
+    return load
 
 
 class Connection(asyncio.Protocol):
-    def __init__(self, load: Load, next_request: Callable[[], bytes], until: float, done: asyncio.Future[None]) -> None:
-        self._load, self._next_request, self._until, self._done = load, next_request, until, done
+    """One connection of the generator here: sends the next request when the answer to the last one is there."""
+
+    def __init__(
+        self,
+        answers: list[tuple[int, float]],
+        next_request: Callable[[], bytes],
+        until: float,
+        done: asyncio.Future[None],
+    ) -> None:
+        self._answers, self._next_request, self._until, self._done = answers, next_request, until, done
         self._buffer = b""
         self._sent = 0.0
 
@@ -52,8 +99,7 @@ class Connection(asyncio.Protocol):
         length = int(head[place + 15 : place + 30].split(b"\r\n", 1)[0]) if place >= 0 else 0
         if len(self._buffer) < head_end + 4 + length:
             return
-        self._load.statuses[int(head[9:12])] += 1
-        self._load.latencies.append(time.perf_counter() - self._sent)
+        self._answers.append((int(head[9:12]), time.perf_counter() - self._sent))
         self._buffer = b""
         if time.perf_counter() < self._until:
             self._send()
@@ -65,19 +111,23 @@ class Connection(asyncio.Protocol):
             self._done.set_result(None)
 
 
-async def drive(port: int, next_request: Callable[[], bytes], *, connections: int = 64, seconds: float = 5.0) -> Load:
-    """Sends what `next_request` gives, over so many connections, for so long."""
-    loop, load, started = asyncio.get_running_loop(), Load(Counter(), 0.0, []), time.perf_counter()
+async def _drive(port: int, next_request: Callable[[], bytes], connections: int, seconds: float) -> tuple[Load, int]:
+    """As `drive`, in this process. Returns the load and the number of refusals."""
+    loop, began, used = asyncio.get_running_loop(), time.perf_counter(), time.process_time()
+    answers: list[tuple[int, float]] = []
     finished = [loop.create_future() for _ in range(connections)]
     for done in finished:
 
         def connect(done: asyncio.Future[None] = done) -> Connection:
-            return Connection(load, next_request, started + seconds, done)
+            return Connection(answers, next_request, began + seconds, done)
 
         await loop.create_connection(connect, "127.0.0.1", port)
     await asyncio.gather(*finished)
-    load.seconds = time.perf_counter() - started
-    return load
+    took, used = time.perf_counter() - began, time.process_time() - used
+    latencies = sorted(latency for status, latency in answers if 200 <= status < 300) or [0.0]
+    accepted = sum(200 <= status < 300 for status, _ in answers)
+    p50, p99 = latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]
+    return Load(accepted, took, p50, p99, used), len(answers) - accepted
 
 
 class Client:
@@ -111,3 +161,9 @@ def post(path: str, body: bytes) -> bytes:
 
 def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+
+def with_header(request: bytes, header: str) -> bytes:
+    """The same request with one more header."""
+    first, _, rest = request.partition(b"\r\n")
+    return b"%b\r\n%b\r\n%b" % (first, header.encode(), rest)

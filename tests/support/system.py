@@ -139,10 +139,14 @@ class Service:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(how)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def processor_s(self) -> float:
         """The processor time that it has used, in seconds."""
-        assert self._process is not None
-        times = psutil.Process(self._process.pid).cpu_times()
+        times = psutil.Process(self.pid).cpu_times()
         return float(times.user + times.system)
 
     def crash(self) -> None:

@@ -63,7 +63,8 @@ class CommandHandler:
     """`submit` from any number of tasks; `run` once. `batch_max` bounds a transaction, `queue_max` what may wait.
     `policy` has the roles on the whole ledger. With `on_stream`, answers wait until the stream has their events.
 
-    `trouble` says why the last batch was not stored; no problem if it was, or if none came yet."""
+    `trouble` says why the last batch was not stored; no problem if it was, or if none came yet. `decided_again` counts
+    the batches that met a conflict."""
 
     def __init__(
         self,
@@ -100,6 +101,7 @@ class CommandHandler:
         self._lookup = ProjectLookup(database_url, patience_s)
         self._store: EventStore | None = None
         self.trouble = Trouble(log, "commands")
+        self.decided_again = 0
 
     @property
     def head(self) -> int:
@@ -271,6 +273,7 @@ class CommandHandler:
                 self._publish(decided, position)
                 return
             self._states.drop(projects)
+            self.decided_again += 1
         await self._carry_out_locked(store, batch, retried=retried)
 
     async def _carry_out_locked(self, store: EventStore, batch: list[Submitted], *, retried: bool) -> None:

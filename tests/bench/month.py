@@ -1,0 +1,163 @@
+"""Reads of a month: cold, beside the best plain SQL and the query that Hourbook began with; and many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import asyncpg
+
+from services.projector.rebuild.rebuild import rebuild
+from tests.bench.history import History
+from tests.bench.load import CLIENT, DRIVER, Client, Requests, drive, get
+from tests.bench.setting import HEAD, LONG, POSITION, Bench, ceiling_of, project
+from tests.bench.table import Row, ratios, spread
+from tests.support.backends import as_role
+
+MAKE_TIMELINE = """
+CREATE TABLE IF NOT EXISTS timeline (startdate timestamp, enddate timestamp, cores bigint, memory bigint);
+CREATE INDEX IF NOT EXISTS timeline_starts ON timeline (startdate) INCLUDE (cores, memory);
+CREATE INDEX IF NOT EXISTS timeline_ends ON timeline (enddate) INCLUDE (cores, memory);
+"""
+FILL_TIMELINE = """
+INSERT INTO timeline
+SELECT start, start + interval '72 hours', -1, -2
+FROM (SELECT timestamp '2030-01-01' + interval '1 hour' * floor(random() * 672) AS start
+      FROM generate_series(1, $1::int)) AS starts
+"""
+# The query that Hourbook began with.
+NOTES_QUERY = """
+SELECT hours.hour, sum(timeline.cores), sum(timeline.memory)
+FROM timeline,
+    (SELECT hour FROM generate_series(timestamp '2030-01-01', '2030-01-31 23:00', '1 hour') hour) AS hours
+WHERE timeline.startdate <= hours.hour AND timeline.enddate > hours.hour
+GROUP BY hours.hour ORDER BY hours.hour
+"""
+# The best plain SQL that we know for it: what starts and what ends in an hour, summed from hour to hour by a window.
+# For each there is an index that holds all it needs.
+BEST_QUERY = """
+WITH change AS (
+    SELECT greatest(startdate, timestamp '2030-01-01') AS hour, sum(cores) AS cores, sum(memory) AS memory
+    FROM timeline WHERE startdate < '2030-02-01' GROUP BY 1
+    UNION ALL
+    SELECT hour, 0, 0 FROM generate_series(timestamp '2030-01-01', '2030-01-31 23:00', '1 hour') AS hour
+    UNION ALL
+    SELECT greatest(enddate, timestamp '2030-01-01'), -sum(cores), -sum(memory)
+    FROM timeline WHERE enddate < '2030-02-01' GROUP BY 1
+), summed AS (
+    SELECT hour, sum(sum(cores)) OVER later AS cores, sum(sum(memory)) OVER later AS memory
+    FROM change GROUP BY hour WINDOW later AS (ORDER BY hour)
+)
+SELECT hour, cores, memory FROM summed WHERE cores <> 0 OR memory <> 0 ORDER BY hour
+"""
+MONTH = f"/available/select?project={LONG}&dimensions=cores,memory&values=available&shape=columns"
+COLD = {1_000_000: ("73 times", "≥ 200 times"), 100_000: ("12 times", "≥ 50 times")}
+NOWHERE = "nats://127.0.0.1:9"  # without NATS, a projector looks for events ten times a second
+SIZES = (1_000, 10_000, 100_000)
+
+
+async def a_month_against_sql(bench: Bench) -> AsyncIterator[Row]:
+    """While the long history is short."""
+    for size in (size for size in SIZES if size <= bench.most):
+        yield await against_sql(bench, size)
+
+
+async def a_month_of_a_million(bench: Bench) -> AsyncIterator[Row]:
+    yield await against_sql(bench, 1_000_000)
+
+
+async def against_sql(bench: Bench, size: int) -> Row:
+    """The long history grows to a size; a table of the same number of bookings grows with it."""
+    history = await bench.grown(size)
+    assert bench.connection is not None
+    await _fill(bench.connection, history.bookings)
+    await rebuild(as_role(bench.system.postgres.url, "projector"))
+    best = await times(lambda: bench.connection.fetch(BEST_QUERY), bench.runs)  # type: ignore[union-attr]
+    notes_runs = bench.runs if size <= 10_000 else min(bench.runs, 3) if size <= 100_000 else 1
+    notes = await times(lambda: bench.connection.fetch(NOTES_QUERY), notes_runs)  # type: ignore[union-attr]
+    cold, again = await _reads(bench, history)
+    before, aim = COLD.get(size, ("", ""))
+    return Row(
+        what=f"read of a month by hour, cold, {history.bookings:,} bookings",
+        by=CLIENT,
+        measured=f"{spread(cold, '.2f', ' ms')}; from the cache {spread(again, '.2f', ' ms')}",
+        beside=f"{spread(best, ',.1f', ' ms')}: the best plain SQL; "
+        f"{spread(notes, ',.0f', ' ms')}: SQL with `generate_series`",
+        ratio=f"{statistics.median(best) / statistics.median(cold):,.1f} times; "
+        f"{statistics.median(notes) / statistics.median(cold):,.0f} times",
+        before=before,
+        aim=aim,
+    )
+
+
+async def _fill(connection: asyncpg.Connection[asyncpg.Record], bookings: int) -> None:
+    await connection.execute(MAKE_TIMELINE)
+    there = await connection.fetchval("SELECT count(*) FROM timeline")
+    await connection.execute(FILL_TIMELINE, bookings - there)
+    await connection.execute("VACUUM ANALYZE timeline")
+
+
+async def _reads(bench: Bench, history: History, count: int = 20) -> tuple[list[float], list[float]]:
+    """Milliseconds of reads of a month over one connection: each cold one after a new booking in the pool, which no
+    answer in memory has; and the same read again, from the cache of answers."""
+    assert bench.connection is not None
+    read, cold, again = get(f"{MONTH}&range=2030-01-01,2030-01-31&grain=hour"), [], []
+    polling = bench.system.projector(nats_url=NOWHERE)
+    with polling, bench.system.query() as query:
+        client = Client(query.port)
+        for _ in range(count):
+            await history.grow(1, pool=history.project)
+            await _level(bench.connection)
+            cold += await times(lambda: _ok(client, read), 1)
+            again += await times(lambda: _ok(client, read), 1)
+        await client.close()
+    return cold[1:], again[1:]  # the first ones make sessions and plans
+
+
+async def _level(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    async with asyncio.timeout(60):
+        while (await connection.fetchval(POSITION) or 0) < await connection.fetchval(HEAD):
+            await asyncio.sleep(0.005)
+
+
+async def _ok(client: Client, request: bytes) -> None:
+    status, body = await client.ask(request)
+    assert status == 200, body
+
+
+async def times(work: Callable[[], Awaitable[Any]], count: int) -> list[float]:
+    """Milliseconds of each."""
+    taken = []
+    for _ in range(count):
+        began = time.perf_counter()
+        await work()
+        taken.append((time.perf_counter() - began) * 1000)
+    return taken
+
+
+async def many_reads(bench: Bench) -> AsyncIterator[Row]:
+    """The same month for all: from the cache of answers. In turns with a server whose answer is constant."""
+    async with project(bench.system, LONG):
+        await rebuild(as_role(bench.system.postgres.url, "projector"))
+    with bench.system.query() as query, ceiling_of(bench.system) as bare:
+        for grain in ("hour", "day"):
+            request = Requests((get(f"{MONTH}&range=2030-01-01,2030-01-31&grain={grain}"),))
+            rounds = [
+                (
+                    await drive(query.port, request, seconds=bench.seconds),
+                    await drive(bare.port, request, seconds=bench.seconds),
+                )
+                for _ in range(bench.runs)
+            ]
+            rates, beside = ([load.rate for load in loads] for loads in zip(*rounds, strict=True))
+            yield Row(
+                what=f"reads of a month by {grain}, 64 connections, from the cache",
+                by=DRIVER,
+                measured=spread(rates, unit="/s"),
+                beside=f"{spread(beside, unit='/s')}: the same HTTP server with a constant answer",
+                ratio=ratios(rates, beside),
+                aim="≥ 0.3",
+            )

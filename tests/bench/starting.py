@@ -1,0 +1,108 @@
+"""The first booking after a start of the command service, in a project with a long history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import asyncpg
+
+from tests.bench.history import History, ten_years
+from tests.bench.load import CLIENT, Requests
+from tests.bench.processor import peak_mb
+from tests.bench.setting import Bench, bookings, warm
+from tests.bench.table import Row, spread
+from tests.support.waiting import until
+
+MANY, LIVE = 5_000_000, 10_000
+# So that no bound refuses the bookings of a longer history than a project may have.
+WIDE = {"bookings_max": "100000000", "state_bytes_max": str(1 << 40)}
+SNAPSHOT_TIMEOUT_S = 120.0
+FORGET = "DELETE FROM snapshot WHERE stream = $1"
+VERSION = "SELECT version FROM stream_head WHERE stream = $1"
+SAVED = "SELECT coalesce(max(version), 0), coalesce(sum(length(state)), 0) FROM snapshot WHERE stream = $1"
+
+
+class Started(NamedTuple):
+    """Seconds from the first request until a booking was accepted, the refusals before, the most memory in MB, and the
+    number of events that were replayed."""
+
+    seconds: float
+    refused: int
+    peak_mb: float
+    replayed: int
+
+
+async def first_booking(bench: Bench) -> AsyncIterator[Row]:
+    """Starts without a snapshot, and with the one that the first of them has written."""
+    history = await bench.grown(1_000_000)
+    assert bench.connection is not None
+    async for row in _starts(bench, bench.connection, history, ("25 s (two 503 before)", "3.4 s"), ("≤ 4 s", "≤ 1 s")):
+        yield row
+
+
+async def first_booking_of_many(bench: Bench) -> AsyncIterator[Row]:
+    """As `first_booking`, with ten years of history. Only if so many bookings are asked for."""
+    if bench.most < MANY:
+        return
+    connection = await asyncpg.connect(bench.system.postgres.url)
+    history = History(connection, "decade", clusters=19)
+    await ten_years(history, MANY, LIVE)
+    async for row in _starts(bench, connection, history, ("", ""), ("", "")):
+        yield row
+    await connection.close()
+
+
+async def _starts(
+    bench: Bench,
+    connection: asyncpg.Connection[asyncpg.Record],
+    history: History,
+    before: tuple[str, str],
+    aims: tuple[str, str],
+) -> AsyncIterator[Row]:
+    requests, stored = bookings(history.project), f"{history.bookings:,} bookings in the project"
+    without: list[Started] = []
+    for _ in range(bench.runs):
+        await connection.execute(FORGET, history.project)
+        without.append(await _start(bench, connection, history.project, requests, saves=True))
+    _version, size = await connection.fetchrow(SAVED, history.project) or (0, 0)
+    with_one = [await _start(bench, connection, history.project, requests, saves=False) for _ in range(bench.runs)]
+    yield _row(f"first booking after a start without a snapshot, {stored}", without, before[0], aims[0])
+    yield _row(f"first booking after a start with a snapshot, {stored}", with_one, before[1], aims[1])
+    for what, starts in (("without", without), ("with", with_one)):
+        yield Row(
+            what=f"most memory of the command service, started {what} a snapshot",
+            measured=spread([one.peak_mb for one in starts], unit=" MB"),
+            before="860 MB",
+            aim="≤ 200 MB",
+        )
+    yield Row(what="the snapshot of that project", measured=f"{size / 1e6:,.1f} MB", before="68 MB", aim="small")
+    replayed = spread([one.replayed for one in with_one])
+    yield Row(what="events that a start with a snapshot replays", measured=replayed, aim="≤ 10,000")
+
+
+async def _start(
+    bench: Bench, connection: asyncpg.Connection[asyncpg.Record], project: str, requests: Requests, *, saves: bool
+) -> Started:
+    """`saves`: waits at the end until the process has written a snapshot."""
+    saved, _size = await connection.fetchrow(SAVED, project) or (0, 0)
+    replayed = await connection.fetchval(VERSION, project) - saved
+    with bench.system.command(**WIDE) as command:
+        began = time.perf_counter()
+        refused = await warm(command.port, requests)
+        seconds = time.perf_counter() - began
+        if saves and replayed > SAVED_FROM:
+            await until(lambda: connection.fetchval("SELECT EXISTS (SELECT FROM snapshot WHERE stream = $1)", project))
+        return Started(seconds, refused, peak_mb(command.pid), replayed)
+
+
+SAVED_FROM = 10_000  # a shorter history may have no snapshot
+
+
+def _row(what: str, starts: list[Started], before: str, aim: str) -> Row:
+    refused = max(one.refused for one in starts)
+    measured = spread([one.seconds for one in starts], ".2f", " s")
+    return Row(
+        what=what, by=CLIENT, measured=f"{measured}, {refused or 'no'} answers 503 before", before=before, aim=aim
+    )
