@@ -73,6 +73,7 @@ def instant_of(hour: int) -> datetime:
     return EPOCH + hour * ONE_HOUR
 
 
+@lru_cache(maxsize=8192)
 def iso(hour: int) -> str:
     """The start of an hour as text: `2020-01-01T00:00:00Z`."""
     return instant_of(hour).strftime("%Y-%m-%dT%H:%M:%SZ")

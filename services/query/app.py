@@ -15,6 +15,7 @@ from services.query.answers.cache import AnswerCache
 from services.query.answers.freshness import Freshness, Positions
 from services.query.as_of_database import Past
 from services.query.database import UNREACHABLE, Database
+from services.query.held_hours import HeldHours
 from services.query.live.sources import EVENTS, NOTICES
 from services.query.live.tail import Tail
 from services.query.routes.audit import Audit
@@ -133,13 +134,15 @@ def make_parts(settings: Settings, authenticator: Authenticator | None) -> Parts
     """The parts that the routes use. A route gets them by `parts_of(request)`."""
     standby = standby_of(settings)
     admit = None if standby is None else standby.admit
-    database = Database(settings.reads_from, settings.query_connections, admit)
+    held = HeldHours(settings.query_cache_bytes // 4)
+    database = Database(settings.reads_from, settings.query_connections, admit, held)
     several = len(hosts_of(settings.reads_from)) > 1
     positions = Positions(database, settings.visible_timeout_s, standby, several_hosts=several)
     freshness = Freshness(database, standby)
     wide, access, cache = wide_reads(), Access(database, freshness), AnswerCache(settings.query_cache_bytes)
     event_tail, notice_tail = (Tail(database, source, settings.subscribers_max) for source in (EVENTS, NOTICES))
-    freshness.on_new_term(cache.forget, access.forget, positions.forget, event_tail.forget, notice_tail.forget)
+    forgetting = (cache, held, access, positions, event_tail, notice_tail)
+    freshness.on_new_term(*(part.forget for part in forgetting))
     return Parts(
         database=database,
         positions=positions,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from services.query.held_hours import HeldHours
 from shared import postgres
 from shared.errors import HourbookError, InvalidField
 from shared.host_race import NoHostTaken
@@ -82,10 +83,14 @@ async def again(read: Callable[[], Awaitable[T]]) -> T:
 
 class Database:
     """A Reader of the newest state. It opens connections when it needs them, at most `connections_max`, and tells each
-    to `admit`."""
+    to `admit`. `held` are hours that were read from it; None: each read takes all rows."""
 
-    def __init__(self, url: str, connections_max: int, admit: Admit | None = None) -> None:
-        self._url, self._connections_max, self._admit = url, connections_max, admit
+    held: HeldHours | None = None
+
+    def __init__(
+        self, url: str, connections_max: int, admit: Admit | None = None, held: HeldHours | None = None
+    ) -> None:
+        self._url, self._connections_max, self._admit, self.held = url, connections_max, admit, held
         self._pool: Pool
 
     @contextlib.asynccontextmanager

@@ -30,13 +30,14 @@ class Rollup(NamedTuple):
     fits: Cells | None = None
 
 
-def scatter(period: Period, hours: bytes, columns: Sequence[bytes]) -> Cells:
+def scatter(period: Period, hours: bytes, columns: Sequence[bytes], before: Cells | None = None) -> Cells:
     """Counts of shape (columns, period.hours): row i of each packed column goes to the hour packed at i.
 
     `hours` are big-endian timestamps as PostgreSQL sends them, each within the period. Each of `columns` is packed
-    big-endian int64, one for each of `hours`. An hour without a row is zero.
+    big-endian int64, one for each of `hours`. An hour without a row is as in `before`, which is not changed; without
+    it, it is zero.
     """
-    cells = np.zeros((len(columns), period.hours), dtype=np.int64)
+    cells = np.zeros((len(columns), period.hours), dtype=np.int64) if before is None else before.copy()
     places = hours_received(hours, since=period.start)
     for row, column in zip(cells, columns, strict=True):
         row[places] = np.frombuffer(column, dtype=">i8")
@@ -85,10 +86,11 @@ def times_it_fits(available: Cells, required: Sequence[int]) -> Cells:
 
 def roll_up(cells: Cells, period: Period, block_starts: Sequence[int]) -> Rollup:
     """Blocks of `cells`, shape (values, dimensions, period.hours). Block i ends where block i+1 starts."""
+    if len(block_starts) == period.hours:
+        hours = np.arange(period.start, period.end + 1, dtype=np.int64)
+        return Rollup(hours[:-1], hours[1:], cells, cells)
     starts = np.array(block_starts, dtype=np.int64)
     ends = np.append(starts[1:], period.end)
-    if len(starts) == period.hours:
-        return Rollup(starts, ends, cells, cells)
     edges = starts - period.start
     return Rollup(starts, ends, np.minimum.reduceat(cells, edges, axis=-1), np.maximum.reduceat(cells, edges, axis=-1))
 

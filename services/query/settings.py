@@ -12,8 +12,9 @@ from shared.http.server_settings import ServerSettings
 class Settings(ServerSettings, frozen=True, kw_only=True):
     """Those of ServerSettings, `HOURBOOK_DATABASE_URL`, `HOURBOOK_QUERY_PORT`, and these, which need no change:
 
-    `HOURBOOK_QUERY_CONNECTIONS` (to the database), `HOURBOOK_QUERY_CACHE_BYTES` (of encoded answers; 0 is none),
-    `HOURBOOK_VISIBLE_TIMEOUT_S` (how long `min_position` waits), `HOURBOOK_SUBSCRIBERS_MAX` (of /events/stream).
+    `HOURBOOK_QUERY_CONNECTIONS` (to the database), `HOURBOOK_QUERY_CACHE_BYTES` (of encoded answers; a quarter as much
+    again holds hours; 0 is neither), `HOURBOOK_VISIBLE_TIMEOUT_S` (how long `min_position` waits),
+    `HOURBOOK_SUBSCRIBERS_MAX` (of /events/stream).
 
     `HOURBOOK_READ_DATABASE_URL` is the database that all reads ask: a standby. Without it they ask
     `HOURBOOK_DATABASE_URL`, which is the primary. `HOURBOOK_READ_LAG_MAX_S`: reads answer 503 when the standby has been

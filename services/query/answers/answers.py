@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
@@ -12,7 +13,7 @@ import msgspec
 
 from services.query.answers.admission import Admission
 from services.query.answers.cache import AnswerCache, CacheEntry, Scope, Version
-from services.query.answers.freshness import Fresh, Freshness, Positions
+from services.query.answers.freshness import Fresh, Freshness, Looked, Positions
 from services.query.answers.long import Long
 from services.query.database import Database
 from shared import tracing
@@ -100,6 +101,30 @@ def weight_of(hours: int) -> int:
 View = Callable[[Database, Any], Awaitable[ViewResult]]
 
 
+class Glance(ABC):
+    """Reads, in one statement, the version of a question's pool and what the answer is made of."""
+
+    @abstractmethod
+    async def __call__(self, database: Database) -> Looked:
+        """Reads it. As Freshness calls it."""
+
+    @abstractmethod
+    async def made(self) -> ViewResult | None:
+        """The answer; None if nothing was read, or if there is no such pool."""
+
+
+class GlancingView(ABC):
+    """A view that can glance at a pool whose answer may have changed."""
+
+    @abstractmethod
+    async def __call__(self, database: Database, question: Any) -> ViewResult:
+        """As every view."""
+
+    @abstractmethod
+    def glance(self, database: Database, question: Any) -> Glance | None:
+        """A glance for the question. None where it would read much although the answer has not changed."""
+
+
 class Answers:
     """The cache of answers in front of the database. `wide` admits reads of many hours."""
 
@@ -123,8 +148,9 @@ class Answers:
 
     async def _answer(self, question: Question, view: View, etags: str | None, fresh: Fresh | None) -> Reply:
         entry, term = self._cache.get(question), self._freshness.term
+        glance = None if fresh is not None or entry is None else self._glance(question, view)
         if entry is not None or etags is not None or term is None:  # the tag of an answer says the term
-            position, version = fresh or await self._freshness.of(question.scope)
+            position, version = fresh or await self._freshness.of(question.scope, glance)
             if version is None:
                 raise question.unknown()
             if term != self._freshness.term:
@@ -136,11 +162,23 @@ class Answers:
             if entry is not None and current:
                 tracing.note("hourbook.answer", "cache")
                 return Reply(position, entry.at(position), etag, entry.following)
-        position, entry = await self._read_together(question, view)  # raises when there is no such scope
+        position, entry = await self._read(question, view, glance)  # raises when there is no such scope
         etag = etag_of(question, entry.version, self._freshness.term)
         if etags is not None and is_any(etags):
             return Reply(position, None, etag)
         return Reply(position, entry.at(position), etag, entry.following)
+
+    def _glance(self, question: Question, view: View) -> Glance | None:
+        if isinstance(view, GlancingView) and not read_weight(question):
+            return view.glance(self._database, question)
+        return None
+
+    async def _read(self, question: Question, view: View, glance: Glance | None) -> ViewResult:
+        found = None if glance is None else await glance.made()
+        if found is None:
+            return await self._read_together(question, view)
+        self._cache.put(question, found.entry)
+        return found
 
     async def _read_together(self, question: Question, view: View) -> ViewResult:
         """Reads an answer at most once at a time. Requests that come during a read share the next one, which sees the

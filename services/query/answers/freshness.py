@@ -4,7 +4,7 @@ for a position."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from uuid import UUID
 
@@ -41,6 +41,20 @@ class RolesVersion(NamedTuple):
     changed: int
 
 
+class Looked(NamedTuple):
+    """What a look at one pool has read in one statement: the live generation, its position, the version of the roles,
+    the term of the store, and the position that last touched the pool (None: there is no such pool)."""
+
+    generation: int
+    position: int
+    roles_changed: int
+    term: UUID | None
+    touched: int | None
+
+
+Look = Callable[[Database], Awaitable[Looked]]
+
+
 class _Read(NamedTuple):
     """What one statement has read: the position, the version of each scope, and that of the roles."""
 
@@ -54,9 +68,12 @@ class _Group:
 
     def __init__(self) -> None:
         self.scopes: set[Scope] = set()
+        self.asked = 0
+        self.look: Look | None = None
         self.answer: asyncio.Future[_Read] = asyncio.get_running_loop().create_future()
 
 
+OF_GENERATION = ("generation", "position", "roles_changed", "term")
 FRESHNESS = """
 SELECT g.generation, g.position, g.roles_changed, (SELECT t.term FROM store_term t) AS term,
     'pool' AS kind, p.id, p.touched
@@ -92,13 +109,17 @@ class Freshness:
         """Calls each of these when the term is another one, before the request that has found it goes on."""
         self._forget += forget
 
-    async def of(self, scope: Scope) -> Fresh:
-        """The state at a moment after the call. Raises asyncpg's errors, and StandbyBehind."""
-        return (await self.with_roles(scope))[0]
+    async def of(self, scope: Scope, look: Look | None = None) -> Fresh:
+        """The state at a moment after the call. Raises asyncpg's errors, and StandbyBehind.
 
-    async def with_roles(self, scope: Scope | None) -> tuple[Fresh, RolesVersion]:
+        `look` reads the state of the scope, a pool, and more with it. It is called in place of the statement if no
+        other request asks at this moment."""
+        return (await self.with_roles(scope, look))[0]
+
+    async def with_roles(self, scope: Scope | None, look: Look | None = None) -> tuple[Fresh, RolesVersion]:
         """As `of`, with the version of the roles at the same position. None asks for no scope."""
         group = self._waiting = self._waiting or _Group()
+        group.asked, group.look = group.asked + 1, look
         if scope is not None:
             group.scopes.add(scope)
         if self._task is None:
@@ -111,32 +132,41 @@ class Freshness:
             while (group := self._waiting) is not None:
                 self._waiting = None
                 try:
-                    group.answer.set_result(await self._read(group.scopes))
+                    group.answer.set_result(await self._read(group))
                 except Exception as error:  # the requests raise it
                     group.answer.set_exception(error)
         finally:
             self._task = None
 
-    async def _read(self, scopes: set[Scope]) -> _Read:
+    async def _read(self, group: _Group) -> _Read:
+        if group.asked == 1 and group.look is not None:
+            (scope,) = group.scopes
+            looked = await group.look(self._database)
+            versions = {} if looked.touched is None else {scope: Version(looked.generation, looked.touched)}
+        else:
+            looked, versions = await self._read_scopes(group.scopes)
+        if self._standby is not None:
+            self._standby.check_shown(looked.position)
+        self._note_term(looked.term)
+        versions[Scope("all")] = Version(looked.generation, looked.position)
+        return _Read(looked.position, versions, RolesVersion(looked.generation, looked.roles_changed))
+
+    async def _read_scopes(self, scopes: set[Scope]) -> tuple[Looked, dict[Scope, Version]]:
         pools = [scope.id for scope in scopes if scope.kind == "pool"]
         trees = [scope.id for scope in scopes if scope.kind == "tree"]
         if trees:
             records = live(await self._database.fetch(FRESHNESS_OF_TREES, pools, trees))
         else:
             records = live(await self._database.fetch(FRESHNESS, pools))
-        generation, position, changed = (records[0][name] for name in ("generation", "position", "roles_changed"))
-        if self._standby is not None:
-            self._standby.check_shown(position)
-        self._note_term(records[0]["term"])
+        generation, position, changed, term = (records[0][name] for name in OF_GENERATION)
         versions = {
             Scope(record["kind"], record["id"]): Version(generation, record["touched"])
             for record in records
             if record["id"] is not None
         }
-        versions[Scope("all")] = Version(generation, position)
-        return _Read(position, versions, RolesVersion(generation, changed))
+        return Looked(generation, position, changed, term, None), versions
 
-    def _note_term(self, term: UUID) -> None:
+    def _note_term(self, term: UUID | None) -> None:
         if self.term not in (None, term):
             for forget in self._forget:
                 forget()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 from uuid import UUID
 
@@ -28,6 +30,7 @@ from shared.hours import EARLIEST, LATEST, Period, block_starts, parse_zone
 from shared.names import asked_name
 
 BLOCKS_MAX = 100_000
+KEPT_HOURS = 1500  # of a period whose blocks are remembered: two months
 CalendarView = Literal["available", "resources", "bookings", "sizes", "openstack"]
 VALUES_OF: dict[CalendarView, tuple[str, ...]] = {
     "available": VALUES,
@@ -110,13 +113,28 @@ class CalendarQuestion(msgspec.Struct, frozen=True, kw_only=True):
     def unknown(self) -> UnknownId:
         return unknown_pool(self.field, self.pool)
 
-    def block_starts(self) -> list[int]:
+    def block_starts(self) -> Sequence[int]:
         """The first hour of every block. Raises InvalidField for more than BLOCKS_MAX blocks."""
         return blocks_of(self.period, self.grain, self.zone)
 
 
-def blocks_of(period: Period, grain: str | int, zone: str) -> list[int]:
+def blocks_of(period: Period, grain: str | int, zone: str) -> Sequence[int]:
     """The first hour of every block. Raises InvalidField for more than BLOCKS_MAX blocks."""
+    if grain == "hour":
+        if period.hours > BLOCKS_MAX:
+            raise too_many_blocks()
+        return range(period.start, period.end)
+    if period.hours <= KEPT_HOURS:
+        return _blocks_of_few(period, grain, zone)
+    return _blocks_of(period, grain, zone)
+
+
+@lru_cache(maxsize=1024)
+def _blocks_of_few(period: Period, grain: str | int, zone: str) -> Sequence[int]:
+    return tuple(_blocks_of(period, grain, zone))
+
+
+def _blocks_of(period: Period, grain: str | int, zone: str) -> list[int]:
     if isinstance(grain, int) and grain * BLOCKS_MAX < period.hours:
         raise too_many_blocks()
     starts = block_starts(period, grain, parse_zone(zone))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from services.query.questions.calendar import BLOCKS_MAX, blocks_of
@@ -29,7 +31,7 @@ class MatrixQuestion(TreeHoursQuestion, frozen=True, kw_only=True):
     dimension: str
     template: TemplateName | None = None
 
-    def block_starts(self) -> list[int]:
+    def block_starts(self) -> Sequence[int]:
         """The first hour of every block. Raises InvalidField."""
         return blocks_of(self.period, self.grain, self.zone)
 

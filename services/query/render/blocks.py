@@ -10,10 +10,12 @@ import numpy as np
 
 from services.query.questions.calendar import OPENSTACK_COLUMNS, CalendarQuestion
 from services.query.render.tables import table_lines
-from services.query.rollup import Rollup, instants
+from services.query.rollup import Cells, Rollup, instants
 from shared.hours import Period, instant_of, iso, parse_zone
 
 Item = Mapping[str, Any]
+
+REPEATED_MIN = 100  # equal numbers: fewer are written one by one
 
 OF_A_GRANT = ("source", "actor")
 OF_A_BOOKING = ("share", "template", "account", "actor", "state", "created", "series", "segment")
@@ -72,12 +74,29 @@ def blocks_json(question: CalendarQuestion, rollup: Rollup) -> bytes:
 
 
 def block_texts(question: CalendarQuestion, rollup: Rollup) -> bytes:
-    counts = ",".join(f'"{dimension}":%d' for dimension in question.dimensions)
-    figures = ",".join(f'"{label}":{{"min":{{{counts}}},"max":{{{counts}}}}}' for label in labels(question))
+    """The text of every block. A figure that is the same in all blocks is written into the pattern of them once."""
+    both = figures_of(rollup)
+    same = (both == both[:, :1]).all(axis=1)
+    texts = iter(
+        [b"%d" % first if one else b"%d" for first, one in zip(both[:, 0].tolist(), same.tolist(), strict=True)]
+    )
+    figures = [b'"%b":%b' % (label.encode(), _ends(question, texts)) for label in labels(question)]
     if rollup.fits is not None:
-        figures += ',"fits":{"min":%d,"max":%d}'
-    block = f'{{"start":"%s","end":"%s","hours":%d,{figures}}}'
-    return ",".join([block % row for row in block_rows(rollup)]).encode()
+        figures.append(b'"fits":{"min":%b,"max":%b}' % (next(texts), next(texts)))
+    block = b'{"start":"%b","end":"%b","hours":%d,' + b",".join(figures) + b"}"
+    edges, hours = edges_of(rollup)
+    texts_of_edges = "\n".join(edges).encode().split(b"\n")
+    rows = zip(texts_of_edges[:-1], texts_of_edges[1:], hours, *both[~same].tolist(), strict=True)
+    return b",".join([block % row for row in rows])
+
+
+def _ends(question: CalendarQuestion, texts: Iterator[bytes]) -> bytes:
+    """`{"min": {<dimension>: n}, "max": {…}}` of the next of `texts`."""
+    low, high = (
+        b",".join([b'"%b":%b' % (dimension.encode(), next(texts)) for dimension in question.dimensions])
+        for _ in range(2)
+    )
+    return b'{"min":{%b},"max":{%b}}' % (low, high)
 
 
 def columns_json(question: CalendarQuestion, rollup: Rollup) -> bytes:
@@ -91,17 +110,25 @@ def columns_json(question: CalendarQuestion, rollup: Rollup) -> bytes:
     if hourly:
         columns = {"start": iso(question.period.start), "step_hours": 1, "count": len(rollup.starts)}
     else:
-        hours = (rollup.ends - rollup.starts).tolist()
-        columns = {"start": instants(rollup.starts), "end": instants(rollup.ends), "hours": hours}
+        edges, hours = edges_of(rollup)
+        columns = {"start": edges[:-1], "end": edges[1:], "hours": hours}
     for label, lows, highs in zip(labels(question), rollup.minimum, rollup.maximum, strict=True):
         columns[label] = {
-            dimension: {"min": low.tolist()} if hourly else {"min": low.tolist(), "max": high.tolist()}
+            dimension: {"min": numbers(low)} if hourly else {"min": numbers(low), "max": numbers(high)}
             for dimension, low, high in zip(question.dimensions, lows, highs, strict=True)
         }
     if rollup.fits is not None:
-        low, high = rollup.fits.tolist()
+        low, high = map(numbers, rollup.fits)
         columns["fits"] = {"min": low} if hourly else {"min": low, "max": high}
     return b'"columns":' + msgspec.json.encode(columns)
+
+
+def numbers(cells: Cells) -> msgspec.Raw | list[int]:
+    """The numbers as JSON takes them. Most arrays have one number many times: its text is repeated."""
+    if len(cells) > REPEATED_MIN and (cells == cells[0]).all():
+        return msgspec.Raw(b"[" + (b"%d," % cells[0] * len(cells))[:-1] + b"]")
+    found: list[int] = cells.tolist()
+    return found
 
 
 def render_csv(question: CalendarQuestion, rollup: Rollup) -> bytes:
@@ -143,12 +170,19 @@ def labels(question: CalendarQuestion) -> list[str]:
 
 def block_rows(rollup: Rollup) -> Iterator[tuple[Any, ...]]:
     """For each block: start, end, hours; for each value the minima and then the maxima by dimension; then `fits`."""
-    both = np.stack([rollup.minimum, rollup.maximum], axis=1)
-    counts = both.reshape(-1, both.shape[-1]).tolist()
-    if rollup.fits is not None:
-        counts += rollup.fits.tolist()
-    hours = (rollup.ends - rollup.starts).tolist()
-    return zip(instants(rollup.starts), instants(rollup.ends), hours, *counts, strict=True)
+    edges, hours = edges_of(rollup)
+    return zip(edges[:-1], edges[1:], hours, *figures_of(rollup).tolist(), strict=True)
+
+
+def edges_of(rollup: Rollup) -> tuple[list[str], list[int]]:
+    """The texts of the start of every block and of the end of the last one, and the hours of every block."""
+    return instants(np.append(rollup.starts, rollup.ends[-1:])), (rollup.ends - rollup.starts).tolist()
+
+
+def figures_of(rollup: Rollup) -> Cells:
+    """All figures, shape (figures, blocks): for each value the minima and then the maxima by dimension; then `fits`."""
+    both = np.stack([rollup.minimum, rollup.maximum], axis=1).reshape(-1, len(rollup.starts))
+    return both if rollup.fits is None else np.concatenate([both, rollup.fits])
 
 
 def item_names(question: CalendarQuestion) -> list[str]:

@@ -7,11 +7,12 @@ import numpy as np
 from services.query.answers.answers import ViewResult
 from services.query.answers.cache import CacheEntry
 from services.query.database import Database
+from services.query.held_hours import Columns, HeldHours
 from services.query.questions.model import Counts, MostQuestion, NowQuestion, SlotsQuestion
 from services.query.render.blocks import render_object, span
 from services.query.render.tables import table
 from services.query.rollup import Cells, times_it_fits
-from services.query.views.hours import Columns, Hours, by_value, columns_of, read_hours, within
+from services.query.views.hours import Hours, by_value, columns_of, read_hours, within
 from services.query.views.templates import TemplateVersion, read_newest, read_template
 from shared.capacity import COUNT_MAX, DIMENSIONS, WHOLE, reserved
 from shared.errors import InvalidField
@@ -53,9 +54,9 @@ async def read_slots(database: Database, question: SlotsQuestion) -> ViewResult:
     """`{pool, position, duration_hours, slots: [{start, end}]}`: the earliest slots in which it fits in every hour."""
     async with database.snapshot() as snapshot:
         if question.share:
-            hours, fitting = await _share_fits(snapshot, question)
+            hours, fitting = await _share_fits(snapshot, question, database.held)
         else:
-            hours, fitting = await _counts_fit(snapshot, question)
+            hours, fitting = await _counts_fit(snapshot, question, database.held)
     over = question.earliest - question.period.start
     starts = earliest_starts(fitting[over:], question.earliest, question.duration, question.limit)
     slots = [{"start": iso(start), "end": iso(start + question.duration)} for start in starts]
@@ -65,9 +66,9 @@ async def read_slots(database: Database, question: SlotsQuestion) -> ViewResult:
     return ViewResult(hours.position, CacheEntry(hours.version, *render_object({"pool": question.pool}, rest)))
 
 
-async def _counts_fit(reader: Reader, question: SlotsQuestion) -> tuple[Hours, Fits]:
+async def _counts_fit(reader: Reader, question: SlotsQuestion, held: HeldHours | None) -> tuple[Hours, Fits]:
     asked = await asked_counts(reader, question)
-    hours = await read_hours(reader, question.pool, question.period, columns_for(asked), question.unknown())
+    hours = await read_hours(reader, question.pool, question.period, columns_for(asked), question.unknown(), held)
     return hours, counts_fit(hours.cells, asked)
 
 
@@ -100,8 +101,8 @@ async def _times(reader: Reader, question: SlotsQuestion) -> Counts:
     return a, b, c, d, e, f
 
 
-async def _share_fits(reader: Reader, question: SlotsQuestion) -> tuple[Hours, Fits]:
-    hours = await read_hours(reader, question.pool, question.period, SHARE_COLUMNS, question.unknown())
+async def _share_fits(reader: Reader, question: SlotsQuestion, held: HeldHours | None) -> tuple[Hours, Fits]:
+    hours = await read_hours(reader, question.pool, question.period, SHARE_COLUMNS, question.unknown(), held)
     return hours, share_fits(hours.cells, question.share) & within(question.period, hours.own)
 
 
@@ -125,7 +126,7 @@ async def read_most(database: Database, question: MostQuestion) -> ViewResult:
     async with database.snapshot() as snapshot:
         template = await read_template(snapshot, question.pool, question.template, question.unknown(), "most")
         columns = columns_of(("available",), DIMENSIONS)
-        hours = await read_hours(snapshot, question.pool, question.period, columns, question.unknown())
+        hours = await read_hours(snapshot, question.pool, question.period, columns, question.unknown(), database.held)
     count = int(how_many(hours.cells, template).min())
     most = {"template": template.name, "version": template.version, "count": count}
     if question.csv:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from services.query.answers.cache import Version
+from services.query.answers.freshness import Looked
 from services.query.database import live
+from services.query.held_hours import NOTHING_SEEN, Asked, Columns, Held, HeldHours, Seen
 from services.query.rollup import Cells, scatter
 from shared.capacity import DIMENSIONS
 from shared.errors import UnknownId
@@ -43,19 +45,44 @@ LEFT JOIN LATERAL (
 ) h ON true
 WHERE g.live
 """
+# Only what a read that saw $4 to $9 (a Seen) has not seen: nothing while the pool is at the same position. The horizon
+# says nothing about rows of another server, another term or another generation, nor to a snapshot before that read.
+HOURS_SINCE = """
+SELECT g.generation, t.term, pg_postmaster_start_time(), p.pool, p.touched,
+    pg_snapshot_xmin(pg_current_snapshot())::text, k.continues, g.position, g.roles_changed, p.project,
+    (extract(epoch FROM p.starts) / 3600)::bigint, (extract(epoch FROM p.ends) / 3600)::bigint, h.*
+FROM generation g
+LEFT JOIN store_term t ON true
+LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1
+CROSS JOIN LATERAL (SELECT coalesce(
+    g.generation = $4 AND t.term = $5 AND pg_postmaster_start_time() = $6 AND p.pool = $7 AND p.touched >= $8, false
+)) AS k (continues)
+LEFT JOIN LATERAL (
+    SELECT {columns} FROM availability_hour a
+    WHERE a.generation = g.generation AND a.pool = p.pool AND a.hour >= $2 AND a.hour < $3
+        AND (NOT k.continues OR p.touched <> $8)
+        AND (NOT k.continues OR age(a.xmin) <= (SELECT age($9::text::xid8::xid)))
+) h ON true
+WHERE g.live
+"""
 PACKED = {
     "granted": "string_agg(int8send(granted_{0}), ''::bytea)",
     "booked": "string_agg(int8send(booked_{0}), ''::bytea)",
     "available": "string_agg(int8send(granted_{0} - booked_{0} - reserved(granted_{0}, shares)), ''::bytea)",
 }
 SHARES = "string_agg(int8send(shares), ''::bytea)"
-Columns = tuple[tuple[str, str], ...]  # (value, dimension), or ("shares", "")
 
 
 @lru_cache(maxsize=1024)
 def hours_statement(columns: Columns) -> str:
     """HOURS with packed columns. No text of a client goes into it."""
     return HOURS.format(columns=", ".join(packed(columns)))
+
+
+@lru_cache(maxsize=1024)
+def since_statement(columns: Columns) -> str:
+    """HOURS_SINCE with packed columns. No text of a client goes into it."""
+    return HOURS_SINCE.format(columns=", ".join(packed(columns)))
 
 
 def packed(columns: Columns) -> list[str]:
@@ -81,8 +108,18 @@ def by_value(read: Sequence[str], dimensions: Sequence[str], cells: Cells) -> Ma
     return found
 
 
-async def read_hours(reader: Reader, pool_id: str, period: Period, columns: Columns, unknown: UnknownId) -> Hours:
-    """The hours of the period. An hour without a row is zero. Raises `unknown` for a pool that does not exist."""
+async def read_hours(
+    reader: Reader, pool_id: str, period: Period, columns: Columns, unknown: UnknownId, held: HeldHours | None = None
+) -> Hours:
+    """The hours of the period. An hour without a row is zero. Raises `unknown` for a pool that does not exist.
+
+    `held` are hours that were read from the same database before."""
+    if held is not None:
+        asked = Asked(pool_id, period, columns)
+        _, found = await read_since(reader, asked, held.get(asked), held)
+        if found is None:
+            raise unknown
+        return found
     start, end = (instant_of(hour) for hour in period)
     record = live(await reader.fetchrow(hours_statement(columns), pool_id, start, end))
     generation, position, pool, touched, project, starts, ends, hours, *packed = record
@@ -91,6 +128,29 @@ async def read_hours(reader: Reader, pool_id: str, period: Period, columns: Colu
     own = None if starts is None else Period(starts, ends)
     cells = scatter(period, hours or b"", [column or b"" for column in packed])
     return Hours(position, Version(generation, touched), pool, project, own, cells)
+
+
+async def read_since(reader: Reader, asked: Asked, before: Held | None, held: HeldHours) -> tuple[Looked, Hours | None]:
+    """The version of a pool and its hours, None for a pool that does not exist. It reads the rows that have changed
+    since the hours were as in `before`, all without it, and holds them as they are now."""
+    start, end = (instant_of(hour) for hour in asked.period)
+    record = live(
+        await reader.fetchrow(
+            since_statement(asked.columns), asked.pool, start, end, *(NOTHING_SEEN if before is None else before.seen)
+        )
+    )
+    generation, term, started, pool, touched, horizon, continues, position, roles, project, starts, ends = record[:12]
+    looked = Looked(generation, position, roles, term, touched)
+    if pool is None:
+        return looked, None
+    if before is not None and continues and before.seen.touched == touched:
+        cells = before.cells
+    else:
+        changed = record[12] or b"", [column or b"" for column in record[13:]]
+        cells = scatter(asked.period, *changed, before.cells if before is not None and continues else None)
+        held.put(asked, Held(Seen(generation, term, started, pool, touched, horizon), cells))
+    own = None if starts is None else Period(starts, ends)
+    return looked, Hours(position, Version(generation, touched), pool, project, own, cells)
 
 
 def within(period: Period, own: Period | None) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from services.query.answers.cache import Version
 from services.query.database import live
+from services.query.held_hours import Columns
 from services.query.questions.model import PoolQuestion
 from services.query.questions.trees import TreeQuestion
 from services.query.rollup import Cells, scatter
-from services.query.views.hours import Columns, packed
+from services.query.views.hours import packed
 from shared.hours import Period, hour_of, instant_of
 from shared.postgres import Reader
 

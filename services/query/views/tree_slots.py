@@ -8,13 +8,14 @@ from typing import NamedTuple
 from services.query.answers.answers import ViewResult
 from services.query.answers.cache import CacheEntry
 from services.query.database import Database
+from services.query.held_hours import Columns
 from services.query.questions.model import Counts, SlotsQuestion
 from services.query.questions.trees import TreeSlotsQuestion, check_pool_hours
 from services.query.render.blocks import render_object
 from services.query.render.tables import table
 from services.query.rollup import Cells
 from services.query.views.fits import SHARE_COLUMNS, asked_counts, columns_for, counts_fit, share_fits
-from services.query.views.hours import Columns, within
+from services.query.views.hours import within
 from services.query.views.tree import TreePool, read_pool_hours, read_tree
 from shared.hours import Period, iso
 from shared.postgres import Reader
