@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import numpy as np
-
 from services.command.domain import (
     AmendBooking,
     CancelBooking,
@@ -155,8 +153,7 @@ def frozen(state: ProjectState) -> Any:
 
 
 def cells(timeline: Any) -> Any:
-    """The hours of a timeline that are not zero."""
+    """What a timeline says; None stays None."""
     if timeline is None:
         return None
-    hours = np.flatnonzero(timeline.cells.any(axis=1))
-    return {int(hour) + timeline.base: timeline.cells[hour].tolist() for hour in hours}
+    return [part.tolist() for part in timeline.runs()]

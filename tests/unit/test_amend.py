@@ -87,7 +87,7 @@ def test_counts_become_a_share_and_back(gaia: Project) -> None:
     gaia.amend(booking, share=10_000)
     gaia.amend(booking, counts={"cores": 2})
     assert gaia.free(1, 5, "gaia.spark") == [4, 2, 2, 4]
-    assert not gaia.state.pools["gaia.spark"].shares.cells.any()
+    assert not gaia.state.pools["gaia.spark"].shares.any()
 
 
 def test_a_dimension_that_is_left_out_stays_as_it_is(gaia: Project) -> None:

@@ -167,11 +167,12 @@ def test_a_series_is_bounded_by_the_bookings_too() -> None:
 
 def test_the_memory_of_a_project_is_bounded() -> None:
     gaia = project(state_bytes=1_800_000)
-    made = 0
+    for number in range(20):  # a year of one size is a few steps
+        gaia.do(cluster(f"c{number}", YEAR))
     with contextlib.suppress(ProjectLimitExceeded):
-        for made in range(20):
-            gaia.do(cluster(f"c{made}", 1000))
-    assert 8 < made < 11
+        for _ in range(10):
+            gaia.do(series(500, 2, every=17))
+    assert 400_000 < gaia.state.timeline_bytes < 600_000
     with pytest.raises(ProjectLimitExceeded, match="HOURBOOK_STATE_BYTES_MAX"):
         gaia.book(0, 1, 1)
 

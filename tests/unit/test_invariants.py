@@ -83,6 +83,9 @@ def check(project: Project) -> None:
         if booking.end > booking.start >= first:
             assert booking.tentative == (not fits_without_the_younger(project.state, booking)), booking_id
         assert (booking_id in project.state.tentative) == booking.tentative
+    holders = (*project.state.pools.values(), *project.state.accounts.values())
+    held = sum(timeline.held for holder in holders for timeline in holder.timelines())
+    assert project.state.timeline_bytes == held
 
 
 def taken(state: ProjectState, pool_id: str, start: int, end: int, *, until: int | None = None) -> Vector:

@@ -46,10 +46,11 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     resizes          requested resizes that are neither applied nor failed
     tentative        tentative claims
     tentative_hours  the sum of their hours
-    pool_hours       the hours of all clusters' periods, and from the project's first hour to its last: the size of its
-                     timelines, in memory and in the database
+    pool_hours       the hours of all clusters' periods, and from the project's first hour to its last: the rows of its
+                     calendars in the database
     account_hours    likewise of the listed accounts, and of their shares of each cluster
-    state_bytes      roughly the bytes that the command service uses for the project
+    state_bytes      roughly the bytes that the command service uses for the project. Of a timeline it counts the steps
+                     and pages that are in memory: ten years of one value are two steps, ten busy years 172 pages
 
     By one command:
 
@@ -77,12 +78,11 @@ DEFAULT = Bounds()
 BOUNDLESS = Bounds(**dict.fromkeys(Bounds.__struct_fields__, sys.maxsize))
 
 # Roughly the bytes in memory of one of each, as measured: what a process grows by.
-POOL_BYTES = 1000  # without its timelines
-ACCOUNT_BYTES = 550  # without its timelines
+POOL_BYTES = 1200  # with timelines that are empty
+ACCOUNT_BYTES = 550  # likewise
 CLAIM_BYTES = 450  # a grant, a booking or a requested resize
 GROUP_BYTES = 450  # a group of nodes in the layout of a cluster or a requested resize
 SMALL_BYTES = 250  # a name, or what else is about as small
-HOUR_BYTES = 96  # an hour in two timelines: the size and what is free
 
 WORDS = {
     "pools": "pools (the project itself and all clusters, ended ones too)",
@@ -175,14 +175,14 @@ def _is_small(state: ProjectState, project: str, event: Event, bounds: Bounds) -
         shares = account.shares.get(event.pool) if event.share else account.held
         if shares is None or shares.grown_by(start, end) or account.held.grown_by(start, end):
             return False
-    return len(state.bookings) < bounds.bookings and _bytes_of(state, project) <= bounds.state_bytes
+    return len(state.bookings) < bounds.bookings and _bytes_of(state) <= bounds.state_bytes
 
 
 def _grown(state: ProjectState, project: str, events: list[Event]) -> Iterator[tuple[str, int]]:
     """Each bound that the events count for, and how much the project would hold."""
     for limit, more in Counter(limit for event in events if (limit := _counted(state, event))).items():
         yield limit, _held(state, limit) + more
-        yield "state_bytes", _bytes_of(state, project)
+        yield "state_bytes", _bytes_of(state)
     booked = [event for event in events if isinstance(event, BOOKED)]
     listed = [event.account for event in events if isinstance(event, AccountCreated)]
     if names := {*listed, *(event.account for event in booked)} - state.names:
@@ -192,7 +192,7 @@ def _grown(state: ProjectState, project: str, events: list[Event]) -> Iterator[t
         yield "tentative", len(held) + len(claims)
         yield "tentative_hours", sum(held) + sum(claims)
     if more := _pool_hours(state, project, events):
-        yield "pool_hours", state.cluster_hours + len(state.pools[project].free.cells) + more
+        yield "pool_hours", state.cluster_hours + state.pools[project].free.hours + more
     if (state.accounts or listed) and (more := _account_hours(state, booked, listed)):
         yield "account_hours", sum(account.hours() for account in state.accounts.values()) + more
 
@@ -217,12 +217,11 @@ def _held(state: ProjectState, limit: str) -> int:
             return len(getattr(state, limit))
 
 
-def _bytes_of(state: ProjectState, project: str) -> int:
-    """Roughly the bytes in memory: a quick form of `size_of`, without the accounts' hours."""
-    hours = state.cluster_hours + len(state.pools[project].free.cells)
+def _bytes_of(state: ProjectState) -> int:
+    """Roughly the bytes in memory: a quick form of `size_of`."""
     claims = len(state.bookings) + len(state.grants)
     named = POOL_BYTES * len(state.pools) + ACCOUNT_BYTES * len(state.accounts) + SMALL_BYTES * len(state.names)
-    return HOUR_BYTES * hours + CLAIM_BYTES * claims + named
+    return state.timeline_bytes + CLAIM_BYTES * claims + named
 
 
 def _hours_of_new_claim(state: ProjectState, event: Event) -> int:
@@ -252,7 +251,7 @@ def _gives_back(event: BookingAmended) -> bool:
 def _tentative_hours(state: ProjectState) -> list[int]:
     """The number of hours of each claim that is tentative now."""
     bookings = [state.bookings[key] for key in state.tentative]
-    grown = [len(pool.growth.cells) for pool in state.pools.values() if pool.growth is not None]
+    grown = [pool.growth.hours for pool in state.pools.values() if pool.growth is not None]
     return [booking.end - booking.start for booking in bookings] + grown
 
 

@@ -13,6 +13,7 @@ from services.command.domain.state import Pool, ProjectState
 from shared.capacity import DIMENSIONS, WHOLE, Capacity, Vector, reserved_more
 from shared.errors import CapacityExceeded, InvalidField, PastIsImmutable, UnknownId
 from shared.hours import Period, instant_of, iso, next_hour
+from shared.timeline import PAGE_HOURS
 
 SHORTAGES_MAX = 100
 
@@ -52,6 +53,8 @@ def check_capacity(pool: Pool, pool_id: str, period: Period, asked: Vector, cont
     Returns whether the claim is tentative: an hour is short, and so far away that the pool's policy allows it. Raises
     CapacityExceeded if a nearer hour is short.
     """
+    if asked.ndim == 1 and period.hours > PAGE_HOURS and pool.free.has(period.start, period.end, asked):
+        return False
     free = pool.free.read(period.start, period.end)
     more = asked > free
     if not np.count_nonzero(more) or not (short := more & (asked > 0)).any():

@@ -83,7 +83,7 @@ class Rows:
         """What the claim takes in its rows; and an array that is above 0 in the dimensions in which it takes some."""
         if claim.growth is not None:
             hours = self.hours[low:high]
-            grown = claim.growth.cells[hours - claim.growth.base]
+            grown = claim.growth.read(claim.start, claim.end)[hours - claim.start]
             return grown, grown
         if not claim.share:
             counts: Vector = self.counts[number]

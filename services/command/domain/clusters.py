@@ -18,7 +18,7 @@ from services.command.domain.commands import (
 )
 from services.command.domain.event_fields import meta_of, times_of
 from services.command.domain.layouts import size_of
-from services.command.domain.state import Pool, ProjectState, Resize, last_hour
+from services.command.domain.state import Pool, ProjectState, Resize
 from shared.capacity import reserved
 from shared.errors import AlreadyExists, InvalidField, NoLongerHeld, OutsidePeriod, PastIsImmutable, UnknownId
 from shared.events import ClusterCreated, ClusterResized, ClusterResizeFailed, ClusterResizeRequested, Event
@@ -58,7 +58,7 @@ def _check_name(state: ProjectState, command: CreateCluster, context: Context) -
     if before is None:
         return
     inside = [pool for name, pool in state.pools.items() if name.startswith(f"{command.cluster}.")]
-    until = max(last_hour(pool.size) for pool in (before, *inside))
+    until = max(pool.size.last_hour() for pool in (before, *inside))
     held = max(pool.held_until() for pool in (before, *inside))
     if until > next_hour(context.at):
         wrong = f"exists until {iso(until)}; resize it to nothing to end it before, or choose another name"

@@ -82,7 +82,7 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
         case ClusterResized():
             _resize_cluster(state, event)
         case ClusterConfirmed():
-            state.pools[event.cluster].growth = None
+            _end_growth(state, state.pools[event.cluster])
         case ClusterResizeRequested():
             period = Period(hour_of(event.start), hour_of(event.end))
             state.requests[event.request] = Resize(event.cluster, period, event.capacity, event.layout)
@@ -157,38 +157,39 @@ def _create_project(state: ProjectState, event: ProjectCreated) -> None:
 def _create_grant(state: ProjectState, event: GrantCreated) -> None:
     grant = Grant(event.project, hour_of(event.start), hour_of(event.end), event.capacity)
     state.grants[event.grant] = grant
-    _offer(state.pools[grant.pool], grant.start, grant.end, grant.capacity.vector())
+    _offer(state, state.pools[grant.pool], grant.start, grant.end, grant.capacity.vector())
 
 
 def _withdraw_grant(state: ProjectState, event: GrantWithdrawn) -> None:
     start, end = hour_of(event.start), hour_of(event.end)
     state.grants[event.grant] = msgspec.structs.replace(state.grants[event.grant], end=start, gone=True)
-    _offer(state.pools[event.project], start, end, -event.capacity.vector())
+    _offer(state, state.pools[event.project], start, end, -event.capacity.vector())
 
 
-def _offer(pool: Pool, start: int, end: int, amount: Vector) -> None:
+def _offer(state: ProjectState, pool: Pool, start: int, end: int, amount: Vector) -> None:
     """Adds `amount` to the pool's size: one vector for all hours, or one for each. The shares reserve their part."""
     gained = amount
-    if pool.shares.cells.any():
+    if pool.shares.any():
         size, shares = pool.size.read(start, end), pool.shares.read(start, end)
         gained = amount - (reserved(size + amount, shares) - reserved(size, shares))
-    pool.size.add(start, end, amount)
-    pool.free.add(start, end, gained)
+    state.timeline_bytes += pool.size.add(start, end, amount) + pool.free.add(start, end, gained)
 
 
-def _take(pool: Pool, start: int, end: int, capacity: Capacity, share: int, sign: int) -> None:
+def _take(state: ProjectState, pool_id: str, start: int, end: int, capacity: Capacity, share: int, sign: int) -> None:
     """Takes counts or a share off what is free (`sign` +1), or gives them back (-1)."""
+    pool = state.pools[pool_id]
     if share:
         size, shares = pool.size.read(start, end), pool.shares.read(start, end)
-        pool.free.add(start, end, -reserved_more(size, shares, sign * share))
-        pool.shares.add(start, end, sign * share)
+        grown = pool.free.add(start, end, -reserved_more(size, shares, sign * share))
+        grown += pool.shares.add(start, end, sign * share)
     else:
-        pool.free.add(start, end, capacity.vector() * -sign)
+        grown = pool.free.add(start, end, capacity.vector() * -sign)
+    state.timeline_bytes += grown
 
 
 def _book(state: ProjectState, booking_id: UUID, booking: Booking) -> None:
     state.bookings[booking_id] = booking
-    _take(state.pools[booking.pool], booking.start, booking.end, booking.capacity, booking.share, +1)
+    _take(state, booking.pool, booking.start, booking.end, booking.capacity, booking.share, +1)
     if state.accounts:
         _hold(state, booking, booking.start, booking.end, +1)
     if booking.tentative:
@@ -209,7 +210,7 @@ def _close_request(state: ProjectState, request: UUID, outcome: Literal["applied
 def _release(state: ProjectState, booking_id: UUID, start: int) -> Booking:
     """Ends the booking at the hour `start`. It stays known, so that a second cancel changes nothing."""
     booking = state.bookings[booking_id]
-    _take(state.pools[booking.pool], start, booking.end, booking.capacity, booking.share, -1)
+    _take(state, booking.pool, start, booking.end, booking.capacity, booking.share, -1)
     if state.accounts:
         _hold(state, booking, start, booking.end, -1)
     state.tentative.pop(booking_id, None)
@@ -231,13 +232,13 @@ def _hold(state: ProjectState, booking: Booking, start: int, end: int, sign: int
         return
     account = state.accounts[name]
     if not booking.share:
-        account.held.add(start, end, booking.capacity.vector() * sign)
+        state.timeline_bytes += account.held.add(start, end, booking.capacity.vector() * sign)
         return
     timeline = account.shares.setdefault(booking.pool, Timeline(width=1))
     size, shares = state.pools[booking.pool].size.read(start, end), timeline.read(start, end)
     change = sign * booking.share
-    account.held.add(start, end, reserved_more(size, shares, change))
-    timeline.add(start, end, change)
+    grown = account.held.add(start, end, reserved_more(size, shares, change)) + timeline.add(start, end, change)
+    state.timeline_bytes += grown
 
 
 def _account(state: ProjectState, event: AccountCreated) -> Account:
@@ -248,17 +249,18 @@ def _account(state: ProjectState, event: AccountCreated) -> Account:
     if state.names.isdisjoint(names):
         return account
     live = [one for one in state.bookings.values() if one.account in names and one.start < one.end]
-    _hold_counts(account.held, [one for one in live if not one.share])
+    state.timeline_bytes += _hold_counts(account.held, [one for one in live if not one.share])
     for booking in live:
         if booking.share:
             _hold(state, booking, booking.start, booking.end, +1)
     return account
 
 
-def _hold_counts(held: Timeline, bookings: list[Booking]) -> None:
-    """Adds what the bookings take to `held`, all at once: there may be a hundred thousand bookings."""
+def _hold_counts(held: Timeline, bookings: list[Booking]) -> int:
+    """Adds what the bookings take to `held`, all at once: there may be a hundred thousand bookings. Returns what `add`
+    returns."""
     if not bookings:
-        return
+        return 0
     starts, ends = _column(one.start for one in bookings), _column(one.end for one in bookings)
     base, end = int(starts.min()), int(ends.max())
     changes = np.zeros((end - base + 1, len(DIMENSIONS)), dtype=np.int64)
@@ -267,7 +269,7 @@ def _hold_counts(held: Timeline, bookings: list[Booking]) -> None:
         if counts.any():
             np.add.at(changes[:, number], starts - base, counts)
             np.add.at(changes[:, number], ends - base, -counts)
-    held.add(base, end, changes.cumsum(axis=0)[:-1])
+    return held.add(base, end, changes.cumsum(axis=0)[:-1])
 
 
 def _column(figures: Iterable[int]) -> Vector:
@@ -291,17 +293,18 @@ def _create_cluster(state: ProjectState, event: ClusterCreated) -> None:
     if (before := state.pools.get(event.cluster)) is not None:
         state.cluster_hours += before.size.grown_by(start, end)
         pool.size, pool.free, pool.shares = before.size.fork(), before.free.fork(), before.shares.fork()
+        _end_growth(state, before)
         _close_within(state, event.cluster, start)
         _unbind(state, event.cluster)
     else:
         state.cluster_hours += end - start
     state.pools[event.cluster] = pool
     state.overcommits = state.overcommits or beyond is not None
-    _offer(pool, start, end, size)
-    parent.free.add(start, end, -size)
+    _offer(state, pool, start, end, size)
+    state.timeline_bytes += parent.free.add(start, end, -size)
     if event.tentative:
         pool.growth = Timeline()
-        pool.growth.add(start, end, size)
+        state.timeline_bytes += pool.growth.add(start, end, size)
 
 
 def _close_within(state: ProjectState, cluster: str, hour: int) -> None:
@@ -320,27 +323,30 @@ def _resize_cluster(state: ProjectState, event: ClusterResized) -> None:
     growth = event.capacity.vector() - size
     for name, account in state.accounts.items():
         if event.cluster in account.shares:
-            _resize_shares(state.accounts[name], event.cluster, Period(start, end), size, growth)
-    _offer(pool, start, end, growth)
-    state.pools[pool.parent].free.add(start, end, -growth)
+            account = state.accounts[name]
+            state.timeline_bytes += _resize_shares(account, event.cluster, Period(start, end), size, growth)
+    _offer(state, pool, start, end, growth)
+    state.timeline_bytes += state.pools[pool.parent].free.add(start, end, -growth)
     pool.layout = event.layout or pool.layout
     if event.request is not None:
         _close_request(state, event.request, "applied")
     if (growth > 0).any():
         pool.order = state.version
-    _grow(pool, start, end, growth, tentative=event.tentative)
+    _grow(state, pool, start, end, growth, tentative=event.tentative)
 
 
-def _resize_shares(account: Account, cluster: str, period: Period, size: Vector, growth: Vector) -> None:
-    """Changes what the account holds by its shares of a cluster, whose size changes by `growth`."""
+def _resize_shares(account: Account, cluster: str, period: Period, size: Vector, growth: Vector) -> int:
+    """Changes what the account holds by its shares of a cluster, whose size changes by `growth`. Returns what `add`
+    returns."""
     shares = account.shares[cluster]
     low, high = max(period.start, shares.base), min(period.end, shares.end)
-    if low < high:
-        hours, held = slice(low - period.start, high - period.start), shares.read(low, high)
-        account.held.add(low, high, reserved((size + growth)[hours], held) - reserved(size[hours], held))
+    if low >= high:
+        return 0
+    hours, held = slice(low - period.start, high - period.start), shares.read(low, high)
+    return account.held.add(low, high, reserved((size + growth)[hours], held) - reserved(size[hours], held))
 
 
-def _grow(pool: Pool, start: int, end: int, growth: Vector, *, tentative: bool) -> None:
+def _grow(state: ProjectState, pool: Pool, start: int, end: int, growth: Vector, *, tentative: bool) -> None:
     """Updates what the pool holds tentatively of its parent. A tentative growth adds to it; what the pool gives back is
     taken off."""
     if tentative:
@@ -348,6 +354,13 @@ def _grow(pool: Pool, start: int, end: int, growth: Vector, *, tentative: bool) 
     if pool.growth is None:
         return
     held = pool.growth.read(start, end)
-    pool.growth.write(start, end, np.maximum(held + (growth if tentative else np.minimum(growth, 0)), 0))
-    if not pool.growth.cells.any():
+    grown = np.maximum(held + (growth if tentative else np.minimum(growth, 0)), 0)
+    state.timeline_bytes += pool.growth.write(start, end, grown)
+    if not pool.growth.any():
+        _end_growth(state, pool)
+
+
+def _end_growth(state: ProjectState, pool: Pool) -> None:
+    if pool.growth is not None:
+        state.timeline_bytes -= pool.growth.held
         pool.growth = None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Literal
 from uuid import UUID
 
 import msgspec
-import numpy as np
 
 from shared.capacity import Capacity
 from shared.events import Layout, Limits
@@ -75,7 +74,12 @@ class Pool(msgspec.Struct):
 
     def held_until(self) -> int:
         """The first hour from which the pool has nothing and nothing is booked in it, as planned now."""
-        return max(last_hour(timeline) for timeline in (self.size, self.free, self.shares))
+        return max(timeline.last_hour() for timeline in (self.size, self.free, self.shares))
+
+    def timelines(self) -> Iterator[Timeline]:
+        yield from (self.size, self.free, self.shares)
+        if self.growth is not None:
+            yield self.growth
 
     def freeze(self) -> Pool:
         """A copy that never changes; this pool may."""
@@ -110,9 +114,13 @@ class Account(msgspec.Struct):
     held: Timeline
     shares: dict[str, Timeline]
 
+    def timelines(self) -> Iterator[Timeline]:
+        yield self.held
+        yield from self.shares.values()
+
     def hours(self) -> int:
-        """The number of hours that its timelines hold in memory."""
-        return len(self.held.cells) + sum(len(timeline.cells) for timeline in self.shares.values())
+        """The number of hours of its timelines, each from its first to its last."""
+        return sum(timeline.hours for timeline in self.timelines())
 
     def freeze(self) -> Account:
         """A copy that never changes; this account may."""
@@ -148,6 +156,7 @@ class ProjectState(msgspec.Struct):
     `series`: recurring bookings, by the id of the series. The number says how many ids, counted from the series' own,
     may be occurrences of it.
     `names`: the accounts that are listed or have booked.
+    `timeline_bytes`: roughly the bytes that all timelines hold in memory.
     `cluster_hours`: the hours of all clusters' periods together; where one name was given again, with the gap between.
     `bindings`: the roles of each member on each pool. `members`: who belongs to each listed account. Their values are
     replaced, never changed.
@@ -166,6 +175,7 @@ class ProjectState(msgspec.Struct):
     tentative: dict[UUID, None] = {}
     series: MutableMapping[UUID, int] = {}
     names: set[str] = set()
+    timeline_bytes: int = 0
     cluster_hours: int = 0
     overcommits: bool = False
     bindings: dict[str, dict[str, frozenset[str]]] = {}
@@ -181,9 +191,3 @@ class ProjectState(msgspec.Struct):
         if account in self.accounts:
             return account
         return next((name for name in spellings(account) if name in self.accounts), None)
-
-
-def last_hour(timeline: Timeline) -> int:
-    """The hour after the last one that is not all zeros; 0 if every hour is."""
-    hours = np.flatnonzero(timeline.cells.any(axis=1))
-    return timeline.base + int(hours[-1]) + 1 if len(hours) else 0

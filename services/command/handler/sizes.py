@@ -40,19 +40,10 @@ class Sizes:
 
 def size_of(state: ProjectState) -> int:
     """Roughly the bytes that a state holds in memory."""
-    timelines = [
-        timeline
-        for pool in state.pools.values()
-        for timeline in (pool.size, pool.free, pool.shares, pool.growth)
-        if timeline is not None
-    ]
-    timelines += [
-        timeline for account in state.accounts.values() for timeline in (account.held, *account.shares.values())
-    ]
     claims = len(state.grants) + len(state.bookings) + len(state.requests)
     named = POOL_BYTES * len(state.pools) + ACCOUNT_BYTES * len(state.accounts)
     small = len(state.names) + len(state.series) + len(state.resize_outcomes)
     small += sum(len(many) for each in (state.templates, state.bindings, state.members) for many in each.values())
     layouts = [one.layout for many in (state.pools, state.requests) for one in many.values() if one.layout is not None]
     named += GROUP_BYTES * sum(len(layout.groups) for layout in layouts)
-    return sum(timeline.cells.nbytes for timeline in timelines) + CLAIM_BYTES * claims + named + SMALL_BYTES * small
+    return state.timeline_bytes + CLAIM_BYTES * claims + named + SMALL_BYTES * small

@@ -26,7 +26,7 @@ from shared.hours import Period
 from shared.postgres import Connection
 from shared.timeline import Timeline
 
-FORMAT = b"hourbook snapshot 7\n"  # older formats were an array that began with its number
+FORMAT = b"hourbook snapshot 8\n"  # older formats were an array that began with its number
 LENGTH = struct.Struct(">I")
 CLAIMS_PER_PIECE = 2000  # packing a piece keeps the GIL, so the writer waits for it
 TAIL_MIN = 1000  # a shorter replay is not worth a snapshot
@@ -34,11 +34,10 @@ TAIL_SHARE = 0.1
 
 
 class SavedTimeline(msgspec.Struct, array_like=True, frozen=True):
-    """Run-length coded: `starts` are the hours, counted from the first, that differ from the hour before. `rows` are
-    their values."""
+    """`starts` and `rows` are the `runs()` of a timeline."""
 
     base: int
-    hours: int
+    end: int
     width: int
     starts: bytes
     rows: bytes
@@ -139,6 +138,8 @@ def decode_state(saved: bytes, version: int) -> ProjectState:
         (length,) = LENGTH.unpack_from(saved, place)
         place += LENGTH.size + length
         _restore(state, _decoder.decode(memoryview(saved)[place - length : place]))
+    holders: list[Pool | Account] = [*state.pools.values(), *state.accounts.values()]
+    state.timeline_bytes = sum(timeline.held for holder in holders for timeline in holder.timelines())
     state.tentative = {key: None for key, booking in state.bookings.items() if booking.tentative}
     state.names = {booking.account for booking in state.bookings.values()} | state.accounts.keys()
     state.overcommits = any(pool.beyond_hours is not None for pool in state.pools.values())
@@ -225,17 +226,16 @@ def _in_pieces(items: Mapping[Key, Value]) -> Iterator[list[tuple[Key, Value]]]:
 
 
 def _saved(timeline: Timeline) -> SavedTimeline:
-    cells = timeline.cells
-    new = np.ones(len(cells), dtype=np.bool_)
-    new[1:] = (cells[1:] != cells[:-1]).any(axis=1)
-    starts = np.flatnonzero(new)
-    hours, width = cells.shape
+    starts, rows = timeline.runs()
     return SavedTimeline(
-        timeline.base, hours, width, starts.astype("<i8").tobytes(), cells[starts].astype("<i8").tobytes()
+        timeline.base, timeline.end, timeline.width, starts.astype("<i8").tobytes(), rows.astype("<i8").tobytes()
     )
 
 
 def _timeline(saved: SavedTimeline) -> Timeline:
-    starts = np.frombuffer(saved.starts, dtype="<i8")
+    starts = np.frombuffer(saved.starts, dtype="<i8").astype(np.int64)
     rows = np.frombuffer(saved.rows, dtype="<i8").astype(np.int64).reshape(-1, saved.width)
-    return Timeline(saved.base, np.repeat(rows, np.diff(np.append(starts, saved.hours)), axis=0))
+    timeline = Timeline(width=saved.width)
+    timeline.write_runs(starts, rows[:-1])
+    timeline.base, timeline.end = saved.base, saved.end
+    return timeline

@@ -136,7 +136,8 @@ class AsOfWriter:
         for cluster, (start, end) in ranges.items():
             number = self._tree.numbers.get(cluster, 0)
             cells = await read_hours_at(self._connection, number, self.position, start, end)
-            sizes[cluster] = Timeline(start, cells[:, : len(DIMENSIONS)].copy())
+            sizes[cluster] = Timeline()
+            sizes[cluster].write(start, end, cells[:, : len(DIMENSIONS)])
         return sizes
 
     async def _add_snapshots(self, changes: list[HourChange], position: int) -> None:

@@ -50,12 +50,13 @@ async def read_sizes(
     """What each cluster is granted before the batch, in the hours `[start, end)` of `ranges`."""
     sizes = {}
     for cluster, (start, end) in ranges.items():
-        timeline = Timeline(start, np.zeros((end - start, len(DIMENSIONS)), dtype=np.int64))
+        cells = np.zeros((end - start, len(DIMENSIONS)), dtype=np.int64)
         if number := pools.numbers.get(cluster):
             records = await connection.fetch(SIZES, generation, number, instant_of(start), instant_of(end))
             for hour, *counts in records:
-                timeline.cells[hour_of(hour) - start] = counts
-        sizes[cluster] = timeline
+                cells[hour_of(hour) - start] = counts
+        sizes[cluster] = Timeline()
+        sizes[cluster].write(start, end, cells)
     return sizes
 
 
