@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.projector.projections import Changes, Known, Needed, fold, needed_for
+from services.projector.projections import Changes, Known, Needed, fold_batch, needed_for
 from services.projector.projections.pools import Pools
 from services.projector.rows.bookings import pack_bookings, read_bookings, write_bookings
 from services.projector.rows.catalogue import write_catalogue
@@ -15,7 +15,7 @@ from services.projector.rows.hours import empty_staged, prepare_hours, read_size
 from services.projector.rows.pools import read_pools, write_pools
 from services.projector.rows.resizes import write_resizes
 from services.projector.rows.roles import write_roles
-from shared.events import Event, decode_events
+from shared.events.batch import EventBatch, decode_batch
 from shared.postgres import Connection
 
 HOURS_MAX = 500_000  # hours that one batch may add to: they are held in memory and written at once
@@ -75,27 +75,27 @@ async def write_batch(
     an event that cannot be applied.
     """
     position, number, nested = generation.position, generation.number, connection.is_in_transaction()
-    events = decode_events(stored)
-    needed = needed_for(events)
-    check_hours(events, needed.hours, hours_max)
+    batch = decode_batch(stored)
+    needed = needed_for([event for _, event in batch.others])
+    check_hours(batch, needed.hours, hours_max)
     async with connection.transaction():
         await move_checkpoint(connection, generation, position + len(stored), live=live)
-        changes = fold(generation.pools, await read_known(connection, generation, needed), position + 1, events)
-        pools = changes.availability.pools()
-        check_hours(events, sum(pool.length for pool in pools), hours_max)
+        changes = fold_batch(generation.pools, await read_known(connection, generation, needed), position + 1, batch)
+        hours = changes.availability.hours()
+        check_hours(batch, hours.total, hours_max)
         await write_changes(connection, number, changes, pack_bookings(number, changes.bookings))
-        await write_hours(connection, number, (pool.rows() for pool in pools), changes.pools.policy)
+        await write_hours(connection, number, hours.rows(), changes.pools.policy)
         if nested:
             await empty_staged(connection)
     generation.position = position + len(stored)
     add_pools(generation, changes)
 
 
-def check_hours(events: Sequence[Event], hours: int, hours_max: int) -> None:
+def check_hours(batch: EventBatch, hours: int, hours_max: int) -> None:
     """Raises TooManyHours for more than one event. A single event cannot be halved; it adds to ten years of two pools
     at most."""
-    if hours > hours_max and len(events) > 1:
-        raise TooManyHours(f"{len(events)} events reach over {hours} hours of their pools")
+    if hours > hours_max and batch.length > 1:
+        raise TooManyHours(f"{batch.length} events reach over {hours} hours of their pools")
 
 
 async def read_known(connection: Connection, generation: Generation, needed: Needed) -> Known:

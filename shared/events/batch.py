@@ -20,7 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.capacity import DIMENSIONS, Capacity, Vector
-from shared.events.model import EVENT_TYPES, BookingCancelled, BookingCreated, BookingLapsed, Event, decode_event
+from shared.events.model import (
+    EVENT_TYPES,
+    BookingCancelled,
+    BookingCreated,
+    BookingLapsed,
+    Event,
+    decode_event,
+    decode_events,
+)
 from shared.events.parts import BasisPoints, FromTemplate
 from shared.events.upcasting import FirstVersion
 from shared.hours import hour_of
@@ -139,8 +147,13 @@ _many: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[_KINDS])
 _capacity = msgspec.json.Decoder(Capacity)
 
 
+COLUMNS_MIN = 24  # for fewer events, columns take longer than the events one by one
+
+
 def decode_batch(stored: Sequence[bytes]) -> EventBatch:
     """The events of these stored bytes. Raises as `decode_events` does."""
+    if len(stored) < COLUMNS_MIN:
+        return EventBatch(len(stored), list(enumerate(decode_events(stored))), NONE_CREATED, NONE_ENDED)
     events = _decode(stored)
     try:
         return _parts(stored, events, _tangled(events))
@@ -201,8 +214,15 @@ def _parts(stored: Sequence[bytes], events: Sequence[Any], full: set[int]) -> Ev
         thin = {*created, *ended}
         rest = [place for place in range(len(events)) if place not in thin]
         others = [(place, decode_event(stored[place]) if place in full else events[place]) for place in rest]
-    made = _created(created, [events[place] for place in created])
-    return EventBatch(len(stored), others, made, _ended(ended, [events[place] for place in ended], made))
+    return EventBatch(len(stored), others, *_bookings(events, created, ended))
+
+
+def _bookings(
+    events: Sequence[Any], created: Sequence[int], ended: Sequence[int]
+) -> tuple[CreatedBookings, EndedBookings]:
+    """The columns of the events at these places. Raises _Unusual."""
+    made = _created(created, [events[place] for place in created]) if created else NONE_CREATED
+    return made, _ended(ended, [events[place] for place in ended], made) if ended else NONE_ENDED
 
 
 def _created(places: Sequence[int], events: list[ThinCreated]) -> CreatedBookings:
@@ -290,3 +310,7 @@ def _counts(stored: Sequence[msgspec.Raw]) -> Vector:
     except msgspec.DecodeError:
         raise _Unusual from None
     return np.array(table, dtype=np.int64).reshape(-1, len(DIMENSIONS))[[rows[text] for text in texts]]
+
+
+NONE_CREATED = _created([], [])
+NONE_ENDED = _ended([], [], NONE_CREATED)

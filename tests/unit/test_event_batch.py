@@ -17,6 +17,12 @@ from shared.hours import instant_of
 from tests.support.histories import history
 from tests.unit.specimens import EVERY_FIELD, REQUIRED_FIELDS
 
+
+@pytest.fixture(autouse=True)
+def columns_for_few_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.events.batch.COLUMNS_MIN", 0)
+
+
 FULL: dict[str, type[BookingCreated | BookingCancelled | BookingLapsed]] = {
     kind.__name__: kind for kind in (BookingCreated, BookingCancelled, BookingLapsed)
 }

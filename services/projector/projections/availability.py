@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,71 +20,120 @@ ShareAmount = tuple[int, int, int]  # likewise, basis points to add
 HourRows = tuple[int, Vector, Vector]
 
 
+class Amounts(NamedTuple):
+    """Amounts by columns: n periods, each of one pool, and what it adds to each of its hours.
+
+    pools, starts, ends  shape (n,); hours `[start, end)`
+    values               shape (n, k): for the columns of an hour from `column` on
+    """
+
+    pools: Vector
+    starts: Vector
+    ends: Vector
+    values: Vector
+    column: int
+
+
 class AvailabilityChanges:
-    """Amounts to add, by pool, in the order of the events. `pools` groups them, and `PoolHours.rows` sums them."""
+    """What a batch adds to the hours: single amounts by pool, and `many` amounts by columns."""
 
     def __init__(self) -> None:
         self.granted: defaultdict[int, list[Amount]] = defaultdict(list)
         self.booked: defaultdict[int, list[Amount]] = defaultdict(list)
         self.shares: defaultdict[int, list[ShareAmount]] = defaultdict(list)
+        self.many: list[Amounts] = []
 
-    def pools(self) -> list[PoolHours]:
-        """The amounts of each pool, in the order of the pools' numbers. Raises ValueError if a period ends before it
-        starts."""
-        return [self._pool(pool) for pool in sorted(self.granted.keys() | self.booked.keys() | self.shares.keys())]
+    def hours(self) -> BatchHours:
+        """All amounts. Raises ValueError if a period ends before it starts."""
+        given = [one for one in (*self._single(), *self.many) if len(one.pools)]
+        if any((one.ends < one.starts).any() for one in given):
+            raise ValueError("a period ends before it starts")
+        return BatchHours.of(given)
 
     def rows(self) -> Iterator[HourRows]:
         """The changed hours of each pool, in the order of the pools' numbers."""
-        return (pool.rows() for pool in self.pools())
+        return self.hours().rows()
 
-    def _pool(self, pool: int) -> PoolHours:
-        shares = [(start, end, (share,)) for start, end, share in self.shares.get(pool, ())]
-        kinds = (self.granted.get(pool), 0), (self.booked.get(pool), WIDTH), (shares, SHARES)
-        given = [(*_columns(amounts), column) for amounts, column in kinds if amounts]
-        base = min(int(starts.min()) for starts, *_ in given)
-        length = max(int(ends.max()) for _, ends, *_ in given) - base
-        if max(int(starts.max()) for starts, *_ in given) - base > length:
-            raise ValueError("a period ends before it starts")
-        return PoolHours(pool, base, length, given)
+    def _single(self) -> Iterator[Amounts]:
+        """The single amounts, by columns."""
+        yield from _by_columns(self.granted, 0)
+        yield from _by_columns(self.booked, WIDTH)
+        shares = {pool: [(low, high, (share,)) for low, high, share in given] for pool, given in self.shares.items()}
+        yield from _by_columns(shares, SHARES)
 
 
-class PoolHours(NamedTuple):
-    """Amounts to add to one pool. All lie within `length` hours from the hour `base` on. Their sum takes memory for
-    that many hours, and changes at most that many rows."""
-
-    pool: int
-    base: int
-    length: int
-    given: list[tuple[Vector, Vector, Iterator[tuple[int, ...]], int]]
-
-    def rows(self) -> HourRows:
-        """The changed hours, each once."""
-        steps = np.zeros((AMOUNTS_WIDTH + 1, self.length + 1), dtype=np.int64)
-        for starts, ends, counts, column in self.given:
-            _add_steps(steps, starts - self.base, ends - self.base, counts, column)
-        cells = np.cumsum(steps, axis=1)
-        changed = np.flatnonzero(cells[AMOUNTS_WIDTH])
-        return self.pool, changed + self.base, cells[:AMOUNTS_WIDTH, changed].T
+def _by_columns(given: Mapping[int, Sequence[tuple[int, int, tuple[int, ...]]]], column: int) -> Iterator[Amounts]:
+    rows = [(pool, *amount) for pool, amounts in given.items() for amount in amounts]
+    if rows:
+        pools, starts, ends, values = (np.array(part, dtype=np.int64) for part in zip(*rows, strict=True))
+        yield Amounts(pools, starts, ends, values, column)
 
 
-def _columns(amounts: Sequence[tuple[int, int, tuple[int, ...]]]) -> tuple[Vector, Vector, Iterator[tuple[int, ...]]]:
-    """The starts, the ends, and an iterator over the amounts, one dimension at a time."""
-    starts, ends, counts = zip(*amounts, strict=True)
-    return np.array(starts), np.array(ends), zip(*counts, strict=True)
+class BatchHours(NamedTuple):
+    """Amounts to add to the hours of pools.
+
+    pools    numbers of the pools, ascending
+    bases    the first hour of each pool that an amount reaches
+    lengths  how many hours of each pool they reach over: as many rows may change, and their sum takes memory for all
+    """
+
+    pools: Vector
+    bases: Vector
+    lengths: Vector
+    given: list[Amounts]
+
+    @classmethod
+    def of(cls, given: list[Amounts]) -> BatchHours:
+        most = max((int(one.pools.max()) for one in given), default=0)
+        bases, afters = np.full(most + 1, _NEVER), np.full(most + 1, -_NEVER)
+        for one in given:
+            np.minimum.at(bases, one.pools, one.starts)
+            np.maximum.at(afters, one.pools, one.ends)
+        pools = np.flatnonzero(bases < _NEVER)
+        return cls(pools, bases[pools], afters[pools] - bases[pools], given)
+
+    @property
+    def total(self) -> int:
+        """The number of hours of all pools."""
+        return int(self.lengths.sum())
+
+    def rows(self) -> Iterator[HourRows]:
+        """The changed hours of each pool, each once.
+
+        Each amount is added where it starts and subtracted where it ends. The sum over all hours so far is then the
+        amount in each hour. The pools lie behind each other in one array, because the sum is 0 at the end of each.
+        """
+        if not len(self.pools):
+            return
+        begins = np.cumsum(self.lengths + 1) - (self.lengths + 1)  # where each pool lies; its last cell is behind it
+        places = np.zeros(int(self.pools[-1]) + 1, dtype=np.int64)
+        places[self.pools] = begins - self.bases
+        cells = np.zeros((AMOUNTS_WIDTH + 1, self.total + len(self.pools)), dtype=np.int64)
+        for one in self.given:
+            _add_steps(cells, one, places[one.pools])
+        np.cumsum(cells, axis=1, out=cells)
+        for pool, base, begin, length in zip(
+            self.pools.tolist(), self.bases.tolist(), begins.tolist(), self.lengths.tolist(), strict=True
+        ):
+            changed = np.flatnonzero(cells[AMOUNTS_WIDTH, begin : begin + length])
+            yield pool, changed + base, cells[:AMOUNTS_WIDTH, changed + begin].T
 
 
-def _add_steps(steps: Vector, starts: Vector, ends: Vector, counts: Iterable[tuple[int, ...]], column: int) -> None:
-    """Adds each amount where it starts and subtracts it where it ends. The last row counts the amounts that cover an
-    hour."""
-    _step(steps[AMOUNTS_WIDTH], starts, ends, 1)
-    for row, figures in enumerate(counts, column):
-        if any(figures):  # mostly two of six dimensions have any
-            _step(steps[row], starts, ends, np.array(figures))
+_NEVER = 2**40  # later than every hour
 
 
-def _step(steps: Vector, starts: Vector, ends: Vector, amounts: Vector | int) -> None:
-    np.add.at(steps, starts, amounts)
-    np.subtract.at(steps, ends, amounts)
+def _add_steps(cells: Vector, amounts: Amounts, places: Vector) -> None:
+    """Adds each amount where it starts and subtracts it where it ends. `places` is where hour 0 of each would lie. The
+    last row of the cells counts the amounts that cover an hour."""
+    starts, ends = amounts.starts + places, amounts.ends + places
+    _step(cells[AMOUNTS_WIDTH], starts, ends, 1)
+    for row in np.flatnonzero(amounts.values.any(axis=0)).tolist():  # mostly two of six dimensions have any
+        _step(cells[amounts.column + row], starts, ends, np.ascontiguousarray(amounts.values[:, row]))
+
+
+def _step(cells: Vector, starts: Vector, ends: Vector, amounts: Vector | int) -> None:
+    np.add.at(cells, starts, amounts)
+    np.subtract.at(cells, ends, amounts)
 
 
 class HourSums:

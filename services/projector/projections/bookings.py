@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import compress
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from services.projector.projections.availability import Counts
+from shared.capacity import Vector
 from shared.events import BookingAmended, FromTemplate
+from shared.events.batch import Bytes, CreatedBookings, EndedBookings
 from shared.hours import hour_of
+
+Origin = tuple[str, str, FromTemplate | None, UUID | None]  # actor, account, template, series
 
 
 class BookingRow(msgspec.Struct, frozen=True, gc=False):
@@ -37,8 +45,56 @@ class BookingRow(msgspec.Struct, frozen=True, gc=False):
     changed: int | None = None
 
 
+class BookingRows(NamedTuple):
+    """First segments of new bookings by columns, n rows: the columns of a BookingRow.
+
+    ids      shape (n, 16)
+    counts   shape (n, 6)
+    origins  of each row its actor, its account, its template and its series
+    """
+
+    ids: Bytes
+    pools: Vector
+    starts: Vector
+    ends: Vector
+    counts: Vector
+    shares: Vector
+    tentative: Vector
+    positions: Vector
+    origins: list[Origin]
+
+    def only(self, rows: npt.NDArray[np.bool_]) -> BookingRows:
+        """Those of the rows that are true."""
+        arrays = {name: array[rows] for name, array in self._asdict().items() if name != "origins"}
+        return BookingRows(**arrays, origins=list(compress(self.origins, rows.tolist())))
+
+    def row(self, number: int) -> BookingRow:
+        """One row as a BookingRow."""
+        actor, account, template, series = self.origins[number]
+        a, b, c, d, e, f = self.counts[number].tolist()
+        position = int(self.positions[number])
+        return BookingRow(
+            int(self.pools[number]),
+            int(self.starts[number]),
+            int(self.ends[number]),
+            (a, b, c, d, e, f),
+            actor,
+            account,
+            int(self.shares[number]),
+            bool(self.tentative[number]),
+            position,
+            position,
+            0,
+            template,
+            series,
+        )
+
+
 class BookingChanges:
     """New rows, and changes to rows of earlier batches.
+
+    many       new rows by columns: bookings of which nothing else happens in this batch
+    many_ends  bookings of earlier batches of which nothing else happens: (ids, hours, positions), as in `ends`
 
     known      last segment of each earlier booking that this batch amends; its row is deleted and written again
     current    last segment of each booking that was created in this batch or is known
@@ -48,6 +104,8 @@ class BookingChanges:
     """
 
     def __init__(self, known: Mapping[UUID, BookingRow]) -> None:
+        self.many: BookingRows | None = None
+        self.many_ends: tuple[list[str], list[int], list[int]] = [], [], []
         self.known = known
         self.current: dict[UUID, BookingRow] = dict(known)
         self.before: list[tuple[UUID, BookingRow]] = []
@@ -55,9 +113,46 @@ class BookingChanges:
         self.tentative: dict[UUID, tuple[bool, int]] = {}
 
     def rows(self) -> Iterator[tuple[UUID, BookingRow]]:
-        """The rows to insert, each with its booking's id."""
+        """The rows to insert, each with its booking's id, without `many`."""
         yield from self.before
         yield from self.current.items()
+
+    def create_many(self, pools: Vector, created: CreatedBookings, first_position: int) -> None:
+        """Adds a row for each event. `pools` are the pools' numbers."""
+        events = created.events
+        self.many = BookingRows(
+            created.ids,
+            pools,
+            created.starts,
+            created.ends,
+            created.counts,
+            created.shares,
+            np.array([event.tentative for event in events], dtype=np.int64),
+            created.places + first_position,
+            [(event.actor, event.account, event.template, event.series) for event in events],
+        )
+
+    def end_many(self, ended: EndedBookings, first_position: int) -> None:
+        """Ends a booking for each event, as `cut` does. `create_many` must have been called before."""
+        here = ended.created >= 0
+        earlier = np.flatnonzero(~here)
+        self.many_ends = (
+            [ended.bookings[row] for row in earlier.tolist()],
+            ended.starts[earlier].tolist(),
+            (ended.places[earlier] + first_position).tolist(),
+        )
+        if self.many is not None and here.any():
+            self._end_here(ended.created[here], ended.starts[here], ended.places[here] + first_position)
+
+    def _end_here(self, rows: Vector, ends: Vector, positions: Vector) -> None:
+        """Ends rows of `many` at these hours. What stays of them stays as single rows."""
+        assert self.many is not None
+        for row, end, position in zip(rows.tolist(), ends.tolist(), positions.tolist(), strict=True):
+            if end > self.many.starts[row]:
+                self.current[UUID(bytes=self.many.ids[row].tobytes())] = _ended(self.many.row(row), end, position)
+        stays = np.ones(len(self.many.pools), dtype=bool)
+        stays[rows] = False
+        self.many = self.many.only(stays)
 
     def cut(self, booking: UUID, end: int, position: int) -> None:
         """Ends the booking at the hour `end`. The last segment is removed if it starts there or later. If it stays, it

@@ -6,14 +6,14 @@ caller passes it to `fold` as `Known`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple, assert_never
 from uuid import UUID
 
 import numpy as np
 
-from services.projector.projections.availability import AvailabilityChanges, Counts
+from services.projector.projections.availability import SHARES, WIDTH, Amounts, AvailabilityChanges, Counts
 from services.projector.projections.bookings import BookingChanges, BookingRow
 from services.projector.projections.catalogue import CatalogueChanges
 from services.projector.projections.grants import GrantChanges, GrantRow
@@ -49,6 +49,7 @@ from shared.events import (
     TermBegan,
     beyond_hours,
 )
+from shared.events.batch import CreatedBookings, EndedBookings, EventBatch
 from shared.hours import hour_of
 from shared.timeline import Timeline
 
@@ -108,6 +109,36 @@ def fold(pools: Pools, known: Known, first_position: int, events: Sequence[Event
     for position, event in enumerate(events, first_position):
         fold_event(changes, position, event)
     return changes
+
+
+def fold_batch(pools: Pools, known: Known, first_position: int, batch: EventBatch) -> Changes:
+    """As `fold`, for a batch of which the events of bookings are in columns.
+
+    These may come after all others: a booking in the columns has no other event in the batch, what events add to the
+    hours may be added in any order, and a pool keeps the last position that touched it.
+    """
+    changes = Changes(pools, known)
+    for place, event in batch.others:
+        fold_event(changes, first_position + place, event)
+    for part, sign in ((batch.created, 1), (batch.ended, -1)):
+        if len(part.places):
+            numbers = changes.pools.touch_many(part.pools, (part.places + first_position).tolist())
+            changes.availability.many += _amounts_of(numbers, part, sign)
+            if isinstance(part, CreatedBookings):
+                changes.bookings.create_many(numbers, part, first_position)
+            else:
+                changes.bookings.end_many(part, first_position)
+    return changes
+
+
+def _amounts_of(pools: Vector, part: CreatedBookings | EndedBookings, sign: int) -> Iterator[Amounts]:
+    """What bookings add (`sign` +1) or give back (-1): each its share, or its counts if it has no share."""
+    shared = part.shares > 0
+    for rows, values, column in ((shared, part.shares[:, None], SHARES), (~shared, part.counts, WIDTH)):
+        if rows.all():
+            yield Amounts(pools, part.starts, part.ends, sign * values, column)
+        elif rows.any():
+            yield Amounts(pools[rows], part.starts[rows], part.ends[rows], sign * values[rows], column)
 
 
 def fold_event(changes: Changes, position: int, event: Event) -> None:

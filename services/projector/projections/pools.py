@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
+from shared.capacity import Vector
 from shared.events import Layout, Policy, beyond_hours
 
 
@@ -70,6 +73,7 @@ class PoolChanges:
         self._known = known
         self._numbers = known.numbers
         self._new: dict[str, int] = {}
+        self._made: dict[str, int] = {}  # the position at which each of them was created
         self.created: dict[int, PoolRow] = {}
         self.renewed: dict[int, PoolRow] = {}
         self.changed: dict[int, PoolChange] = {}
@@ -85,7 +89,7 @@ class PoolChanges:
         if self.has(row.id):
             return self._renew(row, position)
         number = len(self._numbers) + len(self._new) + 1
-        self._new[row.id] = number
+        self._new[row.id], self._made[row.id] = number, position
         self.created[number] = row
         self.touched[number] = position
         return number
@@ -109,6 +113,19 @@ class PoolChanges:
         number = self._numbers.get(pool) or self._new[pool]
         self.touched[number] = position
         return number
+
+    def touch_many(self, pools: Sequence[str], positions: Sequence[int]) -> Vector:
+        """Touches the pool of each event; `positions` ascend. Returns the pools' numbers, shape (n,). Raises KeyError
+        if a pool is unknown at its event's position."""
+        if self._made:
+            firsts = dict(zip(reversed(pools), reversed(positions), strict=True))
+            if early := [pool for pool, position in firsts.items() if self._made.get(pool, 0) > position]:
+                raise KeyError(early[0])
+        last = dict(zip(pools, positions, strict=True))
+        numbers = {pool: self._numbers.get(pool) or self._new[pool] for pool in last}
+        for pool, number in numbers.items():
+            self.touched[number] = max(self.touched.get(number, 0), last[pool])
+        return np.array([numbers[pool] for pool in pools], dtype=np.int64)
 
     def touch_parent(self, pool: str, position: int) -> int:
         """Touches the pool's parent; returns the parent's number."""

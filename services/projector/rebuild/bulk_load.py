@@ -24,12 +24,12 @@ from services.projector.generation import (
     read_known,
     write_changes,
 )
-from services.projector.projections import Changes, Known, Needed, fold, needed_for
+from services.projector.projections import Changes, Known, Needed, fold_batch, needed_for
 from services.projector.projections.availability import HourRows, HourSums
 from services.projector.rows.bookings import pack_bookings
 from services.projector.rows.hours import write_first_hours, write_hours
 from shared.event_store.ranges import EventsMissing, read_events
-from shared.events import Event, decode_events
+from shared.events.batch import EventBatch, decode_batch
 from shared.postgres import Connection
 from shared.tasks import end_tasks
 
@@ -100,7 +100,7 @@ class _BulkLoad:
                 stored = await reading
                 if self._folded + len(stored) < position:
                     reading = self._read(self._folded + len(stored), position)
-                await self._fold_and_write(await asyncio.to_thread(decode_events, stored), on_position)
+                await self._fold_and_write(stored, on_position)
             await self._written()
         finally:
             await end_tasks(reading)
@@ -109,19 +109,20 @@ class _BulkLoad:
         await self.write_hours()
         on_position(self._generation.position)
 
-    async def _fold_and_write(self, events: Sequence[Event], on_position: OnPosition) -> None:
+    async def _fold_and_write(self, stored: Sequence[bytes], on_position: OnPosition) -> None:
         """Folds the next events and begins to write what they change. Halves them if they add to too many hours."""
         try:
-            needed = needed_for(events)
+            events = await asyncio.to_thread(decode_batch, stored)
+            needed = needed_for([event for _, event in events.others])
             check_hours(events, needed.hours, self._hours_max)
             known = await self._known(needed)
             batch = await asyncio.to_thread(self._fold, known, events)
         except TooManyHours:
-            middle = len(events) // 2
-            await self._fold_and_write(events[:middle], on_position)
-            await self._fold_and_write(events[middle:], on_position)
+            middle = len(stored) // 2
+            await self._fold_and_write(stored[:middle], on_position)
+            await self._fold_and_write(stored[middle:], on_position)
             return
-        self._folded += len(events)
+        self._folded += len(stored)
         await self._written()
         on_position(self._generation.position)
         self._writing = asyncio.create_task(self._write(batch, self._folded))
@@ -173,14 +174,14 @@ class _BulkLoad:
         except UNAPPLICABLE as error:
             raise HoursLost("the hours cannot be summed") from error
 
-    def _fold(self, known: Known, events: Sequence[Event]) -> _Batch:
+    def _fold(self, known: Known, events: EventBatch) -> _Batch:
         """Does all that may fail because of an event, so that nothing of its batch is written then."""
         self._sum()
-        changes = fold(self._generation.pools, known, self._folded + 1, events)
-        pools = changes.availability.pools()
-        check_hours(events, sum(pool.length for pool in pools), self._hours_max)
+        changes = fold_batch(self._generation.pools, known, self._folded + 1, events)
+        hours = changes.availability.hours()
+        check_hours(events, hours.total, self._hours_max)
         bookings = pack_bookings(self._generation.number, changes.bookings)
-        batch = _Batch(changes, bookings, [pool.rows() for pool in pools])
+        batch = _Batch(changes, bookings, list(hours.rows()))
         add_pools(self._generation, changes)
         return batch
 

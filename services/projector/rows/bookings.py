@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 from uuid import UUID
 
-from services.projector.projections.bookings import BookingChanges, BookingRow
+import numpy as np
+import numpy.typing as npt
+
+from services.projector.projections.bookings import BookingChanges, BookingRow, BookingRows, Origin
 from services.projector.rows.copying import COUNTS, NULL, counts_of, packed_text
 from shared.capacity import DIMENSIONS
 from shared.events import FromTemplate
 from shared.hours import hour_of, instant_of
-from shared.postgres import EPOCH_HOUR, HOUR_US, Connection, Record, copy_rows
+from shared.postgres import EPOCH_HOUR, HOUR_US, Connection, Record, copy_rows, timestamps_of
 
 COLUMNS = [
     *("generation", "id", "segment", "pool", "starts", "ends", *DIMENSIONS, "share", "tentative", "created", "claimed"),
@@ -62,7 +65,10 @@ def row_of(record: Record, changed: int | None) -> BookingRow:
 
 def pack_bookings(generation: int, changes: BookingChanges) -> list[bytes]:
     """The rows to insert, in COPY's binary format."""
-    return [_pack(generation, *row) for row in changes.rows()]
+    packed = [_pack(generation, *row) for row in changes.rows()]
+    if changes.many is not None:
+        packed += pack_many(generation, changes.many)
+    return packed
 
 
 async def write_bookings(
@@ -72,8 +78,8 @@ async def write_bookings(
         await _delete_known(connection, generation, changes)
     if packed:
         await copy_rows(connection, table_of(generation), packed, COLUMNS)
-    if changes.ends:
-        await _cut(connection, generation, changes.ends)
+    if changes.ends or changes.many_ends[0]:
+        await _cut(connection, generation, changes)
     if changes.tentative:
         await _set_tentative(connection, generation, changes.tentative)
 
@@ -99,9 +105,11 @@ WHERE b.generation = $1 AND b.id = t.id AND b.ends > t.ends
 DELETE_EMPTY = "DELETE FROM {table} WHERE generation = $1 AND id = ANY ($2) AND ends <= starts"
 
 
-async def _cut(connection: Connection, generation: int, ends: dict[UUID, tuple[int, int]]) -> None:
-    ids, table = list(ends), table_of(generation)
-    instants, positions = [instant_of(end) for end, _ in ends.values()], [position for _, position in ends.values()]
+async def _cut(connection: Connection, generation: int, changes: BookingChanges) -> None:
+    many, table = changes.many_ends, table_of(generation)
+    ids: list[UUID | str] = [*changes.ends, *many[0]]
+    instants = [instant_of(end) for end in (*(end for end, _ in changes.ends.values()), *many[1])]
+    positions = [*(position for _, position in changes.ends.values()), *many[2]]
     await connection.execute(CUT.format(table=table), generation, ids, instants, positions)
     await connection.execute(DELETE_EMPTY.format(table=table), generation, ids)
 
@@ -132,6 +140,58 @@ def _pack(generation: int, booking: UUID, row: BookingRow) -> bytes:
     if template is None and series is None and changed is None:
         return fixed + _pack_people(row.actor, row.account) + NO_ORIGIN
     return fixed + _pack_people(row.actor, row.account) + _pack_origin(template, series) + _pack_number(changed)
+
+
+FIXED = np.dtype(  # the columns as `_pack` packs them, up to actor
+    [("fields", ">i2"), ("generation_size", ">i4"), ("generation", ">i4"), ("id_size", ">i4"), ("id", "V16")]
+    + [
+        part
+        for name, kind in (
+            *(("segment", ">i4"), ("pool", ">i4"), ("starts", ">i8"), ("ends", ">i8")),
+            *((dimension, ">i8") for dimension in DIMENSIONS),
+            *(("share", ">i4"), ("tentative", "i1"), ("created", ">i8"), ("claimed", ">i8")),
+        )
+        for part in ((f"{name}_size", ">i4"), (name, kind))
+    ]
+)
+
+
+def pack_many(generation: int, rows: BookingRows) -> list[bytes]:
+    """The rows in COPY's binary format, by columns. Rows whose last columns are as long are packed together."""
+    fixed = _pack_fixed(generation, rows)
+    numbers: dict[Origin, int] = {}
+    origins = np.array([numbers.setdefault(origin, len(numbers)) for origin in rows.origins], dtype=np.int64)
+    tails = [_pack_tail(*origin) for origin in numbers]
+    lengths = np.array([len(tail) for tail in tails], dtype=np.int64)
+    packed = []
+    for length in sorted(set(lengths.tolist())):
+        chosen = origins if len(numbers) == 1 else origins[where := lengths[origins] == length]
+        part = np.empty(len(chosen), dtype=[("fixed", FIXED), ("tail", f"V{length}")])
+        part["fixed"] = fixed if len(numbers) == 1 else fixed[where]
+        part["tail"] = np.array([tail if len(tail) == length else b"" for tail in tails], dtype=f"V{length}")[chosen]
+        packed.append(part.tobytes())
+    return packed
+
+
+def _pack_fixed(generation: int, rows: BookingRows) -> npt.NDArray[np.void]:
+    fixed = np.empty(len(rows.pools), dtype=FIXED)
+    for name in FIXED.names or ():
+        if name.endswith("_size"):
+            fixed[name] = FIXED[name.removesuffix("_size")].itemsize
+    fixed["fields"], fixed["generation"], fixed["segment"] = len(COLUMNS), generation, 0
+    fixed["id"] = np.ascontiguousarray(rows.ids).view("V16")[:, 0]
+    fixed["pool"], fixed["share"], fixed["tentative"] = rows.pools, rows.shares, rows.tentative
+    fixed["starts"], fixed["ends"] = timestamps_of(rows.starts), timestamps_of(rows.ends)
+    fixed["created"] = fixed["claimed"] = rows.positions
+    for column, dimension in enumerate(DIMENSIONS):
+        fixed[dimension] = rows.counts[:, column]
+    return fixed
+
+
+def _pack_tail(actor: str, account: str, template: FromTemplate | None, series: UUID | None) -> bytes:
+    """The columns from actor on, of a booking that no event changed after its claim."""
+    origin = NO_ORIGIN if template is None and series is None else _pack_origin(template, series) + NULL
+    return _pack_people(actor, account) + origin
 
 
 @lru_cache(maxsize=4096)  # a few people make most of the bookings
