@@ -183,7 +183,10 @@ def _decode_one(stored: bytes) -> Any:
 def _tangled(events: Sequence[Any]) -> set[int]:
     """The places of the thin events of each booking that has other events in the batch than one that creates it, one
     that ends it, or both in this order."""
+    kinds = set(map(type, events))
     created = [event.booking for event in events if type(event) is ThinCreated]
+    if kinds <= {ThinCreated} and len(set(created)) == len(created):
+        return set()
     ended = [event.booking for event in events if type(event) in ENDINGS]
     others = {str(event.booking) for event in events if type(event) in OF_BOOKINGS}
     tangled = _repeated(created) | _repeated(ended) | others
@@ -242,12 +245,12 @@ def _ended(places: Sequence[int], events: list[ThinCancelled], made: CreatedBook
 
 def _columns(places: Sequence[int], events: Sequence[ThinCreated | ThinCancelled]) -> dict[str, Any]:
     """The columns of both parts. Raises _Unusual."""
-    _ids([event.command for event in events])
     bookings = [event.booking for event in events]
+    ids = _ids([*bookings, *(event.command for event in events)])[: len(bookings)]
     return {
         "places": np.array(places, dtype=np.int64),
         "bookings": bookings,
-        "ids": _ids(bookings),
+        "ids": ids,
         "pools": [event.pool for event in events],
         "starts": np.array([_hour(event.start) for event in events], dtype=np.int64),
         "ends": np.array([_hour(event.end) for event in events], dtype=np.int64),

@@ -17,8 +17,6 @@ from shared.events import BookingAmended, FromTemplate
 from shared.events.batch import Bytes, CreatedBookings, EndedBookings
 from shared.hours import hour_of
 
-Origin = tuple[str, str, FromTemplate | None, UUID | None]  # actor, account, template, series
-
 
 class BookingRow(msgspec.Struct, frozen=True, gc=False):
     """A segment of a booking: it holds `[start, end)`, in hours, and `share` is in basis points.
@@ -50,7 +48,6 @@ class BookingRows(NamedTuple):
 
     ids      shape (n, 16)
     counts   shape (n, 6)
-    origins  of each row its actor, its account, its template and its series
     """
 
     ids: Bytes
@@ -61,16 +58,19 @@ class BookingRows(NamedTuple):
     shares: Vector
     tentative: Vector
     positions: Vector
-    origins: list[Origin]
+    actors: list[str]
+    accounts: list[str]
+    templates: list[FromTemplate | None]
+    series: list[UUID | None]
 
     def only(self, rows: npt.NDArray[np.bool_]) -> BookingRows:
         """Those of the rows that are true."""
-        arrays = {name: array[rows] for name, array in self._asdict().items() if name != "origins"}
-        return BookingRows(**arrays, origins=list(compress(self.origins, rows.tolist())))
+        wanted = rows.tolist()
+        columns = [list(compress(column, wanted)) if isinstance(column, list) else column[rows] for column in self]
+        return BookingRows(*columns)  # type: ignore[arg-type]
 
     def row(self, number: int) -> BookingRow:
         """One row as a BookingRow."""
-        actor, account, template, series = self.origins[number]
         a, b, c, d, e, f = self.counts[number].tolist()
         position = int(self.positions[number])
         return BookingRow(
@@ -78,15 +78,15 @@ class BookingRows(NamedTuple):
             int(self.starts[number]),
             int(self.ends[number]),
             (a, b, c, d, e, f),
-            actor,
-            account,
+            self.actors[number],
+            self.accounts[number],
             int(self.shares[number]),
             bool(self.tentative[number]),
             position,
             position,
             0,
-            template,
-            series,
+            self.templates[number],
+            self.series[number],
         )
 
 
@@ -129,7 +129,10 @@ class BookingChanges:
             created.shares,
             np.array([event.tentative for event in events], dtype=np.int64),
             created.places + first_position,
-            [(event.actor, event.account, event.template, event.series) for event in events],
+            created.actors,
+            created.accounts,
+            [event.template for event in events],
+            [event.series for event in events],
         )
 
     def end_many(self, ended: EndedBookings, first_position: int) -> None:

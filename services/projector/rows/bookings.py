@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
+from itertools import count
+from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
-from services.projector.projections.bookings import BookingChanges, BookingRow, BookingRows, Origin
+from services.projector.projections.bookings import BookingChanges, BookingRow, BookingRows
 from services.projector.rows.copying import COUNTS, NULL, counts_of, packed_text
-from shared.capacity import DIMENSIONS
+from shared.capacity import DIMENSIONS, Vector
 from shared.events import FromTemplate
 from shared.hours import hour_of, instant_of
 from shared.postgres import EPOCH_HOUR, HOUR_US, Connection, Record, copy_rows, timestamps_of
@@ -159,18 +162,37 @@ FIXED = np.dtype(  # the columns as `_pack` packs them, up to actor
 def pack_many(generation: int, rows: BookingRows) -> list[bytes]:
     """The rows in COPY's binary format, by columns. Rows whose last columns are as long are packed together."""
     fixed = _pack_fixed(generation, rows)
-    numbers: dict[Origin, int] = {}
-    origins = np.array([numbers.setdefault(origin, len(numbers)) for origin in rows.origins], dtype=np.int64)
-    tails = [_pack_tail(*origin) for origin in numbers]
+    origins, tails = _tails_of(rows)
     lengths = np.array([len(tail) for tail in tails], dtype=np.int64)
     packed = []
     for length in sorted(set(lengths.tolist())):
-        chosen = origins if len(numbers) == 1 else origins[where := lengths[origins] == length]
+        chosen = origins if len(tails) == 1 else origins[where := lengths[origins] == length]
         part = np.empty(len(chosen), dtype=[("fixed", FIXED), ("tail", f"V{length}")])
-        part["fixed"] = fixed if len(numbers) == 1 else fixed[where]
+        part["fixed"] = fixed if len(tails) == 1 else fixed[where]
         part["tail"] = np.array([tail if len(tail) == length else b"" for tail in tails], dtype=f"V{length}")[chosen]
         packed.append(part.tobytes())
     return packed
+
+
+def _tails_of(rows: BookingRows) -> tuple[Vector, list[bytes]]:
+    """(Where each row's tail is in the list, the different tails). A tail is packed: the columns from actor on."""
+    if any(rows.templates) or any(rows.series):
+        numbered: tuple[Vector, list[Any]] = numbers_of(
+            zip(rows.actors, rows.accounts, rows.templates, rows.series, strict=True)
+        )
+    else:
+        numbered = numbers_of(zip(rows.actors, rows.accounts, strict=True))
+    return numbered[0], [_pack_tail(*origin) for origin in numbered[1]]
+
+
+Value = TypeVar("Value", bound=Hashable)
+
+
+def numbers_of(values: Iterable[Value]) -> tuple[Vector, list[Value]]:
+    """(The number of each value, shape (n,); the different values, by number from 0 on.)"""
+    numbers: defaultdict[Value, int] = defaultdict(count().__next__)
+    each = np.array([numbers[value] for value in values], dtype=np.int64)
+    return each, list(numbers)
 
 
 def _pack_fixed(generation: int, rows: BookingRows) -> npt.NDArray[np.void]:
@@ -188,7 +210,7 @@ def _pack_fixed(generation: int, rows: BookingRows) -> npt.NDArray[np.void]:
     return fixed
 
 
-def _pack_tail(actor: str, account: str, template: FromTemplate | None, series: UUID | None) -> bytes:
+def _pack_tail(actor: str, account: str, template: FromTemplate | None = None, series: UUID | None = None) -> bytes:
     """The columns from actor on, of a booking that no event changed after its claim."""
     origin = NO_ORIGIN if template is None and series is None else _pack_origin(template, series) + NULL
     return _pack_people(actor, account) + origin
