@@ -1,44 +1,170 @@
 """A batch of stored events, with the events of bookings by columns. For readers of many events.
 
-Most events create or end a booking. They are decoded into small structs: ids and hours stay texts, a capacity stays
-JSON. Their columns are made for all of them at once. All other events are decoded as everywhere, in full. So is every
-event that is not in the form in which Hourbook stores it now.
+Most events create or cancel a booking. They are decoded into small structs, in which ids and hours are texts and a
+capacity is JSON; then each column is made for all of them at once. All other events are decoded as everywhere, in full.
+So is every event that is not in the form in which Hourbook stores it now.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, Union
+from operator import itemgetter
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, Union
 from uuid import UUID
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from shared.capacity import DIMENSIONS, Capacity, Vector
-from shared.events.model import (
-    EVENT_TYPES,
-    BookingCancelled,
-    BookingCreated,
-    BookingLapsed,
-    Event,
-    decode_event,
-    decode_events,
-)
+from shared.capacity import DIMENSIONS, NOTHING, Capacity, Vector
+from shared.events.model import EVENT_TYPES, BookingCancelled, BookingCreated, Event, decode_event, decode_events
 from shared.events.parts import BasisPoints, FromTemplate
 from shared.events.upcasting import FirstVersion
 from shared.hours import hour_of
 
 Bytes = npt.NDArray[np.uint8]
+Booleans = npt.NDArray[np.bool_]
+Value = TypeVar("Value")
+
+CHUNK = 2000  # events that are decoded at a time: their memory stays in the processor's cache
+COLUMNS_MIN = 24  # for fewer events, columns take longer than the events one by one
 
 
-class ThinEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
-    """The fields of an event that creates or ends a booking, as they are stored. `at` is decoded, so that it is
-    checked. What the other fields say is checked with their columns."""
+class Repeated(NamedTuple, Generic[Value]):
+    """A column whose values repeat: row i has `values[numbers[i]]`. `numbers` has the shape (n,). Two of the values may
+    be equal."""
+
+    numbers: Vector
+    values: Sequence[Value]
+
+    def at(self, row: int) -> Value:
+        """The value of one row."""
+        value: Value = self.values[int(self.numbers[row])]
+        return value
+
+    def only(self, rows: Booleans | slice) -> Repeated[Value]:
+        """The rows of a mask or a slice."""
+        return Repeated(self.numbers[rows], self.values)
+
+    def each(self) -> list[Value]:
+        """The value of each row."""
+        return [self.values[number] for number in self.numbers.tolist()]
+
+
+class BookingColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """BookingCreated or BookingCancelled events by columns, in their order: n events.
+
+    places     their places in the batch, ascending; the first event of a batch has place 0
+    ids        the bookings' ids, shape (n, 16)
+    starts     hours, as `ends`
+    counts     the capacity, shape (n, 6), in the order of DIMENSIONS
+    shares     basis points
+    accounts   empty texts for cancellations; `tentative`, `templates` and `series` are False and None for them
+    """
+
+    places: Vector
+    ids: Bytes
+    starts: Vector
+    ends: Vector
+    counts: Vector
+    shares: Vector
+    tentative: Booleans
+    actors: Repeated[str]
+    pools: Repeated[str]
+    accounts: Repeated[str]
+    templates: Repeated[FromTemplate | None]
+    series: Repeated[UUID | None]
+
+    @property
+    def rows(self) -> int:
+        """The number of events."""
+        return len(self.places)
+
+    def only(self, rows: Booleans | slice) -> BookingColumns:
+        """The rows of a mask or a slice."""
+        columns: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
+        for name, column in columns.items():
+            columns[name] = column.only(rows) if isinstance(column, Repeated) else column[rows]
+        return BookingColumns(**columns)
+
+    def names(self) -> list[bytes]:
+        """The ids as bytes."""
+        return _pieces(self.ids)
+
+
+class EventBatch(NamedTuple):
+    """`length` events. Each is in one of the three parts.
+
+    others   place and event of all that are not in the other two parts, in their order
+    created  bookings that were created
+    ended    bookings that were cancelled; `ended_rows` is the row of each in `created`, -1 if an earlier batch made it
+
+    A booking of `created` or `ended` has no other event in the batch: it is created, or cancelled, or created and then
+    cancelled. So the two parts may be applied after `others`. But `others` may create a pool that an event before it
+    names.
+    """
+
+    length: int
+    others: list[tuple[int, Event]]
+    created: BookingColumns
+    ended: BookingColumns
+    ended_rows: Vector
+
+
+def decode_batch(stored: Sequence[bytes]) -> EventBatch:
+    """The events of these stored bytes. Raises as `decode_events` does."""
+    if len(stored) < COLUMNS_MIN:
+        return EventBatch(len(stored), list(enumerate(decode_events(stored))), NONE, NONE, NONE.places)
+    chunks = [_decode_chunk(stored[at : at + CHUNK], at) for at in range(0, len(stored), CHUNK)]
+    created, cancelled = _joined([chunk[0] for chunk in chunks]), _joined([chunk[1] for chunk in chunks])
+    others = [one for chunk in chunks for one in chunk[2]]
+    named = {event.booking.bytes for _, event in others if type(event) in OF_BOOKINGS}  # type: ignore[union-attr]
+    made, gone = created.names(), cancelled.names()
+    if tangled := _tangled(created, cancelled, made, gone, named):
+        created, places = _without(created, made, tangled)
+        cancelled, others_places = _without(cancelled, gone, tangled)
+        others = sorted(
+            [*others, *((place, decode_event(stored[place])) for place in [*places, *others_places])], key=itemgetter(0)
+        )
+        made, gone = created.names(), cancelled.names()
+    row_of = dict(zip(made, range(len(made)), strict=True)) if gone else {}
+    rows = np.array([row_of.get(name, -1) for name in gone], dtype=np.int64)
+    return EventBatch(len(stored), others, created, cancelled, rows)
+
+
+def _without(part: BookingColumns, names: list[bytes], tangled: set[bytes]) -> tuple[BookingColumns, list[int]]:
+    """(The columns without these bookings, the places of their events.)"""
+    stays = np.array([name not in tangled for name in names], dtype=bool)
+    return part.only(stays), part.places[~stays].tolist()
+
+
+def _tangled(
+    created: BookingColumns, cancelled: BookingColumns, made: list[bytes], gone: list[bytes], others: set[bytes]
+) -> set[bytes]:
+    """The bookings that have other events in the batch than one that creates them, one that cancels them, or both in
+    this order. `others` are the bookings of all other events."""
+    tangled = others & {*made, *gone} if others else set()
+    for names in (made, gone):
+        if len(set(names)) < len(names):
+            tangled |= {name for name, times in Counter(names).items() if times > 1}
+    if gone:
+        first = dict(zip(made, created.places.tolist(), strict=True))
+        ended = zip(gone, cancelled.places.tolist(), strict=True)
+        tangled |= {name for name, place in ended if first.get(name, -1) > place}
+    return tangled
+
+
+OF_BOOKINGS = {kind for kind in EVENT_TYPES if "booking" in kind.__struct_fields__}
+
+
+class _Thin(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
+    """The fields of an event as they are stored, for events that create or cancel a booking. `at` is decoded, so that
+    it is checked; the columns check the rest."""
 
     at: datetime
     actor: str
@@ -49,7 +175,7 @@ class ThinEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="
     auth: Literal["oidc", "keystone", "token"] | None = None
 
 
-class ThinCreated(ThinEvent, frozen=True, kw_only=True, gc=False, tag="BookingCreated"):
+class _Created(_Thin, frozen=True, kw_only=True, gc=False, tag="BookingCreated"):
     booking: str
     pool: str
     account: str
@@ -62,7 +188,7 @@ class ThinCreated(ThinEvent, frozen=True, kw_only=True, gc=False, tag="BookingCr
     series: UUID | None = None
 
 
-class ThinCancelled(ThinEvent, frozen=True, kw_only=True, gc=False, tag="BookingCancelled"):
+class _Cancelled(_Thin, frozen=True, kw_only=True, gc=False, tag="BookingCancelled"):
     booking: str
     pool: str
     start: str
@@ -71,97 +197,35 @@ class ThinCancelled(ThinEvent, frozen=True, kw_only=True, gc=False, tag="Booking
     share: BasisPoints = 0
 
 
-class ThinLapsed(ThinCancelled, frozen=True, kw_only=True, gc=False, tag="BookingLapsed"):
-    """As ThinCancelled."""
-
-
-class CreatedBookings(NamedTuple):
-    """BookingCreated events by columns, in their order: n events.
-
-    places     their places in the batch, ascending; the first event of a batch has place 0
-    bookings   ids as texts; `ids` has the same ids as bytes, shape (n, 16)
-    starts     hours, as `ends`
-    counts     shape (n, 6), in the order of DIMENSIONS
-    shares     basis points
-    events     the events themselves, for the other fields
-    """
-
-    places: Vector
-    bookings: list[str]
-    ids: Bytes
-    pools: list[str]
-    starts: Vector
-    ends: Vector
-    counts: Vector
-    shares: Vector
-    actors: list[str]
-    accounts: list[str]
-    events: list[ThinCreated]
-
-
-class EndedBookings(NamedTuple):
-    """BookingCancelled and BookingLapsed events by columns, in their order. Columns as in CreatedBookings.
-
-    created  where the booking is in the batch's CreatedBookings; -1 if an earlier batch created it
-    """
-
-    places: Vector
-    bookings: list[str]
-    ids: Bytes
-    pools: list[str]
-    starts: Vector
-    ends: Vector
-    counts: Vector
-    shares: Vector
-    created: Vector
-    events: list[ThinCancelled]
-
-
-class EventBatch(NamedTuple):
-    """`length` events. Each is in one of the three parts.
-
-    A booking whose events are in `created` or `ended` has no other event in the batch: it is created once, or ended
-    once, or created and then ended. So the two parts may be applied in any order after `others`, which has the place
-    and the event of all others, in their order. A pool may be created in `others` after an event that names it.
-    """
-
-    length: int
-    others: list[tuple[int, Event]]
-    created: CreatedBookings
-    ended: EndedBookings
-
-
 _KINDS: Any = Union[
-    (
-        ThinCreated,
-        ThinCancelled,
-        ThinLapsed,
-        *(kind for kind in EVENT_TYPES if kind not in (BookingCreated, BookingCancelled, BookingLapsed)),
-    )
+    (_Created, _Cancelled, *(kind for kind in EVENT_TYPES if kind not in (BookingCreated, BookingCancelled)))
 ]
-THIN = ThinCreated, ThinCancelled  # the latter has ThinLapsed within it
-ENDINGS = {ThinCancelled, ThinLapsed}
-OF_BOOKINGS = {kind for kind in EVENT_TYPES if "booking" in kind.__struct_fields__}
 _one: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_KINDS)
 _many: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[_KINDS])
-_capacity = msgspec.json.Decoder(Capacity)
 
 
-COLUMNS_MIN = 24  # for fewer events, columns take longer than the events one by one
-
-
-def decode_batch(stored: Sequence[bytes]) -> EventBatch:
-    """The events of these stored bytes. Raises as `decode_events` does."""
-    if len(stored) < COLUMNS_MIN:
-        return EventBatch(len(stored), list(enumerate(decode_events(stored))), NONE_CREATED, NONE_ENDED)
+def _decode_chunk(
+    stored: Sequence[bytes], first: int
+) -> tuple[BookingColumns, BookingColumns, list[tuple[int, Event]]]:
+    """(Created bookings, cancelled ones, the place and the event of all others.) `first` is the place of the first."""
     events = _decode(stored)
-    try:
-        return _parts(stored, events, _tangled(events))
-    except _Unusual:
-        for place, event in enumerate(events):
-            if isinstance(event, THIN) and _is_unusual(event):
-                events[place] = decode_event(stored[place])
-        return _parts(stored, events, _tangled(events))
+    kinds = list(map(type, events))
+    created = _columns(*_of_kind(_Created, events, kinds))
+    cancelled = _columns(*_of_kind(_Cancelled, events, kinds)) if _Cancelled in kinds else NONE
+    others: list[tuple[int, Event]] = []
+    if created.rows + cancelled.rows < len(stored):
+        rest = np.ones(len(stored), dtype=bool)
+        rest[created.places] = rest[cancelled.places] = False
+        thin = (_Created, _Cancelled)
+        others = [
+            (first + place, decode_event(stored[place]) if kinds[place] in thin else events[place])
+            for place in np.flatnonzero(rest).tolist()
+        ]
+    return _later(created, first), _later(cancelled, first), others
+
+
+def _later(part: BookingColumns, places: int) -> BookingColumns:
+    return msgspec.structs.replace(part, places=part.places + places) if places else part
 
 
 def _decode(stored: Sequence[bytes]) -> list[Any]:
@@ -170,7 +234,9 @@ def _decode(stored: Sequence[bytes]) -> list[Any]:
         events = _many.decode(b"[" + b",".join(stored) + b"]")
     except msgspec.ValidationError:
         return [_decode_one(data) for data in stored]
-    return events if len(events) == len(stored) else [decode_event(data) for data in stored]
+    if len(events) != len(stored):  # somebody stored two events as one
+        return [decode_event(data) for data in stored]
+    return events
 
 
 def _decode_one(stored: bytes) -> Any:
@@ -180,140 +246,186 @@ def _decode_one(stored: bytes) -> Any:
         return decode_event(stored)
 
 
-def _tangled(events: Sequence[Any]) -> set[int]:
-    """The places of the thin events of each booking that has other events in the batch than one that creates it, one
-    that ends it, or both in this order."""
-    kinds = set(map(type, events))
-    created = [event.booking for event in events if type(event) is ThinCreated]
-    if kinds <= {ThinCreated} and len(set(created)) == len(created):
-        return set()
-    ended = [event.booking for event in events if type(event) in ENDINGS]
-    others = {str(event.booking) for event in events if type(event) in OF_BOOKINGS}
-    tangled = _repeated(created) | _repeated(ended) | others
-    if ended:
-        first = {event.booking: place for place, event in enumerate(events) if type(event) is ThinCreated}
-        gone = [(place, event.booking) for place, event in enumerate(events) if type(event) in ENDINGS]
-        tangled |= {booking for place, booking in gone if first.get(booking, -1) > place}
-    if not tangled:
-        return set()
-    return {place for place, event in enumerate(events) if isinstance(event, THIN) and event.booking in tangled}
+def _of_kind(kind: type[Any], events: list[Any], kinds: list[type[Any]]) -> tuple[Vector, list[Any]]:
+    places = [place for place, one in enumerate(kinds) if one is kind]
+    chosen = events if len(places) == len(events) else [events[place] for place in places]
+    return np.array(places, dtype=np.int64), chosen
 
 
-def _repeated(bookings: Sequence[str]) -> set[str]:
-    if len(set(bookings)) == len(bookings):
-        return set()
-    return {booking for booking, count in Counter(bookings).items() if count > 1}
-
-
-def _parts(stored: Sequence[bytes], events: Sequence[Any], full: set[int]) -> EventBatch:
-    """The parts of the batch. The events at the places `full` are decoded in full. Raises _Unusual."""
-    kinds = set(map(type, events))
-    created = [place for place, event in enumerate(events) if type(event) is ThinCreated]
-    ended = [place for place, event in enumerate(events) if type(event) in ENDINGS] if kinds & ENDINGS else []
-    if full:
-        created, ended = [[place for place in places if place not in full] for places in (created, ended)]
-    others: list[tuple[int, Event]] = []
-    if len(created) + len(ended) < len(events):
-        thin = {*created, *ended}
-        rest = [place for place in range(len(events)) if place not in thin]
-        others = [(place, decode_event(stored[place]) if place in full else events[place]) for place in rest]
-    return EventBatch(len(stored), others, *_bookings(events, created, ended))
-
-
-def _bookings(
-    events: Sequence[Any], created: Sequence[int], ended: Sequence[int]
-) -> tuple[CreatedBookings, EndedBookings]:
-    """The columns of the events at these places. Raises _Unusual."""
-    made = _created(created, [events[place] for place in created]) if created else NONE_CREATED
-    return made, _ended(ended, [events[place] for place in ended], made) if ended else NONE_ENDED
-
-
-def _created(places: Sequence[int], events: list[ThinCreated]) -> CreatedBookings:
-    return CreatedBookings(
-        **_columns(places, events),
-        actors=[event.actor for event in events],
-        accounts=[event.account for event in events],
-        events=events,
+def _columns(places: Vector, events: list[Any]) -> BookingColumns:
+    """The columns of thin events of one kind, without the events that are not as Hourbook stores them now."""
+    if not events:
+        return NONE
+    commands, right_commands = _letters([event.command for event in events])
+    names, right = _letters([event.booking for event in events])
+    (_, digits), (values, more) = _values(commands), _values(names)
+    right &= right_commands & digits & more
+    starts, ends = _hours_of([event.start for event in events]), _hours_of([event.end for event in events])
+    right &= (starts != NO_HOUR) & (ends != NO_HOUR)
+    numbers, capacities = numbered([bytes(event.capacity) for event in events])
+    counts = [_counts_of(stored) for stored in capacities]
+    right &= np.array([one is not None for one in counts])[numbers]
+    columns = BookingColumns(
+        places=places,
+        ids=_ids(values),
+        starts=starts,
+        ends=ends,
+        counts=np.array([one or NOTHING.counts() for one in counts], dtype=np.int64)[numbers],
+        shares=np.array([event.share for event in events], dtype=np.int64),
+        actors=Repeated(*numbered([event.actor for event in events])),
+        pools=Repeated(*numbered([event.pool for event in events])),
+        **(_own_columns(events) if type(events[0]) is _Created else _default_columns(len(events))),
     )
+    return columns if right.all() else columns.only(right)
 
 
-def _ended(places: Sequence[int], events: list[ThinCancelled], made: CreatedBookings) -> EndedBookings:
-    index = dict(zip(made.bookings, range(len(made.bookings)), strict=True)) if events else {}
-    created = np.array([index.get(event.booking, -1) for event in events], dtype=np.int64)
-    return EndedBookings(**_columns(places, events), created=created, events=events)
-
-
-def _columns(places: Sequence[int], events: Sequence[ThinCreated | ThinCancelled]) -> dict[str, Any]:
-    """The columns of both parts. Raises _Unusual."""
-    bookings = [event.booking for event in events]
-    ids = _ids([*bookings, *(event.command for event in events)])[: len(bookings)]
+def _own_columns(events: list[_Created]) -> dict[str, Any]:
+    """The columns that only a created booking has, by name."""
     return {
-        "places": np.array(places, dtype=np.int64),
-        "bookings": bookings,
-        "ids": ids,
-        "pools": [event.pool for event in events],
-        "starts": np.array([_hour(event.start) for event in events], dtype=np.int64),
-        "ends": np.array([_hour(event.end) for event in events], dtype=np.int64),
-        "counts": _counts([event.capacity for event in events]),
-        "shares": np.array([event.share for event in events], dtype=np.int64),
+        "accounts": Repeated(*numbered([event.account for event in events])),
+        "tentative": np.array([event.tentative for event in events], dtype=bool),
+        "templates": _mostly_none([event.template for event in events]),
+        "series": _mostly_none([event.series for event in events]),
     }
 
 
-class _Unusual(Exception):
-    """Some event is not in the form in which Hourbook stores it now. The full classes may still decode it."""
+def _mostly_none(values: list[Value | None]) -> Repeated[Value | None]:
+    return Repeated(*numbered(values)) if any(values) else Repeated(np.zeros(len(values), dtype=np.int64), [None])
 
 
-def _is_unusual(event: ThinCreated | ThinCancelled) -> bool:
-    try:
-        _columns([0], [event])
-    except _Unusual:
-        return True
-    return False
+def _default_columns(rows: int) -> dict[str, Any]:
+    """What these columns are for other events."""
+    zeros = np.zeros(rows, dtype=np.int64)
+    return {
+        "accounts": Repeated(zeros, [""]),
+        "tentative": zeros.astype(bool),
+        "templates": Repeated(zeros, [None]),
+        "series": Repeated(zeros, [None]),
+    }
 
 
+def _joined(parts: Sequence[BookingColumns]) -> BookingColumns:
+    """The rows of all parts, one after the other."""
+    filled = [part for part in parts if part.rows]
+    if len(filled) <= 1:
+        return filled[0] if filled else NONE
+    return BookingColumns(
+        **{name: _joined_column([getattr(part, name) for part in filled]) for name in BookingColumns.__struct_fields__}
+    )
+
+
+def _joined_column(columns: list[Any]) -> Any:
+    if not isinstance(columns[0], Repeated):
+        return np.concatenate(columns)
+    known, each = _Numbers(), []
+    for column in columns:
+        table = np.array([known[value] for value in column.values], dtype=np.int64)
+        each.append(table[column.numbers])
+    return Repeated(np.concatenate(each), list(known))
+
+
+class _Numbers(dict[Any, int]):
+    """Numbers values from 0 on, in the order in which they are asked for."""
+
+    def __missing__(self, value: Any) -> int:
+        self[value] = number = len(self)
+        return number
+
+
+def numbered(values: Iterable[Value]) -> tuple[Vector, list[Value]]:
+    """(The number of each value, shape (n,); the different values by number, from 0 on.)"""
+    known = _Numbers()
+    each = np.array(list(map(known.__getitem__, values)), dtype=np.int64)
+    return each, list(known)
+
+
+ID = 36  # the letters of an id
+
+
+def _letters(texts: list[str]) -> tuple[Bytes, Booleans]:
+    """(The bytes of the texts, shape (n, 36); which texts are that long.) Zeros for the others."""
+    right = np.ones(len(texts), dtype=bool)
+    if not (joined := "".join(texts)).isascii() or {*map(len, texts)} != {ID}:
+        plain = [text.isascii() and len(text) == ID for text in texts]
+        right, joined = np.array(plain), "".join(t if ok else "0" * ID for t, ok in zip(texts, plain, strict=True))
+    return np.frombuffer(joined.encode(), dtype=np.uint8).reshape(-1, ID), right
+
+
+DASH = 16
+VALUES = np.full(256, 255, dtype=np.uint8)  # of the hexadecimal digits, and of the dash
+VALUES[list(b"0123456789abcdef-")] = range(17)
 DASHES = [8, 13, 18, 23]
-DIGITS = [place for place in range(36) if place not in DASHES]
-NO_DIGIT = 255
-VALUES = np.full(256, NO_DIGIT, dtype=np.uint8)  # of each hexadecimal digit
-VALUES[list(b"0123456789abcdef")] = range(16)
+DIGITS = [place for place in range(ID) if place not in DASHES]
 
 
-def _ids(texts: Sequence[str]) -> Bytes:
-    """The ids as bytes, shape (n, 16). Raises _Unusual for a text that is not 8-4-4-4-12 small hexadecimal digits."""
-    joined = "".join(texts)
-    if set(map(len, texts)) - {36} or not joined.isascii():
-        raise _Unusual
-    letters = np.frombuffer(joined.encode(), dtype=np.uint8).reshape(-1, 36)
-    values = VALUES[letters[:, DIGITS]]
-    if (letters[:, DASHES] != ord("-")).any() or (values == NO_DIGIT).any():
-        raise _Unusual
-    return values[:, ::2] * np.uint8(16) + values[:, 1::2]
+def _values(letters: Bytes) -> tuple[Bytes, Booleans | bool]:
+    """(The value of each digit of the ids, which ids are as Hourbook writes them: 8-4-4-4-12 small hexadecimal digits.)
+    `letters` has the shape (n, 36). True alone: all are."""
+    values = VALUES.take(letters)
+    values[:, DASHES] ^= DASH  # 0 for a dash; a digit is 16 or more then
+    right = values < DASH
+    return values, True if right.all() else np.asarray(right.all(axis=1))
 
 
+def _ids(values: Bytes) -> Bytes:
+    """The ids, shape (n, 16), of the values of their digits."""
+    digits = values[:, DIGITS]
+    digits[:, ::2] <<= np.uint8(4)
+    return np.asarray(digits[:, ::2] | digits[:, 1::2])
+
+
+NO_HOUR = -(2**40)
 WHOLE_HOUR = re.compile(r"\d{4}-\d{2}-\d{2}T(?:[01]\d|2[0-3]):00:00Z", re.ASCII)
 
 
-@lru_cache(maxsize=100_000)  # the hours of eleven years
-def _hour(text: str) -> int:
-    """The hour of an instant. Raises _Unusual for a text that is not a whole UTC hour as Hourbook writes it."""
-    if not WHOLE_HOUR.fullmatch(text):
-        raise _Unusual
-    try:
-        return hour_of(datetime.fromisoformat(text))
-    except ValueError:
-        raise _Unusual from None
+class _Hours(dict[str, int]):
+    """Hours by their texts; NO_HOUR for a text that is not a whole UTC hour as Hourbook writes it."""
+
+    def __missing__(self, text: str) -> int:
+        hour = NO_HOUR
+        if WHOLE_HOUR.fullmatch(text):
+            with contextlib.suppress(ValueError):
+                hour = hour_of(datetime.fromisoformat(text))
+        if len(self) >= 100_000:  # the hours of eleven years
+            self.clear()
+        self[text] = hour
+        return hour
 
 
-def _counts(stored: Sequence[msgspec.Raw]) -> Vector:
-    """The counts of these capacities, shape (n, 6). Raises _Unusual for what is no capacity."""
-    texts = [bytes(capacity) for capacity in stored]
-    rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+_hours = _Hours()
+
+
+def _hours_of(texts: list[str]) -> Vector:
+    return np.array(list(map(_hours.__getitem__, texts)), dtype=np.int64)
+
+
+_capacity = msgspec.json.Decoder(Capacity)
+
+
+@lru_cache(maxsize=4096)
+def _counts_of(stored: bytes) -> tuple[int, ...] | None:
+    """The counts of a capacity; None if it is none."""
     try:
-        table = [_capacity.decode(capacity).counts() for capacity in rows]
+        return _capacity.decode(stored).counts()
     except msgspec.DecodeError:
-        raise _Unusual from None
-    return np.array(table, dtype=np.int64).reshape(-1, len(DIMENSIONS))[[rows[text] for text in texts]]
+        return None
 
 
-NONE_CREATED = _created([], [])
-NONE_ENDED = _ended([], [], NONE_CREATED)
+def _pieces(rows: Bytes) -> list[bytes]:
+    """Each row as bytes."""
+    pieces: list[bytes] = np.ascontiguousarray(rows).view(f"V{rows.shape[1]}")[:, 0].tolist()
+    return pieces
+
+
+_NOTHING = np.zeros(0, dtype=np.int64)
+NONE = BookingColumns(
+    places=_NOTHING,
+    ids=np.zeros((0, 16), dtype=np.uint8),
+    starts=_NOTHING,
+    ends=_NOTHING,
+    counts=np.zeros((0, len(DIMENSIONS)), dtype=np.int64),
+    shares=_NOTHING,
+    actors=Repeated(_NOTHING, []),
+    pools=Repeated(_NOTHING, []),
+    **_default_columns(0),
+)

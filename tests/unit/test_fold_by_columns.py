@@ -22,6 +22,7 @@ SIZES = [1, 3, 40, 300]
 @pytest.fixture(autouse=True)
 def columns_for_few_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.events.batch.COLUMNS_MIN", 0)
+    monkeypatch.setattr("shared.events.batch.CHUNK", 64)
 
 
 def said(changes: Changes) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def said(changes: Changes) -> dict[str, Any]:
     ids, ends, positions = bookings.many_ends
     rows = [(booking, row) for booking, row in bookings.rows()]
     if bookings.many is not None:
-        rows += [(UUID(bytes=one.tobytes()), bookings.many.row(at)) for at, one in enumerate(bookings.many.ids)]
+        rows += [(UUID(bytes=one.tobytes()), bookings.many.row(at)) for at, one in enumerate(bookings.many.events.ids)]
     return {
         "pools": vars(changes.pools) | {"_known": None},
         "hours": [(pool, hours.tolist(), amounts.tolist()) for pool, hours, amounts in changes.availability.rows()],

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import compress
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from services.projector.projections.availability import Counts
 from shared.capacity import Vector
 from shared.events import BookingAmended, FromTemplate
-from shared.events.batch import Bytes, CreatedBookings, EndedBookings
+from shared.events.batch import BookingColumns, Booleans
 from shared.hours import hour_of
 
 
@@ -44,49 +42,34 @@ class BookingRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class BookingRows(NamedTuple):
-    """First segments of new bookings by columns, n rows: the columns of a BookingRow.
+    """First segments of new bookings, by columns: the events, the number of each pool, the position of each event."""
 
-    ids      shape (n, 16)
-    counts   shape (n, 6)
-    """
-
-    ids: Bytes
+    events: BookingColumns
     pools: Vector
-    starts: Vector
-    ends: Vector
-    counts: Vector
-    shares: Vector
-    tentative: Vector
     positions: Vector
-    actors: list[str]
-    accounts: list[str]
-    templates: list[FromTemplate | None]
-    series: list[UUID | None]
 
-    def only(self, rows: npt.NDArray[np.bool_]) -> BookingRows:
-        """Those of the rows that are true."""
-        wanted = rows.tolist()
-        columns = [list(compress(column, wanted)) if isinstance(column, list) else column[rows] for column in self]
-        return BookingRows(*columns)  # type: ignore[arg-type]
+    def only(self, rows: Booleans | slice) -> BookingRows:
+        """The rows of a mask or a slice."""
+        return BookingRows(self.events.only(rows), self.pools[rows], self.positions[rows])
 
     def row(self, number: int) -> BookingRow:
         """One row as a BookingRow."""
-        a, b, c, d, e, f = self.counts[number].tolist()
+        a, b, c, d, e, f = self.events.counts[number].tolist()
         position = int(self.positions[number])
         return BookingRow(
             int(self.pools[number]),
-            int(self.starts[number]),
-            int(self.ends[number]),
+            int(self.events.starts[number]),
+            int(self.events.ends[number]),
             (a, b, c, d, e, f),
-            self.actors[number],
-            self.accounts[number],
-            int(self.shares[number]),
-            bool(self.tentative[number]),
+            self.events.actors.at(number),
+            self.events.accounts.at(number),
+            int(self.events.shares[number]),
+            bool(self.events.tentative[number]),
             position,
             position,
             0,
-            self.templates[number],
-            self.series[number],
+            self.events.templates.at(number),
+            self.events.series.at(number),
         )
 
 
@@ -117,42 +100,27 @@ class BookingChanges:
         yield from self.before
         yield from self.current.items()
 
-    def create_many(self, pools: Vector, created: CreatedBookings, first_position: int) -> None:
+    def create_many(self, pools: Vector, created: BookingColumns, first_position: int) -> None:
         """Adds a row for each event. `pools` are the pools' numbers."""
-        events = created.events
-        self.many = BookingRows(
-            created.ids,
-            pools,
-            created.starts,
-            created.ends,
-            created.counts,
-            created.shares,
-            np.array([event.tentative for event in events], dtype=np.int64),
-            created.places + first_position,
-            created.actors,
-            created.accounts,
-            [event.template for event in events],
-            [event.series for event in events],
-        )
+        self.many = BookingRows(created, pools, created.places + first_position)
 
-    def end_many(self, ended: EndedBookings, first_position: int) -> None:
-        """Ends a booking for each event, as `cut` does. `create_many` must have been called before."""
-        here = ended.created >= 0
-        earlier = np.flatnonzero(~here)
-        self.many_ends = (
-            [ended.bookings[row] for row in earlier.tolist()],
-            ended.starts[earlier].tolist(),
-            (ended.places[earlier] + first_position).tolist(),
-        )
-        if self.many is not None and here.any():
-            self._end_here(ended.created[here], ended.starts[here], ended.places[here] + first_position)
+    def end_many(self, ended: BookingColumns, rows: Vector, first_position: int) -> None:
+        """Ends a booking for each event, as `cut` does. `rows` are those of `create_many`; -1 for other bookings."""
+        here, positions = rows >= 0, ended.places + first_position
+        earlier = ended.only(~here)
+        ids = [name.hex() for name in earlier.names()]
+        self.many_ends = ids, earlier.starts.tolist(), positions[~here].tolist()
+        if here.any():
+            self._end_here(rows[here], ended.starts[here], positions[here])
 
     def _end_here(self, rows: Vector, ends: Vector, positions: Vector) -> None:
         """Ends rows of `many` at these hours. What stays of them stays as single rows."""
         assert self.many is not None
         for row, end, position in zip(rows.tolist(), ends.tolist(), positions.tolist(), strict=True):
-            if end > self.many.starts[row]:
-                self.current[UUID(bytes=self.many.ids[row].tobytes())] = _ended(self.many.row(row), end, position)
+            if end > self.many.events.starts[row]:
+                self.current[UUID(bytes=self.many.events.ids[row].tobytes())] = _ended(
+                    self.many.row(row), end, position
+                )
         stays = np.ones(len(self.many.pools), dtype=bool)
         stays[rows] = False
         self.many = self.many.only(stays)

@@ -49,7 +49,7 @@ from shared.events import (
     TermBegan,
     beyond_hours,
 )
-from shared.events.batch import CreatedBookings, EndedBookings, EventBatch
+from shared.events.batch import BookingColumns, EventBatch
 from shared.hours import hour_of
 from shared.timeline import Timeline
 
@@ -121,17 +121,17 @@ def fold_batch(pools: Pools, known: Known, first_position: int, batch: EventBatc
     for place, event in batch.others:
         fold_event(changes, first_position + place, event)
     for part, sign in ((batch.created, 1), (batch.ended, -1)):
-        if len(part.places):
-            numbers = changes.pools.touch_many(part.pools, (part.places + first_position).tolist())
+        if part.rows:
+            numbers = changes.pools.touch_many(part.pools, part.places + first_position)
             changes.availability.many += _amounts_of(numbers, part, sign)
-            if isinstance(part, CreatedBookings):
+            if sign > 0:
                 changes.bookings.create_many(numbers, part, first_position)
             else:
-                changes.bookings.end_many(part, first_position)
+                changes.bookings.end_many(part, batch.ended_rows, first_position)
     return changes
 
 
-def _amounts_of(pools: Vector, part: CreatedBookings | EndedBookings, sign: int) -> Iterator[Amounts]:
+def _amounts_of(pools: Vector, part: BookingColumns, sign: int) -> Iterator[Amounts]:
     """What bookings add (`sign` +1) or give back (-1): each its share, or its counts if it has no share."""
     shared = part.shares > 0
     for rows, values, column in ((shared, part.shares[:, None], SHARES), (~shared, part.counts, WIDTH)):

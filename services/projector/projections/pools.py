@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from shared.capacity import Vector
 from shared.events import Layout, Policy, beyond_hours
+from shared.events.batch import Repeated
 
 
 class PoolRow(NamedTuple):
@@ -114,18 +115,20 @@ class PoolChanges:
         self.touched[number] = position
         return number
 
-    def touch_many(self, pools: Sequence[str], positions: Sequence[int]) -> Vector:
-        """Touches the pool of each event; `positions` ascend. Returns the pools' numbers, shape (n,). Raises KeyError
-        if a pool is unknown at its event's position."""
-        if self._made:
-            firsts = dict(zip(reversed(pools), reversed(positions), strict=True))
-            if early := [pool for pool, position in firsts.items() if self._made.get(pool, 0) > position]:
-                raise KeyError(early[0])
-        last = dict(zip(pools, positions, strict=True))
-        numbers = {pool: self._numbers.get(pool) or self._new[pool] for pool in last}
-        for pool, number in numbers.items():
-            self.touched[number] = max(self.touched.get(number, 0), last[pool])
-        return np.array([numbers[pool] for pool in pools], dtype=np.int64)
+    def touch_many(self, pools: Repeated[str], positions: Vector) -> Vector:
+        """Touches the pool of each event. Returns the pools' numbers, shape (n,). Raises KeyError if a pool is unknown
+        at its event's position."""
+        firsts, lasts = np.full(len(pools.values), 2**62), np.zeros(len(pools.values), dtype=np.int64)
+        np.minimum.at(firsts, pools.numbers, positions)
+        np.maximum.at(lasts, pools.numbers, positions)
+        numbers = np.zeros(len(pools.values), dtype=np.int64)
+        for row, (pool, first, last) in enumerate(zip(pools.values, firsts.tolist(), lasts.tolist(), strict=True)):
+            if last:
+                if self._made.get(pool, 0) > first:
+                    raise KeyError(pool)
+                numbers[row] = number = self._numbers.get(pool) or self._new[pool]
+                self.touched[number] = max(self.touched.get(number, 0), last)
+        return numbers[pools.numbers]
 
     def touch_parent(self, pool: str, position: int) -> int:
         """Touches the pool's parent; returns the parent's number."""

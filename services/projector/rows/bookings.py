@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import count
-from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -159,40 +156,43 @@ FIXED = np.dtype(  # the columns as `_pack` packs them, up to actor
 )
 
 
+PACKED_ROWS = 2000  # packed at a time: their memory stays in the processor's cache
+
+
 def pack_many(generation: int, rows: BookingRows) -> list[bytes]:
-    """The rows in COPY's binary format, by columns. Rows whose last columns are as long are packed together."""
+    """The rows in COPY's binary format, by columns."""
+    starts = range(0, len(rows.pools), PACKED_ROWS)
+    pieces = (rows.only(slice(start, start + PACKED_ROWS)) for start in starts)
+    return [packed for piece in pieces for packed in _pack_piece(generation, piece)]
+
+
+def _pack_piece(generation: int, rows: BookingRows) -> list[bytes]:
+    """Packs those rows together whose tails are as long."""
     fixed = _pack_fixed(generation, rows)
-    origins, tails = _tails_of(rows)
-    lengths = np.array([len(tail) for tail in tails], dtype=np.int64)
+    numbers, tails = _tails_of(rows)
+    lengths = np.array([len(tail) for tail in tails], dtype=np.int64)[numbers]
     packed = []
-    for length in sorted(set(lengths.tolist())):
-        chosen = origins if len(tails) == 1 else origins[where := lengths[origins] == length]
-        part = np.empty(len(chosen), dtype=[("fixed", FIXED), ("tail", f"V{length}")])
-        part["fixed"] = fixed if len(tails) == 1 else fixed[where]
-        part["tail"] = np.array([tail if len(tail) == length else b"" for tail in tails], dtype=f"V{length}")[chosen]
+    for length in sorted({len(tail) for tail in tails}):
+        chosen = slice(None) if (lengths == length).all() else np.flatnonzero(lengths == length)
+        part = np.empty(len(fixed[chosen]), dtype=[("fixed", FIXED), ("tail", f"V{length}")])
+        part["fixed"] = fixed[chosen]
+        table = np.array([tail if len(tail) == length else b"" for tail in tails], dtype=f"V{length}")
+        part["tail"] = table[numbers[chosen]]
         packed.append(part.tobytes())
     return packed
 
 
 def _tails_of(rows: BookingRows) -> tuple[Vector, list[bytes]]:
-    """(Where each row's tail is in the list, the different tails). A tail is packed: the columns from actor on."""
-    if any(rows.templates) or any(rows.series):
-        numbered: tuple[Vector, list[Any]] = numbers_of(
-            zip(rows.actors, rows.accounts, rows.templates, rows.series, strict=True)
-        )
-    else:
-        numbered = numbers_of(zip(rows.actors, rows.accounts, strict=True))
-    return numbered[0], [_pack_tail(*origin) for origin in numbered[1]]
-
-
-Value = TypeVar("Value", bound=Hashable)
-
-
-def numbers_of(values: Iterable[Value]) -> tuple[Vector, list[Value]]:
-    """(The number of each value, shape (n,); the different values, by number from 0 on.)"""
-    numbers: defaultdict[Value, int] = defaultdict(count().__next__)
-    each = np.array([numbers[value] for value in values], dtype=np.int64)
-    return each, list(numbers)
+    """(Where each row's tail is in the list, the different tails.) A tail is packed: the columns from actor on."""
+    events = rows.events
+    actors, accounts, templates, series = events.actors, events.accounts, events.templates, events.series
+    mixed = np.zeros(len(rows.pools), dtype=np.int64)
+    for column in (actors, accounts, templates, series):
+        mixed = mixed * len(column.values) + column.numbers
+    _, firsts, numbers = np.unique(mixed, return_index=True, return_inverse=True)
+    return numbers, [
+        _pack_tail(actors.at(row), accounts.at(row), templates.at(row), series.at(row)) for row in firsts.tolist()
+    ]
 
 
 def _pack_fixed(generation: int, rows: BookingRows) -> npt.NDArray[np.void]:
@@ -201,12 +201,13 @@ def _pack_fixed(generation: int, rows: BookingRows) -> npt.NDArray[np.void]:
         if name.endswith("_size"):
             fixed[name] = FIXED[name.removesuffix("_size")].itemsize
     fixed["fields"], fixed["generation"], fixed["segment"] = len(COLUMNS), generation, 0
-    fixed["id"] = np.ascontiguousarray(rows.ids).view("V16")[:, 0]
-    fixed["pool"], fixed["share"], fixed["tentative"] = rows.pools, rows.shares, rows.tentative
-    fixed["starts"], fixed["ends"] = timestamps_of(rows.starts), timestamps_of(rows.ends)
+    events = rows.events
+    fixed["id"] = np.ascontiguousarray(events.ids).view("V16")[:, 0]
+    fixed["pool"], fixed["share"], fixed["tentative"] = rows.pools, events.shares, events.tentative
+    fixed["starts"], fixed["ends"] = timestamps_of(events.starts), timestamps_of(events.ends)
     fixed["created"] = fixed["claimed"] = rows.positions
     for column, dimension in enumerate(DIMENSIONS):
-        fixed[dimension] = rows.counts[:, column]
+        fixed[dimension] = events.counts[:, column]
     return fixed
 
 
