@@ -17,7 +17,7 @@ from aiohttp import web
 from shared import tracing
 from shared.call_id import CALL, HEADER, call_id_in
 from shared.http.calls import answered, carried, note_call
-from shared.http.connection_limits import AwaitedPart, ConnectionLimits, Part, close_late_connections
+from shared.http.connection_limits import IDLE_S, AwaitedPart, ConnectionLimits, Part, close_late_connections
 from shared.http.entrance import LOCAL, Entrance
 from shared.http.guard import Guard
 from shared.http.problem_document import COMMON_HEADERS, MEDIA_TYPE, HttpProblem, malformed_request
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# An idle connection is kept for so long, less than aiohttp's 75 s: many idle ones would keep new clients out.
-IDLE_S = 15.0
 # Without `Server`, aiohttp sends its own name and version.
 SERVER_HEADERS = {"Server": "hourbook", **COMMON_HEADERS}
 
@@ -170,18 +168,20 @@ def refusal(request: web.BaseRequest, guard: Guard) -> HttpProblem | None:
 
 
 class LimitedServer(web.Server):
-    """Makes an AiohttpConnection for each client."""
+    """Makes a connection of the class `kind` for each client."""
 
-    def __init__(self, handler: Handler, limits: ConnectionLimits, **options: Any) -> None:
+    def __init__(
+        self, handler: Handler, limits: ConnectionLimits, kind: type[AiohttpConnection] = AiohttpConnection
+    ) -> None:
         super().__init__(handler, handler_cancellation=True)
-        self._limits, self._options = limits, options
+        self._limits, self._kind = limits, kind
 
     @property
     def open_connections(self) -> int:
         return len(self._connections)
 
-    def __call__(self) -> AiohttpConnection:
-        return AiohttpConnection(
+    def __call__(self, **options: Any) -> AiohttpConnection:
+        return self._kind(
             self,
             self._limits,
             loop=self._loop,
@@ -189,17 +189,22 @@ class LimitedServer(web.Server):
             logger=log,
             auto_decompress=False,
             keepalive_timeout=IDLE_S,
-            **self._options,
+            **options,
         )
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    handler: Handler, limits: ConnectionLimits, stop_timeout_s: float, entrance: Entrance = LOCAL
+    handler: Handler,
+    limits: ConnectionLimits,
+    stop_timeout_s: float,
+    entrance: Entrance = LOCAL,
+    kind: type[AiohttpConnection] = AiohttpConnection,
 ) -> AsyncIterator[web.ServerRunner]:
     """A runner that serves `handler` behind the entrance once the caller gives it sites, with the entrance's TLS. At
-    the end of the block, responses that have begun may take `stop_timeout_s` seconds more."""
-    server = LimitedServer(guarded(handler, entrance), limits)
+    the end of the block, responses that have begun may take `stop_timeout_s` seconds more. `kind`: the class of its
+    connections."""
+    server = LimitedServer(guarded(handler, entrance), limits, kind)
     runner = web.ServerRunner(server, shutdown_timeout=stop_timeout_s)
     await runner.setup()
     closing = asyncio.create_task(

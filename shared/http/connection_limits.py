@@ -18,6 +18,8 @@ from shared.http.problem_document import HttpProblem
 log = logging.getLogger(__name__)
 
 CHECK_INTERVAL_S = 1.0
+# An idle connection of the one address is kept for so long. Many idle ones would keep new clients out.
+IDLE_S = 15
 # The server closes a connection whose client has read nothing of its response for this long. A client that reads 10 kB
 # a second opens its TCP window once in 100 s.
 SEND_TIMEOUT_S = 120.0

@@ -25,6 +25,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     `HOURBOOK_PUBLIC_URL` (where people open the page), `HOURBOOK_TLS_CERT_FILE` and `…_KEY_FILE` (HTTPS).
 
     An empty text means the same as no setting.
+
+    `HOURBOOK_HANDOVER_FD` is for `hourbook up` alone: its line to the service (`handover.py`).
     """
 
     host: str = "127.0.0.1"
@@ -34,6 +36,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str = ""
     tls_cert_file: str = ""
     tls_key_file: str = ""
+    handover_fd: int | None = None
 
 
 def check_settings(settings: ServerSettings) -> AuthFile | None:

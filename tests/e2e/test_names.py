@@ -21,10 +21,11 @@ import pytest
 from icalendar import Calendar
 
 from services.cli.up.gateway import Gateway
-from services.cli.up.upstreams import COMMAND, QUERY, on_loopback
+from services.cli.up.upstreams import on_loopback
 from shared.capacity import Capacity
 from shared.event_store import EventStore, Pending
 from shared.events import AccountCreated, BookingCreated, Event, GrantCreated, Limits, ProjectCreated, encode_event
+from shared.http.owners import COMMAND, QUERY
 from tests.support.names import NAMES
 from tests.support.system import System
 

@@ -53,9 +53,7 @@ def way(spans: dict[str, Seen], name: str) -> list[str]:
     return found
 
 
-async def test_one_request_is_one_trace_from_the_gateway_until_it_is_visible(
-    collector: Collector, tmp_path: Path
-) -> None:
+async def test_one_request_is_one_trace_until_it_is_visible(collector: Collector, tmp_path: Path) -> None:
     trace, client, headers = traceparent()
     environment = collector.environment | {"HOURBOOK_LOG_FORMAT": "json"}
     data = tmp_path / "data"
@@ -68,14 +66,15 @@ async def test_one_request_is_one_trace_from_the_gateway_until_it_is_visible(
             one, _, of_read = traceparent()
             reads.append(one)
             assert get(f"{up.url}{available}", of_read).status_code == 200
-        spans = collector.wait(trace, "POST", "fold", "publish HOURBOOK", "queue", "GET /projects")
+        passed_on, of_client, of_health = traceparent()
+        assert get(f"{up.url}/health/command", of_health).status_code == 200
+        spans = collector.wait(trace, "fold", "publish HOURBOOK", "queue", "GET /projects")
     assert (answer.headers["X-Request-Id"], read.status_code) == ("ada.1", 200)
-    assert way(spans, "fold") == ["fold", "visible", "append", "POST /projects/create", "POST"]
-    assert way(spans, "publish HOURBOOK") == ["publish HOURBOOK", "append", "POST /projects/create", "POST"]
-    assert way(spans, "queue") == ["queue", "POST /projects/create", "POST"]
-    assert spans["POST"].parent == client
+    assert way(spans, "fold") == ["fold", "visible", "append", "POST /projects/create"]
+    assert way(spans, "publish HOURBOOK") == ["publish HOURBOOK", "append", "POST /projects/create"]
+    assert way(spans, "queue") == ["queue", "POST /projects/create"]
+    assert spans["POST /projects/create"].parent == client
     services = {span.name: span.service for span in spans.values()}
-    assert services["POST"] == "hourbook-gateway"
     assert services["append"] == services["publish HOURBOOK"] == services["POST /projects/create"] == "hourbook-command"
     assert (services["visible"], services["GET /projects"]) == ("hourbook-projector", "hourbook-query")
     assert spans["POST /projects/create"].attributes["hourbook.call"] == "ada.1"
@@ -83,7 +82,10 @@ async def test_one_request_is_one_trace_from_the_gateway_until_it_is_visible(
     assert spans["visible"].began_ns >= spans["POST /projects/create"].began_ns
     made, cached = (collector.wait(one, "GET /available/select") for one in reads)
     view = next(name for name in made if name.startswith("view "))
-    assert way(made, view) == [view, "GET /available/select", "GET"]
+    assert way(made, view) == [view, "GET /available/select"]
+    through = collector.wait(passed_on, "GET", "GET /health")  # a request that the gateway passes on
+    assert way(through, "GET /health") == ["GET /health", "GET"]
+    assert (through["GET"].parent, through["GET"].service) == (of_client, "hourbook-gateway")
     assert [name for name in made if name.startswith("SELECT")]
     assert cached["GET /available/select"].attributes["hourbook.answer"] == "cache"
     assert not [name for name in cached if name.startswith("view")]

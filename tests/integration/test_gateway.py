@@ -9,8 +9,9 @@ from io import BytesIO
 import pytest
 from aiohttp import ClientSession, web
 
-from services.cli.up.gateway import STOP_TIMEOUT_S, Gateway, Target, route
-from services.cli.up.upstreams import COMMAND, PROJECTOR, QUERY, on_loopback
+from services.cli.up.gateway import STOP_TIMEOUT_S, Gateway
+from services.cli.up.upstreams import on_loopback
+from shared.http.owners import COMMAND, PROJECTOR, QUERY, Target, route
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BIG = bytes(range(256)) * 8192

@@ -15,7 +15,7 @@ from services.cli.failure import Failure
 from services.cli.up.gateway import CONNECT_TIMEOUT_S, Gateway
 from services.cli.up.gateway_command import urls_from
 from services.cli.up.resolving import Resolving
-from services.cli.up.upstreams import COMMAND, QUERY
+from shared.http.owners import COMMAND, QUERY
 from tests.integration.test_gateway import Handler, backend, bound, half_an_answer, unused
 from tests.support.waiting import until
 

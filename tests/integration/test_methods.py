@@ -1,10 +1,8 @@
 """Every path of both services, and of the one address: HEAD as GET, OPTIONS and 405 with `Allow`, and 404."""
 
 import re
-import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,14 +11,13 @@ import pytest
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from services.cli.up.gateway import SIGN_IN, Gateway
-from services.cli.up.upstreams import on_loopback
 from services.command.app import create_app as create_command
 from services.command.settings import Settings as CommandSettings
 from services.query.app import create_app as create_query
 from services.query.settings import Settings
+from shared.http.owners import SIGN_IN
 from tests.integration.test_read_matrix import BESIDE, READS
-from tests.support.listening import BOUND_S, listening
+from tests.support.listening import BOUND_S, Addresses, one_address
 from tests.support.marked import marked
 from tests.support.signed_in import ADMIN, auth_file, signed_in
 
@@ -36,7 +33,7 @@ class Services(NamedTuple):
 
     query: Mapping[str, set[str]]
     command: Mapping[str, set[str]]
-    urls: Mapping[str, str]
+    addresses: Addresses
 
 
 def methods_of(app: Litestar) -> Mapping[str, set[str]]:
@@ -51,27 +48,12 @@ def methods_of(app: Litestar) -> Mapping[str, set[str]]:
     return found
 
 
-@asynccontextmanager
-async def gateway_to(query: str, command: str, *, people_sign_in: bool = False) -> AsyncIterator[str]:
-    ports = {"query": int(query.rpartition(":")[2]), "command": int(command.rpartition(":")[2])}
-    with socket.create_server(("127.0.0.1", 0)) as socket_:
-        gateway = Gateway(on_loopback(ports.get), signed_in=people_sign_in)
-        await gateway.start(socket_)
-        yield f"http://127.0.0.1:{socket_.getsockname()[1]}"
-        await gateway.stop()
-
-
 @pytest.fixture
 async def services(database_url: str) -> AsyncIterator[Services]:
     query = create_query(Settings(database_url=database_url))
     command = create_command(CommandSettings(database_url=database_url, nats_url="nats://127.0.0.1:1"))
-    async with (
-        listening(query) as of_query,
-        listening(command) as of_command,
-        gateway_to(of_query, of_command) as of_both,
-    ):
-        urls = {"query": of_query, "command": of_command, "both": of_both}
-        yield Services(methods_of(query), methods_of(command), urls)
+    async with one_address(query, command) as addresses:
+        yield Services(methods_of(query), methods_of(command), addresses)
 
 
 def of_both(services: Services) -> Mapping[str, set[str]]:
@@ -98,13 +80,13 @@ async def faults(client: httpx.AsyncClient, path: str, methods: set[str], tried:
     return wrong
 
 
-@pytest.mark.parametrize("where", ["query", "command", "both"])
+@pytest.mark.parametrize("where", Addresses._fields)
 async def test_options_and_405_say_what_each_path_takes(services: Services, where: str) -> None:
-    paths = {"query": services.query, "command": services.command, "both": of_both(services)}[where]
+    paths = {"query": services.query, "command": services.command}.get(where, of_both(services))
     assert len(paths) > 40
-    async with httpx.AsyncClient(base_url=services.urls[where], timeout=BOUND_S) as client:
+    async with httpx.AsyncClient(base_url=getattr(services.addresses, where), timeout=BOUND_S) as client:
         for path, methods in sorted(paths.items()):
-            assert await faults(client, path, methods, FEW if where == "both" else ALL) == []
+            assert await faults(client, path, methods, ALL if where in ("query", "command") else FEW) == []
         for method in ALL:
             answer = await client.request(method, "/zz/zz/zz/zz/zz/zz")
             assert (answer.status_code, answer.headers.get("allow")) == (404, None), method
@@ -116,10 +98,12 @@ async def test_a_read_of_a_commands_path_is_told_to_post_where_people_sign_in_to
 ) -> None:
     options: Any = {"database_url": database_url, "auth_file": auth_file(tmp_path)}
     async with (
-        listening(create_query(Settings(**options))) as query,
-        listening(create_command(CommandSettings(nats_url="nats://127.0.0.1:1", **options))) as command,
-        gateway_to(query, command, people_sign_in=True) as url,
-        httpx.AsyncClient(base_url=url, headers=await signed_in(database_url, ADMIN)) as client,
+        one_address(
+            create_query(Settings(**options)),
+            create_command(CommandSettings(nats_url="nats://127.0.0.1:1", **options)),
+            signed_in=True,
+        ) as addresses,
+        httpx.AsyncClient(base_url=addresses.handed, headers=await signed_in(database_url, ADMIN)) as client,
     ):
         for path in ("/projects/create", "/bookings/create"):
             answer = await client.get(path)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.cli.up.embedded import free_port
+from services.cli.up.gateway import Gateway
 from shared.http.connection_limits import ConnectionLimits
 from shared.http.entrance import LOCAL, Entrance
+from shared.http.handover import make_line
+from shared.http.owners import COMMAND, QUERY
 from shared.http.serving import Server, uvicorn_config
 
 BOUND_S = 20
+NO_LIMITS = ConnectionLimits()
 
 
 class _Server(Server):
@@ -24,14 +29,17 @@ class _Server(Server):
 @contextlib.asynccontextmanager
 async def listening(
     app: Any,
-    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008  (it is frozen)
+    limits: ConnectionLimits = NO_LIMITS,
     entrance: Entrance = LOCAL,
+    service: str = "",
+    line: socket.socket | None = None,
 ) -> AsyncIterator[str]:
-    """The address; what is being answered at the end of the block is broken off."""
+    """The address; what is being answered at the end of the block is broken off. `line`: the end of a line to a
+    gateway, which hands over the connections of `service`."""
     port = free_port()
     options: dict[str, Any] = {"log_level": "critical", "timeout_graceful_shutdown": 1, "loop": "none"}
     config = uvicorn_config(app, limits, entrance, port=port, **options)
-    server = _Server(config, limits)
+    server = _Server(config, limits, lambda: None, service, line)
     serving = asyncio.create_task(server.serve())
     async with asyncio.timeout(BOUND_S):
         while not server.started:
@@ -45,3 +53,39 @@ async def listening(
             end_streams()
         server.should_exit = True
         await asyncio.wait_for(serving, BOUND_S)
+
+
+class Addresses(NamedTuple):
+    """The services' own addresses, and the one address of two gateways: one hands connections over, the other passes
+    requests on."""
+
+    query: str
+    command: str
+    handed: str
+    passed: str
+
+
+@contextlib.asynccontextmanager
+async def one_address(
+    query: Any,
+    command: Any,
+    limits: ConnectionLimits = NO_LIMITS,
+    service_limits: ConnectionLimits = NO_LIMITS,
+    *,
+    signed_in: bool = False,
+) -> AsyncIterator[Addresses]:
+    """The two applications behind two gateways. `limits` are those of the gateways."""
+    async with contextlib.AsyncExitStack() as stack:
+        urls: dict[str, str] = {}
+        gateways = [Gateway(lambda service: [urls[service]], limits, signed_in=signed_in) for _ in range(2)]
+        for service, app in ((QUERY, query), (COMMAND, command)):
+            ours, theirs = make_line()
+            served = listening(app, service_limits, LOCAL, service, theirs)
+            urls[service] = await stack.enter_async_context(served)
+            gateways[0].link(service, ours)
+        for gateway in gateways:
+            taken = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            urls[str(id(gateway))] = f"http://127.0.0.1:{taken.getsockname()[1]}"
+            await gateway.start(taken)
+            stack.push_async_callback(gateway.stop)
+        yield Addresses(*urls.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-READS = frozenset({"GET", "HEAD"})
+from shared.http.owners import READS
 
 Ask = Callable[[str], Awaitable[frozenset[str] | None]]
 

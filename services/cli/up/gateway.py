@@ -15,7 +15,8 @@ import logging
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 from aiohttp import (
     ClientConnectorError,
@@ -35,9 +36,11 @@ from aiohttp import (
 from multidict import CIMultiDict
 from yarl import URL
 
-from services.cli.up.allowed_methods import READS, allowed_at, named
+from services.cli.up.allowed_methods import allowed_at, named
+from services.cli.up.arrivals import Arrivals
+from services.cli.up.gateway_connection import GatewayConnection
 from services.cli.up.passing_on import end_to_end, is_short, pass_on
-from services.cli.up.upstreams import COMMAND, PROJECTOR, QUERY, SERVICES, Upstreams, UrlsOf
+from services.cli.up.upstreams import Upstreams, UrlsOf
 from shared import tracing
 from shared.call_id import CALL, HEADER
 from shared.errors import words_of
@@ -45,14 +48,13 @@ from shared.http.aiohttp_server import BodyTimeout, answer, closing_response, se
 from shared.http.connection_limits import SEND_TIMEOUT_S, ConnectionLimits, connections_allowed
 from shared.http.entrance import LOCAL, Entrance
 from shared.http.guard import LIVE
+from shared.http.handover import HAS_LINES, Line, adopt, duplicate
+from shared.http.owners import COMMAND, HEALTH, METRICS, PROJECTOR, QUERY, READS, Target, owner, route
 from shared.http.problem_document import MEDIA_TYPE, document, malformed_request
 from shared.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 
-SIGN_IN = "/sign-in/"  # the command service begins sessions, by GET too: a browser comes back from an issuer so
-HEALTH, METRICS = "/health", "/metrics"
-OWN = ("/schema", HEALTH, METRICS)
 CONNECT_TIMEOUT_S = 2.0
 # Shorter than the 5 s after which a service closes an idle connection: a connection that is closing must not be used.
 IDLE_TIMEOUT_S = 2.0
@@ -75,34 +77,9 @@ class NoUpstream(ClientError):
     """No process of the service listens yet."""
 
 
-class Target(NamedTuple):
-    """The service to ask, and the path to ask for."""
-
-    service: str
-    path: str
-
-
-def route(method: str, path: str) -> Target:
-    """Which service takes a request, and under which path.
-
-    Everything below /sign-in goes to the command service.
-
-    Each service has its own /schema, /health and /metrics. A GET reaches those of the query service; a suffix names
-    another service: /schema/command, /health/command, /health/projector, /metrics/command, /metrics/projector. The last
-    one is for whoever may see the metrics of the query service.
-    """
-    if method not in READS or path.startswith(SIGN_IN):
-        return Target(COMMAND, path)
-    for own in OWN:
-        for service in SERVICES:
-            prefix = f"{own}/{service}"
-            if path == prefix or path.startswith((f"{prefix}/", f"{prefix}?")):
-                return Target(service, own + path.removeprefix(prefix))
-    return Target(QUERY, path)
-
-
 class Gateway:
-    """Passes requests to the services and answers to the clients.
+    """Hands connections over to the services that are linked; for the others passes requests to them and answers to the
+    clients.
 
     It has a guard of its own, and passes on the headers by which the services' guards decide. `urls_of`: as in
     Upstreams. A client that reads nothing of its answer for `unread_timeout_s` is disconnected. `signed_in`: whether
@@ -125,17 +102,39 @@ class Gateway:
         self._running = AsyncExitStack()
         self._sessions: dict[str, ClientSession] = {}
         self._endless: set[asyncio.Transport] = set()
+        self._lines: dict[str, Line] = {}
+        self._arrivals: Arrivals | None = None
+        self._server: Any = None
         self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether services may be linked. TLS ends in the gateway, so an encrypted connection stays here."""
+        return HAS_LINES and self._entrance.tls is None
+
+    def link(self, service: str, line: socket.socket) -> None:
+        """Hands connections over to a service from now on, until it ends. `line` is the gateway's end."""
+        if service in self._lines:
+            self._lines[service].close()
+        self._lines[service] = Line(line, self._take_back, self._serve)
 
     async def start(self, listening: socket.socket) -> None:
         self._sessions = {COMMAND: client(send_once), PROJECTOR: client(), QUERY: client()}
-        server = serving(self.handle, self._limits, STOP_TIMEOUT_S, self._entrance)
+        server = serving(self.handle, self._limits, STOP_TIMEOUT_S, self._entrance, GatewayConnection)
         runner = await self._running.enter_async_context(server)
-        await web.SockSite(runner, listening, backlog=1024, ssl_context=self._entrance.tls).start()
+        if self._entrance.tls is None:
+            self._server = runner.server
+            self._arrivals = Arrivals(self._limits, self._lines.get, self._serve, self._open_connections)
+            self._arrivals.start(listening)
+        else:
+            await web.SockSite(runner, listening, backlog=1024, ssl_context=self._entrance.tls).start()
         self._watching = asyncio.create_task(self._upstreams.watch(self._sessions[QUERY]))
 
     async def stop(self) -> None:
         """Waits for answers to end, for at most STOP_TIMEOUT_S. Breaks off event streams, which never end."""
+        if self._arrivals is not None:
+            await self._arrivals.stop()
+            self._arrivals = self._server = None
         for transport in self._endless:
             transport.abort()
         if self._watching is not None:
@@ -143,6 +142,33 @@ class Gateway:
         await self._running.aclose()
         for session in self._sessions.values():
             await session.close()
+        for line in self._lines.values():
+            line.close()
+
+    def _open_connections(self) -> int:
+        return 0 if self._server is None else self._server.open_connections
+
+    def _serve(self, client: socket.socket, begun: bytes) -> None:
+        """Serves a connection in this process. `begun`: what was read of it."""
+        if self._server is None:
+            client.close()
+        else:
+            adopt(partial(self._server, begun=begun, hand_over=self._hand_over), client)
+
+    def _take_back(self, client: socket.socket, begun: bytes) -> None:
+        """Takes a connection that a service gives back, because another one's request begins on it."""
+        if self._arrivals is None:
+            client.close()
+        else:
+            self._arrivals.sort(client, begun)
+
+    def _hand_over(self, transport: asyncio.BaseTransport, begun: bytes) -> bool:
+        """Hands over a connection of this process on which a request begins, if a service can have it."""
+        line = self._lines.get(owner(begun) or "")
+        if line is None or not line.is_open:
+            return False
+        line.give(duplicate(transport), begun)
+        return True
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.raw_path == LIVE and request.method in READS:

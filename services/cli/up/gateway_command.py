@@ -17,8 +17,8 @@ from services.cli.failure import Failure
 from services.cli.up.address import LOOPBACK, Address, address_of, listening
 from services.cli.up.gateway import Gateway
 from services.cli.up.resolving import Resolving
-from services.cli.up.upstreams import COMMAND, PROJECTOR, QUERY
 from shared import tracing
+from shared.http.owners import COMMAND, PROJECTOR, QUERY
 from shared.process import log_and_trace
 from shared.settings import settings_from
 from shared.tasks import end_tasks

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from services.cli.up.embedded import EmbeddedPostgres, EmbeddedServerFailed, fre
 from services.cli.up.embedded_nats import EmbeddedNats
 from services.cli.up.private_files import open_private
 from services.cli.up.tether import tethered
+from shared.http.handover import HANDOVER_FD, make_line
 
 POLL_S = 0.05
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 5.0
@@ -34,6 +36,7 @@ AGAIN_S = 2.0
 LOG_BYTES_MAX = 10_000_000
 
 Say = Callable[[str], None]
+LinkService = Callable[[str, socket.socket], None]
 log = logging.getLogger(__name__)
 
 
@@ -62,19 +65,21 @@ class NotReady(Exception):
 
 
 class Service(NamedTuple):
-    """A service: its module, and the setting for its port, if it listens."""
+    """A service: its module, the setting for its port, if it listens, and whether it takes clients' connections from
+    the gateway."""
 
     name: str
     module: str
     port_setting: str | None = None
+    is_linked: bool = False
 
 
 SERVICES = {
     service.name: service
     for service in (
-        Service("command", "services.command", "HOURBOOK_COMMAND_PORT"),
+        Service("command", "services.command", "HOURBOOK_COMMAND_PORT", is_linked=True),
         Service("projector", "services.projector", "HOURBOOK_PROJECTOR_PORT"),
-        Service("query", "services.query", "HOURBOOK_QUERY_PORT"),
+        Service("query", "services.query", "HOURBOOK_QUERY_PORT", is_linked=True),
         Service("notify", "services.notify"),
         Service("sealer", "services.sealer"),
     )
@@ -82,29 +87,40 @@ SERVICES = {
 
 
 class ServiceProgram:
-    """A service as a process. Each start takes a new free port. `port` is None while it does not listen."""
+    """A service as a process. Each start takes a new free port. `port` is None while it does not listen. `link` gets
+    the service's name and the gateway's end of a line to each process of it that is ready."""
 
-    def __init__(self, service: Service, environment: Mapping[str, str], logs: Path) -> None:
+    def __init__(
+        self, service: Service, environment: Mapping[str, str], logs: Path, link: LinkService | None = None
+    ) -> None:
         self.name, self.log = service.name, logs / f"{service.name}.log"
         self.port: int | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self._service, self._environment = service, environment
+        self._link = link if service.is_linked else None
 
     async def start(self) -> None:
         self.port = None
         port = free_port() if self._service.port_setting else None
-        self.process = self._spawn(port)
-        if port is not None:
-            await self._listening(self.process, port)
-            self.port = port
+        with contextlib.ExitStack() as ends:
+            ours, theirs = (ends.enter_context(end) for end in make_line()) if self._link is not None else (None, None)
+            self.process = self._spawn(port, theirs)
+            if port is not None:
+                await self._listening(self.process, port)
+                self.port = port
+            if self._link is not None and ours is not None:
+                self._link(self.name, ours.dup())
 
     async def stop(self, hurried: bool) -> None:
         self.port = None
         how = signal.SIGKILL if hurried else signal.SIGTERM
         await asyncio.to_thread(stop_process, self.process, how, STOP_TIMEOUT_S)
 
-    def _spawn(self, port: int | None) -> subprocess.Popen[bytes]:
+    def _spawn(self, port: int | None, line: socket.socket | None) -> subprocess.Popen[bytes]:
         environment = {**self._environment, "PYTHONUNBUFFERED": "1"}
+        environment.pop(HANDOVER_FD, None)
+        if line is not None:
+            environment[HANDOVER_FD] = str(line.fileno())
         if self._service.port_setting:
             environment[self._service.port_setting] = str(port)
         rotate(self.log)
@@ -116,6 +132,7 @@ class ServiceProgram:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=() if line is None else (line.fileno(),),
             )
 
     async def _listening(self, process: subprocess.Popen[bytes], port: int) -> None:

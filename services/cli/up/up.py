@@ -215,6 +215,7 @@ class Up:
                 SERVICES[name],
                 environment | {DATABASE: self._database_urls[name]} | self._nats_of(name),
                 self._directory.logs,
+                self._gateway.link if self._gateway.hands_over else None,
             )
             for name in SERVICES
             if name in self._services

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-COMMAND, PROJECTOR, QUERY = "command", "projector", "query"
-SERVICES = (COMMAND, PROJECTOR, QUERY)
+from shared.http.owners import COMMAND, SERVICES
+
 ASIDE_S = 1.0
 LOOK_S = 1.0
 SILENT = (ClientError, OSError)  # TimeoutError is an OSError

@@ -1,0 +1,154 @@
+"""The handover of clients' connections between the gateway and a service, over a line that only the two have.
+
+A line is a pair of sockets that `hourbook up` makes before it starts the service; the service inherits one end. It has
+no name in the file system, so nobody else can connect to it. Who gives a connection sends its file descriptor, with
+what was read of it already. From then on the other process has the connection alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable
+
+HANDOVER_FD = "HOURBOOK_HANDOVER_FD"
+PIECE_MAX = 65_536  # bytes of one message
+AT_ONCE = 64  # messages that are read before other work has its turn
+LAST, MORE = b".", b"+"  # how a message begins: it has the connection, or more bytes follow
+
+# Takes a client's connection, and what was read of it.
+Take = Callable[[socket.socket, bytes], None]
+
+
+HAS_LINES = sys.platform == "linux"  # elsewhere such sockets keep no bounds of messages
+
+
+def make_line() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a new line."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def inherited_line(descriptor: int) -> socket.socket:
+    """The end of a line that this process has inherited. Raises OSError if the descriptor is none."""
+    line = socket.socket(fileno=descriptor)
+    if (line.family, line.type) != (socket.AF_UNIX, socket.SOCK_SEQPACKET):
+        line.detach()
+        raise OSError(f"the file descriptor {descriptor} is no line of `hourbook up`")
+    line.set_inheritable(False)
+    return line
+
+
+def duplicate(transport: asyncio.BaseTransport) -> socket.socket:
+    """The connection of a transport again. It stays open when the transport is closed."""
+    client = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+    client.setblocking(False)
+    return client
+
+
+_adopted: set[asyncio.Task[None]] = set()
+
+
+def adopt(make: Callable[[], asyncio.Protocol], client: socket.socket) -> None:
+    """Serves a connection that is open already, with the protocol that `make` makes."""
+    task = asyncio.get_running_loop().create_task(_adopt(make, client))
+    _adopted.add(task)  # the loop alone would not keep it
+    task.add_done_callback(_adopted.discard)
+
+
+async def _adopt(make: Callable[[], asyncio.Protocol], client: socket.socket) -> None:
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(make, client)
+    except OSError:  # the client has gone
+        client.close()
+
+
+class Given:
+    """A connection on its way to the other end: how many bytes of `data` were sent."""
+
+    def __init__(self, client: socket.socket, data: bytes) -> None:
+        self.client, self.data, self.sent = client, data, 0
+
+
+class Line:
+    """One end of a line. `take` gets each connection that the other end gives. `keep` gets each that was given to the
+    other end and did not leave, because the other end is gone or takes no more."""
+
+    def __init__(self, line: socket.socket, take: Take, keep: Take) -> None:
+        self._line, self._take, self._keep = line, take, keep
+        self._waiting: deque[Given] = deque()
+        self._parts = b""
+        self._loop = asyncio.get_running_loop()
+        self.is_open = True
+        line.setblocking(False)
+        self._loop.add_reader(line.fileno(), self._read)
+
+    def give(self, client: socket.socket, data: bytes) -> None:
+        """Gives a connection away. `data` is what was read of it and not served."""
+        self._waiting.append(Given(client, data))
+        if len(self._waiting) == 1:
+            self._send()
+
+    def take_no_more(self) -> None:
+        """Refuses what the other end would give from now on, and takes what it has given."""
+        with contextlib.suppress(OSError):
+            self._line.shutdown(socket.SHUT_RD)
+        while self._line.fileno() >= 0 and self._read():
+            pass
+
+    def close(self) -> None:
+        if self._line.fileno() >= 0:
+            self._loop.remove_reader(self._line.fileno())
+            self._loop.remove_writer(self._line.fileno())
+            self._line.close()
+        self._give_up()
+
+    def _send(self) -> None:
+        try:
+            while self._waiting:
+                self._send_one(self._waiting[0])
+                self._waiting.popleft().client.close()
+        except BlockingIOError:
+            self._loop.add_writer(self._line.fileno(), self._send)
+            return
+        except OSError:
+            self._give_up()
+        if self._line.fileno() >= 0:
+            self._loop.remove_writer(self._line.fileno())
+
+    def _send_one(self, given: Given) -> None:
+        while len(given.data) - given.sent > PIECE_MAX:
+            self._line.send(MORE + given.data[given.sent : given.sent + PIECE_MAX])
+            given.sent += PIECE_MAX
+        socket.send_fds(self._line, [LAST, given.data[given.sent :]], [given.client.fileno()])
+
+    def _give_up(self) -> None:
+        """The other end takes no more."""
+        self.is_open = False
+        waiting, self._waiting = self._waiting, deque()
+        for given in waiting:
+            self._keep(given.client, given.data)
+
+    def _read(self) -> bool:
+        """Takes what is there. Answers whether there may be more."""
+        for _ in range(AT_ONCE):
+            try:
+                data, files, _, _ = socket.recv_fds(self._line, 1 + PIECE_MAX, 1, socket.MSG_CMSG_CLOEXEC)
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError:
+                data, files = b"", []
+            if not data:
+                self.close()
+                return False
+            self._parts += data[1:]
+            if data[:1] == LAST:
+                data, self._parts = self._parts, b""
+                if files:
+                    client = socket.socket(fileno=files[0])
+                    client.setblocking(False)
+                    self._take(client, data)
+        return True
