@@ -65,8 +65,9 @@ class HandedProtocol(LimitedProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._next is not None:
+        if self._begun or self._place == HEAD or self._next is not None:  # the connection is not idle
             self._unset_keepalive_if_required()
+        if self._next is not None:
             self._give_back()
 
     def awaited(self) -> AwaitedPart | None:
@@ -77,7 +78,7 @@ class HandedProtocol(LimitedProtocol):
         cycle = self.cycle
         if cycle is not None and not cycle.keep_alive:  # the connection ends with the last response
             return b""
-        data, self._begun = self._begun + data, b""
+        data, self._begun, self._head_bytes = self._begun + data, b"", 0
         whose = owner(data)
         if whose is None:
             self._unset_keepalive_if_required()

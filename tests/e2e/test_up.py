@@ -6,12 +6,14 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+import psutil
 import pytest
 
 from services.cli.failure import Failure
@@ -62,6 +64,36 @@ def test_a_service_that_is_killed_is_started_again(running: Running) -> None:
     until(lambda: "command ended: killed by SIGKILL" in running.output, lambda: running.output)
     until(lambda: running.create("after-the-kill").status_code in (201, 409), lambda: running.output)
     assert running.pid_of("services.command") != first
+
+
+def test_a_command_on_a_connection_whose_service_is_killed_is_carried_out_once(running: Running) -> None:
+    """The connection breaks, or the gateway says that the service starts. A repeat with the key is the same command."""
+    body, said, positions = {"id": "once", "name": "Once"}, set(), set()
+    with httpx.Client(base_url=running.url) as client:
+        for _ in range(2):
+            assert client.post("/bookings/create", content=b"{}").status_code == 400  # the service has the connection
+            os.kill(running.pid_of("services.command"), signal.SIGKILL)
+            deadline = time.monotonic() + WAIT_S
+            while time.monotonic() < deadline:
+                try:
+                    answer = client.post("/projects/create", json=body, headers={"Idempotency-Key": "once"})
+                except httpx.TransportError:
+                    said.add("broken")
+                    continue
+                if answer.status_code == 201:
+                    break
+                assert answer.json()["code"] in ("service_unavailable", "outcome_unknown", "store_unavailable")
+                said.add(answer.json()["code"])
+                time.sleep(0.05)
+            positions.add(answer.json()["position"])
+    assert "service_unavailable" in said
+    assert len(positions) == 1
+
+
+def test_no_other_process_can_hand_a_connection_to_a_service(running: Running) -> None:
+    """The line has no name to which anybody could connect."""
+    for process in map(psutil.Process, (running.process.pid, running.pid_of("services.command"))):
+        assert [end.laddr for end in process.net_connections("unix") if end.laddr] == []
 
 
 def test_the_embedded_servers_are_started_again_too(running: Running) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from litestar import Litestar, Request, get, post
 from litestar.response import Stream
 
 from shared.http.connection_limits import ConnectionLimits
+from shared.http.handover import Line, make_line
 from shared.http.owners import COMMAND, QUERY
 from shared.http.problems import EXCEPTION_HANDLERS
 from tests.support.listening import Addresses, one_address
@@ -52,6 +54,10 @@ class Two:
             return Stream(self._events(), media_type="text/event-stream")
 
         return application(read, live)
+
+    def answered(self) -> list[bytes]:
+        """The bodies of the answers to what was seen, in the order of the requests."""
+        return [service[:1].encode() + number.encode() for service, number, _ in self.seen]
 
     async def _events(self) -> AsyncIterator[bytes]:
         yield b"data: 1\n\n"
@@ -117,37 +123,31 @@ def requests_of_both_kinds() -> list[bytes]:
 ANSWERED = [b"q0", b"c1", b"q2", b"q3", b"c4", b"c5", b"q6", b"c7", b"ok", b"c9", b"ok", b"q11", b"c12"]
 
 
-@pytest.mark.parametrize("size", [None, 1, 7, 10_000, 1_000_000], ids=lambda size: f"pieces of {size}")
-async def test_one_connection_may_mix_reads_and_commands(both: Two, size: int | None) -> None:
-    """One after the other, and pipelined in pieces of any size."""
-    requests = requests_of_both_kinds()
+async def test_one_connection_may_mix_reads_and_commands(both: Two) -> None:
     async with await wire(both.addresses.handed) as connection:
-        if size is None:
-            for request, answered in zip(requests, ANSWERED, strict=True):
-                await connection.send(request)
-                assert (await connection.answer()).body == answered
-        else:
-            if size < 100:
-                requests = [request for request in requests if len(request) < 10_000]
-            answered_ = [
-                body for request, body in zip(requests_of_both_kinds(), ANSWERED, strict=True) if request in requests
-            ]
-            data = b"".join(requests)
-            sending = asyncio.create_task(send_in_pieces(connection, data, size))
-            assert await bodies(connection, len(requests)) == answered_
-            await sending
-    assert [(who, n) for who, n, _ in both.seen] == [
-        (QUERY if body[:1] == b"q" else COMMAND, body[1:].decode())
-        for body in ANSWERED
-        if body != b"ok" and (body != b"c9" or size is None or size > 100)
-    ]
+        for request, answered in zip(requests_of_both_kinds(), ANSWERED, strict=True):
+            await connection.send(request)
+            answer = await connection.answer()
+            assert answer.body == answered
+            assert ("server" in answer.headers) == (request == LIVE)  # only the gateway's answers have it
+    assert both.answered() == [body for body in ANSWERED if body != b"ok"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 10_000, 1_000_000])
+async def test_one_connection_may_mix_pipelined_reads_and_commands_in_pieces_of_any_size(both: Two, size: int) -> None:
+    pairs = list(zip(requests_of_both_kinds(), ANSWERED, strict=True))
+    pairs = [(request, body) for request, body in pairs if len(request) < 1000 * size]
+    async with await wire(both.addresses.handed) as connection:
+        sending = send_in_pieces(connection, b"".join(request for request, _ in pairs), size)
+        answered, _ = await asyncio.gather(bodies(connection, len(pairs)), sending)
+        assert answered == [body for _, body in pairs]
+    assert both.answered() == [body for _, body in pairs if body != b"ok"]
 
 
 async def send_in_pieces(connection: Wire, data: bytes, size: int) -> None:
     for start in range(0, len(data), size):
         await connection.send(data[start : start + size])
-        if size < 100:
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
 
 async def test_a_request_of_another_service_waits_until_the_answer_before_it_has_left(both: Two) -> None:
@@ -165,3 +165,117 @@ async def test_a_request_of_another_service_waits_until_the_answer_before_it_has
         assert (QUERY, "4", b"") not in both.seen
         both.go_on.set()
         assert await bodies(connection, 3) == [b"c3", b"q4", b"q5"]
+
+
+async def test_a_body_arrives_as_it_was_sent_however_large(both: Two) -> None:
+    body = bytes(range(256)) * 3900
+    async with await wire(both.addresses.handed) as connection:
+        for number in range(2):
+            await connection.send(READ % 7 + command(number, body) + chunked(number, body, b"\r\n\r\n", body[:9]))
+            assert await bodies(connection, 3) == [b"q7", b"c%d" % number, b"c%d" % number]
+    assert [len(seen) for _, _, seen in both.seen] == 2 * [0, len(body), len(body) + 13]
+    assert both.seen[1][2] == body
+
+
+async def test_events_arrive_as_they_are_sent(both: Two) -> None:
+    async with await wire(both.addresses.handed) as connection:
+        await connection.send(command(1) + b"GET /events/stream" + HOST + b"\r\n")
+        assert (await connection.answer()).body == b"c1"
+        head = await connection.answer()
+        assert head.headers["content-type"].startswith("text/event-stream")
+        assert await connection.line() + await connection.line() == b"9\r\ndata: 1\n"
+        both.go_on.set()
+        assert b"data: 2" in await connection.until(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "ending", [b"Connection: close", b"Expect: 100-continue", b"Upgrade: a\r\nConnection: Upgrade"]
+)
+async def test_nothing_is_answered_after_the_last_answer_of_a_connection(both: Two, ending: bytes) -> None:
+    async with await wire(both.addresses.handed) as connection:
+        first = command(1, b"").replace(b"Host", ending + b"\r\nHost", 1)
+        await connection.send(first + READ % 2 + command(3))
+        rest = await connection.ended()
+    assert (rest.count(b"HTTP/1.1 201"), rest.count(b"HTTP/1.1 200")) == (1, 0)
+    assert both.answered() == [b"c1"]
+
+
+async def test_a_head_that_never_ends_is_a_408_wherever_it_begins() -> None:
+    befores = ((b"", 0), (READ % 1, 1), (command(1) + READ % 2, 2))
+    begun = (b"PO", b"POST /bookings/cr", b"POST /bookings/create HTTP/1.1\r\nHost: loc")
+    async with two(ConnectionLimits(head_s=0.3, body_s=0.3)) as both:
+        given = [(before + head, answers) for before, answers in befores for head in begun]
+        await asyncio.gather(*(assert_late(both.addresses.handed, sent, answers) for sent, answers in given))
+
+
+async def assert_late(url: str, sent: bytes, answers: int) -> None:
+    """Asserts that after so many answers comes a 408, and the end."""
+    async with await wire(url) as connection:
+        await connection.send(sent)
+        await bodies(connection, answers)
+        answer = await connection.answer()
+        assert (answer.status, answer.problem["code"]) == (408, "request_timeout")
+        assert await connection.ended() == b""
+
+
+class Ends:
+    """Both ends of a line, and what came out of either: the peers of the connections, and what was read of them."""
+
+    def __init__(self) -> None:
+        ours, theirs = make_line()
+        self.kept: list[bytes] = []
+        self.taken: list[tuple[socket.socket, bytes]] = []
+        self.ours = Line(ours, lambda client, _: client.close(), self._keep)
+        self._theirs = theirs
+
+    def _keep(self, client: socket.socket, data: bytes) -> None:
+        client.close()
+        self.kept.append(data)
+
+    def open(self) -> None:
+        self.theirs = Line(self._theirs, lambda client, data: self.taken.append((client, data)), self._keep)
+
+    def give(self, data: bytes) -> socket.socket:
+        """Gives away one end of a new connection, and answers the other."""
+        mine, given = socket.socketpair()
+        self.ours.give(given, data)
+        return mine
+
+    def close(self) -> None:
+        for client, _ in self.taken:
+            client.close()
+        self.ours.close()
+        self._theirs.close()
+
+
+@pytest.fixture
+async def ends() -> AsyncIterator[Ends]:
+    made = Ends()
+    yield made
+    made.close()
+
+
+async def test_a_line_passes_all_connections_on_in_their_order_however_slow_the_other_end_is(ends: Ends) -> None:
+    sizes = [1, 65_535, 65_536, 65_537, 300_000, *range(2, 400)]
+    mine = [ends.give(b"%d" % size + bytes(size)) for size in sizes]
+    await asyncio.sleep(0.05)
+    ends.open()
+    await until(lambda: len(ends.taken) == len(sizes))
+    assert [data for _, data in ends.taken] == [b"%d" % size + bytes(size) for size in sizes]
+    for (client, _), other in zip(ends.taken, mine, strict=True):
+        other.send(b"?")
+        assert client.recv(1) == b"?"
+        other.close()
+    assert ends.kept == []
+
+
+async def test_what_did_not_leave_is_kept_when_the_other_end_ends_or_takes_no_more(ends: Ends) -> None:
+    for opens in (True, False):
+        given = [ends.give(b"%d" % number) for number in range(3)]
+        if opens:
+            ends.open()
+            ends.theirs.take_no_more()
+            assert [data for _, data in ends.taken] == [b"0", b"1", b"2"]
+        for mine in given:
+            mine.close()
+    assert (ends.kept, ends.ours.is_open) == ([b"0", b"1", b"2"], False)

@@ -64,6 +64,14 @@ class Wire:
             length = 0 if bodiless else int(headers.get("content-length", 0))
             return Answer(int(head[0].split()[1]), headers, await self._reader.readexactly(length))
 
+    async def line(self) -> bytes:
+        async with asyncio.timeout(BOUND_S):
+            return await self._reader.readline()
+
+    async def until(self, end: bytes) -> bytes:
+        async with asyncio.timeout(BOUND_S):
+            return await self._reader.readuntil(end)
+
     async def ended(self) -> bytes:
         """What came before the end."""
         rest = b""
