@@ -106,13 +106,15 @@ class History:
             yield head + number, self.project, self._version + number, event.command, 0, b"", kind, data
 
 
-async def ten_years(history: History, bookings: int, live: int) -> None:
-    """Makes a project with so many bookings over the ten years before now, of which `live` are still to come."""
+async def ten_years(history: History, bookings: int, live: int) -> int:
+    """Makes a project with so many bookings in ten years, of which `live` begin in the month after now, and all others
+    have ended. Returns the hour that is now."""
     now = hour_of(datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
     past = 3650 * 24 - MONTH_HOURS
     await history.begin(now - past, now + MONTH_HOURS)
     await history.grow(bookings - live, now - past, past - BOOKED_HOURS)
     await history.grow(live, now)
+    return now
 
 
 def _new() -> UUID:

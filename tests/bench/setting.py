@@ -89,11 +89,11 @@ def ceiling_of(system: System) -> Service:
     return Service(system, "tests.bench.ceiling", "ceiling_port")
 
 
-def bookings(name: str = PROJECT, *, keyed: bool = False) -> Requests:
-    """Bookings of 72 hours that begin within the month."""
+def bookings(name: str = PROJECT, *, keyed: bool = False, first: int = T0) -> Requests:
+    """Bookings of 72 hours that lie within the month after the hour `first`."""
     chance, made = random.Random(2), []
     for _ in range(500):
-        start = T0 + chance.randrange(MONTH_HOURS - BOOKED_HOURS)
+        start = first + chance.randrange(MONTH_HOURS - BOOKED_HOURS)
         body = {
             "project": name,
             "account": "ada",
@@ -108,10 +108,12 @@ def bookings(name: str = PROJECT, *, keyed: bool = False) -> Requests:
 
 async def warm(port: int, requests: Requests | None = None) -> int:
     """Books until a booking is accepted: a process that has just begun reads the project first. Returns the number of
-    refusals before. Raises TimeoutError."""
+    answers 503 before. Raises TimeoutError, and RuntimeError for another refusal."""
     client, request, refused = Client(port), (requests or bookings()).raw[0], 0
     async with asyncio.timeout(START_TIMEOUT_S):
-        while (await client.ask(request))[0] != 201:
+        while (answer := await client.ask(request))[0] != 201:
+            if answer[0] != 503:
+                raise RuntimeError(f"a booking was refused: {answer}")
             refused += 1
     await client.close()
     return refused
