@@ -107,8 +107,8 @@ It needs a checkout of the source, and takes some twelve minutes on two cores: k
 makes the load if it is installed. It takes the options of `python -m tests.bench`: --runs N (5) measures each figure so
 often, --seconds SECONDS (1) is the length of a load, --most BOOKINGS (1000000) that of the longest history, --quick
 shows that the bench works, --readme writes the table into the README. Arguments choose measures: ceiling, sealed,
-processes, reads, visible, live, heavy, signed-in, month, folded, past, rebuild, verify, month-of-a-million, start,
-growth, address, append, decade (only with --most 5000000)."""
+processes, reads, visible, live, heavy, signed-in, folded, past, rebuild, verify, start, growth, month, address, append,
+decade (only with --most 5000000)."""
 }
 AUDIT = {
     "audit.commands:verify": """Recompute everything from the stored events, and compare.

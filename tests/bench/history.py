@@ -62,15 +62,14 @@ class History:
         ]
         await self._append(clusters)
 
-    async def grow(self, bookings: int, first: int = T0, hours: int = MONTH_HOURS, pool: str | None = None) -> None:
-        """Adds bookings of one pool, or of all, that lie in the `hours` after the hour `first`."""
-        pools = self.pools if pool is None else [pool]
+    async def grow(self, bookings: int, first: int = T0, hours: int = MONTH_HOURS) -> None:
+        """Adds bookings that lie in the `hours` after the hour `first`."""
         for done in range(0, bookings, COPIED_AT_ONCE):
             count = min(COPIED_AT_ONCE, bookings - done)
-            await self._append([self._booking(first, hours - BOOKED_HOURS, pools) for _ in range(count)])
+            await self._append([self._booking(first, hours - BOOKED_HOURS) for _ in range(count)])
         self.bookings += bookings
 
-    def _booking(self, first: int, hours: int, pools: list[str]) -> Event:
+    def _booking(self, first: int, hours: int) -> Event:
         start = first + self._chance.randrange(hours)
         return BookingCreated(
             at=self._at,
@@ -78,7 +77,7 @@ class History:
             command=(booking := _new()),
             project=self.project,
             booking=booking,
-            pool=self._chance.choice(pools),
+            pool=self._chance.choice(self.pools),
             account="ada",
             start=instant(start),
             end=instant(start + BOOKED_HOURS),

@@ -61,11 +61,8 @@ def test_processor_time_counts_for_the_process_that_people_know() -> None:
 
 
 def test_measures_that_share_a_history_run_together_and_in_their_order() -> None:
-    assert groups(["verify", "ceiling", "address", "month"]) == [["ceiling"], ["month", "verify"], ["address"]]
-    assert [name for group in groups(list(MEASURES)) for name in group if name in ("month", "month-of-a-million")] == [
-        "month",
-        "month-of-a-million",
-    ]
+    assert groups(["verify", "ceiling", "address", "folded"]) == [["ceiling"], ["folded", "verify"], ["address"]]
+    assert sorted(name for group in groups(list(MEASURES)) for name in group) == sorted(MEASURES)
 
 
 def test_the_help_names_the_measures() -> None:
