@@ -47,15 +47,36 @@ class PoolChange(NamedTuple):
         return row._replace(**given)
 
 
+class Inside:
+    """The clusters of each project, so that nobody looks through those of all projects."""
+
+    def __init__(self) -> None:
+        self._clusters: dict[str, list[str]] = {}
+
+    def add(self, pool: str) -> None:
+        """Adds a pool that is new. A project lies in no other pool."""
+        project, dot, _ = pool.partition(".")
+        if dot:
+            self._clusters.setdefault(project, []).append(pool)
+
+    def of(self, pool: str) -> Iterator[str]:
+        """The ids of the pools within a project or a cluster."""
+        inside = f"{pool}."
+        return (one for one in self._clusters.get(pool.partition(".")[0], ()) if one.startswith(inside))
+
+
 class Pools:
     """The tree of pools before a batch: the number of each pool, its parent's number, its over-commit policy."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
+        self.inside = Inside()
         self.parents: dict[str, int | None] = {}
         self.policies: dict[int, int | None] = {}
 
     def add(self, pool: str, number: int, parent: int | None, beyond_hours: int | None) -> None:
+        if pool not in self.numbers:
+            self.inside.add(pool)
         self.numbers[pool] = number
         self.parents[pool] = parent
         self.policies[number] = beyond_hours
@@ -75,6 +96,7 @@ class PoolChanges:
         self._numbers = known.numbers
         self._new: dict[str, int] = {}
         self._made: dict[str, int] = {}  # the position at which each of them was created
+        self._inside = Inside()
         self.created: dict[int, PoolRow] = {}
         self.renewed: dict[int, PoolRow] = {}
         self.changed: dict[int, PoolChange] = {}
@@ -91,6 +113,7 @@ class PoolChanges:
             return self._renew(row, position)
         number = len(self._numbers) + len(self._new) + 1
         self._new[row.id], self._made[row.id] = number, position
+        self._inside.add(row.id)
         self.created[number] = row
         self.touched[number] = position
         return number
@@ -172,6 +195,5 @@ class PoolChanges:
 
     def _tree(self, pool_id: str) -> Iterator[str]:
         """The ids of the pools within a project or a cluster."""
-        inside = f"{pool_id}."
-        for known in (self._numbers, self._new):
-            yield from (pool for pool in known if pool.startswith(inside))
+        for inside in (self._known.inside, self._inside):
+            yield from inside.of(pool_id)
