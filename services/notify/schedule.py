@@ -72,16 +72,19 @@ class Schedule:
     async def _due(
         self, connection: Connection, made_until: datetime, until: datetime, after: int, position: int
     ) -> list[Notice]:
+        lead = self._lead_times.ending
         changed = [record["booking"] for record in await connection.fetch(CHANGED_BOOKINGS, after, position)]
-        bookings = await connection.fetch(BOOKINGS, made_until, until, self._lead_times.ending, changed)
+        named, marked = set(changed), set(changed)
+        if until > made_until:
+            named.update(record["id"] for record in await connection.fetch(DUE, made_until, until, lead))
+        bookings = await connection.fetch(BOOKINGS, list(named)) if named else ()
         notices = [
             notice
             for booking in bookings
-            for notice in booking_notices(
-                booking, made_until, until, self._lead_times.ending, changed=booking["id"] in changed
-            )
+            for notice in booking_notices(booking, made_until, until, lead, changed=booking["id"] in marked)
         ]
-        conflicts = await connection.fetch(CONFLICTS, until, self._lead_times.conflict)
+        touched_after = None if until > made_until else after
+        conflicts = await connection.fetch(CONFLICTS, until, self._lead_times.conflict, touched_after)
         notices += [conflict_notice(conflict, self._lead_times.conflict) for conflict in conflicts]
         return sorted(notices, key=lambda notice: (notice.due, ORDER.index(notice.kind), notice.id))
 
@@ -91,36 +94,45 @@ CHANGED_BOOKINGS = """
 SELECT DISTINCT (stored_json(data) ->> 'booking')::uuid AS booking FROM event
 WHERE position > $1 AND position <= $2 AND type IN ('BookingCreated', 'BookingAmended')
 """
-# The bookings that have a notice due between two instants, and those of $4; all segments of a booking in one row.
+# The bookings that have a notice due between two instants. For each pool an index has the bookings that have not ended
+# before: so it costs as much as there are pools and such bookings, however many have ended.
+DUE = """
+SELECT b.id FROM generation g JOIN pool p USING (generation) CROSS JOIN LATERAL (
+    SELECT id FROM live_booking
+    WHERE generation = p.generation AND pool = p.pool AND ends > $1
+        AND ((starts > $1 AND starts <= $2) OR ends <= $2
+            OR (ends > $1 + $3::interval AND ends <= $2 + $3::interval))
+    OFFSET 0  -- PostgreSQL would read all bookings at once, and not by the index
+) b WHERE g.live
+"""
+# All segments of a booking in one row.
 BOOKINGS = """
-WITH live AS (SELECT generation FROM generation WHERE live),
-named AS (
-    SELECT b.id FROM live JOIN live_booking b USING (generation)
-    WHERE (b.starts > $1 AND b.starts <= $2) OR (b.ends > $1 AND b.ends <= $2)
-        OR (b.ends > $1 + $3::interval AND b.ends <= $2 + $3::interval)
-    UNION
-    SELECT unnest($4::uuid[])
-)
 SELECT b.id, min(b.starts) AS starts, max(b.ends) AS ends, min(b.account) AS account, min(p.id) AS pool,
     min(p.project) AS project
-FROM named CROSS JOIN live
-JOIN live_booking b ON b.generation = live.generation AND b.id = named.id
+FROM generation g
+JOIN live_booking b ON b.generation = g.generation AND b.id = ANY ($1::uuid[])
 JOIN pool p ON p.generation = b.generation AND p.pool = b.pool
-GROUP BY b.id
+WHERE g.live GROUP BY b.id
 """
-# Runs of over-committed hours whose deadline is near.
+# Runs of over-committed hours whose deadline is near, in the pools that events after $3 have touched; null: in all that
+# may over-commit. The hours of a pool are read only if some of them are near.
 CONFLICTS = """
-WITH live AS (SELECT generation FROM generation WHERE live),
-short AS (
-    SELECT s.generation, s.pool, s.hour,
-        s.hour - row_number() OVER (PARTITION BY s.pool ORDER BY s.hour) * interval '1 hour' AS run
-    FROM live JOIN short_hour s USING (generation) WHERE s.hour >= $1
+WITH short AS (
+    SELECT p.id, p.project, p.beyond_hours, s.hour,
+        s.hour - row_number() OVER (PARTITION BY p.pool ORDER BY s.hour) * interval '1 hour' AS run
+    FROM generation g JOIN pool p USING (generation)
+    CROSS JOIN LATERAL (
+        SELECT FROM short_hour WHERE generation = p.generation AND pool = p.pool
+            AND hour >= $1 AND hour <= $1 + p.beyond_hours * interval '1 hour' + $2::interval LIMIT 1
+    ) near
+    CROSS JOIN LATERAL (
+        SELECT hour FROM short_hour WHERE generation = p.generation AND pool = p.pool AND hour >= $1 OFFSET 0
+    ) s
+    WHERE g.live AND p.beyond_hours IS NOT NULL AND ($3::bigint IS NULL OR p.touched > $3)
 )
-SELECT p.id AS pool, p.project, min(short.hour) AS starts, max(short.hour) + interval '1 hour' AS ends, p.beyond_hours
-FROM short JOIN pool p USING (generation, pool)
-WHERE p.beyond_hours IS NOT NULL
-GROUP BY p.id, p.project, p.beyond_hours, short.run
-HAVING min(short.hour) - p.beyond_hours * interval '1 hour' - $2::interval <= $1
+SELECT id AS pool, project, min(hour) AS starts, max(hour) + interval '1 hour' AS ends, beyond_hours
+FROM short GROUP BY id, project, beyond_hours, run
+HAVING min(hour) - beyond_hours * interval '1 hour' - $2::interval <= $1
 """
 
 

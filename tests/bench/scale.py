@@ -6,11 +6,9 @@ together. The cache of answers is off, so each answer is made anew.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 import httpx
 import msgspec
@@ -154,7 +152,9 @@ class Measure:
         """The cost of an answer: the mean of processor times, the least time until it is there."""
         answer = self._client.get(url)
         began, walls = self._used(), []
-        while len(walls) < times or (sum(walls) < 0.2 and len(walls) < 20 * times):  # processor times have steps of 10 ms
+        while len(walls) < times or (
+            sum(walls) < 0.2 and len(walls) < 20 * times
+        ):  # processor times have steps of 10 ms
             at = time.perf_counter()
             answer = self._client.get(url)
             walls.append(time.perf_counter() - at)

@@ -63,11 +63,12 @@ class TemplateVersion(Struct):
 
 
 class TemplateList(Struct):
-    """Every version of every template, ordered by name, the newest version first."""
+    """A page of every version of every template, ordered by name, the newest version first."""
 
     project: str
     position: Position
     templates: list[TemplateVersion]
+    next: Next
 
 
 class Account(Struct):
@@ -81,11 +82,12 @@ class Account(Struct):
 
 
 class AccountList(Struct):
-    """The accounts that a project lists, ordered by account."""
+    """A page of the accounts that a project lists, ordered by account."""
 
     project: str
     position: Position
     accounts: list[Account]
+    next: Next
 
 
 class UsageBlock(Struct):

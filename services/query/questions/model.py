@@ -115,13 +115,19 @@ class ProjectQuestion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TemplatesQuestion(ProjectQuestion, frozen=True, kw_only=True):
-    """The templates of a project; with `names`, also who made them."""
+    """A page of the templates of a project, at most `limit` after the version `after`; with `names`, also who made
+    them."""
 
     names: bool = True
+    after: tuple[str, int] | None = None
+    limit: int
 
 
 class AccountsQuestion(ProjectQuestion, frozen=True, kw_only=True):
-    """The accounts that a project lists."""
+    """A page of the accounts that a project lists, at most `limit` after the account `after`."""
+
+    after: str = ""
+    limit: int
 
 
 class UsageQuestion(msgspec.Struct, frozen=True, kw_only=True):

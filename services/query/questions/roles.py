@@ -67,9 +67,23 @@ def unknown_pool(pool: str) -> UnknownId:
     return UnknownId("pool", "cluster" if "." in pool else "project", pool)
 
 
+VERSION_DIGITS = 9  # of a version of a template: it fits into 32 bits
+
+
 def row_text(*names: str) -> str:
     """The `next` of a page that ends with the row of these names."""
     return base64.urlsafe_b64encode(msgspec.json.encode(names)).decode().rstrip("=")
+
+
+def parse_template_row(text: str | None) -> tuple[str, int] | None:
+    """The name and the version of the template after which a page begins; None for the first page. Raises
+    InvalidField."""
+    if text is None:
+        return None
+    name, version = parse_row(text, 2)
+    if not version.isascii() or not version.isdecimal() or len(version) > VERSION_DIGITS:
+        raise InvalidField("after", "give what an earlier answer named as next, unchanged")
+    return name, int(version)
 
 
 def parse_row(text: str | None, count: int) -> tuple[str, ...]:

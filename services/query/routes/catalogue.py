@@ -10,6 +10,7 @@ from litestar.params import PathParameter
 from services.query.documents import catalogue
 from services.query.questions.model import AccountsQuestion, TemplatesQuestion, UsageQuestion
 from services.query.questions.parameters import optional_project, parse_dimensions, parse_grain_or_day, required_range
+from services.query.questions.roles import parse_row, parse_template_row
 from services.query.questions.sight import whole_or
 from services.query.routes.answering import answered, preferred
 from services.query.routes.forms import CSV, in_json
@@ -19,6 +20,8 @@ from services.query.routes.parameters import (
     DimensionsText,
     GrainText,
     MinPosition,
+    PageAfter,
+    PageLimit,
     Project,
     RangeText,
     ZoneText,
@@ -35,21 +38,32 @@ from shared.names import asked_name
 AccountName = Annotated[str, PathParameter(description="The name of an account, as bookings name it.")]
 
 
+LISTED_MAX = 10_000  # in a page, where the client does not say how many: most projects fit into one
+
+
 class Catalogue(Controller):
     parameters = TAKES_AS_OF_AND_BOM
 
     @read("/templates", "Templates of a project", in_json(catalogue.TemplateList, also=(CSV,)), in_project(Right.SEE))
     async def templates(
-        self, request: AnyRequest, project: Project = None, min_position: MinPosition = 0
+        self,
+        request: AnyRequest,
+        project: Project = None,
+        limit: PageLimit = LISTED_MAX,
+        after: PageAfter = None,
+        min_position: MinPosition = 0,
     ) -> EncodedResponse[bytes]:
-        """`{project, position, templates: [{id, name, version, actor, created, capacity}]}`.
+        """`{project, position, templates: [{id, name, version, actor, created, capacity}], next}`.
 
         Every version of every template, ordered by name, the newest version first. `id` is `<name>@<version>`,
         `created` is a position. `project` must be given. `actor` is null for those who may not see names in the
-        project. As text/csv: one row for each version."""
+        project. `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the
+        same. As text/csv: one row for each version."""
         wanted = given_project(project)
         names = await has(request, Right.NAMES, wanted)
-        question = TemplatesQuestion(project=wanted, csv=preferred(request, CSV), names=names)
+        question = TemplatesQuestion(
+            project=wanted, csv=preferred(request, CSV), names=names, after=parse_template_row(after), limit=limit
+        )
         return await answered(request, question, read_templates, min_position)
 
     @read(
@@ -59,13 +73,22 @@ class Catalogue(Controller):
         on_project(Right.NAMES),
     )
     async def accounts(
-        self, request: AnyRequest, project: Project = None, min_position: MinPosition = 0
+        self,
+        request: AnyRequest,
+        project: Project = None,
+        limit: PageLimit = LISTED_MAX,
+        after: PageAfter = None,
+        min_position: MinPosition = 0,
     ) -> EncodedResponse[bytes]:
-        """`{project, position, accounts: [{account, name, limits, closed, created}]}`, ordered by account.
+        """`{project, position, accounts: [{account, name, limits, closed, created}], next}`, ordered by account.
 
         A project that lists no accounts takes bookings of any account. `created` is a position. `project` must be
-        given. As text/csv: one row for each account."""
-        question = AccountsQuestion(project=given_project(project), csv=preferred(request, CSV))
+        given. `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same.
+        As text/csv: one row for each account."""
+        (last,) = parse_row(after, 1)
+        question = AccountsQuestion(
+            project=given_project(project), csv=preferred(request, CSV), after=last, limit=limit
+        )
         return await answered(request, question, read_accounts, min_position)
 
     @read(

@@ -84,6 +84,12 @@ TreeText = Annotated[
     QueryParameter(name="tree", description="`true`: the pool and all pools inside it. `false` is the default."),
 ]
 AccountText = Annotated[str | None, QueryParameter(name="account", description="Only the bookings of this account.")]
+FindText = Annotated[
+    str | None,
+    QueryParameter(
+        name="find", description="Only those whose id or name contains this text. Capital letters do not matter."
+    ),
+]
 PageAfter = Annotated[
     str | None, QueryParameter(description="The `next` of the page before, unchanged. Without it: the first page.")
 ]

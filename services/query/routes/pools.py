@@ -7,15 +7,15 @@ from litestar import Controller, get
 from services.query.answers.answers import visible
 from services.query.database import again
 from services.query.documents import catalogue, service
-from services.query.questions.parameters import checked_after, optional_project
+from services.query.questions.parameters import checked_after, optional_name, optional_project
 from services.query.questions.sight import whole_or
 from services.query.routes.answering import asked_database, respond
 from services.query.routes.forms import in_json
 from services.query.routes.needs import seen, somewhere
-from services.query.routes.parameters import TAKES_AS_OF, MinPosition, PageAfter, PageLimit, Project
+from services.query.routes.parameters import TAKES_AS_OF, FindText, MinPosition, PageAfter, PageLimit, Project
 from services.query.routes.parts import AnyRequest, parts_of
 from services.query.routes.reads import read
-from services.query.views.pools import read_pools, read_projects
+from services.query.views.pools import Asked, read_pools, read_projects
 from shared.http.answers import ANSWERS
 from shared.http.responses import EncodedResponse
 from shared.http.sign_in import ANYBODY
@@ -29,21 +29,28 @@ class Pools(Controller):
 
     @read("/projects", "All projects", in_json(catalogue.ProjectPage), somewhere(Right.SEE))
     async def projects(
-        self, request: AnyRequest, limit: PageLimit = 1000, after: PageAfter = None, min_position: MinPosition = 0
+        self,
+        request: AnyRequest,
+        find: FindText = None,
+        limit: PageLimit = 1000,
+        after: PageAfter = None,
+        min_position: MinPosition = 0,
     ) -> EncodedResponse[bytes]:
         """`{position, projects: [{id, parent, project, name, kind, start, end}], next}`, ordered by id: those that you
         may see.
 
         `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
-        last, positions, within = checked_after(after), parts_of(request).positions, seen(request)
+        asked = Asked(checked_after(after), limit, optional_name(find, "find"))
+        positions, within = parts_of(request).positions, seen(request)
         async with asked_database(request) as database:
-            return respond(await visible(positions, min_position, lambda: read_projects(database, last, limit, within)))
+            return respond(await visible(positions, min_position, lambda: read_projects(database, asked, within)))
 
     @read("/pools", "All pools, or those of a project", in_json(catalogue.PoolPage), somewhere(Right.SEE))
     async def pools(
         self,
         request: AnyRequest,
         project: Project = None,
+        find: FindText = None,
         limit: PageLimit = 1000,
         after: PageAfter = None,
         min_position: MinPosition = 0,
@@ -54,13 +61,11 @@ class Pools(Controller):
         With `project`: the project and all clusters and deployments in it. `start` and `end` are null for a project.
         `layout` has the nodes of a cluster; it is null for a cluster whose size was given as counts alone.
         `next` is the `after` of the next page, null on the last page; the header `Hourbook-Next` says the same."""
-        last, positions = checked_after(after), parts_of(request).positions
-        wanted = optional_project(project)
+        asked = Asked(checked_after(after), limit, optional_name(find, "find"))
+        positions, wanted = parts_of(request).positions, optional_project(project)
         within = whole_or(seen(request), wanted)
         async with asked_database(request) as database:
-            return respond(
-                await visible(positions, min_position, lambda: read_pools(database, wanted, last, limit, within))
-            )
+            return respond(await visible(positions, min_position, lambda: read_pools(database, wanted, asked, within)))
 
 
 class Health(Controller):

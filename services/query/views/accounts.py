@@ -12,9 +12,11 @@ from services.query.answers.cache import CacheEntry, Version
 from services.query.database import Database, live
 from services.query.questions.calendar import too_many_blocks
 from services.query.questions.model import AccountsQuestion, EntitlementsQuestion, UsageQuestion
+from services.query.questions.roles import row_text
 from services.query.render.blocks import render_object, span
 from services.query.render.tables import table
 from services.query.rollup import Cells, instants, scatter
+from services.query.views.overlapping import overlaps
 from shared.capacity import DIMENSIONS, reserved
 from shared.hours import Period, block_starts, hour_of, instant_of, parse_zone
 from shared.names import composed, spellings
@@ -24,29 +26,34 @@ ACCOUNTS = """
 SELECT g.generation, g.position, p.touched, a.account, a.name, a.limits, a.closed, a.created
 FROM generation g
 LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1
-LEFT JOIN account a ON a.generation = g.generation AND a.project = p.id
+LEFT JOIN LATERAL (
+    SELECT * FROM account WHERE account.generation = g.generation AND account.project = p.id AND account.account > $2
+    ORDER BY account.account LIMIT $3
+) a ON true
 WHERE g.live ORDER BY a.account
 """
 
 
 async def read_accounts(database: Database, question: AccountsQuestion) -> ViewResult:
-    """`{project, position, accounts: [{account, name, limits, closed, created}]}`."""
-    records = live(await database.fetch(ACCOUNTS, question.project))
+    """`{project, position, accounts: [{account, name, limits, closed, created}], next}`."""
+    records = live(await database.fetch(ACCOUNTS, question.project, question.after, question.limit + 1))
     generation, position, touched, *_ = records[0]
     if touched is None:
         raise question.unknown()
     rows: list[dict[str, Any]] = [
         {"account": account, "name": name, "limits": msgspec.Raw(limits.encode()), "closed": closed, "created": created}
-        for _, _, _, account, name, limits, closed, created in records
+        for _, _, _, account, name, limits, closed, created in records[: question.limit]
         if account is not None
     ]
-    version = Version(generation, touched)
+    version, following = Version(generation, touched), None
+    if len(records) > len(rows) > 0:
+        following = row_text(rows[-1]["account"])
     if question.csv:
         flat = [{**row, "limits": bytes(row["limits"]).decode()} for row in rows]
-        return ViewResult(
-            position, CacheEntry(version, table(flat, ["account", "name", "limits", "closed", "created"]))
-        )
-    return ViewResult(position, CacheEntry(version, *render_object({"project": question.project}, {"accounts": rows})))
+        names = ["account", "name", "limits", "closed", "created"]
+        return ViewResult(position, CacheEntry(version, table(flat, names), None, following))
+    rest = {"accounts": rows, "next": following}
+    return ViewResult(position, CacheEntry(version, *render_object({"project": question.project}, rest), following))
 
 
 async def read_usage(database: Database, question: UsageQuestion) -> ViewResult:
@@ -106,14 +113,14 @@ async def read_version(reader: Reader, question: UsageQuestion | EntitlementsQue
     return position, Version(generation, touched)
 
 
-COUNTED = """
+COUNTED = f"""
 SELECT string_agg(timestamptz_send(greatest(b.starts, $3)), ''::bytea),
     string_agg(timestamptz_send(least(b.ends, $4)), ''::bytea),
     string_agg(int8send(b.servers), ''::bytea), string_agg(int8send(b.cores), ''::bytea),
     string_agg(int8send(b.memory), ''::bytea), string_agg(int8send(b.tempdisc), ''::bytea),
     string_agg(int8send(b.userdisc), ''::bytea), string_agg(int8send(b.datadisc), ''::bytea)
 FROM live_booking b
-WHERE b.generation = $1 AND b.account = ANY ($2::text[]) AND b.ends > $3 AND b.starts < $4 AND b.share = 0
+WHERE b.generation = $1 AND b.account = ANY ($2::text[]) AND {overlaps("$3", "$4")} AND b.share = 0
     AND ($5::text IS NULL OR b.pool IN (SELECT p.pool FROM pool p WHERE p.generation = $1 AND p.project = $5))
     AND ($6::text[] IS NULL OR b.pool IN (
         SELECT p.pool FROM pool p
@@ -147,10 +154,10 @@ def _arguments(generation: int, question: UsageQuestion) -> tuple[Any, ...]:
     return generation, spellings(question.account), start, end, question.project, *roots
 
 
-SHARED = """
+SHARED = f"""
 SELECT b.pool, b.starts, b.ends, b.share
 FROM live_booking b
-WHERE b.generation = $1 AND b.account = ANY ($2::text[]) AND b.ends > $3 AND b.starts < $4 AND b.share > 0
+WHERE b.generation = $1 AND b.account = ANY ($2::text[]) AND {overlaps("$3", "$4")} AND b.share > 0
     AND ($5::text IS NULL OR b.pool IN (SELECT p.pool FROM pool p WHERE p.generation = $1 AND p.project = $5))
     AND ($6::text[] IS NULL OR b.pool IN (
         SELECT p.pool FROM pool p

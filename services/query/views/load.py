@@ -17,6 +17,7 @@ from services.query.render.blocks import render_object, span
 from services.query.render.tables import table
 from services.query.rollup import Cells, instants
 from services.query.views.accounts import read_sizes
+from services.query.views.overlapping import overlaps
 from services.query.views.tree import read_tree_version
 from shared.capacity import DIMENSIONS, reserved
 from shared.errors import InvalidField
@@ -26,29 +27,34 @@ from shared.postgres import Reader, Record, hours_received
 
 # `{key}` is one of KEYS, `{dimension}` one of DIMENSIONS: never a text of the client. The groups that have booked the
 # most hours stand alone, at the places up to $6. All others are one group, at the next place.
-KEYS = {"account": "b.account", "cluster": "p.id"}
-HELD = """
+KEYS = {"account": "b.account", "cluster": "(SELECT p.id FROM pool p WHERE p.generation = $1 AND p.pool = b.pool)"}
+WHERE = f"""
+b.generation = $1 AND b.pool = ANY (ARRAY(
+        SELECT p.pool FROM pool p
+        WHERE p.generation = $1 AND p.project = split_part($2, '.', 1) AND (p.id = $2 OR starts_with(p.id, $2 || '.'))
+    )) AND {overlaps("$3", "$4")} AND ($5::text[] IS NULL OR b.account = ANY ($5))
+"""
+COUNTED = f"""
 WITH held AS (
-    SELECT {key} AS key, b.id, b.pool, greatest(b.starts, $3) AS starts, least(b.ends, $4) AS ends,
-        b.{dimension} AS amount, b.share
-    FROM pool p JOIN live_booking b ON b.generation = p.generation AND b.pool = p.pool
-    WHERE p.generation = $1 AND p.project = split_part($2, '.', 1) AND (p.id = $2 OR starts_with(p.id, $2 || '.'))
-        AND b.ends > $3 AND b.starts < $4 AND ($5::text[] IS NULL OR b.account = ANY ($5))
-), placed AS (
-    SELECT key, least(row_number() OVER (ORDER BY sum(ends - starts) DESC, key), $6 + 1) AS place
+    SELECT {{key}} AS key, b.id, greatest(b.starts, $3) AS starts, least(b.ends, $4) AS ends, b.{{dimension}} AS amount
+    FROM live_booking b WHERE {WHERE}
+), grouped AS (
+    SELECT key, sum(ends - starts) AS held, count(DISTINCT id) AS bookings,
+        string_agg(timestamptz_send(starts), ''::bytea) AS starts,
+        string_agg(timestamptz_send(ends), ''::bytea) AS ends, string_agg(int8send(amount), ''::bytea) AS amounts
     FROM held GROUP BY key
+), placed AS (
+    SELECT least(row_number() OVER (ORDER BY held DESC, key), $6 + 1) AS place, * FROM grouped
 )
+SELECT place::int, min(key) AS name, count(*) AS names, sum(bookings)::bigint AS bookings,
+    string_agg(starts, ''::bytea) AS starts, string_agg(ends, ''::bytea) AS ends,
+    string_agg(amounts, ''::bytea) AS amounts
+FROM placed GROUP BY place ORDER BY place
 """
-COUNTED = (
-    HELD
-    + """
-SELECT placed.place::int AS place, min(key) AS name, count(DISTINCT key) AS names, count(DISTINCT id) AS bookings,
-    string_agg(timestamptz_send(starts), ''::bytea) AS starts, string_agg(timestamptz_send(ends), ''::bytea) AS ends,
-    string_agg(int8send(amount), ''::bytea) AS amounts
-FROM held JOIN placed USING (key) GROUP BY placed.place ORDER BY placed.place
+SHARED = f"""
+SELECT {{key}} AS key, b.pool, greatest(b.starts, $3) AS starts, least(b.ends, $4) AS ends, b.share
+FROM live_booking b WHERE {WHERE} AND b.share > 0
 """
-)
-SHARED = HELD + "SELECT placed.place::int, pool, starts, ends, share FROM held JOIN placed USING (key) WHERE share > 0"
 
 FIGURES = ("min", "max", "used")
 SIZES_MAX = 15_000_000  # hours of clusters whose sizes one answer is made of: 120 MB
@@ -61,8 +67,9 @@ async def read_load(database: Database, question: LoadQuestion) -> ViewResult:
     starts = np.array(question.block_starts(), dtype=np.int64)
     async with database.snapshot() as snapshot:
         position, version = await read_tree_version(snapshot, question)
-        groups = await snapshot.fetch(_statement(COUNTED, question), *_arguments(version.generation, question))
-        shares = await _shares(snapshot, version.generation, question)
+        asked = *_arguments(version.generation, question), question.rows_max
+        groups = await snapshot.fetch(_statement(COUNTED, question), *asked)
+        shares = await _shares(snapshot, version.generation, question, groups)
         sizes = await _sizes(snapshot, version.generation, question, shares)
     entry = await asyncio.to_thread(_made, question, version, starts, groups, shares, sizes)
     return ViewResult(position, entry)
@@ -73,16 +80,17 @@ def _statement(text: str, question: LoadQuestion) -> str:
 
 
 def _arguments(generation: int, question: LoadQuestion) -> tuple[Any, ...]:
-    """The arguments of COUNTED and SHARED."""
+    """The arguments of SHARED; COUNTED has one more, the number of groups that stand alone."""
     start, end = (instant_of(hour) for hour in question.period)
     account = None if question.account is None else spellings(question.account)
-    return generation, question.pool, start, end, account, question.rows_max
+    return generation, question.pool, start, end, account
 
 
-async def _shares(reader: Reader, generation: int, question: LoadQuestion) -> Shares:
+async def _shares(reader: Reader, generation: int, question: LoadQuestion, groups: Sequence[Record]) -> Shares:
+    places = {group["name"]: group["place"] for group in groups if group["place"] <= question.rows_max}
     found: dict[int, list[Record]] = {}
     for share in await reader.fetch(_statement(SHARED, question), *_arguments(generation, question)):
-        found.setdefault(share["place"], []).append(share)
+        found.setdefault(places.get(share["key"], question.rows_max + 1), []).append(share)
     return found
 
 

@@ -14,15 +14,19 @@ from services.query.views.history import check_after, check_project
 from services.query.views.live_events import WINDOW, StreamEvent, one_line
 from shared.postgres import Record
 
-NOTICES = """
-SELECT seq, data FROM notice
-WHERE seq > $1 AND ($3::text IS NULL OR project = $3) AND ($4::text[] IS NULL OR kind = ANY ($4))
-    AND ($5::timestamptz IS NULL OR greatest(due, made_at) <= $5)
-    AND ($6::text[] IS NULL OR project = ANY ($6) OR EXISTS (
-        SELECT FROM unnest($7::text[]) AS r (root)
+WHERE = """
+seq > $1 AND ($3::text[] IS NULL OR kind = ANY ($3)) AND ($4::timestamptz IS NULL OR greatest(due, made_at) <= $4)
+    AND ($5::text[] IS NULL OR project = ANY ($5) OR EXISTS (
+        SELECT FROM unnest($6::text[]) AS r (root)
         WHERE data ->> 'pool' = root OR starts_with(data ->> 'pool', root || '.')
     ))
-ORDER BY seq LIMIT $2
+"""
+NOTICES = f"SELECT seq, data FROM notice WHERE {WHERE} ORDER BY seq LIMIT $2"
+# Those of each project are read up to the limit, so a page costs as much as the notices of these projects, at most.
+OF_PROJECTS = f"""
+SELECT n.seq, n.data FROM unnest($7::text[]) AS w (wanted) CROSS JOIN LATERAL (
+    SELECT seq, data FROM notice WHERE project = wanted AND {WHERE} ORDER BY seq LIMIT $2
+) n ORDER BY n.seq LIMIT $2
 """
 
 
@@ -37,7 +41,13 @@ async def read_notices(
 ) -> tuple[list[dict[str, Any]], int | None]:
     """A page of `{seq, notice}`, of the pools in `within`, and the `after` of the next page, None on the last. Raises
     InvalidField for an `after` beyond the last notice, UnknownId for the project."""
-    records = await database.fetch(NOTICES, after, limit + 1, project, kinds, made_until, within.whole, within.parts)
+    asked = after, limit + 1, kinds, made_until, within.whole, within.parts
+    if project is not None:
+        records = await database.fetch(OF_PROJECTS, *asked, [project])
+    elif not within.everything:
+        records = await database.fetch(OF_PROJECTS, *asked, within.around)
+    else:
+        records = await database.fetch(NOTICES, *asked)
     if not records:
         check_after(after, await last_notice(database), "notice")
         await check_project(database, project)

@@ -155,9 +155,10 @@ LEFT JOIN LATERAL (
         FROM pool m
         JOIN availability_hour a ON a.generation = m.generation AND a.pool = m.pool AND a.hour >= $2 AND a.hour < $3
         WHERE m.generation = g.generation AND m.project = $1 AND m.kind = 'magnum' AND NOT EXISTS (
-            SELECT FROM pool above
-            WHERE above.generation = m.generation AND above.project = $1 AND above.kind = 'magnum'
-                AND starts_with(m.id, above.id || '.')
+            SELECT FROM string_to_array(m.id, '.') AS names
+            CROSS JOIN generate_series(1, cardinality(names) - 1) AS length
+            JOIN pool above ON above.generation = m.generation AND above.id = array_to_string(names[:length], '.')
+            WHERE above.kind = 'magnum'
         )
         GROUP BY a.hour
     ) s

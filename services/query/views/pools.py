@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -33,61 +33,70 @@ async def cluster_period(database: Database, cluster: str, positions: Positions,
     return checked_period(Period(hour_of(record["starts"]), hour_of(record["ends"])), "range")
 
 
-PROJECTS = """
+# `$3` is a text that the id or the name contains; null: any.
+FOUND = "($3::text IS NULL OR strpos(lower({0}.id), lower($3)) > 0 OR strpos(lower({0}.name), lower($3)) > 0)"
+PROJECTS = f"""
 SELECT g.position, p.id, NULL AS parent, p.project, p.name, p.kind, p.starts, p.ends
 FROM generation g LEFT JOIN LATERAL (
     SELECT * FROM pool WHERE pool.generation = g.generation AND pool.parent IS NULL AND pool.id > $1
-        AND ($3::text[] IS NULL OR pool.id = ANY ($3))
+        AND {FOUND.format("pool")} AND ($4::text[] IS NULL OR pool.id = ANY ($4))
     ORDER BY pool.id LIMIT $2
 ) p ON true
 WHERE g.live ORDER BY p.id
 """
 
 
-async def read_projects(database: Database, after: str, limit: int, within: Sight) -> Reply:
+class Asked(NamedTuple):
+    """A page of a list of pools: at most `limit`, with ids after `after`; with `find`, those whose id or name contains
+    it."""
+
+    after: str
+    limit: int
+    find: str | None = None
+
+    @property
+    def arguments(self) -> tuple[str, int, str | None]:
+        """The first arguments of the statements. One more record says that another page follows."""
+        return self.after, self.limit + 1, self.find
+
+
+async def read_projects(database: Database, asked: Asked, within: Sight) -> Reply:
     """A page of the projects that are in `within`, ordered by id."""
-    return listed(await database.fetch(PROJECTS, after, limit + 1, within.whole), "projects", limit)
+    return listed(await database.fetch(PROJECTS, *asked.arguments, within.whole), "projects", asked.limit)
 
 
-POOLS = """
+POOLS = f"""
 SELECT g.position, p.*
 FROM generation g LEFT JOIN LATERAL (
     SELECT child.id, parent.id AS parent, child.project, child.name, child.kind, child.starts, child.ends,
         child.masterflavor, child.mastercount, child.workerflavor, child.workercount, child.layout
     FROM pool child LEFT JOIN pool parent ON parent.generation = child.generation AND parent.pool = child.parent
-    WHERE child.generation = g.generation AND child.id > $1 AND ($3::text IS NULL OR child.project = $3)
+    WHERE child.generation = g.generation AND child.id > $1 AND {FOUND.format("child")} AND {{which}}
     ORDER BY child.id LIMIT $2
 ) p ON true
 WHERE g.live ORDER BY p.id
 """
+ALL, OF_PROJECT = POOLS.format(which="true"), POOLS.format(which="child.project = $4")
 # The pools of the projects around the roots are few, and an index finds them.
-POOLS_WITHIN = """
-SELECT g.position, p.*
-FROM generation g LEFT JOIN LATERAL (
-    SELECT child.id, parent.id AS parent, child.project, child.name, child.kind, child.starts, child.ends,
-        child.masterflavor, child.mastercount, child.workerflavor, child.workercount, child.layout
-    FROM pool child LEFT JOIN pool parent ON parent.generation = child.generation AND parent.pool = child.parent
-    WHERE child.generation = g.generation AND child.id > $1 AND child.project = ANY ($3)
-        AND (child.project = ANY ($4) OR EXISTS (
-            SELECT FROM unnest($5::text[]) AS r (root) WHERE child.id = root OR starts_with(child.id, root || '.')
-        ))
-    ORDER BY child.id LIMIT $2
-) p ON true
-WHERE g.live ORDER BY p.id
-"""
+WITHIN = POOLS.format(
+    which="""child.project = ANY ($4) AND (child.project = ANY ($5) OR EXISTS (
+        SELECT FROM unnest($6::text[]) AS r (root) WHERE child.id = root OR starts_with(child.id, root || '.')))"""
+)
 KNOWN = "SELECT FROM generation g JOIN pool p ON p.generation = g.generation AND p.id = $1 WHERE g.live"
 
 
-async def read_pools(database: Database, project: str | None, after: str, limit: int, within: Sight) -> Reply:
+async def read_pools(database: Database, project: str | None, asked: Asked, within: Sight) -> Reply:
     """A page of the pools that are in `within`, of one project or of all, ordered by id. `within` has no other project
     than that one. Raises UnknownId."""
     if not within.everything:
         roots = (within.around, within.projects, within.clusters)
-        return listed(await database.fetch(POOLS_WITHIN, after, limit + 1, *roots), "pools", limit)
-    records = await database.fetch(POOLS, after, limit + 1, project)
-    if project is not None and records and records[0]["id"] is None and await database.fetchrow(KNOWN, project) is None:
+        return listed(await database.fetch(WITHIN, *asked.arguments, *roots), "pools", asked.limit)
+    if project is None:
+        return listed(await database.fetch(ALL, *asked.arguments), "pools", asked.limit)
+    records = await database.fetch(OF_PROJECT, *asked.arguments, project)
+    if records and records[0]["id"] is None and await database.fetchrow(KNOWN, project) is None:
         raise UnknownId("project", "project", project)
-    return listed(records, "pools", limit)
+    return listed(records, "pools", asked.limit)
 
 
 def listed(records: Sequence[Record], name: str, limit: int) -> Reply:

@@ -9,6 +9,7 @@ from services.query.answers.cache import CacheEntry, Version
 from services.query.database import Database, live
 from services.query.questions.model import TemplatesQuestion
 from services.query.questions.parameters import TemplateName
+from services.query.questions.roles import row_text
 from services.query.render.blocks import render_object
 from services.query.render.tables import table
 from shared.capacity import DIMENSIONS
@@ -79,18 +80,23 @@ SELECT g.generation, g.position, p.touched, t.name, t.version, t.servers, t.core
     t.datadisc, t.actor, t.created
 FROM generation g
 LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1
-LEFT JOIN template t ON t.generation = g.generation AND t.project = p.id
+LEFT JOIN LATERAL (
+    SELECT * FROM template WHERE template.generation = g.generation AND template.project = p.id
+        AND ($2::text IS NULL OR (template.name, -template.version) > ($2, -$3::int))
+    ORDER BY template.name, template.version DESC LIMIT $4
+) t ON true
 WHERE g.live ORDER BY t.name, t.version DESC
 """
 
 
 async def read_templates(database: Database, question: TemplatesQuestion) -> ViewResult:
-    """Every version of every template, ordered by name, the newest first."""
-    records = live(await database.fetch(ALL, question.project))
+    """A page of every version of every template, ordered by name, the newest first."""
+    after = question.after or (None, None)
+    records = live(await database.fetch(ALL, question.project, *after, question.limit + 1))
     generation, position, touched, *_ = records[0]
     if touched is None:
         raise question.unknown()
-    version = Version(generation, touched)
+    version, following = Version(generation, touched), None
     rows = [
         {
             "id": f"{name}@{number}",
@@ -100,12 +106,14 @@ async def read_templates(database: Database, question: TemplatesQuestion) -> Vie
             "created": created,
             "capacity": dict(zip(DIMENSIONS, counts, strict=True)),
         }
-        for _, _, _, name, number, *counts, actor, created in records
+        for _, _, _, name, number, *counts, actor, created in records[: question.limit]
         if name is not None
     ]
+    if len(records) > len(rows) > 0:
+        following = row_text(rows[-1]["name"], str(rows[-1]["version"]))
     if question.csv:
         flat = [{**row, **row["capacity"]} for row in rows]
-        return ViewResult(
-            position, CacheEntry(version, table(flat, ["name", "version", *DIMENSIONS, "actor", "created"]))
-        )
-    return ViewResult(position, CacheEntry(version, *render_object({"project": question.project}, {"templates": rows})))
+        names = ["name", "version", *DIMENSIONS, "actor", "created"]
+        return ViewResult(position, CacheEntry(version, table(flat, names), None, following))
+    rest = {"templates": rows, "next": following}
+    return ViewResult(position, CacheEntry(version, *render_object({"project": question.project}, rest), following))

@@ -38,10 +38,13 @@ class Tree(NamedTuple):
 
 # A name may be given again. So a pool also lives in a period in which it has a size, whatever period it has now.
 TREE = """
-SELECT g.generation, g.position, t.touched, p.pool, p.id, p.name, p.kind, p.starts, p.ends
-FROM generation g
-CROSS JOIN LATERAL (SELECT max(touched) AS touched FROM pool WHERE generation = g.generation AND project = $2) t
-LEFT JOIN LATERAL (
+WITH g AS MATERIALIZED (  -- once, and not for each pool
+    SELECT generation, position, (
+        SELECT max(touched) FROM pool WHERE pool.generation = l.generation AND pool.project = $2
+    ) AS touched FROM generation l WHERE l.live
+)
+SELECT g.generation, g.position, g.touched, p.pool, p.id, p.name, p.kind, p.starts, p.ends
+FROM g LEFT JOIN LATERAL (
     SELECT o.pool, o.id, o.name, o.kind, o.starts, o.ends FROM pool o
     WHERE o.generation = g.generation AND o.project = $2 AND (o.id = $1 OR starts_with(o.id, $1 || '.') AND (
         o.starts IS NULL OR (o.starts < $4 AND o.ends > $3) OR EXISTS (
@@ -52,7 +55,6 @@ LEFT JOIN LATERAL (
         )
     ))
 ) p ON true
-WHERE g.live
 """
 
 

@@ -16,7 +16,9 @@ from services.query.questions.calendar import Cursor
 from services.query.questions.trees import TreeBookingsQuestion
 from services.query.render.blocks import OF_A_BOOKING, render_object, span
 from services.query.render.tables import table
-from shared.hours import hour_of, instant_of
+from services.query.views.items import read_page
+from services.query.views.overlapping import overlaps
+from shared.hours import hour_of
 from shared.names import spellings
 from shared.postgres import Reader, Record
 
@@ -29,11 +31,11 @@ FROM generation g LEFT JOIN pool p ON p.generation = g.generation AND p.project 
 WHERE g.live
 """
 # A booking keeps its start and its id while others are made, so no page leaves one out, and none shows one twice.
-BOOKINGS = """
+BOOKINGS = f"""
 SELECT pool, id, starts, ends, servers, cores, memory, tempdisc, userdisc, datadisc, account, actor, share, template,
     template_version, template_count, tentative, created, series, segment
-FROM live_booking
-WHERE generation = $1 AND pool = ANY ($2::int[]) AND ends > $3 AND starts < $4 AND (starts, id) > ($5, $6)
+FROM live_booking b
+WHERE generation = $1 AND pool = ANY ($2::int[]) AND {overlaps("$3", "$4")} AND (starts, id) > ($5, $6)
     AND ($8::text[] IS NULL OR account = ANY ($8))
 ORDER BY starts, id LIMIT $7
 """
@@ -72,18 +74,9 @@ async def _read_bookings(
     reader: Reader, generation: int, pools: Mapping[int, str], question: TreeBookingsQuestion
 ) -> Sequence[Record]:
     """The bookings of the page, and one more if another page follows."""
-    start, end = (instant_of(hour) for hour in question.period)
-    return await reader.fetch(
-        BOOKINGS,
-        generation,
-        list(pools),
-        start,
-        end,
-        instant_of(question.after.start),
-        question.after.id,
-        question.limit + 1,
-        None if question.account is None else spellings(question.account),
-    )
+    account = None if question.account is None else spellings(question.account)
+    of_pools = BOOKINGS, generation, list(pools)
+    return await read_page(reader, of_pools, question.period, question.after, question.limit, account)
 
 
 def _made(

@@ -5,6 +5,7 @@ import { html, render, useEffect, useState } from "./lib.js";
 import { connect, useAnswer, useMoved, useTold, withoutStream } from "./live.js";
 import { can, canEverywhere, canSomewhere, look, ownActor, useIdentity } from "./me.js";
 import { useNames } from "./people.js";
+import { usePools } from "./pools.js";
 import { sentence } from "./sentences.js";
 import { chooseTheme, useTheme } from "./theming.js";
 import { UTC, VIEWER_ZONE, sayZone } from "./time.js";
@@ -56,17 +57,13 @@ function useLive(signedIn) {
 function Ledger({ signedIn }) {
   const address = useAddress();
   useLive(signedIn);
-  const { data, problem } = useAnswer("/pools", { limit: 10_000 });
-  const pools = data?.pools ?? [];
-  // A link's pool is asked about at once; whether it is there, the list of pools says a moment later.
-  const known = !data || pools.some(({ id }) => id === address.pool);
-  const pool = known ? address.pool : pools[0]?.id ?? "";
+  const { pool, pools, many, ready, problem } = usePools(address);
   const early = ["calendar", "free"].includes(address.view) && pool;
   const shown = { ...address, pool };
   const project = pool && projectOf(pool);
   const withNames = !pool || (address.view === "history" ? canSomewhere("names")
     : can("names", address.view === "accounts" ? project : pool));
-  const templates = useAnswer(project && "/templates", { project }).data?.templates ?? [];
+  const templates = useAnswer(project && "/templates", { project, limit: 1000 }).data?.templates ?? [];
   const names = [...new Set(templates.map(({ name }) => name))];
   useEffect(() => { document.title = `${pool ? `${pool} · ` : ""}Hourbook`; }, [pool]);
   const View = VIEWS.find(([name]) => name === address.view)[2];
@@ -75,11 +72,11 @@ function Ledger({ signedIn }) {
     <${Top} address=${shown} withNames=${withNames && (pool ? can("names", pool) : canSomewhere("names"))} />
     ${address.as_of && address.view !== "history" && html`<${AsOf} address=${shown} />`}
     <div class="body">
-      ${pools.length > 0 && html`<${Tree} pools=${pools} address=${shown} />`}
+      ${pools.length > 0 && html`<${Tree} pools=${pools} many=${many} address=${shown} />`}
       <main id="main" tabindex="-1">
         ${problem ? html`<${Said} problem=${problem} />`
-          : !data && !early ? html`<div class="waiting" aria-busy="true"></div>`
-          : data && !pools.length && !["setup", "history"].includes(address.view)
+          : !ready && !early ? html`<div class="waiting" aria-busy="true"></div>`
+          : ready && !pools.length && !["setup", "history"].includes(address.view)
             ? html`<${canEverywhere("administer") ? Start : NoRole} />`
           : WITH_NAMES[address.view] && !withNames
             ? html`<${NeedsPanel} right="names" pool=${pool} what=${WITH_NAMES[address.view]} />`

@@ -6,6 +6,8 @@ import { can, isOpen, me, ownAccounts } from "../me.js";
 import { Field } from "./parts.js";
 import { ownName } from "./who.js";
 
+const OFFERED = 1000;
+
 /**
  * {any, names}: `any` name may be given; `names` are those that are offered. One's own id is an account, too, while the
  * project lists no accounts, or where it lists the id. Null while that is not known.
@@ -13,12 +15,12 @@ import { ownName } from "./who.js";
 export function useAccounts(pool) {
   const project = projectOf(pool);
   const lists = can("names", project);
-  const { data, problem } = useAnswer(lists && "/accounts", { project });
+  const { data, problem } = useAnswer(lists && "/accounts", { project, limit: OFFERED });
   const listed = (data?.accounts ?? []).filter(({ closed }) => !closed).map(({ account }) => account);
   if (isOpen() || can("manage", pool)) return { any: true, names: listed };
   if (lists && !data && !problem) return null;
   const own = me().id;
-  const known = (name) => !listed.length || listed.some((one) => asName(one) === asName(name));
+  const known = (name) => !listed.length || data.next || listed.some((one) => asName(one) === asName(name));
   return { any: false, names: [...ownAccounts(project), own].filter(known) };
 }
 

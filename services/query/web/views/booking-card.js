@@ -102,7 +102,7 @@ function Amend({ item, zone, started, onBack, onDone }) {
   const [dates, setDates] = useState(() => datesOf({ start, end }, zone));
   const [amount, setAmount] = useState(() => amountOf(item));
   const [scope, setScope] = useState("one");
-  const templates = newestOf(useAnswer("/templates", { project: item.pool.split(".")[0] }).data?.templates ?? []);
+  const templates = newestOf(useAnswer("/templates", { project: item.pool.split(".")[0], limit: 1000 }).data?.templates ?? []);
   const asked = periodOf(dates, zone);
   const same = JSON.stringify(bodyOf(amount)) === JSON.stringify(bodyOf(amountOf(item)));
   const moves = scope === "one" && asked ? {

@@ -77,7 +77,7 @@ function BookingForm({ pool, zone, period, chosen, templates }) {
   const [done, setDone] = useState(null);
   const [dates, setDates] = useState(() => datesOf(period, zone));
   useEffect(() => { setDates(datesOf(period, zone)); }, [chosen?.start, chosen?.end, zone]);
-  const details = newestOf(useAnswer("/templates", { project }).data?.templates ?? []);
+  const details = newestOf(useAnswer("/templates", { project, limit: 1000 }).data?.templates ?? []);
 
   const asked = periodOf(dates, zone);
   const held = bodyOf(amount);

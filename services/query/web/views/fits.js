@@ -13,7 +13,7 @@ export function Fits({ pool, zone, period, chosen }) {
   const [amount, setAmount] = useState(emptyAmount);
   const [dates, setDates] = useState(() => datesOf(period, zone));
   useEffect(() => { setDates(datesOf(period, zone)); }, [chosen?.start, chosen?.end, zone]);
-  const details = newestOf(useAnswer("/templates", { project: projectOf(pool) }).data?.templates ?? []);
+  const details = newestOf(useAnswer("/templates", { project: projectOf(pool), limit: 1000 }).data?.templates ?? []);
   const asked = periodOf(dates, zone);
   const held = bodyOf(amount);
   const take = (slot) => go({ select: periodText(Date.parse(slot.start), Date.parse(slot.end)) }, { replace: true });

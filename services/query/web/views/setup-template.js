@@ -8,7 +8,7 @@ import { Field } from "./parts.js";
 export function TemplateSetup({ zone, project }) {
   const [name, setName] = useState("");
   const [amount, setAmount] = useState(emptyAmount);
-  const { data } = useAnswer("/templates", { project });
+  const { data } = useAnswer("/templates", { project, limit: 1000 });
   const held = bodyOf(amount);
   const body = held && name.trim() ? { project, name: name.trim(), ...held } : null;
   return html`

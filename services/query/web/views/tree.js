@@ -1,27 +1,30 @@
 // The tree of pools: projects, the clusters in them, and what is in those.
-import { follow, go } from "../address.js";
-import { html, useState } from "../lib.js";
+import { go } from "../address.js";
+import { html, many as sayMany, useState } from "../lib.js";
 import { canEverywhere } from "../me.js";
+import { Finder, Projects } from "./finder.js";
+import { PoolLink } from "./pool-link.js";
 
-export function Tree({ pools, address }) {
+const FIND_FROM = 9;
+const DRAWN = 150; // of the pools of one project, where projects are many
+
+/** With `many`, `pools` are those of the project that is shown; the others are found by name, or page by page. */
+export function Tree({ pools, many, address }) {
   const [wanted, setWanted] = useState("");
-  const children = new Map();
-  const seen = new Set(pools.map(({ id }) => id));
-  for (const pool of pools) { // a cluster stands alone for whoever does not see what is around it
-    const parent = seen.has(pool.parent) ? pool.parent : null;
-    if (!children.has(parent)) children.set(parent, []);
-    children.get(parent).push(pool);
-  }
+  const children = childrenOf(pools);
   const matches = (pool) => `${pool.id} ${pool.name}`.toLowerCase().includes(wanted.toLowerCase())
     || (children.get(pool.id) ?? []).some(matches);
-  const roots = (children.get(null) ?? []).filter(matches);
+  const roots = many ? [] : (children.get(null) ?? []).filter(matches);
   return html`
-    <nav class="tree" aria-label="Projects and clusters">
+    <nav class=${many ? "tree many" : "tree"} aria-label="Projects and clusters">
       <h2>Pools</h2>
-      ${pools.length > 8 && html`<input type="search" placeholder="Find" aria-label="Find a project or cluster" value=${wanted}
-        onInput=${(event) => setWanted(event.target.value)} />`}
-      <${Branch} pools=${roots} children=${children} matches=${matches} address=${address} />
-      ${!roots.length && html`<p class="hint">Nothing is called that.</p>`}
+      ${(many || pools.length >= FIND_FROM) && html`<input type="search" placeholder="Find" aria-label="Find a project or cluster"
+        value=${wanted} onInput=${(event) => setWanted(event.target.value)} />`}
+      ${!many ? html`<${Branch} pools=${roots} children=${children} matches=${matches} address=${address} />
+          ${!roots.length && html`<p class="hint">Nothing is called that.</p>`}`
+        : wanted.trim() ? html`<${Finder} wanted=${wanted.trim()} address=${address} />`
+        : html`<${Own} pools=${pools} children=${childrenOf(pools.slice(0, DRAWN))} address=${address} />
+          <${Projects} address=${address} />`}
       ${canEverywhere("administer") && html`<button type="button" class="quiet add"
         onClick=${() => go({ view: "setup", form: "project" })}>+ New project</button>`}
     </nav>
@@ -30,6 +33,29 @@ export function Tree({ pools, address }) {
         ${flattened(children, null, 0).map(([pool, depth]) => html`
           <option key=${pool.id} value=${pool.id}>${"\u2003".repeat(depth)}${lastName(pool, depth)}</option>`)}
       </select></label>`;
+}
+
+/** The pools by what is around them; null for the outermost. A cluster stands alone for whoever does not see that. */
+function childrenOf(pools) {
+  const children = new Map();
+  const seen = new Set(pools.map(({ id }) => id));
+  for (const pool of pools) {
+    const parent = seen.has(pool.parent) ? pool.parent : null;
+    if (!children.has(parent)) children.set(parent, []);
+    children.get(parent).push(pool);
+  }
+  return children;
+}
+
+/** The project that is shown, and what is in it. */
+function Own({ pools, children, address }) {
+  const chosen = pools.slice(DRAWN).find(({ id }) => id === address.pool);
+  return html`
+    <div class="rest">
+      <${Branch} pools=${children.get(null) ?? []} children=${children} matches=${() => true} address=${address} />
+      ${chosen && html`<${Branch} pools=${[chosen]} children=${children} matches=${() => true} address=${address} />`}
+      ${pools.length > DRAWN && html`<p class="hint">${sayMany(DRAWN, "pool")} of it. Find the others by name.</p>`}
+    </div>`;
 }
 
 /** Inside of what is around it, a cluster needs no more than its own part of the name. */
@@ -46,13 +72,7 @@ function Branch({ pools, children, matches, address, depth = 0 }) {
   return html`
     <ul>${pools.map((pool) => html`
       <li key=${pool.id}>
-        <a ...${follow({ pool: pool.id, select: "", booking: "", account: "" })}
-          aria-current=${pool.id === address.pool ? "page" : undefined} title=${`${pool.id}, ${pool.kind}`}>
-          <span class=${`kind kind-${pool.parent ? "cluster" : "project"}`} aria-hidden="true"></span>
-          <span class="name">${lastName(pool, depth)}</span>
-          ${pool.kind === "exclusive" && html`<span class="tag"
-            title="Made for one booking, which holds all of it">exclusive</span>`}
-        </a>
+        <${PoolLink} pool=${pool} name=${lastName(pool, depth)} address=${address} />
         <${Branch} pools=${(children.get(pool.id) ?? []).filter(matches)} children=${children} matches=${matches} address=${address}
           depth=${depth + 1} />
       </li>`)}
