@@ -76,6 +76,7 @@ class Schedule:
         changed = [record["booking"] for record in await connection.fetch(CHANGED_BOOKINGS, after, position)]
         named, marked = set(changed), set(changed)
         if until > made_until:
+            await connection.execute(PLAN)
             named.update(record["id"] for record in await connection.fetch(DUE, made_until, until, lead))
         bookings = await connection.fetch(BOOKINGS, list(named)) if named else ()
         notices = [
@@ -94,6 +95,8 @@ CHANGED_BOOKINGS = """
 SELECT DISTINCT (stored_json(data) ->> 'booking')::uuid AS booking FROM event
 WHERE position > $1 AND position <= $2 AND type IN ('BookingCreated', 'BookingAmended')
 """
+PLANNED = "force_custom_plan"  # for these hours: a plan for any hours would not know that few bookings have not ended
+PLAN = f"SET LOCAL plan_cache_mode = '{PLANNED}'"
 # The bookings that have a notice due between two instants. For each pool an index has the bookings that have not ended
 # before: so it costs as much as there are pools and such bookings, however many have ended.
 DUE = """

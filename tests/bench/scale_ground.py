@@ -46,7 +46,7 @@ class Size(msgspec.Struct, frozen=True):
     projects  projects of three clusters each, with a few bookings
     pools     clusters in the project `wide`, in two levels
     listed    accounts, versions of templates, and roles, each, in the project `full`
-    bookings  in the project `long`, over ten years
+    bookings  in the project `long`, over ten years; 0: there is no such project
     live      those of them that have not ended
     """
 
@@ -68,7 +68,8 @@ async def fill(connection: asyncpg.Connection[Any], size: Size, now: datetime) -
         await ground.add(f"p{number:05d}", ground.small_project(f"p{number:05d}", number))
     await ground.add("wide", ground.wide_project("wide", size.pools))
     await ground.add("full", ground.full_project("full", size.listed))
-    await ground.add("long", ground.long_project("long"))
+    if size.bookings:
+        await ground.add("long", ground.long_project("long"))
     await ground.append()
     await ground.book("long", size.bookings - size.live, ended=True)
     await ground.book("long", size.live, ended=False)

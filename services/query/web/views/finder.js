@@ -21,7 +21,7 @@ export function Finder({ wanted, address }) {
   const { data, old } = useAnswer("/pools", { find: useSettled(wanted), limit: FOUND });
   const found = data ?? old;
   return html`
-    <div aria-busy=${data ? "false" : "true"}>
+    <div aria-busy=${data ? undefined : "true"}>
       ${found && html`<ul>${found.pools.map((pool) => html`<li key=${pool.id}><${PoolLink} pool=${pool}
         name=${pool.parent || !pool.name ? pool.id : pool.name} address=${address} /></li>`)}</ul>`}
       <p class="hint" role="status">${!data ? "" : !data.pools.length ? "Nothing is called that."
