@@ -135,6 +135,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "create_generation": Function(("projector",), as_owner=True),
     "create_bare_generation": Function(("projector",), as_owner=True),
     "complete_generation": Function(("projector",), as_owner=True),
+    "index_generation": Function(("projector",), as_owner=True),
     "drop_generation": Function(("projector",), as_owner=True),
     "checksum_generation": Function(("projector",)),
     "compare_generations": Function(("projector",)),

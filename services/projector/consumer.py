@@ -7,6 +7,7 @@ import logging
 import struct
 import time
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 import asyncpg
 import msgspec
@@ -27,13 +28,15 @@ from shared import postgres
 from shared.batch_size import BatchSize
 from shared.event_store import EventStore
 from shared.event_store.store import PositionGap
+from shared.events.batch import EventBatch, decode_batch
 from shared.nats_server import NatsServer
 from shared.postgres import LOST_OR_REFUSED, Connection
 from shared.tasks import end_tasks, keep_running
 
 log = logging.getLogger(__name__)
 
-BATCH_MAX = 40_000  # in a larger batch more events share a row of an hour, which is written once
+BATCH_MAX = 120_000  # read at a time
+PART_MAX = 40_000  # written at a time: in a larger part more events share a row of an hour, which is written once
 STATEMENT_TIMEOUT_S = 120.0  # for a server that is there and does not answer
 LIMIT_TRANSACTIONS = f"SET transaction_timeout = '{STATEMENT_TIMEOUT_S:.0f}s'"
 CATCHING_UP_EVENTS = 2048  # a batch of this many events or more: the projector is behind
@@ -127,11 +130,36 @@ class Projector:
 
     async def _write(self, connection: Connection, generation: Generation, stored: Sequence[bytes]) -> None:
         began, began_ns = asyncio.get_running_loop().time(), time.time_ns()
-        await write_or_halve(connection, generation, stored, hours_max=self._hours_max)
+        if self.catching_up:
+            await self._write_ahead(connection, generation, stored)
+        else:
+            await write_or_halve(connection, generation, stored, hours_max=self._hours_max)
         self.position = generation.position
         if self._traces is not None:
             self._traces.folded(self.position, len(stored), began_ns)
         self._on_batch(len(stored), asyncio.get_running_loop().time() - began)
+
+    async def _write_ahead(self, connection: Connection, generation: Generation, stored: Sequence[bytes]) -> None:
+        """Writes many events in parts. While one part is written, a thread decodes the next one."""
+        parts = [stored[at : at + PART_MAX] for at in range(0, len(stored), PART_MAX)]
+        decoding = asyncio.create_task(asyncio.to_thread(_decoded, parts[0]))
+        try:
+            for part, following in zip_longest(parts, parts[1:]):
+                decoded = await decoding
+                if following is not None:
+                    decoding = asyncio.create_task(asyncio.to_thread(_decoded, following))
+                await write_or_halve(connection, generation, part, hours_max=self._hours_max, decoded=decoded)
+                self.position = generation.position
+        finally:
+            await end_tasks(decoding)
+
+
+def _decoded(stored: Sequence[bytes]) -> EventBatch | None:
+    """The events. None if they cannot be decoded: who writes them finds out which, and why."""
+    try:
+        return decode_batch(stored)
+    except UNAPPLICABLE:
+        return None
 
 
 async def write_or_halve(
@@ -141,14 +169,16 @@ async def write_or_halve(
     *,
     live: bool = True,
     hours_max: int = HOURS_MAX,
+    decoded: EventBatch | None = None,
 ) -> None:
     """Writes a batch. When that fails, for any reason but a conflict or a lost connection, writes each half of it.
+    `decoded` are the same events, if they are decoded already.
 
     Raises Parked for a single event that cannot be applied because of what it says. Raises any other error of a single
     event as it is: the server is out of memory or disc, for example.
     """
     try:
-        await write_batch(connection, generation, stored, live=live, hours_max=hours_max)
+        await write_batch(connection, generation, stored, live=live, hours_max=hours_max, decoded=decoded)
     except Exception as error:
         if isinstance(error, CheckpointConflict) or connection.is_closed():
             raise

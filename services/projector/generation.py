@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import msgspec
 
 from services.projector.projections import Changes, Known, Needed, fold_batch, needed_for
+from services.projector.projections.availability import BatchHours, HourRows
 from services.projector.projections.pools import Pools
 from services.projector.rows.bookings import pack_bookings, read_bookings, write_bookings
 from services.projector.rows.catalogue import write_catalogue
 from services.projector.rows.grants import write_grants
-from services.projector.rows.hours import empty_staged, prepare_hours, read_sizes, write_hours
+from services.projector.rows.hours import empty_staged, prepare_hours, read_sizes, write_first_hours, write_hours
 from services.projector.rows.pools import read_pools, write_pools
 from services.projector.rows.resizes import write_resizes
 from services.projector.rows.roles import write_roles
@@ -67,15 +69,17 @@ async def write_batch(
     *,
     live: bool = True,
     hours_max: int = HOURS_MAX,
+    decoded: EventBatch | None = None,
 ) -> None:
     """Folds the stored events that follow the generation's position, and writes what they change, in one transaction.
+    `decoded` are the same events, if they are decoded already.
 
     An error changes nothing. Raises CheckpointConflict when another process moved the checkpoint or `live` is not true
     any more; TooManyHours for more than one event; msgspec.DecodeError, KeyError, ValueError or asyncpg.DataError for
     an event that cannot be applied.
     """
     position, number, nested = generation.position, generation.number, connection.is_in_transaction()
-    batch = decode_batch(stored)
+    batch = decoded or decode_batch(stored)
     needed = needed_for([event for _, event in batch.others])
     check_hours(batch, needed.hours, hours_max)
     async with connection.transaction():
@@ -84,11 +88,27 @@ async def write_batch(
         hours = changes.availability.hours()
         check_hours(batch, hours.total, hours_max)
         await write_changes(connection, number, changes, pack_bookings(number, changes.bookings))
-        await write_hours(connection, number, hours.rows(), changes.pools.policy)
+        await _write_hours(connection, number, changes, hours)
         if nested:
             await empty_staged(connection)
     generation.position = position + len(stored)
     add_pools(generation, changes)
+
+
+async def _write_hours(connection: Connection, generation: int, changes: Changes, hours: BatchHours) -> None:
+    """Writes the hours of all pools. Those that the batch creates have no rows yet, and the highest numbers."""
+    created, policy, rows, held = changes.pools.created, changes.pools.policy, hours.rows(), []
+
+    def earlier() -> Iterator[HourRows]:
+        for row in rows:
+            if row[0] in created:
+                held.append(row)
+                return
+            yield row
+
+    await write_hours(connection, generation, earlier(), policy)
+    if created:
+        await write_first_hours(connection, generation, chain(held, rows), policy)
 
 
 def check_hours(batch: EventBatch, hours: int, hours_max: int) -> None:

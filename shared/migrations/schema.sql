@@ -130,54 +130,20 @@ BEGIN
 END $$;
 
 CREATE FUNCTION checksum_generation(summed integer) RETURNS TABLE(model text, rows bigint, checksum numeric)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     AS $$
-    SELECT 'pool', count(*), coalesce(sum(hash_record_extended(
-            ROW (pool, id, parent, project, name, kind, starts, ends, touched, beyond_hours, tentative, claimed,
-                 masterflavor, mastercount, workerflavor, workercount, layout), 0)::numeric), 0)
-        FROM pool WHERE generation = summed
-    UNION ALL
-    SELECT 'availability_hour', count(*), coalesce(sum(hash_record_extended(
-            ROW (pool, hour, granted_servers, granted_cores, granted_memory, granted_tempdisc, granted_userdisc,
-                 granted_datadisc, booked_servers, booked_cores, booked_memory, booked_tempdisc, booked_userdisc,
-                 booked_datadisc, shares), 0)::numeric), 0)
-        FROM availability_hour WHERE generation = summed
-    UNION ALL
-    SELECT 'short_hour', count(*), coalesce(sum(hash_record_extended(ROW (pool, hour), 0)::numeric), 0)
-        FROM short_hour WHERE generation = summed
-    UNION ALL
-    SELECT 'live_grant', count(*), coalesce(sum(hash_record_extended(
-            ROW (id, pool, starts, ends, servers, cores, memory, tempdisc, userdisc, datadisc, actor, source), 0)::numeric), 0)
-        FROM live_grant WHERE generation = summed
-    UNION ALL
-    SELECT 'live_booking', count(*), coalesce(sum(hash_record_extended(
-            ROW (id, pool, starts, ends, servers, cores, memory, tempdisc, userdisc, datadisc, actor, account, share,
-                 tentative, created, claimed, segment, template, template_version, template_count, series, changed), 0)::numeric), 0)
-        FROM live_booking WHERE generation = summed
-    UNION ALL
-    SELECT 'template', count(*), coalesce(sum(hash_record_extended(
-            ROW (project, name, version, servers, cores, memory, tempdisc, userdisc, datadisc, actor, created), 0)::numeric), 0)
-        FROM template WHERE generation = summed
-    UNION ALL
-    SELECT 'account', count(*), coalesce(sum(hash_record_extended(
-            ROW (project, account, name, limits, closed, created), 0)::numeric), 0)
-        FROM account WHERE generation = summed
-    UNION ALL
-    SELECT 'cluster_resize', count(*), coalesce(sum(hash_record_extended(
-            ROW (pool, position, decided, request, state, starts, ends, servers, cores, memory, tempdisc, userdisc,
-                 datadisc, masterflavor, mastercount, workerflavor, workercount, layout, lapsed, error, actor), 0)::numeric), 0)
-        FROM cluster_resize WHERE generation = summed
-    UNION ALL
-    SELECT 'role', count(*), coalesce(sum(hash_record_extended(ROW (pool, member, role, granted, actor), 0)::numeric), 0)
-        FROM role WHERE generation = summed
-    UNION ALL
-    SELECT 'account_member', count(*), coalesce(sum(hash_record_extended(
-            ROW (project, account, member, added, actor), 0)::numeric), 0)
-        FROM account_member WHERE generation = summed
-    UNION ALL
-    SELECT 'role_head', count(*), coalesce(sum(hash_record_extended(ROW (project, changed), 0)::numeric), 0)
-        FROM role_head WHERE generation = summed
-$$;
+DECLARE
+    columns text;
+BEGIN
+    FOREACH model IN ARRAY read_models() LOOP
+        SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attname) INTO columns
+        FROM pg_attribute a
+        WHERE a.attrelid = model::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'generation';
+        EXECUTE format('SELECT count(*), coalesce(sum(hash_record_extended(ROW (%s), 0)::numeric), 0) FROM %I',
+                       columns, model || '_' || summed) INTO rows, checksum;
+        RETURN NEXT;
+    END LOOP;
+END $$;
 
 CREATE FUNCTION claim_term(claimed uuid) RETURNS uuid
     LANGUAGE sql SECURITY DEFINER
@@ -377,6 +343,22 @@ BEGIN
     GET DIAGNOSTICS indexed = ROW_COUNT;
     UPDATE event_index_head SET position = low + indexed WHERE indexed > 0;
     RETURN indexed;
+END $$;
+
+CREATE FUNCTION index_generation(indexed integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    made   text := 'live_booking_' || indexed;
+    stated text;
+BEGIN
+    FOR stated IN
+        SELECT pg_get_indexdef(indexrelid) FROM pg_index
+        WHERE indrelid = 'live_booking'::regclass AND NOT indisprimary ORDER BY 1
+    LOOP
+        EXECUTE regexp_replace(stated, '^CREATE INDEX \S+ ON (ONLY )?\S+', format('CREATE INDEX ON %I', made));
+    END LOOP;
 END $$;
 
 CREATE FUNCTION read_models() RETURNS text[]
@@ -1356,23 +1338,13 @@ CREATE UNIQUE INDEX feed_address_maker ON feed_address USING btree (maker, path)
 
 CREATE UNIQUE INDEX generation_live ON generation USING btree (live) WHERE live;
 
-CREATE INDEX live_booking_account ON ONLY live_booking USING btree (generation, account, ends);
+CREATE INDEX live_booking_account ON ONLY live_booking USING btree (account, ends);
 
-CREATE INDEX live_booking_account_long ON ONLY live_booking USING btree (generation, account, ends) WHERE ((ends - starts) > '31 days'::interval);
-
-CREATE INDEX live_booking_long ON ONLY live_booking USING btree (generation, pool, ends) WHERE ((ends - starts) > '31 days'::interval);
-
-CREATE INDEX live_booking_period ON ONLY live_booking USING btree (generation, pool, ends);
+CREATE INDEX live_booking_period ON ONLY live_booking USING btree (pool, ends);
 
 CREATE INDEX live_grant_period ON ONLY live_grant USING btree (generation, pool, ends);
 
-CREATE INDEX notice_project ON notice USING btree (project, seq);
-
 CREATE INDEX past_booking_account ON past_booking USING btree (account, ends);
-
-CREATE INDEX past_booking_account_long ON past_booking USING btree (account, ends) WHERE ((ends - starts) > '31 days'::interval);
-
-CREATE INDEX past_booking_long ON past_booking USING btree (pool, ends) WHERE ((ends - starts) > '31 days'::interval);
 
 CREATE INDEX past_booking_period ON past_booking USING btree (pool, ends);
 
@@ -1382,15 +1354,11 @@ CREATE INDEX past_grant_period ON past_grant USING btree (pool, ends);
 
 CREATE INDEX past_pool_id ON past_pool USING btree (id);
 
-CREATE INDEX past_pool_project ON past_pool USING btree (project, id);
+CREATE INDEX past_pool_project ON past_pool USING btree (project);
 
 CREATE INDEX past_resize_request ON past_resize USING btree (request) WHERE (request IS NOT NULL);
 
-CREATE INDEX pool_overcommits ON ONLY pool USING btree (generation, pool) WHERE (beyond_hours IS NOT NULL);
-
-CREATE INDEX pool_project ON ONLY pool USING btree (generation, project, id);
-
-CREATE INDEX pool_root ON ONLY pool USING btree (generation, id) WHERE (parent IS NULL);
+CREATE INDEX pool_project ON ONLY pool USING btree (generation, project);
 
 CREATE INDEX remembered_answer_kept_at ON remembered_answer USING btree (kept_at);
 

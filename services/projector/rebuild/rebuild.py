@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import asyncpg
 import msgspec
+from asyncpg.transaction import Transaction
 
 from services.projector.consumer import write_or_halve
 from services.projector.generation import Generation, load_generation, prepare
@@ -17,8 +19,10 @@ from shared import postgres
 from shared.event_store.ranges import read_events
 from shared.locks import Lock, try_lock
 from shared.postgres import LOST_OR_REFUSED, Connection
+from shared.tasks import end_tasks
 
 DROP_RETRY_S = 1.0
+BEHIND_MAX = 20_000  # events: if the live generation is further behind the head, the new one is compared at the end
 COMPARE_WAIT_S = 1.0  # for the live generation to reach the position of the new one
 
 
@@ -38,6 +42,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
 
 CREATE = "SELECT create_bare_generation()"
+INDEX = "SELECT index_generation($1)"
 COMPLETE = "SELECT complete_generation($1)"
 LOCK_LIVE = "SELECT generation, position FROM generation WHERE live FOR UPDATE"
 CHECKSUM = "SELECT model, rows, checksum FROM checksum_generation($1)"
@@ -46,7 +51,10 @@ MAKE_LIVE = "UPDATE generation SET live = true WHERE generation = $1"
 DROP = "SELECT drop_generation($1)"
 
 
-async def rebuild(database_url: str, progress: Callable[[int, int], None] = lambda _done, _head: None) -> Rebuilt:
+OnProgress = Callable[[int, int], None]  # events done, events in all
+
+
+async def rebuild(database_url: str, progress: OnProgress = lambda _done, _head: None) -> Rebuilt:
     """Rebuilds the read models. Queries are answered meanwhile, from the old generation until the new one is live.
 
     `progress` is called with the position reached and the store's last position. Raises AlreadyRebuilding; raises
@@ -61,11 +69,12 @@ async def rebuild(database_url: str, progress: Callable[[int, int], None] = lamb
         await lock_rebuilds(connection)
         new = int(await connection.fetchval(CREATE))
         generation = await load_generation(connection, new)
-        await _load_to_head(connection, reader, generation, progress)
+        differences = await _load_beside(database_url, connection, reader, generation, progress)
         await connection.execute(COMPLETE, new)
         await _load_to_head(connection, reader, generation, progress)
-        differences = await _compare(connection, reader, generation)
-        await _load_to_head(connection, reader, generation, progress)
+        if differences is None:
+            differences = await _compare(connection, reader, generation)
+            await _load_to_head(connection, reader, generation, progress)
         rebuilt = await _switch(connection, generation, differences, began)
         new = None
         await connection.execute(UNLOCK)  # the server may notice late that this connection is closed
@@ -96,7 +105,7 @@ HEAD = "SELECT position FROM event_head"
 
 
 async def _load_to_head(
-    connection: Connection, reader: Connection, generation: Generation, progress: Callable[[int, int], None]
+    connection: Connection, reader: Connection, generation: Generation, progress: OnProgress
 ) -> None:
     """Loads the events up to the store's last position of this moment."""
     head = int(await reader.fetchval(HEAD))
@@ -104,6 +113,40 @@ async def _load_to_head(
 
 
 LIVE = "SELECT generation, position FROM generation WHERE live"
+
+
+async def _load_beside(
+    database_url: str, connection: Connection, reader: Connection, generation: Generation, progress: OnProgress
+) -> list[str] | None:
+    """Loads the new generation and makes its indexes. Returns the read models that differ from those of the live one;
+    None if that is behind and was not compared.
+
+    A third connection sums the live generation in a snapshot, while the new one is loaded up to the same position. Then
+    the new one is summed while its indexes are made.
+    """
+    witness = await postgres.connect(database_url, server_settings=postgres.PATIENT)
+    summing: asyncio.Task[Sums] | None = None
+    try:
+        snapshot = witness.transaction(isolation="repeatable_read", readonly=True)
+        await snapshot.start()
+        record = await witness.fetchrow(LIVE)
+        assert record is not None
+        live, position = record
+        head = int(await reader.fetchval(HEAD))
+        if position + BEHIND_MAX < head:
+            await snapshot.rollback()
+            await _load_to_head(connection, reader, generation, progress)
+            await connection.execute(INDEX, generation.number)
+            return None
+        summing = asyncio.create_task(_sums(witness, live, snapshot))
+        await load_events(connection, reader, generation, position, lambda done: progress(done, head))
+        indexing = connection.execute(INDEX, generation.number)
+        old, new, _ = await together(summing, _sums(reader, generation.number), indexing)
+        return different((old, new))
+    finally:
+        if summing is not None:
+            await end_tasks(summing)
+        witness.terminate()
 
 
 async def _compare(connection: Connection, reader: Connection, generation: Generation) -> list[str] | None:
@@ -117,22 +160,35 @@ async def _compare(connection: Connection, reader: Connection, generation: Gener
             live, position = record
             if position >= generation.position:
                 await load_events(connection, reader, generation, position, lambda _: None)
-                return await _differences((reader, live), (connection, generation.number))
+                return different(await together(_sums(reader, live), _sums(connection, generation.number)))
         await asyncio.sleep(COMPARE_WAIT_S / 20)
     return None
 
 
-async def _differences(*generations: tuple[Connection, int]) -> list[str]:
-    """The read models whose checksums differ between two generations, each read by its own connection."""
-    read = [connection.fetch(CHECKSUM, number) for connection, number in generations]
-    answers = await asyncio.gather(*read, return_exceptions=True)  # both have ended before an error is raised
-    sums: list[dict[str, tuple[object, ...]]] = []
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-        sums.append({row["model"]: tuple(row) for row in answer})
+Sums = dict[str, tuple[object, ...]]  # of each read model its number of rows and its checksum
+
+
+async def _sums(connection: Connection, generation: int, snapshot: Transaction | None = None) -> Sums:
+    """The sums of a generation. Ends the snapshot in which they are read."""
+    sums = {row["model"]: tuple(row) for row in await connection.fetch(CHECKSUM, generation)}
+    if snapshot is not None:
+        await snapshot.rollback()
+    return sums
+
+
+def different(sums: Sequence[Sums]) -> list[str]:
+    """The read models whose sums differ between two generations."""
     one, other = sums
     return [model for model in one if one[model] != other[model]]
+
+
+async def together(*works: Awaitable[Any]) -> list[Any]:
+    """What all of them return. Raises the first error when all have ended."""
+    results = await asyncio.gather(*works, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
 
 
 async def _switch(
