@@ -1340,11 +1340,21 @@ CREATE UNIQUE INDEX generation_live ON generation USING btree (live) WHERE live;
 
 CREATE INDEX live_booking_account ON ONLY live_booking USING btree (account, ends);
 
+CREATE INDEX live_booking_account_long ON ONLY live_booking USING btree (generation, account, ends) WHERE ((ends - starts) > '31 days'::interval);
+
+CREATE INDEX live_booking_long ON ONLY live_booking USING btree (generation, pool, ends) WHERE ((ends - starts) > '31 days'::interval);
+
 CREATE INDEX live_booking_period ON ONLY live_booking USING btree (pool, ends);
 
 CREATE INDEX live_grant_period ON ONLY live_grant USING btree (generation, pool, ends);
 
+CREATE INDEX notice_project ON notice USING btree (project, seq);
+
 CREATE INDEX past_booking_account ON past_booking USING btree (account, ends);
+
+CREATE INDEX past_booking_account_long ON past_booking USING btree (account, ends) WHERE ((ends - starts) > '31 days'::interval);
+
+CREATE INDEX past_booking_long ON past_booking USING btree (pool, ends) WHERE ((ends - starts) > '31 days'::interval);
 
 CREATE INDEX past_booking_period ON past_booking USING btree (pool, ends);
 
@@ -1354,11 +1364,15 @@ CREATE INDEX past_grant_period ON past_grant USING btree (pool, ends);
 
 CREATE INDEX past_pool_id ON past_pool USING btree (id);
 
-CREATE INDEX past_pool_project ON past_pool USING btree (project);
+CREATE INDEX past_pool_project ON past_pool USING btree (project, id);
 
 CREATE INDEX past_resize_request ON past_resize USING btree (request) WHERE (request IS NOT NULL);
 
-CREATE INDEX pool_project ON ONLY pool USING btree (generation, project);
+CREATE INDEX pool_overcommits ON ONLY pool USING btree (generation, pool) WHERE (beyond_hours IS NOT NULL);
+
+CREATE INDEX pool_project ON ONLY pool USING btree (generation, project, id);
+
+CREATE INDEX pool_root ON ONLY pool USING btree (generation, id) WHERE (parent IS NULL);
 
 CREATE INDEX remembered_answer_kept_at ON remembered_answer USING btree (kept_at);
 
