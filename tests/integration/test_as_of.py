@@ -150,14 +150,15 @@ async def test_every_read_answers_what_it_answered_then(now: Ledger, then: Ledge
 
 
 async def test_the_past_is_the_same_however_it_was_kept(now: Ledger) -> None:
-    """The indexer may read the events in one batch or in many, with snapshots or without."""
-    events = history(5, 400)
-    await now.append(events)
-    await now.keep(batch=400)
-    before = await everything(now)
-    await now.connection.execute(FORGET)
+    """The historian may read the events in one batch or in many, by columns or one by one, with snapshots or without.
+    What it prepares while it writes is what it would have read then."""
+    await now.append(history(5, 600))
     await now.keep(batch=1)
-    assert await everything(now) == before
+    before = await everything(now)
+    for batch in (600, 97, 30):
+        await now.connection.execute(FORGET)
+        await now.keep(batch)
+        assert await everything(now) == before, batch
 
 
 @pytest.mark.parametrize("seed", [9, 21])

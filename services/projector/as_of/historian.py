@@ -4,7 +4,8 @@ change    what one event adds to the hours of a pool (past_change)
 snapshot  all hours of a pool at one position, so that few changes need to be summed (past_hours)
 version   a row of another read model, with the positions between which it is the current one (past_pool …)
 
-It runs beside the live projection. Neither that nor a rebuild needs it. It uses the same fold, one event at a time.
+It runs beside the live projection. Neither that nor a rebuild needs it. It uses the same fold, one event at a time;
+bookings that are created and cancelled are folded by columns.
 """
 
 from __future__ import annotations
@@ -13,24 +14,29 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from services.projector.as_of.rows import load_versions, read_tree, write_versions
-from services.projector.as_of.versions import HourChange
-from services.projector.projections import needed_for
+from services.projector.as_of.versions import BatchVersions
+from services.projector.projections import Needed, needed_for
 from services.projector.projections.pools import Pools
 from shared import postgres
 from shared.as_of import pack, read_all_hours, read_hours_at
 from shared.batch_size import BatchSize
 from shared.capacity import DIMENSIONS
 from shared.event_store import EventStore
-from shared.events import Event, decode_events
+from shared.events.batch import EventBatch, decode_batch
 from shared.postgres import Connection
 from shared.tasks import keep_running
 from shared.timeline import Timeline
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
-BATCH_MAX = 200  # a batch holds the event loop for some milliseconds; other tasks of the process wait
+BATCH_MAX = 5_000  # in a larger batch, events share statements
+THREAD_MIN = 200  # events that hold the event loop for some milliseconds
 SNAPSHOT_CHANGES = 4000  # changes of a pool between two snapshots: their sum takes a few milliseconds
 HOURS_MAX = 500_000  # hours of resized clusters in one batch
 RETRY_DELAY_S = 1.0
@@ -57,6 +63,7 @@ class Historian:
 
     async def _serve(self) -> None:
         connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)
+        writer: AsOfWriter | None = None
         try:
             writer = await load_writer(connection)
             while True:
@@ -67,6 +74,8 @@ class Historian:
                     await asyncio.sleep(self._poll_s)
         finally:
             connection.terminate()
+            if writer is not None:
+                writer.stop()
 
 
 HEAD = "SELECT position FROM past_head"
@@ -91,6 +100,25 @@ MOVE_HEAD = "UPDATE past_head SET position = $2 WHERE position = $1"
 ADD_SNAPSHOT = "INSERT INTO past_hours (pool, position, base, cells) VALUES ($1, $2, $3, $4)"
 
 
+class Prepared(NamedTuple):
+    """The bytes of the next events, and the events. `versions` are what they change; None if that depends on rows that
+    are to be read."""
+
+    stored: list[bytes]
+    batch: EventBatch
+    versions: BatchVersions | None
+
+
+def prepare(stored: list[bytes], tree: Pools, first_position: int) -> Prepared:
+    """Does all that needs no rows. Raises what `fold` raises."""
+    batch = decode_batch(stored)
+    if batch.others or (batch.ended_rows < 0).any():
+        return Prepared(stored, batch, None)
+    versions = BatchVersions(tree)
+    versions.add_batch(first_position, batch, {})
+    return Prepared(stored, batch, versions)
+
+
 class AsOfWriter:
     """Stores the changes, snapshots and versions of the events after `position`. Do not use it after an error.
 
@@ -102,32 +130,53 @@ class AsOfWriter:
     ) -> None:
         self._connection, self.position, self._tree = connection, position, tree
         self._changes_since_snapshot = changes_since_snapshot
+        self._ahead: asyncio.Task[Prepared] | None = None
         self.caught_up = False
 
     async def advance(self, count_max: int) -> int:
         """Takes the next events, `count_max` at most, and returns their number. Raises HeadConflict, and what `fold`
         raises."""
-        stored = await EventStore(self._connection).after(self.position, count_max)
-        self.caught_up = len(stored) < count_max
-        if not stored:
+        prepared = await (self._ahead or self._prepared(self.position, count_max))
+        self._ahead, batch, whole = None, prepared.batch, True
+        if not batch.length:
+            self.caught_up = True
             return 0
-        events = decode_events([event.data for event in stored])
-        while len(events) > 1 and needed_for(events).hours > HOURS_MAX:
-            events, self.caught_up = events[: len(events) // 2], False
-        await self._write(events)
-        return len(events)
+        while batch.length > 1 and needed_of(batch).hours > HOURS_MAX:
+            batch, whole = await in_thread(batch.length, decode_batch, prepared.stored[: batch.length // 2]), False
+        self.caught_up = whole and batch.length < count_max
+        try:
+            await self._write(prepared._replace(batch=batch), count_max if batch.length == count_max else 0)
+        except BaseException:
+            self.stop()
+            raise
+        return batch.length
 
-    async def _write(self, events: list[Event]) -> None:
-        last = self.position + len(events)
+    def stop(self) -> None:
+        """Ends what is prepared beside the writing."""
+        if self._ahead is not None:
+            self._ahead.cancel()
+
+    async def _prepared(self, position: int, count_max: int) -> Prepared:
+        """The next events after `position`."""
+        stored = await EventStore(self._connection).data_after(position, count_max)
+        return await in_thread(len(stored), prepare, stored, self._tree, position + 1)
+
+    async def _write(self, prepared: Prepared, ahead: int) -> None:
+        """Stores the batch. Meanwhile a thread prepares the next events, `ahead` at most."""
+        batch, versions, last = prepared.batch, prepared.versions, self.position + prepared.batch.length
+        following = await EventStore(self._connection).data_after(last, ahead) if ahead else []
         async with self._connection.transaction():
             if await self._connection.execute(MOVE_HEAD, self.position, last) != "UPDATE 1":
                 raise HeadConflict(f"the past is not at position {self.position} any more")
-            versions = await load_versions(self._connection, self._tree, events)
-            sizes = await self._read_sizes(needed_for(events).sizes)
-            for position, event in enumerate(events, self.position + 1):
-                versions.add(position, event, sizes)
+            if versions is None:
+                versions = await load_versions(self._connection, self._tree, batch)
+                sizes = await self._read_sizes(needed_of(batch).sizes)
+                await in_thread(batch.length, versions.add_batch, self.position + 1, batch, sizes)
+            if following:  # what was folded until here is in the tree
+                preparing = in_thread(len(following), prepare, following, self._tree, last + 1)
+                self._ahead = asyncio.create_task(preparing)
             await write_versions(self._connection, versions)
-            await self._add_snapshots(versions.hours, last)
+            await self._add_snapshots(versions.changed_pools(), last)
         self.position = last
 
     async def _read_sizes(self, ranges: dict[str, tuple[int, int]]) -> dict[str, Timeline]:
@@ -140,11 +189,23 @@ class AsOfWriter:
             sizes[cluster].write(start, end, cells[:, : len(DIMENSIONS)])
         return sizes
 
-    async def _add_snapshots(self, changes: list[HourChange], position: int) -> None:
-        """Adds a snapshot at `position` of each pool that has many changes since its last one."""
-        self._changes_since_snapshot.update(change.pool for change in changes)
-        for pool in {change.pool for change in changes}:
+    async def _add_snapshots(self, changes: Counter[int], position: int) -> None:
+        """Adds a snapshot at `position` of each pool that has many changes since its last one. `changes` are those of
+        the batch, by pool."""
+        self._changes_since_snapshot.update(changes)
+        for pool in changes:
             if self._changes_since_snapshot[pool] >= SNAPSHOT_CHANGES:
                 _, base, cells = await read_all_hours(self._connection, pool, position)
-                await self._connection.execute(ADD_SNAPSHOT, pool, position, base, pack(cells))
+                await self._connection.execute(ADD_SNAPSHOT, pool, position, base, await asyncio.to_thread(pack, cells))
                 self._changes_since_snapshot[pool] = 0
+
+
+def needed_of(batch: EventBatch) -> Needed:
+    return needed_for([event for _, event in batch.others])
+
+
+async def in_thread(events: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `work` returns. A thread does it if the events are many, so that other tasks get their turn."""
+    if events < THREAD_MIN:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)

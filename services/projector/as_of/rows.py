@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
+from services.projector.as_of.packing import BOOKING_COLUMNS, CHANGE_COLUMNS
 from services.projector.as_of.versions import BatchVersions, HourChange, Key, Versions
 from services.projector.projections.catalogue import AccountRow
 from services.projector.projections.grants import GrantRow
@@ -34,8 +36,9 @@ from shared.events import (
     RoleGranted,
     RoleRevoked,
 )
+from shared.events.batch import EventBatch
 from shared.hours import hour_of, instant_of
-from shared.postgres import Connection, Record
+from shared.postgres import Connection, Record, copy_rows
 
 CURRENT = "until = 9223372036854775807"
 
@@ -73,16 +76,17 @@ async def read_tree(connection: Connection) -> Pools:
     return tree
 
 
-async def load_versions(connection: Connection, tree: Pools, events: Sequence[Event]) -> BatchVersions:
+async def load_versions(connection: Connection, tree: Pools, batch: EventBatch) -> BatchVersions:
     """The current versions of the rows that these events may change."""
-    versions = BatchVersions(tree)
+    versions, events = BatchVersions(tree), [event for _, event in batch.others]
     if clusters := clusters_of(tree, events):
         for record in await connection.fetch(CURRENT_POOLS, list(clusters)):
             versions.pools.current[(record["pool"],)] = _pool(record)
     if grants := {event.grant for event in events if isinstance(event, GrantWithdrawn)}:
         for record in await connection.fetch(CURRENT_GRANTS, list(grants)):
             versions.grants.current[(record["id"],)] = _grant(record)
-    if bookings := named(events, "booking"):
+    ended = batch.ended.ids[batch.ended_rows < 0]
+    if bookings := named(events, "booking") | {UUID(bytes=booking.tobytes()) for booking in ended}:
         for record in await connection.fetch(CURRENT_BOOKINGS, list(bookings)):
             changed = record["since"] if record["since"] > record["claimed"] else None  # that event began the version
             versions.bookings.current[record["id"], record["segment"]] = row_of(record, changed)
@@ -247,8 +251,12 @@ async def write_versions(connection: Connection, batch: BatchVersions) -> None:
             await connection.execute(model.end, *columns_of(keyed))
         if begun := [model.values(*version) for version in versions.begun()]:
             await connection.copy_records_to_table(model.table, records=begun, columns=model.columns)
+    if batch.booked:
+        await copy_rows(connection, BOOKING.table, batch.booked, BOOKING_COLUMNS)
     if batch.hours:
         await _add_hours(connection, batch.hours)
+    if batch.claimed:
+        await copy_rows(connection, "past_change", batch.claimed, CHANGE_COLUMNS)
 
 
 async def _add_hours(connection: Connection, changes: Iterable[HourChange]) -> None:

@@ -1,24 +1,30 @@
 """Versions of rows: which versions end with an event, and which begin.
 
 A version is a row with the positions `[since, until)` between which it is the current one. Each event is folded alone,
-by the same fold as the live read models. The hours have no versions: for them, the change that each event makes is
-stored.
+by the same fold as the live read models; bookings that are created and cancelled come by columns. The hours have no
+versions: for them, the change that each event makes is stored.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import numpy as np
+
+from services.projector.as_of.packing import Claims, pack_bookings, pack_changes
 from services.projector.projections.availability import Counts
-from services.projector.projections.bookings import BookingRow
+from services.projector.projections.bookings import BookingChanges, BookingRow
 from services.projector.projections.catalogue import AccountRow
 from services.projector.projections.fold import Changes, Known, fold
 from services.projector.projections.grants import GrantRow
 from services.projector.projections.pools import PoolRow, Pools
 from services.projector.projections.resizes import ResizeRow
+from shared.capacity import Vector
 from shared.events import Event
+from shared.events.batch import BookingColumns, EventBatch
 from shared.identity.roles import is_in
 from shared.timeline import Timeline
 
@@ -85,6 +91,8 @@ class BatchVersions:
     segments  the numbers of each booking's current segments
     requests  the key of each requested resize, by the request's id
     hours     the changes of hours
+    claimed   more changes of hours, packed; `claims` is their number by pool
+    booked    first versions of new bookings, packed; they are not in `bookings`
     """
 
     def __init__(self, tree: Pools) -> None:
@@ -95,6 +103,57 @@ class BatchVersions:
         self.segments: dict[UUID, set[int]] = {}
         self.requests: dict[UUID, Key] = {}
         self.hours: list[HourChange] = []
+        self.claimed: list[bytes] = []
+        self.claims: Counter[int] = Counter()
+        self.booked: list[bytes] = []
+        self._made: dict[str, int] = {}  # the position at which this batch has created a pool
+
+    def changed_pools(self) -> Counter[int]:
+        """The number of changes of hours, by pool."""
+        return self.claims + Counter(change.pool for change in self.hours)
+
+    def add_batch(self, first_position: int, batch: EventBatch, sizes: dict[str, Timeline]) -> None:
+        """Folds the events of a batch; the first of them is at `first_position`. Raises what `fold` raises."""
+        for place, event in batch.others:
+            self.add(first_position + place, event, sizes)
+        if batch.created.rows:
+            self._book(self._claims(first_position, batch.created, +1), batch.ended_rows)
+        if batch.ended.rows:
+            self._end(self._claims(first_position, batch.ended, -1))
+
+    def _claims(self, first_position: int, columns: BookingColumns, sign: int) -> Claims:
+        positions = columns.places + first_position
+        if self._made:
+            for number, position in zip(columns.pools.numbers.tolist(), positions.tolist(), strict=True):
+                if self._made.get(pool := columns.pools.values[number], 0) > position:
+                    raise KeyError(pool)
+        numbers = np.array([self.tree.numbers[pool] for pool in columns.pools.values], dtype=np.int64)
+        if (columns.ends < columns.starts).any():
+            raise ValueError("a period ends before it starts")
+        claims = Claims(positions, numbers[columns.pools.numbers], columns, sign)
+        self.claimed.append(pack_changes(claims))
+        pools, counts = np.unique(claims.pools, return_counts=True)
+        self.claims.update(dict(zip(pools.tolist(), counts.tolist(), strict=True)))
+        return claims
+
+    def _book(self, created: Claims, ended_rows: Vector) -> None:
+        """Begins a version for each new booking. Those that the batch also ends become single rows."""
+        ended = ended_rows[ended_rows >= 0]
+        for row in ended.tolist():
+            booking = created.booking(row)
+            self.segments[booking] = {0}
+            self.bookings.put((booking, 0), created.row(row), int(created.positions[row]))
+        stays = np.ones(created.columns.rows, dtype=bool)
+        stays[ended] = False
+        self.booked = pack_bookings(created if stays.all() else created.only(stays))
+
+    def _end(self, ended: Claims) -> None:
+        for row in range(ended.columns.rows):
+            booking, position = ended.booking(row), int(ended.positions[row])
+            last = self.last_segment(booking)
+            changes = BookingChanges({} if last is None else {booking: last})
+            changes.cut(booking, int(ended.columns.starts[row]), position)
+            self._add_bookings(position, changes)
 
     def last_segment(self, booking: UUID) -> BookingRow | None:
         segments = self.segments.get(booking)
@@ -109,7 +168,7 @@ class BatchVersions:
         changes = fold(self.tree, Known(sizes, known), position, [event])
         self._add_pools(position, changes)
         self._add_grants(position, changes)
-        self._add_bookings(position, changes)
+        self._add_bookings(position, changes.bookings)
         self._add_catalogue(position, changes)
         self._add_resizes(position, changes)
         self._add_roles(position, changes)
@@ -119,6 +178,8 @@ class BatchVersions:
         for number, row in (changes.pools.created | changes.pools.renewed).items():
             self.pools.put((number,), row, position)
             self.tree.add(row.id, number, row.parent, row.beyond_hours)
+            if number in changes.pools.created:
+                self._made[row.id] = position
         for number, change in changes.pools.changed.items():
             before: PoolRow = self.pools.current[(number,)]
             self.pools.put((number,), change.applied_to(before), position)
@@ -132,9 +193,9 @@ class BatchVersions:
                 cut = None if end <= before.start else before._replace(end=end)
                 self.grants.put((grant,), cut, position)
 
-    def _add_bookings(self, position: int, changes: Changes) -> None:
-        rows = {(booking, row.segment): row for booking, row in changes.bookings.rows()}
-        for booking, before in changes.bookings.known.items():
+    def _add_bookings(self, position: int, changes: BookingChanges) -> None:
+        rows = {(booking, row.segment): row for booking, row in changes.rows()}
+        for booking, before in changes.known.items():
             if (booking, before.segment) not in rows:
                 self.segments[booking].discard(before.segment)
                 self.bookings.put((booking, before.segment), None, position)
