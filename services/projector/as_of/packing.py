@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
 from services.projector.projections.availability import SHARES, WIDTH
-from services.projector.projections.bookings import BookingRow
+from services.projector.projections.bookings import BookingRows
 from services.projector.rows.copying import NULL, packed_text
 from shared.as_of import AMOUNTS
 from shared.capacity import DIMENSIONS, Vector
@@ -42,51 +41,11 @@ CHANGE = row_type(
 )
 
 
-class Claims(NamedTuple):
-    """Claims of bookings by columns, n of them, each made (`sign` +1) or given back (-1) by the event at its position.
-
-    positions, pools  shape (n,); `pools` are numbers
-    """
-
-    positions: Vector
-    pools: Vector
-    columns: BookingColumns
-    sign: int
-
-    def booking(self, row: int) -> UUID:
-        return UUID(bytes=self.columns.ids[row].tobytes())
-
-    def row(self, row: int) -> BookingRow:
-        """The first segment of a booking that is created."""
-        columns, position = self.columns, int(self.positions[row])
-        a, b, c, d, e, f = columns.counts[row].tolist()
-        repeated = columns.actors, columns.accounts, columns.templates, columns.series
-        actor, account, template, series = (one.values[one.numbers[row]] for one in repeated)
-        return BookingRow(
-            pool=int(self.pools[row]),
-            start=int(columns.starts[row]),
-            end=int(columns.ends[row]),
-            counts=(a, b, c, d, e, f),
-            actor=actor,
-            account=account,
-            share=int(columns.shares[row]),
-            tentative=bool(columns.tentative[row]),
-            created=position,
-            claimed=position,
-            template=template,
-            series=series,
-        )
-
-    def only(self, rows: npt.NDArray[np.bool_]) -> Claims:
-        """Those of the claims that are true."""
-        return Claims(self.positions[rows], self.pools[rows], self.columns.only(rows), self.sign)
-
-
-def pack_changes(claims: Claims) -> bytes:
-    """What the claims add to the hours: rows of CHANGE_COLUMNS. A claim of a share adds no counts."""
-    positions, pools, columns, sign = claims
-    rows = empty_rows(len(positions), CHANGE, len(CHANGE_COLUMNS))
-    rows["position"], rows["pool"] = positions, pools
+def pack_changes(claims: BookingRows, sign: int) -> bytes:
+    """What the claims add (`sign` +1) to the hours or give back (-1): rows of CHANGE_COLUMNS. A claim of a share has no
+    counts."""
+    columns, rows = claims.events, empty_rows(claims.events.rows, CHANGE, len(CHANGE_COLUMNS))
+    rows["position"], rows["pool"] = claims.positions, claims.pools
     rows["starts"], rows["ends"] = timestamps_of(columns.starts), timestamps_of(columns.ends)
     for name in AMOUNTS[:WIDTH]:
         rows[name] = 0
@@ -108,10 +67,10 @@ BOOKING = row_type(
 )
 
 
-def pack_bookings(claims: Claims) -> list[bytes]:
+def pack_bookings(claims: BookingRows) -> list[bytes]:
     """The first versions of new bookings: rows of BOOKING_COLUMNS. Rows whose texts are as long are packed together."""
     fixed = _pack_fixed(claims)
-    numbers, texts = _texts_of(claims.columns)
+    numbers, texts = _texts_of(claims.events)
     lengths = np.array([len(text) for text in texts], dtype=np.int64)[numbers]
     packed = []
     for length in np.unique(lengths).tolist():
@@ -125,12 +84,12 @@ def pack_bookings(claims: Claims) -> list[bytes]:
     return packed
 
 
-def _pack_fixed(claims: Claims) -> Rows:
-    positions, pools, columns, _ = claims
-    rows = empty_rows(len(positions), BOOKING, len(BOOKING_COLUMNS))
-    rows["since"] = rows["created"] = rows["claimed"] = positions
+def _pack_fixed(claims: BookingRows) -> Rows:
+    columns, rows = claims.events, empty_rows(claims.events.rows, BOOKING, len(BOOKING_COLUMNS))
+    rows["since"] = rows["created"] = rows["claimed"] = claims.positions
     rows["id"] = np.ascontiguousarray(columns.ids).view("V16")[:, 0]
-    rows["segment"], rows["pool"], rows["share"], rows["tentative"] = 0, pools, columns.shares, columns.tentative
+    rows["segment"], rows["pool"] = 0, claims.pools
+    rows["share"], rows["tentative"] = columns.shares, columns.tentative
     rows["starts"], rows["ends"] = timestamps_of(columns.starts), timestamps_of(columns.ends)
     for place, name in enumerate(DIMENSIONS):
         rows[name] = columns.counts[:, place]
@@ -139,15 +98,17 @@ def _pack_fixed(claims: Claims) -> Rows:
 
 def _texts_of(columns: BookingColumns) -> tuple[Vector, list[bytes]]:
     """(The number of each row's texts, the different texts by number): the columns from actor on, packed."""
-    repeated = columns.actors, columns.accounts, columns.templates, columns.series
+    actors, accounts, templates, series = columns.actors, columns.accounts, columns.templates, columns.series
     mixed = np.zeros(columns.rows, dtype=np.int64)
-    for one in repeated:
+    for one in (actors, accounts, templates, series):
         mixed = mixed * len(one.values) + one.numbers
     _, firsts, numbers = np.unique(mixed, return_index=True, return_inverse=True)
-    return numbers, [_pack_texts(*(one.values[one.numbers[row]] for one in repeated)) for row in firsts.tolist()]
+    return numbers, [
+        _pack_texts(actors.at(row), accounts.at(row), templates.at(row), series.at(row)) for row in firsts.tolist()
+    ]
 
 
-def _pack_texts(actor: str, account: str, template: FromTemplate | None, series: Any) -> bytes:
+def _pack_texts(actor: str, account: str, template: FromTemplate | None, series: UUID | None) -> bytes:
     origin = NULL * 3
     if template is not None:
         version, count = template.version.to_bytes(4, "big"), template.count.to_bytes(8, "big")

@@ -14,9 +14,9 @@ from uuid import UUID
 
 import numpy as np
 
-from services.projector.as_of.packing import Claims, pack_bookings, pack_changes
+from services.projector.as_of.packing import pack_bookings, pack_changes
 from services.projector.projections.availability import Counts
-from services.projector.projections.bookings import BookingChanges, BookingRow
+from services.projector.projections.bookings import BookingChanges, BookingRow, BookingRows
 from services.projector.projections.catalogue import AccountRow
 from services.projector.projections.fold import Changes, Known, fold
 from services.projector.projections.grants import GrantRow
@@ -24,7 +24,7 @@ from services.projector.projections.pools import PoolRow, Pools
 from services.projector.projections.resizes import ResizeRow
 from shared.capacity import Vector
 from shared.events import Event
-from shared.events.batch import BookingColumns, EventBatch
+from shared.events.batch import BookingColumns, EventBatch, Repeated
 from shared.identity.roles import is_in
 from shared.timeline import Timeline
 
@@ -121,38 +121,45 @@ class BatchVersions:
         if batch.ended.rows:
             self._end(self._claims(first_position, batch.ended, -1))
 
-    def _claims(self, first_position: int, columns: BookingColumns, sign: int) -> Claims:
-        positions = columns.places + first_position
-        if self._made:
-            for number, position in zip(columns.pools.numbers.tolist(), positions.tolist(), strict=True):
-                if self._made.get(pool := columns.pools.values[number], 0) > position:
-                    raise KeyError(pool)
-        numbers = np.array([self.tree.numbers[pool] for pool in columns.pools.values], dtype=np.int64)
-        if (columns.ends < columns.starts).any():
+    def _claims(self, first_position: int, events: BookingColumns, sign: int) -> BookingRows:
+        """The rows of these events. Adds (`sign` +1) what they claim to the hours, or subtracts it (-1)."""
+        positions = events.places + first_position
+        if (events.ends < events.starts).any():
             raise ValueError("a period ends before it starts")
-        claims = Claims(positions, numbers[columns.pools.numbers], columns, sign)
-        self.claimed.append(pack_changes(claims))
+        claims = BookingRows(events, self._numbers(events.pools, positions), positions)
+        self.claimed.append(pack_changes(claims, sign))
         pools, counts = np.unique(claims.pools, return_counts=True)
         self.claims.update(dict(zip(pools.tolist(), counts.tolist(), strict=True)))
         return claims
 
-    def _book(self, created: Claims, ended_rows: Vector) -> None:
+    def _numbers(self, pools: Repeated[str], positions: Vector) -> Vector:
+        """The number of each pool. Raises KeyError if a pool is unknown at its event's position; these ascend."""
+        numbers = np.zeros(len(pools.values), dtype=np.int64)
+        used, firsts = np.unique(pools.numbers, return_index=True)
+        for place, first in zip(used.tolist(), positions[firsts].tolist(), strict=True):
+            pool = pools.values[place]
+            if self._made.get(pool, 0) > first:
+                raise KeyError(pool)
+            numbers[place] = self.tree.numbers[pool]
+        return numbers[pools.numbers]
+
+    def _book(self, created: BookingRows, ended_rows: Vector) -> None:
         """Begins a version for each new booking. Those that the batch also ends become single rows."""
         ended = ended_rows[ended_rows >= 0]
-        for row in ended.tolist():
-            booking = created.booking(row)
-            self.segments[booking] = {0}
-            self.bookings.put((booking, 0), created.row(row), int(created.positions[row]))
-        stays = np.ones(created.columns.rows, dtype=bool)
+        for number in ended.tolist():
+            row, booking = created.row(number), booking_of(created, number)
+            self.segments[booking] = {row.segment}
+            self.bookings.put((booking, row.segment), row, row.created)
+        stays = np.ones(created.events.rows, dtype=bool)
         stays[ended] = False
         self.booked = pack_bookings(created if stays.all() else created.only(stays))
 
-    def _end(self, ended: Claims) -> None:
-        for row in range(ended.columns.rows):
-            booking, position = ended.booking(row), int(ended.positions[row])
+    def _end(self, ended: BookingRows) -> None:
+        for number, position in enumerate(ended.positions.tolist()):
+            booking = booking_of(ended, number)
             last = self.last_segment(booking)
             changes = BookingChanges({} if last is None else {booking: last})
-            changes.cut(booking, int(ended.columns.starts[row]), position)
+            changes.cut(booking, int(ended.events.starts[number]), position)
             self._add_bookings(position, changes)
 
     def last_segment(self, booking: UUID) -> BookingRow | None:
@@ -244,6 +251,10 @@ class BatchVersions:
             self.roles.put(key, role, position)
         for key, member in changes.roles.members.items():
             self.members.put(key, member, position)
+
+
+def booking_of(rows: BookingRows, number: int) -> UUID:
+    return UUID(bytes=rows.events.ids[number].tobytes())
 
 
 def hour_changes(position: int, changes: Changes) -> Iterable[HourChange]:
