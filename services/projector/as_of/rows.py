@@ -27,8 +27,12 @@ from services.projector.rows.pools import SHORT, layout_columns, layout_in
 from shared.as_of import AMOUNTS
 from shared.capacity import DIMENSIONS
 from shared.events import (
+    AccountClosed,
+    AccountCreated,
+    AccountLimitsSet,
     AccountMemberAdded,
     AccountMemberRemoved,
+    BookingCreated,
     ClusterCreated,
     Event,
     GrantWithdrawn,
@@ -68,6 +72,9 @@ JOIN past_account_member m
 """
 
 
+OF_ACCOUNTS = AccountCreated, AccountLimitsSet, AccountClosed
+
+
 async def read_tree(connection: Connection) -> Pools:
     """The tree of pools at the position up to which versions are stored."""
     tree = Pools()
@@ -86,14 +93,13 @@ async def load_versions(connection: Connection, tree: Pools, batch: EventBatch) 
         for record in await connection.fetch(CURRENT_GRANTS, list(grants)):
             versions.grants.current[(record["id"],)] = _grant(record)
     ended = batch.ended.ids[batch.ended_rows < 0]
-    if bookings := named(events, "booking") | {UUID(bytes=booking.tobytes()) for booking in ended}:
+    later = [event for event in events if not isinstance(event, BookingCreated)]  # which has no row yet
+    if bookings := named(later, "booking") | {UUID(bytes=booking.tobytes()) for booking in ended}:
         for record in await connection.fetch(CURRENT_BOOKINGS, list(bookings)):
             changed = record["since"] if record["since"] > record["claimed"] else None  # that event began the version
             versions.bookings.current[record["id"], record["segment"]] = row_of(record, changed)
             versions.segments.setdefault(record["id"], set()).add(record["segment"])
-    if accounts := {
-        (event.project, account) for event in events if (account := getattr(event, "account", None)) is not None
-    }:
+    if accounts := {(event.project, event.account) for event in events if isinstance(event, OF_ACCOUNTS)}:
         for record in await connection.fetch(CURRENT_ACCOUNTS, *columns_of(accounts)):
             versions.accounts.current[record["project"], record["account"]] = _account(record)
     if requests := named(events, "request"):
