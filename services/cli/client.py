@@ -15,7 +15,17 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
-from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientSSLError, ClientTimeout, TCPConnector
+from aiohttp import (
+    ClientConnectorError,
+    ClientError,
+    ClientOSError,
+    ClientPayloadError,
+    ClientSession,
+    ClientSSLError,
+    ClientTimeout,
+    ServerDisconnectedError,
+    TCPConnector,
+)
 
 from services.cli.credential import TOKEN, TOKEN_FILE, Headers, credential_headers
 from services.cli.failure import Failure, NotAllowed
@@ -30,6 +40,8 @@ TRIES, TRY_AGAIN_S = 10, 1.0
 UNAVAILABLE = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 FORBIDDEN = "forbidden"
 REPLAYED = "Idempotent-Replayed"
+KEY = "Idempotency-Key"
+BROKEN = (ClientOSError, ServerDisconnectedError, ClientPayloadError)  # the connection broke: its service ended
 REDIRECTS = range(300, 400)
 # What to do about a 401, by whether a credential was sent.
 HOW = {
@@ -101,16 +113,16 @@ class Client:
         `key` is the Idempotency-Key. The server stores refusals too: when it replays the refusal of an earlier run, the
         command is sent again with a key of this run.
         """
-        headers = {"X-Hourbook-Actor": self._actor} | ({} if key is None else {"Idempotency-Key": key})
+        headers = {"X-Hourbook-Actor": self._actor} | ({} if key is None else {KEY: key})
         status, answered, is_repeat = await self._send("POST", path, json=body, headers=headers)
         if is_repeat and status >= HTTPStatus.BAD_REQUEST:
-            headers["Idempotency-Key"] = f"{key}:{self._run}"
+            headers[KEY] = f"{key}:{self._run}"
             status, answered, _ = await self._send("POST", path, json=body, headers=headers)
         return status, decoded(answered)
 
     async def send(self, path: str, body: Mapping[str, Any] | None, key: str) -> tuple[int, bytes]:
         """Sends a command with this Idempotency-Key. The status and the body, also of a refusal."""
-        headers = {"X-Hourbook-Actor": self._actor, "Idempotency-Key": key}
+        headers = {"X-Hourbook-Actor": self._actor, KEY: key}
         status, answered, _ = await self._send("POST", path, json=body, headers=headers)
         return status, answered
 
@@ -149,15 +161,23 @@ class Client:
     async def _send(
         self, method: str, path: str, headers: Headers | None = None, **request: Any
     ) -> tuple[int, bytes, bool]:
-        """The status, the body, and whether it is the replay of an earlier answer. Sends again on 502 and 503."""
+        """The status, the body, and whether it is the replay of an earlier answer. Sends again on 502 and 503, and when
+        the connection breaks before the answer: a read, and a command that has a key."""
         is_renewed = self._renew is None
+        is_repeatable = method == "GET" or KEY in (headers or {})
         for attempt in range(TRIES):
             signed = {**(headers or {}), **self._credential}
-            async with self._session.request(
-                method, self.url + path, headers=signed, allow_redirects=False, **request
-            ) as answer:
-                status, answered, is_repeat = answer.status, await answer.read(), REPLAYED in answer.headers
-                location = answer.headers.get("Location", "")
+            try:
+                async with self._session.request(
+                    method, self.url + path, headers=signed, allow_redirects=False, **request
+                ) as answer:
+                    status, answered, is_repeat = answer.status, await answer.read(), REPLAYED in answer.headers
+                    location = answer.headers.get("Location", "")
+            except BROKEN as error:
+                if not is_repeatable or attempt == TRIES - 1 or isinstance(error, ClientConnectorError):
+                    raise
+                await asyncio.sleep(self._try_again_s)
+                continue
             if status == HTTPStatus.UNAUTHORIZED and self._renew is not None and not is_renewed:
                 self._credential, is_renewed = await asyncio.to_thread(self._renew), True
                 continue

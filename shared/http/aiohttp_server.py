@@ -17,7 +17,15 @@ from aiohttp import web
 from shared import tracing
 from shared.call_id import CALL, HEADER, call_id_in
 from shared.http.calls import answered, carried, note_call
-from shared.http.connection_limits import IDLE_S, AwaitedPart, ConnectionLimits, Part, close_late_connections
+from shared.http.connection_limits import (
+    HEAD_BYTES_MAX,
+    IDLE_S,
+    AwaitedPart,
+    ConnectionLimits,
+    Part,
+    close_late_connections,
+    head_too_large,
+)
 from shared.http.entrance import LOCAL, Entrance
 from shared.http.guard import Guard
 from shared.http.problem_document import COMMON_HEADERS, MEDIA_TYPE, HttpProblem, malformed_request
@@ -45,16 +53,18 @@ class BodyMalformed(Exception):
 class AiohttpConnection(web.RequestHandler):
     """A client's connection, with limits.
 
-    It uses two private attributes of aiohttp. `_waiter` is a pending future while aiohttp waits for the head of a
-    request. `_current_request` is the request that a handler has. tests/integration/test_gateway.py tests both.
+    It uses private attributes of aiohttp. `_waiter` is a pending future while aiohttp waits for the head of a request.
+    `_current_request` is the request that a handler has, `_messages` those that wait for one.
+    tests/integration/test_gateway_edge.py tests all of them.
     """
 
-    __slots__ = ("_head_begun", "_limits", "_server", "awaited_since")
+    __slots__ = ("_body", "_head_bytes", "_limits", "_server", "awaited_since")
 
     def __init__(self, server: LimitedServer, limits: ConnectionLimits, **options: Any) -> None:
         super().__init__(server, **options)
         self.awaited_since: tuple[AwaitedPart, float] | None = None
-        self._server, self._limits, self._head_begun = server, limits, False
+        self._server, self._limits, self._head_bytes = server, limits, 0
+        self._body: Any = None  # of the newest request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -62,26 +72,30 @@ class AiohttpConnection(web.RequestHandler):
             self._close_with(self._limits.too_many_connections())
 
     def data_received(self, data: bytes) -> None:
-        parsed = self._request_count
+        parsed, is_head = self._request_count, self._body is None or self._body.is_eof()
         super().data_received(data)
+        if self._messages:  # the newest request still waits for a handler
+            self._body = self._messages[-1][1]
         request = self._current_request
         if request is not None and self._request_count != parsed and not request.content.is_eof():
             # aiohttp found an error in the body and counted it as a request. It does not tell the handler.
             request.content.set_exception(BodyMalformed())
-        self._head_begun = self._waits_for_head() and bool(data)
+        self._head_bytes = self._head_bytes + len(data) if is_head and self._request_count == parsed else 0
+        if self._head_bytes > HEAD_BYTES_MAX:
+            self._close_with(head_too_large())
 
     def awaited(self) -> AwaitedPart | None:
         request = self._current_request
         if request is not None:
             return None if request.content.is_eof() or self._reading_paused else AwaitedPart("body", request)
-        if self._waits_for_head() and (self._head_begun or not self._request_count):
+        if self._waits_for_head() and (self._head_bytes or not self._request_count):
             return AwaitedPart("head", self._request_count)
         return None
 
     def time_out(self, part: Part) -> None:
         if part == "body" and self._current_request is not None:
             self._current_request.content.set_exception(BodyTimeout())
-        elif part == "head" and self._head_begun:
+        elif part == "head" and self._head_bytes:
             self._close_with(self._limits.request_timeout(part))
         else:
             self.force_close()
@@ -189,6 +203,9 @@ class LimitedServer(web.Server):
             logger=log,
             auto_decompress=False,
             keepalive_timeout=IDLE_S,
+            max_line_size=HEAD_BYTES_MAX,
+            max_field_size=HEAD_BYTES_MAX,
+            max_headers=HEAD_BYTES_MAX,  # each takes a byte at least
             **options,
         )
 

@@ -25,6 +25,12 @@ class _Server(Server):
     def capture_signals(self) -> Iterator[None]:  # they stay pytest's
         yield
 
+    async def main_loop(self) -> None:
+        """As uvicorn's, which looks ten times a second whether it should end."""
+        await self.on_tick(0)
+        while not self.should_exit:
+            await asyncio.sleep(0.005)
+
 
 @contextlib.asynccontextmanager
 async def listening(
@@ -77,15 +83,21 @@ async def one_address(
     """The two applications behind two gateways. `limits` are those of the gateways."""
     async with contextlib.AsyncExitStack() as stack:
         urls: dict[str, str] = {}
+        endings: list[contextlib.AsyncExitStack] = []
         gateways = [Gateway(lambda service: [urls[service]], limits, signed_in=signed_in) for _ in range(2)]
         for service, app in ((QUERY, query), (COMMAND, command)):
             ours, theirs = make_line()
+            ending = await stack.enter_async_context(contextlib.AsyncExitStack())
+            endings.append(ending)
             served = listening(app, service_limits, LOCAL, service, theirs)
-            urls[service] = await stack.enter_async_context(served)
+            urls[service] = await ending.enter_async_context(served)
             gateways[0].link(service, ours)
         for gateway in gateways:
             taken = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             urls[str(id(gateway))] = f"http://127.0.0.1:{taken.getsockname()[1]}"
             await gateway.start(taken)
             stack.push_async_callback(gateway.stop)
-        yield Addresses(*urls.values())
+        try:
+            yield Addresses(*urls.values())
+        finally:  # both services at the same time
+            await asyncio.gather(*(ending.aclose() for ending in endings))

@@ -18,8 +18,7 @@ class GatewayConnection(AiohttpConnection):
     first bytes; it answers whether it has taken the connection.
 
     aiohttp does not say where a request ends. So only a connection whose requests came alone and whole can be handed
-    over; another one stays here until it ends. `_messages` is a private attribute of aiohttp: the requests that no
-    handler has yet."""
+    over; another one stays here until it ends."""
 
     __slots__ = ("_begun", "_hand_over", "_is_between")
 
