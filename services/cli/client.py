@@ -121,9 +121,10 @@ class Client:
         return status, decoded(answered)
 
     async def send(self, path: str, body: Mapping[str, Any] | None, key: str) -> tuple[int, bytes]:
-        """Sends a command with this Idempotency-Key. The status and the body, also of a refusal."""
+        """Sends a command with this Idempotency-Key. The status and the body, also of a refusal. If the connection breaks,
+        the caller sends it again."""
         headers = {"X-Hourbook-Actor": self._actor, KEY: key}
-        status, answered, _ = await self._send("POST", path, json=body, headers=headers)
+        status, answered, _ = await self._send("POST", path, json=body, headers=headers, is_sent_again=False)
         return status, answered
 
     async def dry_run(self, path: str, body: Mapping[str, Any]) -> tuple[int, bytes]:
@@ -159,12 +160,12 @@ class Client:
                     number, data = "", b""
 
     async def _send(
-        self, method: str, path: str, headers: Headers | None = None, **request: Any
+        self, method: str, path: str, headers: Headers | None = None, is_sent_again: bool = True, **request: Any
     ) -> tuple[int, bytes, bool]:
-        """The status, the body, and whether it is the replay of an earlier answer. Sends again on 502 and 503, and when
-        the connection breaks before the answer: a read, and a command that has a key."""
+        """The status, the body, and whether it is the replay of an earlier answer. Sends again on 502 and 503. If
+        `is_sent_again`, does so too when the connection breaks: with a read, and a command that has a key."""
         is_renewed = self._renew is None
-        is_repeatable = method == "GET" or KEY in (headers or {})
+        is_sent_again = is_sent_again and (method == "GET" or KEY in (headers or {}))
         for attempt in range(TRIES):
             signed = {**(headers or {}), **self._credential}
             try:
@@ -174,7 +175,7 @@ class Client:
                     status, answered, is_repeat = answer.status, await answer.read(), REPLAYED in answer.headers
                     location = answer.headers.get("Location", "")
             except BROKEN as error:
-                if not is_repeatable or attempt == TRIES - 1 or isinstance(error, ClientConnectorError):
+                if not is_sent_again or attempt == TRIES - 1 or isinstance(error, ClientConnectorError):
                     raise
                 await asyncio.sleep(self._try_again_s)
                 continue
