@@ -121,8 +121,8 @@ class Client:
         return status, decoded(answered)
 
     async def send(self, path: str, body: Mapping[str, Any] | None, key: str) -> tuple[int, bytes]:
-        """Sends a command with this Idempotency-Key. The status and the body, also of a refusal. If the connection breaks,
-        the caller sends it again."""
+        """Sends a command with this Idempotency-Key. The status and the body, also of a refusal. Whoever calls it sends
+        the command again if the connection breaks."""
         headers = {"X-Hourbook-Actor": self._actor, KEY: key}
         status, answered, _ = await self._send("POST", path, json=body, headers=headers, is_sent_again=False)
         return status, answered

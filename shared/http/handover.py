@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import sys
@@ -49,6 +50,7 @@ def duplicate(transport: asyncio.BaseTransport) -> socket.socket:
     return client
 
 
+log = logging.getLogger(__name__)
 _adopted: set[asyncio.Task[None]] = set()
 
 
@@ -88,16 +90,22 @@ class Line:
 
     def give(self, client: socket.socket, data: bytes) -> None:
         """Gives a connection away. `data` is what was read of it and not served."""
+        if not self.is_open:
+            self._keep(client, data)
+            return
         self._waiting.append(Given(client, data))
         if len(self._waiting) == 1:
             self._send()
 
     def take_no_more(self) -> None:
-        """Refuses what the other end would give from now on, and takes what it has given."""
+        """Refuses what the other end would give from now on, and takes what it has given. `give` goes on."""
+        if self._line.fileno() < 0:
+            return
         with contextlib.suppress(OSError):
             self._line.shutdown(socket.SHUT_RD)
-        while self._line.fileno() >= 0 and self._read():
+        while self._read(close=False):
             pass
+        self._loop.remove_reader(self._line.fileno())
 
     def close(self) -> None:
         if self._line.fileno() >= 0:
@@ -107,17 +115,26 @@ class Line:
         self._give_up()
 
     def _send(self) -> None:
-        try:
-            while self._waiting:
-                self._send_one(self._waiting[0])
+        while self._waiting:
+            given = self._waiting[0]
+            try:
+                self._send_one(given)
+            except BlockingIOError:
+                self._loop.add_writer(self._line.fileno(), self._send)
+                return
+            except OSError as error:
+                if given.sent:  # the other end must not take this beginning for that of another connection
+                    self.close()
+                    return
+                if isinstance(error, ConnectionError):
+                    self._give_up()
+                    return
+                log.warning("a connection cannot be handed over: %s", error)  # such as too many that are on their way
+                self._waiting.popleft()
+                self._keep(given.client, given.data)
+            else:
                 self._waiting.popleft().client.close()
-        except BlockingIOError:
-            self._loop.add_writer(self._line.fileno(), self._send)
-            return
-        except OSError:
-            self._give_up()
-        if self._line.fileno() >= 0:
-            self._loop.remove_writer(self._line.fileno())
+        self._loop.remove_writer(self._line.fileno())
 
     def _send_one(self, given: Given) -> None:
         while len(given.data) - given.sent > PIECE_MAX:
@@ -128,12 +145,14 @@ class Line:
     def _give_up(self) -> None:
         """The other end takes no more."""
         self.is_open = False
+        if self._line.fileno() >= 0:
+            self._loop.remove_writer(self._line.fileno())
         waiting, self._waiting = self._waiting, deque()
         for given in waiting:
             self._keep(given.client, given.data)
 
-    def _read(self) -> bool:
-        """Takes what is there. Answers whether there may be more."""
+    def _read(self, *, close: bool = True) -> bool:
+        """Takes what is there. Answers whether there may be more. At the end, closes this end too if `close`."""
         for _ in range(AT_ONCE):
             try:
                 data, files, _, _ = socket.recv_fds(self._line, 1 + PIECE_MAX, 1, socket.MSG_CMSG_CLOEXEC)
@@ -142,13 +161,16 @@ class Line:
             except OSError:
                 data, files = b"", []
             if not data:
-                self.close()
+                if close:
+                    self.close()
                 return False
             self._parts += data[1:]
             if data[:1] == LAST:
                 data, self._parts = self._parts, b""
-                if files:
-                    client = socket.socket(fileno=files[0])
-                    client.setblocking(False)
-                    self._take(client, data)
+                if not files:  # the kernel has closed the connection
+                    log.error("a connection that was handed over is lost: this process has too many open files")
+                    continue
+                client = socket.socket(fileno=files[0])
+                client.setblocking(False)
+                self._take(client, data)
         return True

@@ -28,7 +28,7 @@ SIGN_IN = "/sign-in/"  # the command service begins sessions, by GET too: a brow
 HEALTH, METRICS = "/health", "/metrics"
 OWN = ("/schema", HEALTH, METRICS)
 
-KNOWN_MAX = 4096
+KNOWN_MAX, KNOWN_BYTES_MAX = 4096, 256
 _KNOWN: dict[bytes, str] = {}  # the owners of the requests that were seen, by method and path
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) (/[^\s]*)")
 _BEGUN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{0,32}(?: [^\s]*)?")
@@ -75,10 +75,11 @@ def _owner_of_new(line: bytes) -> str:
     found = _LINE.fullmatch(line)
     if found is None:
         return NOBODY
-    if len(_KNOWN) >= KNOWN_MAX:
-        _KNOWN.clear()
     whose = owner_of(found[1].decode(), found[2].decode("latin-1"))
-    _KNOWN[line] = whose
+    if len(line) <= KNOWN_BYTES_MAX:
+        if len(_KNOWN) >= KNOWN_MAX:
+            _KNOWN.clear()
+        _KNOWN[line] = whose
     return whose
 
 

@@ -225,12 +225,17 @@ class Ends:
         ours, theirs = make_line()
         self.kept: list[bytes] = []
         self.taken: list[tuple[socket.socket, bytes]] = []
-        self.ours = Line(ours, lambda client, _: client.close(), self._keep)
+        self.given_back: list[bytes] = []
+        self.ours = Line(ours, self._take_back, self._keep)
         self._theirs = theirs
 
     def _keep(self, client: socket.socket, data: bytes) -> None:
         client.close()
         self.kept.append(data)
+
+    def _take_back(self, client: socket.socket, data: bytes) -> None:
+        client.close()
+        self.given_back.append(data)
 
     def open(self) -> None:
         self.theirs = Line(self._theirs, lambda client, data: self.taken.append((client, data)), self._keep)
@@ -276,6 +281,8 @@ async def test_what_did_not_leave_is_kept_when_the_other_end_ends_or_takes_no_mo
             ends.open()
             ends.theirs.take_no_more()
             assert [data for _, data in ends.taken] == [b"0", b"1", b"2"]
+            ends.theirs.give(*ends.taken.pop())
+            await until(lambda: ends.given_back == [b"2"])
         for mine in given:
             mine.close()
     assert (ends.kept, ends.ours.is_open) == ([b"0", b"1", b"2"], False)
