@@ -70,6 +70,14 @@ class HandedProtocol(LimitedProtocol):
         if self._next is not None:
             self._give_back()
 
+    def shutdown(self) -> None:
+        """The service stops: the connection goes back to the gateway after the last answer, and waits there. If a
+        request has begun, the connection ends with its answer."""
+        if self._place != BETWEEN or self._begun:
+            super().shutdown()
+        elif self._next is None and not self._reads_no_more:
+            self._hold(b"")
+
     def awaited(self) -> AwaitedPart | None:
         return None if self._next is not None else super().awaited()
 

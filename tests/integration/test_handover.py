@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -216,6 +216,36 @@ async def assert_late(url: str, sent: bytes, answers: int) -> None:
         answer = await connection.answer()
         assert (answer.status, answer.problem["code"]) == (408, "request_timeout")
         assert await connection.ended() == b""
+
+
+async def test_a_service_that_stops_answers_what_it_has_and_its_connections_stay_with_the_gateway() -> None:
+    async with two() as both, AsyncExitStack() as opened:
+        idle, busy, closing = [await opened.enter_async_context(await wire(both.addresses.handed)) for _ in range(3)]
+        await idle.send(command(1))
+        assert (await idle.answer()).body == b"c1"
+        await busy.send(command(2, b"slow"))
+        await closing.send(command(3, b"12")[:-1])
+        await both.slow.wait()
+        stopping = asyncio.ensure_future(both.addresses.stop_command())
+        await until(lambda: is_closed(both.addresses.command))
+        await closing.send(b"2")
+        assert (await closing.answer()).headers["connection"] == "close"
+        both.go_on.set()
+        assert (await busy.answer()).body == b"c2"
+        await stopping
+        for number, connection in ((4, idle), (5, busy)):
+            await connection.send(command(number))
+            assert (await connection.answer()).problem["code"] == "service_unavailable"
+            await connection.send(READ % number)
+            assert await bodies(connection, 1) == [b"q%d" % number]
+
+
+async def is_closed(url: str) -> bool:
+    try:
+        async with await wire(url):
+            return False
+    except ConnectionError:
+        return True
 
 
 class Ends:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
 from services.cli.up.embedded import free_port
@@ -63,12 +63,13 @@ async def listening(
 
 class Addresses(NamedTuple):
     """The services' own addresses, and the one address of two gateways: one hands connections over, the other passes
-    requests on."""
+    requests on. `stop_command` ends the command service."""
 
     query: str
     command: str
     handed: str
     passed: str
+    stop_command: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
 
 
 @contextlib.asynccontextmanager
@@ -98,6 +99,6 @@ async def one_address(
             await gateway.start(taken)
             stack.push_async_callback(gateway.stop)
         try:
-            yield Addresses(*urls.values())
+            yield Addresses(*urls.values(), endings[1].aclose)
         finally:  # both services at the same time
             await asyncio.gather(*(ending.aclose() for ending in endings))

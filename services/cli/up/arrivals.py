@@ -27,9 +27,9 @@ FULL_S = 1.0  # pause after the limit of open files
 class Arrival:
     """A connection whose first request is not known yet."""
 
-    def __init__(self, client: socket.socket, arrivals: Arrivals, limits: ConnectionLimits) -> None:
+    def __init__(self, client: socket.socket, begun: bytes, arrivals: Arrivals, limits: ConnectionLimits) -> None:
         self.awaited_since: tuple[AwaitedPart, float] | None = None
-        self._client, self._arrivals, self._limits, self._begun = client, arrivals, limits, b""
+        self._client, self._arrivals, self._limits, self._begun = client, arrivals, limits, begun
 
     def read(self) -> None:
         try:
@@ -91,9 +91,10 @@ class Arrivals:
             arrival.close()
 
     def sort(self, client: socket.socket, begun: bytes) -> None:
-        """Passes on a connection that a service has given back; `begun` begins a request."""
+        """Passes on a connection that a service has given back. `begun` begins a request; it is empty if the service
+        stops: then the connection waits for its next request."""
         if not self.pass_on(client, begun):
-            self._keep(client, begun)
+            self._wait(client, begun)
 
     def pass_on(self, client: socket.socket, begun: bytes, arrival: Arrival | None = None) -> bool:
         """Passes a connection on to whom its request belongs. Answers False if that is not known yet."""
@@ -136,7 +137,10 @@ class Arrivals:
         if len(self._open) + self._kept() >= self._limits.connections:
             refuse(client, self._limits.too_many_connections().response_bytes())
             return
-        arrival = Arrival(client, self, self._limits)
+        self._wait(client, b"")
+
+    def _wait(self, client: socket.socket, begun: bytes) -> None:
+        arrival = Arrival(client, begun, self, self._limits)
         self._open.add(arrival)
         self._loop.add_reader(client.fileno(), arrival.read)
 
