@@ -197,9 +197,8 @@ class _Cancelled(_Thin, frozen=True, kw_only=True, gc=False, tag="BookingCancell
     share: BasisPoints = 0
 
 
-_KINDS: Any = Union[
-    (_Created, _Cancelled, *(kind for kind in EVENT_TYPES if kind not in (BookingCreated, BookingCancelled)))
-]
+THIN: dict[type[msgspec.Struct], type[msgspec.Struct]] = {BookingCreated: _Created, BookingCancelled: _Cancelled}
+_KINDS: Any = Union[tuple(THIN.get(kind, kind) for kind in EVENT_TYPES)]  # noqa: UP007
 _one: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_KINDS)
 _many: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[_KINDS])
 

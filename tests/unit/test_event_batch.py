@@ -19,7 +19,8 @@ from shared.events import (
     decode_events,
     encode_event,
 )
-from shared.events.batch import BookingColumns, EventBatch, decode_batch
+from shared.events.batch import THIN, BookingColumns, EventBatch, decode_batch
+from shared.events.upcasting import name_of, version_of
 from shared.hours import instant_of
 from tests.support.histories import history
 from tests.unit.specimens import EVERY_FIELD, REQUIRED_FIELDS
@@ -88,6 +89,14 @@ def test_the_columns_hold_the_bookings_that_have_no_other_event_in_the_batch() -
             assert made[row] == name
             assert created[name] < place
     assert together > 5
+
+
+@pytest.mark.parametrize(("kind", "thin"), THIN.items())
+def test_a_thin_event_has_the_fields_of_its_event_in_their_order(kind: type[msgspec.Struct], thin: Any) -> None:
+    fields, thin_fields = msgspec.structs.fields(kind), msgspec.structs.fields(thin)
+    assert [field.name for field in thin_fields] == [field.name for field in fields]
+    assert [field.required for field in thin_fields] == [field.required for field in fields]
+    assert (name_of(thin), version_of(thin)) == (name_of(kind), version_of(kind))
 
 
 def documents() -> Iterator[dict[str, Any]]:
