@@ -20,11 +20,12 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.command.agreement import Agreement
+from services.command.handed import Handed
 from services.command.on_stream import OnStream
 from services.command.relay_traces import RelayTraces
 from services.command.stream_look import HEAL, ForeignHistory, Look, look_at_stream
 from shared import postgres
-from shared.event_store import EventStore, Stored
+from shared.event_store import EventStore, Pending, Stored
 from shared.event_store.store import PositionGap
 from shared.event_store.terms import Term, begin_term, claimed_event, read_term
 from shared.jetstream import (
@@ -56,7 +57,10 @@ CONNECT_TIMEOUT_S = 5.0
 FOREIGN_S = 5.0  # with another history for so long, connect again: the address may lead to another primary by now
 # PositionGap: the store is not whole; a restored backup may mend it.
 GOES_ON_AFTER = (*LOST_OR_REFUSED, *NATS_LOST, PositionGap)
-REST_S = 0.01  # after a batch under load: larger batches halve the cost of an event
+# After a batch, so that the next one is larger: the costs of an event are mostly those of its batch. The time is added
+# to how late those see an event who read the store or the stream.
+REST_S, REST_UNDER_LOAD_S = 0.005, 0.01
+HANDED_MAX = 4 * BATCH_MAX
 
 
 class Relay:
@@ -89,6 +93,7 @@ class Relay:
         self._connected_at = 0.0
         self._ringing: asyncio.Task[None] | None = None
         self._seen = 0
+        self._handed = Handed(HANDED_MAX)
         self._refused_at: int | None = None
         self._wrong: str | None = None
         self.last_sequence = 0
@@ -108,6 +113,12 @@ class Relay:
     def waiting(self) -> int:
         """The number of events that it has seen and not published yet; 0 if it does not lead."""
         return max(0, self._seen - self.last_sequence) if self._leads else 0
+
+    def appended(self, term: UUID | None, first_position: int, events: Sequence[Pending]) -> None:
+        """Call it after an append of this process to the store of this term, with what was appended."""
+        if self._leads:
+            self._handed.add(term, first_position, events)
+        self.ring()
 
     def ring(self) -> None:
         """Call it after an append: wakes this relay, or, over NATS, the one that leads."""
@@ -224,7 +235,8 @@ class Relay:
         """Publishes events as they are appended. Raises if the stream did not take one as it should."""
         while True:
             self._doorbell.clear()
-            events: Sequence[Stored] = await store.after(self.last_sequence, BATCH_MAX)
+            events: Sequence[Stored] = self._handed.after(self.last_sequence, BATCH_MAX, self._term_id)
+            events = events or await store.after(self.last_sequence, BATCH_MAX)
             if full := len(events) == BATCH_MAX:
                 events = whole_commands(events)
             if not events:
@@ -245,8 +257,15 @@ class Relay:
                 await self._look(store, client)
             if self._on_stream is not None:
                 await self._tell(client, self._on_stream)
-            elif len(events) > SINGLY_MAX and not full:
-                await asyncio.sleep(REST_S)
+            elif not full:
+                await asyncio.sleep(REST_S if len(events) <= SINGLY_MAX else REST_UNDER_LOAD_S)
+            begun = self._term is not None and self._term.begun
+            if begun and not full and not self._doorbell.is_set():  # nobody has said that there is more
+                await self._wait(store, client)
+
+    @property
+    def _term_id(self) -> UUID | None:
+        return None if self._term is None else self._term.term
 
     async def _tell(self, client: Client, on_stream: OnStream) -> None:
         """Says to those whose answers wait, here and in other processes, how far the stream is."""

@@ -39,7 +39,10 @@ BATCH_MAX = 120_000  # read at a time
 PART_MAX = 40_000  # written at a time: in a larger part more events share a row of an hour, which is written once
 STATEMENT_TIMEOUT_S = 120.0  # for a server that is there and does not answer
 LIMIT_TRANSACTIONS = f"SET transaction_timeout = '{STATEMENT_TIMEOUT_S:.0f}s'"
+# The statements that write a small batch take less time than to plan them anew for each.
+PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
 CATCHING_UP_EVENTS = 2048  # a batch of this many events or more: the projector is behind
+REST_S = 0.005  # after a batch, so that the next one is larger: one event costs nearly as much as ten
 RETRY_DELAY_S = 0.2
 PARKED_DELAY_S = 1.0
 # LookupError: no generation is live yet, as before the migrations. PositionGap: the store is not whole; a restored
@@ -95,6 +98,7 @@ class Projector:
 
     async def _serve(self) -> None:
         connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)
+        await connection.execute(PLAN_ONCE)
         if connection.get_server_version() >= (17,):  # a projector that stands still in a COPY holds up all others
             await connection.execute(LIMIT_TRANSACTIONS)
         on_news = None if self._traces is None else self._traces.heard
@@ -119,6 +123,8 @@ class Projector:
                     self.catching_up = len(stored) >= CATCHING_UP_EVENTS
                     if stored:
                         await self._write(connection, generation, stored)
+                if stored and not self.catching_up:
+                    await asyncio.sleep(REST_S)
         except CheckpointConflict as conflict:
             log.info("projector: %s", conflict)
         except Parked as parked:

@@ -10,6 +10,7 @@ import msgspec
 from services.projector.projections import Changes, Known, Needed, fold_batch, needed_for
 from services.projector.projections.availability import BatchHours, HourRows
 from services.projector.projections.pools import Pools
+from services.projector.rows.at_once import runs_at_once, write_at_once
 from services.projector.rows.bookings import pack_bookings, read_bookings, write_bookings
 from services.projector.rows.catalogue import write_catalogue
 from services.projector.rows.grants import write_grants
@@ -78,21 +79,48 @@ async def write_batch(
     any more; TooManyHours for more than one event; msgspec.DecodeError, KeyError, ValueError or asyncpg.DataError for
     an event that cannot be applied.
     """
-    position, number, nested = generation.position, generation.number, connection.is_in_transaction()
+    position = generation.position + len(stored)
     batch = decoded or decode_batch(stored)
     needed = needed_for([event for _, event in batch.others])
     check_hours(batch, needed.hours, hours_max)
+    changes = None
+    if not needed.anything:
+        changes = fold_batch(generation.pools, Known({}, {}), generation.position + 1, batch)
+    runs = None if changes is None else runs_at_once(changes, generation.pools, batch.length, hours_max)
+    if changes is not None and runs is not None:
+        span = generation.position, position
+        if not await write_at_once(connection, generation.number, span, changes, runs, live=live):
+            raise conflict_of(generation)
+    else:
+        changes = await write_in_parts(connection, generation, batch, changes, live=live, hours_max=hours_max)
+    generation.position = position
+    add_pools(generation, changes)
+
+
+async def write_in_parts(
+    connection: Connection,
+    generation: Generation,
+    batch: EventBatch,
+    changes: Changes | None,
+    *,
+    live: bool,
+    hours_max: int,
+) -> Changes:
+    """As `write_batch`, in a statement for each table. `changes` are those of the events; None if rows must be read to
+    know them. Returns them."""
+    number, nested = generation.number, connection.is_in_transaction()
     async with connection.transaction():
-        await move_checkpoint(connection, generation, position + len(stored), live=live)
-        changes = fold_batch(generation.pools, await read_known(connection, generation, needed), position + 1, batch)
+        await move_checkpoint(connection, generation, generation.position + batch.length, live=live)
+        if changes is None:
+            known = await read_known(connection, generation, needed_for([event for _, event in batch.others]))
+            changes = fold_batch(generation.pools, known, generation.position + 1, batch)
         hours = changes.availability.hours()
         check_hours(batch, hours.total, hours_max)
         await write_changes(connection, number, changes, pack_bookings(number, changes.bookings))
         await _write_hours(connection, number, changes, hours)
         if nested:
             await empty_staged(connection)
-    generation.position = position + len(stored)
-    add_pools(generation, changes)
+    return changes
 
 
 async def _write_hours(connection: Connection, generation: int, changes: Changes, hours: BatchHours) -> None:
@@ -151,7 +179,11 @@ async def move_checkpoint(connection: Connection, generation: Generation, positi
     process moved it, or if the generation is live and `live` is false, or the other way round."""
     status = await connection.execute(MOVE_CHECKPOINT, generation.number, generation.position, position, live)
     if status != "UPDATE 1":
-        raise CheckpointConflict(f"generation {generation.number} is not at position {generation.position} any more")
+        raise conflict_of(generation)
+
+
+def conflict_of(generation: Generation) -> CheckpointConflict:
+    return CheckpointConflict(f"generation {generation.number} is not at position {generation.position} any more")
 
 
 PARK = "UPDATE generation SET parked_position = $2, parked_error = $3 WHERE generation = $1 AND position = $2 - 1"

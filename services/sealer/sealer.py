@@ -70,12 +70,12 @@ class Sealer:
             while True:
                 began = asyncio.get_running_loop().time()
                 sealed = await self._seal(connection, tree)
-                if not sealed:
+                if sealed:
+                    self.position = tree.size
+                    self._on_batch(sealed, asyncio.get_running_loop().time() - began)
+                    self._on_seal()
+                if sealed < BATCH_MAX:  # a checkpoint costs the same for one event and for a thousand
                     await asyncio.sleep(self._poll_s)
-                    continue
-                self.position = tree.size
-                self._on_batch(sealed, asyncio.get_running_loop().time() - began)
-                self._on_seal()
         finally:
             self.leads.clear()
             connection.terminate()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ from services.command.on_stream import OnStream
 from shared import postgres
 from shared.clock import ClockWatch, ClockWrong
 from shared.errors import HourbookError, Refused, UnknownId, words_of
-from shared.event_store import EventStore
+from shared.event_store import EventStore, Pending
 from shared.event_store.errors import NO_TERM, Unsettled
 from shared.event_store.terms import Term, read_term
 from shared.events import Role
@@ -75,7 +75,7 @@ class CommandHandler:
         patience_s: float = 10.0,
         bounds: Bounds = DEFAULT,
         policy: Policy = NOBODY,
-        on_append: Callable[[], None] = lambda: None,
+        on_append: Callable[[UUID | None, int, Sequence[Pending]], None] = lambda _term, _first, _events: None,
         on_refusal: Callable[[str, Command, Context, HourbookError], None] = lambda *_: None,
         on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
         agreement: Agreement | None = None,
@@ -315,7 +315,7 @@ class CommandHandler:
     def _publish(self, decided: DecidedBatch, first_position: int) -> None:
         """Gives each command its answer. `first_position` is 0 if the batch made no event."""
         if first_position:
-            self._on_append()
+            self._on_append(self._term, first_position, decided.events())
         position = first_position - 1 if first_position else self._states.head
         for one in decided.decisions:
             position += len(one.events)

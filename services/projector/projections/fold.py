@@ -66,6 +66,10 @@ class Needed(NamedTuple):
         """The number of hours in `sizes`."""
         return sum(end - start for start, end in self.sizes.values())
 
+    @property
+    def anything(self) -> bool:
+        return bool(self.sizes or self.bookings)
+
 
 class Known(NamedTuple):
     """What was read for a `Needed`: what those hours grant to each cluster, and the last segment of each booking."""
