@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 TRY_TO_LEAD = try_lock(Lock.NOTIFIER)
 RETRY_DELAY_S = 1.0
 CONNECTIONS_MAX = 6
+UNPUBLISHED_S = 5.0  # so often the publisher looks for notices of which it was not told
 
 
 def utc_now() -> datetime:
@@ -83,6 +84,7 @@ class Notifier:
     ) -> None:
         self._settings, self._now, self._poll_s, self._on_delivery = settings, now, poll_s, on_delivery
         self._clock = clock
+        self._made = asyncio.Event()
         self.leads, self.trouble = False, Trouble(log, "notices: NATS")
         hours = timedelta(hours=1)
         self._nats = server_at(settings.nats_url, settings, settings.stream_replicas)
@@ -105,7 +107,8 @@ class Notifier:
             while not await connection.fetchval(TRY_TO_LEAD):
                 await asyncio.sleep(self._poll_s)
             self.leads = True
-            async with postgres.create_pool(self._settings.database_url, min_size=0, max_size=CONNECTIONS_MAX) as pool:
+            url, keep = self._settings.database_url, postgres.keep_session
+            async with postgres.create_pool(url, min_size=0, max_size=CONNECTIONS_MAX, reset=keep) as pool:
                 webhooks = Webhooks(
                     pool,
                     allowed_hosts(self._settings.webhook_hosts),
@@ -131,8 +134,16 @@ class Notifier:
                 made = await schedule.tick(connection, self._now())
             except asyncpg.SerializationError:
                 continue  # the notifier that led before this one was faster
-            if not made:
+            if made:
+                self._made.set()
+            else:
                 await asyncio.sleep(self._poll_s)
+
+    async def _until_made(self) -> None:
+        """Waits until there are new notices, at most UNPUBLISHED_S."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(UNPUBLISHED_S):
+                await self._made.wait()
 
     async def _clock_is_right(self) -> bool:
         """Whether notices may be made by this clock: they cannot be called back."""
@@ -153,8 +164,9 @@ class Notifier:
                 if (wrong := await ensure_stream(client.jetstream(), server.replicas)) is not None:
                     trouble.report(wrong)
                 while True:
+                    self._made.clear()
                     if not await publish(pool, client, server.replicas):
-                        await asyncio.sleep(self._poll_s)
+                        await self._until_made()
             finally:
                 await leave(client)
 

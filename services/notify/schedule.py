@@ -29,10 +29,11 @@ class LeadTimes(msgspec.Struct, frozen=True):
     conflict: timedelta
 
 
-HEAD = """
+LOOK = """
 SELECT n.told_until, n.position, n.seq, g.position AS projected, h.position AS stored
-FROM notice_head n, generation g, event_head h WHERE g.live FOR UPDATE OF n
+FROM notice_head n, generation g, event_head h WHERE g.live
 """
+HEAD = f"{LOOK} FOR UPDATE OF n"
 BEGIN = "UPDATE notice_head SET told_until = $1, position = $2"
 MOVE = "UPDATE notice_head SET told_until = $1, position = $2, seq = $3"
 
@@ -48,26 +49,37 @@ class Schedule:
         """Makes the notices that are due at `now`, as far as the read models are, and returns their number. If it is
         not 0, call it again: more may be due. Raises asyncpg's errors: SerializationError if another process was
         faster."""
+        look = await connection.fetchrow(LOOK)  # mostly nothing is due, and this takes no lock
+        if look is None or (look["told_until"] is not None and self._span(look, now) is None):
+            return 0
         async with connection.transaction(isolation="repeatable_read"):
             head = await connection.fetchrow(HEAD)
             if head is None:
                 return 0
-            hour = hour_of(now)
             if head["told_until"] is None:  # the first start: there are no notices of the time before
-                await connection.execute(BEGIN, instant_of(hour), head["projected"])
+                await connection.execute(BEGIN, instant_of(hour_of(now)), head["projected"])
                 return 0
-            if self._hour_began[0] != hour:
-                self._hour_began = (hour, head["stored"])
-            made_until, until = head["told_until"], instant_of(hour)
-            if head["projected"] < self._hour_began[1]:
-                until = made_until  # the read models do not have all events from before this hour yet
-            position = min(head["projected"], head["position"] + EVENTS_MAX)
-            if until <= made_until and position == head["position"]:
+            if (span := self._span(head, now)) is None:
                 return 0
-            notices = await self._due(connection, made_until, max(made_until, until), head["position"], position)
+            until, position = span
+            notices = await self._due(connection, head["told_until"], until, head["position"], position)
             seq = await store(connection, head["seq"], notices)
-            await connection.execute(MOVE, max(made_until, until), position, seq)
+            await connection.execute(MOVE, until, position, seq)
             return seq - int(head["seq"])
+
+    def _span(self, head: Record, now: datetime) -> tuple[datetime, int] | None:
+        """Up to which instant notices can be made now, and for the events up to which position; None if that is so
+        already. `head` is a row of HEAD."""
+        hour = hour_of(now)
+        if self._hour_began[0] != hour:
+            self._hour_began = (hour, head["stored"])
+        made_until, until = head["told_until"], instant_of(hour)
+        if head["projected"] < self._hour_began[1]:
+            until = made_until  # the read models do not have all events from before this hour yet
+        position = min(head["projected"], head["position"] + EVENTS_MAX)
+        if until <= made_until and position == head["position"]:
+            return None
+        return max(made_until, until), position
 
     async def _due(
         self, connection: Connection, made_until: datetime, until: datetime, after: int, position: int
@@ -78,7 +90,7 @@ class Schedule:
         if until > made_until:
             await connection.execute(PLAN)
             named.update(record["id"] for record in await connection.fetch(DUE, made_until, until, lead))
-        bookings = await connection.fetch(BOOKINGS, list(named)) if named else ()
+        bookings = await connection.fetch(BOOKINGS, list(named), until) if named else ()
         notices = [
             notice
             for booking in bookings
@@ -108,14 +120,14 @@ SELECT b.id FROM generation g JOIN pool p USING (generation) CROSS JOIN LATERAL 
     OFFSET 0  -- PostgreSQL would read all bookings at once, and not by the index
 ) b WHERE g.live
 """
-# All segments of a booking in one row.
+# Of these bookings, those that have begun: none has a notice that is due before. All segments of a booking in one row.
 BOOKINGS = """
 SELECT b.id, min(b.starts) AS starts, max(b.ends) AS ends, min(b.account) AS account, min(p.id) AS pool,
     min(p.project) AS project
 FROM generation g
 JOIN live_booking b ON b.generation = g.generation AND b.id = ANY ($1::uuid[])
 JOIN pool p ON p.generation = b.generation AND p.pool = b.pool
-WHERE g.live GROUP BY b.id
+WHERE g.live GROUP BY b.id HAVING min(b.starts) <= $2
 """
 # Runs of over-committed hours whose deadline is near, in the pools that events after $3 have touched; null: in all that
 # may over-commit. The hours of a pool are read only if some of them are near.

@@ -53,12 +53,12 @@ class Retries(msgspec.Struct, frozen=True):
         return float(min(self.most_s, self.first_s * 2 ** min(failures - 1, 30)) * (0.75 + chance / 2))
 
 
+# One row at least: how far the read models and the notices are, and the webhooks that are called, each in a row.
 ENABLED = """
-SELECT id, EXISTS (SELECT FROM webhook_dead_letter d WHERE d.webhook = webhook.id AND d.redeliver) AS redeliver
-FROM webhook WHERE disabled IS NULL AND ended IS NULL AND (maker IS NULL OR $1)
-"""
-HEADS = """
-SELECT g.position, n.seq FROM generation g, notice_head n WHERE g.live
+SELECT w.id, g.position, n.seq,
+    EXISTS (SELECT FROM webhook_dead_letter d WHERE d.webhook = w.id AND d.redeliver) AS redeliver
+FROM notice_head n LEFT JOIN generation g ON g.live
+LEFT JOIN webhook w ON w.disabled IS NULL AND w.ended IS NULL AND (w.maker IS NULL OR $1)
 """
 
 
@@ -85,7 +85,7 @@ class Webhooks:
         self._policy, self._on_delivery = policy, on_delivery
         self._makers_at = float("-inf")
         self._workers: dict[UUID, asyncio.Task[None]] = {}
-        self._heads = (0, 0)
+        self._heads: tuple[int | None, int] = (0, 0)
         self._news = asyncio.Event()
 
     async def run(self) -> None:
@@ -113,7 +113,7 @@ class Webhooks:
         """Starts workers of new webhooks, ends those of deleted and ended ones, and wakes all if there is something to
         deliver."""
         records = await self._pool.fetch(ENABLED, self._policy is not None)
-        ids = {record["id"] for record in records}
+        ids = {record["id"] for record in records} - {None}
         for webhook_id in self._workers.keys() - ids:
             self._workers.pop(webhook_id).cancel()
         for webhook_id in ids - self._workers.keys():
@@ -124,8 +124,7 @@ class Webhooks:
         for worker_task in list(self._workers.values()):
             if worker_task.done():
                 worker_task.result()
-        head = await self._pool.fetchrow(HEADS)
-        heads = (0, 0) if head is None else (head["position"], head["seq"])
+        heads = records[0]["position"], records[0]["seq"]
         if heads != self._heads or any(record["redeliver"] for record in records):
             self._heads = heads
             news, self._news = self._news, asyncio.Event()

@@ -12,6 +12,7 @@ from itertools import zip_longest
 import asyncpg
 import msgspec
 
+from services.projector.bell import Bell
 from services.projector.generation import (
     HOURS_MAX,
     CheckpointConflict,
@@ -72,7 +73,8 @@ class Projector:
     """Several may run: the checkpoint moves by compare-and-set, so each batch is written by one of them.
 
     `position` is the checkpoint. `catching_up` is true while many events wait: other tasks of this process should
-    pause. `on_batch` is called after each batch with the number of its events and its seconds.
+    pause. `on_batch` is called after each batch with the number of its events and its seconds. `bells` ring when there
+    are new events.
     """
 
     def __init__(
@@ -84,9 +86,11 @@ class Projector:
         hours_max: int = HOURS_MAX,
         on_batch: Callable[[int, float], None] = lambda _events, _seconds: None,
         traces: FoldTraces | None = None,
+        bells: Sequence[Bell] = (),
     ) -> None:
         self._database_url, self._nats, self._poll_s = database_url, nats, poll_s
         self._on_batch, self._hours_max, self._traces = on_batch, hours_max, traces
+        self._bells = bells
         self._size = BatchSize(BATCH_MAX)
         self._parked: int | None = None  # this position was logged; the monitor repeats it
         self.position = 0
@@ -122,6 +126,7 @@ class Projector:
                     stored = await source.after(generation.position, self._size.now)
                     self.catching_up = len(stored) >= CATCHING_UP_EVENTS
                     if stored:
+                        self._ring()
                         await self._write(connection, generation, stored)
                 if stored and not self.catching_up:
                     await asyncio.sleep(REST_S)
@@ -133,6 +138,10 @@ class Projector:
             self._parked = generation.parked_position
             self.catching_up = False
             await asyncio.sleep(PARKED_DELAY_S)
+
+    def _ring(self) -> None:
+        for bell in self._bells:
+            bell.ring()
 
     async def _write(self, connection: Connection, generation: Generation, stored: Sequence[bytes]) -> None:
         began, began_ns = asyncio.get_running_loop().time(), time.time_ns()

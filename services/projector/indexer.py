@@ -5,9 +5,9 @@ It is no read model: a rebuild leaves event_index alone, and one SQL function do
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
+from services.projector.bell import Bell
 from shared import postgres
 from shared.batch_size import BatchSize
 from shared.postgres import LOST_OR_REFUSED, Connection
@@ -23,10 +23,11 @@ INDEX = "SELECT index_events($1)"
 
 
 class Indexer:
-    """Several may run: the row of event_index_head lets one at a time do the work."""
+    """Several may run: the row of event_index_head lets one at a time do the work. It waits for the bell, `poll_s` at
+    least."""
 
-    def __init__(self, database_url: str, *, poll_s: float = 0.25) -> None:
-        self._database_url, self._poll_s = database_url, poll_s
+    def __init__(self, database_url: str, bell: Bell, *, poll_s: float = 0.25) -> None:
+        self._database_url, self._bell, self._poll_s = database_url, bell, poll_s
         self._size = BatchSize(BATCH_MAX)
 
     async def run(self) -> None:
@@ -41,7 +42,7 @@ class Indexer:
                 with self._size.adapting():
                     indexed = await index_batch(connection, wanted)
                 if indexed < wanted:
-                    await asyncio.sleep(self._poll_s)
+                    await self._bell.wait(self._poll_s)
         finally:
             connection.terminate()
 

@@ -31,7 +31,7 @@ from services.query.answers.answers import (
 )
 from services.query.answers.cache import Version
 from services.query.answers.freshness import NotYetVisible
-from services.query.database import SERVER_SETTINGS, STATEMENT_TIMEOUT_S, Admit, BeyondTheEnd, Database, keep_session
+from services.query.database import SERVER_SETTINGS, STATEMENT_TIMEOUT_S, Admit, BeyondTheEnd, Database
 from services.query.given_hours import give_hours
 from services.query.questions.parameters import POSITION, parse_moment
 from services.query.views.history import position_before
@@ -74,7 +74,7 @@ class Past:
             self._url,
             min_size=0,
             max_size=SESSIONS_MAX,
-            reset=keep_session,
+            reset=postgres.keep_session,
             init=self._admit,
             server_settings=SETTINGS,
             command_timeout=STATEMENT_TIMEOUT_S,

@@ -13,7 +13,7 @@ from services.query.held_hours import HeldHours
 from shared import postgres
 from shared.errors import HourbookError, InvalidField
 from shared.host_race import NoHostTaken
-from shared.postgres import LOST, MIGRATING, Connection, Pool, Reader, Record
+from shared.postgres import LOST, MIGRATING, Pool, Reader, Record
 
 T = TypeVar("T")
 Admit = Callable[[Any], Awaitable[None]]
@@ -100,7 +100,7 @@ class Database:
             self._url,
             min_size=0,
             max_size=self._connections_max,
-            reset=keep_session,
+            reset=postgres.keep_session,
             init=self._admit,
             server_settings=SERVER_SETTINGS,
             command_timeout=STATEMENT_TIMEOUT_S,
@@ -124,8 +124,3 @@ class Database:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             yield connection
-
-
-async def keep_session(_: Connection) -> None:
-    """Does not reset a connection that goes back to the pool. Reads leave no state in it, and a reset costs a round
-    trip."""

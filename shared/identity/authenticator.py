@@ -189,7 +189,12 @@ class Authenticator:
         """Connections to a database. The look has one of its own: behind a flood of wrong credentials it would come too
         late, and nothing that is remembered would be trusted."""
         pool = postgres.create_pool(
-            url, min_size=0, max_size=CONNECTIONS_MAX, server_settings=CONNECTED_AS, command_timeout=TIMEOUT_S
+            url,
+            min_size=0,
+            max_size=CONNECTIONS_MAX,
+            reset=postgres.keep_session,
+            server_settings=CONNECTED_AS,
+            command_timeout=TIMEOUT_S,
         )
         look = OneConnection(url, LOOK_TIMEOUT_S if self._standby_url else TIMEOUT_S, CONNECTED_AS)
         await stack.enter_async_context(look.opened())

@@ -10,7 +10,6 @@ bookings that are created and cancelled are folded by columns.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import NamedTuple, ParamSpec, TypeVar
 
 from services.projector.as_of.rows import load_versions, read_tree, write_versions
 from services.projector.as_of.versions import BatchVersions
+from services.projector.bell import Bell
 from services.projector.projections import Needed, needed_for
 from services.projector.projections.pools import Pools
 from shared import postgres
@@ -49,10 +49,19 @@ class HeadConflict(Exception):
 
 class Historian:
     """Several may run: `past_head` moves by compare-and-set, so only one of them writes a batch. It pauses while `busy`
-    is true, which is when the live projection in the same process has much to do."""
+    is true, which is when the live projection in the same process has much to do. It waits for the bell, `poll_s` at
+    least; without one it only polls."""
 
-    def __init__(self, database_url: str, *, poll_s: float = 0.25, busy: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        bell: Bell | None = None,
+        *,
+        poll_s: float = 0.25,
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._database_url, self._poll_s, self._busy = database_url, poll_s, busy
+        self._bell = bell or Bell(unheard_s=poll_s)
         self._size = BatchSize(BATCH_MAX)
 
     async def run(self) -> None:
@@ -71,7 +80,7 @@ class Historian:
                     with self._size.adapting(HeadConflict):
                         await writer.advance(self._size.now)
                 if writer.caught_up or self._busy():
-                    await asyncio.sleep(self._poll_s)
+                    await self._bell.wait(self._poll_s)
         finally:
             connection.terminate()
             if writer is not None:
