@@ -59,7 +59,7 @@ FOREIGN_S = 5.0  # with another history for so long, connect again: the address 
 GOES_ON_AFTER = (*LOST_OR_REFUSED, *NATS_LOST, PositionGap)
 # After a batch, so that the next one is larger: an atomic batch takes the server 3 ms of processor time, whatever is in
 # it. Who reads the store hears of an event before that, at once or after the shorter rest.
-REST_S, NEWS_REST_S = 0.02, 0.005
+REST_S, NEWS_REST_S = 0.02, 0.008
 HANDED_MAX = 4 * BATCH_MAX
 
 
