@@ -43,8 +43,8 @@ LIMIT_TRANSACTIONS = f"SET transaction_timeout = '{STATEMENT_TIMEOUT_S:.0f}s'"
 # The statements that write a small batch take less time than to plan them anew for each.
 PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
 CATCHING_UP_EVENTS = 2048  # a batch of this many events or more: the projector is behind
-# After a batch the projector rests for three times the time that it took, so that the next one is larger: one event costs
-# nearly as much as ten.
+# After a batch the projector rests for three times the time that it took, so that the next one is larger: one event
+# costs nearly as much as ten.
 REST_SHARE, REST_LEAST_S, REST_MOST_S = 3.0, 0.008, 0.05
 RETRY_DELAY_S = 0.2
 PARKED_DELAY_S = 1.0
@@ -103,7 +103,9 @@ class Projector:
         await keep_running(log, "projector", self._serve, GOES_ON_AFTER, RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)
+        connection = await postgres.connect(
+            self._database_url, command_timeout=STATEMENT_TIMEOUT_S, server_settings=postgres.COMPUTED
+        )
         await connection.execute(PLAN_ONCE)
         if connection.get_server_version() >= (17,):  # a projector that stands still in a COPY holds up all others
             await connection.execute(LIMIT_TRANSACTIONS)
