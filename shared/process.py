@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import msgspec
 
@@ -13,6 +16,18 @@ from shared.log_format import BadLogFormat, JsonLines, formatter_of, log_uncaugh
 from shared.nats_server import BadNatsSetting, HasNatsFiles, server_at
 from shared.postgres_hosts import BadAddress, hosts_of, parse_address
 from shared.settings import SettingsType, settings_from
+
+if sys.platform == "win32":  # uvloop does not run there
+    from asyncio import new_event_loop
+else:
+    from uvloop import new_event_loop
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Runs a service's work until it ends, on the event loop that uvicorn takes: uvloop, which costs a wake-up half of
+    the standard loop's time."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(work)
 
 
 def settings_or_exit(kind: type[SettingsType]) -> SettingsType:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 from services.notify.app import serve
@@ -10,14 +9,14 @@ from services.notify.settings import Settings
 from shared import tracing
 from shared.http.monitoring import PortTaken
 from shared.http.server_settings import CannotServe
-from shared.process import log_and_trace, settings_or_exit
+from shared.process import log_and_trace, run, settings_or_exit
 
 
 def main() -> None:
     log_and_trace("notify")
     settings = settings_or_exit(Settings)
     try:
-        asyncio.run(serve(settings))
+        run(serve(settings))
     except (PortTaken, CannotServe) as error:
         sys.exit(f"hourbook: {error}")
     finally:

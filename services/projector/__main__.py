@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import sys
 
@@ -11,7 +10,7 @@ from services.projector.settings import Settings
 from shared import tracing
 from shared.http.monitoring import PortTaken
 from shared.http.server_settings import CannotServe
-from shared.process import log_and_trace, settings_or_exit
+from shared.process import log_and_trace, run, settings_or_exit
 
 
 def main() -> None:
@@ -22,7 +21,7 @@ def main() -> None:
 
         app(sys.argv[1:])  # ends the process
     try:
-        asyncio.run(serve(settings_or_exit(Settings)))
+        run(serve(settings_or_exit(Settings)))
     except (PortTaken, CannotServe) as error:
         sys.exit(f"hourbook: {error}")
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 from services.sealer.app import serve
@@ -11,14 +10,14 @@ from shared import tracing
 from shared.audit.notes import BadKey
 from shared.http.monitoring import PortTaken
 from shared.http.server_settings import CannotServe
-from shared.process import log_and_trace, settings_or_exit
+from shared.process import log_and_trace, run, settings_or_exit
 
 
 def main() -> None:
     log_and_trace("sealer")
     settings = settings_or_exit(Settings)
     try:
-        asyncio.run(serve(settings))
+        run(serve(settings))
     except BadKey as error:
         sys.exit(f"hourbook: HOURBOOK_AUDIT_KEY_FILE: {error} (`openssl genpkey -algorithm ed25519` makes one)")
     except (PortTaken, CannotServe) as error:
