@@ -4,17 +4,21 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from uuid import UUID
 
 import asyncpg
 import msgspec
 import nats
 import pytest
 
-from services.command.domain import CreateTemplate, TemplateCount
+from services.command.domain import CancelBooking, CreateTemplate, TemplateCount
 from services.command.relay import Relay
 from services.projector.consumer import Parked, Projector, write_or_halve
-from services.projector.generation import CheckpointConflict, load_generation, prepare, write_batch
+from services.projector.generation import HOURS_MAX, CheckpointConflict, load_generation, prepare, write_batch
+from services.projector.projections import Known, fold
 from services.projector.rebuild.rebuild import AlreadyRebuilding, rebuild
+from services.projector.rows.at_once import runs_at_once
 from services.projector.source import Source
 from shared.capacity import COUNT_MAX
 from shared.event_store import EventStore
@@ -24,6 +28,7 @@ from shared.events import (
     BookingContested,
     BookingCreated,
     BookingLapsed,
+    Event,
     FromTemplate,
     encode_event,
 )
@@ -110,6 +115,64 @@ async def test_in_any_batches_it_is_known_where_a_booking_was_changed_last(store
     assert {BookingConfirmed, BookingContested, BookingLapsed} < set(map(type, events))
     assert await revised_rows(store.connection) == revised(events)
     assert await held_rows(store.connection) == held(events)
+
+
+def only_bookings() -> list[Event]:
+    """Counts and shares are booked in three pools, for hours that overlap and touch; some are cancelled, before and
+    after they have begun."""
+    project = Project()
+    project.grant(0, 1000, 500)
+    project.cluster("gaia.c", 0, 1000, 100)
+    project.cluster("gaia.d", 0, 1000, 100)
+    project.do(CreateTemplate(template="small", capacity=cores(2)))
+    booked, ends = list[UUID](), list[int]()
+    for number in range(150):
+        start = number * 7 % 300
+        pool = ("gaia", "gaia.c", "gaia.d")[number % 3]
+        asked: dict[str, Any] = {"count": 1}
+        if pool == "gaia.d" and number % 2:
+            asked = {"share": 100}
+        elif pool == "gaia.c" and number % 4 == 0:
+            asked = {"template": TemplateCount(name="small", count=2)}
+        ends.append(start + 1 + number % 40)
+        booked.append(project.book(start, ends[-1], pool=pool, **asked))
+        if number % 5 == 4:
+            project.do(CancelBooking(booking=booked[number // 2]))
+    project.at(100)
+    for booking, end in zip(booked[100:140:3], ends[100:140:3], strict=True):
+        if end > 101:
+            project.do(CancelBooking(booking=booking))
+    return project.history
+
+
+@pytest.mark.parametrize("batch", [1, 4, 400])
+async def test_bookings_that_are_written_at_once_are_what_a_rebuild_makes(
+    store: EventStore, database_url: str, batch: int
+) -> None:
+    events = only_bookings()
+    await append_history(store, events)
+    generation = await load_generation(store.connection)
+    stored = [encode_event(event) for event in events]
+    await write_batch(store.connection, generation, stored[:5])  # project, grant, clusters, template
+    changes = fold(generation.pools, Known({}, {}), 6, events[5:])
+    assert runs_at_once(changes, generation.pools, len(events) - 5, HOURS_MAX), "this is not about these batches"
+    while generation.position < len(stored):
+        await write_batch(store.connection, generation, stored[generation.position :][:batch])
+    assert await table(store.connection) == await oracle(store.connection, events)
+    assert await held_rows(store.connection) == held(events)
+    assert await revised_rows(store.connection) == revised(events)
+    assert (await rebuild(as_role(database_url, "projector"))).differences == []
+
+
+async def test_a_batch_written_at_once_comes_twice_and_changes_nothing(store: EventStore) -> None:
+    stored = [encode_event(event) for event in only_bookings()]
+    await write_batch(store.connection, await load_generation(store.connection), stored[:5])
+    first, second = [await load_generation(store.connection) for _ in range(2)]
+    await write_batch(store.connection, first, stored[5:])
+    before = await table(store.connection)
+    with pytest.raises(CheckpointConflict):
+        await write_batch(store.connection, second, stored[5:])
+    assert await table(store.connection) == before
 
 
 def test_the_histories_make_every_type_of_event() -> None:

@@ -11,7 +11,7 @@ from nats.aio.client import Client
 
 from services.command.relay import Relay
 from shared.event_store import EventStore, Pending
-from shared.jetstream import STREAM, PublishRefused, ensure_stream, publish_batch, whole_commands
+from shared.jetstream import STREAM, PublishRefused, cloud_event, ensure_stream, publish_batch, whole_commands
 from shared.nats_server import NatsServer
 from shared.tasks import end_tasks
 from tests.support.backends import Nats, as_role, nats_of
@@ -55,6 +55,35 @@ async def test_what_is_appended_is_published_in_order(
         await append(store, 1)
         relay.ring()
         await assert_stream_is_the_store(store, client)
+
+
+async def test_what_a_process_hands_over_and_what_others_append_is_published_in_order(
+    store: EventStore, client: Client, database_url: str, nats_server: Nats
+) -> None:
+    term = await store.connection.fetchval("SELECT term FROM store_term")
+    relay = Relay(as_role(database_url, "command"), nats_of(nats_server, "command"), poll_s=0.5)
+    async with relaying(relay):
+        async with asyncio.timeout(30):
+            while not relay.leads:
+                await asyncio.sleep(0.01)
+        for number in range(30):
+            version = await store.head()
+            events = [Pending("gaia", version + n, uuid4(), 0, b"", "Tested", b"{%d}" % n) for n in (1, 2)]
+            appended = await store.append({"gaia": version}, events)
+            if number % 4:  # others are of another process, which rings
+                relay.appended(term, appended.first_position, events)
+            elif number % 8:
+                relay.ring()
+        await assert_stream_is_the_store(store, client)
+    await assert_every_message_is_the_event(store, client)
+
+
+async def assert_every_message_is_the_event(store: EventStore, client: Client) -> None:
+    for event in await store.after(0, 1000):
+        message = await client.jetstream().get_msg(STREAM, event.position)
+        subject, headers = cloud_event(event)
+        assert (message.subject, message.data) == (subject, event.data)
+        assert headers.items() <= (message.headers or {}).items()
 
 
 async def test_two_relays_at_once_publish_each_event_once(
