@@ -10,6 +10,7 @@ bookings that are created and cancelled are folded by columns.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
