@@ -47,6 +47,7 @@ TABLES: Mapping[str, Rights] = {
     # what the command service keeps: append_and_keep writes the answers
     "remembered_answer": {"command": "SELECT, DELETE"},
     "snapshot": {"command": "SELECT, INSERT, UPDATE"},
+    "snapshot_piece": {"command": "SELECT, INSERT, DELETE"},
     "blazar_lease": {"command": WRITE},
     "refusal": {"command": "SELECT, INSERT, DELETE", "query": "SELECT"},
     "refusal_id_seq": {"query": "SELECT"},
@@ -64,7 +65,7 @@ TABLES: Mapping[str, Rights] = {
     "role_head": READ_MODEL,
     "account_member": READ_MODEL,
     # the index of the history, and the read models of the past
-    "event_index": {"projector": "SELECT, INSERT", "query": "SELECT"},
+    "event_index": {"projector": "SELECT, INSERT", "query": "SELECT", "command": "SELECT"},
     "event_index_head": {"projector": "SELECT, UPDATE", "query": "SELECT", "command": "SELECT"},
     "past_account": PAST,
     "past_booking": PAST,

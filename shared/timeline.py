@@ -29,7 +29,8 @@ Runs = tuple[Vector, Vector]
 
 
 class Timeline:
-    """Every hour has a row of `width` int64. All hours outside of `[base, end)` are zero.
+    """Every hour has a row of `width` int64. All hours outside of `[base, end)` are zero. `[base, end)` are the hours
+    from the first to the last that was ever written; those before `floor` are not kept.
 
     The width is 6, the dimensions of a capacity. Shares, in basis points, have a width of 1.
 
@@ -38,11 +39,12 @@ class Timeline:
     Copies share rows and pages. A row is never changed. A page is copied before a write, unless `_own` has its number.
     """
 
-    __slots__ = ("_edges", "_own", "_pages", "_rows", "base", "end", "width")
+    __slots__ = ("_edges", "_own", "_pages", "_rows", "base", "end", "floor", "width")
 
-    def __init__(self, *, width: int = WIDTH) -> None:
+    def __init__(self, *, width: int = WIDTH, floor: int = 0) -> None:
         self.base = self.end = 0
         self.width = width
+        self.floor = floor
         self._edges: list[int] = []
         self._rows: list[Vector] = []
         self._pages: dict[int, Vector] = {}
@@ -51,7 +53,7 @@ class Timeline:
     def fork(self) -> Timeline:
         """A what-if copy, which shares the pages until it is written. Forget it before this timeline is written."""
         copy = Timeline.__new__(Timeline)
-        copy.base, copy.end, copy.width = self.base, self.end, self.width
+        copy.base, copy.end, copy.width, copy.floor = self.base, self.end, self.width, self.floor
         copy._edges, copy._rows, copy._pages = self._edges[:], self._rows[:], self._pages.copy()
         copy._own = NONE
         return copy
@@ -144,7 +146,7 @@ class Timeline:
         """Adds to the hours `[start, end)` a number, a vector for all hours (width,) or one for each (hours, width).
         Returns by how many bytes `held` has grown; less than 0 if it has shrunk."""
         number = start >> PAGE_BITS
-        if number in self._own and self.base <= start and end <= self.end:
+        if number in self._own and self.floor <= start and self.base <= start and end <= self.end:
             low = start & IN_PAGE
             high = low + end - start
             if high <= PAGE_HOURS:
@@ -159,6 +161,8 @@ class Timeline:
     def write(self, start: int, end: int, value: Vector) -> int:
         """Sets the hours `[start, end)` to one vector for all hours (width,), or to one for each (hours, width).
         Returns by how many bytes `held` has grown; less than 0 if it has shrunk."""
+        if start < self.floor:
+            start, value = self._above_floor(start, end, value)  # type: ignore[assignment]
         if start >= end:
             return 0
         if value.ndim == 1:
@@ -192,11 +196,13 @@ class Timeline:
         return self.held - before
 
     def drop_before(self, hour: int) -> int:
-        """Forgets the hours before `hour`: from now on they are zero, and count as never written. Returns by how many
-        bytes `held` has shrunk, as a number below 0."""
+        """Forgets the hours before `hour`: from now on they read as zero, and writing them changes only `base`. Returns
+        by how many bytes `held` has shrunk, as a number below 0."""
+        if hour <= self.floor:
+            return 0
+        before, self.floor = self.held, hour
         if hour <= self.base:
             return 0
-        before = self.held
         self._pages = {number: page for number, page in self._pages.items() if number + 1 << PAGE_BITS > hour}
         self._own = self._own & self._pages.keys()
         if (number := hour >> PAGE_BITS) in self._pages:
@@ -204,12 +210,20 @@ class Timeline:
         first = self._edge(hour)
         first += not self._rows[first].any()
         del self._edges[:first], self._rows[:first]
-        self.base = hour
-        self.end = max(self.end, hour)
         return self.held - before
+
+    def _above_floor(self, start: int, end: int, amount: Vector | int) -> tuple[int, Vector | int]:
+        """Where the hours `[start, end)` that are kept begin, and the amount of these."""
+        self._reach(start, end)
+        kept = min(end, max(start, self.floor))
+        return kept, amount if isinstance(amount, int) or amount.ndim == 1 else amount[kept - start :]
 
     def _add(self, start: int, end: int, amount: Vector | int) -> int:
         """As `add`, for any hours."""
+        if start < self.floor:
+            start, amount = self._above_floor(start, end, amount)
+            if start == end:
+                return 0
         before = self.held
         if not isinstance(amount, int) and amount.ndim == 2 and not self._is_paged(start, end):
             if (amount != amount[0]).any():

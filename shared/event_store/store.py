@@ -15,6 +15,7 @@ from shared.locks import Lock
 from shared.postgres import Connection
 
 POSITION_MAX = 2**63 - 1  # what PostgreSQL's bigint holds
+BEHIND_MAX = 100_000  # events that are not in the index: so many are looked through for what is over
 
 
 class Pending(msgspec.Struct, frozen=True, gc=False):
@@ -105,6 +106,23 @@ ORDER BY position
 """
 STREAM_OF = """
 SELECT stream FROM event WHERE command_id <= $1 AND command_id >= $2 ORDER BY command_id DESC, ordinal DESC LIMIT 1
+"""
+# All events about some things of a stream: those that the index has, and those after it that have an id in their bytes.
+# A series is found by its command. No row if the index is further behind than $4 events.
+ABOUT = """
+WITH x AS MATERIALIZED (
+    SELECT i.position FROM event_index_head i, event_head h WHERE h.position - i.position <= $4
+), found AS (
+    SELECT i.position FROM event_index i, x WHERE i.entity = ANY ($2::text[]) AND i.position <= x.position
+    UNION
+    SELECT e.position FROM x JOIN event e ON e.position > x.position WHERE e.stream = $1 AND EXISTS (
+        SELECT FROM unnest($2::text[]) AS id WHERE position(convert_to(id, 'UTF8') in e.data) > 0)
+    UNION
+    SELECT e.position FROM event e WHERE e.command_id = ANY ($3::uuid[]) AND e.type = 'SeriesCreated'
+)
+SELECT e.version, e.data FROM x CROSS JOIN LATERAL (SELECT 0 AS version, NULL::bytea AS data
+    UNION ALL SELECT e.version, e.data FROM found f JOIN event e USING (position) WHERE e.stream = $1) e
+ORDER BY e.version
 """
 LOCK = f"SELECT pg_advisory_xact_lock({Lock.APPEND:d})"
 BY_COMMANDS = """
@@ -230,6 +248,12 @@ class EventStore:
         lowest = UUID(int=max(0, command_id.int - OCCURRENCES_MAX))
         stream: str | None = await self.connection.fetchval(STREAM_OF, command_id, lowest)
         return stream
+
+    async def about(self, stream: str, ids: Sequence[UUID]) -> list[tuple[int, bytes]] | None:
+        """The events of a stream about these bookings and grants, and the beginnings of series with these ids, each
+        with its version, in order. None if the index of the history is too far behind to tell."""
+        records = await self.connection.fetch(ABOUT, stream, [str(one) for one in ids], ids, BEHIND_MAX)
+        return [tuple(record) for record in records[1:]] if records else None
 
     async def lock(self) -> None:
         """Blocks every other append until the transaction ends. So a decision in it cannot meet a conflict."""

@@ -1080,6 +1080,13 @@ CREATE TABLE snapshot (
     state bytea NOT NULL
 );
 
+CREATE TABLE snapshot_piece (
+    stream text NOT NULL,
+    id bytea NOT NULL,
+    data bytea NOT NULL
+);
+ALTER TABLE ONLY snapshot_piece ALTER COLUMN data SET STORAGE EXTERNAL;
+
 CREATE TABLE store_term (
     only_row boolean DEFAULT true NOT NULL,
     term uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1289,6 +1296,9 @@ ALTER TABLE ONLY session
 
 ALTER TABLE ONLY short_hour
     ADD CONSTRAINT short_hour_pkey PRIMARY KEY (generation, pool, hour);
+
+ALTER TABLE ONLY snapshot_piece
+    ADD CONSTRAINT snapshot_piece_pkey PRIMARY KEY (stream, id);
 
 ALTER TABLE ONLY snapshot
     ADD CONSTRAINT snapshot_pkey PRIMARY KEY (stream);

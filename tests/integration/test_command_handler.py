@@ -28,7 +28,7 @@ from services.command.domain.copies import freeze
 from services.command.handler.errors import KeyReused, QueueFull, StoreUnavailable
 from services.command.handler.handler import CommandHandler
 from services.command.handler.results import CommandResult
-from services.command.handler.snapshots import decode_state, encode_state
+from services.command.handler.snapshots import Snapshot, decode_state, encode_state
 from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError, ProjectLimitExceeded
 from shared.event_store import EventStore, Pending
@@ -281,7 +281,7 @@ async def test_a_snapshot_holds_the_moment_at_which_it_was_begun() -> None:
 async def test_a_snapshot_of_another_format_is_not_used() -> None:
     for saved in (b"", b"unreadable", msgspec.msgpack.encode([4, "Gaia", {}, [], [], {}, {}, {}, {}])):
         with pytest.raises(msgspec.DecodeError):
-            decode_state(saved, 3)
+            decode_state(Snapshot(saved, {}), 3)
 
 
 async def test_a_start_that_takes_longer_than_patience_gets_there_all_the_same(database_url: str) -> None:

@@ -11,7 +11,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from services.command.handler.snapshots import SAVE
+from services.command.handler.snapshots import DELETE, IDS, PUT, SAVE
 from shared.database_roles import apply_roles, let_connect, model_of, relation_of
 from shared.event_store import EventStore, Pending
 from shared.grants import FUNCTIONS, OWNER, SERVICES, TABLES, group_of
@@ -81,6 +81,7 @@ ONLY = {
     "append": ("command", "SELECT append_events('{}','{}','{}','{}','{}','{}','{}','{}','{}','{}','{}')"),
     "replace a snapshot": ("command", "UPDATE snapshot SET state = '' WHERE false"),
     "make a snapshot": ("command", "INSERT INTO snapshot SELECT 'gaia', 1, 1, '' WHERE false"),
+    "put a piece of a snapshot": ("command", "INSERT INTO snapshot_piece SELECT 'gaia', '', '' WHERE false"),
     "log a refusal": ("command", "DELETE FROM refusal WHERE false"),
     "forget kept answers": ("command", "DELETE FROM remembered_answer WHERE false"),
     "register a webhook": ("command", "DELETE FROM webhook WHERE id IS NULL"),
@@ -312,12 +313,16 @@ async def test_rights_that_somebody_gave_are_taken_back_and_nothing_else_changes
                 await connection.execute(statement)
 
 
-async def test_the_command_service_appends_and_saves_a_snapshot(database_url: str) -> None:
+async def test_the_command_service_appends_saves_a_snapshot_and_looks_up_what_is_over(database_url: str) -> None:
     async with connected(as_role(database_url, "command")) as connection:
         event = Pending("gaia", 1, uuid4(), 0, b"", "ProjectCreated", b"{}")
         assert (await EventStore(connection).append({"gaia": 0}, [event])).outcome == "stored"
         for version in (1, 2):
             await connection.execute(SAVE, "gaia", version, version, b"state")
+        for statement in (IDS, PUT, DELETE):
+            given = {PUT: (b"id", b"data"), DELETE: ([b"id"],)}.get(statement, ())
+            await connection.execute(statement, "gaia", *given)
+        assert await EventStore(connection).about("gaia", [uuid4()]) == []
 
 
 async def test_the_services_keep_their_rights_while_they_are_given_again(database_url: str) -> None:

@@ -80,18 +80,21 @@ class Both:
                 fork.add(one.start, one.end, values)
                 dense = self.dense.copy()
                 dense[low:high] += values
+                dense[: max(0, self.timeline.floor - FIRST)] = 0
                 check(fork, dense)
                 assert self.held == before
             case "runs":
                 self.timeline, width = restored(self.timeline), self.dense.shape[1]
                 assert self.timeline.width == width
                 self.held = self.timeline.held
+        self.dense[: max(0, self.timeline.floor - FIRST)] = 0  # a write below the floor changes nothing
 
 
 def restored(timeline: Timeline) -> Timeline:
     copy = Timeline(width=timeline.width)
     starts, rows = timeline.runs()
     copy.write_runs(starts, rows[:-1])
+    copy.drop_before(timeline.floor)
     return copy
 
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from services.command.domain.commands import AmendSeries, CancelSeries, Command, CreateSeries
+from services.command.domain.commands import AmendSeries, CancelSeries, Command, Context, CreateSeries
+from services.command.domain.floor import floor_of
 from services.command.domain.series import occurrences
 from services.command.domain.state import ProjectState
 from shared.errors import InvalidField, ProjectLimitExceeded, TooMuchAtOnce
@@ -30,7 +31,7 @@ from shared.events import (
     RoleGranted,
     TemplateCreated,
 )
-from shared.hours import PERIOD_HOURS_MAX, Period, hour_of
+from shared.hours import PERIOD_HOURS_MAX, Period, hour_of, next_hour
 from shared.timeline import Timeline
 
 
@@ -38,8 +39,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """The greatest numbers that are allowed. In one project:
 
     pools            clusters, also those that have ended, and the project itself
-    grants           also withdrawn ones
-    bookings         also past ones
+    grants           that have not ended
+    bookings         that have not ended
     accounts         names that are listed or have booked
     templates        versions of templates
     roles            roles that members have, and members of accounts
@@ -80,14 +81,15 @@ BOUNDLESS = Bounds(**dict.fromkeys(Bounds.__struct_fields__, sys.maxsize))
 # Roughly the bytes in memory of one of each, as measured: what a process grows by.
 POOL_BYTES = 1200  # with timelines that are empty
 ACCOUNT_BYTES = 550  # likewise
-CLAIM_BYTES = 450  # a grant, a booking or a requested resize
+CLAIM_BYTES = 450  # a grant, a requested resize, or a booking that has just been made or changed
+BOOKING_BYTES = 64  # a booking in a block, see `booking_table.py`
 GROUP_BYTES = 450  # a group of nodes in the layout of a cluster or a requested resize
 SMALL_BYTES = 250  # a name, or what else is about as small
 
 WORDS = {
     "pools": "pools (the project itself and all clusters, ended ones too)",
-    "grants": "grants",
-    "bookings": "bookings (past ones too)",
+    "grants": "grants that have not ended",
+    "bookings": "bookings that have not ended",
     "accounts": "accounts (listed, or having booked)",
     "templates": "versions of templates",
     "roles": "roles and members of accounts",
@@ -120,9 +122,9 @@ CHANGED = (AmendSeries, CancelSeries)
 GROWING = {*COUNTED, BookingAmended, BookingContested, ClusterResized, AccountCreated}
 
 
-def check_command(state: ProjectState, command: Command, bounds: Bounds) -> None:
+def check_command(state: ProjectState, command: Command, context: Context, bounds: Bounds) -> None:
     """Checks a command before it is decided. Raises InvalidField for a recurring booking of too many hours, and
-    TooMuchAtOnce for the change of one that has too many hours."""
+    TooMuchAtOnce for the change of one that has too many hours to come."""
     if isinstance(command, CreateSeries):
         hours = sum(period.hours for period in command.periods)
         if hours > bounds.series_hours:
@@ -132,8 +134,8 @@ def check_command(state: ProjectState, command: Command, bounds: Bounds) -> None
                 f" {bounds.series_hours} at most; give shorter or fewer ones, or book in several steps",
             )
     elif isinstance(command, CHANGED):
-        found = occurrences(state, command.series, command.since)
-        hours = sum(max(0, one.booking.end - one.booking.start) for one in found)
+        found, earliest = occurrences(state, command.series, command.since), next_hour(context.at)
+        hours = sum(max(0, one.booking.end - max(one.booking.start, earliest)) for one in found)
         if hours > bounds.series_hours:
             raise TooMuchAtOnce(
                 f"the occurrences are {hours} hours together, and one command changes {bounds.series_hours} at most;"
@@ -143,15 +145,17 @@ def check_command(state: ProjectState, command: Command, bounds: Bounds) -> None
             )
 
 
-def check_growth(state: ProjectState, project: str, events: list[Event], bounds: Bounds) -> None:
-    """Raises ProjectLimitExceeded if the project may not hold what the events add to it."""
+def check_growth(state: ProjectState, project: str, events: list[Event], hour: int, bounds: Bounds) -> None:
+    """Raises ProjectLimitExceeded if the project may not hold what the events add to it. What has ended before `hour`
+    does not count, whether the state still holds it or not."""
     events = [event for event in events if type(event) in GROWING]
     if state.name is None:
         return  # a new project, with its first admin
     if not events or (len(events) == 1 and _is_small(state, project, events[0], bounds)):
         return
-    for limit, asked in _grown(state, project, events):
-        if asked > (allowed := getattr(bounds, limit)):
+    for limit, asked in _grown(state, project, events, hour):
+        allowed = getattr(bounds, limit)
+        if asked > allowed and (asked := asked - _ended(state, limit, hour)) > allowed:
             way = WAYS.get(limit, "use another project")
             setting = f"HOURBOOK_{limit.upper()}_MAX"
             raise ProjectLimitExceeded(
@@ -178,17 +182,17 @@ def _is_small(state: ProjectState, project: str, event: Event, bounds: Bounds) -
     return len(state.bookings) < bounds.bookings and _bytes_of(state) <= bounds.state_bytes
 
 
-def _grown(state: ProjectState, project: str, events: list[Event]) -> Iterator[tuple[str, int]]:
+def _grown(state: ProjectState, project: str, events: list[Event], hour: int) -> Iterator[tuple[str, int]]:
     """Each bound that the events count for, and how much the project would hold."""
     for limit, more in Counter(limit for event in events if (limit := _counted(state, event))).items():
         yield limit, _held(state, limit) + more
         yield "state_bytes", _bytes_of(state)
     booked = [event for event in events if isinstance(event, BOOKED)]
-    listed = [event.account for event in events if isinstance(event, AccountCreated)]
-    if names := {*listed, *(event.account for event in booked)} - state.names:
+    listed = [event for event in events if isinstance(event, AccountCreated)]
+    if names := {event.account for event in (*listed, *booked)} - state.names:
         yield "accounts", len(state.names) + len(names)
     if claims := [hours for event in events if (hours := _hours_of_new_claim(state, event))]:
-        held = _tentative_hours(state)
+        held = _tentative_hours(state, hour)
         yield "tentative", len(held) + len(claims)
         yield "tentative_hours", sum(held) + sum(claims)
     if more := _pool_hours(state, project, events):
@@ -217,11 +221,25 @@ def _held(state: ProjectState, limit: str) -> int:
             return len(getattr(state, limit))
 
 
+def _ended(state: ProjectState, limit: str, hour: int) -> int:
+    """How much of what counts for a bound has ended before `hour`."""
+    match limit:
+        case "bookings":
+            return len(state.bookings) - state.bookings.reaching(hour)
+        case "grants":
+            return sum(grant.end <= hour for grant in state.grants.values())
+        case "state_bytes":
+            grants, bookings = _ended(state, "grants", hour), _ended(state, "bookings", hour)
+            return CLAIM_BYTES * grants + BOOKING_BYTES * bookings
+        case _:
+            return 0
+
+
 def _bytes_of(state: ProjectState) -> int:
     """Roughly the bytes in memory: a quick form of `size_of`."""
-    claims = len(state.bookings) + len(state.grants)
+    claims = CLAIM_BYTES * len(state.grants) + BOOKING_BYTES * len(state.bookings)
     named = POOL_BYTES * len(state.pools) + ACCOUNT_BYTES * len(state.accounts) + SMALL_BYTES * len(state.names)
-    return state.timeline_bytes + CLAIM_BYTES * claims + named
+    return state.timeline_bytes + claims + named
 
 
 def _hours_of_new_claim(state: ProjectState, event: Event) -> int:
@@ -248,11 +266,11 @@ def _gives_back(event: BookingAmended) -> bool:
     return within and event.share <= event.from_share and all(now <= before for now, before in counts)
 
 
-def _tentative_hours(state: ProjectState) -> list[int]:
-    """The number of hours of each claim that is tentative now."""
+def _tentative_hours(state: ProjectState, hour: int) -> list[int]:
+    """The number of hours of each claim that is tentative now and has not ended before `hour`."""
     bookings = [state.bookings[key] for key in state.tentative]
-    grown = [pool.growth.hours for pool in state.pools.values() if pool.growth is not None]
-    return [booking.end - booking.start for booking in bookings] + grown
+    grown = [pool.growth.hours for pool in state.pools.values() if pool.growth is not None and pool.growth.end > hour]
+    return [booking.end - booking.start for booking in bookings if booking.end > hour] + grown
 
 
 def _pool_hours(state: ProjectState, project: str, events: list[Event]) -> int:
@@ -276,7 +294,9 @@ def _pool_hours(state: ProjectState, project: str, events: list[Event]) -> int:
     return more + (state.pools[project].free.grown_by(min(own), max(own)) if own else 0)
 
 
-def _account_hours(state: ProjectState, booked: list[BookingCreated | BookingAmended], listed: list[str]) -> int:
+def _account_hours(
+    state: ProjectState, booked: list[BookingCreated | BookingAmended], listed: list[AccountCreated]
+) -> int:
     """How many hours the timelines of listed accounts would grow by: one of each account, and one of each cluster in
     which it has shares."""
     reached: dict[tuple[str, str | None], list[int]] = defaultdict(lambda: [sys.maxsize, 0])
@@ -286,13 +306,23 @@ def _account_hours(state: ProjectState, booked: list[BookingCreated | BookingAme
             _reach(reached[event.account, None], start, end)
             if event.share:
                 _reach(reached[event.account, event.pool], start, end)
-    for name in state.names.intersection(listed):
-        for one in state.bookings.values():
-            if one.account == name and one.start < one.end:
-                _reach(reached[name, None], one.start, one.end)
-                if one.share:
-                    _reach(reached[name, one.pool], one.start, one.end)
+    for created in listed:
+        if created.account in state.names:
+            _reach_booked(state, created.account, floor_of(created.at), reached)
     return sum(_timeline(state, *key).grown_by(*hours) for key, hours in reached.items())
+
+
+def _reach_booked(
+    state: ProjectState, account: str, first: int, reached: dict[tuple[str, str | None], list[int]]
+) -> None:
+    """Adds to `reached` the hours, from `first` on, of what the account has booked before the project lists it."""
+    for found in state.bookings.packed().blocks(lambda block: block.of_accounts([account]) & block.live()):
+        if len(found.rows):
+            start, end = found.column("start").clip(first), found.column("end").clip(first)
+            _reach(reached[account, None], int(start.min()), int(end.max()))
+            of_share = found.column("share") > 0
+            for one in found.split(of_share)[0].bookings():
+                _reach(reached[account, one.pool], max(one.start, first), max(one.end, first))
 
 
 def _reach(hours: list[int], start: int, end: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left
-from collections import ChainMap
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
+from services.command.domain.blocks import Block, Mask
 from services.command.domain.state import Booking, Pool, ProjectState
 from shared.capacity import NOTHING, Capacity, Vector, reserved_more
 from shared.hours import Period
@@ -40,10 +40,11 @@ class Claim(NamedTuple):
 
 
 class Rows:
-    """The short hours of a pool that some claim touches, as rows, and the rows of each claim."""
+    """The short hours of a pool, from `first` on, that some claim touches, as rows, and the rows of each claim."""
 
-    def __init__(self, pool: Pool, claims: list[Claim]) -> None:
+    def __init__(self, pool: Pool, claims: list[Claim], first: int) -> None:
         starts, ends = (np.array([claim[column] for claim in claims], dtype=np.int64) for column in (2, 3))
+        starts = starts.clip(first)
         low, high = int(starts.min()), int(ends.max())
         free, size, shares = (timeline.read(low, high) for timeline in (pool.free, pool.size, pool.shares))
         short = np.flatnonzero((free < 0).any(axis=1))
@@ -99,17 +100,17 @@ def changed(claims: list[Claim], rows: Rows) -> list[Claim]:
     return found[::-1]
 
 
-def claims_on(state: ProjectState, pool_id: str, sure: list[tuple[UUID, Booking]]) -> list[Claim]:
-    """The tentative claims on a pool, and the bookings of `sure`; youngest first. Of a cluster only the tentative
-    growth is a claim: the rest of its size is not in what is free."""
+def claims_on(state: ProjectState, pool_id: str, sure: list[tuple[UUID, Booking]], first: int) -> list[Claim]:
+    """The tentative claims on a pool with hours from `first` on, and the bookings of `sure`; youngest first. Of a
+    cluster only the tentative growth is a claim: the rest of its size is not in what is free."""
     claims = [
         _of(key, booking)
         for key in state.tentative
-        if (booking := state.bookings[key]).pool == pool_id and booking.start < booking.end
+        if (booking := state.bookings[key]).pool == pool_id and max(booking.start, first) < booking.end
     ]
     claims += [_of(key, booking) for key, booking in sure]
     for cluster_id, cluster in state.pools.items():
-        if cluster.parent == pool_id and (growth := cluster.growth) is not None:
+        if cluster.parent == pool_id and (growth := cluster.growth) is not None and growth.end > first:
             claims.append(
                 Claim(cluster.order, cluster_id, growth.base, growth.end, NOTHING, 0, tentative=True, growth=growth)
             )
@@ -131,16 +132,18 @@ def sure_in(state: ProjectState, pool_id: str, hours: list[int], most: int) -> l
 
 
 def touching(state: ProjectState, pool_id: str, hours: Period) -> Iterator[tuple[UUID, Booking]]:
-    """The live bookings of a pool in some of these hours. A project may have a million bookings. A fork has them in
-    several maps: each is read by itself, because reading the ChainMap is twenty times as slow."""
+    """The live bookings of a pool in some of these hours. A project may have a million bookings."""
     start, end = hours
-    maps = state.bookings.maps if isinstance(state.bookings, ChainMap) else [state.bookings]
-    for number, bookings in enumerate(maps):
-        newer = ChainMap(*maps[:number])
-        for key, one in bookings.items():
-            lives = one.end > start and one.start < end and one.pool == pool_id and one.start < one.end
-            if lives and key not in newer:
-                yield key, one
+
+    def in_block(block: Block) -> Mask | None:
+        if (of_pool := block.of_pool(pool_id)) is None:
+            return None
+        starts, ends = block.columns["start"], block.columns["end"]
+        return of_pool & (ends > start) & (starts < end) & (starts < ends)
+
+    return state.bookings.select(
+        in_block, lambda one: one.end > start and one.start < end and one.pool == pool_id and one.start < one.end
+    )
 
 
 def _of(key: UUID, booking: Booking) -> Claim:

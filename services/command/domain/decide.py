@@ -51,6 +51,7 @@ from services.command.domain.state import ProjectState
 from services.command.domain.templates import create_template
 from shared.errors import UnknownId
 from shared.events import Event
+from shared.hours import hour_of
 
 
 def decide(
@@ -62,10 +63,10 @@ def decide(
         raise UnknownId("project", "project", project)
     if isinstance(command, SettleConflicts):
         bounds = BOUNDLESS
-    check_command(state, command, bounds)
+    check_command(state, command, context, bounds)
     events = _decide(state, project, command, context)
     events += consequences(state, project, events, context, bounds.reviewed)
-    check_growth(state, project, events, bounds)
+    check_growth(state, project, events, hour_of(context.at), bounds)
     return events
 
 

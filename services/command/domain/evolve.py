@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from sys import intern
 from typing import Literal, assert_never
 from uuid import UUID
@@ -10,6 +9,8 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
+from services.command.domain.booking_table import Found
+from services.command.domain.floor import floor_of
 from services.command.domain.state import (
     OUTCOMES_MAX,
     Account,
@@ -52,7 +53,7 @@ from shared.events import (
 from shared.hours import Period, hour_of
 from shared.identity.roles import is_in
 from shared.names import spellings
-from shared.timeline import Timeline
+from shared.timeline import WIDTH, Timeline
 
 
 def evolve(state: ProjectState, event: Event) -> ProjectState:
@@ -82,6 +83,7 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
         case ClusterResized():
             _resize_cluster(state, event)
         case ClusterConfirmed():
+            state.touched.add(event.cluster)
             _end_growth(state, state.pools[event.cluster])
         case ClusterResizeRequested():
             period = Period(hour_of(event.start), hour_of(event.end))
@@ -93,10 +95,13 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
         case AccountCreated():
             state.accounts[event.account] = _account(state, event)
             state.names.add(intern(event.account))
+            state.touched.add(event.account)
         case AccountLimitsSet():
             state.accounts[event.account].limits = event.limits
+            state.touched.add(event.account)
         case AccountClosed():
             state.accounts[event.account].open = False
+            state.touched.add(event.account)
         case AccountMemberAdded():
             state.members[event.account] = state.members.get(event.account, frozenset()) | {event.member}
         case AccountMemberRemoved():
@@ -110,6 +115,10 @@ def evolve(state: ProjectState, event: Event) -> ProjectState:
         case _:
             assert_never(event)
     return state
+
+
+def _timeline(state: ProjectState, *, width: int = WIDTH) -> Timeline:
+    return Timeline(width=width, floor=state.floor)
 
 
 def _bind(state: ProjectState, pool: str, member: str, roles: frozenset[str]) -> None:
@@ -131,7 +140,8 @@ def _create_booking(state: ProjectState, event: BookingCreated) -> None:
     booking = Booking(
         intern(event.pool), account, start, start, end, event.capacity, event.share, state.version, event.tentative
     )
-    _book(state, event.booking, booking)
+    state.bookings.add(event.booking, booking)
+    _hold_hours(state, event.booking, booking)
     if event.series is not None:
         state.series[event.series] = event.booking.int - event.series.int + 1
 
@@ -144,25 +154,29 @@ def _amend_booking(state: ProjectState, event: BookingAmended) -> None:
     booking = Booking(
         kept.pool, kept.account, began, start, end, event.capacity, event.share, state.version, event.tentative
     )
-    _book(state, event.booking, booking)
+    state.bookings.change(event.booking, booking)
+    _hold_hours(state, event.booking, booking)
 
 
 def _create_project(state: ProjectState, event: ProjectCreated) -> None:
     beyond = beyond_hours(event.overcommit)
     state.name = event.name
-    state.pools[event.project] = Pool(None, None, Timeline(), Timeline(), beyond_hours=beyond)
+    state.touched.add(event.project)
+    state.pools[event.project] = Pool(None, None, _timeline(state), _timeline(state), beyond_hours=beyond)
     state.overcommits = beyond is not None
 
 
 def _create_grant(state: ProjectState, event: GrantCreated) -> None:
     grant = Grant(event.project, hour_of(event.start), hour_of(event.end), event.capacity)
     state.grants[event.grant] = grant
+    state.touched.add(grant.pool)
     _offer(state, state.pools[grant.pool], grant.start, grant.end, grant.capacity.vector())
 
 
 def _withdraw_grant(state: ProjectState, event: GrantWithdrawn) -> None:
     start, end = hour_of(event.start), hour_of(event.end)
     state.grants[event.grant] = msgspec.structs.replace(state.grants[event.grant], end=start, gone=True)
+    state.touched.add(event.project)
     _offer(state, state.pools[event.project], start, end, -event.capacity.vector())
 
 
@@ -178,6 +192,7 @@ def _offer(state: ProjectState, pool: Pool, start: int, end: int, amount: Vector
 def _take(state: ProjectState, pool_id: str, start: int, end: int, capacity: Capacity, share: int, sign: int) -> None:
     """Takes counts or a share off what is free (`sign` +1), or gives them back (-1)."""
     pool = state.pools[pool_id]
+    state.touched.add(pool_id)
     if share:
         size, shares = pool.size.read(start, end), pool.shares.read(start, end)
         grown = pool.free.add(start, end, -reserved_more(size, shares, sign * share))
@@ -187,8 +202,7 @@ def _take(state: ProjectState, pool_id: str, start: int, end: int, capacity: Cap
     state.timeline_bytes += grown
 
 
-def _book(state: ProjectState, booking_id: UUID, booking: Booking) -> None:
-    state.bookings[booking_id] = booking
+def _hold_hours(state: ProjectState, booking_id: UUID, booking: Booking) -> None:
     _take(state, booking.pool, booking.start, booking.end, booking.capacity, booking.share, +1)
     if state.accounts:
         _hold(state, booking, booking.start, booking.end, +1)
@@ -214,12 +228,14 @@ def _release(state: ProjectState, booking_id: UUID, start: int) -> Booking:
     if state.accounts:
         _hold(state, booking, start, booking.end, -1)
     state.tentative.pop(booking_id, None)
-    state.bookings[booking_id] = cut = msgspec.structs.replace(booking, end=start, tentative=False, gone=True)
+    cut = msgspec.structs.replace(booking, end=start, tentative=False, gone=True)
+    state.bookings.change(booking_id, cut)
     return cut
 
 
 def _mark(state: ProjectState, booking_id: UUID, *, tentative: bool) -> None:
-    state.bookings[booking_id] = msgspec.structs.replace(state.bookings[booking_id], tentative=tentative)
+    booking = state.bookings[booking_id]
+    state.bookings.change(booking_id, msgspec.structs.replace(booking, tentative=tentative))
     if tentative:
         state.tentative[booking_id] = None
     else:
@@ -231,10 +247,11 @@ def _hold(state: ProjectState, booking: Booking, start: int, end: int, sign: int
     if name is None:
         return
     account = state.accounts[name]
+    state.touched.add(name)
     if not booking.share:
         state.timeline_bytes += account.held.add(start, end, booking.capacity.vector() * sign)
         return
-    timeline = account.shares.setdefault(booking.pool, Timeline(width=1))
+    timeline = account.shares.setdefault(booking.pool, _timeline(state, width=1))
     size, shares = state.pools[booking.pool].size.read(start, end), timeline.read(start, end)
     change = sign * booking.share
     grown = account.held.add(start, end, reserved_more(size, shares, change)) + timeline.add(start, end, change)
@@ -243,37 +260,36 @@ def _hold(state: ProjectState, booking: Booking, start: int, end: int, sign: int
 
 def _account(state: ProjectState, event: AccountCreated) -> Account:
     """The account with what it holds already: it may have booked before the project listed it."""
-    account = Account(event.limits, True, Timeline(), {})
+    account = Account(event.limits, True, _timeline(state), {})
     state.accounts[event.account] = account
     names = spellings(event.account)
     if state.names.isdisjoint(names):
         return account
-    live = [one for one in state.bookings.values() if one.account in names and one.start < one.end]
-    state.timeline_bytes += _hold_counts(account.held, [one for one in live if not one.share])
-    for booking in live:
-        if booking.share:
-            _hold(state, booking, booking.start, booking.end, +1)
+    shared: list[Found] = []
+    for found in state.bookings.packed().blocks(lambda block: block.of_accounts(names) & block.live()):
+        counts, shares = found.split(found.column("share") == 0)
+        state.timeline_bytes += _hold_counts(account.held, counts)
+        shared.append(shares)
+    for booking in (one for found in shared for one in found.bookings()):
+        _hold(state, booking, booking.start, booking.end, +1)
+    for timeline in account.timelines():  # what it booked long ago does not count for the bounds
+        timeline.base = min(timeline.end, max(timeline.base, floor_of(event.at)))
     return account
 
 
-def _hold_counts(held: Timeline, bookings: list[Booking]) -> int:
-    """Adds what the bookings take to `held`, all at once: there may be a hundred thousand bookings. Returns what `add`
+def _hold_counts(held: Timeline, bookings: Found) -> int:
+    """Adds what the bookings take to `held`, all at once: there may be a million bookings. Returns what `add`
     returns."""
-    if not bookings:
+    if not len(bookings.rows):
         return 0
-    starts, ends = _column(one.start for one in bookings), _column(one.end for one in bookings)
+    starts, ends = bookings.column("start").astype(np.int64), bookings.column("end").astype(np.int64)
     base, end = int(starts.min()), int(ends.max())
     changes = np.zeros((end - base + 1, len(DIMENSIONS)), dtype=np.int64)
-    for number, dimension in enumerate(DIMENSIONS):
-        counts = _column(getattr(one.capacity, dimension) for one in bookings)
-        if counts.any():
-            np.add.at(changes[:, number], starts - base, counts)
-            np.add.at(changes[:, number], ends - base, -counts)
+    counts = np.array([one.counts() for one in bookings.block.capacities], dtype=np.int64)[bookings.column("capacity")]
+    for number in np.flatnonzero(counts.any(axis=0)).tolist():
+        np.add.at(changes[:, number], starts - base, counts[:, number])
+        np.add.at(changes[:, number], ends - base, -counts[:, number])
     return held.add(base, end, changes.cumsum(axis=0)[:-1])
-
-
-def _column(figures: Iterable[int]) -> Vector:
-    return np.fromiter(figures, dtype=np.int64)
 
 
 def _create_cluster(state: ProjectState, event: ClusterCreated) -> None:
@@ -283,8 +299,9 @@ def _create_cluster(state: ProjectState, event: ClusterCreated) -> None:
     pool = Pool(
         event.parent,
         Period(start, end),
-        Timeline(),
-        Timeline(),
+        _timeline(state),
+        _timeline(state),
+        _timeline(state, width=1),
         beyond_hours=beyond,
         layout=event.layout,
         order=state.version,
@@ -299,11 +316,12 @@ def _create_cluster(state: ProjectState, event: ClusterCreated) -> None:
     else:
         state.cluster_hours += end - start
     state.pools[event.cluster] = pool
+    state.touched |= {event.cluster, event.parent}
     state.overcommits = state.overcommits or beyond is not None
     _offer(state, pool, start, end, size)
     state.timeline_bytes += parent.free.add(start, end, -size)
     if event.tentative:
-        pool.growth = Timeline()
+        pool.growth = _timeline(state)
         state.timeline_bytes += pool.growth.add(start, end, size)
 
 
@@ -313,6 +331,7 @@ def _close_within(state: ProjectState, cluster: str, hour: int) -> None:
         if pool_id.startswith(f"{cluster}.") and pool.period is not None:
             period = Period(min(pool.period.start, hour), min(pool.period.end, hour))
             state.pools[pool_id] = msgspec.structs.replace(pool, period=period)
+            state.touched.add(pool_id)
 
 
 def _resize_cluster(state: ProjectState, event: ClusterResized) -> None:
@@ -324,7 +343,9 @@ def _resize_cluster(state: ProjectState, event: ClusterResized) -> None:
     for name, account in state.accounts.items():
         if event.cluster in account.shares:
             account = state.accounts[name]
+            state.touched.add(name)
             state.timeline_bytes += _resize_shares(account, event.cluster, Period(start, end), size, growth)
+    state.touched |= {event.cluster, pool.parent}
     _offer(state, pool, start, end, growth)
     state.timeline_bytes += state.pools[pool.parent].free.add(start, end, -growth)
     pool.layout = event.layout or pool.layout
@@ -332,7 +353,7 @@ def _resize_cluster(state: ProjectState, event: ClusterResized) -> None:
         _close_request(state, event.request, "applied")
     if (growth > 0).any():
         pool.order = state.version
-    _grow(state, pool, start, end, growth, tentative=event.tentative)
+    _grow(state, pool, start, end, growth, event)
 
 
 def _resize_shares(account: Account, cluster: str, period: Period, size: Vector, growth: Vector) -> int:
@@ -346,17 +367,17 @@ def _resize_shares(account: Account, cluster: str, period: Period, size: Vector,
     return account.held.add(low, high, reserved((size + growth)[hours], held) - reserved(size[hours], held))
 
 
-def _grow(state: ProjectState, pool: Pool, start: int, end: int, growth: Vector, *, tentative: bool) -> None:
+def _grow(state: ProjectState, pool: Pool, start: int, end: int, growth: Vector, event: ClusterResized) -> None:
     """Updates what the pool holds tentatively of its parent. A tentative growth adds to it; what the pool gives back is
     taken off."""
-    if tentative:
-        pool.growth = pool.growth or Timeline()
+    if event.tentative:
+        pool.growth = pool.growth or _timeline(state)
     if pool.growth is None:
         return
     held = pool.growth.read(start, end)
-    grown = np.maximum(held + (growth if tentative else np.minimum(growth, 0)), 0)
+    grown = np.maximum(held + (growth if event.tentative else np.minimum(growth, 0)), 0)
     state.timeline_bytes += pool.growth.write(start, end, grown)
-    if not pool.growth.any():
+    if pool.growth.last_hour() <= floor_of(event.at):  # what it held long ago is held no more
         _end_growth(state, pool)
 
 

@@ -5,11 +5,13 @@ All leases of an account share what it has booked. A lease for which a call made
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from uuid import UUID
 
 import msgspec
 import numpy as np
 
+from services.command.domain.blocks import Block, Mask
 from services.command.domain.bookings import amend_booking, cancel_booking, create_booking
 from services.command.domain.capacity_check import known_pool, shortage
 from services.command.domain.commands import (
@@ -166,8 +168,8 @@ def _held(
     """What the bookings of the account hold in each hour, shape (hours, 6); a share is rounded down. Without tentative
     bookings, which may lapse."""
     held = np.zeros((period.hours, 6), dtype=np.int64)
-    for booking_id, booking in state.bookings.items():
-        if booking.pool != pool_id or booking.account != account or booking.tentative or booking_id in without:
+    for booking_id, booking in _booked_by(state, pool_id, account, period):
+        if booking_id in without:
             continue
         low, high = max(booking.began, period.start), min(booking.end, period.end)
         if low < high:
@@ -176,6 +178,21 @@ def _held(
             if booking.share:
                 there += pool.size.read(low, high) * booking.share // WHOLE
     return held
+
+
+def _booked_by(state: ProjectState, pool_id: str, account: str, period: Period) -> Iterator[tuple[UUID, Booking]]:
+    """The bookings of an account in a pool and period, without the tentative ones."""
+
+    def in_block(block: Block) -> Mask | None:
+        of_pool = block.of_pool(pool_id)
+        if of_pool is None:
+            return None
+        during = (block.columns["began"] < period.end) & (block.columns["end"] > period.start)
+        return of_pool & block.of_accounts([account]) & during & ~block.tentative()
+
+    return state.bookings.select(
+        in_block, lambda one: one.pool == pool_id and one.account == account and not one.tentative
+    )
 
 
 def _take(state: ProjectState, account: str, command: AskLease, use: LeaseUse, left: Vector) -> None:

@@ -17,6 +17,7 @@ from services.command.domain.commands import Context
 from services.command.domain.copies import fork
 from services.command.domain.event_fields import meta_of
 from services.command.domain.evolve import evolve
+from services.command.domain.floor import floor_of
 from services.command.domain.state import Pool, ProjectState
 from shared.errors import TooMuchAtOnce
 from shared.events import (
@@ -50,11 +51,11 @@ def consequences(state: ProjectState, project: str, events: list[Event], context
         evolve(after, event)
     taken_from = _with_parents(after, dict.fromkeys(pool for event in events for pool in _taken_from(event)))
     meta = meta_of(context, project)
-    followed = _given_back(state, after, meta)
+    followed, first = _given_back(state, after, meta), floor_of(context.at)
     for pool_id in _with_parents(after, pools):
         hours = (state.pools[pool_id], after.pools[pool_id], next_hour(context.at))
         shorter = _shorter(*hours) if pool_id in taken_from else []
-        followed += [_said(claim, pool_id, meta) for claim in _reviewed(after, pool_id, shorter, most)]
+        followed += [_said(claim, pool_id, meta) for claim in _reviewed(after, pool_id, shorter, most, first)]
     if len(followed) > EVENTS_MAX:
         contested: list[Event] = [event for event in followed if isinstance(event, BookingContested)]
         if len(contested) > EVENTS_MAX:
@@ -97,8 +98,9 @@ def _with_parents(state: ProjectState, pools: Iterable[str]) -> dict[str, None]:
     return dict.fromkeys(pool for pool_id in pools for pool in (state.pools[pool_id].parent, pool_id) if pool)
 
 
-def _reviewed(state: ProjectState, pool_id: str, shorter: list[int], most: int) -> list[Claim]:
-    """The claims of a pool that become tentative or are tentative no more, oldest first. `state` is not changed.
+def _reviewed(state: ProjectState, pool_id: str, shorter: list[int], most: int, first: int) -> list[Claim]:
+    """The claims of a pool that become tentative or are tentative no more, oldest first. `state` is not changed. Hours
+    before `first` do not count: they are long over, and a state may have forgotten them.
 
     `shorter` are the short hours if one of them became shorter or changed its size; shares take a part of the size.
     Without them, only tentative claims can change, and they are few.
@@ -107,10 +109,10 @@ def _reviewed(state: ProjectState, pool_id: str, shorter: list[int], most: int) 
     sure = sure_in(state, pool_id, shorter, most)
     if len(sure) > most:
         raise _too_much(pool_id, most)
-    claims = claims_on(state, pool_id, sure)
+    claims = claims_on(state, pool_id, sure, first)
     if not claims:
         return []
-    rows = Rows(pool, claims)
+    rows = Rows(pool, claims, first)
     if sure and rows.of_all() > most * ROWS_PER_CLAIM:
         raise _too_much(pool_id, most)
     return changed(claims, rows)

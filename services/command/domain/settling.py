@@ -21,7 +21,6 @@ from shared.hours import Period, instant_of, next_hour
 
 EVENTS_MAX = 500
 LOOKED_MAX = 20_000  # claims; each costs a microsecond or two
-PASSED_PER_LOOK = 32  # bookings of other pools or other times cost as much as one claim
 
 
 def settle(state: ProjectState, project: str, context: Context) -> list[Event]:
@@ -60,7 +59,7 @@ class _Settling:
                 return False
             if pool_id not in self._pressed:
                 self._pressed[pool_id] = _Pressed(self._state, pool_id, self.first)
-                self.looked += len(self._state.bookings) // PASSED_PER_LOOK
+                self.looked += self._pressed[pool_id].looked
             event = self._give_way(self._pressed[pool_id], pool_id, hour)
             if event is None:
                 break
@@ -100,6 +99,7 @@ class _Pressed:
 
     def __init__(self, state: ProjectState, pool_id: str, first: int) -> None:
         found = [(key, one.start, one.end) for key, one in touching(state, pool_id, Period(first, sys.maxsize))]
+        self.looked = len(found)
         self._bookings = [key for key, _, _ in found]
         self._starts = np.array([start for _, start, _ in found], dtype=np.int64)
         self._ends = np.array([end for _, _, end in found], dtype=np.int64)

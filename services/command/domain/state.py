@@ -8,11 +8,15 @@ from uuid import UUID
 
 import msgspec
 
+from services.command.domain.blocks import Booking
+from services.command.domain.booking_table import BookingTable
 from shared.capacity import Capacity
 from shared.events import Layout, Limits
 from shared.hours import Period
 from shared.names import spellings
 from shared.timeline import Timeline
+
+__all__ = ["Account", "Booking", "BookingTable", "Grant", "Pool", "ProjectState", "Resize", "ResizeOutcome"]
 
 OUTCOMES_MAX = 10_000  # of requested resizes: the newest stay known
 
@@ -24,26 +28,6 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
     start: int
     end: int
     capacity: Capacity
-    gone: bool = False
-
-
-class Booking(msgspec.Struct, frozen=True, gc=False):
-    """What a booking takes in each hour of `[start, end)`: counts (`capacity`), or a `share` in basis points.
-
-    `[start, end)` is the part that the last amendment decided; the booking itself began at `began`.
-    `order` is the stream version of its claim: where capacity is short, the older claim goes first.
-    `gone`: it was cancelled or has lapsed, and `end` is when.
-    """
-
-    pool: str
-    account: str
-    began: int
-    start: int
-    end: int
-    capacity: Capacity
-    share: int = 0
-    order: int = 0
-    tentative: bool = False
     gone: bool = False
 
 
@@ -152,6 +136,9 @@ class ResizeOutcome(msgspec.Struct, frozen=True, array_like=True):
 class ProjectState(msgspec.Struct):
     """All that the decisions of one project look at. `version` counts the events folded into it.
 
+    `floor`: the state does not know the hours before it, and may lack bookings, grants and series that ended before it.
+    A decision that looks before the floor, or names what is not here, needs more than this state (`reach.py`).
+
     `tentative`: the ids of the tentative bookings.
     `series`: recurring bookings, by the id of the series. The number says how many ids, counted from the series' own,
     may be occurrences of it.
@@ -161,13 +148,15 @@ class ProjectState(msgspec.Struct):
     `bindings`: the roles of each member on each pool. `members`: who belongs to each listed account. Their values are
     replaced, never changed.
     `overcommits`: whether some pool allows that hours are promised more than they have.
+    `touched`: the pools and accounts that have changed since a snapshot was begun.
     """
 
     version: int = 0
+    floor: int = 0
     name: str | None = None
     pools: dict[str, Pool] = {}
     grants: MutableMapping[UUID, Grant] = {}
-    bookings: MutableMapping[UUID, Booking] = {}
+    bookings: BookingTable = msgspec.field(default_factory=BookingTable)
     templates: dict[str, list[Capacity]] = {}
     accounts: dict[str, Account] = {}
     requests: dict[UUID, Resize] = {}
@@ -180,6 +169,7 @@ class ProjectState(msgspec.Struct):
     overcommits: bool = False
     bindings: dict[str, dict[str, frozenset[str]]] = {}
     members: dict[str, frozenset[str]] = {}
+    touched: set[str] = set()
 
     def roles(self, pool: str, member: str) -> frozenset[str]:
         """The roles that a member was given on this very pool."""

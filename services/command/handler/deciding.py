@@ -9,6 +9,7 @@ import msgspec
 from services.command.domain import ProjectState, decide, evolve, nearest
 from services.command.domain.access import authorise, may_keep, may_preview
 from services.command.domain.bounds import Bounds
+from services.command.domain.ended import standing
 from services.command.handler.queue import Submitted
 from services.command.handler.results import CommandResult, body_around_position
 from services.command.handler.states import States
@@ -49,9 +50,10 @@ def decide_batch(states: States, batch: list[Submitted], bounds: Bounds, policy:
 def _decided(state: ProjectState, submitted: Submitted, bounds: Bounds, policy: Policy) -> Decision:
     if submitted.dry_run:
         return _dry_run(state, submitted, bounds, policy)
+    seen = standing(state, submitted.ended, submitted.command)
     try:
-        authorise(state, submitted.project, submitted.command, submitted.context.principal, policy)
-        events = decide(state, submitted.project, submitted.command, submitted.context, bounds)
+        authorise(seen, submitted.project, submitted.command, submitted.context.principal, policy)
+        events = decide(seen, submitted.project, submitted.command, submitted.context, bounds)
     except HourbookError as refusal:
         return Decision(submitted, [], state.version, refusal)
     pending = [_pending(state, submitted, ordinal, event) for ordinal, event in enumerate(events)]
@@ -77,6 +79,7 @@ def _dry_run(state: ProjectState, submitted: Submitted, bounds: Bounds, policy: 
     """What the command would do. The state stays as it is. What is denied is refused as without a dry run: a preview
     has figures of the project."""
     project, command, context = submitted.project, submitted.command, submitted.context
+    state = standing(state, submitted.ended, command)
     try:
         authorise(state, project, command, context.principal, policy)
         events = decide(state, project, command, context, bounds)

@@ -26,6 +26,7 @@ from services.command.agreement import Agreement
 from services.command.domain import Command, RequireRole
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
+from services.command.handler.aside import Aside
 from services.command.handler.contention import Contention
 from services.command.handler.deciding import DecidedBatch, answers_to_keep, decide_batch
 from services.command.handler.errors import KeyReused, StoreFull, StoreUnavailable
@@ -99,6 +100,7 @@ class CommandHandler:
         self._contention = Contention()
         self._snapshots = SnapshotWriter(database_url)
         self._lookup = ProjectLookup(database_url, patience_s)
+        self._aside = Aside(self._lookup, policy, self._queue.put, patience_s)
         self._store: EventStore | None = None
         self.trouble = Trouble(log, "commands")
         self.decided_again = 0
@@ -183,6 +185,7 @@ class CommandHandler:
                 self._snapshots.begin(self._states)
         finally:
             self._snapshots.stop()
+            self._aside.stop()
             if self._store is not None:
                 self._store.connection.terminate()
 
@@ -192,6 +195,7 @@ class CommandHandler:
 
         `retried`: these commands may be stored already, by an append whose outcome was not seen.
         """
+        retried = retried or any(submitted.sent for submitted in batch)
         deadline = asyncio.get_running_loop().time() + self._patience_s
         why: Exception | None = None
         refused: Unsettled | None = None
@@ -261,12 +265,14 @@ class CommandHandler:
     async def _carry_out(self, store: EventStore, batch: list[Submitted], *, retried: bool) -> None:
         """Decides the batch, appends it and publishes the answers: first without the append lock, which mostly goes
         well, and otherwise under the lock."""
+        self._aside.take_loaded(self._states)
+        for project in {submitted.project for submitted in batch}:
+            if project not in self._states:
+                await self._load(store, project)
+        batch = self._aside.step(self._states, batch, sent=retried)
         if not batch:
             return
         projects = {submitted.project for submitted in batch}
-        for project in projects:
-            if project not in self._states:
-                await self._load(store, project)
         if not self._contention.among(projects):
             decided = decide_batch(self._states, batch, self._bounds, self._policy)
             if (position := await self._append(store, decided)) is not None:
@@ -282,7 +288,8 @@ class CommandHandler:
             known = await find_known(store, batch, retried=retried)
             projects = {submitted.project for submitted in known.rest}
             self._contention.note([project for project in projects if await self._load(store, project)])
-            decided = decide_batch(self._states, known.rest, self._bounds, self._policy)
+            rest = self._aside.step(self._states, known.rest, sent=retried, fresh=True)
+            decided = decide_batch(self._states, rest, self._bounds, self._policy)
             position = await self._append(store, decided)
         store.check_replicated()
         assert position is not None  # nobody else could append
@@ -292,7 +299,7 @@ class CommandHandler:
     async def _load(self, store: EventStore, project: str) -> bool:
         """Brings the state of a project to the store's version. Whether there was anything new."""
         loaded = await self._states.load(store, project)
-        if loaded.slow:
+        if loaded.cold:
             self._snapshots.want(project)
         return loaded.changed
 
@@ -328,6 +335,7 @@ class CommandHandler:
                 data = [event.data for event in one.events]
                 resolve(one.submitted, CommandResult(entity, position, one.version, data))
         self._states.saw(position)
+        self._snapshots.note(self._states, decided.expected)
         self._states.forget_oldest(decided.expected)
 
     async def _connected(self) -> EventStore:

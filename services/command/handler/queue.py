@@ -12,6 +12,7 @@ import msgspec
 
 from services.command.domain import AmendSeries, AskLease, CancelSeries, Command, CreateSeries, SettleConflicts
 from services.command.domain.commands import Context
+from services.command.domain.ended import Ended
 from services.command.handler.errors import QueueFull
 from services.command.handler.results import CommandResult
 
@@ -36,7 +37,8 @@ class Waiting(msgspec.Struct):
 
 class Submitted(msgspec.Struct):
     """A command that waits for its turn. `request_id` and `request_hash` are those of its idempotency key, if any.
-    `waiting` is its trace, where traces are on. `term` is that of the store which answered it last."""
+    `waiting` is its trace, where traces are on. `term` is that of the store which answered it last. `ended` is what was
+    looked up for it. `sent`: an append of it may have been sent, and its outcome was not seen."""
 
     project: str
     command: Command
@@ -48,6 +50,8 @@ class Submitted(msgspec.Struct):
     entity: Entity = ""
     waiting: Waiting | None = None
     term: UUID | None = None
+    ended: Ended | None = None
+    sent: bool = False
 
     def entity_of(self, command_id: UUID) -> str:
         """The id that the answer names if the command with this id was the one carried out."""

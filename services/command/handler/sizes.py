@@ -40,8 +40,8 @@ class Sizes:
 
 def size_of(state: ProjectState) -> int:
     """Roughly the bytes that a state holds in memory."""
-    claims = len(state.grants) + len(state.bookings) + len(state.requests)
-    named = POOL_BYTES * len(state.pools) + ACCOUNT_BYTES * len(state.accounts)
+    claims = len(state.grants) + state.bookings.loose() + len(state.requests)
+    named = POOL_BYTES * len(state.pools) + ACCOUNT_BYTES * len(state.accounts) + state.bookings.nbytes()
     small = len(state.names) + len(state.series) + len(state.resize_outcomes)
     small += sum(len(many) for each in (state.templates, state.bindings, state.members) for many in each.values())
     layouts = [one.layout for many in (state.pools, state.requests) for one in many.values() if one.layout is not None]

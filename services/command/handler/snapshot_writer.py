@@ -1,44 +1,138 @@
-"""Saves snapshots of states that took long to load, one at a time, while decisions go on."""
+"""Keeps the states small and saves snapshots of them as they grow, one project at a time, while decisions go on.
+
+Of a project that takes events, a snapshot is saved after EVERY of them: so a start replays few. In the same pass its
+bookings are packed into blocks, and what is over leaves the state (`domain/pruning.py`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
 
 from services.command.domain import ProjectState
 from services.command.domain.copies import freeze
-from services.command.handler.snapshots import save_snapshot
+from services.command.domain.floor import floor_of
+from services.command.domain.pruning import Packed, install, pack
+from services.command.handler.snapshots import (
+    FORMAT,
+    Mark,
+    PiecesLost,
+    block_maker,
+    encode_state,
+    read_manifest,
+    save_snapshot,
+)
 from services.command.handler.states import States
+from shared import postgres
 from shared.postgres import LOST_OR_REFUSED
 
 log = logging.getLogger(__name__)
 
+EVERY = 5000  # events
+EVERY_BESIDE = 8000  # where another process writes the snapshots: two would replace each other's pieces
+WORTH_SAVING = 1000  # events; fewer are replayed quickly
+FLOOR_CHECK_S = 60.0
+VERSION = "SELECT version FROM snapshot WHERE stream = $1 AND substr(state, 1, length($2::bytea)) = $2"
+
 
 class SnapshotWriter:
-    """`want` says which project is to be saved, `begin` starts the next one. A large snapshot may take longer than a
-    client's patience, so nobody waits for it."""
+    """`note` says that a project was written to, `begin` starts the next pass. A pass may take longer than a client's
+    patience, so nobody waits for it."""
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
-        self._wanted: set[str] = set()
+        self._wanted: dict[str, int] = {}
         self._saving: asyncio.Task[None] | None = None
+        self._floor, self._floor_until = 0, 0.0
 
-    def want(self, project: str) -> None:
-        self._wanted.add(project)
+    def want(self, project: str, after: int = WORTH_SAVING) -> None:
+        """A snapshot of a project is wanted, if it has grown by so many events."""
+        self._wanted[project] = min(after, self._wanted.get(project, after))
+
+    def note(self, states: States, projects: Iterable[str]) -> None:
+        """Looks whether states that have changed are to be saved, or may forget a month."""
+        for project in projects:
+            if (state := states.get(project)) is not None:
+                mark = states.mark(project)
+                every = EVERY_BESIDE if mark.foreign else EVERY
+                if state.version - mark.version >= every or self._may_forget(states, project, state):
+                    self.want(project, every)
 
     def begin(self, states: States) -> None:
-        """Begins to save one wanted snapshot, unless another is being saved."""
+        """Begins the pass of one wanted project, unless another is in progress."""
         while self._wanted and (self._saving is None or self._saving.done()):
-            project = self._wanted.pop()
-            if (state := states.get(project)) is not None:
-                self._saving = asyncio.create_task(self._save(project, freeze(state), states.head))
+            project = next(iter(self._wanted))
+            events = self._wanted.pop(project)
+            if (state := states.get(project)) is None:
+                continue
+            grown = state.version - states.mark(project).version
+            if grown >= events or self._may_forget(states, project, state):
+                self._saving = asyncio.create_task(self._pass(states, project, state, states.head))
+                self._saving.add_done_callback(_say_why)
+
+    def _may_forget(self, states: States, project: str, state: ProjectState) -> bool:
+        """Whether the state has hours that nobody needs any more."""
+        if self._floor_until < (now := time.monotonic()):
+            self._floor, self._floor_until = floor_of(datetime.now(UTC)), now + FLOOR_CHECK_S
+        return state.floor < self._floor and states.may_rise(project)
 
     def stop(self) -> None:
         if self._saving is not None:
             self._saving.cancel()
 
-    async def _save(self, project: str, frozen: ProjectState, position: int) -> None:
+    async def _pass(self, states: States, project: str, state: ProjectState, position: int) -> None:
+        """Packs a state, and saves it if it has grown. Nothing is awaited before it is frozen."""
+        mark = states.mark(project)
+        for name in state.touched:
+            mark.pools.pop(name, None)
+            mark.accounts.pop(name, None)
+        state.touched = set()
+        frozen = freeze(state, state.pools.keys() - mark.pools, state.accounts.keys() - mark.accounts)
+        floor = self._floor if self._may_forget(states, project, state) else state.floor
+        packed = await asyncio.to_thread(pack, frozen, floor)
+        if states.get(project) is state:
+            install(state, packed, floor)
+        if frozen.version - mark.version < WORTH_SAVING:
+            return
         try:
-            await save_snapshot(self._database_url, project, frozen, position)
+            await self._save(project, _small(frozen, packed, floor), position, mark)
         except LOST_OR_REFUSED as lost:
             log.info("the snapshot of %s was not saved: %s", project, lost)
+        except PiecesLost:
+            mark.pools, mark.accounts = {}, {}
+
+    async def _save(self, project: str, small: ProjectState, position: int, mark: Mark) -> None:
+        """Saves a packed state, on a connection of its own."""
+        connection = await postgres.connect(self._database_url)
+        try:
+            stored = await connection.fetchval(VERSION, project, FORMAT) or 0
+            if mark.version < stored and small.version - stored < EVERY_BESIDE:
+                mark.version, mark.foreign = stored, True
+                return
+            saved = await asyncio.to_thread(encode_state, small, mark)
+            make = block_maker(small.bookings.layers()[1])
+            if await save_snapshot(connection, project, saved, small.version, position, make):
+                manifest = read_manifest(saved.manifest)
+                mark.pools |= {name: key for name, key in manifest.pools.items() if name in small.pools}
+                mark.accounts |= {name: key for name, key in manifest.accounts.items() if name in small.accounts}
+                mark.version, mark.foreign = small.version, False
+        finally:
+            connection.terminate()
+
+
+def _say_why(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a snapshot was not saved", exc_info=error)
+
+
+def _small(frozen: ProjectState, packed: Packed, floor: int) -> ProjectState:
+    """The frozen state as it is after `install`."""
+    small = msgspec.structs.replace(frozen, bookings=packed.packed(), floor=floor)
+    for series in packed.series:
+        small.series.pop(series, None)
+    return small

@@ -1,36 +1,37 @@
 """Snapshots: a project's state at a version, so that a start does not read the whole stream. They are not history.
 
-The process that has just made a long replay writes one, in another thread, while decisions go on. A snapshot that this
-code does not understand is not used.
+A snapshot is a list of pieces: the head, what each pool and account holds, and blocks of bookings. A piece never
+changes, and its id is made of its bytes. So the next snapshot writes only the pieces that are new. A snapshot that this
+code does not understand, or that lacks a piece, is not used.
 """
 
 from __future__ import annotations
 
 import asyncio
-import struct
-from collections.abc import Iterator, Mapping
-from itertools import islice
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
 from sys import intern
-from typing import TypeVar
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 import numpy as np
 
 from services.command.domain import ProjectState
-from services.command.domain.state import Account, Booking, Grant, Pool, Resize, ResizeOutcome
-from shared import postgres
+from services.command.domain.blocks import COLUMNS, Block
+from services.command.domain.booking_table import BookingTable, with_loose
+from services.command.domain.state import Account, Grant, Pool, Resize, ResizeOutcome
 from shared.capacity import Capacity
 from shared.events import Layout, Limits
 from shared.hours import Period
 from shared.postgres import Connection
 from shared.timeline import Timeline
 
-FORMAT = b"hourbook snapshot 8\n"  # older formats were an array that began with its number
-LENGTH = struct.Struct(">I")
-CLAIMS_PER_PIECE = 2000  # packing a piece keeps the GIL, so the writer waits for it
-TAIL_MIN = 1000  # a shorter replay is not worth a snapshot
-TAIL_SHARE = 0.1
+FORMAT = b"hourbook snapshot 9\n"  # the last format in one row was 8
+ID_BYTES = 16
+
+Ids = dict[str, bytes]  # the pieces of pools or accounts, by their names
 
 
 class SavedTimeline(msgspec.Struct, array_like=True, frozen=True):
@@ -44,14 +45,20 @@ class SavedTimeline(msgspec.Struct, array_like=True, frozen=True):
 
 
 class SavedHead(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    """`bookings`: how many ids the blocks have."""
+
+    floor: int
     name: str | None
     templates: dict[str, list[Capacity]]
     requests: dict[UUID, Resize]
     resize_outcomes: dict[UUID, ResizeOutcome]
     series: dict[UUID, int]
+    names: set[str]
     cluster_hours: int
     bindings: dict[str, dict[str, frozenset[str]]]
     members: dict[str, frozenset[str]]
+    grants: list[tuple[bytes, tuple[str, int, int, Capacity, bool]]]
+    bookings: int
 
 
 class SavedPool(msgspec.Struct, array_like=True, frozen=True, tag=True):
@@ -76,84 +83,177 @@ class SavedAccount(msgspec.Struct, array_like=True, frozen=True, tag=True):
     shares: dict[str, SavedTimeline]
 
 
-class SavedGrants(msgspec.Struct, array_like=True, frozen=True, tag=True):
-    grants: list[tuple[bytes, str, int, int, Capacity, bool]]
+class SavedBlock(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    columns: list[bytes]
+    pools: list[str]
+    accounts: list[str]
+    capacities: list[Capacity]
 
 
-class SavedBookings(msgspec.Struct, array_like=True, frozen=True, tag=True):
-    bookings: list[tuple[bytes, str, str, int, int, int, Capacity, int, int, bool, bool]]
+class Manifest(msgspec.Struct, array_like=True, frozen=True):
+    """The ids of the pieces; of the blocks, the newest first."""
+
+    head: bytes
+    pools: Ids
+    accounts: Ids
+    blocks: list[bytes]
+
+    def ids(self) -> set[bytes]:
+        return {self.head, *self.pools.values(), *self.accounts.values(), *self.blocks}
 
 
-Saved = SavedHead | SavedPool | SavedAccount | SavedGrants | SavedBookings
-_encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Saved)
+class Snapshot(NamedTuple):
+    """A list of pieces, as it is stored, and the bytes of those that may be new."""
+
+    manifest: bytes
+    pieces: Mapping[bytes, bytes]
 
 
-def encode_state(state: ProjectState) -> bytes:
-    """The stored form of a state: pieces of MessagePack, each after its length."""
-    encoded = map(_encoder.encode, _pieces(state))
-    return FORMAT + b"".join(part for piece in encoded for part in (LENGTH.pack(len(piece)), piece))
+class Mark(msgspec.Struct):
+    """What is stored of a project's state: at which version, and the pieces of pools and accounts that have not changed
+    since. `foreign`: another process stored it."""
+
+    version: int = 0
+    pools: Ids = {}
+    accounts: Ids = {}
+    foreign: bool = False
 
 
-def _pieces(state: ProjectState) -> Iterator[Saved]:
-    yield SavedHead(
+Saved = SavedHead | SavedPool | SavedAccount | SavedBlock
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Saved] = msgspec.msgpack.Decoder(Saved)
+_manifests = msgspec.msgpack.Decoder(Manifest)
+
+
+def encode_state(state: ProjectState, mark: Mark | None = None) -> Snapshot:
+    """The stored form of a state. With `mark`, the state has only the pools and accounts that `mark` does not have, and
+    blocks that were encoded before are not encoded again."""
+    pools, accounts = ({}, {}) if mark is None else (mark.pools, mark.accounts)
+    pieces: dict[bytes, bytes] = {}
+
+    def put(piece: Saved) -> bytes:
+        data = _encoder.encode(piece)
+        key = blake2b(data, digest_size=ID_BYTES).digest()
+        pieces[key] = zlib.compress(data, 1)
+        return key
+
+    pools = pools | {name: put(_saved_pool(name, pool)) for name, pool in state.pools.items()}
+    accounts = accounts | {name: put(_saved_account(name, account)) for name, account in state.accounts.items()}
+    blocks = []
+    for block in with_loose(state.bookings):
+        if block.piece is None or mark is None:
+            block.piece = put(_saved_block(block))
+        blocks.append(block.piece)
+    manifest = Manifest(put(_head(state)), pools, accounts, blocks)
+    return Snapshot(FORMAT + _encoder.encode(manifest), pieces)
+
+
+def decode_state(saved: Snapshot, version: int) -> ProjectState:
+    """Raises msgspec.DecodeError for a snapshot of another version of this code, and KeyError if a piece is missing."""
+    manifest = read_manifest(saved.manifest)
+
+    def get(key: bytes) -> Saved:
+        return _decoder.decode(zlib.decompress(saved.pieces[key]))
+
+    head = get(manifest.head)
+    if not isinstance(head, SavedHead):
+        raise msgspec.DecodeError("the head of a snapshot is something else")
+    state = _with_head(head, version)
+    for key in (*manifest.pools.values(), *manifest.accounts.values()):
+        _restore(state, get(key))
+    blocks = []
+    for key in manifest.blocks:
+        blocks.append(_block(get(key)))
+        blocks[-1].piece = key
+    state.bookings = BookingTable(None, tuple(blocks), head.bookings)
+    for found in state.bookings.blocks(lambda block: block.tentative()):
+        state.tentative |= {key: None for key, one in found.items()}
+    holders: list[Pool | Account] = [*state.pools.values(), *state.accounts.values()]
+    for timeline in (one for holder in holders for one in holder.timelines()):
+        timeline.drop_before(state.floor)
+        state.timeline_bytes += timeline.held
+    state.overcommits = any(pool.beyond_hours is not None for pool in state.pools.values())
+    return state
+
+
+def read_manifest(saved: bytes) -> Manifest:
+    """Raises msgspec.DecodeError for one of another format."""
+    if not saved.startswith(FORMAT):
+        raise msgspec.DecodeError("a snapshot of another format")
+    return _manifests.decode(saved[len(FORMAT) :])
+
+
+def _head(state: ProjectState) -> SavedHead:
+    return SavedHead(
+        state.floor,
         state.name,
         state.templates,
         state.requests,
         dict(state.resize_outcomes),
         dict(state.series),
+        state.names,
         state.cluster_hours,
         state.bindings,
         state.members,
+        [(key.bytes, msgspec.structs.astuple(grant)) for key, grant in state.grants.items()],
+        len(state.bookings),
     )
-    for name, pool in state.pools.items():
-        yield SavedPool(
-            name,
-            pool.parent,
-            pool.period,
-            _saved(pool.size),
-            _saved(pool.free),
-            _saved(pool.shares),
-            pool.beyond_hours,
-            pool.layout,
-            None if pool.growth is None else _saved(pool.growth),
-            pool.order,
-            pool.born,
-        )
-    for name, account in state.accounts.items():
-        shares = {pool_id: _saved(timeline) for pool_id, timeline in account.shares.items()}
-        yield SavedAccount(name, account.limits, account.open, _saved(account.held), shares)
-    for grants in _in_pieces(state.grants):
-        yield SavedGrants([(key.bytes, *msgspec.structs.astuple(grant)) for key, grant in grants])
-    for bookings in _in_pieces(state.bookings):
-        yield SavedBookings([(key.bytes, *msgspec.structs.astuple(booking)) for key, booking in bookings])
 
 
-def decode_state(saved: bytes, version: int) -> ProjectState:
-    """Raises msgspec.DecodeError for a snapshot of another version of this code."""
-    if not saved.startswith(FORMAT):
-        raise msgspec.DecodeError("a snapshot of another format")
-    state = ProjectState(version=version)
-    place = len(FORMAT)
-    while place < len(saved):
-        (length,) = LENGTH.unpack_from(saved, place)
-        place += LENGTH.size + length
-        _restore(state, _decoder.decode(memoryview(saved)[place - length : place]))
-    holders: list[Pool | Account] = [*state.pools.values(), *state.accounts.values()]
-    state.timeline_bytes = sum(timeline.held for holder in holders for timeline in holder.timelines())
-    state.tentative = {key: None for key, booking in state.bookings.items() if booking.tentative}
-    state.names = {booking.account for booking in state.bookings.values()} | state.accounts.keys()
-    state.overcommits = any(pool.beyond_hours is not None for pool in state.pools.values())
-    return state
+def _with_head(head: SavedHead, version: int) -> ProjectState:
+    return ProjectState(
+        version=version,
+        floor=head.floor,
+        name=head.name,
+        templates=head.templates,
+        requests=head.requests,
+        resize_outcomes=head.resize_outcomes,
+        series=head.series,
+        names=set(map(intern, head.names)),
+        cluster_hours=head.cluster_hours,
+        bindings=head.bindings,
+        members=head.members,
+        grants={UUID(bytes=key): Grant(*rest) for key, rest in head.grants},
+    )
+
+
+def _saved_pool(name: str, pool: Pool) -> SavedPool:
+    return SavedPool(
+        name,
+        pool.parent,
+        pool.period,
+        _saved(pool.size),
+        _saved(pool.free),
+        _saved(pool.shares),
+        pool.beyond_hours,
+        pool.layout,
+        None if pool.growth is None else _saved(pool.growth),
+        pool.order,
+        pool.born,
+    )
+
+
+def _saved_account(name: str, account: Account) -> SavedAccount:
+    shares = {pool_id: _saved(timeline) for pool_id, timeline in account.shares.items()}
+    return SavedAccount(name, account.limits, account.open, _saved(account.held), shares)
+
+
+def _saved_block(block: Block) -> SavedBlock:
+    columns = [block.columns[name].tobytes() for name in COLUMNS]
+    return SavedBlock(columns, block.pools, block.accounts, block.capacities)
+
+
+def _block(piece: Saved) -> Block:
+    if not isinstance(piece, SavedBlock):
+        raise msgspec.DecodeError("a block of a snapshot is something else")
+    pairs = zip(COLUMNS.items(), piece.columns, strict=True)
+    columns = {name: np.frombuffer(saved, dtype=kind) for (name, kind), saved in pairs}
+    return Block(columns, [*map(intern, piece.pools)], [*map(intern, piece.accounts)], piece.capacities)
 
 
 def _restore(state: ProjectState, piece: Saved) -> None:
     match piece:
-        case SavedHead():
-            state.name, state.templates = piece.name, piece.templates
-            state.requests, state.resize_outcomes, state.series = piece.requests, piece.resize_outcomes, piece.series
-            state.cluster_hours, state.bindings, state.members = piece.cluster_hours, piece.bindings, piece.members
         case SavedPool():
-            growth = None if piece.growth is None else _timeline(piece.growth)
             state.pools[piece.pool] = Pool(
                 piece.parent,
                 piece.period,
@@ -162,67 +262,86 @@ def _restore(state: ProjectState, piece: Saved) -> None:
                 _timeline(piece.shares),
                 piece.beyond_hours,
                 piece.layout,
-                growth,
+                None if piece.growth is None else _timeline(piece.growth),
                 piece.order,
                 piece.born,
             )
         case SavedAccount():
             shares = {pool: _timeline(timeline) for pool, timeline in piece.shares.items()}
             state.accounts[piece.account] = Account(piece.limits, piece.open, _timeline(piece.held), shares)
-        case SavedGrants():
-            for key, pool, start, end, amount, gone in piece.grants:
-                state.grants[UUID(bytes=key)] = Grant(pool, start, end, amount, gone)
-        case SavedBookings():
-            for key, pool, account, began, start, end, capacity, share, order, tentative, gone in piece.bookings:
-                state.bookings[UUID(bytes=key)] = Booking(
-                    intern(pool), intern(account), began, start, end, capacity, share, order, tentative, gone
-                )
+        case _:
+            raise msgspec.DecodeError("a pool or an account of a snapshot is something else")
 
 
-LOAD = "SELECT version, position, state FROM snapshot WHERE stream = $1"
+# One statement, so that the list and the pieces are of one moment.
+LOAD = """
+SELECT version, position, NULL AS id, state AS data FROM snapshot WHERE stream = $1
+UNION ALL SELECT NULL, NULL, id, data FROM snapshot_piece WHERE stream = $1
+"""
 
 
-async def load_snapshot(connection: Connection, stream: str) -> tuple[ProjectState, int]:
-    """The state and the position of its last event; an empty state and 0 if there is no snapshot that can be used."""
-    record = await connection.fetchrow(LOAD, stream)
-    if record is None:
-        return ProjectState(), 0
+class Stored(NamedTuple):
+    """A state as a snapshot has it, the position of its last event, and what is stored of it."""
+
+    state: ProjectState
+    position: int
+    mark: Mark
+
+
+async def load_snapshot(connection: Connection, stream: str) -> Stored:
+    """An empty state and the position 0 if there is no snapshot that can be used."""
+    first, *records = await connection.fetch(LOAD, stream) or (None,)
+    if first is None or first["version"] is None:
+        return Stored(ProjectState(), 0, Mark())
+    saved = Snapshot(first["data"], {record["id"]: record["data"] for record in records})
     try:
-        return await asyncio.to_thread(decode_state, record["state"], record["version"]), record["position"]
-    except (msgspec.DecodeError, ValueError, struct.error):
-        return ProjectState(), 0
+        state = await asyncio.to_thread(decode_state, saved, first["version"])
+        manifest = read_manifest(saved.manifest)
+    except (msgspec.DecodeError, ValueError, KeyError, zlib.error):
+        return Stored(ProjectState(), 0, Mark())
+    return Stored(state, first["position"], Mark(first["version"], manifest.pools, manifest.accounts))
 
 
 SAVE = """
 INSERT INTO snapshot (stream, version, position, state) VALUES ($1, $2, $3, $4)
 ON CONFLICT (stream) DO UPDATE SET version = excluded.version, position = excluded.position, state = excluded.state
-WHERE snapshot.version <= excluded.version
+WHERE snapshot.version <= excluded.version RETURNING true
 """
+IDS = "SELECT id FROM snapshot_piece WHERE stream = $1"
+PUT = "INSERT INTO snapshot_piece (stream, id, data) VALUES ($1, $2, $3)"
+DELETE = "DELETE FROM snapshot_piece WHERE stream = $1 AND id = ANY ($2)"
 
 
-async def save_snapshot(database_url: str, stream: str, frozen: ProjectState, position: int) -> None:
-    """Saves a frozen state, on a connection of its own: a large one takes long."""
-    encoded = await asyncio.to_thread(encode_state, frozen)
-    connection = await postgres.connect(database_url)
-    try:
-        await connection.execute(SAVE, stream, frozen.version, position, encoded)
-    finally:
-        connection.terminate()
+class PiecesLost(Exception):
+    """A piece of which the snapshot thought that it is stored is not. Nothing was saved: save all."""
 
 
-def worth_saving(replayed: int, version: int) -> bool:
-    """Whether a replay of `replayed` events was so long that the next process should be spared it."""
-    return replayed >= max(TAIL_MIN, TAIL_SHARE * version)
+async def save_snapshot(
+    connection: Connection, stream: str, saved: Snapshot, version: int, position: int, make: Callable[[bytes], bytes]
+) -> bool:
+    """Saves a snapshot with its new pieces, and deletes the pieces that it does not need. False: one that is newer is
+    stored. `make` gives the bytes of a piece that is not stored and not in `saved`; it raises PiecesLost."""
+    wanted = read_manifest(saved.manifest).ids()
+    async with connection.transaction():
+        if await connection.fetchval(SAVE, stream, version, position, saved.manifest) is None:
+            return False
+        stored = {record["id"] for record in await connection.fetch(IDS, stream)}
+        for key in wanted - stored:
+            await connection.execute(PUT, stream, key, saved.pieces.get(key) or make(key))
+        await connection.execute(DELETE, stream, [*(stored - wanted)])
+    return True
 
 
-Key = TypeVar("Key")
-Value = TypeVar("Value")
+def block_maker(blocks: Iterable[Block]) -> Callable[[bytes], bytes]:
+    """Makes the bytes of a block's piece again: another process may have deleted them."""
+    by_id = {block.piece: block for block in blocks}
 
+    def make(key: bytes) -> bytes:
+        if key not in by_id:
+            raise PiecesLost
+        return zlib.compress(_encoder.encode(_saved_block(by_id[key])), 1)
 
-def _in_pieces(items: Mapping[Key, Value]) -> Iterator[list[tuple[Key, Value]]]:
-    rest = iter(items.items())
-    while piece := [*islice(rest, CLAIMS_PER_PIECE)]:
-        yield piece
+    return make
 
 
 def _saved(timeline: Timeline) -> SavedTimeline:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from services.command.domain import ProjectState, evolve
+from services.command.domain.floor import floor_of
+from services.command.domain.pruning import compact, prune
 from services.command.handler.sizes import Sizes
-from services.command.handler.snapshots import load_snapshot, worth_saving
+from services.command.handler.snapshots import Mark, load_snapshot
 from shared.event_store import EventStore
 from shared.events import decode_event
 
 PROJECTS_MAX = 1024
 LOADING_MAX = 4
+LOOSE_MAX = 20_000  # bookings outside of blocks, while events are replayed
+LOW_S = 600.0  # the floor of a project stays low so long after somebody has recorded its past
 
 
 class Loading(msgspec.Struct):
@@ -28,12 +35,37 @@ class Loading(msgspec.Struct):
     cold: bool
 
 
+async def load_from_events(store: EventStore, project: str, floor: int) -> Loading:
+    """A project as its events make it, without a snapshot. It knows the hours from `floor` on."""
+    loading = Loading(ProjectState(floor=floor), 0, 0, cold=False)
+    await _replay(store, project, loading)
+    await _pruned(loading.state)
+    return loading
+
+
+async def _pruned(state: ProjectState) -> None:
+    """Drops what is over; in another thread if that takes long. Nobody else uses the state yet."""
+    if state.bookings.loose() < LOOSE_MAX // 10:
+        prune(state, state.floor)
+    else:
+        await asyncio.to_thread(prune, state, state.floor)
+
+
+async def _replay(store: EventStore, project: str, loading: Loading) -> None:
+    """Folds the events that a state has not seen."""
+    state = loading.state
+    async for event in store.stream_after(project, state.version):
+        evolve(state, decode_event(event.data))
+        loading.position = event.position
+        if state.bookings.loose() > LOOSE_MAX:
+            compact(state)
+
+
 class Loaded(NamedTuple):
-    """`changed`: there were events that the state in memory had not seen. `slow`: the replay was so long that a
-    snapshot should spare it the next process."""
+    """`changed`: there were events that the state in memory had not seen. `cold`: there was no state in memory."""
 
     changed: bool
-    slow: bool
+    cold: bool
 
 
 class States:
@@ -46,6 +78,8 @@ class States:
         self._bytes_max = bytes_max
         self._states: OrderedDict[str, ProjectState] = OrderedDict()
         self._loading: dict[str, Loading] = {}
+        self._low_until: dict[str, float] = {}
+        self._marks: dict[str, Mark] = {}
         self._sizes = Sizes()
         self.head = 0
 
@@ -84,29 +118,51 @@ class States:
     def clear(self) -> None:
         self._states.clear()
 
+    def continue_from(self, project: str, loading: Loading) -> None:
+        """Takes a state that was loaded beside, with a lower floor: the next load brings it to the store's version. Its
+        floor stays low for LOW_S."""
+        self._states.pop(project, None)
+        self._loading[project] = loading
+        self._marks[project] = Mark(self.mark(project).version, foreign=self.mark(project).foreign)
+        self._low_until[project] = time.monotonic() + LOW_S
+
+    def mark(self, project: str) -> Mark:
+        """What is stored of the state of a project."""
+        return self._marks.setdefault(project, Mark())
+
+    def may_rise(self, project: str) -> bool:
+        """Whether nobody needs the project's past any more."""
+        return self._low_until.get(project, 0.0) < time.monotonic()
+
     async def load(self, store: EventStore, project: str) -> Loaded:
         """Folds the events that the state in memory has not seen. If there is no state, reads a snapshot first."""
         loading = self._loading.get(project) or await self._begin(store, project)
         state = loading.state
-        async for event in store.stream_after(project, state.version):
-            try:
-                evolve(state, decode_event(event.data))
-            except Exception:  # the state may have half of the event: do not use it again
-                del self._loading[project]
-                raise
-            loading.position = event.position
+        try:
+            await _replay(store, project, loading)
+            if loading.cold and not loading.first_version:
+                await _pruned(state)
+        except Exception:  # the state may have half of the event: do not use it again
+            self._loading.pop(project, None)
+            raise
         self.saw(loading.position)
         self._states[project] = self._loading.pop(project).state
-        replayed = state.version - loading.first_version
-        return Loaded(replayed > 0, loading.cold and worth_saving(replayed, state.version))
+        return Loaded(state.version > loading.first_version, loading.cold)
 
     async def _begin(self, store: EventStore, project: str) -> Loading:
         cached = self._states.pop(project, None)
-        state, position = (cached, 0) if cached else await load_snapshot(store.connection, project)
+        state, position = (cached, 0) if cached else await self._stored(store, project)
         while len(self._loading) >= LOADING_MAX:  # nobody waits for these any more
             del self._loading[next(iter(self._loading))]
         loading = self._loading[project] = Loading(state, position, state.version, cold=cached is None)
         return loading
+
+    async def _stored(self, store: EventStore, project: str) -> tuple[ProjectState, int]:
+        """The state of a snapshot and its position; without a snapshot, a new state with the floor of today."""
+        state, position, self._marks[project] = await load_snapshot(store.connection, project)
+        if not state.version:
+            state.floor = floor_of(datetime.now(UTC))
+        return state, position
 
     def forget_oldest(self, touched: Iterable[str]) -> None:
         """Measures the states that were `touched`. Forgets those that were used longest ago while there are too many,

@@ -1,0 +1,136 @@
+"""A state that forgets what is over decides as one that holds the whole history: the same events, the same refusals."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.command.domain import (
+    Command,
+    CreateGrant,
+    CreateProject,
+    ProjectState,
+    SettleConflicts,
+    decide,
+    evolve,
+    nearest,
+)
+from services.command.domain.access import authorise
+from services.command.domain.bounds import Bounds
+from services.command.domain.commands import Context
+from services.command.domain.copies import freeze
+from services.command.domain.ended import Ended, ended_of, standing
+from services.command.domain.floor import floor_of, lower_floor
+from services.command.domain.pruning import compact, install, pack, prune
+from services.command.domain.reach import looks_back_to, not_held
+from services.command.handler.snapshots import decode_state, encode_state
+from shared.capacity import Capacity
+from shared.errors import HourbookError
+from shared.events import Event, Overcommit
+from shared.hours import Period, instant_of
+from shared.identity.principals import Principal, person, trusted
+from shared.identity.roles import NOBODY
+from tests.support.histories import T0, random_command
+
+STEPS = 400
+ENOUGH = Capacity(servers=9, cores=30, memory=20, datadisc=5)
+BOUNDS = Bounds(bookings=25, grants=12, series_hours=40, tentative=3, tentative_hours=400)
+
+
+class Both:
+    """One history in two states: `whole` holds all of it, `small` forgets. `small` is packed, saved and loaded again
+    every now and then."""
+
+    def __init__(self, seed: int, beyond_hours: int | None) -> None:
+        self.chance, self.ids = random.Random(seed), random.Random(-seed - 1)
+        self.whole, self.small = ProjectState(), ProjectState()
+        self.history: list[Event] = []
+        self.now = T0
+        self.looked_up = self.lowered = self.forgotten = 0
+        policy = Overcommit(beyond_hours=beyond_hours) if beyond_hours else "never"
+        self.do(CreateProject(project="gaia", name="Gaia", overcommit=policy), trusted("ada"))
+
+    def step(self) -> None:
+        if self.chance.random() < 0.2:
+            self.now += self.chance.choice([1, 5, 24, 24 * 3, 24 * 10])
+            self.do(SettleConflicts())
+        if self.chance.random() < 0.05:
+            period = Period(self.now, self.now + 24 * 90)
+            self.do(CreateGrant(grant=UUID(int=self.ids.getrandbits(128)), period=period, capacity=ENOUGH))
+        then = self.now - self.chance.choice([0, 0, 0, 0, 24 * 40, 24 * 100])  # somebody records the past
+        command = random_command(self.chance, self.ids, self.whole, "gaia", max(T0, then))
+        if command is not None:
+            self.do(command)
+        if self.chance.random() < 0.2:
+            self.forget()
+
+    def do(self, command: Command, principal: Principal | None = None) -> None:
+        principal = principal or self.chance.choice([*[trusted("ada")] * 4, person("egi", "ada", (), "oidc")])
+        context = Context(
+            command=UUID(int=self.ids.getrandbits(128), version=4), principal=principal, at=instant_of(self.now)
+        )
+        ended = self.aside(command, context)
+        seen = standing(self.small, ended, command)
+        expected, got = outcome(self.whole, command, context), outcome(seen, command, context)
+        assert got == expected, (command, got, expected)
+        if expected[0] == "events":
+            for event in expected[1]:
+                evolve(self.whole, event)
+                evolve(self.small, event)
+            self.history += expected[1]
+
+    def aside(self, command: Command, context: Context) -> Ended | None:
+        """What the handler does for a command that needs more than the state holds."""
+        ended = None
+        if unknown := not_held(self.small, command):
+            self.looked_up += 1
+            ended = ended_of(unknown, "gaia", enumerate(self.history, 1))
+        if looks_back_to(command, context) < self.small.floor:
+            self.lowered += 1
+            floor = lower_floor(looks_back_to(command, context), context.at)
+            self.small = ProjectState(floor=floor)
+            for number, event in enumerate(self.history):
+                evolve(self.small, event)
+                if number % 50 == 0:
+                    compact(self.small)
+            prune(self.small, floor)
+        return ended
+
+    def forget(self) -> None:
+        floor, held = max(self.small.floor, floor_of(instant_of(self.now))), len(self.small.bookings)
+        match self.chance.randrange(3):
+            case 0:
+                prune(self.small, floor)
+            case 1:
+                packed = pack(freeze(self.small), floor)
+                install(self.small, packed, floor)
+            case 2:
+                prune(self.small, floor)
+                self.small = decode_state(encode_state(freeze(self.small)), self.small.version)
+        self.forgotten += held - len(self.small.bookings)
+
+
+def outcome(state: ProjectState, command: Command, context: Context) -> tuple[str, Any]:
+    """The events of a decision; or what its refusal says, and where the command would fit."""
+    try:
+        authorise(state, "gaia", command, context.principal, NOBODY)
+        return "events", decide(state, "gaia", command, context, BOUNDS)
+    except HourbookError as refusal:
+        near = nearest(state, "gaia", command, context, BOUNDS)
+        return "refusal", (type(refusal), refusal.detail, refusal.facts, near)
+
+
+@pytest.mark.parametrize("beyond_hours", [None, 30])
+def test_a_state_that_forgets_decides_as_the_whole_history(beyond_hours: int | None) -> None:
+    for seed in range(3):
+        both = Both(seed, beyond_hours)
+        for _ in range(STEPS):
+            both.step()
+        assert both.looked_up > 5
+        assert both.lowered > 2
+        assert both.forgotten > 5
+        assert timedelta(hours=both.now - T0) > timedelta(days=200)
