@@ -1,100 +1,50 @@
 """A batch of stored events, with the events of bookings by columns. For readers of many events.
 
-Most events create or cancel a booking. They are decoded into small structs, in which ids and hours are texts and a
-capacity is JSON; then each column is made for all of them at once. All other events are decoded as everywhere, in full.
-So is every event that is not in the form in which Hourbook stores it now.
+Most events create or cancel a booking. They are decoded into small structs, of which each column is made for all of
+them at once (`booking_columns.py`). All other events are decoded as everywhere, in full. So is every event that is not
+in the form in which Hourbook stores it now.
 """
 
 from __future__ import annotations
 
-import contextlib
-import re
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
 from operator import itemgetter
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, Union
-from uuid import UUID
+from typing import Any, NamedTuple, Union
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from shared.capacity import DIMENSIONS, NOTHING, Capacity, Vector
-from shared.events.model import EVENT_TYPES, BookingCancelled, BookingCreated, Event, decode_event, decode_events
-from shared.events.parts import BasisPoints, FromTemplate
-from shared.events.upcasting import FirstVersion
-from shared.hours import hour_of
+from shared.capacity import Vector
+from shared.events.booking_columns import (
+    NONE,
+    THIN,
+    BookingColumns,
+    Booleans,
+    Repeated,
+    ThinCancelled,
+    ThinCreated,
+    columns_of,
+    joined,
+)
+from shared.events.model import EVENT_TYPES, Event, decode_event, decode_events
 
-Bytes = npt.NDArray[np.uint8]
-Booleans = npt.NDArray[np.bool_]
-Value = TypeVar("Value")
+__all__ = [
+    "CHUNK",
+    "BookingColumns",
+    "Booleans",
+    "EventBatch",
+    "JoinedEvents",
+    "Repeated",
+    "decode_batch",
+    "decode_chunks",
+]
 
 CHUNK = 2000  # events that are decoded at a time: their memory stays in the processor's cache
 COLUMNS_MIN = 24  # for fewer events, columns take longer than the events one by one
-
-
-class Repeated(NamedTuple, Generic[Value]):
-    """A column whose values repeat: row i has `values[numbers[i]]`. `numbers` has the shape (n,). Two of the values may
-    be equal."""
-
-    numbers: Vector
-    values: Sequence[Value]
-
-    def at(self, row: int) -> Value:
-        """The value of one row."""
-        value: Value = self.values[int(self.numbers[row])]
-        return value
-
-    def only(self, rows: Booleans | slice) -> Repeated[Value]:
-        """The rows of a mask or a slice."""
-        return Repeated(self.numbers[rows], self.values)
-
-    def each(self) -> list[Value]:
-        """The value of each row."""
-        return [self.values[number] for number in self.numbers.tolist()]
-
-
-class BookingColumns(msgspec.Struct, frozen=True, kw_only=True):
-    """BookingCreated or BookingCancelled events by columns, in their order: n events.
-
-    places     their places in the batch, ascending; the first event of a batch has place 0
-    ids        the bookings' ids, shape (n, 16)
-    starts     hours, as `ends`
-    counts     the capacity, shape (n, 6), in the order of DIMENSIONS
-    shares     basis points
-    accounts   empty texts for cancellations; `tentative`, `templates` and `series` are False and None for them
-    """
-
-    places: Vector
-    ids: Bytes
-    starts: Vector
-    ends: Vector
-    counts: Vector
-    shares: Vector
-    tentative: Booleans
-    actors: Repeated[str]
-    pools: Repeated[str]
-    accounts: Repeated[str]
-    templates: Repeated[FromTemplate | None]
-    series: Repeated[UUID | None]
-
-    @property
-    def rows(self) -> int:
-        """The number of events."""
-        return len(self.places)
-
-    def only(self, rows: Booleans | slice) -> BookingColumns:
-        """The rows of a mask or a slice."""
-        columns: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
-        for name, column in columns.items():
-            columns[name] = column.only(rows) if isinstance(column, Repeated) else column[rows]
-        return BookingColumns(**columns)
-
-    def names(self) -> list[bytes]:
-        """The ids as bytes."""
-        return _pieces(self.ids)
 
 
 class EventBatch(NamedTuple):
@@ -116,25 +66,52 @@ class EventBatch(NamedTuple):
     ended_rows: Vector
 
 
+class JoinedEvents(Sequence[bytes]):
+    """`length` stored events as one text, with a comma between two of them. The store gives them in less time so."""
+
+    def __init__(self, text: bytes, length: int) -> None:
+        self.text, self._length = text, length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, place: Any) -> Any:
+        """The stored bytes of one event, or of some. Raises ValueError if the text has more or fewer events."""
+        return self._parts[place]
+
+    @cached_property
+    def _parts(self) -> list[bytes]:
+        parts = [bytes(part) for part in _parts.decode(b"[" + self.text + b"]")]
+        if len(parts) != self._length:
+            raise ValueError(f"{self._length} stored events read as {len(parts)}")
+        return parts
+
+
 def decode_batch(stored: Sequence[bytes]) -> EventBatch:
     """The events of these stored bytes. Raises as `decode_events` does."""
     if len(stored) < COLUMNS_MIN:
         return EventBatch(len(stored), list(enumerate(decode_events(stored))), NONE, NONE, NONE.places)
-    chunks = [_decode_chunk(stored[at : at + CHUNK], at) for at in range(0, len(stored), CHUNK)]
-    created, cancelled = _joined([chunk[0] for chunk in chunks]), _joined([chunk[1] for chunk in chunks])
+    return decode_chunks([stored[at : at + CHUNK] for at in range(0, len(stored), CHUNK)])
+
+
+def decode_chunks(stored: Sequence[Sequence[bytes]]) -> EventBatch:
+    """As `decode_batch`, of chunks of about CHUNK events. Raises ValueError too: two events are stored as one."""
+    firsts = [0, *accumulate(map(len, stored))]
+    chunks = [_decode_chunk(chunk, first) for chunk, first in zip(stored, firsts, strict=False)]
+    created, cancelled = joined([chunk[0] for chunk in chunks]), joined([chunk[1] for chunk in chunks])
     others = [one for chunk in chunks for one in chunk[2]]
     named = {event.booking.bytes for _, event in others if type(event) in OF_BOOKINGS}  # type: ignore[union-attr]
     made, gone = created.names(), cancelled.names()
     if tangled := _tangled(created, cancelled, made, gone, named):
-        created, places = _without(created, made, tangled)
-        cancelled, others_places = _without(cancelled, gone, tangled)
-        others = sorted(
-            [*others, *((place, decode_event(stored[place])) for place in [*places, *others_places])], key=itemgetter(0)
-        )
+        (created, places), (cancelled, more) = _without(created, made, tangled), _without(cancelled, gone, tangled)
+        for place in (*places, *more):
+            chunk = bisect_right(firsts, place) - 1
+            others.append((place, decode_event(stored[chunk][place - firsts[chunk]])))
+        others.sort(key=itemgetter(0))
         made, gone = created.names(), cancelled.names()
     row_of = dict(zip(made, range(len(made)), strict=True)) if gone else {}
     rows = np.array([row_of.get(name, -1) for name in gone], dtype=np.int64)
-    return EventBatch(len(stored), others, created, cancelled, rows)
+    return EventBatch(firsts[-1], others, created, cancelled, rows)
 
 
 def _without(part: BookingColumns, names: list[bytes], tangled: set[bytes]) -> tuple[BookingColumns, list[int]]:
@@ -162,44 +139,9 @@ def _tangled(
 OF_BOOKINGS = {kind for kind in EVENT_TYPES if "booking" in kind.__struct_fields__}
 
 
-class _Thin(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
-    """The fields of an event as they are stored, for events that create or cancel a booking. `at` is decoded, so that
-    it is checked; the columns check the rest."""
-
-    at: datetime
-    actor: str
-    command: str
-    project: str
-    reason: str | None = None
-    schema: FirstVersion = 1
-    auth: Literal["oidc", "keystone", "token"] | None = None
-
-
-class _Created(_Thin, frozen=True, kw_only=True, gc=False, tag="BookingCreated"):
-    booking: str
-    pool: str
-    account: str
-    start: str
-    end: str
-    capacity: msgspec.Raw = msgspec.Raw(b"{}")
-    share: BasisPoints = 0
-    template: FromTemplate | None = None
-    tentative: bool = False
-    series: UUID | None = None
-
-
-class _Cancelled(_Thin, frozen=True, kw_only=True, gc=False, tag="BookingCancelled"):
-    booking: str
-    pool: str
-    start: str
-    end: str
-    capacity: msgspec.Raw = msgspec.Raw(b"{}")
-    share: BasisPoints = 0
-
-
-THIN: dict[type[msgspec.Struct], type[msgspec.Struct]] = {BookingCreated: _Created, BookingCancelled: _Cancelled}
 _KINDS: Any = Union[tuple(THIN.get(kind, kind) for kind in EVENT_TYPES)]  # noqa: UP007
 _one: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_KINDS)
+_parts: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 _many: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[_KINDS])
 
 
@@ -209,13 +151,13 @@ def _decode_chunk(
     """(Created bookings, cancelled ones, the place and the event of all others.) `first` is the place of the first."""
     events = _decode(stored)
     kinds = list(map(type, events))
-    created = _columns(*_of_kind(_Created, events, kinds))
-    cancelled = _columns(*_of_kind(_Cancelled, events, kinds)) if _Cancelled in kinds else NONE
+    created = columns_of(*_of_kind(ThinCreated, events, kinds))
+    cancelled = columns_of(*_of_kind(ThinCancelled, events, kinds)) if ThinCancelled in kinds else NONE
     others: list[tuple[int, Event]] = []
     if created.rows + cancelled.rows < len(stored):
         rest = np.ones(len(stored), dtype=bool)
         rest[created.places] = rest[cancelled.places] = False
-        thin = (_Created, _Cancelled)
+        thin = (ThinCreated, ThinCancelled)
         others = [
             (first + place, decode_event(stored[place]) if kinds[place] in thin else events[place])
             for place in np.flatnonzero(rest).tolist()
@@ -230,7 +172,8 @@ def _later(part: BookingColumns, places: int) -> BookingColumns:
 def _decode(stored: Sequence[bytes]) -> list[Any]:
     """The events: those of bookings thin, all others in full."""
     try:
-        events = _many.decode(b"[" + b",".join(stored) + b"]")
+        text = stored.text if isinstance(stored, JoinedEvents) else b",".join(stored)
+        events = _many.decode(b"[" + text + b"]")
     except msgspec.ValidationError:
         return [_decode_one(data) for data in stored]
     if len(events) != len(stored):  # somebody stored two events as one
@@ -249,182 +192,3 @@ def _of_kind(kind: type[Any], events: list[Any], kinds: list[type[Any]]) -> tupl
     places = [place for place, one in enumerate(kinds) if one is kind]
     chosen = events if len(places) == len(events) else [events[place] for place in places]
     return np.array(places, dtype=np.int64), chosen
-
-
-def _columns(places: Vector, events: list[Any]) -> BookingColumns:
-    """The columns of thin events of one kind, without the events that are not as Hourbook stores them now."""
-    if not events:
-        return NONE
-    commands, right_commands = _letters([event.command for event in events])
-    names, right = _letters([event.booking for event in events])
-    (_, digits), (values, more) = _values(commands), _values(names)
-    right &= right_commands & digits & more
-    starts, ends = _hours_of([event.start for event in events]), _hours_of([event.end for event in events])
-    right &= (starts != NO_HOUR) & (ends != NO_HOUR)
-    numbers, capacities = numbered([bytes(event.capacity) for event in events])
-    counts = [_counts_of(stored) for stored in capacities]
-    right &= np.array([one is not None for one in counts])[numbers]
-    columns = BookingColumns(
-        places=places,
-        ids=_ids(values),
-        starts=starts,
-        ends=ends,
-        counts=np.array([one or NOTHING.counts() for one in counts], dtype=np.int64)[numbers],
-        shares=np.array([event.share for event in events], dtype=np.int64),
-        actors=Repeated(*numbered([event.actor for event in events])),
-        pools=Repeated(*numbered([event.pool for event in events])),
-        **(_own_columns(events) if type(events[0]) is _Created else _default_columns(len(events))),
-    )
-    return columns if right.all() else columns.only(right)
-
-
-def _own_columns(events: list[_Created]) -> dict[str, Any]:
-    """The columns that only a created booking has, by name."""
-    return {
-        "accounts": Repeated(*numbered([event.account for event in events])),
-        "tentative": np.array([event.tentative for event in events], dtype=bool),
-        "templates": _mostly_none([event.template for event in events]),
-        "series": _mostly_none([event.series for event in events]),
-    }
-
-
-def _mostly_none(values: list[Value | None]) -> Repeated[Value | None]:
-    return Repeated(*numbered(values)) if any(values) else Repeated(np.zeros(len(values), dtype=np.int64), [None])
-
-
-def _default_columns(rows: int) -> dict[str, Any]:
-    """What these columns are for other events."""
-    zeros = np.zeros(rows, dtype=np.int64)
-    return {
-        "accounts": Repeated(zeros, [""]),
-        "tentative": zeros.astype(bool),
-        "templates": Repeated(zeros, [None]),
-        "series": Repeated(zeros, [None]),
-    }
-
-
-def _joined(parts: Sequence[BookingColumns]) -> BookingColumns:
-    """The rows of all parts, one after the other."""
-    filled = [part for part in parts if part.rows]
-    if len(filled) <= 1:
-        return filled[0] if filled else NONE
-    return BookingColumns(
-        **{name: _joined_column([getattr(part, name) for part in filled]) for name in BookingColumns.__struct_fields__}
-    )
-
-
-def _joined_column(columns: list[Any]) -> Any:
-    if not isinstance(columns[0], Repeated):
-        return np.concatenate(columns)
-    known, each = _Numbers(), []
-    for column in columns:
-        table = np.array([known[value] for value in column.values], dtype=np.int64)
-        each.append(table[column.numbers])
-    return Repeated(np.concatenate(each), list(known))
-
-
-class _Numbers(dict[Any, int]):
-    """Numbers values from 0 on, in the order in which they are asked for."""
-
-    def __missing__(self, value: Any) -> int:
-        self[value] = number = len(self)
-        return number
-
-
-def numbered(values: Iterable[Value]) -> tuple[Vector, list[Value]]:
-    """(The number of each value, shape (n,); the different values by number, from 0 on.)"""
-    known = _Numbers()
-    each = np.array(list(map(known.__getitem__, values)), dtype=np.int64)
-    return each, list(known)
-
-
-ID = 36  # the letters of an id
-
-
-def _letters(texts: list[str]) -> tuple[Bytes, Booleans]:
-    """(The bytes of the texts, shape (n, 36); which texts are that long.) Zeros for the others."""
-    right = np.ones(len(texts), dtype=bool)
-    if not (joined := "".join(texts)).isascii() or {*map(len, texts)} != {ID}:
-        plain = [text.isascii() and len(text) == ID for text in texts]
-        right, joined = np.array(plain), "".join(t if ok else "0" * ID for t, ok in zip(texts, plain, strict=True))
-    return np.frombuffer(joined.encode(), dtype=np.uint8).reshape(-1, ID), right
-
-
-DASH = 16
-VALUES = np.full(256, 255, dtype=np.uint8)  # of the hexadecimal digits, and of the dash
-VALUES[list(b"0123456789abcdef-")] = range(17)
-DASHES = [8, 13, 18, 23]
-DIGITS = [place for place in range(ID) if place not in DASHES]
-
-
-def _values(letters: Bytes) -> tuple[Bytes, Booleans | bool]:
-    """(The value of each digit of the ids, which ids are as Hourbook writes them: 8-4-4-4-12 small hexadecimal digits.)
-    `letters` has the shape (n, 36). True alone: all are."""
-    values = VALUES.take(letters)
-    values[:, DASHES] ^= DASH  # 0 for a dash; a digit is 16 or more then
-    right = values < DASH
-    return values, True if right.all() else np.asarray(right.all(axis=1))
-
-
-def _ids(values: Bytes) -> Bytes:
-    """The ids, shape (n, 16), of the values of their digits."""
-    digits = values[:, DIGITS]
-    digits[:, ::2] <<= np.uint8(4)
-    return np.asarray(digits[:, ::2] | digits[:, 1::2])
-
-
-NO_HOUR = -(2**40)
-WHOLE_HOUR = re.compile(r"\d{4}-\d{2}-\d{2}T(?:[01]\d|2[0-3]):00:00Z", re.ASCII)
-
-
-class _Hours(dict[str, int]):
-    """Hours by their texts; NO_HOUR for a text that is not a whole UTC hour as Hourbook writes it."""
-
-    def __missing__(self, text: str) -> int:
-        hour = NO_HOUR
-        if WHOLE_HOUR.fullmatch(text):
-            with contextlib.suppress(ValueError):
-                hour = hour_of(datetime.fromisoformat(text))
-        if len(self) >= 100_000:  # the hours of eleven years
-            self.clear()
-        self[text] = hour
-        return hour
-
-
-_hours = _Hours()
-
-
-def _hours_of(texts: list[str]) -> Vector:
-    return np.array(list(map(_hours.__getitem__, texts)), dtype=np.int64)
-
-
-_capacity = msgspec.json.Decoder(Capacity)
-
-
-@lru_cache(maxsize=4096)
-def _counts_of(stored: bytes) -> tuple[int, ...] | None:
-    """The counts of a capacity; None if it is none."""
-    try:
-        return _capacity.decode(stored).counts()
-    except msgspec.DecodeError:
-        return None
-
-
-def _pieces(rows: Bytes) -> list[bytes]:
-    """Each row as bytes."""
-    pieces: list[bytes] = np.ascontiguousarray(rows).view(f"V{rows.shape[1]}")[:, 0].tolist()
-    return pieces
-
-
-_NOTHING = np.zeros(0, dtype=np.int64)
-NONE = BookingColumns(
-    places=_NOTHING,
-    ids=np.zeros((0, 16), dtype=np.uint8),
-    starts=_NOTHING,
-    ends=_NOTHING,
-    counts=np.zeros((0, len(DIMENSIONS)), dtype=np.int64),
-    shares=_NOTHING,
-    actors=Repeated(_NOTHING, []),
-    pools=Repeated(_NOTHING, []),
-    **_default_columns(0),
-)

@@ -139,7 +139,7 @@ BEGIN
         SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attname) INTO columns
         FROM pg_attribute a
         WHERE a.attrelid = model::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'generation';
-        EXECUTE format('SELECT count(*), coalesce(sum(hash_record_extended(ROW (%s), 0)::numeric), 0) FROM %I',
+        EXECUTE format('SELECT count(*), coalesce(sum(hash_record_extended(ROW (%s), 0)), 0) FROM %I',
                        columns, model || '_' || summed) INTO rows, checksum;
         RETURN NEXT;
     END LOOP;

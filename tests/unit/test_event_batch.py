@@ -19,7 +19,8 @@ from shared.events import (
     decode_events,
     encode_event,
 )
-from shared.events.batch import THIN, BookingColumns, EventBatch, decode_batch
+from shared.events.batch import BookingColumns, EventBatch, JoinedEvents, decode_batch, decode_chunks
+from shared.events.booking_columns import THIN
 from shared.events.upcasting import name_of, version_of
 from shared.hours import instant_of
 from tests.support.histories import history
@@ -168,3 +169,19 @@ def test_two_events_stored_as_one_are_none() -> None:
     one = encode_event(EVERY_FIELD[0])
     with pytest.raises(msgspec.DecodeError, match="trailing"):
         decode_batch([one, one + b"," + one])
+    with pytest.raises(ValueError, match="2 stored events read as 3"):
+        decode_chunks([JoinedEvents(b",".join([one, one, one]), 2)])
+
+
+def test_joined_events_are_the_same_events() -> None:
+    stored = [encode_event(event) for event in history(11, 500, projects=3)]
+    odd = msgspec.json.encode(
+        msgspec.json.decode(encode_event(EVERY_FIELD[17])) | {"start": "2087-01-01T05:00:00+01:00"}
+    )
+    stored.insert(77, odd)
+    chunks = [
+        JoinedEvents(b",".join(stored[at : at + 60]), len(stored[at : at + 60])) for at in range(0, len(stored), 60)
+    ]
+    batch = decode_chunks(chunks)
+    assert batch.created.rows > 30
+    assert in_full(stored, batch) == decode_events(stored)

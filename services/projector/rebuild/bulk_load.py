@@ -28,8 +28,8 @@ from services.projector.projections import Changes, Known, Needed, fold_batch, n
 from services.projector.projections.availability import HourRows, HourSums
 from services.projector.rows.bookings import pack_bookings
 from services.projector.rows.hours import write_first_hours, write_hours
-from shared.event_store.ranges import EventsMissing, read_events
-from shared.events.batch import EventBatch, decode_batch
+from shared.event_store.ranges import EventsMissing, read_events, read_joined
+from shared.events.batch import CHUNK, EventBatch, JoinedEvents, decode_batch, decode_chunks
 from shared.postgres import Connection
 from shared.tasks import end_tasks
 
@@ -72,6 +72,10 @@ async def load_events(
             await write_or_halve(connection, generation, stored, live=False, hours_max=hours_max)
 
 
+async def _read_chunks(reader: Connection, after: int, end: int) -> list[JoinedEvents]:
+    return [JoinedEvents(*piece) for piece in await read_joined(reader, after, end, CHUNK)]
+
+
 class _Batch(NamedTuple):
     """A folded batch. `bookings` are its new rows of live_booking, packed; `hours` is what it adds to the hours."""
 
@@ -98,9 +102,10 @@ class _BulkLoad:
         try:
             while self._folded < position:
                 stored = await reading
-                if self._folded + len(stored) < position:
-                    reading = self._read(self._folded + len(stored), position)
-                await self._fold_and_write(stored, on_position)
+                read = self._folded + sum(map(len, stored))
+                if read < position:
+                    reading = self._read(read, position)
+                await self._fold_and_write(await asyncio.to_thread(decode_chunks, stored), stored, on_position)
             await self._written()
         finally:
             await end_tasks(reading)
@@ -109,20 +114,22 @@ class _BulkLoad:
         await self.write_hours()
         on_position(self._generation.position)
 
-    async def _fold_and_write(self, stored: Sequence[bytes], on_position: OnPosition) -> None:
-        """Folds the next events and begins to write what they change. Halves them if they add to too many hours."""
+    async def _fold_and_write(
+        self, events: EventBatch, stored: Sequence[Sequence[bytes]], on_position: OnPosition
+    ) -> None:
+        """Folds the next events and begins to write what they change. Halves them if they add to too many hours.
+        `stored` are the same events, in chunks."""
         try:
-            events = await asyncio.to_thread(decode_batch, stored)
             needed = needed_for([event for _, event in events.others])
             check_hours(events, needed.hours, self._hours_max)
             known = await self._known(needed)
             batch = await asyncio.to_thread(self._fold, known, events)
         except TooManyHours:
-            middle = len(stored) // 2
-            await self._fold_and_write(stored[:middle], on_position)
-            await self._fold_and_write(stored[middle:], on_position)
+            every = [data for chunk in stored for data in chunk]
+            for half in (every[: len(every) // 2], every[len(every) // 2 :]):
+                await self._fold_and_write(await asyncio.to_thread(decode_batch, half), [half], on_position)
             return
-        self._folded += len(stored)
+        self._folded += events.length
         await self._written()
         on_position(self._generation.position)
         self._writing = asyncio.create_task(self._write(batch, self._folded))
@@ -150,8 +157,8 @@ class _BulkLoad:
         self._begun.update(one[0] for one in first)
         self.hours_lost = False
 
-    def _read(self, after: int, position: int) -> asyncio.Task[list[bytes]]:
-        return asyncio.create_task(read_events(self._reader, after, min(position, after + BATCH_MAX)))
+    def _read(self, after: int, position: int) -> asyncio.Task[list[JoinedEvents]]:
+        return asyncio.create_task(_read_chunks(self._reader, after, min(position, after + BATCH_MAX)))
 
     async def _known(self, needed: Needed) -> Known:
         """Reads what `fold` needs of the rows, after the batches before are written."""
