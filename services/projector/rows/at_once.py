@@ -8,26 +8,32 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import chain, pairwise
 from operator import add, sub
 from typing import Any
 from uuid import UUID
 
+import numpy as np
+
 from services.projector.projections import Changes
 from services.projector.projections.availability import AMOUNTS_WIDTH, WIDTH, Amount, ShareAmount
-from services.projector.projections.bookings import BookingRow
+from services.projector.projections.bookings import BookingChanges, BookingRow, BookingRows
 from services.projector.projections.pools import Pools
 from services.projector.rows.bookings import table_of
 from services.projector.rows.copying import columns_of
+from shared.capacity import Vector
+from shared.events import FromTemplate
 from shared.hours import instant_of
 from shared.postgres import Connection
 
-EVENTS_MAX = 512  # numpy adds up the hours of more events in less time
+EVENTS_MAX = 512  # COPY takes less time for more rows
 COLUMNS = AMOUNTS_WIDTH - WIDTH  # of a run: six counts that are booked, and the basis points that are shared out
 NO_COUNTS = (0,) * WIDTH
+BOOKING_COLUMNS = 22  # of a row of live_booking, without the generation
 
 # A pool; a run of its hours, from the first to the one after the last; what to add to each hour.
-Run = tuple[int, int, int, tuple[int, ...]]
+Run = tuple[int, int, int, Sequence[int]]
 
 # Nothing is written unless the checkpoint is moved: each part joins `moved`.
 WRITE = """
@@ -91,6 +97,29 @@ def runs_at_once(changes: Changes, tree: Pools, events: int, hours_max: int) -> 
         return None
     if any(tree.policies[pool] is not None for pool in changes.pools.touched):
         return None
+    return _runs_of_many(changes, hours_max) if changes.availability.many else _runs_of_few(changes, hours_max)
+
+
+def _runs_of_many(changes: Changes, hours_max: int) -> list[Run] | None:
+    hours = changes.availability.hours()
+    if hours.total > hours_max:
+        return None
+    return [run for pool, each, amounts in hours.rows() for run in _runs_in(pool, each, amounts[:, WIDTH:])]
+
+
+def _runs_in(pool: int, hours: Vector, amounts: Vector) -> Iterator[Run]:
+    """The runs of hours that follow each other and have equal amounts. `amounts` has the shape (n, COLUMNS)."""
+    if not len(hours):
+        return
+    ends = np.flatnonzero((np.diff(hours) != 1) | (amounts[1:] != amounts[:-1]).any(axis=1))
+    firsts, lasts = [0, *(ends + 1).tolist()], [*ends.tolist(), len(hours) - 1]
+    lows, highs = hours[firsts].tolist(), hours[lasts].tolist()
+    for low, high, values in zip(lows, highs, amounts[firsts].tolist(), strict=True):
+        yield pool, low, high + 1, values
+
+
+def _runs_of_few(changes: Changes, hours_max: int) -> list[Run] | None:
+    """As `_runs_of_many`, in less time for a few amounts."""
     booked, shares = changes.availability.booked, changes.availability.shares
     if any(start > end for start, end, _ in chain(*booked.values(), *shares.values())):  # no event of ours
         return None
@@ -132,15 +161,54 @@ async def write_at_once(
     """Writes a batch to the generation of this number. `span` is where its checkpoint is, and where it is moved to.
     `runs` is the answer of `runs_at_once`. Returns False if the checkpoint is elsewhere, or the generation is not
     `live` as it should be: then nothing is written."""
-    touched, ends = changes.pools.touched, changes.bookings.ends
+    touched = changes.pools.touched
     moved = await connection.fetchval(
         WRITE.format(bookings=table_of(number), hours=f"availability_hour_{number}"),
         *(number, *span, live, list(touched), list(touched.values())),
-        *(list(ends), [instant_of(end) for end, _ in ends.values()], [changed for _, changed in ends.values()]),
-        *_columns([_booking(booking, row) for booking, row in changes.bookings.rows()], 22),
+        *_ends(changes.bookings),
+        *_bookings(changes.bookings),
         *_columns([(pool, low, high, *amounts) for pool, low, high, amounts in runs], 3 + COLUMNS),
     )
     return bool(moved)
+
+
+def _ends(changes: BookingChanges) -> tuple[list[UUID | str], list[datetime], list[int]]:
+    """Of each booking that ends: its id, when it ends now, and the position of the event that says so."""
+    ids, hours, positions = changes.many_ends
+    ends = [*[end for end, _ in changes.ends.values()], *hours]
+    changed = [*[position for _, position in changes.ends.values()], *positions]
+    return [*changes.ends, *ids], [instant_of(end) for end in ends], changed
+
+
+def _bookings(changes: BookingChanges) -> list[list[Any]]:
+    """The columns of the new rows."""
+    columns = _columns([_booking(booking, row) for booking, row in changes.rows()], BOOKING_COLUMNS)
+    if changes.many is not None:
+        for column, more in zip(columns, _many_columns(changes.many), strict=True):
+            column += more
+    return columns
+
+
+def _many_columns(rows: BookingRows) -> list[list[Any]]:
+    events, count, positions = rows.events, rows.events.rows, rows.positions.tolist()
+    templates = events.templates.each()
+    return [
+        [name.hex() for name in events.names()],
+        [0] * count,
+        rows.pools.tolist(),
+        [instant_of(hour) for hour in events.starts.tolist()],
+        [instant_of(hour) for hour in events.ends.tolist()],
+        *events.counts.T.tolist(),
+        events.shares.tolist(),
+        events.tentative.tolist(),
+        positions,
+        positions,
+        events.actors.each(),
+        events.accounts.each(),
+        *_columns([_template(template) for template in templates], 3),
+        events.series.each(),
+        [None] * count,
+    ]
 
 
 def _columns(rows: Sequence[Sequence[Any]], count: int) -> list[list[Any]]:
@@ -148,10 +216,13 @@ def _columns(rows: Sequence[Sequence[Any]], count: int) -> list[list[Any]]:
 
 
 def _booking(booking: UUID, row: BookingRow) -> tuple[Any, ...]:
-    template = row.template
     return (
         *(booking, row.segment, row.pool, instant_of(row.start), instant_of(row.end), *row.counts, row.share),
         *(row.tentative, row.created, row.claimed, row.actor, row.account),
-        *((None, None, None) if template is None else (template.name, template.version, template.count)),
+        *_template(row.template),
         *(row.series, row.changed),
     )
+
+
+def _template(template: FromTemplate | None) -> tuple[str | None, int | None, int | None]:
+    return (None, None, None) if template is None else (template.name, template.version, template.count)
