@@ -1,5 +1,6 @@
 """Another process is known by its pid and its start: a pid that is used again is another process."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.cli.up.processes import command_line, end, started_at
+from services.cli.up.processes import command_line, end, started_at, until_ended
 from tests.support.running import until
 
 DEAF = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); sys.stdin.read()"
@@ -35,6 +36,17 @@ def test_a_zombie_and_a_pid_that_is_none_do_not_run() -> None:
         until(lambda: started_at(process.pid) is None)
     for pid in (process.pid, -1, 2**40):
         assert (started_at(pid), command_line(pid)) == (None, "")
+
+
+async def test_the_end_of_a_child_is_noticed(deaf: subprocess.Popen[bytes]) -> None:
+    waiting = asyncio.create_task(until_ended(deaf))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    deaf.kill()
+    async with asyncio.timeout(30):
+        await waiting
+        await until_ended(deaf)  # also of one that has ended
+    assert deaf.returncode == -signal.SIGKILL
 
 
 def test_one_that_does_not_end_in_time_is_killed(deaf: subprocess.Popen[bytes]) -> None:

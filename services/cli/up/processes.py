@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import signal
+import subprocess
+import sys
 import time
 
 import psutil
 
 POLL_S = 0.02
+CHILD_POLL_S = 0.05
 
 
 def started_at(pid: int) -> str | None:
@@ -24,6 +29,24 @@ def started_at(pid: int) -> str | None:
         return f"{process.create_time() - (psutil.boot_time() if psutil.LINUX else 0):.2f}"
     except (psutil.Error, ValueError):  # ValueError: a negative pid
         return None
+
+
+async def until_ended(process: subprocess.Popen[bytes]) -> None:
+    """Returns when a child process has ended. On Linux the kernel says so; elsewhere this looks every CHILD_POLL_S."""
+    try:
+        watched = os.pidfd_open(process.pid) if sys.platform == "linux" and process.poll() is None else None
+    except OSError:
+        watched = None
+    if watched is not None:
+        gone, loop = asyncio.Event(), asyncio.get_running_loop()
+        loop.add_reader(watched, gone.set)
+        try:
+            await gone.wait()
+        finally:
+            loop.remove_reader(watched)
+            os.close(watched)
+    while process.poll() is None:
+        await asyncio.sleep(CHILD_POLL_S)
 
 
 def command_line(pid: int) -> str:

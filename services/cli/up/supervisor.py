@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol
 from services.cli.up.embedded import EmbeddedPostgres, EmbeddedServerFailed, free_port, stop_process
 from services.cli.up.embedded_nats import EmbeddedNats
 from services.cli.up.private_files import open_private
+from services.cli.up.processes import until_ended
 from services.cli.up.tether import tethered
 from shared.http.handover import HANDOVER_FD, make_line
 
@@ -283,8 +284,8 @@ class Supervisor:
 
 async def ended(program: Program) -> str:
     """Waits until a program has ended. Answers how it ended, in words."""
-    while program.process is not None and program.process.poll() is None:
-        await asyncio.sleep(POLL_S)
+    if program.process is not None:
+        await until_ended(program.process)
     if isinstance(program, ServiceProgram):
         program.port = None
     return ending(program.process) if program.process is not None else "it was not started"
