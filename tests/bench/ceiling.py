@@ -25,4 +25,4 @@ async def select() -> Response[bytes]:
 
 
 if __name__ == "__main__":
-    serve(Litestar([create_booking, select], logging_config=None), ServerSettings(), int(sys.argv[1]))
+    serve(Litestar([create_booking, select], logging_config=None), ServerSettings(), "bench", int(sys.argv[1]))
