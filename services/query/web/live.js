@@ -125,12 +125,40 @@ export function useMoved() {
   return state;
 }
 
+const underWay = new Map(); // by question: a read without an answer yet, and how many parts of the page wait for it
+
+/**
+ * Sends a read. Parts of the page that ask the same while it is under way, and since the same news, wait for its answer
+ * too. It is given up when none of them waits any more.
+ */
+function readOnce(path, params, signal) {
+  const key = `${moved} ${path}?${JSON.stringify(params)}`;
+  let read = underWay.get(key);
+  if (!read) {
+    const abort = new AbortController();
+    const end = () => underWay.get(key) === read && underWay.delete(key);
+    read = { waiting: 0, abort, end, answer: get(path, params, abort.signal).finally(() => end()) };
+    underWay.set(key, read);
+  }
+  read.waiting += 1;
+  return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => {
+      reject(signal.reason);
+      read.waiting -= 1;
+      if (read.waiting > 0) return;
+      read.end();
+      read.abort.abort();
+    });
+    read.answer.then(resolve, reject);
+  });
+}
+
 /** Asks the read model. After an own command, the answer waits until it shows it. */
 async function ask(path, params, signal) {
-  if (params.as_of || OF_THE_STORE.test(path)) return get(path, params, signal); // the store may be ahead
+  if (params.as_of || OF_THE_STORE.test(path)) return readOnce(path, params, signal); // the store may be ahead
   const known = written;
   try {
-    const data = await get(path, known <= seen ? params : { ...params, min_position: known }, signal);
+    const data = await readOnce(path, known <= seen ? params : { ...params, min_position: known }, signal);
     seen = Math.max(seen, data.position ?? 0);
     shows(Math.max(known, data.position ?? Infinity));
     return data;
