@@ -5,9 +5,9 @@ A binding gives a role on a pool to a member. It holds for the pool and for ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
-from functools import cache, reduce
+from functools import cache, cached_property, reduce
 from operator import or_
 from typing import TYPE_CHECKING, TypeVar, get_args
 
@@ -144,6 +144,26 @@ def _given(policy: Policy, bindings: Bindings, members: frozenset[str], pool: st
 def pools_of(bindings: Bindings, members: frozenset[str]) -> Iterator[str]:
     """The pools on which one of these members has a role of its own."""
     return (pool for pool, given in bindings.items() if _of(given, members))
+
+
+class Places:
+    """The pools on which each member has a role of its own. It looks through the bindings of all projects once, when it
+    is first asked."""
+
+    def __init__(self, bindings: Bindings) -> None:
+        self._bindings = bindings
+
+    @cached_property
+    def _pools(self) -> Mapping[str, Sequence[str]]:
+        found: dict[str, list[str]] = {}
+        for pool, given in self._bindings.items():
+            for member in given:
+                found.setdefault(member, []).append(pool)
+        return found
+
+    def of(self, members: frozenset[str]) -> frozenset[str]:
+        """The pools on which one of these members has a role."""
+        return frozenset(pool for pools in _of(self._pools, members) for pool in pools)
 
 
 def _of(given: Mapping[str, T], members: frozenset[str]) -> Iterable[T]:

@@ -1,22 +1,37 @@
-"""What grows with the work: each read on a small and on a large ground, measured in turns.
+"""What grows with the work: each read on a small and on a large ground, measured in turns; bookings in many projects.
 
-`python -m tests.bench scale` prints a row for each. Processor time is that of the query service and of PostgreSQL
-together. The cache of answers is off, so each answer is made anew.
+`python -m tests.bench scale --most 5000000` prints a row for each. Processor time is that of the service and of
+PostgreSQL together. The cache of answers is off, so each answer is made anew.
 """
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import time
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
 
+import asyncpg
 import httpx
 import msgspec
 import psutil
 
+from services.projector.indexer import index_batch
+from services.projector.rebuild.rebuild import rebuild
 from shared.hours import hour_of, iso
+from tests.bench.load import Client, Requests, post
+from tests.bench.processor import peak_mb
+from tests.bench.scale_ground import SMALL, Size, fill
+from tests.bench.setting import Bench, postgres_pid, warm
+from tests.bench.table import Row
+from tests.support.backends import as_role
+from tests.support.system import System
 
-TIMES = 5  # each read is measured so often, and the least counts
+TIMES = 5  # each read is measured so often at least
+LEAST_S, MOST_S = 0.2, 5.0  # and for so long
 PATIENCE_S = 120.0
 # Reads that do not end, or that need what the grounds do not have.
 LEFT_OUT = {
@@ -138,33 +153,37 @@ def reads(now: datetime, booking: str, grant: str) -> Iterator[Read]:
     yield Read("/metrics", "/metrics")
 
 
-class Measure:
+class Asker:
     """Asks one query service. `postgres` is the process id of its postmaster."""
 
     def __init__(self, port: int, service: int, postgres: int) -> None:
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S)
-        self._service, self._postgres = psutil.Process(service), psutil.Process(postgres)
+        self._used = Used(service, postgres)
 
     def close(self) -> None:
         self._client.close()
 
-    def cost(self, url: str, times: int = TIMES) -> Cost:
-        """The cost of an answer: the mean of processor times, the least time until it is there."""
+    def cost(self, url: str) -> Cost:
+        """The cost of an answer: the mean of processor times, the least time until it is there. Processor times are
+        counted in steps of 10 ms, so what is quick is asked often."""
         answer = self._client.get(url)
-        began, walls = self._used(), []
-        while len(walls) < times or (
-            sum(walls) < 0.2 and len(walls) < 20 * times
-        ):  # processor times have steps of 10 ms
+        began, walls = self._used.seconds(), list[float]()
+        while (len(walls) < TIMES or (sum(walls) < LEAST_S and len(walls) < 20 * TIMES)) and sum(walls) < MOST_S:
             at = time.perf_counter()
             answer = self._client.get(url)
             walls.append(time.perf_counter() - at)
-            if sum(walls) > 5.0:
-                break
-        ended = self._used()
+        ended = self._used.seconds()
         service, postgres = (1000 * (after - before) / len(walls) for before, after in zip(began, ended, strict=True))
         return Cost(service, postgres, 1000 * min(walls), len(answer.content), answer.status_code)
 
-    def _used(self) -> tuple[float, float]:
+
+class Used:
+    """The processor time of a service and of the sessions of PostgreSQL."""
+
+    def __init__(self, service: int, postgres: int) -> None:
+        self._service, self._postgres = psutil.Process(service), psutil.Process(postgres)
+
+    def seconds(self) -> tuple[float, float]:
         return _seconds(self._service), sum(_seconds(child) for child in self._postgres.children())
 
 
@@ -172,3 +191,108 @@ def _seconds(process: psutil.Process) -> float:
     with process.oneshot():
         times = process.cpu_times()
     return float(times.user + times.system)
+
+
+async def scaled(bench: Bench) -> AsyncIterator[Row]:
+    """The reads and the bookings of a small ground and of a large one, each on servers of its own."""
+    many = min(10_000, bench.most // 10)
+    large = Size(projects=many, pools=many, listed=many, bookings=bench.most, live=many)
+    with _another_system() as other:
+        now = datetime.now(UTC)
+        grounds = [await _filled(bench.system, SMALL, now), await _filled(other, large, now)]
+        async for row in _reads(grounds, now):
+            yield row
+        async for row in _bookings(other, many, now):
+            yield row
+
+
+@contextlib.contextmanager
+def _another_system() -> Iterator[System]:
+    with tempfile.TemporaryDirectory(prefix="hourbook-bench-") as directory:
+        Path(directory).chmod(0o711)  # root's PostgreSQL is another user
+        other = System(Path(directory))
+        other.start()
+        try:
+            yield other
+        finally:
+            other.stop()
+
+
+class Ground(NamedTuple):
+    """The servers of a ground, and the ids of a booking and of a grant in the project `long`."""
+
+    system: System
+    booking: str
+    grant: str
+
+
+NAMED = """
+SELECT (SELECT b.id::text FROM live_booking b WHERE b.pool <> p.pool LIMIT 1), (
+    SELECT l.id::text FROM live_grant l WHERE l.pool = p.pool LIMIT 1)
+FROM pool p WHERE p.id = 'long'
+"""
+
+
+async def _filled(system: System, size: Size, now: datetime) -> Ground:
+    connection = await asyncpg.connect(system.postgres.url)
+    await fill(connection, size, now)
+    await rebuild(as_role(system.postgres.url, "projector"))
+    while await index_batch(connection):
+        pass
+    await connection.execute("VACUUM ANALYZE")
+    booking, grant = await connection.fetchrow(NAMED) or ("", "")
+    await connection.close()
+    return Ground(system, booking, grant)
+
+
+async def _reads(grounds: Sequence[Ground], now: datetime) -> AsyncIterator[Row]:
+    with contextlib.ExitStack() as stack:
+        askers = []
+        for ground in grounds:
+            service = stack.enter_context(ground.system.query(query_cache_bytes="0"))
+            askers.append(Asker(service.port, service.pid, postgres_pid(ground.system)))
+            stack.callback(askers[-1].close)
+        for small, large in zip(*(reads(now, ground.booking, ground.grant) for ground in grounds), strict=True):
+            one, other = askers[0].cost(small.url), askers[1].cost(large.url)
+            yield Row(
+                what=f"`GET {small.url}`" + ("" if other.status == 200 else f" (status {other.status})"),
+                measured=said(other),
+                beside=said(one),
+                ratio=f"{other.cpu_ms / max(one.cpu_ms, 0.01):.1f}",
+            )
+
+
+def said(cost: Cost) -> str:
+    return f"{cost.service_ms:.1f} + {cost.postgres_ms:.1f} ms, {cost.size / 1000:,.0f} kB"
+
+
+async def _bookings(system: System, projects: int, now: datetime) -> AsyncIterator[Row]:
+    """Bookings in one project, in a thousand again and again, and in all in turn."""
+    start = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=4)
+
+    def booking(number: int) -> bytes:
+        period = {"startdate": start.isoformat(), "enddate": (start + timedelta(hours=8)).isoformat()}
+        body = {"project": f"p{number:05d}", "account": "ada", "cores": 1, **period}
+        return post("/bookings/create", msgspec.json.encode(body))
+
+    with system.command() as service:
+        await warm(service.port, Requests((booking(0),)))
+        used, first = Used(service.pid, postgres_pid(system)), 0.0
+        for what, numbers in (
+            ("one project", [1] * 2000),
+            ("1,000 projects again and again", [number % min(1000, projects) for number in range(4000)]),
+            (f"{projects:,} projects in turn", range(projects)),
+        ):
+            client, before = Client(service.port), used.seconds()
+            for number in numbers:
+                status, answer = await client.ask(booking(number))
+                assert status == 201, answer
+            spent = 1e6 * (sum(used.seconds()) - sum(before)) / len(numbers)
+            first = first or spent
+            await client.close()
+            yield Row(
+                what=f"a booking, one after the other, in {what}",
+                measured=f"{spent:,.0f} µs of processors; the service has had {peak_mb(service.pid):,.0f} MB at most",
+                beside=f"{first:,.0f} µs: in one project",
+                ratio=f"{spent / first:.1f}",
+            )

@@ -58,7 +58,6 @@ class Size(msgspec.Struct, frozen=True):
 
 
 SMALL = Size(projects=10, pools=10, listed=10, bookings=1_000, live=100)
-LARGE_SIZE = Size(projects=10_000, pools=10_000, listed=10_000, bookings=5_000_000, live=10_000)
 
 
 async def fill(connection: asyncpg.Connection[Any], size: Size, now: datetime) -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from services.projector.projections.pools import PoolChanges, PoolRow, Pools
+from services.query.questions.rights import Rights
+from shared.identity.principals import Principal
+from shared.identity.roles import Places, Policy, Right
 
 
 class OfAnother(str):
@@ -37,3 +43,27 @@ def test_what_touches_a_tree_looks_at_no_pool_of_another_project() -> None:
     known.add("ours.old", 2, 1, None)
     assert sorted(known.inside.of("ours")) == ["ours.old", "ours.old.inner"]
     assert list(known.inside.of("ours.old")) == ["ours.old.inner"]
+
+
+class Seen(dict[str, Mapping[str, frozenset[str]]]):
+    """Bindings that count how often somebody looks through all of them."""
+
+    looks = 0
+
+    def items(self) -> Any:
+        self.looks += 1
+        return super().items()
+
+
+def test_the_roles_of_all_projects_are_looked_through_once_for_all_principals() -> None:
+    roles = frozenset({"reader"})
+    bindings = Seen({f"p{number}": {f"egi:{number % 3}": roles, "group:ops": roles} for number in range(9)})
+    places = Places(bindings)
+    for number in range(3):
+        person = Principal(id=f"egi:{number}", members=frozenset({f"egi:{number}"}))
+        own = Rights(Policy(), bindings, person, places).sight(Right.SEE)
+        assert own.roots == tuple(f"p{one}" for one in range(9) if one % 3 == number)
+    everybody = Principal(id="egi:x", members=frozenset({"egi:x", "group:ops", "group:others"}))
+    assert len(Rights(Policy(), bindings, everybody, places).sight(Right.NAMES).roots) == 9
+    assert Rights(Policy(), bindings, Principal(id="egi:x", members=frozenset()), places).sight(Right.SEE).roots == ()
+    assert bindings.looks == 1

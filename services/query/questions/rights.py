@@ -10,16 +10,17 @@ from services.query.questions.sight import EVERYWHERE, Sight, sight_of
 from shared.errors import HourbookError
 from shared.identity.errors import forbidden
 from shared.identity.principals import Principal
-from shared.identity.roles import ROLE_FOR, Bindings, Policy, Right, pools_of, rights_on
+from shared.identity.roles import ROLE_FOR, Bindings, Places, Policy, Right, rights_on
 
 
 class Rights(msgspec.Struct, frozen=True, dict=True):
-    """What a principal may do by the bindings of the auth file, `policy`, and those of the projects. A pool of None is
-    the whole ledger."""
+    """What a principal may do by the bindings of the auth file, `policy`, and those of the projects, of which `places`
+    are made. A pool of None is the whole ledger."""
 
     policy: Policy
     bindings: Bindings
     principal: Principal
+    places: Places
 
     def on(self, pool: str | None) -> int:
         """The rights on a pool."""
@@ -38,7 +39,7 @@ class Rights(msgspec.Struct, frozen=True, dict=True):
     def named(self) -> frozenset[str]:
         """The pools on which something is bound to the principal, or to which its token is limited."""
         limited = {limit.pool for limit in self.principal.limits or () if limit.pool is not None}
-        return frozenset(limited).union(pools_of(self.bindings, self.principal.members))
+        return frozenset(limited).union(self.places.of(self.principal.members))
 
     def sight(self, rights: int) -> Sight:
         """Where the principal has one of these rights."""

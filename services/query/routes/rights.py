@@ -9,7 +9,7 @@ from services.query.questions.rights import Rights
 from services.query.questions.sight import EVERYWHERE, Sight
 from shared.identity.authenticator import Authenticator
 from shared.identity.principals import Principal
-from shared.identity.roles import NO_BINDINGS, Bindings, Right, rights_on
+from shared.identity.roles import NO_BINDINGS, Places, Right, rights_on
 
 KEPT_MAX = 4096  # sights
 
@@ -19,7 +19,7 @@ class RightsNow:
 
     def __init__(self, authenticator: Authenticator, access: Access) -> None:
         self.authenticator, self._access = authenticator, access
-        self._bindings: Bindings = NO_BINDINGS
+        self._bindings, self._places = NO_BINDINGS, Places(NO_BINDINGS)
         self._sights: dict[tuple[Principal, Right], Sight] = {}
 
     async def of(self, principal: Principal) -> Rights:
@@ -31,9 +31,9 @@ class RightsNow:
         and asyncpg's errors."""
         fresh, bindings = await self._access.fresh(scope)
         if bindings is not self._bindings:
-            self._bindings = bindings
+            self._bindings, self._places = bindings, Places(bindings)
             self._sights.clear()
-        return fresh, Rights(self.authenticator.policy, bindings, principal)
+        return fresh, Rights(self.authenticator.policy, bindings, principal, self._places)
 
     def has_on_ledger(self, right: Right, principal: Principal) -> bool:
         """Whether the principal has the right on the whole ledger. No binding of a project can give that."""
