@@ -16,7 +16,7 @@ from shared.http.handover import Line, duplicate
 from shared.http.owners import NOBODY, owner
 from shared.http.uvicorn_protocol import LimitedProtocol
 
-FLUSH_S = 0.01  # between two looks whether a response has left
+FLUSH_S, FLUSH_MAX_S = 0.01, 1.0  # between two looks whether a response has left: at first, and at most
 HEAD_END = b"\r\n\r\n"
 # Where the parser is: between two requests, in a head, in a body.
 BETWEEN, HEAD, BODY = range(3)
@@ -122,14 +122,15 @@ class HandedProtocol(LimitedProtocol):
         self._unset_keepalive_if_required()
         self._give_back()
 
-    def _give_back(self) -> None:
-        """Gives the connection back if all before `_next` is answered, and every byte of the answers has left."""
+    def _give_back(self, look_again_s: float = FLUSH_S) -> None:
+        """Gives the connection back if all before `_next` is answered, and every byte of the answers has left. If some
+        have not, looks again."""
         cycle, transport = self.cycle, self.transport
         is_answered = cycle is None or (cycle.response_complete and not cycle.more_body)
         if self._next is None or self.pipeline or not is_answered or transport.is_closing():
             return
         if transport.get_write_buffer_size():
-            self.loop.call_later(FLUSH_S, self._give_back)
+            self.loop.call_later(look_again_s, self._give_back, min(2 * look_again_s, FLUSH_MAX_S))
             return
         self.line.give(duplicate(transport), self._next)
         self._next = None
