@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from random import Random
 from typing import Any
 
 import pytest
@@ -142,6 +143,43 @@ async def test_one_connection_may_mix_pipelined_reads_and_commands_in_pieces_of_
         answered, _ = await asyncio.gather(bodies(connection, len(pairs)), sending)
         assert answered == [body for _, body in pairs]
     assert both.answered() == [body for _, body in pairs if body != b"ok"]
+
+
+def random_request(choice: Random, number: int) -> tuple[bytes, int, bytes | None]:
+    """A request, and the status and the body of its answer; None: a problem."""
+    looks_like_one = command(99) + READ % 98
+    body = looks_like_one + bytes(choice.randrange(4000))
+    chunks = [choice.choice((b"\n\r\n\r\n", looks_like_one, b"x")) for _ in range(choice.randrange(4))]
+    packed = b"POST /bookings/create" + HOST + b"Content-Encoding: gzip\r\nContent-Length: 90000\r\n\r\n"
+    read_in_chunks = chunked(number, *chunks).replace(b"POST /bookings/create", b"GET /projects?n=%d" % number, 1)
+    return choice.choice(
+        [
+            (READ % number, 200, b"q%d" % number),
+            (b"\r\n" + READ % number, 200, b"q%d" % number),
+            (read_in_chunks, 200, b"q%d" % number),
+            (command(number, body), 201, b"c%d" % number),
+            (chunked(number, *chunks), 201, b"c%d" % number),
+            (packed + looks_like_one.ljust(90_000), 415, None),  # answered before its body is there
+            (b"PUT /bookings/create" + HOST + b"Content-Length: 2\r\n\r\n{}", 405, None),
+            (LIVE, 200, b"ok"),
+        ]
+    )
+
+
+async def test_each_of_many_pipelined_requests_gets_its_answer_however_they_are_cut(both: Two) -> None:
+    for seed in range(60):
+        choice = Random(seed)
+        given = [random_request(choice, number) for number in range(choice.randrange(2, 10))]
+        both.seen.clear()
+        async with await wire(both.addresses.handed) as connection:
+            data = b"".join(request for request, _, _ in given)
+            size = choice.choice((len(data) // 500 + 1, 5000, 100_000))
+            sending = asyncio.create_task(send_in_pieces(connection, data, size))
+            for request, status, body in given:
+                answer = await connection.answer()
+                assert (answer.status, body in (None, answer.body)) == (status, True), (seed, request[:80], answer)
+            await sending
+        assert both.answered() == [body for _, status, body in given if body is not None and body != b"ok"]
 
 
 async def send_in_pieces(connection: Wire, data: bytes, size: int) -> None:
