@@ -42,7 +42,7 @@ class Arrival:
         if not data:
             self._arrivals.leave(self)
             self._client.close()
-        elif self._arrivals.pass_on(self._client, self._begun, self):
+        elif self._arrivals.give(self._client, self._begun, self):
             self._begun = b""
 
     def awaited(self) -> AwaitedPart:
@@ -91,13 +91,13 @@ class Arrivals:
             arrival.close()
 
     def sort(self, client: socket.socket, begun: bytes) -> None:
-        """Passes on a connection that a service has given back. `begun` begins a request; it is empty if the service
+        """Takes a connection that a service has given back. `begun` begins a request; it is empty if the service
         stops: then the connection waits for its next request."""
-        if not self.pass_on(client, begun):
+        if not self.give(client, begun):
             self._wait(client, begun)
 
-    def pass_on(self, client: socket.socket, begun: bytes, arrival: Arrival | None = None) -> bool:
-        """Passes a connection on to whom its request belongs. Answers False if that is not known yet."""
+    def give(self, client: socket.socket, begun: bytes, arrival: Arrival | None = None) -> bool:
+        """Gives a connection to whom its request belongs. Answers False if that is not known yet."""
         whose = owner(begun)
         if whose is None:
             return False
