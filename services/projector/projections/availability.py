@@ -89,7 +89,7 @@ class BatchHours(NamedTuple):
         for one in given:
             np.minimum.at(bases, one.pools, one.starts)
             np.maximum.at(afters, one.pools, one.ends)
-        pools = np.flatnonzero(bases < _NEVER)
+        pools = (bases < _NEVER).nonzero()[0]
         return cls(pools, bases[pools], afters[pools] - bases[pools], given)
 
     @property
@@ -126,9 +126,20 @@ def _add_steps(cells: Vector, amounts: Amounts, places: Vector) -> None:
     """Adds each amount where it starts and subtracts it where it ends. `places` is where hour 0 of each would lie. The
     last row of the cells counts the amounts that cover an hour."""
     starts, ends = amounts.starts + places, amounts.ends + places
+    if len(starts) <= FEW:
+        for start, end, values in zip(starts.tolist(), ends.tolist(), amounts.values, strict=True):
+            columns = slice(amounts.column, amounts.column + len(values))
+            cells[columns, start] += values
+            cells[columns, end] -= values
+            cells[AMOUNTS_WIDTH, start] += 1
+            cells[AMOUNTS_WIDTH, end] -= 1
+        return
     _step(cells[AMOUNTS_WIDTH], starts, ends, 1)
     for row in np.flatnonzero(amounts.values.any(axis=0)).tolist():  # mostly two of six dimensions have any
         _step(cells[amounts.column + row], starts, ends, np.ascontiguousarray(amounts.values[:, row]))
+
+
+FEW = 4  # so many amounts are added one by one in less time
 
 
 def _step(cells: Vector, starts: Vector, ends: Vector, amounts: Vector | int) -> None:
