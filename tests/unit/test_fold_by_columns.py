@@ -33,7 +33,7 @@ def said(changes: Changes) -> dict[str, Any]:
     if bookings.many is not None:
         rows += [(UUID(bytes=one.tobytes()), bookings.many.row(at)) for at, one in enumerate(bookings.many.events.ids)]
     return {
-        "pools": vars(changes.pools) | {"_known": None},
+        "pools": {name: rows for name, rows in vars(changes.pools).items() if not name.startswith("_")},
         "hours": [(pool, hours.tolist(), amounts.tolist()) for pool, hours, amounts in changes.availability.rows()],
         "grants": vars(changes.grants),
         "bookings": sorted(rows, key=str),
