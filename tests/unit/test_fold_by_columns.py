@@ -78,9 +78,9 @@ class Replay:
                 del self.bookings[booking]
 
 
-@pytest.mark.parametrize("seed", [2, 5, 8])
+@pytest.mark.parametrize("seed", [2, 5])
 def test_by_columns_it_changes_the_same(seed: int) -> None:
-    events = [event for event in history(seed, 1200, projects=3) if type(event).__name__ != "ClusterResized"]
+    events = [event for event in history(seed, 800, projects=3) if type(event).__name__ != "ClusterResized"]
     chance, singly, together = random.Random(seed), Replay(by_columns=False), Replay(by_columns=True)
     many = 0
     while events:
@@ -90,7 +90,7 @@ def test_by_columns_it_changes_the_same(seed: int) -> None:
         assert rows_of(pack_bookings(3, other.bookings)) == rows_of(pack_bookings(3, one.bookings))
         many += 0 if other.bookings.many is None else len(other.bookings.many.pools)
         events = events[size:]
-    assert many > 100
+    assert many > 60
 
 
 def rows_of(packed: list[bytes]) -> list[list[bytes]]:
