@@ -93,7 +93,7 @@ class Relay:
         self._connected_at = 0.0
         self._ringing: asyncio.Task[None] | None = None
         self._seen = 0
-        self._handed = Handed(HANDED_MAX)
+        self._handed, self._read_at = Handed(HANDED_MAX), 0.0
         self._refused_at: int | None = None
         self._wrong: str | None = None
         self.last_sequence = 0
@@ -236,9 +236,7 @@ class Relay:
         """Publishes events as they are appended. Raises if the stream did not take one as it should."""
         while True:
             self._doorbell.clear()
-            events: Sequence[Stored] = self._handed.after(self.last_sequence, BATCH_MAX, self._term_id)
-            handed = bool(events)
-            events = events or await store.after(self.last_sequence, BATCH_MAX)
+            events, handed = await self._next(store)
             if full := len(events) == BATCH_MAX:
                 events = whole_commands(events)
             if not events:
@@ -266,6 +264,17 @@ class Relay:
             if begun and not full and not self._doorbell.is_set():  # nobody has said that there is more
                 await self._wait(store, client)
 
+    async def _next(self, store: EventStore) -> tuple[Sequence[Stored], bool]:
+        """The events to publish next, and whether this process has handed them over. Else they are read: once in
+        `poll_s` at least, so that the session of the lock is asked something, which would end otherwise."""
+        now = time.monotonic()
+        if now - self._read_at < self._poll_s:
+            term = None if self._term is None else self._term.term
+            if handed := self._handed.after(self.last_sequence, BATCH_MAX, term):
+                return handed, True
+        self._read_at = now
+        return await store.after(self.last_sequence, BATCH_MAX), False
+
     async def _tell_news(self, client: Client) -> None:
         """Tells those who read the store that there are new events, when they are appended."""
         while True:
@@ -274,10 +283,6 @@ class Relay:
             with contextlib.suppress(*NATS_LOST):  # `_lead` finds out
                 await client.publish(NEWS)
             await asyncio.sleep(NEWS_REST_S)
-
-    @property
-    def _term_id(self) -> UUID | None:
-        return None if self._term is None else self._term.term
 
     async def _tell(self, client: Client, on_stream: OnStream) -> None:
         """Says to those whose answers wait, here and in other processes, how far the stream is."""
