@@ -25,6 +25,7 @@ LARGE = Capacity(cores=10**7, memory=10**7)
 ONE = Capacity(cores=1, memory=2)
 COPIED_AT_ONCE = 50_000
 COLUMNS = ("position", "stream", "version", "command_id", "ordinal", "request_hash", "type", "data")
+VERSION = "SELECT version FROM stream_head WHERE stream = $1"
 SET_VERSION = """
 INSERT INTO stream_head (stream, version) VALUES ($1, $2) ON CONFLICT (stream) DO UPDATE SET version = excluded.version
 """
@@ -41,7 +42,7 @@ class History:
         self.pools = [project, *(f"{project}.c{number}" for number in range(clusters))]
         self._chance = random.Random(seed)
         self._at = datetime.now(UTC)
-        self._version = self.bookings = 0
+        self.bookings = 0
 
     async def begin(self, first: int = T0, end: int = T0 + YEAR_HOURS) -> None:
         """Makes the project with capacity from the hour `first` to `end`, and its clusters."""
@@ -94,15 +95,15 @@ class History:
             head = await self._connection.fetchval(
                 "UPDATE event_head SET position = position + $1 RETURNING position - $1", len(events)
             )
-            records = self._records(head, events)
+            version = await self._connection.fetchval(VERSION, self.project) or 0
+            records = self._records(head, version, events)
             await self._connection.copy_records_to_table("event", records=records, columns=COLUMNS)
-            self._version += len(events)
-            await self._connection.execute(SET_VERSION, self.project, self._version)
+            await self._connection.execute(SET_VERSION, self.project, version + len(events))
 
-    def _records(self, head: int, events: list[Event]) -> Iterator[tuple[object, ...]]:
+    def _records(self, head: int, version: int, events: list[Event]) -> Iterator[tuple[object, ...]]:
         for number, event in enumerate(events, 1):
             kind, data = type(event).__name__, encode_event(event)
-            yield head + number, self.project, self._version + number, event.command, 0, b"", kind, data
+            yield head + number, self.project, version + number, event.command, 0, b"", kind, data
 
 
 async def ten_years(history: History, bookings: int, live: int) -> int:

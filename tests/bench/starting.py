@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from tests.bench.history import History, ten_years
+from tests.bench.history import T0, History, ten_years
 from tests.bench.load import CLIENT, Requests
 from tests.bench.processor import peak_mb
 from tests.bench.setting import Bench, bookings, warm
@@ -19,9 +19,11 @@ MANY, LIVE = 5_000_000, 10_000
 # So that no bound refuses the bookings of a longer history than a project may have.
 WIDE = {"bookings_max": "100000000", "state_bytes_max": str(1 << 40)}
 SNAPSHOT_TIMEOUT_S = 120.0
-FORGET = "DELETE FROM snapshot WHERE stream = $1"
 VERSION = "SELECT version FROM stream_head WHERE stream = $1"
-SAVED = "SELECT coalesce(max(version), 0), coalesce(sum(length(state)), 0) FROM snapshot WHERE stream = $1"
+SAVED = "SELECT version, length(state) AS size FROM snapshot WHERE stream = $1"
+HAS_PIECES = "SELECT to_regclass('snapshot_piece') IS NOT NULL"
+PIECES_SIZE = "SELECT coalesce(sum(length(data)), 0) FROM snapshot_piece WHERE stream = $1"
+SINCE_MAX = 5000  # events since the last snapshot of a project that takes events
 
 
 class Started(NamedTuple):
@@ -50,8 +52,8 @@ async def first_booking(bench: Bench) -> AsyncIterator[Row]:
     """Starts without a snapshot, and with the one that the last of them has written."""
     history = await bench.grown(1_000_000)
     assert bench.connection is not None
-    stored, requests = f"{history.bookings:,} bookings in the project", bookings(history.project)
-    async for row in _starts(bench, bench.connection, history.project, stored, requests, EARLIER):
+    stored = f"{history.bookings:,} bookings in the project"
+    async for row in _starts(bench, bench.connection, history, stored, T0, EARLIER):
         yield row
 
 
@@ -63,8 +65,7 @@ async def first_booking_of_many(bench: Bench) -> AsyncIterator[Row]:
     history = History(connection, "decade", clusters=19)
     now = await ten_years(history, MANY, LIVE)
     stored = f"{MANY:,} bookings in ten years, {LIVE:,} of them live"
-    requests = bookings(history.project, first=now)
-    async for row in _starts(bench, connection, history.project, stored, requests, Known()):
+    async for row in _starts(bench, connection, history, stored, now, Known()):
         yield row
     await connection.close()
 
@@ -72,17 +73,21 @@ async def first_booking_of_many(bench: Bench) -> AsyncIterator[Row]:
 async def _starts(
     bench: Bench,
     connection: asyncpg.Connection[asyncpg.Record],
-    project: str,
+    history: History,
     stored: str,
-    requests: Requests,
+    first: int,
     before: Known,
 ) -> AsyncIterator[Row]:
+    project, requests = history.project, bookings(history.project, first=first)
     without: list[Started] = []
     for _ in range(bench.runs):
-        await connection.execute(FORGET, project)
+        await _forget(connection, project)
         without.append(await _start(bench, connection, project, requests, saves=True))
-    _version, size = await connection.fetchrow(SAVED, project) or (0, 0)
-    with_one = [await _start(bench, connection, project, requests, saves=False) for _ in range(bench.runs)]
+    _version, size = await _saved(connection, project)
+    with_one = []
+    for _ in range(bench.runs):
+        await history.grow(min(SINCE_MAX, history.bookings // 200), first)
+        with_one.append(await _start(bench, connection, project, requests, saves=False))
     yield _row(f"first booking after a start without a snapshot, {stored}", without, before.without, "≤ 4 s")
     yield _row(f"first booking after a start with a snapshot, {stored}", with_one, before.with_one, "≤ 1 s")
     for what, starts in (("without", without), ("with", with_one)):
@@ -101,7 +106,7 @@ async def _start(
     bench: Bench, connection: asyncpg.Connection[asyncpg.Record], project: str, requests: Requests, *, saves: bool
 ) -> Started:
     """`saves`: waits at the end until the process has written a snapshot."""
-    saved, _size = await connection.fetchrow(SAVED, project) or (0, 0)
+    saved, _size = await _saved(connection, project)
     replayed = await connection.fetchval(VERSION, project) - saved
     with bench.system.command(**WIDE) as command:
         began = time.perf_counter()
@@ -110,6 +115,18 @@ async def _start(
         if saves and replayed > SAVED_FROM:
             await until(lambda: connection.fetchval("SELECT EXISTS (SELECT FROM snapshot WHERE stream = $1)", project))
         return Started(seconds, refused, peak_mb(command.pid), replayed)
+
+
+async def _forget(connection: asyncpg.Connection[asyncpg.Record], project: str) -> None:
+    for table in ("snapshot", "snapshot_piece")[: 1 + await connection.fetchval(HAS_PIECES)]:
+        await connection.execute(f"DELETE FROM {table} WHERE stream = $1", project)
+
+
+async def _saved(connection: asyncpg.Connection[asyncpg.Record], project: str) -> tuple[int, int]:
+    """The version and the bytes of a project's snapshot, with its pieces; zeros if there is none."""
+    version, size = await connection.fetchrow(SAVED, project) or (0, 0)
+    pieces = await connection.fetchval(HAS_PIECES) and await connection.fetchval(PIECES_SIZE, project)
+    return version, size + pieces
 
 
 SAVED_FROM = 10_000  # a shorter history may have no snapshot
