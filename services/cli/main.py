@@ -108,7 +108,7 @@ makes the load if it is installed. It takes the options of `python -m tests.benc
 often, --seconds SECONDS (1) is the length of a load, --most BOOKINGS (1000000) that of the longest history, --quick
 shows that the bench works, --readme writes the table into the README. Arguments choose measures: ceiling, sealed,
 processes, reads, visible, live, heavy, signed-in, folded, past, rebuild, verify, start, growth, month, address, append,
-decade (only with --most 5000000)."""
+decade (only with --most 5000000), scale (only when it is named)."""
 }
 AUDIT = {
     "audit.commands:verify": """Recompute everything from the stored events, and compare.
