@@ -98,6 +98,8 @@ def main(
     readme
         Write the table into README.md.
     """
+    if readme and (chosen or quick):
+        sys.exit("--readme needs the whole bench: no measures by name, and not --quick")
     gc.set_threshold(100_000, 50, 50)  # as in the processes in which people rebuild and verify
     names = [NUMBERED[int(one)] if one.isdigit() else one for one in chosen]
     names = names or [name for name in MEASURES if name not in WHEN_NAMED]
