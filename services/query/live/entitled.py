@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from services.query.answers.admission import Admission, TooBusy
 from services.query.database import UNREACHABLE, Database, NoGeneration
 from services.query.live.tail import RECONNECT_S, WAKE_S, Tail, Watch, heartbeat_frame, retry_frame, wait_for
 from services.query.questions.events import SubscriptionFilter
@@ -36,7 +37,7 @@ def utc_now() -> datetime:
 
 class Entitled:
     """A subscriber to what an account holds. `asked` says which account, and which project or all; its hour does not
-    count. The tail has counted the subscriber."""
+    count. The tail has counted the subscriber. `wide` admits reads of many bookings."""
 
     def __init__(
         self,
@@ -45,8 +46,10 @@ class Entitled:
         asked: EntitlementsQuestion,
         watch: Watch | None = None,
         now: Callable[[], datetime] = utc_now,
+        wide: Admission | None = None,
     ) -> None:
         self._tail, self._database, self._asked, self._watch, self._now = tail, database, asked, watch, now
+        self._wide = wide
         self._names = [msgspec.json.encode(name) for name in spellings(asked.account)]
         self._shown: Entitlements | None = None
         self._around: frozenset[str] = frozenset()  # the pools of the answer, and those around them
@@ -87,8 +90,13 @@ class Entitled:
         asked = msgspec.structs.replace(self._asked, hour=hour_of(self._now()), within=within)
         self._next_read = time.monotonic() + READ_PAUSE_S
         try:
-            shown = await find_entitlements(self._database, asked)
-        except (*UNREACHABLE, NoGeneration, UnknownId) as lost:  # UnknownId: the read models have no such project yet
+            shown = await find_entitlements(self._database, asked, self._wide)
+        except (
+            *UNREACHABLE,
+            NoGeneration,
+            TooBusy,
+            UnknownId,
+        ) as lost:  # UnknownId: the read models have no such project yet
             log.warning("entitlements: %s: %s; a subscriber waits", type(lost).__name__, lost)
             self._next_read = time.monotonic() + RECONNECT_S
             return b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -17,8 +18,8 @@ from services.query.questions.sight import whole_or
 from services.query.routes.answering import LAST_EVENT_ID, answered, last_event_id, preferred
 from services.query.routes.forms import CSV, in_json, live
 from services.query.routes.needs import seen, somewhere, watch_of
-from services.query.routes.parameters import BomText, MinPosition, Project
-from services.query.routes.parts import AnyRequest, parts_of
+from services.query.routes.parameters import AS_OF, BomText, MinPosition, Project
+from services.query.routes.parts import AnyRequest, given_in, parts_of
 from services.query.routes.reads import read
 from services.query.views.entitlements import read_entitlements
 from services.query.views.history import check_project
@@ -69,7 +70,9 @@ class Entitlements(Controller):
         is never. Only bookings in pools whose names you may see count. As text/csv: one row for each pool."""
         del bom
         question = question_of(request, account, at, project, datetime.now(UTC))
-        return await answered(request, question, read_entitlements, min_position)
+        # A read of the past holds a session, and waits for no other turn than that.
+        wide = None if AS_OF in given_in(request) else parts_of(request).wide
+        return await answered(request, question, partial(read_entitlements, wide=wide), min_position)
 
     @read(
         "/entitlements/stream",
@@ -91,7 +94,7 @@ class Entitlements(Controller):
         parts, watch = parts_of(request), watch_of(request, asked.project)
         await check_project(parts.database, asked.project)
         begin = await parts.event_tail.begin(last_event_id(request), LAST_EVENT_ID)
-        entitled = Entitled(parts.event_tail, parts.database, asked, watch)
+        entitled = Entitled(parts.event_tail, parts.database, asked, watch, wide=parts.wide)
         return parts.event_tail.response(entitled.follow(begin), {"Hourbook-Position": str(begin)})
 
 

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from services.query.answers.answers import ViewResult
+from services.query.answers.admission import Admission
+from services.query.answers.answers import HOURS_AT_ONCE, HOURS_FREE, ViewResult
 from services.query.answers.cache import CacheEntry, Version
 from services.query.database import Database
 from services.query.holdings import Held, Hold, Size, held_from, runs_of
@@ -22,6 +23,7 @@ from shared.postgres import Reader
 
 # Most answers change within this time. The rest of the future is read only if an answer needs it.
 NEAR_HOURS = 35 * 24
+WEIGHT_OF_MANY = HOURS_AT_ONCE // 2  # as which a read of more than HOURS_FREE bookings counts
 
 
 class Bookings(NamedTuple):
@@ -47,9 +49,11 @@ class Entitlements(NamedTuple):
     pools: frozenset[str]
 
 
-async def read_entitlements(database: Database, question: EntitlementsQuestion) -> ViewResult:
+async def read_entitlements(
+    database: Database, question: EntitlementsQuestion, wide: Admission | None = None
+) -> ViewResult:
     """`{account, at, position, until, entitlements: [{pool, project, servers, …, until, bookings}]}`."""
-    found = await find_entitlements(database, question)
+    found = await find_entitlements(database, question, wide)
     return ViewResult(found.position, CacheEntry(found.version, *rendered(question, found)))
 
 
@@ -82,14 +86,32 @@ def row_of(pool: Bookings, held: Held) -> dict[str, Any]:
     }
 
 
-async def find_entitlements(database: Database, question: EntitlementsQuestion) -> Entitlements:
-    """What the account holds in the hour. Raises UnknownId, NoGeneration."""
+class _Many(Exception):
+    """The account has more bookings than are read without a turn."""
+
+
+async def find_entitlements(
+    database: Database, question: EntitlementsQuestion, wide: Admission | None = None
+) -> Entitlements:
+    """What the account holds in the hour. If it has many bookings, it waits for its turn in `wide`; None: it does not.
+    Raises UnknownId, NoGeneration, TooBusy."""
+    if wide is None:
+        return await _find(database, question, None)
+    try:
+        return await _find(database, question, HOURS_FREE)
+    except _Many:  # nobody knows how many: no session of the database waits for a turn
+        async with wide.admitted(WEIGHT_OF_MANY):
+            return await _find(database, question, None)
+
+
+async def _find(database: Database, question: EntitlementsQuestion, bookings_max: int | None) -> Entitlements:
+    """Raises _Many as well, for more than `bookings_max` bookings."""
     async with database.snapshot() as snapshot:
         position, version = await read_version(snapshot, question)
         near = min(question.hour + NEAR_HOURS, LATEST)
-        found = await _look(snapshot, version.generation, question, near)
+        found = await _look(snapshot, version.generation, question, near, bookings_max)
         if not all(held.until for _, held in found.values()) or not found:
-            found = await _look(snapshot, version.generation, question, LATEST)
+            found = await _look(snapshot, version.generation, question, LATEST, bookings_max)
     held = {pool: both for pool, both in sorted(found.items()) if any(both[1].counts)}
     untils = [one.until for _, one in found.values() if one.until is not None]
     edges = {edge for one, _ in found.values() for hold in one.holds for edge in hold.period}
@@ -98,10 +120,10 @@ async def find_entitlements(database: Database, question: EntitlementsQuestion) 
 
 
 async def _look(
-    reader: Reader, generation: int, question: EntitlementsQuestion, end: int
+    reader: Reader, generation: int, question: EntitlementsQuestion, end: int, bookings_max: int | None
 ) -> dict[str, tuple[Bookings, Held]]:
     """What each pool gives in the hour, and when that changes before `end`: of all pools with bookings before it."""
-    pools = await _bookings(reader, generation, question, end)
+    pools = await _bookings(reader, generation, question, end, bookings_max)
     sizes = await _sizes(reader, generation, pools, Period(question.hour, end))
     chains = await _chains(reader, generation, pools)
     short = await _short(reader, generation, pools, chains, Period(question.hour, end))
@@ -127,14 +149,20 @@ SELECT p.id AS name, p.project, b.pool, b.id, b.starts, b.ends, b.share, b.tenta
 FROM live_booking b JOIN pool p ON p.generation = b.generation AND p.pool = b.pool
 WHERE b.generation = $1 AND b.account = ANY ($2::text[]) AND b.ends > $3 AND b.starts < $4
     AND ($5::text IS NULL OR p.project = $5)
-ORDER BY b.starts, b.id, b.segment
+ORDER BY b.starts, b.id, b.segment LIMIT $6
 """
 
 
-async def _bookings(reader: Reader, generation: int, question: EntitlementsQuestion, end: int) -> list[Bookings]:
+async def _bookings(
+    reader: Reader, generation: int, question: EntitlementsQuestion, end: int, most: int | None
+) -> list[Bookings]:
+    """The bookings from the hour on that begin before `end`. Raises _Many for more than `most`; None: no bound."""
     start = instant_of(question.hour)
     names = list(spellings(question.account))
-    records = await reader.fetch(BOOKINGS, generation, names, start, instant_of(end), question.project)
+    limit = None if most is None else most + 1
+    records = await reader.fetch(BOOKINGS, generation, names, start, instant_of(end), question.project, limit)
+    if most is not None and len(records) > most:
+        raise _Many
     pools: dict[int, Bookings] = {}
     for name, project, number, booking, starts, ends, share, tentative, *counts in records:
         if number not in pools:

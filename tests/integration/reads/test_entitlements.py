@@ -1,11 +1,20 @@
 """What an account holds at an instant, by pool, and until when."""
 
+import asyncio
 from typing import Any
 
+import httpx
+
 from services.command.domain import CancelBooking, CreateExclusive, ResizeCluster
+from services.query.answers.answers import HOURS_AT_ONCE, HOURS_FREE
+from services.query.app import create_app
+from services.query.settings import Settings
 from shared.capacity import Capacity
 from shared.hours import Period
+from tests.support.backends import as_role
+from tests.support.listening import listening
 from tests.support.project import T0, Project, cores
+from tests.support.seeded import GAIA, Database
 from tests.support.shown import Shown, at
 
 
@@ -136,3 +145,29 @@ async def test_a_project_narrows_it_and_faults_name_the_field(shown: Shown) -> N
     assert await shown.problem("/entitlements", account="ada", at="2086-01-01") == (400, "at")
     assert await shown.problem("/entitlements", account="ada", at="2186-01-01T00:00Z") == (400, "at")
     assert (await shown.get("/entitlements", account="ada"))["until"] == at(0)
+
+
+MANY = """
+INSERT INTO live_booking
+SELECT 1, gen_random_uuid(), $1, timestamptz '2086-01-01 00:00Z' + n * interval '1 hour',
+    timestamptz '2086-01-01 00:00Z' + (n + 1) * interval '1 hour', 0, 1, 0, 0, 0, 0, $2, $2, 0, false, 1, 1, 0
+FROM generate_series(0, $3::int - 1) AS n
+"""
+
+
+async def test_an_account_with_many_bookings_waits_for_its_turn_and_no_other_does(
+    database: Database, seeded_url: str
+) -> None:
+    for account, bookings in (("ada", HOURS_FREE + 1), ("eve", 3)):
+        await database.execute(MANY, GAIA, account, bookings)
+    application = create_app(Settings(database_url=as_role(seeded_url, "query")))
+    wide, path = application.state.parts.wide, "/entitlements?at=2086-01-01T00:00Z&account="
+    async with listening(application) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+        async with wide.admitted(HOURS_AT_ONCE), asyncio.timeout(30):
+            asking = asyncio.create_task(client.get(path + "ada"))
+            while not wide.waiting:
+                await asyncio.sleep(0.005)
+            few = await client.get(path + "eve")
+            assert not asking.done()
+        for answer in (few, await asking):
+            assert [one["cores"] for one in answer.json()["entitlements"]] == [1]
