@@ -9,12 +9,14 @@ import pytest
 
 from services.query.database import SERVER_SETTINGS
 from services.query.held_hours import HELD_MAX_S, Asked, HeldHours
+from services.query.settings import Settings
 from services.query.views.hours import Hours, columns_of, read_hours
 from shared.capacity import DIMENSIONS
 from shared.errors import UnknownId
 from shared.hours import Period, hour_of
 from shared.postgres import Reader, Record
 from tests.support.backends import as_role
+from tests.support.querying import serving
 from tests.support.seeded import GAIA, SPARK, Database, add_hours, at, touch
 
 START = hour_of(at("2086-01-01T00"))
@@ -154,6 +156,34 @@ async def test_rows_of_another_term_pool_or_generation_are_all_read(
     assert await same(reads, held) == 40
     await database.execute(other)
     assert await same(reads, held) == (40 if "term" in other else 30 if "pool SET" in other else 20)
+
+
+async def test_an_answer_of_held_hours_is_the_answer_of_a_service_that_holds_nothing(
+    database: Database, seeded_url: str
+) -> None:
+    chance, read = random.Random(7), as_role(seeded_url, "query")
+    asked = [
+        f"grain={grain}&{more}" for grain in ("hour", "day", "week", "month", "5h") for more in ("", "values=booked")
+    ]
+    asked += ["grain=hour&shape=columns&dimensions=cores", "grain=day&shape=columns"]
+    async with (
+        serving(Settings(database_url=read)) as holds,
+        serving(Settings(database_url=read, query_cache_bytes=0)) as forgets,
+    ):
+        for position in range(8, 30):
+            if changes := chance.random() < 0.7:
+                start, count = START + chance.randrange(48), chance.randrange(1, 20)
+                await database.execute(ADD, 1, start, count, chance.randrange(9))
+            await touch(database, position, GAIA if changes else SPARK)
+            paths = [f"/available/select?project=gaia&range=2086-01-01,2086-01-03&{one}" for one in asked]
+            for path in chance.sample(paths, 6):
+                etags = {} if chance.random() < 0.7 else {"If-None-Match": "*" if chance.random() < 0.5 else '"x"'}
+                mine, plain = await holds.get(path, headers=etags), await forgets.get(path, headers=etags)
+                assert (mine.status_code, mine.content, mine.headers) == (
+                    plain.status_code,
+                    plain.content,
+                    plain.headers,
+                ), path
 
 
 async def test_hours_are_held_for_an_hour_and_within_the_bound(reads: Database, database: Database) -> None:
