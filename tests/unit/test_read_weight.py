@@ -84,8 +84,8 @@ def test_a_read_of_one_hour_or_of_none_weighs_nothing() -> None:
         NowQuestion(field="project", pool="gaia", hour=500_000),
         ClusterQuestion(field="id", pool="gaia.spark", hour=500_000),
         ResizesQuestion(field="id", pool="gaia.spark"),
-        TemplatesQuestion(project="gaia"),
-        AccountsQuestion(project="gaia"),
+        TemplatesQuestion(project="gaia", limit=10),
+        AccountsQuestion(project="gaia", limit=10),
         QuotaQuestion(grant=UUID(int=1)),
     ]
     assert [read_weight(question) for question in questions] == [0] * 6
