@@ -102,7 +102,10 @@ View = Callable[[Database, Any], Awaitable[ViewResult]]
 
 
 class Glance(ABC):
-    """Reads, in one statement, the version of a question's pool and what the answer is made of."""
+    """Reads, in one statement, the version of a question's pool and what the answer is made of. `term` is the term of
+    the store in which it was read."""
+
+    term: UUID | None = None
 
     @abstractmethod
     async def __call__(self, database: Database) -> Looked:
@@ -155,8 +158,8 @@ class Answers:
                 raise question.unknown()
             if term != self._freshness.term:
                 entry = None
-            etag = etag_of(question, version, self._freshness.term)
             current = entry is not None and entry.version == version
+            etag = etag_of(question, version, self._freshness.term) if current or etags is not None else ""
             if etags is not None and matches(etags, etag) and (current or not is_any(etags)):
                 return Reply(position, None, etag)
             if entry is not None and current:
@@ -175,7 +178,7 @@ class Answers:
 
     async def _read(self, question: Question, view: View, glance: Glance | None) -> ViewResult:
         found = None if glance is None else await glance.made()
-        if found is None:
+        if glance is None or found is None or glance.term != self._freshness.term:  # what was read may be lost
             return await self._read_together(question, view)
         self._cache.put(question, found.entry)
         return found

@@ -64,6 +64,7 @@ class HoursGlance(Glance):
     async def __call__(self, database: Database) -> Looked:
         assert database.held is not None
         looked, self._found = await read_since(database, self._wanted, self._before, database.held)
+        self.term = looked.term
         return looked
 
     async def made(self) -> ViewResult | None:
