@@ -13,8 +13,9 @@ from uuid import UUID
 import msgspec
 
 from services.command.domain import ProjectState, evolve
+from services.command.domain.copies import freeze
 from services.command.domain.floor import floor_of
-from services.command.domain.pruning import compact, prune
+from services.command.domain.pruning import compact, install, pack, prune
 from services.command.handler.sizes import Sizes
 from services.command.handler.snapshots import Mark, load_snapshot
 from shared.event_store import EventStore
@@ -27,12 +28,14 @@ LOW_S = 600.0  # the floor of a project stays low so long after somebody has rec
 
 
 class Loading(msgspec.Struct):
-    """A state that is being brought to the store's version. If time runs out, the next attempt continues here."""
+    """A state that is being brought to the store's version. If time runs out, the next attempt continues here. `half`:
+    the state may have half of an event, and must not be used again."""
 
     state: ProjectState
     position: int
     first_version: int
     cold: bool
+    half: bool = False
 
 
 async def load_from_events(store: EventStore, project: str, floor: int) -> Loading:
@@ -44,19 +47,21 @@ async def load_from_events(store: EventStore, project: str, floor: int) -> Loadi
 
 
 async def _pruned(state: ProjectState) -> None:
-    """Drops what is over; in another thread if that takes long. Nobody else uses the state yet."""
-    if state.bookings.loose() < LOOSE_MAX // 10:
+    """Drops what is over. Another thread looks through many bookings, in a copy: time may run out meanwhile."""
+    if len(state.bookings) < LOOSE_MAX // 10:
         prune(state, state.floor)
     else:
-        await asyncio.to_thread(prune, state, state.floor)
+        packed = await asyncio.to_thread(pack, freeze(state), state.floor, whole=True)
+        install(state, packed, state.floor)
 
 
 async def _replay(store: EventStore, project: str, loading: Loading) -> None:
     """Folds the events that a state has not seen."""
     state = loading.state
     async for event in store.stream_after(project, state.version):
+        loading.half = True
         evolve(state, decode_event(event.data))
-        loading.position = event.position
+        loading.half, loading.position = False, event.position
         if state.bookings.loose() > LOOSE_MAX:
             compact(state)
 
@@ -142,8 +147,9 @@ class States:
             await _replay(store, project, loading)
             if loading.cold and not loading.first_version:
                 await _pruned(state)
-        except Exception:  # the state may have half of the event: do not use it again
-            self._loading.pop(project, None)
+        except Exception:
+            if loading.half:
+                self._loading.pop(project, None)
             raise
         self.saw(loading.position)
         self._states[project] = self._loading.pop(project).state
