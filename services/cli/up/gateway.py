@@ -6,9 +6,9 @@ The gateway hands each connection over to the service that its request belongs t
 Otherwise, and where no single service can answer, it passes the request on. A service may have several processes. When
 one takes no connection, the next one is asked.
 
-A command that is passed on is sent once, never twice. When its answer is lost, the client gets 502 and may send it again
-with its key. A read whose answer is lost before any of it was passed on is sent to the next process. Short answers are
-passed on only when they are there whole.
+A command that is passed on is sent once, never twice. When its answer is lost, the client gets 502 and may send it
+again with its key. A read whose answer is lost before any of it was passed on is sent to the next process. Short
+answers are passed on only when they are there whole.
 """
 
 from __future__ import annotations
