@@ -84,10 +84,6 @@ LEADING = {"idle_session_timeout": "15s"}
 # For a session that waits in a transaction while another session of its process works.
 PATIENT = {"idle_in_transaction_session_timeout": "0"}
 
-# For who writes what is computed from the events, with its checkpoint in the same transaction: a commit does not wait
-# for the disc. If the server crashes, the last second of it may be lost, checkpoint and all, and is computed again.
-COMPUTED = {"synchronous_commit": "off"}
-
 COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_END = b"\xff\xff"
 PIECE_BYTES = 4 * 1024 * 1024  # size of one COPY message; PostgreSQL closes the connection on one of more than 1 GiB

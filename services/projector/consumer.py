@@ -103,9 +103,7 @@ class Projector:
         await keep_running(log, "projector", self._serve, GOES_ON_AFTER, RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await postgres.connect(
-            self._database_url, command_timeout=STATEMENT_TIMEOUT_S, server_settings=postgres.COMPUTED
-        )
+        connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)
         await connection.execute(PLAN_ONCE)
         if connection.get_server_version() >= (17,):  # a projector that stands still in a COPY holds up all others
             await connection.execute(LIMIT_TRANSACTIONS)

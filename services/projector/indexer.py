@@ -35,9 +35,7 @@ class Indexer:
         await keep_running(log, "indexer", self._serve, LOST_OR_REFUSED, RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await postgres.connect(
-            self._database_url, command_timeout=STATEMENT_TIMEOUT_S, server_settings=postgres.COMPUTED
-        )
+        connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)
         try:
             while True:
                 wanted = self._size.now

@@ -72,9 +72,7 @@ class Historian:
         await keep_running(log, "historian", self._serve, (Exception,), RETRY_DELAY_S)
 
     async def _serve(self) -> None:
-        connection = await postgres.connect(
-            self._database_url, command_timeout=STATEMENT_TIMEOUT_S, server_settings=postgres.COMPUTED
-        )
+        connection = await postgres.connect(self._database_url, command_timeout=STATEMENT_TIMEOUT_S)
         writer: AsOfWriter | None = None
         try:
             writer = await load_writer(connection)
