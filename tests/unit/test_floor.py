@@ -37,6 +37,7 @@ from shared.identity.roles import NOBODY
 from tests.support.histories import T0, random_command
 
 STEPS = 400
+ONE = Capacity(servers=1, cores=1)
 ENOUGH = Capacity(servers=9, cores=30, memory=20, datadisc=5)
 BOUNDS = Bounds(bookings=25, grants=12, series_hours=40, tentative=3, tentative_hours=400)
 
@@ -61,12 +62,40 @@ class Both:
         if self.chance.random() < 0.05:
             period = Period(self.now, self.now + 24 * 90)
             self.do(CreateGrant(grant=UUID(int=self.ids.getrandbits(128)), period=period, capacity=ENOUGH))
+        if self.chance.random() < 0.05:
+            self.do(self.lease())
         then = self.now - self.chance.choice([0, 0, 0, 0, 24 * 40, 24 * 100])  # somebody records the past
         command = random_command(self.chance, self.ids, self.whole, "gaia", max(T0, then))
         if command is not None:
             self.do(command)
         if self.chance.random() < 0.2:
             self.forget()
+
+    def lease(self) -> Command:
+        """Blazar asks for a lease, which may have begun long ago."""
+        known = [*self.whole.bookings, None]
+        uses = []
+        for _ in range(3):
+            start = self.now - self.chance.choice([0, 24, 24 * 50]) + self.chance.randrange(20)
+            period, amount = Period(start, start + self.chance.choice([10, 24 * 60])), LeaseAmount(capacity=ONE)
+            uses.append(
+                LeaseUse(
+                    openstack_project=self.chance.choice("ab"),
+                    period=period,
+                    amount=amount,
+                    booking=self.chance.choice(known),
+                )
+            )
+        return AskLease(
+            pool="gaia",
+            openstack_project="a",
+            period=uses[0].period,
+            amount=LeaseAmount(capacity=ONE),
+            booking=UUID(int=self.ids.getrandbits(128)),
+            booked=self.chance.choice([None, uses[0].booking]),
+            books=self.chance.random() < 0.5,
+            others=tuple(uses[1:]),
+        )
 
     def do(self, command: Command, principal: Principal | None = None) -> None:
         principal = principal or self.chance.choice([*[trusted("ada")] * 4, person("egi", "ada", (), "oidc")])

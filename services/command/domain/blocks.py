@@ -14,8 +14,8 @@ import numpy.typing as npt
 from shared.capacity import Capacity
 
 LOW_64 = (1 << 64) - 1
-MERGED_TOGETHER = 8  # blocks of less than one of these sizes become one
-TIERS = (8192, 65_536, 524_288, 4_194_304)
+MERGED_TOGETHER = 8
+TIERS = ((0, 16_384), (16_384, 131_072))  # sizes of blocks, in rows; a larger one stays as it is
 NUMBERED = {"pool": "pools", "account": "accounts", "capacity": "capacities"}
 COLUMNS = {
     "high": "<u8",
@@ -165,12 +165,13 @@ class Block:
 
 
 def merged(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
-    """The blocks, the newest first, of which many small ones are made one. So there are some twenty at most, and each
-    row is merged a few times in its life."""
-    for size in TIERS:
-        small = next((number for number, block in enumerate(blocks) if len(block) >= size), len(blocks))
-        if small >= MERGED_TOGETHER:
-            blocks = (_joined(blocks[:small]), *blocks[small:])
+    """The blocks, the newest first. Of these, MERGED_TOGETHER of about one size are made one, with the smaller ones
+    above them. So there are few blocks, and a row is merged twice in its life."""
+    for low, high in TIERS:
+        alike = [number for number, block in enumerate(blocks) if low <= len(block) < high]
+        if len(alike) >= MERGED_TOGETHER:
+            end = alike[-1] + 1
+            blocks = (_joined(blocks[:end]), *blocks[end:])
     return blocks
 
 

@@ -39,7 +39,7 @@ class BookingTable(MutableMapping[UUID, Booking]):
     """The bookings by their ids. Of an id, what stands in `_new` counts; else what the first of `_above` has; else what
     the first of `_blocks` has. Only `_new` changes."""
 
-    __slots__ = ("_above", "_blocks", "_length", "_new")
+    __slots__ = ("_above", "_blocks", "_found", "_new", "count")
 
     def __init__(
         self, bookings: Mapping[UUID, Booking] | None = None, blocks: tuple[Block, ...] = (), length: int | None = None
@@ -48,7 +48,8 @@ class BookingTable(MutableMapping[UUID, Booking]):
         self._new: dict[UUID, Booking] = {**bookings} if bookings else {}
         self._above: tuple[dict[UUID, Booking], ...] = ()
         self._blocks = blocks
-        self._length = len(self._new) + (sum(map(len, blocks)) if length is None else length)
+        self._found: tuple[UUID | None, Booking | None] = None, None  # in a block, by the last `get`
+        self.count = len(self._new) + (sum(map(len, blocks)) if length is None else length)
 
     def __getitem__(self, key: UUID) -> Booking:
         booking = self.get(key)
@@ -61,9 +62,12 @@ class BookingTable(MutableMapping[UUID, Booking]):
         for newer in (self._new, *self._above):
             if (booking := newer.get(key)) is not None:
                 return booking
+        if self._found[0] is key:  # a decision and its event ask for the same one
+            return self._found[1]
         for block in self._blocks:
             if (row := block.find(key)) is not None:
-                return block.booking(row)
+                self._found = key, block.booking(row)
+                return self._found[1]
         return default
 
     def __contains__(self, key: object) -> bool:
@@ -74,7 +78,7 @@ class BookingTable(MutableMapping[UUID, Booking]):
         return any(block.find(key) is not None for block in self._blocks)
 
     def __len__(self) -> int:
-        return self._length
+        return self.count
 
     def __iter__(self) -> Iterator[UUID]:
         return (key for key, _ in self.items())
@@ -96,14 +100,14 @@ class BookingTable(MutableMapping[UUID, Booking]):
     def add(self, key: UUID, booking: Booking) -> None:
         """Adds a booking whose id is not here."""
         self._new[key] = booking
-        self._length += 1
+        self.count += 1
 
     def change(self, key: UUID, booking: Booking) -> None:
         """Changes a booking that is here."""
         self._new[key] = booking
 
     def __setitem__(self, key: UUID, booking: Booking) -> None:
-        self._length += key not in self
+        self.count += key not in self
         self._new[key] = booking
 
     def __delitem__(self, key: UUID) -> None:
@@ -121,7 +125,7 @@ class BookingTable(MutableMapping[UUID, Booking]):
 
     def _copy(self, new: dict[UUID, Booking], above: tuple[dict[UUID, Booking], ...]) -> BookingTable:
         copy = BookingTable()
-        copy._new, copy._above, copy._blocks, copy._length = new, above, self._blocks, self._length
+        copy._new, copy._above, copy._blocks, copy.count = new, above, self._blocks, self.count
         return copy
 
     def select(
@@ -158,7 +162,7 @@ class BookingTable(MutableMapping[UUID, Booking]):
         """Takes `blocks`, which hold what is needed of `frozen`: a copy that was made of this table. `length`: how many
         ids they have."""
         assert self._blocks is frozen._blocks
-        self._length += length - len(frozen)
+        self.count += length - len(frozen)
         self._above, self._blocks = self._above[: len(self._above) - len(frozen._above)], blocks
 
     def layers(self) -> tuple[dict[UUID, Booking], tuple[Block, ...]]:

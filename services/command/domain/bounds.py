@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 
 import msgspec
 
@@ -145,14 +146,15 @@ def check_command(state: ProjectState, command: Command, context: Context, bound
             )
 
 
-def check_growth(state: ProjectState, project: str, events: list[Event], hour: int, bounds: Bounds) -> None:
-    """Raises ProjectLimitExceeded if the project may not hold what the events add to it. What has ended before `hour`
-    does not count, whether the state still holds it or not."""
+def check_growth(state: ProjectState, project: str, events: list[Event], at: datetime, bounds: Bounds) -> None:
+    """Raises ProjectLimitExceeded if the project may not hold what the events add to it. What has ended before the
+    hour of `at` does not count, whether the state still holds it or not."""
     events = [event for event in events if type(event) in GROWING]
     if state.name is None:
         return  # a new project, with its first admin
     if not events or (len(events) == 1 and _is_small(state, project, events[0], bounds)):
         return
+    hour = hour_of(at)
     for limit, asked in _grown(state, project, events, hour):
         allowed = getattr(bounds, limit)
         if asked > allowed and (asked := asked - _ended(state, limit, hour)) > allowed:
@@ -179,7 +181,7 @@ def _is_small(state: ProjectState, project: str, event: Event, bounds: Bounds) -
         shares = account.shares.get(event.pool) if event.share else account.held
         if shares is None or shares.grown_by(start, end) or account.held.grown_by(start, end):
             return False
-    return len(state.bookings) < bounds.bookings and _bytes_of(state) <= bounds.state_bytes
+    return state.bookings.count < bounds.bookings and _bytes_of(state) <= bounds.state_bytes
 
 
 def _grown(state: ProjectState, project: str, events: list[Event], hour: int) -> Iterator[tuple[str, int]]:
@@ -237,7 +239,7 @@ def _ended(state: ProjectState, limit: str, hour: int) -> int:
 
 def _bytes_of(state: ProjectState) -> int:
     """Roughly the bytes in memory: a quick form of `size_of`."""
-    claims = CLAIM_BYTES * len(state.grants) + BOOKING_BYTES * len(state.bookings)
+    claims = CLAIM_BYTES * len(state.grants) + BOOKING_BYTES * state.bookings.count
     named = POOL_BYTES * len(state.pools) + ACCOUNT_BYTES * len(state.accounts) + SMALL_BYTES * len(state.names)
     return state.timeline_bytes + claims + named
 

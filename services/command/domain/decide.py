@@ -51,7 +51,6 @@ from services.command.domain.state import ProjectState
 from services.command.domain.templates import create_template
 from shared.errors import UnknownId
 from shared.events import Event
-from shared.hours import hour_of
 
 
 def decide(
@@ -66,7 +65,7 @@ def decide(
     check_command(state, command, context, bounds)
     events = _decide(state, project, command, context)
     events += consequences(state, project, events, context, bounds.reviewed)
-    check_growth(state, project, events, hour_of(context.at), bounds)
+    check_growth(state, project, events, context.at, bounds)
     return events
 
 

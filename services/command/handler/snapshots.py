@@ -84,6 +84,9 @@ class SavedAccount(msgspec.Struct, array_like=True, frozen=True, tag=True):
 
 
 class SavedBlock(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    """`ids` are the first two columns: nothing makes them smaller. `columns` are the others, each compressed."""
+
+    ids: list[bytes]
     columns: list[bytes]
     pools: list[str]
     accounts: list[str]
@@ -134,7 +137,7 @@ def encode_state(state: ProjectState, mark: Mark | None = None) -> Snapshot:
     def put(piece: Saved) -> bytes:
         data = _encoder.encode(piece)
         key = blake2b(data, digest_size=ID_BYTES).digest()
-        pieces[key] = zlib.compress(data, 1)
+        pieces[key] = data if isinstance(piece, SavedBlock) else zlib.compress(data, 1)
         return key
 
     pools = pools | {name: put(_saved_pool(name, pool)) for name, pool in state.pools.items()}
@@ -163,7 +166,7 @@ def decode_state(saved: Snapshot, version: int) -> ProjectState:
         _restore(state, get(key))
     blocks = []
     for key in manifest.blocks:
-        blocks.append(_block(get(key)))
+        blocks.append(_block(_decoder.decode(saved.pieces[key])))
         blocks[-1].piece = key
     state.bookings = BookingTable(None, tuple(blocks), head.bookings)
     for found in state.bookings.blocks(lambda block: block.tentative()):
@@ -239,14 +242,16 @@ def _saved_account(name: str, account: Account) -> SavedAccount:
 
 
 def _saved_block(block: Block) -> SavedBlock:
-    columns = [block.columns[name].tobytes() for name in COLUMNS]
-    return SavedBlock(columns, block.pools, block.accounts, block.capacities)
+    high, low, *columns = (block.columns[name].tobytes() for name in COLUMNS)
+    return SavedBlock(
+        [high, low], [zlib.compress(column, 1) for column in columns], block.pools, block.accounts, block.capacities
+    )
 
 
 def _block(piece: Saved) -> Block:
     if not isinstance(piece, SavedBlock):
         raise msgspec.DecodeError("a block of a snapshot is something else")
-    pairs = zip(COLUMNS.items(), piece.columns, strict=True)
+    pairs = zip(COLUMNS.items(), (*piece.ids, *map(zlib.decompress, piece.columns)), strict=True)
     columns = {name: np.frombuffer(saved, dtype=kind) for (name, kind), saved in pairs}
     return Block(columns, [*map(intern, piece.pools)], [*map(intern, piece.accounts)], piece.capacities)
 
@@ -339,7 +344,7 @@ def block_maker(blocks: Iterable[Block]) -> Callable[[bytes], bytes]:
     def make(key: bytes) -> bytes:
         if key not in by_id:
             raise PiecesLost
-        return zlib.compress(_encoder.encode(_saved_block(by_id[key])), 1)
+        return _encoder.encode(_saved_block(by_id[key]))
 
     return make
 
