@@ -30,9 +30,12 @@ from services.command.domain import (
 from services.command.domain.access import authorise
 from services.command.domain.commands import Context
 from services.command.domain.copies import freeze
+from services.command.handler.aside import Aside
 from services.command.handler.handler import CommandHandler
+from services.command.handler.lookup import ProjectLookup
+from services.command.handler.queue import Submitted
 from services.command.handler.snapshots import PiecesLost, encode_state, load_snapshot, read_manifest, save_snapshot
-from services.command.handler.states import States
+from services.command.handler.states import Loading, States
 from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError
 from shared.event_store import EventStore
@@ -192,6 +195,43 @@ async def test_the_past_is_recorded_and_refused_as_with_the_whole_history(databa
         assert await send(one, booked(LONG_AGO + 50, 1, 7)) == 1
         assert isinstance(await send(other, booked(LONG_AGO + 50, 1, 1)), CapacityExceeded)
         assert isinstance(await send(one, booked(LONG_AGO + 60), person("egi", "eve", (), "oidc")), HourbookError)
+
+
+class CountedLookup(ProjectLookup):
+    """Counts the projects that are loaded with a lower floor."""
+
+    loads = 0
+
+    async def loaded(self, project: str, floor: int) -> Loading:
+        self.loads += 1
+        return await super().loaded(project, floor)
+
+
+async def test_many_who_record_the_past_make_one_load_and_who_is_denied_makes_none(database_url: str) -> None:
+    async with running(database_url) as handler:
+        await send(handler, CreateProject(project="gaia", name="Gaia"))
+        await send(handler, granted(LONG_AGO, NOW + 500))
+    states, again = States(1 << 30), list[Submitted]()
+    async with connected(database_url) as connection:
+        store = EventStore(connection)
+        await states.load(store, "gaia")
+        lookup = CountedLookup(as_role(database_url, "command"), 60.0)
+        aside = Aside(lookup, NOBODY, again.append, 60.0)
+        asked = [submitted(booked(LONG_AGO + hour), ADA) for hour in range(20)]
+        denied = submitted(booked(LONG_AGO), person("egi", "eve", (), "oidc"))
+        today = submitted(booked(NOW + 1), ADA)
+        assert aside.step(states, [*asked, denied, today], sent=False) == [denied, today]
+        await until(lambda: len(again) == 20)
+        aside.take_loaded(states)
+        await states.load(store, "gaia")
+        assert aside.step(states, again, sent=False) == again
+        assert lookup.loads == 1
+        assert not states.may_rise("gaia")
+
+
+def submitted(command: CreateBooking, who: Principal) -> Submitted:
+    context = Context(command=command.booking, principal=who, at=datetime.now(UTC))
+    return Submitted("gaia", command, context, None, b"", asyncio.get_running_loop().create_future())
 
 
 async def test_a_snapshot_is_saved_as_the_project_grows_and_writes_only_what_is_new(database_url: str) -> None:

@@ -10,9 +10,12 @@ from uuid import UUID
 import pytest
 
 from services.command.domain import (
+    AskLease,
     Command,
     CreateGrant,
     CreateProject,
+    LeaseAmount,
+    LeaseUse,
     ProjectState,
     SettleConflicts,
     decide,
@@ -31,7 +34,7 @@ from services.command.handler.snapshots import decode_state, encode_state
 from shared.capacity import Capacity
 from shared.errors import HourbookError
 from shared.events import Event, Overcommit
-from shared.hours import Period, instant_of
+from shared.hours import EARLIEST, Period, instant_of
 from shared.identity.principals import Principal, person, trusted
 from shared.identity.roles import NOBODY
 from tests.support.histories import T0, random_command
@@ -163,3 +166,12 @@ def test_a_state_that_forgets_decides_as_the_whole_history(beyond_hours: int | N
         assert both.lowered > 2
         assert both.forgotten > 5
         assert timedelta(hours=both.now - T0) > timedelta(days=200)
+
+
+def test_who_goes_back_month_after_month_makes_few_loads() -> None:
+    now = instant_of(T0)
+    floor, loads = floor_of(now), 0
+    while floor > EARLIEST:
+        floor = lower_floor(floor - 1, now)
+        loads += 1
+    assert loads <= 10  # for 86 years

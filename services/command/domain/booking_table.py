@@ -35,6 +35,9 @@ class Found(NamedTuple):
         return ((self.block.key(row), self.block.booking(row)) for row in self.rows.tolist())
 
 
+NOTHING: tuple[UUID | None, Booking | None] = None, None
+
+
 class BookingTable(MutableMapping[UUID, Booking]):
     """The bookings by their ids. Of an id, what stands in `_new` counts; else what the first of `_above` has; else what
     the first of `_blocks` has. Only `_new` changes."""
@@ -48,7 +51,7 @@ class BookingTable(MutableMapping[UUID, Booking]):
         self._new: dict[UUID, Booking] = {**bookings} if bookings else {}
         self._above: tuple[dict[UUID, Booking], ...] = ()
         self._blocks = blocks
-        self._found: tuple[UUID | None, Booking | None] = None, None  # in a block, by the last `get`
+        self._found = NOTHING  # what the last `get` found in a block
         self.count = len(self._new) + (sum(map(len, blocks)) if length is None else length)
 
     def __getitem__(self, key: UUID) -> Booking:
@@ -105,10 +108,11 @@ class BookingTable(MutableMapping[UUID, Booking]):
     def change(self, key: UUID, booking: Booking) -> None:
         """Changes a booking that is here."""
         self._new[key] = booking
+        self._found = NOTHING
 
     def __setitem__(self, key: UUID, booking: Booking) -> None:
         self.count += key not in self
-        self._new[key] = booking
+        self.change(key, booking)
 
     def __delitem__(self, key: UUID) -> None:
         raise NotImplementedError("a booking stays known until `pack` drops it")
@@ -162,6 +166,7 @@ class BookingTable(MutableMapping[UUID, Booking]):
         """Takes `blocks`, which hold what is needed of `frozen`: a copy that was made of this table. `length`: how many
         ids they have."""
         assert self._blocks is frozen._blocks
+        self._found = NOTHING
         self.count += length - len(frozen)
         self._above, self._blocks = self._above[: len(self._above) - len(frozen._above)], blocks
 
