@@ -43,9 +43,7 @@ LIMIT_TRANSACTIONS = f"SET transaction_timeout = '{STATEMENT_TIMEOUT_S:.0f}s'"
 # The statements that write a small batch take less time than to plan them anew for each.
 PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
 CATCHING_UP_EVENTS = 2048  # a batch of this many events or more: the projector is behind
-# After a batch the projector rests for three times the time that it took, so that the next one is larger: one event
-# costs nearly as much as ten.
-REST_SHARE, REST_LEAST_S, REST_MOST_S = 3.0, 0.008, 0.05
+REST_S = 0.008  # after a batch, so that the next one is larger: one event costs nearly as much as ten
 RETRY_DELAY_S = 0.2
 PARKED_DELAY_S = 1.0
 # LookupError: no generation is live yet, as before the migrations. PositionGap: the store is not whole; a restored
@@ -126,14 +124,12 @@ class Projector:
             while True:
                 with self._size.adapting(CheckpointConflict, Parked):
                     stored = await source.after(generation.position, self._size.now)
-                    began = asyncio.get_running_loop().time()
                     self.catching_up = len(stored) >= CATCHING_UP_EVENTS
                     if stored:
                         self._ring()
                         await self._write(connection, generation, stored)
                 if stored and not self.catching_up:
-                    took = asyncio.get_running_loop().time() - began
-                    await asyncio.sleep(min(REST_MOST_S, max(REST_LEAST_S, REST_SHARE * took)))
+                    await asyncio.sleep(REST_S)
         except CheckpointConflict as conflict:
             log.info("projector: %s", conflict)
         except Parked as parked:
