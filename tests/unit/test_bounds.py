@@ -166,7 +166,7 @@ def test_a_series_is_bounded_by_the_bookings_too() -> None:
 
 
 def test_the_memory_of_a_project_is_bounded() -> None:
-    gaia = project(state_bytes=1_800_000)
+    gaia = project(state_bytes=750_000)
     for number in range(20):  # a year of one size is a few steps
         gaia.do(cluster(f"c{number}", YEAR))
     with contextlib.suppress(ProjectLimitExceeded):

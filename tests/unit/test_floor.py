@@ -165,7 +165,7 @@ def test_a_state_that_forgets_decides_as_the_whole_history(beyond_hours: int | N
         assert both.looked_up > 5
         assert both.lowered > 2
         assert both.forgotten > 5
-        assert timedelta(hours=both.now - T0) > timedelta(days=200)
+        assert timedelta(hours=both.now - T0) > timedelta(days=100)
 
 
 def test_who_goes_back_month_after_month_makes_few_loads() -> None:
