@@ -30,6 +30,7 @@ from services.command.domain import (
 from services.command.domain.access import authorise
 from services.command.domain.commands import Context
 from services.command.domain.copies import freeze
+from services.command.domain.pruning import prune
 from services.command.handler.aside import Aside
 from services.command.handler.handler import CommandHandler
 from services.command.handler.lookup import ProjectLookup
@@ -263,6 +264,19 @@ async def saved_version(connection: Any, version: int) -> bool:
 
 async def pieces(connection: Any) -> dict[bytes, int]:
     return dict(await connection.fetch("SELECT id, length(data) FROM snapshot_piece"))
+
+
+async def test_a_snapshot_of_a_time_when_the_clock_was_wrong_is_not_used(database_url: str) -> None:
+    async with connected(database_url) as connection:
+        grown = History(connection, "gaia")
+        await grown.begin()
+        await grown.grow(20)
+        state = await whole(database_url)
+        prune(state, T0 + 400)
+        await save_snapshot(connection, "gaia", encode_state(freeze(state)), state.version, state.version, lost)
+        states = States(1 << 30)
+        await states.load(EventStore(connection), "gaia")
+        assert len(states["gaia"].bookings) == 20
 
 
 async def test_a_snapshot_is_whole_or_not_used(database_url: str) -> None:

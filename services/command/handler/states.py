@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -164,10 +164,12 @@ class States:
         return loading
 
     async def _stored(self, store: EventStore, project: str) -> tuple[ProjectState, int]:
-        """The state of a snapshot and its position; without a snapshot, a new state with the floor of today."""
+        """The state of a snapshot and its position; without a snapshot, a new state with the floor of today. A snapshot
+        whose floor is yet to come is of a time when the clock was wrong: it is not used."""
         state, position, self._marks[project] = await load_snapshot(store.connection, project)
-        if not state.version:
-            state.floor = floor_of(datetime.now(UTC))
+        if not state.version or state.floor > floor_of(datetime.now(UTC) + timedelta(days=1)):
+            self._marks[project] = Mark()
+            return ProjectState(floor=floor_of(datetime.now(UTC))), 0
         return state, position
 
     def forget_oldest(self, touched: Iterable[str]) -> None:
