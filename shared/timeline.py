@@ -195,6 +195,15 @@ class Timeline:
             self._replace_steps(edges.tolist(), high, rows[starts.searchsorted(edges, "right") - 1])
         return self.held - before
 
+    def add_runs(self, starts: Vector, rows: Vector) -> int:
+        """Adds `rows[n]` to the hours from `starts[n]` to `starts[n + 1]`. Arguments and answer as in `write_runs`."""
+        if not len(rows):
+            return 0
+        own, held = self.runs()
+        edges = np.union1d(starts, own[(own > starts[0]) & (own < starts[-1])])
+        held = np.concatenate((ZEROS[None, : self.width], held))[own.searchsorted(edges[:-1], "right")]
+        return self.write_runs(edges, held + rows[starts.searchsorted(edges[:-1], "right") - 1])
+
     def drop_before(self, hour: int) -> int:
         """Forgets the hours before `hour`: from now on they read as zero, and writing them changes only `base`. Returns
         by how many bytes `held` has shrunk, as a number below 0."""

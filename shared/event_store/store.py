@@ -76,7 +76,7 @@ class Appended(msgspec.Struct, frozen=True):
 
 
 class PositionGap(Exception):
-    """The events that were read have a gap in their positions. This cannot happen while the store is whole."""
+    """Events that were read have a gap in their positions or versions. This cannot happen while the store is whole."""
 
 
 APPEND = "SELECT outcome, first_position FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
@@ -91,6 +91,10 @@ FROM event WHERE position > $1 ORDER BY position LIMIT $2
 """
 DATA_AFTER = """
 SELECT max(position), array_agg(data ORDER BY position) FROM event WHERE position > $1 AND position <= $2
+"""
+STREAM_DATA_AFTER = """
+SELECT max(version), max(position), array_agg(data ORDER BY version)
+FROM event WHERE stream = $1 AND version > $2 AND version <= $3
 """
 STREAM_AFTER = """
 SELECT position, stream, version, command_id, request_id, request_hash, type, data, ordinal
@@ -220,6 +224,17 @@ class EventStore:
             if len(records) < batch:
                 return
             version = records[-1]["version"]
+
+    async def stream_data_after(self, stream: str, version: int, limit: int) -> tuple[list[bytes], int]:
+        """The bytes of the events of one stream after `version`, in order, `limit` at most; and the position of the
+        last of them, 0 if there are none. Raises PositionGap."""
+        record = await self.connection.fetchrow(STREAM_DATA_AFTER, stream, version, version + limit)
+        last, position, datas = record or (None, None, None)
+        if not datas:
+            return [], 0
+        if last != version + len(datas):
+            raise PositionGap(f"{len(datas)} events of {stream} after version {version}, the last with version {last}")
+        return list(datas), position
 
     async def by_commands(self, command_ids: Sequence[UUID]) -> dict[UUID, list[Stored]]:
         """The events of these commands, in order, by command. Commands without events are left out."""

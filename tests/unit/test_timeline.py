@@ -43,7 +43,7 @@ hours = st.one_of(
 amounts = st.one_of(st.integers(-3, 3), st.tuples(*[st.integers(-3, 3)] * 6), st.text("x", min_size=1, max_size=30))
 writes = st.builds(
     lambda what, one, other, much: Write(what, min(one, other) + FIRST, max(one, other) + FIRST, much),
-    st.sampled_from(["add", "add", "add", "add", "write", "write", "drop", "freeze", "fork", "runs"]),
+    st.sampled_from(["add", "add", "add", "add", "write", "write", "add_runs", "drop", "freeze", "fork", "runs"]),
     hours,
     hours,
     amounts,
@@ -66,6 +66,13 @@ class Both:
             case "add":
                 self.held += self.timeline.add(one.start, one.end, values)
                 self.dense[low:high] += values
+            case "add_runs":
+                edges = np.array([one.start, (one.start + one.end) // 2, one.end])
+                if one.start < edges[1]:
+                    rows = np.stack((self.dense[low] * 0 + 2, self.dense[low] * 0 - 1))
+                    self.held += self.timeline.add_runs(edges, rows)
+                    self.dense[low : edges[1] - FIRST] += 2
+                    self.dense[edges[1] - FIRST : high] -= 1
             case "write":
                 values = np.broadcast_to(values, self.dense[:1].shape)[0] if np.ndim(values) < 2 else values
                 self.held += self.timeline.write(one.start, one.end, values)

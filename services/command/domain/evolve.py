@@ -340,11 +340,7 @@ def _resize_cluster(state: ProjectState, event: ClusterResized) -> None:
     start, end = hour_of(event.start), hour_of(event.end)
     size = pool.size.read(start, end)
     growth = event.capacity.vector() - size
-    for name, account in state.accounts.items():
-        if event.cluster in account.shares:
-            account = state.accounts[name]
-            state.touched.add(name)
-            state.timeline_bytes += _resize_shares(account, event.cluster, Period(start, end), size, growth)
+    resize_held(state, event.cluster, Period(start, end), growth)
     state.touched |= {event.cluster, pool.parent}
     _offer(state, pool, start, end, growth)
     state.timeline_bytes += state.pools[pool.parent].free.add(start, end, -growth)
@@ -354,6 +350,18 @@ def _resize_cluster(state: ProjectState, event: ClusterResized) -> None:
     if (growth > 0).any():
         pool.order = state.version
     _grow(state, pool, start, end, growth, event)
+
+
+def resize_held(state: ProjectState, cluster: str, period: Period, growth: Vector) -> None:
+    """Changes what each account holds by its shares of a cluster, whose size will change by `growth`: a vector for all
+    hours, or one for each."""
+    size = state.pools[cluster].size.read(*period)
+    growth = np.broadcast_to(growth, size.shape)
+    for name, account in state.accounts.items():
+        if cluster in account.shares:
+            account = state.accounts[name]
+            state.touched.add(name)
+            state.timeline_bytes += _resize_shares(account, cluster, period, size, growth)
 
 
 def _resize_shares(account: Account, cluster: str, period: Period, size: Vector, growth: Vector) -> int:

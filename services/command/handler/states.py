@@ -12,58 +12,44 @@ from uuid import UUID
 
 import msgspec
 
-from services.command.domain import ProjectState, evolve
+from services.command.domain import ProjectState
 from services.command.domain.copies import freeze
 from services.command.domain.floor import floor_of
-from services.command.domain.pruning import compact, install, pack, prune
+from services.command.domain.pruning import install, pack, prune
+from services.command.handler.replaying import Replaying
 from services.command.handler.sizes import Sizes
 from services.command.handler.snapshots import Mark, load_snapshot
 from shared.event_store import EventStore
-from shared.events import decode_event
 
 PROJECTS_MAX = 1024
 LOADING_MAX = 4
-LOOSE_MAX = 20_000  # bookings outside of blocks, while events are replayed
+MANY = 2000  # bookings
 LOW_S = 600.0  # the floor of a project stays low so long after somebody has recorded its past
 
 
 class Loading(msgspec.Struct):
-    """A state that is being brought to the store's version. If time runs out, the next attempt continues here. `half`:
-    the state may have half of an event, and must not be used again."""
+    """A state that is being brought to the store's version. If time runs out, the next attempt continues here."""
 
-    state: ProjectState
-    position: int
+    replaying: Replaying
     first_version: int
     cold: bool
-    half: bool = False
 
 
 async def load_from_events(store: EventStore, project: str, floor: int) -> Loading:
     """A project as its events make it, without a snapshot. It knows the hours from `floor` on."""
-    loading = Loading(ProjectState(floor=floor), 0, 0, cold=False)
-    await _replay(store, project, loading)
-    await _pruned(loading.state)
+    loading = Loading(Replaying(ProjectState(floor=floor), 0), 0, cold=False)
+    await loading.replaying.run(store, project)
+    await _pruned(loading.replaying.state)
     return loading
 
 
 async def _pruned(state: ProjectState) -> None:
     """Drops what is over. Another thread looks through many bookings, in a copy: time may run out meanwhile."""
-    if len(state.bookings) < LOOSE_MAX // 10:
+    if len(state.bookings) < MANY:
         prune(state, state.floor)
     else:
         packed = await asyncio.to_thread(pack, freeze(state), state.floor, whole=True)
         install(state, packed, state.floor)
-
-
-async def _replay(store: EventStore, project: str, loading: Loading) -> None:
-    """Folds the events that a state has not seen."""
-    state = loading.state
-    async for event in store.stream_after(project, state.version):
-        loading.half = True
-        evolve(state, decode_event(event.data))
-        loading.half, loading.position = False, event.position
-        if state.bookings.loose() > LOOSE_MAX:
-            compact(state)
 
 
 class Loaded(NamedTuple):
@@ -142,17 +128,16 @@ class States:
     async def load(self, store: EventStore, project: str) -> Loaded:
         """Folds the events that the state in memory has not seen. If there is no state, reads a snapshot first."""
         loading = self._loading.get(project) or await self._begin(store, project)
-        state = loading.state
+        replaying = loading.replaying
         try:
-            await _replay(store, project, loading)
+            await replaying.run(store, project)
             if loading.cold and not loading.first_version:
-                await _pruned(state)
-        except Exception:
-            if loading.half:
+                await _pruned(replaying.state)
+        finally:
+            if replaying.broken:
                 self._loading.pop(project, None)
-            raise
-        self.saw(loading.position)
-        self._states[project] = self._loading.pop(project).state
+        self.saw(replaying.position)
+        state = self._states[project] = self._loading.pop(project).replaying.state
         return Loaded(state.version > loading.first_version, loading.cold)
 
     async def _begin(self, store: EventStore, project: str) -> Loading:
@@ -160,7 +145,7 @@ class States:
         state, position = (cached, 0) if cached else await self._stored(store, project)
         while len(self._loading) >= LOADING_MAX:  # nobody waits for these any more
             del self._loading[next(iter(self._loading))]
-        loading = self._loading[project] = Loading(state, position, state.version, cold=cached is None)
+        loading = self._loading[project] = Loading(Replaying(state, position), state.version, cold=cached is None)
         return loading
 
     async def _stored(self, store: EventStore, project: str) -> tuple[ProjectState, int]:

@@ -1,0 +1,405 @@
+"""Many stored events folded into a state at once: those of bookings by columns, all others one by one.
+
+The result is that of `evolve`, event by event. No event looks at what is free, and what is free is a sum: the size,
+less what is booked, less what the shares reserve of the size. So it does not matter when a booking is taken off, and it
+is done once for all of them. Only an account that is listed after it has booked must find its bookings in the state.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from sys import intern
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from services.command.domain.evolve import evolve, resize_held
+from services.command.domain.state import Booking, ProjectState
+from shared.capacity import Vector, reserved_more
+from shared.events import (
+    AccountCreated,
+    BookingAmended,
+    BookingCancelled,
+    BookingConfirmed,
+    BookingContested,
+    BookingCreated,
+    BookingLapsed,
+    ClusterCreated,
+    Event,
+)
+from shared.events.batch import BookingColumns, EventBatch, Repeated, decode_batch
+from shared.hours import Period, hour_of
+from shared.names import spellings
+from shared.timeline import Timeline
+
+OfBooking = BookingCreated | BookingAmended | BookingCancelled | BookingLapsed | BookingConfirmed | BookingContested
+OF_BOOKINGS = (BookingCreated, BookingAmended, BookingCancelled, BookingLapsed, BookingConfirmed, BookingContested)
+PENDING_MAX = 200_000  # events that end or change bookings: more are not kept for the end
+
+# A booking. `pool`, `account` and `capacity` are numbers of the replay.
+ROW = np.dtype("S16,i4,i4,i4,i4,i4,i4,i4,i8,?,?")
+ROW.names = ("id", "pool", "account", "began", "start", "end", "capacity", "share", "order", "tentative", "gone")
+# What an event takes from a pool in `[start, end)` (`sign` 1) or gives back to it (-1).
+ENTRY = np.dtype("i4,i4,i4,i4,i4,i4,i1")
+ENTRY.names = ("pool", "account", "start", "end", "capacity", "share", "sign")
+# A booking that ended at `start`; it had hours until `end`.
+END = np.dtype("S16,i8,i4,i4,i4,i4,i4")
+END.names = ("id", "version", "pool", "start", "end", "capacity", "share")
+Rows = npt.NDArray[np.void]
+
+
+class Numbers(dict[Any, int]):
+    """Values and their numbers, from 0 on in the order in which they come."""
+
+    def __missing__(self, value: Any) -> int:
+        number = self[value] = len(self)
+        return number
+
+    def of(self, column: Repeated[Any]) -> Vector:
+        """The numbers of a column's values."""
+        numbers = np.array([self[value] for value in column.values], dtype=np.int64)
+        return numbers[column.numbers]
+
+
+class Replay:
+    """Folds stored events into `state`. It is whole only after `finish`; `version` counts the events meanwhile."""
+
+    def __init__(self, state: ProjectState) -> None:
+        self.state = state
+        self._pools, self._accounts, self._capacities, self._texts = Numbers(), Numbers(), Numbers(), Numbers()
+        self._rows = np.zeros(0, dtype=ROW)
+        self._new: list[Rows] = []
+        self._ended: list[Rows] = []
+        self._changes: list[tuple[int, OfBooking]] = []
+        self._pending = 0
+
+    def take(self, stored: Sequence[bytes]) -> None:
+        """Folds the next events. Raises what `decode_batch` and `evolve` raise; do not use it after that."""
+        batch = decode_batch(stored)
+        if self._lists_known(batch):
+            self._take_apart(stored, batch)
+            return
+        version = self.state.version + 1
+        for place, event in batch.others:
+            self._take_one(version + place, event)
+        self._take_created(version, batch.created)
+        self._take_ended(version, batch.ended)
+        self.state.version = version - 1 + batch.length
+        if self._pending > PENDING_MAX:
+            self.settle()
+
+    def finish(self) -> None:
+        """Makes the state whole."""
+        self.settle()
+        self._install()
+
+    def _lists_known(self, batch: EventBatch) -> bool:
+        """Whether some event lists an account that may have booked before."""
+        names = {name for _, one in batch.others if isinstance(one, AccountCreated) for name in spellings(one.account)}
+        return not names.isdisjoint(self.state.names) or not names.isdisjoint(_booked(batch))
+
+    def _take_apart(self, stored: Sequence[bytes], batch: EventBatch) -> None:
+        """Folds events of which some list an account that may have booked before."""
+        if batch.length > 1:
+            self.take(stored[: batch.length // 2])
+            self.take(stored[batch.length // 2 :])
+        else:
+            self.finish()
+            ((_, event),) = batch.others
+            evolve(self.state, event)
+
+    def _take_one(self, version: int, event: Event) -> None:
+        if isinstance(event, OF_BOOKINGS):
+            self._changes.append((version, event))
+            self._pending += 1
+            if isinstance(event, BookingCreated):
+                self.state.names.add(intern(event.account))
+                self._note_series(event.booking, event.series)
+        else:
+            if isinstance(event, ClusterCreated) and event.cluster in self.state.pools:
+                # `evolve` knows that nobody has shares in these hours; here, shares may not be given back yet
+                period = Period(hour_of(event.start), hour_of(event.end))
+                resize_held(self.state, event.cluster, period, event.capacity.vector())
+            self.state.version = version - 1
+            evolve(self.state, event)
+
+    def _take_created(self, version: int, created: BookingColumns) -> None:
+        rows = np.zeros(created.rows, dtype=ROW)
+        rows["id"], rows["pool"] = _ids(created), self._pools.of(created.pools)
+        rows["account"], rows["capacity"] = self._accounts.of(created.accounts), self._capacities_of(created.counts)
+        rows["began"] = rows["start"] = created.starts
+        rows["end"], rows["share"], rows["order"] = created.ends, created.shares, created.places + version
+        rows["tentative"] = created.tentative
+        self._new.append(rows)
+        self.state.names.update(map(intern, created.accounts.values))
+        if any(created.series.values):
+            for number, series in enumerate(created.series.each()):
+                if series is not None:
+                    self._note_series(UUID(bytes=_bytes(rows["id"][number])), series)
+
+    def _take_ended(self, version: int, ended: BookingColumns) -> None:
+        rows = np.zeros(ended.rows, dtype=END)
+        rows["id"], rows["version"] = _ids(ended), ended.places + version
+        rows["pool"], rows["capacity"] = self._pools.of(ended.pools), self._capacities_of(ended.counts)
+        rows["start"], rows["end"], rows["share"] = ended.starts, ended.ends, ended.shares
+        self._ended.append(rows)
+        self._pending += len(rows)
+
+    def _capacities_of(self, counts: Vector) -> Vector:
+        """The numbers of these capacities."""
+        texts = np.ascontiguousarray(counts, dtype=np.int64).view("V48").reshape(-1).tolist()
+        for text in set(texts).difference(self._texts):
+            self._texts[text] = self._capacities[capacity_of(np.frombuffer(text, dtype=np.int64))]
+        return np.array([self._texts[text] for text in texts], dtype=np.int64)
+
+    def _note_series(self, booking: UUID, series: UUID | None) -> None:
+        if series is not None:
+            self.state.series[series] = max(self.state.series.get(series, 0), booking.int - series.int + 1)
+
+    def settle(self) -> None:
+        """Takes what the events so far book off the timelines, and ends and changes the bookings."""
+        new = _joined(self._new, ROW)
+        ended = _joined(self._ended, END)
+        entries = [_entries(new, 1)]
+        rows = self._rows = np.concatenate((self._rows, new))
+        finder = Finder(rows["id"]) if self._pending else None
+        if finder is not None:
+            changes = self._changes_by_booking(ended)
+            where = finder.find(ended["id"])
+            plain = ~np.isin(ended["id"], np.array([*changes], dtype="S16"))
+            entries += self._end(ended[plain], where[plain])
+            entries.append(self._change(changes, finder))
+        self._new, self._ended, self._changes, self._pending = [], [], [], 0
+        self._book(np.concatenate(entries))
+
+    def _end(self, ended: Rows, where: Vector) -> list[Rows]:
+        """Ends bookings that have no other changes. `where`: their rows, or -1. Returns what they give back."""
+        there = where >= 0
+        known, rows = ended[there], where[there]
+        given = _entries(known, -1)
+        given["account"] = self._rows["account"][rows]
+        self._rows["end"][rows], self._rows["gone"][rows] = known["start"], True
+        self._rows["tentative"][rows] = False
+        return [given, *(self._end_older(one) for one in ended[~there])]
+
+    def _end_older(self, ended: np.void) -> Rows:
+        """Ends a booking that is in the state already."""
+        key = UUID(bytes=_bytes(ended["id"]))
+        given = _entries(np.array([ended], dtype=END), -1)
+        booking = self.state.bookings[key]
+        given["account"] = self._accounts[booking.account]
+        self.state.tentative.pop(key, None)
+        self.state.bookings[key] = _gone(booking, int(ended["start"]))
+        return given
+
+    def _changes_by_booking(self, ended: Rows) -> dict[bytes, list[tuple[int, OfBooking | np.void]]]:
+        """The changes of each booking that was not only created or ended, with the versions of their events, in
+        order."""
+        found: defaultdict[bytes, list[tuple[int, OfBooking | np.void]]] = defaultdict(list)
+        for version, event in self._changes:
+            found[event.booking.bytes].append((version, event))
+        for end in ended[np.isin(ended["id"], np.array([*found], dtype="S16"))] if found else ():
+            found[_bytes(end["id"])].append((int(end["version"]), end))
+        for each in found.values():
+            each.sort(key=lambda one: one[0])
+        return found
+
+    def _change(self, changes: dict[bytes, list[tuple[int, OfBooking | np.void]]], finder: Finder) -> Rows:
+        """Changes bookings, each by its events in order. Returns what they take and give back."""
+        taken = list[tuple[int, ...]]()
+        where = finder.find(np.array([*changes], dtype="S16")).tolist()
+        for (key, events), row in zip(changes.items(), where, strict=True):
+            booking = self._booking(row) if row >= 0 else self.state.bookings.get(UUID(bytes=key))
+            for version, event in events:
+                booking = self._changed(booking, version, event, taken)
+            assert booking is not None
+            if row >= 0:
+                self._rows[row] = self._row(key, booking)
+            elif (known := UUID(bytes=key)) in self.state.bookings:
+                self.state.bookings[known] = booking
+                self.state.tentative.pop(known, None)
+                if booking.tentative:
+                    self.state.tentative[known] = None
+            else:
+                self._rows = np.append(self._rows, np.array([self._row(key, booking)], dtype=ROW))
+        return np.array(taken, dtype=ENTRY)
+
+    def _changed(
+        self, booking: Booking | None, version: int, event: OfBooking | np.void, taken: list[tuple[int, ...]]
+    ) -> Booking:
+        """The booking after the event. Adds to `taken` what the event takes and gives back."""
+        if isinstance(event, BookingCreated):
+            start, end = hour_of(event.start), hour_of(event.end)
+            made = Booking(
+                intern(event.pool),
+                intern(event.account),
+                start,
+                start,
+                end,
+                event.capacity,
+                event.share,
+                version,
+                event.tentative,
+            )
+            taken.append(self._entry(made, start, end, 1))
+            return made
+        assert booking is not None
+        if isinstance(event, BookingConfirmed | BookingContested):
+            return msgspec.structs.replace(booking, tentative=isinstance(event, BookingContested))
+        if isinstance(event, BookingAmended):
+            since, start, end = hour_of(event.from_start), hour_of(event.start), hour_of(event.end)
+            taken.append(self._entry(booking, since, booking.end, -1))
+            began = booking.began if booking.began < since else start
+            made = Booking(
+                booking.pool, booking.account, began, start, end, event.capacity, event.share, version, event.tentative
+            )
+            taken.append(self._entry(made, start, end, 1))
+            return made
+        start = int(event["start"]) if isinstance(event, np.void) else hour_of(event.start)
+        taken.append(self._entry(booking, start, booking.end, -1))
+        return _gone(booking, start)
+
+    def _entry(self, booking: Booking, start: int, end: int, sign: int) -> tuple[int, ...]:
+        pool, account = self._pools[booking.pool], self._accounts[booking.account]
+        return pool, account, start, end, self._capacities[booking.capacity], booking.share, sign
+
+    def _booking(self, number: int) -> Booking:
+        """The booking of a row."""
+        row = self._rows[number].item()
+        pools, accounts, capacities = [*self._pools], [*self._accounts], [*self._capacities]
+        return Booking(
+            pools[row[1]], accounts[row[2]], row[3], row[4], row[5], capacities[row[6]], row[7], row[8], row[9], row[10]
+        )
+
+    def _row(self, key: bytes, booking: Booking) -> tuple[Any, ...]:
+        pool, account, *figures, capacity, share, order, tentative, gone = msgspec.structs.astuple(booking)
+        numbers = self._pools[pool], self._accounts[account]
+        return key, *numbers, *figures, self._capacities[capacity], share, order, tentative, gone
+
+    def _install(self) -> None:
+        """Gives the bookings to the state."""
+        rows, self._rows = self._rows, np.zeros(0, dtype=ROW)
+        pools, accounts, capacities = [*self._pools], [*self._accounts], [*self._capacities]
+        for key, pool, account, began, start, end, capacity, share, order, tentative, gone in rows.tolist():
+            booking = Booking(
+                intern(pools[pool]),
+                intern(accounts[account]),
+                began,
+                start,
+                end,
+                capacities[capacity],
+                share,
+                order,
+                tentative,
+                gone,
+            )
+            self.state.bookings[UUID(bytes=key.ljust(16, b"\0"))] = booking
+        for row in rows["id"][rows["tentative"]]:
+            self.state.tentative[UUID(bytes=_bytes(row))] = None
+
+    def _book(self, entries: Rows) -> None:
+        """Adds the entries up in the timelines of the pools and of the accounts that the project lists."""
+        counts = np.array([one.counts() for one in self._capacities] or [[0] * 6], dtype=np.int64)
+        for name, part in _grouped(entries, "pool", [*self._pools]):
+            pool = self.state.pools[name]
+            self.state.timeline_bytes += pool.free.add_runs(*_summed(part, -counts))
+            self.state.timeline_bytes += _share(pool.size, pool.shares, pool.free, -1, part)
+        if not self.state.accounts:
+            return
+        for name, part in _grouped(entries, "account", [*self._accounts]):
+            if (listed := self.state.listed(name)) is None:
+                continue
+            account = self.state.accounts[listed]
+            self.state.timeline_bytes += account.held.add_runs(*_summed(part, counts))
+            for pool_id, shares in _grouped(part[part["share"] > 0], "pool", [*self._pools]):
+                own = account.shares.setdefault(pool_id, Timeline(width=1))
+                self.state.timeline_bytes += _share(self.state.pools[pool_id].size, own, account.held, 1, shares)
+
+
+class Finder:
+    """Finds ids among many."""
+
+    def __init__(self, ids: Rows) -> None:
+        self._order = np.argsort(ids, kind="stable")
+        self._ids = ids[self._order]
+
+    def find(self, ids: Rows) -> Vector:
+        """The place of each id; -1 where there is none."""
+        if not len(self._ids):
+            return np.full(len(ids), -1)
+        places = np.minimum(self._ids.searchsorted(ids), len(self._ids) - 1)
+        return np.where(self._ids[places] == ids, self._order[places], -1)
+
+
+def _booked(batch: EventBatch) -> set[str]:
+    others = (one.account for _, one in batch.others if isinstance(one, BookingCreated))
+    return {*batch.created.accounts.values, *others}
+
+
+def _ids(bookings: BookingColumns) -> Rows:
+    return np.ascontiguousarray(bookings.ids).view("S16").reshape(-1)
+
+
+def _bytes(key: bytes) -> bytes:
+    """The id of a row, whose zeros at the end numpy leaves out."""
+    return bytes(key).ljust(16, b"\0")
+
+
+def _joined(parts: Sequence[Rows], kind: np.dtype[np.void]) -> Rows:
+    return np.concatenate([np.zeros(0, dtype=kind), *parts])
+
+
+def _gone(booking: Booking, start: int) -> Booking:
+    return msgspec.structs.replace(booking, end=start, tentative=False, gone=True)
+
+
+def _entries(rows: Rows, sign: int) -> Rows:
+    entries = np.zeros(len(rows), dtype=ENTRY)
+    for name in ENTRY.names or ():
+        if name in (rows.dtype.names or ()):
+            entries[name] = rows[name]
+    entries["sign"] = sign
+    return entries
+
+
+def _grouped(entries: Rows, column: str, values: Sequence[str]) -> Iterator[tuple[str, Rows]]:
+    """The entries of each value of a column."""
+    order = np.argsort(entries[column], kind="stable")
+    numbers, firsts = np.unique(entries[column][order], return_index=True)
+    for number, first, last in zip(numbers.tolist(), firsts, np.append(firsts, len(order))[1:], strict=True):
+        yield values[number], entries[order[first:last]]
+
+
+def _summed(entries: Rows, counts: Vector) -> tuple[Vector, Vector]:
+    """The sum of the entries that are no shares, as runs. `counts` has a row for each capacity."""
+    entries = entries[(entries["share"] == 0) & (entries["start"] < entries["end"])]
+    return _runs(entries, counts[entries["capacity"]] * entries["sign"][:, None])
+
+
+def _runs(entries: Rows, amounts: Vector) -> tuple[Vector, Vector]:
+    """The sum of amounts, shape (entries, width), that each hold from its entry's start to its end."""
+    starts, ends = entries["start"].astype(np.int64), entries["end"].astype(np.int64)
+    edges = np.union1d(starts, ends)
+    steps = np.zeros((len(edges), amounts.shape[1]), dtype=np.int64)
+    firsts, lasts = edges.searchsorted(starts), edges.searchsorted(ends)
+    for column in np.flatnonzero(amounts.any(axis=0)).tolist():
+        np.add.at(steps[:, column], firsts, amounts[:, column])
+        np.subtract.at(steps[:, column], lasts, amounts[:, column])
+    return edges, steps.cumsum(axis=0)[:-1]
+
+
+def _share(size: Timeline, shares: Timeline, counted: Timeline, sign: int, entries: Rows) -> int:
+    """Adds the shares of the entries to `shares`, and `sign` times what they reserve more of the size to `counted`.
+    Returns by how many bytes the timelines have grown."""
+    entries = entries[(entries["share"] > 0) & (entries["start"] < entries["end"])]
+    if not len(entries):
+        return 0
+    starts, rows = _runs(entries, (entries["share"].astype(np.int64) * entries["sign"])[:, None])
+    low, high = int(starts[0]), int(starts[-1])
+    change = rows.repeat(np.diff(starts), axis=0)
+    more = reserved_more(size.read(low, high), shares.read(low, high), change)
+    return counted.add(low, high, sign * more) + shares.add_runs(starts, rows)
