@@ -229,7 +229,8 @@ class EventStore:
         """The bytes of the events of one stream after `version`, in order, `limit` at most; and the position of the
         last of them, 0 if there are none. Raises PositionGap."""
         record = await self.connection.fetchrow(STREAM_DATA_AFTER, stream, version, version + limit)
-        last, position, datas = record or (None, None, None)
+        assert record is not None
+        last, position, datas = record
         if not datas:
             return [], 0
         if last != version + len(datas):

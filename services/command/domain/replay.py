@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from services.command.domain.evolve import evolve, resize_held
 from services.command.domain.state import Booking, ProjectState
-from shared.capacity import Vector, reserved_more
+from shared.capacity import Vector, capacity_of, reserved_more
 from shared.events import (
     AccountCreated,
     BookingAmended,
@@ -135,7 +135,8 @@ class Replay:
         rows["end"], rows["share"], rows["order"] = created.ends, created.shares, created.places + version
         rows["tentative"] = created.tentative
         self._new.append(rows)
-        self.state.names.update(map(intern, created.accounts.values))
+        booked = np.unique(created.accounts.numbers).tolist()  # some values may be those of no row
+        self.state.names.update(intern(created.accounts.values[number]) for number in booked)
         if any(created.series.values):
             for number, series in enumerate(created.series.each()):
                 if series is not None:
