@@ -8,18 +8,31 @@ is done once for all of them. Only an account that is listed after it has booked
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from sys import intern
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from services.command.domain.evolve import evolve, resize_held
+from services.command.domain.replay_columns import (
+    END,
+    ENTRY,
+    ROW,
+    Finder,
+    Numbers,
+    Rows,
+    add_shares,
+    entries_of,
+    grouped,
+    id_of,
+    joined,
+    summed,
+)
 from services.command.domain.state import Booking, ProjectState
-from shared.capacity import Vector, capacity_of, reserved_more
+from shared.capacity import Vector, capacity_of
 from shared.events import (
     AccountCreated,
     BookingAmended,
@@ -31,7 +44,7 @@ from shared.events import (
     ClusterCreated,
     Event,
 )
-from shared.events.batch import BookingColumns, EventBatch, Repeated, decode_batch
+from shared.events.batch import BookingColumns, EventBatch, decode_batch
 from shared.hours import Period, hour_of
 from shared.names import spellings
 from shared.timeline import Timeline
@@ -39,30 +52,6 @@ from shared.timeline import Timeline
 OfBooking = BookingCreated | BookingAmended | BookingCancelled | BookingLapsed | BookingConfirmed | BookingContested
 OF_BOOKINGS = (BookingCreated, BookingAmended, BookingCancelled, BookingLapsed, BookingConfirmed, BookingContested)
 PENDING_MAX = 200_000  # events that end or change bookings: more are not kept for the end
-
-# A booking. `pool`, `account` and `capacity` are numbers of the replay.
-ROW = np.dtype("S16,i4,i4,i4,i4,i4,i4,i4,i8,?,?")
-ROW.names = ("id", "pool", "account", "began", "start", "end", "capacity", "share", "order", "tentative", "gone")
-# What an event takes from a pool in `[start, end)` (`sign` 1) or gives back to it (-1).
-ENTRY = np.dtype("i4,i4,i4,i4,i4,i4,i1")
-ENTRY.names = ("pool", "account", "start", "end", "capacity", "share", "sign")
-# A booking that ended at `start`; it had hours until `end`.
-END = np.dtype("S16,i8,i4,i4,i4,i4,i4")
-END.names = ("id", "version", "pool", "start", "end", "capacity", "share")
-Rows = npt.NDArray[np.void]
-
-
-class Numbers(dict[Any, int]):
-    """Values and their numbers, from 0 on in the order in which they come."""
-
-    def __missing__(self, value: Any) -> int:
-        number = self[value] = len(self)
-        return number
-
-    def of(self, column: Repeated[Any]) -> Vector:
-        """The numbers of a column's values."""
-        numbers = np.array([self[value] for value in column.values], dtype=np.int64)
-        return numbers[column.numbers]
 
 
 class Replay:
@@ -140,7 +129,7 @@ class Replay:
         if any(created.series.values):
             for number, series in enumerate(created.series.each()):
                 if series is not None:
-                    self._note_series(UUID(bytes=_bytes(rows["id"][number])), series)
+                    self._note_series(UUID(bytes=id_of(rows["id"][number])), series)
 
     def _take_ended(self, version: int, ended: BookingColumns) -> None:
         rows = np.zeros(ended.rows, dtype=END)
@@ -163,9 +152,9 @@ class Replay:
 
     def settle(self) -> None:
         """Takes what the events so far book off the timelines, and ends and changes the bookings."""
-        new = _joined(self._new, ROW)
-        ended = _joined(self._ended, END)
-        entries = [_entries(new, 1)]
+        new = joined(self._new, ROW)
+        ended = joined(self._ended, END)
+        entries = [entries_of(new, 1)]
         rows = self._rows = np.concatenate((self._rows, new))
         finder = Finder(rows["id"]) if self._pending else None
         if finder is not None:
@@ -181,7 +170,7 @@ class Replay:
         """Ends bookings that have no other changes. `where`: their rows, or -1. Returns what they give back."""
         there = where >= 0
         known, rows = ended[there], where[there]
-        given = _entries(known, -1)
+        given = entries_of(known, -1)
         given["account"] = self._rows["account"][rows]
         self._rows["end"][rows], self._rows["gone"][rows] = known["start"], True
         self._rows["tentative"][rows] = False
@@ -189,8 +178,8 @@ class Replay:
 
     def _end_older(self, ended: np.void) -> Rows:
         """Ends a booking that is in the state already."""
-        key = UUID(bytes=_bytes(ended["id"]))
-        given = _entries(np.array([ended], dtype=END), -1)
+        key = UUID(bytes=id_of(ended["id"]))
+        given = entries_of(np.array([ended], dtype=END), -1)
         booking = self.state.bookings[key]
         given["account"] = self._accounts[booking.account]
         self.state.tentative.pop(key, None)
@@ -204,7 +193,7 @@ class Replay:
         for version, event in self._changes:
             found[event.booking.bytes].append((version, event))
         for end in ended[np.isin(ended["id"], np.array([*found], dtype="S16"))] if found else ():
-            found[_bytes(end["id"])].append((int(end["version"]), end))
+            found[id_of(end["id"])].append((int(end["version"]), end))
         for each in found.values():
             each.sort(key=lambda one: one[0])
         return found
@@ -271,7 +260,7 @@ class Replay:
     def _booking(self, number: int) -> Booking:
         """The booking of a row."""
         row = self._rows[number].item()
-        pools, accounts, capacities = [*self._pools], [*self._accounts], [*self._capacities]
+        pools, accounts, capacities = self._pools.listed, self._accounts.listed, self._capacities.listed
         return Booking(
             pools[row[1]], accounts[row[2]], row[3], row[4], row[5], capacities[row[6]], row[7], row[8], row[9], row[10]
         )
@@ -284,7 +273,7 @@ class Replay:
     def _install(self) -> None:
         """Gives the bookings to the state."""
         rows, self._rows = self._rows, np.zeros(0, dtype=ROW)
-        pools, accounts, capacities = [*self._pools], [*self._accounts], [*self._capacities]
+        pools, accounts, capacities = self._pools.listed, self._accounts.listed, self._capacities.listed
         for key, pool, account, began, start, end, capacity, share, order, tentative, gone in rows.tolist():
             booking = Booking(
                 intern(pools[pool]),
@@ -300,40 +289,25 @@ class Replay:
             )
             self.state.bookings[UUID(bytes=key.ljust(16, b"\0"))] = booking
         for row in rows["id"][rows["tentative"]]:
-            self.state.tentative[UUID(bytes=_bytes(row))] = None
+            self.state.tentative[UUID(bytes=id_of(row))] = None
 
     def _book(self, entries: Rows) -> None:
         """Adds the entries up in the timelines of the pools and of the accounts that the project lists."""
         counts = np.array([one.counts() for one in self._capacities] or [[0] * 6], dtype=np.int64)
-        for name, part in _grouped(entries, "pool", [*self._pools]):
+        for name, part in grouped(entries, "pool", self._pools.listed):
             pool = self.state.pools[name]
-            self.state.timeline_bytes += pool.free.add_runs(*_summed(part, -counts))
-            self.state.timeline_bytes += _share(pool.size, pool.shares, pool.free, -1, part)
+            self.state.timeline_bytes += pool.free.add_runs(*summed(part, -counts))
+            self.state.timeline_bytes += add_shares(pool.size, pool.shares, pool.free, -1, part)
         if not self.state.accounts:
             return
-        for name, part in _grouped(entries, "account", [*self._accounts]):
+        for name, part in grouped(entries, "account", self._accounts.listed):
             if (listed := self.state.listed(name)) is None:
                 continue
             account = self.state.accounts[listed]
-            self.state.timeline_bytes += account.held.add_runs(*_summed(part, counts))
-            for pool_id, shares in _grouped(part[part["share"] > 0], "pool", [*self._pools]):
+            self.state.timeline_bytes += account.held.add_runs(*summed(part, counts))
+            for pool_id, shares in grouped(part[part["share"] > 0], "pool", self._pools.listed):
                 own = account.shares.setdefault(pool_id, Timeline(width=1))
-                self.state.timeline_bytes += _share(self.state.pools[pool_id].size, own, account.held, 1, shares)
-
-
-class Finder:
-    """Finds ids among many."""
-
-    def __init__(self, ids: Rows) -> None:
-        self._order = np.argsort(ids, kind="stable")
-        self._ids = ids[self._order]
-
-    def find(self, ids: Rows) -> Vector:
-        """The place of each id; -1 where there is none."""
-        if not len(self._ids):
-            return np.full(len(ids), -1)
-        places = np.minimum(self._ids.searchsorted(ids), len(self._ids) - 1)
-        return np.where(self._ids[places] == ids, self._order[places], -1)
+                self.state.timeline_bytes += add_shares(self.state.pools[pool_id].size, own, account.held, 1, shares)
 
 
 def _booked(batch: EventBatch) -> set[str]:
@@ -345,62 +319,5 @@ def _ids(bookings: BookingColumns) -> Rows:
     return np.ascontiguousarray(bookings.ids).view("S16").reshape(-1)
 
 
-def _bytes(key: bytes) -> bytes:
-    """The id of a row, whose zeros at the end numpy leaves out."""
-    return bytes(key).ljust(16, b"\0")
-
-
-def _joined(parts: Sequence[Rows], kind: np.dtype[np.void]) -> Rows:
-    return np.concatenate([np.zeros(0, dtype=kind), *parts])
-
-
 def _gone(booking: Booking, start: int) -> Booking:
     return msgspec.structs.replace(booking, end=start, tentative=False, gone=True)
-
-
-def _entries(rows: Rows, sign: int) -> Rows:
-    entries = np.zeros(len(rows), dtype=ENTRY)
-    for name in ENTRY.names or ():
-        if name in (rows.dtype.names or ()):
-            entries[name] = rows[name]
-    entries["sign"] = sign
-    return entries
-
-
-def _grouped(entries: Rows, column: str, values: Sequence[str]) -> Iterator[tuple[str, Rows]]:
-    """The entries of each value of a column."""
-    order = np.argsort(entries[column], kind="stable")
-    numbers, firsts = np.unique(entries[column][order], return_index=True)
-    for number, first, last in zip(numbers.tolist(), firsts, np.append(firsts, len(order))[1:], strict=True):
-        yield values[number], entries[order[first:last]]
-
-
-def _summed(entries: Rows, counts: Vector) -> tuple[Vector, Vector]:
-    """The sum of the entries that are no shares, as runs. `counts` has a row for each capacity."""
-    entries = entries[(entries["share"] == 0) & (entries["start"] < entries["end"])]
-    return _runs(entries, counts[entries["capacity"]] * entries["sign"][:, None])
-
-
-def _runs(entries: Rows, amounts: Vector) -> tuple[Vector, Vector]:
-    """The sum of amounts, shape (entries, width), that each hold from its entry's start to its end."""
-    starts, ends = entries["start"].astype(np.int64), entries["end"].astype(np.int64)
-    edges = np.union1d(starts, ends)
-    steps = np.zeros((len(edges), amounts.shape[1]), dtype=np.int64)
-    firsts, lasts = edges.searchsorted(starts), edges.searchsorted(ends)
-    for column in np.flatnonzero(amounts.any(axis=0)).tolist():
-        np.add.at(steps[:, column], firsts, amounts[:, column])
-        np.subtract.at(steps[:, column], lasts, amounts[:, column])
-    return edges, steps.cumsum(axis=0)[:-1]
-
-
-def _share(size: Timeline, shares: Timeline, counted: Timeline, sign: int, entries: Rows) -> int:
-    """Adds the shares of the entries to `shares`, and `sign` times what they reserve more of the size to `counted`.
-    Returns by how many bytes the timelines have grown."""
-    entries = entries[(entries["share"] > 0) & (entries["start"] < entries["end"])]
-    if not len(entries):
-        return 0
-    starts, rows = _runs(entries, (entries["share"].astype(np.int64) * entries["sign"])[:, None])
-    low, high = int(starts[0]), int(starts[-1])
-    change = rows.repeat(np.diff(starts), axis=0)
-    more = reserved_more(size.read(low, high), shares.read(low, high), change)
-    return counted.add(low, high, sign * more) + shares.add_runs(starts, rows)
