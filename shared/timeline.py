@@ -79,6 +79,13 @@ class Timeline:
             return 0
         return end - start if self.base == self.end else max(0, self.base - start) + max(0, end - self.end)
 
+    def reach(self, start: int, end: int) -> None:
+        """Notes that the hours `[start, end)` were written: `[base, end)` contains them."""
+        if self.base == self.end:
+            self.base, self.end = start, end
+        else:
+            self.base, self.end = min(self.base, start), max(self.end, end)
+
     def any(self) -> bool:
         """Whether some hour is not zero."""
         return any(cells.any() for _, _, cells in self.pieces(self.base, self.end))
@@ -178,7 +185,7 @@ class Timeline:
         if not len(rows):
             return 0
         before, start, end = self.held, int(starts[0]), int(starts[-1])
-        self._reach(start, end)
+        self.reach(start, end)
         if len(rows) > STEPS_MAX:
             numbers, counts = np.unique(starts[:-1] >> PAGE_BITS, return_counts=True)
             for number in numbers[counts > STEPS_MAX].tolist():
@@ -238,7 +245,7 @@ class Timeline:
             if (amount != amount[0]).any():
                 return self.write(start, end, self.read(start, end) + amount)
             amount = amount[0]
-        self._reach(start, end)
+        self.reach(start, end)
         for number in self._numbers(start, end):
             part, low = self._part(number, start, end), max(0, (number << PAGE_BITS) - start)
             part += amount if isinstance(amount, int) or amount.ndim == 1 else amount[low : low + len(part)]
@@ -248,13 +255,6 @@ class Timeline:
             self._rows[first:last] = [_sealed(row + amount) for row in self._rows[first:last]]
             self._tidy(start, first, end, last)
         return self.held - before
-
-    def _reach(self, start: int, end: int) -> None:
-        """Makes `[base, end)` contain these hours."""
-        if self.base == self.end:
-            self.base, self.end = start, end
-        else:
-            self.base, self.end = min(self.base, start), max(self.end, end)
 
     def _numbers(self, start: int, end: int) -> list[int]:
         """The numbers of the pages that have some of the hours `[start, end)`, ascending."""

@@ -96,6 +96,14 @@ STREAM_DATA_AFTER = """
 SELECT max(version), max(position), array_agg(data ORDER BY version)
 FROM event WHERE stream = $1 AND version > $2 AND version <= $3
 """
+BOOKED_WITH = """
+SELECT DISTINCT e.position, e.data
+FROM unnest($1::uuid[]) AS asked (id)
+CROSS JOIN LATERAL (
+    SELECT command_id FROM event WHERE command_id <= asked.id ORDER BY command_id DESC LIMIT 1
+) AS made
+JOIN event e ON e.command_id = made.command_id AND e.type = 'BookingCreated'
+"""
 STREAM_AFTER = """
 SELECT position, stream, version, command_id, request_id, request_hash, type, data, ordinal
 FROM event WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3
@@ -236,6 +244,10 @@ class EventStore:
         if last != version + len(datas):
             raise PositionGap(f"{len(datas)} events of {stream} after version {version}, the last with version {last}")
         return list(datas), position
+
+    async def booked_with(self, bookings: Sequence[UUID]) -> list[bytes]:
+        """The bytes of the events that created these bookings, and of those that the same commands created."""
+        return [data for _, data in await self.connection.fetch(BOOKED_WITH, bookings)]
 
     async def by_commands(self, command_ids: Sequence[UUID]) -> dict[UUID, list[Stored]]:
         """The events of these commands, in order, by command. Commands without events are left out."""

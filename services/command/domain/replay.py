@@ -45,20 +45,24 @@ from shared.events import (
     Event,
 )
 from shared.events.batch import BookingColumns, EventBatch, decode_batch
-from shared.hours import Period, hour_of
+from shared.hours import Period, hour_of, next_hour
 from shared.names import spellings
 from shared.timeline import Timeline
 
 OfBooking = BookingCreated | BookingAmended | BookingCancelled | BookingLapsed | BookingConfirmed | BookingContested
 OF_BOOKINGS = (BookingCreated, BookingAmended, BookingCancelled, BookingLapsed, BookingConfirmed, BookingContested)
-PENDING_MAX = 200_000  # events that end or change bookings: more are not kept for the end
+PENDING_MAX = 250_000  # events of bookings that are kept, to be folded at once
 
 
 class Replay:
-    """Folds stored events into `state`. It is whole only after `finish`; `version` counts the events meanwhile."""
+    """Folds stored events into `state`. It is whole only after `finish`; `version` counts the events meanwhile.
 
-    def __init__(self, state: ProjectState) -> None:
-        self.state = state
+    With a `floor`, a booking that ends before that hour is not kept: 10,000 that live cost the same after 5,000,000
+    that are over. Hours before the floor come to be zero or anything."""
+
+    def __init__(self, state: ProjectState, floor: int = 0) -> None:
+        self.state, self._floor = state, floor
+        self._began: dict[bytes, int] = {}  # of bookings that are not kept
         self._pools, self._accounts, self._capacities, self._texts = Numbers(), Numbers(), Numbers(), Numbers()
         self._rows = np.zeros(0, dtype=ROW)
         self._new: list[Rows] = []
@@ -66,9 +70,33 @@ class Replay:
         self._changes: list[tuple[int, OfBooking]] = []
         self._pending = 0
 
-    def take(self, stored: Sequence[bytes]) -> None:
-        """Folds the next events. Raises what `decode_batch` and `evolve` raise; do not use it after that."""
+    def take(self, stored: Sequence[bytes]) -> list[UUID]:
+        """Folds the next events. Raises what `decode_batch` and `evolve` raise; do not use it after that.
+
+        Mostly returns no id. If it returns ids, it has folded nothing: these bookings were not kept, and an amendment
+        brings them back. Say with `learn` when they began, and `take` the events again."""
         batch = decode_batch(stored)
+        if unknown := self._unknown(batch):
+            return unknown
+        self._fold(stored, batch)
+        return []
+
+    def learn(self, began: dict[UUID, int]) -> None:
+        """Notes the hours at which bookings began, as their first events say."""
+        for booking, hour in began.items():
+            self._began.setdefault(booking.bytes, hour)
+
+    def _unknown(self, batch: EventBatch) -> list[UUID]:
+        """The bookings that come back, and of which it is not known when they began."""
+        return [
+            event.booking
+            for _, event in batch.others
+            if isinstance(event, BookingAmended)
+            and hour_of(event.from_end) <= self._floor < hour_of(event.end)
+            and event.booking.bytes not in self._began
+        ]
+
+    def _fold(self, stored: Sequence[bytes], batch: EventBatch) -> None:
         if self._lists_known(batch):
             self._take_apart(stored, batch)
             return
@@ -94,8 +122,8 @@ class Replay:
     def _take_apart(self, stored: Sequence[bytes], batch: EventBatch) -> None:
         """Folds events of which some list an account that may have booked before."""
         if batch.length > 1:
-            self.take(stored[: batch.length // 2])
-            self.take(stored[batch.length // 2 :])
+            for half in (stored[: batch.length // 2], stored[batch.length // 2 :]):
+                self._fold(half, decode_batch(half))
         else:
             self.finish()
             ((_, event),) = batch.others
@@ -123,19 +151,24 @@ class Replay:
         rows["began"] = rows["start"] = created.starts
         rows["end"], rows["share"], rows["order"] = created.ends, created.shares, created.places + version
         rows["tentative"] = created.tentative
-        self._new.append(rows)
-        booked = np.unique(created.accounts.numbers).tolist()  # some values may be those of no row
-        self.state.names.update(intern(created.accounts.values[number]) for number in booked)
         if any(created.series.values):
             for number, series in enumerate(created.series.each()):
                 if series is not None:
                     self._note_series(UUID(bytes=id_of(rows["id"][number])), series)
+        if self._floor:
+            self._note_reach(rows)
+            rows = rows[rows["end"] > self._floor]
+        self._new.append(rows)
+        self._pending += len(rows)
+        booked = np.unique(created.accounts.numbers).tolist()  # some values may be those of no row
+        self.state.names.update(intern(created.accounts.values[number]) for number in booked)
 
     def _take_ended(self, version: int, ended: BookingColumns) -> None:
         rows = np.zeros(ended.rows, dtype=END)
         rows["id"], rows["version"] = _ids(ended), ended.places + version
         rows["pool"], rows["capacity"] = self._pools.of(ended.pools), self._capacities_of(ended.counts)
         rows["start"], rows["end"], rows["share"] = ended.starts, ended.ends, ended.shares
+        rows = rows[rows["end"] > self._floor]
         self._ended.append(rows)
         self._pending += len(rows)
 
@@ -145,6 +178,11 @@ class Replay:
         for text in set(texts).difference(self._texts):
             self._texts[text] = self._capacities[capacity_of(np.frombuffer(text, dtype=np.int64))]
         return np.array([self._texts[text] for text in texts], dtype=np.int64)
+
+    def _note_reach(self, rows: Rows) -> None:
+        """Notes which hours the bookings of each pool reach: those that are not kept count too."""
+        for name, part in grouped(rows, "pool", self._pools.listed):
+            self.state.pools[name].free.reach(int(part["start"].min()), int(part["end"].max()))
 
     def _note_series(self, booking: UUID, series: UUID | None) -> None:
         if series is not None:
@@ -156,8 +194,8 @@ class Replay:
         ended = joined(self._ended, END)
         entries = [entries_of(new, 1)]
         rows = self._rows = np.concatenate((self._rows, new))
-        finder = Finder(rows["id"]) if self._pending else None
-        if finder is not None:
+        if len(ended) or self._changes:
+            finder = Finder(rows["id"])
             changes = self._changes_by_booking(ended)
             where = finder.find(ended["id"])
             plain = ~np.isin(ended["id"], np.array([*changes], dtype="S16"))
@@ -200,58 +238,74 @@ class Replay:
 
     def _change(self, changes: dict[bytes, list[tuple[int, OfBooking | np.void]]], finder: Finder) -> Rows:
         """Changes bookings, each by its events in order. Returns what they take and give back."""
-        taken = list[tuple[int, ...]]()
+        taken, back = list[tuple[int, ...]](), list[tuple[Any, ...]]()
         where = finder.find(np.array([*changes], dtype="S16")).tolist()
         for (key, events), row in zip(changes.items(), where, strict=True):
-            booking = self._booking(row) if row >= 0 else self.state.bookings.get(UUID(bytes=key))
+            known = UUID(bytes=key)
+            booking = self._booking(row) if row >= 0 else self.state.bookings.get(known)
             for version, event in events:
                 booking = self._changed(booking, version, event, taken)
-            assert booking is not None
+            if booking is None:
+                continue
             if row >= 0:
                 self._rows[row] = self._row(key, booking)
-            elif (known := UUID(bytes=key)) in self.state.bookings:
-                self.state.bookings[known] = booking
-                self.state.tentative.pop(known, None)
-                if booking.tentative:
-                    self.state.tentative[known] = None
+            elif known in self.state.bookings:
+                self._change_older(known, booking)
             else:
-                self._rows = np.append(self._rows, np.array([self._row(key, booking)], dtype=ROW))
+                back.append(self._row(key, booking))
+        self._rows = np.concatenate((self._rows, np.array(back, dtype=ROW)))
         return np.array(taken, dtype=ENTRY)
+
+    def _change_older(self, key: UUID, booking: Booking) -> None:
+        """Changes a booking that is in the state already."""
+        self.state.bookings[key] = booking
+        self.state.tentative.pop(key, None)
+        if booking.tentative:
+            self.state.tentative[key] = None
 
     def _changed(
         self, booking: Booking | None, version: int, event: OfBooking | np.void, taken: list[tuple[int, ...]]
-    ) -> Booking:
-        """The booking after the event. Adds to `taken` what the event takes and gives back."""
+    ) -> Booking | None:
+        """The booking after the event; None: it is not kept. Adds to `taken` what the event takes and gives back."""
         if isinstance(event, BookingCreated):
             start, end = hour_of(event.start), hour_of(event.end)
-            made = Booking(
-                intern(event.pool),
-                intern(event.account),
-                start,
-                start,
-                end,
-                event.capacity,
-                event.share,
-                version,
-                event.tentative,
-            )
-            taken.append(self._entry(made, start, end, 1))
-            return made
-        assert booking is not None
+            pool, account = intern(event.pool), intern(event.account)
+            booking = Booking(pool, account, start, start, end, event.capacity, event.share, version, event.tentative)
+            taken.append(self._entry(booking, start, end, 1))
+            return booking
+        if isinstance(event, BookingAmended):
+            booking = self._amended(booking, version, event, taken)
+            if booking is not None:
+                taken.append(self._entry(booking, booking.start, booking.end, 1))
+            return booking
+        if booking is None:
+            return None
         if isinstance(event, BookingConfirmed | BookingContested):
             return msgspec.structs.replace(booking, tentative=isinstance(event, BookingContested))
-        if isinstance(event, BookingAmended):
-            since, start, end = hour_of(event.from_start), hour_of(event.start), hour_of(event.end)
-            taken.append(self._entry(booking, since, booking.end, -1))
-            began = booking.began if booking.began < since else start
-            made = Booking(
-                booking.pool, booking.account, began, start, end, event.capacity, event.share, version, event.tentative
-            )
-            taken.append(self._entry(made, start, end, 1))
-            return made
         start = int(event["start"]) if isinstance(event, np.void) else hour_of(event.start)
         taken.append(self._entry(booking, start, booking.end, -1))
         return _gone(booking, start)
+
+    def _amended(
+        self, booking: Booking | None, version: int, event: BookingAmended, taken: list[tuple[int, ...]]
+    ) -> Booking | None:
+        """The booking after an amendment. Adds to `taken` what it gives back."""
+        since, start, end = hour_of(event.from_start), hour_of(event.start), hour_of(event.end)
+        pool, account, key = event.pool, event.account, event.booking.bytes
+        if booking is not None:
+            taken.append(self._entry(booking, since, booking.end, -1))
+            pool, account, began = booking.pool, booking.account, booking.began
+        elif since == start == next_hour(event.at):  # only then may it have begun
+            if end <= self._floor:
+                return None
+            began = self._began[key]
+        else:
+            began = start
+            if end <= self._floor:
+                self._began[key] = start
+                return None
+        began = began if began < since else start
+        return Booking(pool, account, began, start, end, event.capacity, event.share, version, event.tentative)
 
     def _entry(self, booking: Booking, start: int, end: int, sign: int) -> tuple[int, ...]:
         pool, account = self._pools[booking.pool], self._accounts[booking.account]
@@ -273,6 +327,8 @@ class Replay:
     def _install(self) -> None:
         """Gives the bookings to the state."""
         rows, self._rows = self._rows, np.zeros(0, dtype=ROW)
+        if self._floor:
+            rows = rows[(rows["end"] > self._floor) & (rows["end"] > rows["began"])]
         pools, accounts, capacities = self._pools.listed, self._accounts.listed, self._capacities.listed
         for key, pool, account, began, start, end, capacity, share, order, tentative, gone in rows.tolist():
             booking = Booking(
@@ -293,6 +349,8 @@ class Replay:
 
     def _book(self, entries: Rows) -> None:
         """Adds the entries up in the timelines of the pools and of the accounts that the project lists."""
+        entries = entries[entries["end"] > self._floor]
+        entries["start"] = np.maximum(entries["start"], self._floor)
         counts = np.array([one.counts() for one in self._capacities] or [[0] * 6], dtype=np.int64)
         for name, part in grouped(entries, "pool", self._pools.listed):
             pool = self.state.pools[name]
