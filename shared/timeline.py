@@ -230,7 +230,7 @@ class Timeline:
 
     def _above_floor(self, start: int, end: int, amount: Vector | int) -> tuple[int, Vector | int]:
         """Where the hours `[start, end)` that are kept begin, and the amount of these."""
-        self._reach(start, end)
+        self.reach(start, end)
         kept = min(end, max(start, self.floor))
         return kept, amount if isinstance(amount, int) or amount.ndim == 1 else amount[kept - start :]
 

@@ -28,12 +28,14 @@ from services.command.domain.commands import Context
 from services.command.domain.copies import freeze
 from services.command.domain.ended import Ended, ended_of, standing
 from services.command.domain.floor import floor_of, lower_floor
-from services.command.domain.pruning import compact, install, pack, prune
+from services.command.domain.pruning import install, pack, prune
 from services.command.domain.reach import looks_back_to, not_held
+from services.command.domain.replay import Replay
+from services.command.handler.replaying import began_of
 from services.command.handler.snapshots import decode_state, encode_state
 from shared.capacity import Capacity
 from shared.errors import HourbookError
-from shared.events import Event, Overcommit
+from shared.events import Event, Overcommit, encode_event
 from shared.hours import EARLIEST, Period, instant_of
 from shared.identity.principals import Principal, person, trusted
 from shared.identity.roles import NOBODY
@@ -43,6 +45,16 @@ STEPS = 400
 ONE = Capacity(servers=1, cores=1)
 ENOUGH = Capacity(servers=9, cores=30, memory=20, datadisc=5)
 BOUNDS = Bounds(bookings=25, grants=12, series_hours=40, tentative=3, tentative_hours=400)
+
+
+def loaded(history: list[Event], floor: int) -> ProjectState:
+    """The state as it is loaded from the store."""
+    replay, stored = Replay(ProjectState(floor=floor)), [encode_event(event) for event in history]
+    if replay.take(stored):
+        replay.learn(began_of(stored))
+        replay.take(stored)
+    replay.finish()
+    return replay.state
 
 
 class Both:
@@ -124,11 +136,7 @@ class Both:
         if looks_back_to(command, context) < self.small.floor:
             self.lowered += 1
             floor = lower_floor(looks_back_to(command, context), context.at)
-            self.small = ProjectState(floor=floor)
-            for number, event in enumerate(self.history):
-                evolve(self.small, event)
-                if number % 50 == 0:
-                    compact(self.small)
+            self.small = loaded(self.history, floor)
             prune(self.small, floor)
         return ended
 

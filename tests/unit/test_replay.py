@@ -21,8 +21,8 @@ def events_of(seed: int) -> list[Event]:
     return [event for event in history(seed, 400) if event.project == f"project-{seed % 2}"]
 
 
-def one_by_one(events: list[Event]) -> ProjectState:
-    state = ProjectState()
+def one_by_one(events: list[Event], floor: int = 0) -> ProjectState:
+    state = ProjectState(floor=floor)
     for event in events:
         evolve(state, event)
     return state
@@ -30,7 +30,7 @@ def one_by_one(events: list[Event]) -> ProjectState:
 
 def by_columns(events: list[Event], chance: random.Random, floor: int = 0) -> ProjectState:
     """Takes the events in pieces, and is sometimes finished between them."""
-    replay, stored = Replay(ProjectState(), floor), [encode_event(event) for event in events]
+    replay, stored = Replay(ProjectState(floor=floor)), [encode_event(event) for event in events]
     every = began_of(stored)
     while stored:
         piece, stored = stored[: (count := chance.choice([1, 7, 60, 400]))], stored[count:]
@@ -41,7 +41,7 @@ def by_columns(events: list[Event], chance: random.Random, floor: int = 0) -> Pr
             replay.settle()
         if chance.random() < 0.05:
             replay.finish()
-            replay = Replay(replay.state, floor)
+            replay = Replay(replay.state)
     replay.finish()
     return replay.state
 
@@ -58,7 +58,7 @@ def test_a_state_by_columns_is_the_one_that_the_events_make(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_from_the_floor_on_it_says_the_same_without_what_ended_before(seed: int) -> None:
     events, floor = events_of(seed), T0 + 20 + 10 * seed
-    state, whole = by_columns(events, random.Random(seed), floor), one_by_one(events)
+    state, whole = by_columns(events, random.Random(seed), floor), one_by_one(events, floor)
     kept, there = (
         {key: one for key, one in each.bookings.items() if one.end > floor and one.end > one.began}
         for each in (whole, state)

@@ -74,13 +74,6 @@ def prune(state: ProjectState, floor: int) -> None:
     install(state, pack(freeze(state), floor, whole=True), floor)
 
 
-def compact(state: ProjectState) -> None:
-    """Packs the bookings of a state, and drops none. For a replay: an event that comes later may still change one that
-    ends before the floor."""
-    table = state.bookings.freeze()
-    state.bookings.install(table, merged(with_loose(table)), len(table))
-
-
 def _is_wasteful(blocks: tuple[Block, ...], floor: int) -> bool:
     rows = sum(map(len, blocks))
     gone = rows - sum(int(np.count_nonzero(block.reaching(floor))) for block in blocks)

@@ -16,6 +16,8 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
+from services.command.domain.blocks import COLUMNS, GONE, TENTATIVE, Block, Booking, merged
+from services.command.domain.booking_table import with_loose
 from services.command.domain.evolve import evolve, resize_held
 from services.command.domain.replay_columns import (
     END,
@@ -31,7 +33,7 @@ from services.command.domain.replay_columns import (
     joined,
     summed,
 )
-from services.command.domain.state import Booking, ProjectState
+from services.command.domain.state import ProjectState
 from shared.capacity import Vector, capacity_of
 from shared.events import (
     AccountCreated,
@@ -57,11 +59,11 @@ PENDING_MAX = 250_000  # events of bookings that are kept, to be folded at once
 class Replay:
     """Folds stored events into `state`. It is whole only after `finish`; `version` counts the events meanwhile.
 
-    With a `floor`, a booking that ends before that hour is not kept: 10,000 that live cost the same after 5,000,000
-    that are over. Hours before the floor come to be zero or anything."""
+    A booking that ends before the floor of the state is not kept: 10,000 that live cost the same after 5,000,000 that
+    are over."""
 
-    def __init__(self, state: ProjectState, floor: int = 0) -> None:
-        self.state, self._floor = state, floor
+    def __init__(self, state: ProjectState) -> None:
+        self.state, self._floor = state, state.floor
         self._began: dict[bytes, int] = {}  # of bookings that are not kept
         self._pools, self._accounts, self._capacities, self._texts = Numbers(), Numbers(), Numbers(), Numbers()
         self._rows = np.zeros(0, dtype=ROW)
@@ -221,7 +223,7 @@ class Replay:
         booking = self.state.bookings[key]
         given["account"] = self._accounts[booking.account]
         self.state.tentative.pop(key, None)
-        self.state.bookings[key] = _gone(booking, int(ended["start"]))
+        self.state.bookings.change(key, _gone(booking, int(ended["start"])))
         return given
 
     def _changes_by_booking(self, ended: Rows) -> dict[bytes, list[tuple[int, OfBooking | np.void]]]:
@@ -258,7 +260,7 @@ class Replay:
 
     def _change_older(self, key: UUID, booking: Booking) -> None:
         """Changes a booking that is in the state already."""
-        self.state.bookings[key] = booking
+        self.state.bookings.change(key, booking)
         self.state.tentative.pop(key, None)
         if booking.tentative:
             self.state.tentative[key] = None
@@ -327,25 +329,21 @@ class Replay:
     def _install(self) -> None:
         """Gives the bookings to the state."""
         rows, self._rows = self._rows, np.zeros(0, dtype=ROW)
-        if self._floor:
-            rows = rows[(rows["end"] > self._floor) & (rows["end"] > rows["began"])]
-        pools, accounts, capacities = self._pools.listed, self._accounts.listed, self._capacities.listed
-        for key, pool, account, began, start, end, capacity, share, order, tentative, gone in rows.tolist():
-            booking = Booking(
-                intern(pools[pool]),
-                intern(accounts[account]),
-                began,
-                start,
-                end,
-                capacities[capacity],
-                share,
-                order,
-                tentative,
-                gone,
-            )
-            self.state.bookings[UUID(bytes=key.ljust(16, b"\0"))] = booking
-        for row in rows["id"][rows["tentative"]]:
-            self.state.tentative[UUID(bytes=id_of(row))] = None
+        rows = rows[(rows["end"] > self._floor) & ((rows["end"] > rows["began"]) | (self._floor == 0))]
+        if not len(rows):
+            return
+        high, low = np.ascontiguousarray(rows["id"]).view(">u8").reshape(-1, 2).T.astype("<u8")
+        flags = rows["tentative"] * TENTATIVE + rows["gone"] * GONE
+        made = {"high": high, "low": low, "flags": flags}
+        columns = {
+            name: np.asarray(made[name] if name in made else rows[name]).astype(kind) for name, kind in COLUMNS.items()
+        }
+        names = [*self._pools.listed], [*self._accounts.listed], [*self._capacities.listed]
+        block = Block(columns, *names).at(np.lexsort((low, high)))
+        table = self.state.bookings.freeze()
+        self.state.bookings.install(table, merged((block, *with_loose(table))), len(table) + len(block))
+        for key in rows["id"][rows["tentative"]]:
+            self.state.tentative[UUID(bytes=id_of(key))] = None
 
     def _book(self, entries: Rows) -> None:
         """Adds the entries up in the timelines of the pools and of the accounts that the project lists."""
@@ -354,6 +352,7 @@ class Replay:
         counts = np.array([one.counts() for one in self._capacities] or [[0] * 6], dtype=np.int64)
         for name, part in grouped(entries, "pool", self._pools.listed):
             pool = self.state.pools[name]
+            self.state.touched.add(name)
             self.state.timeline_bytes += pool.free.add_runs(*summed(part, -counts))
             self.state.timeline_bytes += add_shares(pool.size, pool.shares, pool.free, -1, part)
         if not self.state.accounts:
@@ -362,9 +361,10 @@ class Replay:
             if (listed := self.state.listed(name)) is None:
                 continue
             account = self.state.accounts[listed]
+            self.state.touched.add(listed)
             self.state.timeline_bytes += account.held.add_runs(*summed(part, counts))
             for pool_id, shares in grouped(part[part["share"] > 0], "pool", self._pools.listed):
-                own = account.shares.setdefault(pool_id, Timeline(width=1))
+                own = account.shares.setdefault(pool_id, Timeline(width=1, floor=self._floor))
                 self.state.timeline_bytes += add_shares(self.state.pools[pool_id].size, own, account.held, 1, shares)
 
 

@@ -18,14 +18,12 @@ FEW = 500  # so many are folded one by one: that is quicker, and needs no other 
 
 class Replaying:
     """`run` folds the events that `state` has not seen. If it is cancelled, or the store is lost, `run` it again: it
-    goes on where it was. `state` is whole when `run` returns. `position` is that of the last event. Bookings that end
-    before the hour `floor` are not kept.
+    goes on where it was. `state` is whole when `run` returns. `position` is that of the last event.
 
     `broken`: an event could not be folded, and the state may have half of it. Do not use it again."""
 
-    def __init__(self, state: ProjectState, position: int, floor: int = 0) -> None:
+    def __init__(self, state: ProjectState, position: int) -> None:
         self.state, self.position, self.broken = state, position, False
-        self._floor = floor
         self._replay: Replay | None = None  # that has folded events, and is not finished
         self._work: asyncio.Task[list[UUID]] | None = None
 
@@ -37,7 +35,7 @@ class Replaying:
         if len(stored) < FEW and self._replay is None:
             self._fold(self._one_by_one, stored, position)
             return
-        replay = self._replay = self._replay or Replay(self.state, self._floor)
+        replay = self._replay = self._replay or Replay(self.state)
         while stored:
             self._begin(replay.take, stored, position)
             version += len(stored)
