@@ -7,6 +7,7 @@ is done once for all of them. Only an account that is listed after it has booked
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from sys import intern
@@ -23,13 +24,15 @@ from services.command.domain.replay_columns import (
     END,
     ENTRY,
     ROW,
+    Entries,
     Finder,
     Numbers,
     Rows,
     add_shares,
-    entries_of,
+    at,
     grouped,
     id_of,
+    ids_of,
     joined,
     summed,
 )
@@ -54,6 +57,7 @@ from shared.timeline import Timeline
 OfBooking = BookingCreated | BookingAmended | BookingCancelled | BookingLapsed | BookingConfirmed | BookingContested
 OF_BOOKINGS = (BookingCreated, BookingAmended, BookingCancelled, BookingLapsed, BookingConfirmed, BookingContested)
 PENDING_MAX = 250_000  # events of bookings that are kept, to be folded at once
+MARKS = np.array([1, 1_000_003, 998_244_353, 2_147_483_647, 6_700_417, 4_294_967_291])  # of capacities, by dimension
 
 
 class Replay:
@@ -65,7 +69,7 @@ class Replay:
     def __init__(self, state: ProjectState) -> None:
         self.state, self._floor = state, state.floor
         self._began: dict[bytes, int] = {}  # of bookings that are not kept
-        self._pools, self._accounts, self._capacities, self._texts = Numbers(), Numbers(), Numbers(), Numbers()
+        self._pools, self._accounts, self._capacities = Numbers(), Numbers(), Numbers()
         self._rows = np.zeros(0, dtype=ROW)
         self._new: list[Rows] = []
         self._ended: list[Rows] = []
@@ -148,7 +152,7 @@ class Replay:
 
     def _take_created(self, version: int, created: BookingColumns) -> None:
         rows = np.zeros(created.rows, dtype=ROW)
-        rows["id"], rows["pool"] = _ids(created), self._pools.of(created.pools)
+        rows["id"], rows["pool"] = ids_of(created), self._pools.of(created.pools)
         rows["account"], rows["capacity"] = self._accounts.of(created.accounts), self._capacities_of(created.counts)
         rows["began"] = rows["start"] = created.starts
         rows["end"], rows["share"], rows["order"] = created.ends, created.shares, created.places + version
@@ -159,7 +163,7 @@ class Replay:
                     self._note_series(UUID(bytes=id_of(rows["id"][number])), series)
         if self._floor:
             self._note_reach(rows)
-            rows = rows[rows["end"] > self._floor]
+            rows = at(rows, rows["end"] > self._floor)
         self._new.append(rows)
         self._pending += len(rows)
         booked = np.unique(created.accounts.numbers).tolist()  # some values may be those of no row
@@ -167,24 +171,28 @@ class Replay:
 
     def _take_ended(self, version: int, ended: BookingColumns) -> None:
         rows = np.zeros(ended.rows, dtype=END)
-        rows["id"], rows["version"] = _ids(ended), ended.places + version
+        rows["id"], rows["version"] = ids_of(ended), ended.places + version
         rows["pool"], rows["capacity"] = self._pools.of(ended.pools), self._capacities_of(ended.counts)
         rows["start"], rows["end"], rows["share"] = ended.starts, ended.ends, ended.shares
-        rows = rows[rows["end"] > self._floor]
+        rows = at(rows, rows["end"] > self._floor)
         self._ended.append(rows)
         self._pending += len(rows)
 
     def _capacities_of(self, counts: Vector) -> Vector:
         """The numbers of these capacities."""
-        texts = np.ascontiguousarray(counts, dtype=np.int64).view("V48").reshape(-1).tolist()
-        for text in set(texts).difference(self._texts):
-            self._texts[text] = self._capacities[capacity_of(np.frombuffer(text, dtype=np.int64))]
-        return np.array([self._texts[text] for text in texts], dtype=np.int64)
+        _, firsts, rows = np.unique(counts @ MARKS, return_index=True, return_inverse=True)
+        if not np.array_equal(counts[firsts][rows], counts):  # two capacities have one mark
+            firsts = rows = np.arange(len(counts))
+        return np.array([self._capacities[capacity_of(one)] for one in counts[firsts]], dtype=np.int64)[rows]
 
     def _note_reach(self, rows: Rows) -> None:
         """Notes which hours the bookings of each pool reach: those that are not kept count too."""
-        for name, part in grouped(rows, "pool", self._pools.listed):
-            self.state.pools[name].free.reach(int(part["start"].min()), int(part["end"].max()))
+        numbers, places = np.unique(rows["pool"], return_inverse=True)
+        lows, highs = np.full(len(numbers), sys.maxsize), np.zeros(len(numbers), dtype=np.int64)
+        np.minimum.at(lows, places, rows["start"])
+        np.maximum.at(highs, places, rows["end"])
+        for number, low, high in zip(numbers.tolist(), lows.tolist(), highs.tolist(), strict=True):
+            self.state.pools[self._pools.listed[number]].free.reach(low, high)
 
     def _note_series(self, booking: UUID, series: UUID | None) -> None:
         if series is not None:
@@ -192,39 +200,38 @@ class Replay:
 
     def settle(self) -> None:
         """Takes what the events so far book off the timelines, and ends and changes the bookings."""
-        new = joined(self._new, ROW)
-        ended = joined(self._ended, END)
-        entries = [entries_of(new, 1)]
-        rows = self._rows = np.concatenate((self._rows, new))
+        new, ended = joined(self._new, ROW), joined(self._ended, END)
+        self._new, self._ended, self._pending = [], [], 0
+        self._book(new, 1)
+        self._rows = joined([self._rows, new], ROW)
         if len(ended) or self._changes:
-            finder = Finder(rows["id"])
-            changes = self._changes_by_booking(ended)
-            where = finder.find(ended["id"])
-            plain = ~np.isin(ended["id"], np.array([*changes], dtype="S16"))
-            entries += self._end(ended[plain], where[plain])
-            entries.append(self._change(changes, finder))
-        self._new, self._ended, self._changes, self._pending = [], [], [], 0
-        self._book(np.concatenate(entries))
+            finder, changes = Finder(self._rows["id"]), self._changes_by_booking(ended)
+            self._changes = []
+            if changes:
+                ended = at(ended, ~np.isin(ended["id"], np.array([*changes], dtype="S16")))
+            self._end(ended, finder.find(ended["id"]))
+            taken, given = self._change(changes, finder)
+            self._book(ended, -1)
+            self._book(given, -1)
+            self._book(taken, 1)
 
-    def _end(self, ended: Rows, where: Vector) -> list[Rows]:
-        """Ends bookings that have no other changes. `where`: their rows, or -1. Returns what they give back."""
+    def _end(self, ended: Rows, where: Vector) -> None:
+        """Ends bookings that have no other changes. `where`: their rows, or -1. Notes the accounts in `ended`."""
         there = where >= 0
-        known, rows = ended[there], where[there]
-        given = entries_of(known, -1)
-        given["account"] = self._rows["account"][rows]
-        self._rows["end"][rows], self._rows["gone"][rows] = known["start"], True
+        rows = where[there]
+        self._rows["end"][rows], self._rows["gone"][rows] = ended["start"][there], True
         self._rows["tentative"][rows] = False
-        return [given, *(self._end_older(one) for one in ended[~there])]
+        ended["account"][there] = self._rows["account"][rows]
+        for place in np.flatnonzero(~there).tolist():
+            ended["account"][place] = self._end_older(ended[place])
 
-    def _end_older(self, ended: np.void) -> Rows:
-        """Ends a booking that is in the state already."""
+    def _end_older(self, ended: np.void) -> int:
+        """Ends a booking that is in the state already. Returns the number of its account."""
         key = UUID(bytes=id_of(ended["id"]))
-        given = entries_of(np.array([ended], dtype=END), -1)
         booking = self.state.bookings[key]
-        given["account"] = self._accounts[booking.account]
         self.state.tentative.pop(key, None)
         self.state.bookings.change(key, _gone(booking, int(ended["start"])))
-        return given
+        return self._accounts[booking.account]
 
     def _changes_by_booking(self, ended: Rows) -> dict[bytes, list[tuple[int, OfBooking | np.void]]]:
         """The changes of each booking that was not only created or ended, with the versions of their events, in
@@ -238,15 +245,15 @@ class Replay:
             each.sort(key=lambda one: one[0])
         return found
 
-    def _change(self, changes: dict[bytes, list[tuple[int, OfBooking | np.void]]], finder: Finder) -> Rows:
-        """Changes bookings, each by its events in order. Returns what they take and give back."""
-        taken, back = list[tuple[int, ...]](), list[tuple[Any, ...]]()
+    def _change(self, changes: dict[bytes, list[tuple[int, OfBooking | np.void]]], finder: Finder) -> tuple[Rows, Rows]:
+        """Changes bookings, each by its events in order. Returns what they take, and what they give back."""
+        entries, back = Entries([], []), list[tuple[Any, ...]]()
         where = finder.find(np.array([*changes], dtype="S16")).tolist()
         for (key, events), row in zip(changes.items(), where, strict=True):
             known = UUID(bytes=key)
             booking = self._booking(row) if row >= 0 else self.state.bookings.get(known)
             for version, event in events:
-                booking = self._changed(booking, version, event, taken)
+                booking = self._changed(booking, version, event, entries)
             if booking is None:
                 continue
             if row >= 0:
@@ -255,8 +262,9 @@ class Replay:
                 self._change_older(known, booking)
             else:
                 back.append(self._row(key, booking))
-        self._rows = np.concatenate((self._rows, np.array(back, dtype=ROW)))
-        return np.array(taken, dtype=ENTRY)
+        if back:
+            self._rows = joined([self._rows, np.array(back, dtype=ROW)], ROW)
+        return np.array(entries.taken, dtype=ENTRY), np.array(entries.given, dtype=ENTRY)
 
     def _change_older(self, key: UUID, booking: Booking) -> None:
         """Changes a booking that is in the state already."""
@@ -266,36 +274,36 @@ class Replay:
             self.state.tentative[key] = None
 
     def _changed(
-        self, booking: Booking | None, version: int, event: OfBooking | np.void, taken: list[tuple[int, ...]]
+        self, booking: Booking | None, version: int, event: OfBooking | np.void, entries: Entries
     ) -> Booking | None:
-        """The booking after the event; None: it is not kept. Adds to `taken` what the event takes and gives back."""
+        """The booking after the event; None: it is not kept. Adds to `entries` what the event takes and gives back."""
         if isinstance(event, BookingCreated):
             start, end = hour_of(event.start), hour_of(event.end)
             pool, account = intern(event.pool), intern(event.account)
             booking = Booking(pool, account, start, start, end, event.capacity, event.share, version, event.tentative)
-            taken.append(self._entry(booking, start, end, 1))
+            entries.taken.append(self._entry(booking, start, end))
             return booking
         if isinstance(event, BookingAmended):
-            booking = self._amended(booking, version, event, taken)
+            booking = self._amended(booking, version, event, entries)
             if booking is not None:
-                taken.append(self._entry(booking, booking.start, booking.end, 1))
+                entries.taken.append(self._entry(booking, booking.start, booking.end))
             return booking
         if booking is None:
             return None
         if isinstance(event, BookingConfirmed | BookingContested):
             return msgspec.structs.replace(booking, tentative=isinstance(event, BookingContested))
         start = int(event["start"]) if isinstance(event, np.void) else hour_of(event.start)
-        taken.append(self._entry(booking, start, booking.end, -1))
+        entries.given.append(self._entry(booking, start, booking.end))
         return _gone(booking, start)
 
     def _amended(
-        self, booking: Booking | None, version: int, event: BookingAmended, taken: list[tuple[int, ...]]
+        self, booking: Booking | None, version: int, event: BookingAmended, entries: Entries
     ) -> Booking | None:
-        """The booking after an amendment. Adds to `taken` what it gives back."""
+        """The booking after an amendment. Adds to `entries` what it gives back."""
         since, start, end = hour_of(event.from_start), hour_of(event.start), hour_of(event.end)
         pool, account, key = event.pool, event.account, event.booking.bytes
         if booking is not None:
-            taken.append(self._entry(booking, since, booking.end, -1))
+            entries.given.append(self._entry(booking, since, booking.end))
             pool, account, began = booking.pool, booking.account, booking.began
         elif since == start == next_hour(event.at):  # only then may it have begun
             if end <= self._floor:
@@ -309,9 +317,9 @@ class Replay:
         began = began if began < since else start
         return Booking(pool, account, began, start, end, event.capacity, event.share, version, event.tentative)
 
-    def _entry(self, booking: Booking, start: int, end: int, sign: int) -> tuple[int, ...]:
+    def _entry(self, booking: Booking, start: int, end: int) -> tuple[int, ...]:
         pool, account = self._pools[booking.pool], self._accounts[booking.account]
-        return pool, account, start, end, self._capacities[booking.capacity], booking.share, sign
+        return pool, account, start, end, self._capacities[booking.capacity], booking.share
 
     def _booking(self, number: int) -> Booking:
         """The booking of a row."""
@@ -329,7 +337,10 @@ class Replay:
     def _install(self) -> None:
         """Gives the bookings to the state."""
         rows, self._rows = self._rows, np.zeros(0, dtype=ROW)
-        rows = rows[(rows["end"] > self._floor) & ((rows["end"] > rows["began"]) | (self._floor == 0))]
+        if self._floor:
+            for row in rows[rows["end"] <= self._floor]:
+                self._began[id_of(row["id"])] = int(row["began"])
+            rows = at(rows, (rows["end"] > self._floor) & (rows["end"] > rows["began"]))
         if not len(rows):
             return
         high, low = np.ascontiguousarray(rows["id"]).view(">u8").reshape(-1, 2).T.astype("<u8")
@@ -345,36 +356,39 @@ class Replay:
         for key in rows["id"][rows["tentative"]]:
             self.state.tentative[UUID(bytes=id_of(key))] = None
 
-    def _book(self, entries: Rows) -> None:
-        """Adds the entries up in the timelines of the pools and of the accounts that the project lists."""
-        entries = entries[entries["end"] > self._floor]
-        entries["start"] = np.maximum(entries["start"], self._floor)
-        counts = np.array([one.counts() for one in self._capacities] or [[0] * 6], dtype=np.int64)
-        for name, part in grouped(entries, "pool", self._pools.listed):
+    def _book(self, rows: Rows, sign: int) -> None:
+        """Takes the rows off the pools (`sign` 1), or gives them back (-1). Likewise the other way round for what the
+        listed accounts hold."""
+        rows = at(rows, rows["end"] > self._floor)
+        if not len(rows):
+            return
+        counts = sign * np.array([one.counts() for one in self._capacities], dtype=np.int64)
+        begun = rows["start"] < self._floor
+        if begun.any():
+            rows = rows.copy()
+            rows["start"][begun] = self._floor
+        for name, part in grouped(rows, "pool", self._pools.listed):
             pool = self.state.pools[name]
             self.state.touched.add(name)
             self.state.timeline_bytes += pool.free.add_runs(*summed(part, -counts))
-            self.state.timeline_bytes += add_shares(pool.size, pool.shares, pool.free, -1, part)
-        if not self.state.accounts:
-            return
-        for name, part in grouped(entries, "account", self._accounts.listed):
-            if (listed := self.state.listed(name)) is None:
-                continue
-            account = self.state.accounts[listed]
-            self.state.touched.add(listed)
-            self.state.timeline_bytes += account.held.add_runs(*summed(part, counts))
-            for pool_id, shares in grouped(part[part["share"] > 0], "pool", self._pools.listed):
-                own = account.shares.setdefault(pool_id, Timeline(width=1, floor=self._floor))
-                self.state.timeline_bytes += add_shares(self.state.pools[pool_id].size, own, account.held, 1, shares)
+            self.state.timeline_bytes += add_shares(pool.size, pool.shares, pool.free, (sign, -1), part)
+        for name, part in grouped(rows, "account", self._accounts.listed) if self.state.accounts else ():
+            if (listed := self.state.listed(name)) is not None:
+                self._hold(listed, part, counts, sign)
+
+    def _hold(self, listed: str, rows: Rows, counts: Vector, sign: int) -> None:
+        """Adds the rows to what an account holds (`sign` 1), or takes them off (-1)."""
+        account = self.state.accounts[listed]
+        self.state.touched.add(listed)
+        self.state.timeline_bytes += account.held.add_runs(*summed(rows, counts))
+        for name, part in grouped(at(rows, rows["share"] > 0), "pool", self._pools.listed):
+            own = account.shares.setdefault(name, Timeline(width=1, floor=self._floor))
+            self.state.timeline_bytes += add_shares(self.state.pools[name].size, own, account.held, (sign, 1), part)
 
 
 def _booked(batch: EventBatch) -> set[str]:
     others = (one.account for _, one in batch.others if isinstance(one, BookingCreated))
     return {*batch.created.accounts.values, *others}
-
-
-def _ids(bookings: BookingColumns) -> Rows:
-    return np.ascontiguousarray(bookings.ids).view("S16").reshape(-1)
 
 
 def _gone(booking: Booking, start: int) -> Booking:
