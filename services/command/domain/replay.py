@@ -30,6 +30,7 @@ from services.command.domain.replay_columns import (
     Rows,
     add_shares,
     at,
+    distinct,
     grouped,
     id_of,
     ids_of,
@@ -56,8 +57,8 @@ from shared.timeline import Timeline
 
 OfBooking = BookingCreated | BookingAmended | BookingCancelled | BookingLapsed | BookingConfirmed | BookingContested
 OF_BOOKINGS = (BookingCreated, BookingAmended, BookingCancelled, BookingLapsed, BookingConfirmed, BookingContested)
-PENDING_MAX = 250_000  # events of bookings that are kept, to be folded at once
-MARKS = np.array([1, 1_000_003, 998_244_353, 2_147_483_647, 6_700_417, 4_294_967_291])  # of capacities, by dimension
+NEW_MAX = 50_000  # new bookings that are taken off the pools at once
+PENDING_MAX = 200_000  # events that end or change bookings, to be folded at once
 
 
 class Replay:
@@ -72,6 +73,7 @@ class Replay:
         self._pools, self._accounts, self._capacities = Numbers(), Numbers(), Numbers()
         self._rows = np.zeros(0, dtype=ROW)
         self._new: list[Rows] = []
+        self._booked: list[Rows] = []  # and not in `_rows` yet
         self._ended: list[Rows] = []
         self._changes: list[tuple[int, OfBooking]] = []
         self._pending = 0
@@ -165,7 +167,8 @@ class Replay:
             self._note_reach(rows)
             rows = at(rows, rows["end"] > self._floor)
         self._new.append(rows)
-        self._pending += len(rows)
+        if sum(map(len, self._new)) > NEW_MAX:
+            self._book_new()
         booked = np.unique(created.accounts.numbers).tolist()  # some values may be those of no row
         self.state.names.update(intern(created.accounts.values[number]) for number in booked)
 
@@ -180,10 +183,8 @@ class Replay:
 
     def _capacities_of(self, counts: Vector) -> Vector:
         """The numbers of these capacities."""
-        _, firsts, rows = np.unique(counts @ MARKS, return_index=True, return_inverse=True)
-        if not np.array_equal(counts[firsts][rows], counts):  # two capacities have one mark
-            firsts = rows = np.arange(len(counts))
-        return np.array([self._capacities[capacity_of(one)] for one in counts[firsts]], dtype=np.int64)[rows]
+        capacities, rows = distinct(counts)
+        return np.array([self._capacities[capacity_of(one)] for one in capacities], dtype=np.int64)[rows]
 
     def _note_reach(self, rows: Rows) -> None:
         """Notes which hours the bookings of each pool reach: those that are not kept count too."""
@@ -200,10 +201,10 @@ class Replay:
 
     def settle(self) -> None:
         """Takes what the events so far book off the timelines, and ends and changes the bookings."""
-        new, ended = joined(self._new, ROW), joined(self._ended, END)
-        self._new, self._ended, self._pending = [], [], 0
-        self._book(new, 1)
-        self._rows = joined([self._rows, new], ROW)
+        self._book_new()
+        ended = joined(self._ended, END)
+        self._rows, self._booked = joined([self._rows, *self._booked], ROW), []
+        self._ended, self._pending = [], 0
         if len(ended) or self._changes:
             finder, changes = Finder(self._rows["id"]), self._changes_by_booking(ended)
             self._changes = []
@@ -214,6 +215,13 @@ class Replay:
             self._book(ended, -1)
             self._book(given, -1)
             self._book(taken, 1)
+
+    def _book_new(self) -> None:
+        """Takes the newest bookings off the pools."""
+        new = joined(self._new, ROW)
+        self._booked.append(new)
+        self._new = []
+        self._book(new, 1)
 
     def _end(self, ended: Rows, where: Vector) -> None:
         """Ends bookings that have no other changes. `where`: their rows, or -1. Notes the accounts in `ended`."""
@@ -340,17 +348,18 @@ class Replay:
         if self._floor:
             for row in rows[rows["end"] <= self._floor]:
                 self._began[id_of(row["id"])] = int(row["began"])
-            rows = at(rows, (rows["end"] > self._floor) & (rows["end"] > rows["began"]))
+            if not (kept := (rows["end"] > self._floor) & (rows["end"] > rows["began"])).all():
+                rows = at(rows, kept)
         if not len(rows):
             return
         high, low = np.ascontiguousarray(rows["id"]).view(">u8").reshape(-1, 2).T.astype("<u8")
-        flags = rows["tentative"] * TENTATIVE + rows["gone"] * GONE
-        made = {"high": high, "low": low, "flags": flags}
-        columns = {
-            name: np.asarray(made[name] if name in made else rows[name]).astype(kind) for name, kind in COLUMNS.items()
+        made = {"high": high, "low": low, "flags": rows["tentative"] * TENTATIVE + rows["gone"] * GONE}
+        order = np.lexsort((low, high))
+        columns = {  # one after the other: there may be millions of rows
+            name: np.asarray(made[name] if name in made else rows[name])[order].astype(kind)
+            for name, kind in COLUMNS.items()
         }
-        names = [*self._pools.listed], [*self._accounts.listed], [*self._capacities.listed]
-        block = Block(columns, *names).at(np.lexsort((low, high)))
+        block = Block(columns, [*self._pools.listed], [*self._accounts.listed], [*self._capacities.listed])
         table = self.state.bookings.freeze()
         self.state.bookings.install(table, merged((block, *with_loose(table))), len(table) + len(block))
         for key in rows["id"][rows["tentative"]]:

@@ -22,6 +22,7 @@ END.names = ("id", "version", "pool", "account", "start", "end", "capacity", "sh
 ENTRY = np.dtype("i4,i4,i4,i4,i4,i4")
 ENTRY.names = ("pool", "account", "start", "end", "capacity", "share")
 Rows = npt.NDArray[np.void]
+MARKS = np.array([1, 1_000_003, 998_244_353, 2_147_483_647, 6_700_417, 4_294_967_291])  # of capacities, by dimension
 
 
 class Numbers(dict[Any, int]):
@@ -71,6 +72,14 @@ def id_of(key: bytes) -> bytes:
 
 def ids_of(bookings: BookingColumns) -> Rows:
     return np.ascontiguousarray(bookings.ids).view("S16").reshape(-1)
+
+
+def distinct(counts: Vector) -> tuple[Vector, Vector]:
+    """The distinct rows of `counts`, shape (n, 6), and for each row its number among them."""
+    _, firsts, rows = np.unique(counts @ MARKS, return_index=True, return_inverse=True)
+    if not np.array_equal(counts[firsts][rows], counts):  # two rows have one mark
+        return counts, np.arange(len(counts))
+    return counts[firsts], rows
 
 
 def joined(parts: Sequence[Rows], kind: np.dtype[np.void]) -> Rows:
