@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
-from services.command.domain.blocks import COLUMNS, GONE, TENTATIVE, Block, Booking, merged
+from services.command.domain.blocks import Booking, merged
 from services.command.domain.booking_table import with_loose
 from services.command.domain.evolve import evolve, resize_held
 from services.command.domain.replay_columns import (
@@ -30,6 +30,7 @@ from services.command.domain.replay_columns import (
     Rows,
     add_shares,
     at,
+    block_of,
     distinct,
     grouped,
     id_of,
@@ -352,14 +353,8 @@ class Replay:
                 rows = at(rows, kept)
         if not len(rows):
             return
-        high, low = np.ascontiguousarray(rows["id"]).view(">u8").reshape(-1, 2).T.astype("<u8")
-        made = {"high": high, "low": low, "flags": rows["tentative"] * TENTATIVE + rows["gone"] * GONE}
-        order = np.lexsort((low, high))
-        columns = {  # one after the other: there may be millions of rows
-            name: np.asarray(made[name] if name in made else rows[name])[order].astype(kind)
-            for name, kind in COLUMNS.items()
-        }
-        block = Block(columns, [*self._pools.listed], [*self._accounts.listed], [*self._capacities.listed])
+        names = [*self._pools.listed], [*self._accounts.listed], [*self._capacities.listed]
+        block = block_of(rows, *names)
         table = self.state.bookings.freeze()
         self.state.bookings.install(table, merged((block, *with_loose(table))), len(table) + len(block))
         for key in rows["id"][rows["tentative"]]:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shared.capacity import Vector, reserved_more
+from services.command.domain.blocks import COLUMNS, GONE, TENTATIVE, Block
+from shared.capacity import Capacity, Vector, reserved_more
 from shared.events.batch import BookingColumns, Repeated
 from shared.timeline import Timeline
 
@@ -99,6 +100,18 @@ def grouped(rows: Rows, column: str, values: Sequence[str]) -> Iterator[tuple[st
     numbers, firsts = np.unique(ordered[column], return_index=True)
     for number, first, last in zip(numbers.tolist(), firsts, np.append(firsts, len(ordered))[1:], strict=True):
         yield values[number], ordered[first:last]
+
+
+def block_of(rows: Rows, pools: list[str], accounts: list[str], capacities: list[Capacity]) -> Block:
+    """The block of bookings, as ROW, whose names and capacities have these numbers."""
+    high, low = np.ascontiguousarray(rows["id"]).view(">u8").reshape(-1, 2).T.astype("<u8")
+    made = {"high": high, "low": low, "flags": rows["tentative"] * TENTATIVE + rows["gone"] * GONE}
+    order = np.lexsort((low, high))
+    columns = {  # one after the other: there may be millions of rows
+        name: np.asarray(made[name] if name in made else rows[name])[order].astype(kind)
+        for name, kind in COLUMNS.items()
+    }
+    return Block(columns, pools, accounts, capacities)
 
 
 def summed(rows: Rows, counts: Vector) -> tuple[Vector, Vector]:
