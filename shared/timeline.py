@@ -186,6 +186,12 @@ class Timeline:
             return 0
         before, start, end = self.held, int(starts[0]), int(starts[-1])
         self.reach(start, end)
+        if start < self.floor:
+            if end <= self.floor:
+                return 0
+            rows = rows[starts.searchsorted(self.floor, "right") - 1 :]
+            starts = np.append(self.floor, starts[starts > self.floor])
+            start = self.floor
         if len(rows) > STEPS_MAX:
             numbers, counts = np.unique(starts[:-1] >> PAGE_BITS, return_counts=True)
             for number in numbers[counts > STEPS_MAX].tolist():
