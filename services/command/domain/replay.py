@@ -194,6 +194,7 @@ class Replay:
         np.minimum.at(lows, places, rows["start"])
         np.maximum.at(highs, places, rows["end"])
         for number, low, high in zip(numbers.tolist(), lows.tolist(), highs.tolist(), strict=True):
+            self.state.touched.add(self._pools.listed[number])
             self.state.pools[self._pools.listed[number]].free.reach(low, high)
 
     def _note_series(self, booking: UUID, series: UUID | None) -> None:
