@@ -99,7 +99,8 @@ class Timeline:
         """The hours at which the value changes, ascending, and the row from each of them on, shape (runs, width). The
         last row is zero. Both are empty if every hour is zero."""
         starts, rows = [np.zeros(0, dtype=HOUR)], [np.zeros((0, self.width), dtype=HOUR)]
-        for low, _, cells in self.pieces(self.base, self.end):
+        first = min(self.base, *self._edges[:1], *[number << PAGE_BITS for number in self._pages], self.end)
+        for low, _, cells in self.pieces(first, self.end):
             new = np.ones(len(cells), dtype=np.bool_)
             new[1:] = (cells[1:] != cells[:-1]).any(axis=1)
             places = np.flatnonzero(new)

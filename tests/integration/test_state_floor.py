@@ -225,10 +225,17 @@ async def test_many_who_record_the_past_make_one_load_and_who_is_denied_makes_no
         assert aside.step(states, [*asked, denied, today], sent=False) == [denied, today]
         await until(lambda: len(again) == 20)
         aside.take_loaded(states)
+        assert "gaia" not in states  # it goes on from what was loaded
         await states.load(store, "gaia")
         assert aside.step(states, again, sent=False) == again
         assert lookup.loads == 1
         assert not states.may_rise("gaia")
+        assert aside.step(states, [submitted(booked(LONG_AGO - 900 * 24), ADA)], sent=False) == []
+        await until(lambda: len(again) == 21)
+        aside.take_loaded(states, uuid4())  # of a store that another primary took over
+        assert "gaia" in states
+        assert aside.step(states, again[20:], sent=False) == []
+        aside.stop()
 
 
 def submitted(command: CreateBooking, who: Principal) -> Submitted:

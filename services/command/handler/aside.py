@@ -30,22 +30,36 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 RECONNECT_DELAY_S = 0.1
 STILL_READING = "the past of the project is still being read; send the command again in some seconds"
 
+MANY_WAIT = "too many commands wait until the past is read; send the command again in some seconds"
+
 
 class Aside:
     """`again` puts a command back into the queue. One project at a time is loaded with a lower floor, and goes on being
     loaded when nobody waits for it any more: whoever asks next finds it."""
 
     def __init__(
-        self, lookup: ProjectLookup, policy: Policy, again: Callable[[Submitted], None], patience_s: float
+        self,
+        lookup: ProjectLookup,
+        policy: Policy,
+        again: Callable[[Submitted], None],
+        patience_s: float,
+        waiting_max: int = 10_000,
     ) -> None:
         self._lookup, self._policy, self._again, self._patience_s = lookup, policy, again, patience_s
+        self._waiting_max = waiting_max
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._loaded: dict[str, Loading] = {}
         self._one_load = asyncio.Lock()
+        self._term: UUID | None = None
         self._tasks = set[asyncio.Task[None]]()
 
-    def take_loaded(self, states: States) -> None:
-        """Gives `states` what was loaded with a lower floor."""
+    def take_loaded(self, states: States, term: UUID | None = None) -> None:
+        """Gives `states` what was loaded with a lower floor. What was loaded, or half loaded, from a store of another
+        term than this one is forgotten: the store may have lost some of these events."""
+        if term != self._term:
+            self._term = term
+            self._loaded.clear()
+            states.forget_loading()
         while self._loaded:
             states.continue_from(*self._loaded.popitem())
 
@@ -57,9 +71,11 @@ class Aside:
             work = self._work(states[submitted.project], submitted, fresh=fresh)
             if work is None:
                 ready.append(submitted)
-            else:
+            elif len(self._tasks) < self._waiting_max:
                 submitted.sent = submitted.sent or sent
                 self._start(self._then_again(submitted, work))
+            else:
+                refuse(submitted, StoreUnavailable(MANY_WAIT))
         return ready
 
     def stop(self) -> None:
@@ -104,7 +120,10 @@ class Aside:
 
     async def _load(self, project: str, floor: int) -> None:
         async with self._one_load:
-            self._loaded[project] = await self._lookup.loaded(project, floor)
+            term = self._term
+            loaded = await self._lookup.loaded(project, floor)
+            if term == self._term:
+                self._loaded[project] = loaded
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -100,7 +100,7 @@ class CommandHandler:
         self._contention = Contention()
         self._snapshots = SnapshotWriter(database_url)
         self._lookup = ProjectLookup(database_url, patience_s)
-        self._aside = Aside(self._lookup, policy, self._queue.put, patience_s)
+        self._aside = Aside(self._lookup, policy, self._queue.put, patience_s, queue_max)
         self._store: EventStore | None = None
         self.trouble = Trouble(log, "commands")
         self.decided_again = 0
@@ -182,7 +182,7 @@ class CommandHandler:
                 if self._traces is not None:
                     self._traces.taken(batch)
                 await self._answer(batch)
-                self._snapshots.begin(self._states)
+                self._snapshots.begin(self._states, self._term)
         finally:
             self._snapshots.stop()
             self._aside.stop()
@@ -265,7 +265,7 @@ class CommandHandler:
     async def _carry_out(self, store: EventStore, batch: list[Submitted], *, retried: bool) -> None:
         """Decides the batch, appends it and publishes the answers: first without the append lock, which mostly goes
         well, and otherwise under the lock."""
-        self._aside.take_loaded(self._states)
+        self._aside.take_loaded(self._states, self._term)
         for project in {submitted.project for submitted in batch}:
             if project not in self._states:
                 await self._load(store, project)

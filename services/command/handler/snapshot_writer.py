@@ -11,6 +11,8 @@ import logging
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -29,6 +31,7 @@ from services.command.handler.snapshots import (
 )
 from services.command.handler.states import States
 from shared import postgres
+from shared.event_store.terms import Term, read_term
 from shared.postgres import LOST_OR_REFUSED
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,29 @@ EVERY_BESIDE = 8000  # where another process writes the snapshots: two would rep
 WORTH_SAVING = 1000  # events; fewer are replayed quickly
 FLOOR_CHECK_S = 60.0
 VERSION = "SELECT version FROM snapshot WHERE stream = $1 AND substr(state, 1, length($2::bytea)) = $2"
+
+
+class Taken(NamedTuple):
+    """A state of which a snapshot is made, and its frozen copy, which has events up to `position`. The state may forget
+    what was before `floor`. `mark` and `term` as in `begin`."""
+
+    project: str
+    state: ProjectState
+    frozen: ProjectState
+    floor: int
+    position: int
+    mark: Mark
+    term: UUID | None
+
+
+def _take(project: str, state: ProjectState, floor: int, position: int, mark: Mark, term: UUID | None) -> Taken:
+    """Freezes a state with what has changed since `mark`. All its events must be in the store: a batch that is being
+    appended may yet be refused. So this is no task."""
+    mark.changed(state.touched)
+    state.touched = set()
+    pools = [name for name in state.pools if not mark.pools.get(name)]
+    accounts = [name for name in state.accounts if not mark.accounts.get(name)]
+    return Taken(project, state, freeze(state, pools, accounts), floor, position, mark, term)
 
 
 class SnapshotWriter:
@@ -63,8 +89,9 @@ class SnapshotWriter:
                 if state.version - mark.version >= every or self._may_forget(states, project, state):
                     self.want(project, every)
 
-    def begin(self, states: States) -> None:
-        """Begins the pass of one wanted project, unless another is in progress."""
+    def begin(self, states: States, term: UUID | None = None) -> None:
+        """Begins the pass of one wanted project, unless another is in progress. `term`: of the store that the states
+        are of; nothing is saved in a store of another term, which may have lost some of their events."""
         while self._wanted and (self._saving is None or self._saving.done()):
             project = next(iter(self._wanted))
             events = self._wanted.pop(project)
@@ -72,7 +99,9 @@ class SnapshotWriter:
                 continue
             grown = state.version - states.mark(project).version
             if grown >= events or self._may_forget(states, project, state):
-                self._saving = asyncio.create_task(self._pass(states, project, state, states.head))
+                floor = self._floor if self._may_forget(states, project, state) else state.floor
+                taken = _take(project, state, floor, states.head, states.mark(project), term)
+                self._saving = asyncio.create_task(self._pass(states, taken))
                 self._saving.add_done_callback(_say_why)
 
     def _may_forget(self, states: States, project: str, state: ProjectState) -> bool:
@@ -85,38 +114,35 @@ class SnapshotWriter:
         if self._saving is not None:
             self._saving.cancel()
 
-    async def _pass(self, states: States, project: str, state: ProjectState, position: int) -> None:
-        """Packs a state, and saves it if it has grown. Nothing is awaited before it is frozen."""
-        mark = states.mark(project)
-        for name in state.touched:
-            mark.pools.pop(name, None)
-            mark.accounts.pop(name, None)
-        state.touched = set()
-        frozen = freeze(state, state.pools.keys() - mark.pools, state.accounts.keys() - mark.accounts)
-        floor = self._floor if self._may_forget(states, project, state) else state.floor
+    async def _pass(self, states: States, taken: Taken) -> None:
+        """Packs a state, and saves it if it has grown."""
+        project, state, frozen, floor, mark = taken.project, taken.state, taken.frozen, taken.floor, taken.mark
         packed = await asyncio.to_thread(pack, frozen, floor)
         if states.get(project) is state:
             install(state, packed, floor)
         if frozen.version - mark.version < WORTH_SAVING:
             return
         try:
-            await self._save(project, _small(frozen, packed, floor), position, mark)
+            await self._save(taken, _small(frozen, packed, floor))
         except LOST_OR_REFUSED as lost:
             log.info("the snapshot of %s was not saved: %s", project, lost)
         except PiecesLost:
             mark.pools, mark.accounts = {}, {}
 
-    async def _save(self, project: str, small: ProjectState, position: int, mark: Mark) -> None:
+    async def _save(self, taken: Taken, small: ProjectState) -> None:
         """Saves a packed state, on a connection of its own."""
+        project, mark = taken.project, taken.mark
         connection = await postgres.connect(self._database_url)
         try:
+            if taken.term is not None and not _same(await read_term(connection), taken.term):
+                return
             stored = await connection.fetchval(VERSION, project, FORMAT) or 0
             if mark.version < stored and small.version - stored < EVERY_BESIDE:
                 mark.version, mark.foreign = stored, True
                 return
             saved = await asyncio.to_thread(encode_state, small, mark)
             make = block_maker(small.bookings.layers()[1])
-            if await save_snapshot(connection, project, saved, small.version, position, make):
+            if await save_snapshot(connection, project, saved, small.version, taken.position, make):
                 manifest = read_manifest(saved.manifest)
                 mark.pools |= {name: key for name, key in manifest.pools.items() if name in small.pools}
                 mark.accounts |= {name: key for name, key in manifest.accounts.items() if name in small.accounts}
@@ -128,6 +154,11 @@ class SnapshotWriter:
 def _say_why(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("a snapshot was not saved", exc_info=error)
+
+
+def _same(store: Term, term: UUID) -> bool:
+    """Whether the store is of this term."""
+    return store.begun and store.term == term
 
 
 def _small(frozen: ProjectState, packed: Packed, floor: int) -> ProjectState:

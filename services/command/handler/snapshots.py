@@ -30,6 +30,7 @@ from shared.timeline import Timeline
 
 FORMAT = b"hourbook snapshot 9\n"  # the last format in one row was 8
 ID_BYTES = 16
+CHANGED = b""
 
 Ids = dict[str, bytes]  # the pieces of pools or accounts, by their names
 
@@ -94,7 +95,8 @@ class SavedBlock(msgspec.Struct, array_like=True, frozen=True, tag=True):
 
 
 class Manifest(msgspec.Struct, array_like=True, frozen=True):
-    """The ids of the pieces; of the blocks, the newest first."""
+    """The ids of the pieces; of the blocks, the newest first. The pools are in the order of their creation: decisions
+    look at parents before children."""
 
     head: bytes
     pools: Ids
@@ -113,13 +115,20 @@ class Snapshot(NamedTuple):
 
 
 class Mark(msgspec.Struct):
-    """What is stored of a project's state: at which version, and the pieces of pools and accounts that have not changed
-    since. `foreign`: another process stored it."""
+    """What is stored of a project's state: at which version, and the pieces of pools and accounts. CHANGED stands for
+    the piece of one that has changed since, and keeps its place. `foreign`: another process stored it."""
 
     version: int = 0
     pools: Ids = {}
     accounts: Ids = {}
     foreign: bool = False
+
+    def changed(self, names: Iterable[str]) -> None:
+        """These pools and accounts have changed since they were stored."""
+        for name in names:
+            for pieces in (self.pools, self.accounts):
+                if name in pieces:
+                    pieces[name] = CHANGED
 
 
 Saved = SavedHead | SavedPool | SavedAccount | SavedBlock

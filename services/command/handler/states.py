@@ -52,6 +52,11 @@ async def _pruned(state: ProjectState) -> None:
         install(state, packed, state.floor)
 
 
+def _empty() -> ProjectState:
+    """A state without events, with the floor of today."""
+    return ProjectState(floor=floor_of(datetime.now(UTC)))
+
+
 class Loaded(NamedTuple):
     """`changed`: there were events that the state in memory had not seen. `cold`: there was no state in memory."""
 
@@ -93,8 +98,9 @@ class States:
         return self._states[project]
 
     def holding(self, entity: UUID) -> str | None:
-        """The project in memory that has a grant or booking of this id."""
-        held = (project for project, one in self._states.items() if entity in one.bookings or entity in one.grants)
+        """The project in memory that has a grant or booking of this id. Looks first where commands came last."""
+        states = reversed(self._states.items())
+        held = (project for project, one in states if entity in one.bookings or entity in one.grants)
         return next(held, None)
 
     def saw(self, position: int) -> None:
@@ -108,6 +114,10 @@ class States:
 
     def clear(self) -> None:
         self._states.clear()
+
+    def forget_loading(self) -> None:
+        """Forgets the states that are half loaded."""
+        self._loading.clear()
 
     def continue_from(self, project: str, loading: Loading) -> None:
         """Takes a state that was loaded beside, with a lower floor: the next load brings it to the store's version. Its
@@ -126,17 +136,25 @@ class States:
         return self._low_until.get(project, 0.0) < time.monotonic()
 
     async def load(self, store: EventStore, project: str) -> Loaded:
-        """Folds the events that the state in memory has not seen. If there is no state, reads a snapshot first."""
+        """Folds the events that the state in memory has not seen. If there is no state, reads a snapshot first.
+
+        A state may lack what an event changes: a clock that was ahead made it forget what was not over. Then all events
+        are read."""
         loading = self._loading.get(project) or await self._begin(store, project)
-        replaying = loading.replaying
         try:
-            await replaying.run(store, project)
+            try:
+                await loading.replaying.run(store, project)
+            except KeyError:
+                if not loading.first_version:
+                    raise
+                loading = self._loading[project] = Loading(Replaying(_empty(), 0), 0, cold=True)
+                await loading.replaying.run(store, project)
             if loading.cold and not loading.first_version:
-                await _pruned(replaying.state)
+                await _pruned(loading.replaying.state)
         finally:
-            if replaying.broken:
+            if loading.replaying.broken:
                 self._loading.pop(project, None)
-        self.saw(replaying.position)
+        self.saw(loading.replaying.position)
         state = self._states[project] = self._loading.pop(project).replaying.state
         return Loaded(state.version > loading.first_version, loading.cold)
 
@@ -154,7 +172,7 @@ class States:
         state, position, self._marks[project] = await load_snapshot(store.connection, project)
         if not state.version or state.floor > floor_of(datetime.now(UTC) + timedelta(days=1)):
             self._marks[project] = Mark()
-            return ProjectState(floor=floor_of(datetime.now(UTC))), 0
+            return _empty(), 0
         return state, position
 
     def forget_oldest(self, touched: Iterable[str]) -> None:
