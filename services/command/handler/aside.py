@@ -52,6 +52,7 @@ class Aside:
         self._one_load = asyncio.Lock()
         self._term: UUID | None = None
         self._tasks = set[asyncio.Task[None]]()
+        self._away = set[int]()  # the commands that have stepped aside, by `id()`
 
     def take_loaded(self, states: States, term: UUID | None = None) -> None:
         """Gives `states` what was loaded with a lower floor. What was loaded, or half loaded, from a store of another
@@ -65,14 +66,19 @@ class Aside:
 
     def step(self, states: States, batch: list[Submitted], *, sent: bool, fresh: bool = False) -> list[Submitted]:
         """The commands that can be decided now on the states, which are loaded; the others step aside. `sent`: an
-        append of them may have been sent. `fresh`: the states are those of the store, and nobody else can append."""
+        append of them may have been sent. `fresh`: the states are those of the store, and nobody else can append.
+
+        A batch that is tried again has those that stepped aside before: they come again by themselves."""
         ready = []
         for submitted in batch:
+            if id(submitted) in self._away:
+                continue
             work = self._work(states[submitted.project], submitted, fresh=fresh)
             if work is None:
                 ready.append(submitted)
             elif len(self._tasks) < self._waiting_max:
                 submitted.sent = submitted.sent or sent
+                self._away.add(id(submitted))
                 self._start(self._then_again(submitted, work))
             else:
                 refuse(submitted, StoreUnavailable(MANY_WAIT))
@@ -145,5 +151,10 @@ class Aside:
             self._again(submitted)
         except TimeoutError:
             refuse(submitted, why)
+        except HourbookError as error:
+            unknown = StoreUnavailable(f"it is not known whether the command was stored: {error.detail}")
+            refuse(submitted, unknown if submitted.sent else error)
         except Exception as error:
             refuse(submitted, error)
+        finally:
+            self._away.discard(id(submitted))
