@@ -99,8 +99,7 @@ class Timeline:
         """The hours at which the value changes, ascending, and the row from each of them on, shape (runs, width). The
         last row is zero. Both are empty if every hour is zero."""
         starts, rows = [np.zeros(0, dtype=HOUR)], [np.zeros((0, self.width), dtype=HOUR)]
-        first = min(self.base, *self._edges[:1], *[number << PAGE_BITS for number in self._pages], self.end)
-        for low, _, cells in self.pieces(first, self.end):
+        for low, _, cells in self.pieces(self._first(), self.end):
             new = np.ones(len(cells), dtype=np.bool_)
             new[1:] = (cells[1:] != cells[:-1]).any(axis=1)
             places = np.flatnonzero(new)
@@ -224,7 +223,7 @@ class Timeline:
         if hour <= self.floor:
             return 0
         before, self.floor = self.held, hour
-        if hour <= self.base:
+        if hour <= self._first():
             return 0
         self._pages = {number: page for number, page in self._pages.items() if number + 1 << PAGE_BITS > hour}
         self._own = self._own & self._pages.keys()
@@ -234,6 +233,10 @@ class Timeline:
         first += not self._rows[first].any()
         del self._edges[:first], self._rows[:first]
         return self.held - before
+
+    def _first(self) -> int:
+        """An hour before which every hour is zero. An account's `base` may be later: for bounds."""
+        return min(self.base, *self._edges[:1], *[number << PAGE_BITS for number in self._pages], self.end)
 
     def _above_floor(self, start: int, end: int, amount: Vector | int) -> tuple[int, Vector | int]:
         """Where the hours `[start, end)` that are kept begin, and the amount of these."""

@@ -105,3 +105,5 @@ def test_a_snapshot_keeps_the_past_of_an_account_that_was_listed_later() -> None
     whole, held = state.accounts["ada"].held, again.accounts["ada"].held
     assert whole.read(long_ago, NOW + 500).sum() == 6
     assert (whole.read(long_ago, NOW + 500) == held.read(long_ago, NOW + 500)).all()
+    prune(again, long_ago + 300)
+    assert again.accounts["ada"].held.read(long_ago, NOW + 500).sum() == 4
