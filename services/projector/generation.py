@@ -10,11 +10,11 @@ import msgspec
 from services.projector.projections import Changes, Known, Needed, fold_batch, needed_for
 from services.projector.projections.availability import BatchHours, HourRows
 from services.projector.projections.pools import Pools
-from services.projector.rows.at_once import runs_at_once, write_at_once
 from services.projector.rows.bookings import pack_bookings, read_bookings, write_bookings
 from services.projector.rows.catalogue import write_catalogue
 from services.projector.rows.grants import write_grants
 from services.projector.rows.hours import empty_staged, prepare_hours, read_sizes, write_first_hours, write_hours
+from services.projector.rows.one_statement import runs_for_one_statement, write_in_one_statement
 from services.projector.rows.pools import read_pools, write_pools
 from services.projector.rows.resizes import write_resizes
 from services.projector.rows.roles import write_roles
@@ -86,10 +86,10 @@ async def write_batch(
     changes = None
     if not needed.anything:
         changes = fold_batch(generation.pools, Known({}, {}), generation.position + 1, batch)
-    runs = None if changes is None else runs_at_once(changes, generation.pools, batch.length, hours_max)
+    runs = None if changes is None else runs_for_one_statement(changes, generation.pools, batch.length, hours_max)
     if changes is not None and runs is not None:
         span = generation.position, position
-        if not await write_at_once(connection, generation.number, span, changes, runs, live=live):
+        if not await write_in_one_statement(connection, generation.number, span, changes, runs, live=live):
             raise conflict_of(generation)
     else:
         changes = await write_in_parts(connection, generation, batch, changes, live=live, hours_max=hours_max)

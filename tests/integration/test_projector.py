@@ -19,7 +19,7 @@ from services.projector.consumer import Parked, Projector, write_or_halve
 from services.projector.generation import HOURS_MAX, CheckpointConflict, load_generation, prepare, write_batch
 from services.projector.projections import Known, fold_batch
 from services.projector.rebuild.rebuild import AlreadyRebuilding, rebuild
-from services.projector.rows.at_once import runs_at_once
+from services.projector.rows.one_statement import runs_for_one_statement
 from services.projector.source import Source
 from shared.capacity import COUNT_MAX
 from shared.event_store import EventStore
@@ -147,14 +147,18 @@ def only_bookings() -> list[Event]:
     return project.history
 
 
-async def test_bookings_that_are_written_at_once_are_what_a_rebuild_makes(store: EventStore, database_url: str) -> None:
+async def test_bookings_that_one_statement_writes_are_what_a_rebuild_makes(
+    store: EventStore, database_url: str
+) -> None:
     events = only_bookings()
     await append_history(store, events)
     generation = await load_generation(store.connection)
     stored = [encode_event(event) for event in events]
     await write_batch(store.connection, generation, stored[:5])  # project, grant, clusters, template
     changes = fold_batch(generation.pools, Known({}, {}), 6, decode_batch(stored[5:]))
-    assert runs_at_once(changes, generation.pools, len(events) - 5, HOURS_MAX), "this is not about these batches"
+    assert runs_for_one_statement(changes, generation.pools, len(events) - 5, HOURS_MAX), (
+        "this is not about these batches"
+    )
     for batch in itertools.cycle((1, 4, 60)):  # decoded one by one, and by columns
         if generation.position == len(stored):
             break
@@ -165,7 +169,7 @@ async def test_bookings_that_are_written_at_once_are_what_a_rebuild_makes(store:
     assert (await rebuild(as_role(database_url, "projector"))).differences == []
 
 
-async def test_a_batch_written_at_once_comes_twice_and_changes_nothing(store: EventStore) -> None:
+async def test_a_batch_of_one_statement_comes_twice_and_changes_nothing(store: EventStore) -> None:
     stored = [encode_event(event) for event in only_bookings()]
     await write_batch(store.connection, await load_generation(store.connection), stored[:5])
     first, second = [await load_generation(store.connection) for _ in range(2)]

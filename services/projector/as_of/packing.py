@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
-import numpy as np
-import numpy.typing as npt
-
 from services.projector.projections.availability import SHARES, WIDTH
 from services.projector.projections.bookings import BookingRows
-from services.projector.rows.copying import NULL, packed_text
+from services.projector.rows.bookings import OF_A_CLAIM, fill_claims, tails_of
+from services.projector.rows.copying import empty_rows, row_type, with_tails
 from shared.as_of import AMOUNTS
-from shared.capacity import DIMENSIONS, Vector
-from shared.events import FromTemplate
-from shared.events.batch import BookingColumns
 from shared.postgres import timestamps_of
-
-Rows = npt.NDArray[np.void]
-
-
-def row_type(*columns: tuple[str, str]) -> np.dtype[np.void]:
-    """A row of these columns (name, type of numpy) in COPY's format: their number, and each after its length."""
-    parts = [part for name, kind in columns for part in ((f"{name}_size", ">i4"), (name, kind))]
-    return np.dtype([("fields", ">i2"), *parts])
-
-
-def empty_rows(count: int, kind: np.dtype[np.void], fields: int) -> Rows:
-    """Rows whose lengths are set, and whose values are not. `fields` is the number of columns that a row has."""
-    rows = np.empty(count, dtype=kind)
-    rows["fields"] = fields
-    for name in kind.names or ():
-        if name.endswith("_size"):
-            rows[name] = kind[name.removesuffix("_size")].itemsize
-    return rows
-
 
 CHANGE_COLUMNS = ["position", "pool", "starts", "ends", *AMOUNTS]
 CHANGE = row_type(
@@ -57,62 +31,15 @@ def pack_changes(claims: BookingRows, sign: int) -> bytes:
 
 
 BOOKING_COLUMNS = [
-    *("since", "id", "segment", "pool", "starts", "ends", *DIMENSIONS, "share", "tentative", "created", "claimed"),
+    *("since", *(name for name, _ in OF_A_CLAIM)),
     *("actor", "account", "template", "template_version", "template_count", "series"),
 ]
-BOOKING = row_type(
-    *(("since", ">i8"), ("id", "V16"), ("segment", ">i4"), ("pool", ">i4"), ("starts", ">i8"), ("ends", ">i8")),
-    *((name, ">i8") for name in DIMENSIONS),
-    *(("share", ">i4"), ("tentative", "i1"), ("created", ">i8"), ("claimed", ">i8")),
-)
+BOOKING = row_type(("since", ">i8"), *OF_A_CLAIM)
 
 
 def pack_bookings(claims: BookingRows) -> list[bytes]:
-    """The first versions of new bookings: rows of BOOKING_COLUMNS. Rows whose texts are as long are packed together."""
-    fixed = _pack_fixed(claims)
-    numbers, texts = _texts_of(claims.events)
-    lengths = np.array([len(text) for text in texts], dtype=np.int64)[numbers]
-    packed = []
-    for length in np.unique(lengths).tolist():
-        where = lengths == length
-        part = np.empty(int(where.sum()), dtype=[("fixed", BOOKING), ("texts", f"V{length}")])
-        part["fixed"] = fixed[where]
-        part["texts"] = np.array([text if len(text) == length else b"" for text in texts], dtype=f"V{length}")[
-            numbers[where]
-        ]
-        packed.append(part.tobytes())
-    return packed
-
-
-def _pack_fixed(claims: BookingRows) -> Rows:
-    columns, rows = claims.events, empty_rows(claims.events.rows, BOOKING, len(BOOKING_COLUMNS))
-    rows["since"] = rows["created"] = rows["claimed"] = claims.positions
-    rows["id"] = np.ascontiguousarray(columns.ids).view("V16")[:, 0]
-    rows["segment"], rows["pool"] = 0, claims.pools
-    rows["share"], rows["tentative"] = columns.shares, columns.tentative
-    rows["starts"], rows["ends"] = timestamps_of(columns.starts), timestamps_of(columns.ends)
-    for place, name in enumerate(DIMENSIONS):
-        rows[name] = columns.counts[:, place]
-    return rows
-
-
-def _texts_of(columns: BookingColumns) -> tuple[Vector, list[bytes]]:
-    """(The number of each row's texts, the different texts by number): the columns from actor on, packed."""
-    actors, accounts, templates, series = columns.actors, columns.accounts, columns.templates, columns.series
-    mixed = np.zeros(columns.rows, dtype=np.int64)
-    for one in (actors, accounts, templates, series):
-        mixed = mixed * len(one.values) + one.numbers
-    _, firsts, numbers = np.unique(mixed, return_index=True, return_inverse=True)
-    return numbers, [
-        _pack_texts(actors.at(row), accounts.at(row), templates.at(row), series.at(row)) for row in firsts.tolist()
-    ]
-
-
-def _pack_texts(actor: str, account: str, template: FromTemplate | None, series: UUID | None) -> bytes:
-    origin = NULL * 3
-    if template is not None:
-        version, count = template.version.to_bytes(4, "big"), template.count.to_bytes(8, "big")
-        origin = packed_text(template.name) + b"\0\0\0\4" + version + b"\0\0\0\10" + count
-    return (
-        packed_text(actor) + packed_text(account) + origin + (NULL if series is None else b"\0\0\0\x10" + series.bytes)
-    )
+    """The first versions of new bookings: rows of BOOKING_COLUMNS, in any order."""
+    rows = empty_rows(claims.events.rows, BOOKING, len(BOOKING_COLUMNS))
+    rows["since"] = claims.positions
+    fill_claims(rows, claims)
+    return with_tails(rows, *tails_of(claims.events))

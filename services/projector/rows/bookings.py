@@ -8,12 +8,12 @@ from functools import lru_cache
 from uuid import UUID
 
 import numpy as np
-import numpy.typing as npt
 
 from services.projector.projections.bookings import BookingChanges, BookingRow, BookingRows
-from services.projector.rows.copying import COUNTS, NULL, counts_of, packed_text
+from services.projector.rows.copying import COUNTS, NULL, Rows, counts_of, empty_rows, packed_text, row_type, with_tails
 from shared.capacity import DIMENSIONS, Vector
 from shared.events import FromTemplate
+from shared.events.batch import BookingColumns
 from shared.hours import hour_of, instant_of
 from shared.postgres import EPOCH_HOUR, HOUR_US, Connection, Record, copy_rows, timestamps_of
 
@@ -142,18 +142,12 @@ def _pack(generation: int, booking: UUID, row: BookingRow) -> bytes:
     return fixed + _pack_people(row.actor, row.account) + _pack_origin(template, series) + _pack_number(changed)
 
 
-FIXED = np.dtype(  # the columns as `_pack` packs them, up to actor
-    [("fields", ">i2"), ("generation_size", ">i4"), ("generation", ">i4"), ("id_size", ">i4"), ("id", "V16")]
-    + [
-        part
-        for name, kind in (
-            *(("segment", ">i4"), ("pool", ">i4"), ("starts", ">i8"), ("ends", ">i8")),
-            *((dimension, ">i8") for dimension in DIMENSIONS),
-            *(("share", ">i4"), ("tentative", "i1"), ("created", ">i8"), ("claimed", ">i8")),
-        )
-        for part in ((f"{name}_size", ">i4"), (name, kind))
-    ]
+OF_A_CLAIM = (  # the columns that a table has of each booking, up to actor
+    *(("id", "V16"), ("segment", ">i4"), ("pool", ">i4"), ("starts", ">i8"), ("ends", ">i8")),
+    *((dimension, ">i8") for dimension in DIMENSIONS),
+    *(("share", ">i4"), ("tentative", "i1"), ("created", ">i8"), ("claimed", ">i8")),
 )
+FIXED = row_type(("generation", ">i4"), *OF_A_CLAIM)  # as `_pack` packs them
 
 
 PACKED_ROWS = 2000  # packed at a time: their memory stays in the processor's cache
@@ -167,54 +161,37 @@ def pack_many(generation: int, rows: BookingRows) -> list[bytes]:
 
 
 def _pack_piece(generation: int, rows: BookingRows) -> list[bytes]:
-    """Packs those rows together whose tails are as long."""
-    fixed = _pack_fixed(generation, rows)
-    numbers, tails = _tails_of(rows)
-    lengths = np.array([len(tail) for tail in tails], dtype=np.int64)[numbers]
-    packed = []
-    for length in sorted({len(tail) for tail in tails}):
-        chosen = slice(None) if (lengths == length).all() else np.flatnonzero(lengths == length)
-        part = np.empty(len(fixed[chosen]), dtype=[("fixed", FIXED), ("tail", f"V{length}")])
-        part["fixed"] = fixed[chosen]
-        table = np.array([tail if len(tail) == length else b"" for tail in tails], dtype=f"V{length}")
-        part["tail"] = table[numbers[chosen]]
-        packed.append(part.tobytes())
-    return packed
+    fixed = empty_rows(rows.events.rows, FIXED, len(COLUMNS))
+    fixed["generation"] = generation
+    fill_claims(fixed, rows)
+    numbers, tails = tails_of(rows.events)
+    return with_tails(fixed, numbers, [tail + NULL for tail in tails])  # no event has changed them: NULL
 
 
-def _tails_of(rows: BookingRows) -> tuple[Vector, list[bytes]]:
-    """(Where each row's tail is in the list, the different tails.) A tail is packed: the columns from actor on."""
-    events = rows.events
+def tails_of(events: BookingColumns) -> tuple[Vector, list[bytes]]:
+    """(The number of each row's tail, the different tails by number.) A tail is packed: the columns from actor to
+    series."""
     actors, accounts, templates, series = events.actors, events.accounts, events.templates, events.series
-    mixed = np.zeros(len(rows.pools), dtype=np.int64)
+    mixed = np.zeros(events.rows, dtype=np.int64)
     for column in (actors, accounts, templates, series):
         mixed = mixed * len(column.values) + column.numbers
     _, firsts, numbers = np.unique(mixed, return_index=True, return_inverse=True)
     return numbers, [
-        _pack_tail(actors.at(row), accounts.at(row), templates.at(row), series.at(row)) for row in firsts.tolist()
+        _pack_people(actors.at(row), accounts.at(row)) + _pack_origin(templates.at(row), series.at(row))
+        for row in firsts.tolist()
     ]
 
 
-def _pack_fixed(generation: int, rows: BookingRows) -> npt.NDArray[np.void]:
-    fixed = np.empty(len(rows.pools), dtype=FIXED)
-    for name in FIXED.names or ():
-        if name.endswith("_size"):
-            fixed[name] = FIXED[name.removesuffix("_size")].itemsize
-    fixed["fields"], fixed["generation"], fixed["segment"] = len(COLUMNS), generation, 0
+def fill_claims(fixed: Rows, rows: BookingRows) -> None:
+    """Sets the columns OF_A_CLAIM of new bookings."""
     events = rows.events
     fixed["id"] = np.ascontiguousarray(events.ids).view("V16")[:, 0]
-    fixed["pool"], fixed["share"], fixed["tentative"] = rows.pools, events.shares, events.tentative
+    fixed["segment"], fixed["pool"] = 0, rows.pools
+    fixed["share"], fixed["tentative"] = events.shares, events.tentative
     fixed["starts"], fixed["ends"] = timestamps_of(events.starts), timestamps_of(events.ends)
     fixed["created"] = fixed["claimed"] = rows.positions
     for column, dimension in enumerate(DIMENSIONS):
         fixed[dimension] = events.counts[:, column]
-    return fixed
-
-
-def _pack_tail(actor: str, account: str, template: FromTemplate | None = None, series: UUID | None = None) -> bytes:
-    """The columns from actor on, of a booking that no event changed after its claim."""
-    origin = NO_ORIGIN if template is None and series is None else _pack_origin(template, series) + NULL
-    return _pack_people(actor, account) + origin
 
 
 @lru_cache(maxsize=4096)  # a few people make most of the bookings

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 
 from services.projector.projections.availability import HourRows
 from services.projector.projections.pools import Pools
+from services.projector.rows.copying import empty_rows, row_type
 from shared.as_of import AMOUNTS
 from shared.capacity import DIMENSIONS, Vector
 from shared.hours import hour_of, instant_of
@@ -21,14 +21,9 @@ COLUMNS = ["generation", *STAGED_COLUMNS]
 WIDTHS = {"generation": 4, "pool": 4}  # in bytes; 8 for all others
 
 
-def row_type(columns: Sequence[str]) -> np.dtype[np.void]:
-    """A row of these columns in COPY's binary format: the number of columns, then each value after its length."""
-    sizes = {name: WIDTHS.get(name, 8) for name in columns}
-    values = [part for name, size in sizes.items() for part in ((f"{name}_size", ">i4"), (name, f">i{size}"))]
-    return np.dtype([("fields", ">i2"), *values])
-
-
-STAGED_ROW, HOUR_ROW = row_type(STAGED_COLUMNS), row_type(COLUMNS)
+STAGED_ROW, HOUR_ROW = (
+    row_type(*((name, f">i{WIDTHS.get(name, 8)}") for name in columns)) for columns in (STAGED_COLUMNS, COLUMNS)
+)
 
 PACKED_ROWS = 20_000  # packed at a time: a few MiB
 
@@ -130,7 +125,7 @@ async def _copy_hours(
             pools.append(pool)
             for start in range(0, len(hours), PACKED_ROWS):
                 part = slice(start, start + PACKED_ROWS)
-                yield _pack_hours(np.empty(len(hours[part]), dtype=row), generation, pool, hours[part], amounts[part])
+                yield _pack_hours(row, generation, pool, hours[part], amounts[part])
 
     every = iter(rows)
     for first in every:
@@ -138,15 +133,13 @@ async def _copy_hours(
     return pools
 
 
-def _pack_hours(rows: npt.NDArray[np.void], generation: int, pool: int, hours: Vector, amounts: Vector) -> bytes:
-    """Fills the rows, which are in COPY's binary format."""
-    names = rows.dtype.names or ()
-    for name in names:
-        if name.endswith("_size"):
-            rows[name] = rows.dtype[name.removesuffix("_size")].itemsize
+def _pack_hours(row: np.dtype[np.void], generation: int, pool: int, hours: Vector, amounts: Vector) -> bytes:
+    """The rows in COPY's binary format. `row` is their type, STAGED_ROW or HOUR_ROW."""
+    names = row.names or ()
+    rows = empty_rows(len(hours), row, (len(names) - 1) // 2)
     if "generation" in names:
         rows["generation"] = generation
-    rows["fields"], rows["pool"], rows["hour"] = (len(names) - 1) // 2, pool, timestamps_of(hours)
+    rows["pool"], rows["hour"] = pool, timestamps_of(hours)
     for column, name in enumerate(AMOUNTS):
         rows[name] = amounts[:, column]
     return rows.tobytes()

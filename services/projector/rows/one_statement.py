@@ -87,8 +87,8 @@ SELECT count(*) FROM moved
 """
 
 
-def runs_at_once(changes: Changes, tree: Pools, events: int, hours_max: int) -> list[Run] | None:
-    """What a batch of so many events adds to the hours, if `write_at_once` can write it; else None.
+def runs_for_one_statement(changes: Changes, tree: Pools, events: int, hours_max: int) -> list[Run] | None:
+    """What a batch of so many events adds to the hours, if `write_in_one_statement` can write it; else None.
 
     It can if the batch changes nothing but bookings that it makes or ends, in pools that never over-commit, and adds to
     `hours_max` hours at most.
@@ -129,7 +129,7 @@ def _runs_of_few(changes: Changes, hours_max: int) -> list[Run] | None:
 
 
 def _others(changes: Changes) -> Iterator[Collection[Any]]:
-    """All changes but those that `write_at_once` writes."""
+    """All changes but those that `write_in_one_statement` writes."""
     pools, bookings, grants, resizes = changes.pools, changes.bookings, changes.grants, changes.resizes
     catalogue = changes.catalogue
     yield from (pools.created, pools.renewed, pools.changed, bookings.known, bookings.tentative)
@@ -155,12 +155,12 @@ def _runs(pool: int, booked: Iterable[Amount], shares: Iterable[ShareAmount]) ->
             yield pool, low, high, tuple(total[:COLUMNS])
 
 
-async def write_at_once(
+async def write_in_one_statement(
     connection: Connection, number: int, span: tuple[int, int], changes: Changes, runs: Sequence[Run], *, live: bool
 ) -> bool:
     """Writes a batch to the generation of this number. `span` is where its checkpoint is, and where it is moved to.
-    `runs` is the answer of `runs_at_once`. Returns False if the checkpoint is elsewhere, or the generation is not
-    `live` as it should be: then nothing is written."""
+    `runs` is the answer of `runs_for_one_statement`. Returns False if the checkpoint is elsewhere, or the generation is
+    not `live` as it should be: then nothing is written."""
     touched = changes.pools.touched
     moved = await connection.fetchval(
         WRITE.format(bookings=table_of(number), hours=f"availability_hour_{number}"),
