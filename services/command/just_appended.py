@@ -9,10 +9,10 @@ from uuid import UUID
 from shared.event_store import Pending, Stored
 
 
-class Handed:
+class JustAppended:
     """Events in order of position, without a gap: `most` at most, which is a few megabytes.
 
-    Events that another process has appended are not here. Nor are those that were here when there were too many: the
+    Events that another process has appended are not here. When there would be more than `most`, all before leave. The
     relay reads both from the store.
     """
 

@@ -20,7 +20,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.command.agreement import Agreement
-from services.command.handed import Handed
+from services.command.just_appended import JustAppended
 from services.command.on_stream import OnStream
 from services.command.relay_traces import RelayTraces
 from services.command.stream_look import HEAL, ForeignHistory, Look, look_at_stream
@@ -60,7 +60,7 @@ GOES_ON_AFTER = (*LOST_OR_REFUSED, *NATS_LOST, PositionGap)
 # After a batch, so that the next one is larger: an atomic batch takes the server 3 ms of processor time, whatever is in
 # it. Who reads the store hears of an event before that, at once or after the shorter rest.
 REST_S, NEWS_REST_S = 0.02, 0.008
-HANDED_MAX = 4 * BATCH_MAX
+JUST_APPENDED_MAX = 4 * BATCH_MAX
 
 
 class Relay:
@@ -93,7 +93,7 @@ class Relay:
         self._connected_at = 0.0
         self._ringing: asyncio.Task[None] | None = None
         self._seen = 0
-        self._handed, self._read_at = Handed(HANDED_MAX), 0.0
+        self._just_appended, self._read_at = JustAppended(JUST_APPENDED_MAX), 0.0
         self._refused_at: int | None = None
         self._wrong: str | None = None
         self.last_sequence = 0
@@ -117,7 +117,7 @@ class Relay:
     def appended(self, term: UUID | None, first_position: int, events: Sequence[Pending]) -> None:
         """Call it after an append of this process to the store of this term, with what was appended."""
         if self._leads:
-            self._handed.add(term, first_position, events)
+            self._just_appended.add(term, first_position, events)
             self._new.set()
         self.ring()
 
@@ -236,7 +236,7 @@ class Relay:
         """Publishes events as they are appended. Raises if the stream did not take one as it should."""
         while True:
             self._doorbell.clear()
-            events, handed = await self._next(store)
+            events, in_memory = await self._next(store)
             if full := len(events) == BATCH_MAX:
                 events = whole_commands(events)
             if not events:
@@ -245,7 +245,7 @@ class Relay:
                 await self._wait(store, client)
                 continue
             self._seen = events[-1].position
-            if not handed or self._traces is not None:  # else `_tell_news` does it
+            if not in_memory or self._traces is not None:  # else `_tell_news` does it
                 await client.publish(NEWS, b"" if self._traces is None else self._traces.news(events))
             with contextlib.nullcontext() if self._traces is None else self._traces.publishing(events) as also:
                 self.last_sequence = await publish_batch(
@@ -265,13 +265,13 @@ class Relay:
                 await self._wait(store, client)
 
     async def _next(self, store: EventStore) -> tuple[Sequence[Stored], bool]:
-        """The events to publish next, and whether this process has handed them over. Else they are read: once in
+        """The events to publish next, and whether this process had them in memory. Else they are read: once in
         `poll_s` at least, so that the session of the lock is asked something, which would end otherwise."""
         now = time.monotonic()
         if now - self._read_at < self._poll_s:
             term = None if self._term is None else self._term.term
-            if handed := self._handed.after(self.last_sequence, BATCH_MAX, term):
-                return handed, True
+            if events := self._just_appended.after(self.last_sequence, BATCH_MAX, term):
+                return events, True
         self._read_at = now
         return await store.after(self.last_sequence, BATCH_MAX), False
 
