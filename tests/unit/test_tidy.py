@@ -20,7 +20,7 @@ PAGE_LINE_MAX = 140
 # parameter in their place. All that they put in are constants of Hourbook's own, never anything that a request said.
 SQL_FROM_PARTS = {
     "services/projector/as_of/rows.py": "one condition, OPEN, in the statements of six tables",
-    "services/projector/rows/at_once.py": "each generation has its own tables of bookings and hours",
+    "services/projector/rows/one_statement.py": "each generation has its own tables of bookings and hours",
     "services/projector/rows/bookings.py": "each generation has its own table of bookings",
     "services/projector/rows/hours.py": "one condition, SHORT, in two statements",
     "services/query/answers/freshness.py": "the statement for one pool is part of the statement for trees",
