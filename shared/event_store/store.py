@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID
 
@@ -103,10 +103,6 @@ CROSS JOIN LATERAL (
     SELECT command_id FROM event WHERE command_id <= asked.id ORDER BY command_id DESC LIMIT 1
 ) AS made
 JOIN event e ON e.command_id = made.command_id AND e.type = 'BookingCreated'
-"""
-STREAM_AFTER = """
-SELECT position, stream, version, command_id, request_id, request_hash, type, data, ordinal
-FROM event WHERE stream = $1 AND version > $2 ORDER BY version LIMIT $3
 """
 BY_REQUESTS = """
 SELECT position, stream, version, command_id, request_id, request_hash, type, data, ordinal, NULL AS status
@@ -222,16 +218,6 @@ class EventStore:
         if last != position + len(datas):
             raise PositionGap(f"{len(datas)} events after position {position}, the last of them at {last}")
         return list(datas)
-
-    async def stream_after(self, stream: str, version: int, batch: int = 5000) -> AsyncIterator[Stored]:
-        """The events of one stream after `version`, in order."""
-        while True:
-            records = await self.connection.fetch(STREAM_AFTER, stream, version, batch)
-            for record in records:
-                yield Stored(*record)
-            if len(records) < batch:
-                return
-            version = records[-1]["version"]
 
     async def stream_data_after(self, stream: str, version: int, limit: int) -> tuple[list[bytes], int]:
         """The bytes of the events of one stream after `version`, in order, `limit` at most; and the position of the

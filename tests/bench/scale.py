@@ -33,28 +33,6 @@ from tests.support.system import System
 TIMES = 5  # each read is measured so often at least
 LEAST_S, MOST_S = 0.2, 5.0  # and for so long
 PATIENCE_S = 120.0
-# Reads that do not end, or that need what the grounds do not have.
-LEFT_OUT = {
-    "/events/stream",
-    "/notices/stream",
-    "/entitlements/stream",
-    "/sign-in/{issuer}",
-    "/sign-in/{issuer}/callback",
-    "/sign-in/ways",
-    "/health/command",
-    "/audit/checkpoint",
-    "/audit/consistency",
-    "/audit/inclusion",
-    "/audit/key",
-    "/tokens",
-    "/feeds",
-    "/webhooks/{webhook}",
-    "/webhooks/{webhook}/dead-letters",
-    "/bookings/series/{series}",
-    "/people",
-    "/people/{person}",
-    "/magcluster/{cluster}/resizes",
-}
 
 
 class Read(msgspec.Struct, frozen=True):

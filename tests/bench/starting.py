@@ -18,7 +18,6 @@ from tests.support.waiting import until
 MANY, LIVE = 5_000_000, 10_000
 # So that no bound refuses the bookings of a longer history than a project may have.
 WIDE = {"bookings_max": "100000000", "state_bytes_max": str(1 << 40)}
-SNAPSHOT_TIMEOUT_S = 120.0
 VERSION = "SELECT version FROM stream_head WHERE stream = $1"
 SAVED = "SELECT version, length(state) AS size FROM snapshot WHERE stream = $1"
 HAS_PIECES = "SELECT to_regclass('snapshot_piece') IS NOT NULL"

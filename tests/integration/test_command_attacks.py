@@ -33,7 +33,7 @@ from services.command.handler.snapshots import decode_state, encode_state
 from shared.capacity import Capacity
 from shared.errors import HourbookError, UnknownId
 from shared.event_store import EventStore
-from shared.events import BookingCreated, Role, decode_event
+from shared.events import BookingCreated, Role, decode_event, decode_events
 from shared.hours import Period, hour_of, instant_of
 from shared.identity.principals import Principal, person, trusted
 from shared.identity.roles import NOBODY, RIGHTS, ROLES, Limit, Policy
@@ -50,6 +50,7 @@ ROOT, ADA, BOB, EVE = (person("egi", name, (), "oidc") for name in ("root", "ada
 OPS = person("egi", "zoe", ("ops",), "oidc")
 POLICY = Policy(0, {ROOT.id: RIGHTS["admin"]})
 OK = "ok"
+EVENTS_MAX = 1_000_000
 
 
 class Writers:
@@ -253,7 +254,7 @@ def restored(state: ProjectState) -> ProjectState:
 
 async def state_of(database_url: str) -> ProjectState:
     async with connected(database_url) as connection:
-        events = [event.data async for event in EventStore(connection).stream_after("gaia", 0)]
+        events, _ = await EventStore(connection).stream_data_after("gaia", 0, EVENTS_MAX)
     state = ProjectState()
     for data in events:
         evolve(state, decode_event(data))
@@ -314,7 +315,8 @@ async def test_each_event_says_how_its_actor_was_proven(writers: Writers, databa
     for sender in senders:
         assert await send(handler, sender, booking()) == OK
     async with connected(database_url) as connection:
-        events = [decode_event(event.data) async for event in EventStore(connection).stream_after("gaia", 0)]
+        stored, _ = await EventStore(connection).stream_data_after("gaia", 0, EVENTS_MAX)
+    events = decode_events(stored)
     booked = [(event.actor, event.auth) for event in events if isinstance(event, BookingCreated)]
     assert booked == [(sender.id, sender.auth) for sender in senders]
     assert [auth for _, auth in booked] == ["oidc", "keystone", "token", "token", None]

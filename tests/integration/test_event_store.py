@@ -34,7 +34,9 @@ async def test_positions_and_versions_run_on_without_a_gap(store: EventStore) ->
         (3, "a", 2),
         (4, "a", 3),
     ]
-    assert [e.version async for e in store.stream_after("a", 1, batch=1)] == [2, 3]
+    assert await store.stream_data_after("a", 0, 2) == ([b"{}", b"{}"], 3)
+    assert await store.stream_data_after("a", 2, 2) == ([b"{}"], 4)
+    assert await store.stream_data_after("a", 3, 2) == ([], 0)
     assert await store.head() == 4
 
 

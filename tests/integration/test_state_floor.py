@@ -40,7 +40,7 @@ from services.command.handler.states import Loading, States
 from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError
 from shared.event_store import EventStore
-from shared.events import decode_event
+from shared.events import decode_events
 from shared.hours import Period, hour_of, instant_of
 from shared.identity.principals import Principal, person, trusted
 from shared.identity.roles import NOBODY
@@ -53,6 +53,7 @@ from tests.support.waiting import until
 NOW = hour_of(datetime.now(UTC))
 LONG_AGO = NOW - 300 * 24
 ADA = trusted("ada")
+EVENTS_MAX = 1_000_000
 
 
 @contextlib.asynccontextmanager
@@ -109,8 +110,9 @@ async def whole(database_url: str) -> ProjectState:
     """The state that holds the whole history."""
     state = ProjectState()
     async with connected(database_url) as connection:
-        async for event in EventStore(connection).stream_after("gaia", 0):
-            evolve(state, decode_event(event.data))
+        stored, _ = await EventStore(connection).stream_data_after("gaia", 0, EVENTS_MAX)
+    for event in decode_events(stored):
+        evolve(state, event)
     return state
 
 
