@@ -8,7 +8,7 @@ transactions: rows of hours are written, and never deleted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -33,12 +33,13 @@ class Asked(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a read has seen: the generation, the term and the start of the server, which say whose rows they are; the
-    number of the pool, the position that last touched it; and the horizon, a transaction id."""
+    """What a read has seen: the generation, the term, and the start of the server and of its statistics (which begin
+    anew after a crash), which say whose rows they are; the number of the pool, the position that last touched it; and
+    the horizon, a transaction id."""
 
     generation: int
     term: UUID | None
-    started: datetime | None
+    started: Sequence[datetime] | None
     pool: int
     touched: int
     horizon: str

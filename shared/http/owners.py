@@ -62,11 +62,12 @@ def route(method: str, path: str) -> Target:
 
 def owner(begun: bytes) -> str | None:
     """Whose request begins with these bytes: COMMAND, QUERY, GATEWAY or NOBODY. None: too few bytes are there."""
+    size = len(begun)
     if begun[:1] in (b"\r", b"\n"):  # a parser takes empty lines before a request
         begun = begun.lstrip(b"\r\n")
     end = begun.find(b" ", begun.find(b" ") + 1)
     if end < 0:
-        return None if len(begun) < HEAD_BYTES_MAX and _BEGUN.fullmatch(begun) else NOBODY
+        return None if size < HEAD_BYTES_MAX and _BEGUN.fullmatch(begun) else NOBODY
     line = begun[:end].partition(b"?")[0]
     return _KNOWN.get(line) or _owner_of_new(line)
 

@@ -73,6 +73,7 @@ def test_every_route_of_a_service_is_its_own() -> None:
         (b" GET /projects HTTP/1.1", NOBODY),
         (b"x" * 33, NOBODY),
         (b"GET /" + b"x" * 70_000, NOBODY),
+        (b"\r\n" * 35_000, NOBODY),
         (b"", None),
         (b"\r\n", None),
         (b"GET", None),

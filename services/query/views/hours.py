@@ -47,15 +47,18 @@ WHERE g.live
 """
 # Only what a read that saw $4 to $9 (a Seen) has not seen: nothing while the pool is at the same position. The horizon
 # says nothing about rows of another server, another term or another generation, nor to a snapshot before that read.
+# After a crash PostgreSQL may give the ids of transactions again whose commit did not wait for the disc. If only one of
+# its processes has crashed, it has no new start, but its statistics begin anew.
 HOURS_SINCE = """
-SELECT g.generation, t.term, pg_postmaster_start_time(), p.pool, p.touched,
+SELECT g.generation, t.term, s.started, p.pool, p.touched,
     pg_snapshot_xmin(pg_current_snapshot())::text, k.continues, g.position, g.roles_changed, p.project,
     (extract(epoch FROM p.starts) / 3600)::bigint, (extract(epoch FROM p.ends) / 3600)::bigint, h.*
 FROM generation g
 LEFT JOIN store_term t ON true
 LEFT JOIN pool p ON p.generation = g.generation AND p.id = $1
+CROSS JOIN (SELECT ARRAY[pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time()]) AS s (started)
 CROSS JOIN LATERAL (SELECT coalesce(
-    g.generation = $4 AND t.term = $5 AND pg_postmaster_start_time() = $6 AND p.pool = $7 AND p.touched >= $8, false
+    g.generation = $4 AND t.term = $5 AND s.started = $6 AND p.pool = $7 AND p.touched >= $8, false
 )) AS k (continues)
 LEFT JOIN LATERAL (
     SELECT {columns} FROM availability_hour a

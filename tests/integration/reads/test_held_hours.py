@@ -1,12 +1,16 @@
 """Hours that are held: a read takes only the rows that have changed, and finds what a read of all rows finds."""
 
+import os
 import random
-from collections.abc import AsyncIterator, Sequence
+import signal
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from services.cli.up.embedded import EmbeddedPostgres
 from services.query.database import SERVER_SETTINGS
 from services.query.held_hours import HELD_MAX_S, Asked, HeldHours
 from services.query.settings import Settings
@@ -14,10 +18,12 @@ from services.query.views.hours import Hours, columns_of, read_hours
 from shared.capacity import DIMENSIONS
 from shared.errors import UnknownId
 from shared.hours import Period, hour_of
+from shared.migrate import migrate
 from shared.postgres import Reader, Record
-from tests.support.backends import as_role
+from tests.support.backends import as_role, connected
 from tests.support.querying import serving
-from tests.support.seeded import GAIA, SPARK, Database, add_hours, at, touch
+from tests.support.seeded import GAIA, SPARK, Database, add_hours, add_pool, at, touch
+from tests.support.waiting import until
 
 START = hour_of(at("2086-01-01T00"))
 PERIOD = Period(START, START + 48)
@@ -156,6 +162,50 @@ async def test_rows_of_another_term_pool_or_generation_are_all_read(
     assert await same(reads, held) == 40
     await database.execute(other)
     assert await same(reads, held) == (40 if "term" in other else 30 if "pool SET" in other else 20)
+
+
+@pytest.fixture
+def crashing_url(own_directory: Path) -> Iterator[str]:
+    """A migrated database on a server that a test may crash. It loses every commit that did not wait for the disc."""
+    server = EmbeddedPostgres(own_directory / "crashing", settings={"fsync": "off", "wal_writer_delay": "10s"})
+    try:
+        server.start()
+        migrate(server.url_of("crashing"))
+        yield server.url_of("crashing")
+    finally:
+        server.stop(signal.SIGQUIT)
+
+
+async def has_lost(url: str, position: int) -> bool:
+    """Whether PostgreSQL answers again, and has lost what this position has changed."""
+    try:
+        async with connected(url) as connection:
+            touched: int = await connection.fetchval("SELECT touched FROM pool WHERE pool = $1", GAIA)
+            return touched < position
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+
+
+async def test_after_a_crash_that_the_server_survives_all_rows_are_read(crashing_url: str) -> None:
+    """The crash loses commits that were read, and PostgreSQL gives the ids of their transactions again."""
+    held = HeldHours(1_000_000)
+    async with connected(crashing_url) as database:
+        await add_pool(database, GAIA, "gaia", None)
+        await add_hours(database, GAIA, "2086-01-01T00", [9] * 40)
+        await database.execute("SET synchronous_commit = off")
+        for position in range(8, 18):
+            await database.execute(ADD, 1, START, 5, 2)
+            await touch(database, position)
+        horizon = await database.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        assert await same(database, held) == 40
+        os.kill(database.get_server_pid(), signal.SIGKILL)
+    await until(lambda: has_lost(crashing_url, 8))
+    async with connected(crashing_url) as database:
+        async with database.transaction():  # the events again, and new ones, in one batch
+            await database.execute(ADD, 1, START, 40, 20)
+            await touch(database, 20)
+            assert await database.fetchval("SELECT pg_current_xact_id()::text::bigint") < horizon
+        assert [await same(database, held) for _ in range(2)] == [40, 0]
 
 
 async def test_an_answer_of_held_hours_is_the_answer_of_a_service_that_holds_nothing(
