@@ -19,6 +19,7 @@ from collections.abc import Callable
 HANDOVER_FD = "HOURBOOK_HANDOVER_FD"
 PIECE_MAX = 65_536  # bytes of one message
 AT_ONCE = 64  # messages that are read before other work has its turn
+LOOK_S = 0.01  # between two looks whether all has left
 LAST, MORE = b".", b"+"  # how a message begins: it has the connection, or more bytes follow
 
 # Takes a client's connection, and what was read of it.
@@ -96,6 +97,17 @@ class Line:
         self._waiting.append(Given(client, data))
         if len(self._waiting) == 1:
             self._send()
+
+    @property
+    def waiting(self) -> int:
+        """The number of connections that were given and have not left."""
+        return len(self._waiting)
+
+    async def emptied(self, bound_s: float) -> None:
+        """Waits until all that was given has left, for so many seconds at most."""
+        end = self._loop.time() + bound_s
+        while self._waiting and self._loop.time() < end:
+            await asyncio.sleep(LOOK_S)
 
     def take_no_more(self) -> None:
         """Refuses what the other end would give from now on, and takes what it has given. `give` goes on."""

@@ -31,6 +31,8 @@ from shared.http.server_settings import CannotServe, ServerSettings
 from shared.http.uvicorn_protocol import limited_protocol, mute_bad_requests
 from shared.tasks import end_tasks
 
+GIVE_BACK_S = 2.0  # at the end, for connections to leave to a gateway that is busy
+
 
 def serve(
     app: Any, settings: ServerSettings, service: str, port: int, on_stop: Callable[[], None] = lambda: None
@@ -129,6 +131,7 @@ class Server(uvicorn.Server):
             self._line.take_no_more()
         await super().shutdown(sockets)
         if self._line is not None:
+            await self._line.emptied(GIVE_BACK_S)
             self._line.close()
         await end_tasks(self._closing_late)
         tracing.end()  # here: uvicorn ends the process by the signal that it got

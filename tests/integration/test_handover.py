@@ -331,8 +331,11 @@ async def ends() -> AsyncIterator[Ends]:
 async def test_a_line_passes_all_connections_on_in_their_order_however_slow_the_other_end_is(ends: Ends) -> None:
     sizes = [1, 65_535, 65_536, 65_537, 300_000, *range(2, 400)]
     mine = [ends.give(b"%d" % size + bytes(size)) for size in sizes]
-    await asyncio.sleep(0.05)
+    await ends.ours.emptied(0.05)
+    assert ends.ours.waiting > 0
     ends.open()
+    await ends.ours.emptied(10)
+    assert ends.ours.waiting == 0
     await until(lambda: len(ends.taken) == len(sizes))
     assert [data for _, data in ends.taken] == [b"%d" % size + bytes(size) for size in sizes]
     for (client, _), other in zip(ends.taken, mine, strict=True):

@@ -65,7 +65,8 @@ class Arrival:
 
 class Arrivals:
     """Accepts connections of a listening socket. `line_of` answers the line to a service, or None. `keep` serves a
-    connection in this process; `kept` answers how many are so served."""
+    connection in this process; `kept` answers how many are so served, or given to a service that has not taken them
+    yet."""
 
     def __init__(
         self, limits: ConnectionLimits, line_of: Callable[[str], Line | None], keep: Take, kept: Callable[[], int]

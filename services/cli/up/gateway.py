@@ -149,7 +149,9 @@ class Gateway:
             line.close()
 
     def _open_connections(self) -> int:
-        return 0 if self._server is None else self._server.open_connections
+        """Those that this process serves, and those that a service has not taken yet."""
+        kept: int = 0 if self._server is None else self._server.open_connections
+        return kept + sum(line.waiting for line in self._lines.values())
 
     def _serve(self, client: socket.socket, begun: bytes) -> None:
         """Serves a connection in this process. `begun`: what was read of it."""
