@@ -65,7 +65,9 @@ def test_how_far_a_batch_reaches_in_each_pool_is_known_before_it_is_added_up() -
     changes.granted[2] = [(100, 110, (1, 0, 0, 0, 0, 0)), (105, 130, (1, 0, 0, 0, 0, 0))]
     changes.shares[1] = [(7, 8, 100)]
     changes.booked[1] = [(5, 6, (0, 1, 0, 0, 0, 0))]
-    assert [(pool.pool, pool.base, pool.length) for pool in changes.pools()] == [(1, 5, 3), (2, 100, 30)]
+    hours = changes.hours()
+    assert (hours.pools.tolist(), hours.bases.tolist(), hours.lengths.tolist()) == ([1, 2], [5, 100], [3, 30])
+    assert hours.total == 33
     assert [len(hours) for _, hours, _ in changes.rows()] == [2, 30]
 
 
@@ -73,7 +75,7 @@ def test_a_period_that_ends_before_it_starts_is_an_error_before_anything_is_writ
     changes = AvailabilityChanges()
     changes.granted[1] = [(20, 10, (1, 0, 0, 0, 0, 0))]
     with pytest.raises(ValueError, match="ends before it starts"):
-        changes.pools()
+        changes.hours()
 
 
 @pytest.mark.parametrize(
