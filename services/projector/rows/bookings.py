@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -105,11 +106,16 @@ WHERE b.generation = $1 AND b.id = t.id AND b.ends > t.ends
 DELETE_EMPTY = "DELETE FROM {table} WHERE generation = $1 AND id = ANY ($2) AND ends <= starts"
 
 
+def ends_of(changes: BookingChanges) -> tuple[list[UUID | str], list[datetime], list[int]]:
+    """Of each booking that ends: its id, when it ends now, and the position of the event that says so."""
+    ids, hours, positions = changes.many_ends
+    ends = [*[end for end, _ in changes.ends.values()], *hours]
+    changed = [*[position for _, position in changes.ends.values()], *positions]
+    return [*changes.ends, *ids], [instant_of(end) for end in ends], changed
+
+
 async def _cut(connection: Connection, generation: int, changes: BookingChanges) -> None:
-    many, table = changes.many_ends, table_of(generation)
-    ids: list[UUID | str] = [*changes.ends, *many[0]]
-    instants = [instant_of(end) for end in (*(end for end, _ in changes.ends.values()), *many[1])]
-    positions = [*(position for _, position in changes.ends.values()), *many[2]]
+    table, (ids, instants, positions) = table_of(generation), ends_of(changes)
     await connection.execute(CUT.format(table=table), generation, ids, instants, positions)
     await connection.execute(DELETE_EMPTY.format(table=table), generation, ids)
 

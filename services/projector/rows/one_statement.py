@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime
 from itertools import chain, pairwise
 from operator import add, sub
 from typing import Any
@@ -20,7 +19,7 @@ from services.projector.projections import Changes
 from services.projector.projections.availability import AMOUNTS_WIDTH, WIDTH, Amount, ShareAmount
 from services.projector.projections.bookings import BookingChanges, BookingRow, BookingRows
 from services.projector.projections.pools import Pools
-from services.projector.rows.bookings import table_of
+from services.projector.rows.bookings import ends_of, table_of
 from services.projector.rows.copying import columns_of
 from shared.capacity import Vector
 from shared.events import FromTemplate
@@ -165,19 +164,11 @@ async def write_in_one_statement(
     moved = await connection.fetchval(
         WRITE.format(bookings=table_of(number), hours=f"availability_hour_{number}"),
         *(number, *span, live, list(touched), list(touched.values())),
-        *_ends(changes.bookings),
+        *ends_of(changes.bookings),
         *_bookings(changes.bookings),
         *_columns([(pool, low, high, *amounts) for pool, low, high, amounts in runs], 3 + COLUMNS),
     )
     return bool(moved)
-
-
-def _ends(changes: BookingChanges) -> tuple[list[UUID | str], list[datetime], list[int]]:
-    """Of each booking that ends: its id, when it ends now, and the position of the event that says so."""
-    ids, hours, positions = changes.many_ends
-    ends = [*[end for end, _ in changes.ends.values()], *hours]
-    changed = [*[position for _, position in changes.ends.values()], *positions]
-    return [*changes.ends, *ids], [instant_of(end) for end in ends], changed
 
 
 def _bookings(changes: BookingChanges) -> list[list[Any]]:
