@@ -170,6 +170,10 @@ class BookingTable(MutableMapping[UUID, Booking]):
         self.count += length - len(frozen)
         self._above, self._blocks = self._above[: len(self._above) - len(frozen._above)], blocks
 
+    def goes_on_from(self, frozen: BookingTable) -> bool:
+        """Whether the blocks are still those of a copy that was frozen: then `install` can be called."""
+        return self._blocks is frozen._blocks
+
     def layers(self) -> tuple[dict[UUID, Booking], tuple[Block, ...]]:
         """What stands outside of blocks, and the blocks, the newest first."""
         return _together((self._new, *self._above)), self._blocks

@@ -118,7 +118,7 @@ class SnapshotWriter:
         """Packs a state, and saves it if it has grown."""
         project, state, frozen, floor, mark = taken.project, taken.state, taken.frozen, taken.floor, taken.mark
         packed = await asyncio.to_thread(pack, frozen, floor)
-        if states.get(project) is state:
+        if states.get(project) is state and state.bookings.goes_on_from(frozen.bookings):  # no replay made other blocks
             install(state, packed, floor)
         if frozen.version - mark.version < WORTH_SAVING:
             return
