@@ -135,11 +135,11 @@ class Line:
                 self._loop.add_writer(self._line.fileno(), self._send)
                 return
             except OSError as error:
+                if isinstance(error, ConnectionError):  # it may still give what it has
+                    self._give_up()
+                    return
                 if given.sent:  # the other end must not take this beginning for that of another connection
                     self.close()
-                    return
-                if isinstance(error, ConnectionError):
-                    self._give_up()
                     return
                 log.warning("a connection cannot be handed over: %s", error)  # such as too many that are on their way
                 self._waiting.popleft()
