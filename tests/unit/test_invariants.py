@@ -86,6 +86,7 @@ def check(project: Project) -> None:
     holders = (*project.state.pools.values(), *project.state.accounts.values())
     held = sum(timeline.held for holder in holders for timeline in holder.timelines())
     assert project.state.timeline_bytes == held
+    assert project.state.account_hours == sum(account.hours() for account in project.state.accounts.values())
 
 
 def taken(state: ProjectState, pool_id: str, start: int, end: int, *, until: int | None = None) -> Vector:

@@ -52,6 +52,7 @@ def test_a_state_by_columns_is_the_one_that_the_events_make(seed: int) -> None:
     state = by_columns(events, random.Random(seed))
     holders = (*state.pools.values(), *state.accounts.values())
     assert state.timeline_bytes == sum(timeline.held for holder in holders for timeline in holder.timelines())
+    assert state.account_hours == sum(account.hours() for account in state.accounts.values())
     assert said(state) == said(one_by_one(events))
 
 
@@ -64,6 +65,7 @@ def test_from_the_floor_on_it_says_the_same_without_what_ended_before(seed: int)
         for each in (whole, state)
     )
     assert there == kept
+    assert state.account_hours == sum(account.hours() for account in state.accounts.values())
     assert len(state.bookings) < len(whole.bookings)
     assert state.tentative.keys() == whole.tentative.keys() & kept.keys()
     assert state.series == whole.series

@@ -200,7 +200,7 @@ def _grown(state: ProjectState, project: str, events: list[Event], hour: int) ->
     if more := _pool_hours(state, project, events):
         yield "pool_hours", state.cluster_hours + state.pools[project].free.hours + more
     if (state.accounts or listed) and (more := _account_hours(state, booked, listed)):
-        yield "account_hours", sum(account.hours() for account in state.accounts.values()) + more
+        yield "account_hours", state.account_hours + more
 
 
 def _counted(state: ProjectState, event: Event) -> str | None:

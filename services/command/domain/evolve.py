@@ -21,7 +21,7 @@ from services.command.domain.state import (
     Resize,
     ResizeOutcome,
 )
-from shared.capacity import DIMENSIONS, Capacity, Vector, reserved, reserved_more
+from shared.capacity import Capacity, Vector, reserved, reserved_more
 from shared.events import (
     AccountClosed,
     AccountCreated,
@@ -248,19 +248,24 @@ def _hold(state: ProjectState, booking: Booking, start: int, end: int, sign: int
         return
     account = state.accounts[name]
     state.touched.add(name)
+    held = account.held
+    hours = held.end - held.base
     if not booking.share:
-        state.timeline_bytes += account.held.add(start, end, booking.capacity.vector() * sign)
-        return
-    timeline = account.shares.setdefault(booking.pool, _timeline(state, width=1))
-    size, shares = state.pools[booking.pool].size.read(start, end), timeline.read(start, end)
-    change = sign * booking.share
-    grown = account.held.add(start, end, reserved_more(size, shares, change)) + timeline.add(start, end, change)
-    state.timeline_bytes += grown
+        state.timeline_bytes += held.add(start, end, booking.capacity.vector() * sign)
+    else:
+        timeline = account.shares.setdefault(booking.pool, _timeline(state, width=1))
+        hours += timeline.hours
+        size, shares = state.pools[booking.pool].size.read(start, end), timeline.read(start, end)
+        change = sign * booking.share
+        grown = held.add(start, end, reserved_more(size, shares, change)) + timeline.add(start, end, change)
+        state.timeline_bytes += grown
+        hours -= timeline.hours
+    state.account_hours += held.end - held.base - hours
 
 
 def _account(state: ProjectState, event: AccountCreated) -> Account:
     """The account with what it holds already: it may have booked before the project listed it."""
-    account = Account(event.limits, True, _timeline(state), {})
+    account, hours = Account(event.limits, True, _timeline(state), {}), state.account_hours
     state.accounts[event.account] = account
     names = spellings(event.account)
     if state.names.isdisjoint(names):
@@ -268,28 +273,14 @@ def _account(state: ProjectState, event: AccountCreated) -> Account:
     shared: list[Found] = []
     for found in state.bookings.packed().blocks(lambda block: block.of_accounts(names) & block.live()):
         counts, shares = found.split(found.column("share") == 0)
-        state.timeline_bytes += _hold_counts(account.held, counts)
+        state.timeline_bytes += counts.hold(account.held)
         shared.append(shares)
     for booking in (one for found in shared for one in found.bookings()):
         _hold(state, booking, booking.start, booking.end, +1)
     for timeline in account.timelines():  # what it booked long ago does not count for the bounds
         timeline.base = min(timeline.end, max(timeline.base, floor_of(event.at)))
+    state.account_hours = hours + account.hours()
     return account
-
-
-def _hold_counts(held: Timeline, bookings: Found) -> int:
-    """Adds what the bookings take to `held`, all at once: there may be a million bookings. Returns what `add`
-    returns."""
-    if not len(bookings.rows):
-        return 0
-    starts, ends = bookings.column("start").astype(np.int64), bookings.column("end").astype(np.int64)
-    base, end = int(starts.min()), int(ends.max())
-    changes = np.zeros((end - base + 1, len(DIMENSIONS)), dtype=np.int64)
-    counts = np.array([one.counts() for one in bookings.block.capacities], dtype=np.int64)[bookings.column("capacity")]
-    for number in np.flatnonzero(counts.any(axis=0)).tolist():
-        np.add.at(changes[:, number], starts - base, counts[:, number])
-        np.add.at(changes[:, number], ends - base, -counts[:, number])
-    return held.add(base, end, changes.cumsum(axis=0)[:-1])
 
 
 def _create_cluster(state: ProjectState, event: ClusterCreated) -> None:
@@ -361,7 +352,9 @@ def resize_held(state: ProjectState, cluster: str, period: Period, growth: Vecto
         if cluster in account.shares:
             account = state.accounts[name]
             state.touched.add(name)
+            hours = account.held.hours
             state.timeline_bytes += _resize_shares(account, cluster, period, size, growth)
+            state.account_hours += account.held.hours - hours
 
 
 def _resize_shares(account: Account, cluster: str, period: Period, size: Vector, growth: Vector) -> int:

@@ -37,6 +37,7 @@ from services.command.domain.replay_columns import (
     ids_of,
     joined,
     summed,
+    who_booked,
 )
 from services.command.domain.state import ProjectState
 from shared.capacity import Vector, capacity_of
@@ -126,7 +127,7 @@ class Replay:
     def _lists_known(self, batch: EventBatch) -> bool:
         """Whether some event lists an account that may have booked before."""
         names = {name for _, one in batch.others if isinstance(one, AccountCreated) for name in spellings(one.account)}
-        return not names.isdisjoint(self.state.names) or not names.isdisjoint(_booked(batch))
+        return not names.isdisjoint(self.state.names) or not names.isdisjoint(who_booked(batch))
 
     def _take_apart(self, stored: Sequence[bytes], batch: EventBatch) -> None:
         """Folds events of which some list an account that may have booked before."""
@@ -385,15 +386,12 @@ class Replay:
         """Adds the rows to what an account holds (`sign` 1), or takes them off (-1)."""
         account = self.state.accounts[listed]
         self.state.touched.add(listed)
+        hours = account.hours()
         self.state.timeline_bytes += account.held.add_runs(*summed(rows, counts))
         for name, part in grouped(at(rows, rows["share"] > 0), "pool", self._pools.listed):
             own = account.shares.setdefault(name, Timeline(width=1, floor=self._floor))
             self.state.timeline_bytes += add_shares(self.state.pools[name].size, own, account.held, (sign, 1), part)
-
-
-def _booked(batch: EventBatch) -> set[str]:
-    others = (one.account for _, one in batch.others if isinstance(one, BookingCreated))
-    return {*batch.created.accounts.values, *others}
+        self.state.account_hours += account.hours() - hours
 
 
 def _gone(booking: Booking, start: int) -> Booking:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from services.command.domain.blocks import COLUMNS, GONE, TENTATIVE, Block
 from shared.capacity import Capacity, Vector, reserved_more
-from shared.events.batch import BookingColumns, Repeated
+from shared.events import BookingCreated
+from shared.events.batch import BookingColumns, EventBatch, Repeated
 from shared.timeline import Timeline
 
 # A booking. `pool`, `account` and `capacity` are numbers of the replay.
@@ -143,3 +144,9 @@ def add_shares(size: Timeline, shares: Timeline, counted: Timeline, signs: tuple
     change = points.repeat(np.diff(starts), axis=0)
     more = reserved_more(size.read(low, high), shares.read(low, high), change)
     return counted.add(low, high, signs[1] * more) + shares.add_runs(starts, points)
+
+
+def who_booked(batch: EventBatch) -> set[str]:
+    """The accounts that made bookings."""
+    others = (one.account for _, one in batch.others if isinstance(one, BookingCreated))
+    return {*batch.created.accounts.values, *others}

@@ -144,6 +144,7 @@ class ProjectState(msgspec.Struct):
     may be occurrences of it.
     `names`: the accounts that are listed or have booked.
     `timeline_bytes`: roughly the bytes that all timelines hold in memory.
+    `account_hours`: the hours of all accounts' timelines, each from its first to its last.
     `cluster_hours`: the hours of all clusters' periods together; where one name was given again, with the gap between.
     `bindings`: the roles of each member on each pool. `members`: who belongs to each listed account. Their values are
     replaced, never changed.
@@ -165,6 +166,7 @@ class ProjectState(msgspec.Struct):
     series: MutableMapping[UUID, int] = {}
     names: set[str] = set()
     timeline_bytes: int = 0
+    account_hours: int = 0
     cluster_hours: int = 0
     overcommits: bool = False
     bindings: dict[str, dict[str, frozenset[str]]] = {}

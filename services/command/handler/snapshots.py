@@ -184,6 +184,7 @@ def decode_state(saved: Snapshot, version: int) -> ProjectState:
     for timeline in (one for holder in holders for one in holder.timelines()):
         timeline.drop_before(state.floor)
         state.timeline_bytes += timeline.held
+    state.account_hours = sum(account.hours() for account in state.accounts.values())
     state.overcommits = any(pool.beyond_hours is not None for pool in state.pools.values())
     return state
 
