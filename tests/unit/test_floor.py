@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from services.command.domain import (
     AskLease,
     Command,
+    CreateBooking,
     CreateGrant,
     CreateProject,
     LeaseAmount,
@@ -24,7 +26,7 @@ from services.command.domain import (
 )
 from services.command.domain.access import authorise
 from services.command.domain.bounds import Bounds
-from services.command.domain.commands import Context
+from services.command.domain.commands import Context, CreateAccount
 from services.command.domain.copies import freeze
 from services.command.domain.ended import Ended, ended_of, standing
 from services.command.domain.floor import floor_of, lower_floor
@@ -34,8 +36,8 @@ from services.command.domain.replay import Replay
 from services.command.handler.replaying import began_of
 from services.command.handler.snapshots import decode_state, encode_state
 from shared.capacity import Capacity
-from shared.errors import HourbookError
-from shared.events import Event, Overcommit, encode_event
+from shared.errors import HourbookError, ProjectLimitExceeded
+from shared.events import Event, Limits, Overcommit, encode_event
 from shared.hours import EARLIEST, Period, instant_of
 from shared.identity.principals import Principal, person, trusted
 from shared.identity.roles import NOBODY
@@ -183,3 +185,36 @@ def test_who_goes_back_month_after_month_makes_few_loads() -> None:
         floor = lower_floor(floor - 1, now)
         loads += 1
     assert loads <= 10  # for 86 years
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_hours_of_accounts_long_over_do_not_count_whoever_holds_them(room: int) -> None:
+    """Of an account that books two hours each day, what a state holds from the floor on counts."""
+    whole, fresh, history = ProjectState(), ProjectState(), list[bytes]()
+    now, ada = T0 + 365 * 24, trusted("ada")
+
+    def events_of(state: ProjectState, command: Command, hour: int, bounds: Bounds) -> list[Event]:
+        return decide(state, "gaia", command, Context(command=uuid4(), principal=ada, at=instant_of(hour)), bounds)
+
+    def do(command: Command, hour: int) -> None:
+        for event in events_of(whole, command, hour, Bounds()):
+            evolve(whole, event)
+            history.append(encode_event(event))
+
+    def booked(day: int) -> CreateBooking:
+        period = Period(T0 + day * 24, T0 + day * 24 + 2)
+        return CreateBooking(booking=uuid4(), pool="gaia", account="ada", period=period, capacity=Capacity(cores=1))
+
+    do(CreateProject(project="gaia", name="Gaia"), T0)
+    do(CreateGrant(grant=uuid4(), period=Period(T0, now + 500), capacity=ENOUGH), T0)
+    do(CreateAccount(account="ada", name="Ada", limits=Limits()), T0)
+    for day in range(366):
+        do(booked(day), T0 + day * 24 - 1)
+    fresh.floor = floor_of(instant_of(now))
+    replay = Replay(fresh)
+    replay.take(history)
+    replay.finish()
+    bounds = Bounds(account_hours=now + 26 - fresh.floor - 1 + room)
+    for state in (whole, fresh):
+        with contextlib.nullcontext() if room else pytest.raises(ProjectLimitExceeded, match="ACCOUNT_HOURS"):
+            events_of(state, booked(366), now, bounds)

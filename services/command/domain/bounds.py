@@ -32,7 +32,7 @@ from shared.events import (
     RoleGranted,
     TemplateCreated,
 )
-from shared.hours import PERIOD_HOURS_MAX, Period, hour_of, next_hour
+from shared.hours import PERIOD_HOURS_MAX, Period, hour_of, instant_of, next_hour
 from shared.timeline import Timeline
 
 
@@ -50,7 +50,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     tentative_hours  the sum of their hours
     pool_hours       the hours of all clusters' periods, and from the project's first hour to its last: the rows of its
                      calendars in the database
-    account_hours    likewise of the listed accounts, and of their shares of each cluster
+    account_hours    likewise of the listed accounts, and of their shares of each cluster; hours that are long over do
+                     not count
     state_bytes      roughly the bytes that the command service uses for the project. Of a timeline it counts the steps
                      and pages that are in memory: ten years of one value are two steps, ten busy years 172 pages
 
@@ -199,7 +200,8 @@ def _grown(state: ProjectState, project: str, events: list[Event], hour: int) ->
         yield "tentative_hours", sum(held) + sum(claims)
     if more := _pool_hours(state, project, events):
         yield "pool_hours", state.cluster_hours + state.pools[project].free.hours + more
-    if (state.accounts or listed) and (more := _account_hours(state, booked, listed)):
+    first = floor_of(instant_of(hour))  # a state may not know what an account had before
+    if (state.accounts or listed) and (more := _account_hours(state, booked, listed, first)):
         yield "account_hours", state.account_hours + more
 
 
@@ -233,6 +235,9 @@ def _ended(state: ProjectState, limit: str, hour: int) -> int:
         case "state_bytes":
             grants, bookings = _ended(state, "grants", hour), _ended(state, "bookings", hour)
             return CLAIM_BYTES * grants + BOOKING_BYTES * bookings
+        case "account_hours":
+            first = floor_of(instant_of(hour))
+            return state.account_hours - sum(account.hours(first) for account in state.accounts.values())
         case _:
             return 0
 
@@ -297,14 +302,16 @@ def _pool_hours(state: ProjectState, project: str, events: list[Event]) -> int:
 
 
 def _account_hours(
-    state: ProjectState, booked: list[BookingCreated | BookingAmended], listed: list[AccountCreated]
+    state: ProjectState, booked: list[BookingCreated | BookingAmended], listed: list[AccountCreated], first: int
 ) -> int:
-    """How many hours the timelines of listed accounts would grow by: one of each account, and one of each cluster in
-    which it has shares."""
+    """How many hours, from `first` on, the timelines of listed accounts would grow by: one of each account, and one of
+    each cluster in which it has shares."""
     reached: dict[tuple[str, str | None], list[int]] = defaultdict(lambda: [sys.maxsize, 0])
     for event in booked:
         if event.account in state.accounts:
-            start, end = hour_of(event.start), hour_of(event.end)
+            start, end = max(first, hour_of(event.start)), hour_of(event.end)
+            if start >= end:
+                continue
             _reach(reached[event.account, None], start, end)
             if event.share:
                 _reach(reached[event.account, event.pool], start, end)

@@ -102,9 +102,9 @@ class Account(msgspec.Struct):
         yield self.held
         yield from self.shares.values()
 
-    def hours(self) -> int:
-        """The number of hours of its timelines, each from its first to its last."""
-        return sum(timeline.hours for timeline in self.timelines())
+    def hours(self, first: int = 0) -> int:
+        """The number of hours of its timelines from the hour `first` on, each from its first to its last."""
+        return sum(max(0, timeline.end - max(timeline.base, first)) for timeline in self.timelines())
 
     def freeze(self) -> Account:
         """A copy that never changes; this account may."""
