@@ -20,11 +20,12 @@ from services.command.domain import (
     CreateProject,
     CreateSeries,
     ProjectState,
+    copies,
     evolve,
 )
 from services.command.domain.bounds import DEFAULT, Bounds
 from services.command.domain.commands import Context
-from services.command.domain.copies import freeze
+from services.command.domain.copies import Freezing, freeze
 from services.command.handler.errors import KeyReused, QueueFull, StoreUnavailable
 from services.command.handler.handler import CommandHandler
 from services.command.handler.results import CommandResult
@@ -276,6 +277,27 @@ async def test_a_snapshot_holds_the_moment_at_which_it_was_begun() -> None:
     for event in history(3, 400, projects=1)[300:]:
         evolve(state, event)
     assert encode_state(frozen) == before != encode_state(state)
+
+
+async def test_a_state_that_is_frozen_in_turns_is_that_of_the_last_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "AT_ONCE", 2)
+    events, state = history(3, 900, projects=1), ProjectState()
+    for event in events[:500]:
+        evolve(state, event)
+    state.touched, turns = set(), 0
+    freezing = Freezing(state, state.pools, state.accounts)
+    for event in events[500:]:
+        frozen = freezing.go_on()
+        turns += 1
+        if frozen is not None:
+            break
+        evolve(state, event)
+    assert turns > 2
+    assert frozen is not None
+    at_last = encode_state(state)
+    for event in events[499 + turns :]:
+        evolve(state, event)
+    assert encode_state(frozen) == at_last != encode_state(state)
 
 
 async def test_a_snapshot_of_another_format_is_not_used() -> None:

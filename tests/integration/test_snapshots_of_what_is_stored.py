@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from services.command.domain import CreateBooking, CreateGrant, CreateProject, ProjectState, decide, evolve
+import pytest
+
+from services.command.domain import CreateBooking, CreateGrant, CreateProject, ProjectState, copies, decide, evolve
 from services.command.domain.commands import CancelBooking, Command, Context, CreateAccount
 from services.command.domain.copies import freeze
 from services.command.domain.pruning import prune
@@ -42,7 +44,10 @@ async def saved(connection: Any) -> int:
     return await connection.fetchval("SELECT max(version) FROM snapshot") or 0
 
 
-async def test_a_snapshot_has_the_events_that_are_stored_and_pools_in_their_order(database_url: str) -> None:
+async def test_a_snapshot_has_the_events_that_are_stored_and_pools_in_their_order(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "AT_ONCE", 3)  # it is frozen in turns
     async with connected(database_url) as connection:
         grown = History(connection, "gaia", clusters=9)
         await grown.begin()
@@ -53,7 +58,7 @@ async def test_a_snapshot_has_the_events_that_are_stored_and_pools_in_their_orde
             await states.load(store, "gaia")
             before, stored = await saved(connection), states["gaia"].version
             writer.want("gaia")
-            writer.begin(states, term)
+            await writer.begin(states, term=term)
             decided(states["gaia"], booking(T0 + 5))  # a batch that is being appended, and is refused then
             prune(states["gaia"], states["gaia"].floor)  # other blocks, as a replay of many events makes
             assert writer._saving is not None

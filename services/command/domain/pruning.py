@@ -36,7 +36,7 @@ class Packed(NamedTuple):
 
 def pack(frozen: ProjectState, floor: int, *, whole: bool = False) -> Packed:
     """Packs the bookings of a frozen state, for a state with this floor. `whole`: looks through all of them for what is
-    over, even if the floor is the same."""
+    over, even if the floor is the same. The frozen state needs no pools and accounts."""
     table = frozen.bookings
     blocks = merged(with_loose(table))
     if not whole and floor <= frozen.floor and not _is_wasteful(blocks, floor):
@@ -71,7 +71,7 @@ def drop_before(state: ProjectState, floor: int) -> None:
 
 def prune(state: ProjectState, floor: int) -> None:
     """Packs a state and drops what it need not hold, at once."""
-    install(state, pack(freeze(state), floor, whole=True), floor)
+    install(state, pack(freeze(state, {}, {}), floor, whole=True), floor)
 
 
 def _is_wasteful(blocks: tuple[Block, ...], floor: int) -> bool:

@@ -182,7 +182,7 @@ class CommandHandler:
                 if self._traces is not None:
                     self._traces.taken(batch)
                 await self._answer(batch)
-                self._snapshots.begin(self._states, self._term)
+                await self._snapshots.begin(self._states, self._queue, self._term)
         finally:
             self._snapshots.stop()
             self._aside.stop()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 
 from services.command.domain import ProjectState
-from services.command.domain.copies import freeze
+from services.command.domain.copies import Freezing
 from services.command.domain.floor import floor_of
 from services.command.domain.pruning import Packed, install, pack
 from services.command.handler.snapshots import (
@@ -56,14 +56,24 @@ class Taken(NamedTuple):
     term: UUID | None
 
 
-def _take(project: str, state: ProjectState, floor: int, position: int, mark: Mark, term: UUID | None) -> Taken:
-    """Freezes a state with what has changed since `mark`. All its events must be in the store: a batch that is being
-    appended may yet be refused. So this is no task."""
-    mark.changed(state.touched)
-    state.touched = set()
-    pools = [name for name in state.pools if not mark.pools.get(name)]
-    accounts = [name for name in state.accounts if not mark.accounts.get(name)]
-    return Taken(project, state, freeze(state, pools, accounts), floor, position, mark, term)
+class Taking(NamedTuple):
+    """A state that is being frozen with what has changed since `mark`."""
+
+    project: str
+    freezing: Freezing
+    mark: Mark
+
+    def go_on(self) -> ProjectState | None:
+        """As `Freezing.go_on`. All events of the state must be in the store: a batch that is being appended may yet be
+        refused. So this is no task."""
+        self.mark.changed(self.freezing.state.touched)
+        return self.freezing.go_on()
+
+
+def _taking(project: str, state: ProjectState, mark: Mark) -> Taking:
+    pools = (name for name in state.pools if not mark.pools.get(name))
+    accounts = (name for name in state.accounts if not mark.accounts.get(name))
+    return Taking(project, Freezing(state, pools, accounts), mark)
 
 
 class SnapshotWriter:
@@ -73,6 +83,7 @@ class SnapshotWriter:
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
         self._wanted: dict[str, int] = {}
+        self._taking: Taking | None = None
         self._saving: asyncio.Task[None] | None = None
         self._floor, self._floor_until = 0, 0.0
 
@@ -89,20 +100,39 @@ class SnapshotWriter:
                 if state.version - mark.version >= every or self._may_forget(states, project, state):
                     self.want(project, every)
 
-    def begin(self, states: States, term: UUID | None = None) -> None:
-        """Begins the pass of one wanted project, unless another is in progress. `term`: of the store that the states
-        are of; nothing is saved in a store of another term, which may have lost some of their events."""
-        while self._wanted and (self._saving is None or self._saving.done()):
-            project = next(iter(self._wanted))
-            events = self._wanted.pop(project)
-            if (state := states.get(project)) is None:
-                continue
-            grown = state.version - states.mark(project).version
-            if grown >= events or self._may_forget(states, project, state):
+    async def begin(self, states: States, queue: Sized = (), term: UUID | None = None) -> None:
+        """Begins the pass of one wanted project, unless another is in progress. Call it after each batch, when the
+        store has all events of the states. While it freezes a large state, it returns early if somebody is in the
+        `queue`, and the next call goes on. `term`: of the store that the states are of; nothing is saved in a store of
+        another term, which may have lost some of their events."""
+        while self._go_on(states, term) and not len(queue):
+            await asyncio.sleep(0)
+
+    def _go_on(self, states: States, term: UUID | None) -> bool:
+        """Freezes the next part of a state. Returns whether it needs another turn."""
+        while (self._saving is None or self._saving.done()) and (taking := self._taking or self._next(states)):
+            self._taking = taking
+            project, state = taking.project, taking.freezing.state
+            if states.get(project) is state:
+                if (frozen := taking.go_on()) is None:
+                    return True
                 floor = self._floor if self._may_forget(states, project, state) else state.floor
-                taken = _take(project, state, floor, states.head, states.mark(project), term)
+                taken = Taken(project, state, frozen, floor, states.head, taking.mark, term)
                 self._saving = asyncio.create_task(self._pass(states, taken))
                 self._saving.add_done_callback(_say_why)
+            self._taking = None
+        return False
+
+    def _next(self, states: States) -> Taking | None:
+        """The next state that is to be frozen; None if there is none."""
+        while self._wanted:
+            project = next(iter(self._wanted))
+            events = self._wanted.pop(project)
+            if (state := states.get(project)) is not None:
+                mark = states.mark(project)
+                if state.version - mark.version >= events or self._may_forget(states, project, state):
+                    return _taking(project, state, mark)
+        return None
 
     def _may_forget(self, states: States, project: str, state: ProjectState) -> bool:
         """Whether the state has hours that nobody needs any more."""

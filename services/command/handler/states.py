@@ -48,7 +48,7 @@ async def _pruned(state: ProjectState) -> None:
     if len(state.bookings) < MANY:
         prune(state, state.floor)
     else:
-        packed = await asyncio.to_thread(pack, freeze(state), state.floor, whole=True)
+        packed = await asyncio.to_thread(pack, freeze(state, {}, {}), state.floor, whole=True)
         install(state, packed, state.floor)
 
 
