@@ -16,6 +16,8 @@ from shared.http.problem_document import HttpProblem, malformed_request
 from shared.telemetry import BEGAN_KEY
 
 NOT_HTTP = "Invalid HTTP request received."  # uvicorn's log message
+LENGTH = b"\r\ncontent-length: "  # in a head, as uvicorn writes it
+JOINED_MAX = 65_536  # bytes; to copy a longer body takes longer than to send a packet
 
 
 class IgnoredTrailers(list[tuple[bytes, bytes]]):
@@ -26,6 +28,41 @@ class IgnoredTrailers(list[tuple[bytes, bytes]]):
 
 
 IGNORED_TRAILERS = IgnoredTrailers()
+
+
+class WholeAnswer:
+    """The transport of one answer. It sends the head together with the first bytes of the body. uvloop sends each
+    `write` at once, as a packet, which costs the server and the client ten microseconds each.
+
+    It holds only a head with a Content-Length, whose body follows at once. A stream may wait long for its first byte.
+    """
+
+    __slots__ = ("_begun", "_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._head, self._begun = transport, b"", False
+
+    def write(self, data: bytes) -> None:
+        if not self._begun and LENGTH in data:
+            self._begun, self._head = True, data
+            return
+        self._begun = True
+        if self._head and len(data) <= JOINED_MAX:
+            data, self._head = self._head + data, b""
+        self._flush()
+        self._transport.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def _flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -68,6 +105,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self.scope[BEGAN_KEY] = time.perf_counter()  # type: ignore[literal-required]
         self.cycle.default_headers = [*self.cycle.default_headers, (FIELD, call)]
         self.headers = IGNORED_TRAILERS
+        if self.scope["method"] != "HEAD":  # its answer has a length, and no body follows
+            self.cycle.transport = WholeAnswer(self.transport)  # type: ignore[assignment]
         # After `Expect: 100-continue` or `Upgrade`, the server cannot know whether the next bytes are a body, another
         # protocol or a request. So the client must send its next request on a new connection.
         if self.expect_100_continue or self.parser.should_upgrade():
