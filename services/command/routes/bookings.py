@@ -38,6 +38,7 @@ from services.command.routes.requests import (
     ReasonRequest,
 )
 from services.command.routes.responses import Outcome
+from services.command.routes.straight import Straight
 from services.command.routes.submit import change, cluster_id, make, project_in, project_of
 from shared.capacity import WHOLE, Capacity
 from shared.errors import InvalidField
@@ -47,7 +48,7 @@ from shared.ids import new_id
 
 
 class Bookings(Controller):
-    @command_post("/bookings/create", summary="Book capacity")
+    @command_post("/bookings/create", summary="Book capacity", middleware=[Straight])
     async def create_booking(self, request: AnyRequest, data: JSONBody[BookingRequest]) -> EncodedResponse[Outcome]:
         """Books capacity for an account, in every hour of a period: counts, a template, or a share of a cluster. Give
         one of the three. Counts with a `share` of 100% make a new cluster of that size in `project` and book all of it.
