@@ -20,6 +20,7 @@ from services.command.domain.ended import standing
 from services.command.domain.floor import lower_floor
 from services.command.domain.reach import looks_back_to, not_held
 from services.command.handler.errors import StoreUnavailable
+from services.command.handler.first_load import FirstLoads
 from services.command.handler.lookup import ProjectLookup
 from services.command.handler.queue import Submitted, refuse
 from services.command.handler.states import Loading, States
@@ -47,6 +48,7 @@ class Aside:
     ) -> None:
         self._lookup, self._policy, self._again, self._patience_s = lookup, policy, again, patience_s
         self._waiting_max = waiting_max
+        self.first_loads = FirstLoads(lookup, again, patience_s, waiting_max)
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._loaded: dict[str, Loading] = {}
         self._one_load = asyncio.Lock()
@@ -60,17 +62,20 @@ class Aside:
         if term != self._term:
             self._term = term
             self._loaded.clear()
+            self.first_loads.forget()
             states.forget_loading()
+        self.first_loads.take_loaded(states)
         while self._loaded:
             states.continue_from(*self._loaded.popitem())
 
     def step(self, states: States, batch: list[Submitted], *, sent: bool, fresh: bool = False) -> list[Submitted]:
-        """The commands that can be decided now on the states, which are loaded; the others step aside. `sent`: an
-        append of them may have been sent. `fresh`: the states are those of the store, and nobody else can append.
+        """The commands that can be decided now on the states, which are loaded, or being loaded by `first_loads`; the
+        others step aside. `sent`: an append of them may have been sent. `fresh`: the states are those of the store, and
+        nobody else can append.
 
         A batch that is tried again has those that stepped aside before: they come again by themselves."""
         ready = []
-        for submitted in batch:
+        for submitted in self.first_loads.step(batch, sent=sent):
             if id(submitted) in self._away:
                 continue
             work = self._work(states[submitted.project], submitted, fresh=fresh)
@@ -85,6 +90,7 @@ class Aside:
         return ready
 
     def stop(self) -> None:
+        self.first_loads.stop()
         for task in (*self._tasks, *self._loading.values()):
             task.cancel()
 

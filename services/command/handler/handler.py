@@ -35,7 +35,7 @@ from services.command.handler.lookup import ProjectLookup
 from services.command.handler.queue import Entity, Queue, Submitted, refuse, refuse_all, resolve
 from services.command.handler.results import CommandResult
 from services.command.handler.snapshot_writer import SnapshotWriter
-from services.command.handler.states import States
+from services.command.handler.states import Loading, States
 from services.command.on_stream import OnStream
 from shared import postgres
 from shared.clock import ClockWatch, ClockWrong
@@ -86,11 +86,8 @@ class CommandHandler:
     ) -> None:
         self._database_url = database_url
         self._patience_s = patience_s
-        self._bounds = bounds
-        self._policy = policy
-        self._on_append = on_append
-        self._on_refusal = on_refusal
-        self._on_batch = on_batch
+        self._bounds, self._policy = bounds, policy
+        self._on_append, self._on_refusal, self._on_batch = on_append, on_refusal, on_batch
         self._agreement, self._on_stream = agreement, on_stream
         self._clock = clock
         self._term: UUID | None = None
@@ -267,8 +264,8 @@ class CommandHandler:
         well, and otherwise under the lock."""
         self._aside.take_loaded(self._states, self._term)
         for project in {submitted.project for submitted in batch}:
-            if project not in self._states:
-                await self._load(store, project)
+            if project not in self._states and project not in self._aside.first_loads:
+                await self._load(store, project, briefly=True)
         batch = self._aside.step(self._states, batch, sent=retried)
         if not batch:
             return
@@ -296,9 +293,12 @@ class CommandHandler:
         self._publish(decided, position)
         await known.give(store)
 
-    async def _load(self, store: EventStore, project: str) -> bool:
-        """Brings the state of a project to the store's version. Whether there was anything new."""
-        loaded = await self._states.load(store, project)
+    async def _load(self, store: EventStore, project: str, *, briefly: bool = False) -> bool:
+        """Brings a state to the store's version; `briefly`: a long load goes on aside. Whether anything was new."""
+        loaded = await (self._states.load_briefly if briefly else self._states.load)(store, project)
+        if isinstance(loaded, Loading):
+            self._aside.first_loads.begin(project, loaded)
+            return False
         if loaded.cold:
             self._snapshots.want(project)
         return loaded.changed

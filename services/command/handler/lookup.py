@@ -63,6 +63,12 @@ class ProjectLookup:
         async with self._store(patience_s=None) as store:
             return await load_from_events(store, project, floor)
 
+    async def load_on(self, project: str, loading: Loading) -> None:
+        """Brings a state that is being loaded to the store's version. Raises StoreUnavailable: call it again, and it
+        goes on where it was."""
+        async with self._store(patience_s=None) as store:
+            await loading.run(store, project)
+
     @contextlib.asynccontextmanager
     async def _store(self, **limit: float | None) -> AsyncIterator[EventStore]:
         """A store over a connection of its own."""

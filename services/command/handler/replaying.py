@@ -27,14 +27,17 @@ class Replaying:
         self._replay: Replay | None = None  # that has folded events, and is not finished
         self._work: asyncio.Task[list[UUID]] | None = None
 
-    async def run(self, store: EventStore, stream: str) -> None:
-        """Raises asyncpg's errors and PositionGap; and what `decode_event` and `evolve` raise, then it is broken."""
+    async def run(self, store: EventStore, stream: str, *, briefly: bool = False) -> bool:
+        """Whether the state is whole: with `briefly`, folds nothing if READ_MAX events are there. Raises asyncpg's
+        errors and PositionGap; and what `decode_event` and `evolve` raise, then it is broken."""
         await self._done()
         version = self.state.version
         stored, position = await store.stream_data_after(stream, version, READ_MAX)
+        if briefly and len(stored) >= READ_MAX:
+            return False
         if len(stored) < FEW and self._replay is None:
             self._fold(self._one_by_one, stored, position)
-            return
+            return True
         replay = self._replay = self._replay or Replay(self.state)
         while stored:
             self._begin(replay.take, stored, position)
@@ -47,6 +50,7 @@ class Replaying:
             await self._done()
         self._begin(self._finish)
         await self._done()
+        return True
 
     def _begin(
         self, fold: Callable[[Sequence[bytes]], list[UUID]], stored: Sequence[bytes] = (), last: int = 0

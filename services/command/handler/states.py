@@ -34,6 +34,20 @@ class Loading(msgspec.Struct):
     first_version: int
     cold: bool
 
+    async def run(self, store: EventStore, project: str, *, briefly: bool = False) -> bool:
+        """As `Replaying.run`. A state may lack what an event changes: a clock that was ahead made it forget what was
+        not over. Then all events are read."""
+        try:
+            whole = await self.replaying.run(store, project, briefly=briefly)
+        except KeyError:
+            if not self.first_version:
+                raise
+            self.replaying, self.first_version, self.cold = Replaying(_empty(), 0), 0, True
+            whole = await self.replaying.run(store, project, briefly=briefly)
+        if whole and self.cold and not self.first_version:
+            await _pruned(self.replaying.state)
+        return whole
+
 
 async def load_from_events(store: EventStore, project: str, floor: int) -> Loading:
     """A project as its events make it, without a snapshot. It knows the hours from `floor` on."""
@@ -122,8 +136,7 @@ class States:
     def continue_from(self, project: str, loading: Loading) -> None:
         """Takes a state that was loaded beside, with a lower floor: the next load brings it to the store's version. Its
         floor stays low for LOW_S."""
-        self._states.pop(project, None)
-        self._loading[project] = loading
+        self.take(project, loading)
         self._marks[project] = Mark(self.mark(project).version, foreign=self.mark(project).foreign)
         self._low_until[project] = time.monotonic() + LOW_S
 
@@ -136,21 +149,25 @@ class States:
         return self._low_until.get(project, 0.0) < time.monotonic()
 
     async def load(self, store: EventStore, project: str) -> Loaded:
-        """Folds the events that the state in memory has not seen. If there is no state, reads a snapshot first.
+        """Folds the events that the state in memory has not seen. If there is no state, reads a snapshot first."""
+        loaded = await self._load(store, project, briefly=False)
+        assert isinstance(loaded, Loaded)
+        return loaded
 
-        A state may lack what an event changes: a clock that was ahead made it forget what was not over. Then all events
-        are read."""
+    async def load_briefly(self, store: EventStore, project: str) -> Loaded | Loading:
+        """As `load`. If that would take long, returns what is to be loaded beside and given to `take`."""
+        return await self._load(store, project, briefly=True)
+
+    def take(self, project: str, loading: Loading) -> None:
+        """Takes a state that was loaded beside: the next load brings it to the store's version."""
+        self._states.pop(project, None)
+        self._loading[project] = loading
+
+    async def _load(self, store: EventStore, project: str, *, briefly: bool) -> Loaded | Loading:
         loading = self._loading.get(project) or await self._begin(store, project)
         try:
-            try:
-                await loading.replaying.run(store, project)
-            except KeyError:
-                if not loading.first_version:
-                    raise
-                loading = self._loading[project] = Loading(Replaying(_empty(), 0), 0, cold=True)
-                await loading.replaying.run(store, project)
-            if loading.cold and not loading.first_version:
-                await _pruned(loading.replaying.state)
+            if not await loading.run(store, project, briefly=briefly):
+                return self._loading.pop(project)
         finally:
             if loading.replaying.broken:
                 self._loading.pop(project, None)
