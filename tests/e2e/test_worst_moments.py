@@ -99,13 +99,13 @@ async def test_a_relay_killed_after_its_publish_and_before_it_knows_publishes_no
 async def test_a_projector_killed_beside_its_commit_applies_each_event_once(
     system: System, database: asyncpg.Connection[asyncpg.Record], withhold: Withhold, applied: int
 ) -> None:
-    """After the commit that it did not hear of; and before the one that it had written everything for."""
+    """After the statement, and its commit, that it did not hear of; and before the one that it has sent."""
     async with Proxy(system.postgres.url) as proxy:
         with system.command() as command, system.projector(database_url=as_role(proxy.url, "projector")) as projector:
             client = Client(command)
             await client.begin()
             await level(database, 2)
-            proxy.arm(withhold, ACCOUNT, b"COMMIT;")
+            proxy.arm(withhold, b"WITH moved AS", ACCOUNT)  # the statement's text, then its values
             await client.book()
             await asyncio.wait_for(proxy.struck.wait(), BOUND_S)
             await until_position(database, CHECKPOINT, applied)
