@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
@@ -22,6 +22,7 @@ from shared.events.model import BookingCancelled, BookingCreated
 from shared.events.parts import BasisPoints, FromTemplate
 from shared.events.upcasting import FirstVersion
 from shared.hours import hour_of
+from shared.numbering import Numbers, numbered
 
 Bytes = npt.NDArray[np.uint8]
 Booleans = npt.NDArray[np.bool_]
@@ -39,6 +40,10 @@ class Repeated(NamedTuple, Generic[Value]):
         """The value of one row."""
         value: Value = self.values[int(self.numbers[row])]
         return value
+
+    def by(self, known: Numbers) -> Vector:
+        """The numbers that `known` gives to the values, shape (n,)."""
+        return known.of(self.values)[self.numbers]
 
     def only(self, rows: Booleans | slice) -> Repeated[Value]:
         """The rows of a mask or a slice."""
@@ -192,26 +197,8 @@ def joined(parts: Sequence[BookingColumns]) -> BookingColumns:
 def _joined_column(columns: list[Any]) -> Any:
     if not isinstance(columns[0], Repeated):
         return np.concatenate(columns)
-    known, each = _Numbers(), []
-    for column in columns:
-        table = np.array([known[value] for value in column.values], dtype=np.int64)
-        each.append(table[column.numbers])
-    return Repeated(np.concatenate(each), list(known))
-
-
-class _Numbers(dict[Any, int]):
-    """Numbers values from 0 on, in the order in which they are asked for."""
-
-    def __missing__(self, value: Any) -> int:
-        self[value] = number = len(self)
-        return number
-
-
-def numbered(values: Iterable[Value]) -> tuple[Vector, list[Value]]:
-    """(The number of each value, shape (n,); the different values by number, from 0 on.)"""
-    known = _Numbers()
-    each = np.array(list(map(known.__getitem__, values)), dtype=np.int64)
-    return each, list(known)
+    known = Numbers()
+    return Repeated(np.concatenate([column.by(known) for column in columns]), known.listed)
 
 
 ID = 36  # the letters of an id

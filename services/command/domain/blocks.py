@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.capacity import Capacity
+from shared.numbering import Numbers, numbered
 
 LOW_64 = (1 << 64) - 1
 MERGED_TOGETHER = 8
@@ -78,7 +79,7 @@ class Block:
         keys = np.frombuffer(b"".join([key.bytes for key in bookings]), dtype=">u8").astype("<u8").reshape(-1, 2)
         fields = zip(*map(msgspec.structs.astuple, bookings.values()), strict=True)
         pool, account, began, start, end, capacity, share, order, tentative, gone = fields
-        (pools, of_pool), (accounts, of_account), (capacities, of_capacity) = map(_numbered, (pool, account, capacity))
+        (of_pool, pools), (of_account, accounts), (of_capacity, capacities) = map(numbered, (pool, account, capacity))
         flags = np.array(tentative, dtype="u1") * TENTATIVE + np.array(gone, dtype="u1") * GONE
         figures = (keys[:, 0], keys[:, 1], of_pool, of_account, began, start, end, of_capacity, share, order, flags)
         columns = {name: np.asarray(one).astype(COLUMNS[name]) for name, one in zip(COLUMNS, figures, strict=True)}
@@ -173,27 +174,14 @@ def merged(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
 
 def _joined(blocks: tuple[Block, ...]) -> Block:
     """One block of several, the newest first. Of an id that several have, the newest counts."""
-    names = [_numbers(getattr(block, kind) for block in blocks) for kind in NUMBERED.values()]
     columns = {name: np.concatenate([block.columns[name] for block in blocks]) for name in COLUMNS}
-    for column, (_, numbers) in zip(NUMBERED, names, strict=True):
-        renumbered = [new[block.columns[column]] for new, block in zip(numbers, blocks, strict=True)]
-        columns[column] = np.concatenate(renumbered)
+    names = {kind: Numbers() for kind in NUMBERED.values()}
+    for column, kind in NUMBERED.items():
+        renumbered = [names[kind].of(getattr(block, kind))[block.columns[column]] for block in blocks]
+        columns[column] = np.concatenate(renumbered).astype(COLUMNS[column])
     rows = np.lexsort((columns["low"], columns["high"]))
     high, low = columns["high"][rows], columns["low"][rows]
     first = np.ones(len(rows), dtype=np.bool_)
     first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
-    pools, accounts, capacities = (values for values, _ in names)
-    return Block(columns, pools, accounts, capacities).at(rows[first])
-
-
-def _numbers(tables: Iterable[list[Any]]) -> tuple[list[Any], list[npt.NDArray[np.uint32]]]:
-    """One table of several, and for each of these the new numbers of its values."""
-    numbers: dict[Any, int] = {}
-    new = [np.array([numbers.setdefault(value, len(numbers)) for value in table], dtype=np.uint32) for table in tables]
-    return [*numbers], new
-
-
-def _numbered(values: Iterable[Any]) -> tuple[list[Any], list[int]]:
-    """The distinct values, and for each value its number among them."""
-    numbers = {value: number for number, value in enumerate(dict.fromkeys(values))}
-    return [*numbers], [numbers[value] for value in values]
+    tables = {kind: known.listed for kind, known in names.items()}
+    return Block(columns, **tables).at(rows[first])

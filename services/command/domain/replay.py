@@ -26,7 +26,6 @@ from services.command.domain.replay_columns import (
     ROW,
     Entries,
     Finder,
-    Numbers,
     Rows,
     add_shares,
     at,
@@ -55,6 +54,7 @@ from shared.events import (
 from shared.events.batch import BookingColumns, EventBatch, decode_batch
 from shared.hours import Period, hour_of, next_hour
 from shared.names import spellings
+from shared.numbering import Numbers
 from shared.timeline import Timeline
 
 OfBooking = BookingCreated | BookingAmended | BookingCancelled | BookingLapsed | BookingConfirmed | BookingContested
@@ -156,8 +156,8 @@ class Replay:
 
     def _take_created(self, version: int, created: BookingColumns) -> None:
         rows = np.zeros(created.rows, dtype=ROW)
-        rows["id"], rows["pool"] = ids_of(created), self._pools.of(created.pools)
-        rows["account"], rows["capacity"] = self._accounts.of(created.accounts), self._capacities_of(created.counts)
+        rows["id"], rows["pool"] = ids_of(created), created.pools.by(self._pools)
+        rows["account"], rows["capacity"] = created.accounts.by(self._accounts), self._capacities_of(created.counts)
         rows["began"] = rows["start"] = created.starts
         rows["end"], rows["share"], rows["order"] = created.ends, created.shares, created.places + version
         rows["tentative"] = created.tentative
@@ -177,7 +177,7 @@ class Replay:
     def _take_ended(self, version: int, ended: BookingColumns) -> None:
         rows = np.zeros(ended.rows, dtype=END)
         rows["id"], rows["version"] = ids_of(ended), ended.places + version
-        rows["pool"], rows["capacity"] = self._pools.of(ended.pools), self._capacities_of(ended.counts)
+        rows["pool"], rows["capacity"] = ended.pools.by(self._pools), self._capacities_of(ended.counts)
         rows["start"], rows["end"], rows["share"] = ended.starts, ended.ends, ended.shares
         rows = at(rows, rows["end"] > self._floor)
         self._ended.append(rows)
@@ -186,7 +186,7 @@ class Replay:
     def _capacities_of(self, counts: Vector) -> Vector:
         """The numbers of these capacities."""
         capacities, rows = distinct(counts)
-        return np.array([self._capacities[capacity_of(one)] for one in capacities], dtype=np.int64)[rows]
+        return self._capacities.of(map(capacity_of, capacities))[rows]
 
     def _note_reach(self, rows: Rows) -> None:
         """Notes which hours the bookings of each pool reach: those that are not kept count too."""

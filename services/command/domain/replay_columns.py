@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from services.command.domain.blocks import COLUMNS, GONE, TENTATIVE, Block
 from shared.capacity import Capacity, Vector, reserved_more
 from shared.events import BookingCreated
-from shared.events.batch import BookingColumns, EventBatch, Repeated
+from shared.events.batch import BookingColumns, EventBatch
 from shared.timeline import Timeline
 
 # A booking. `pool`, `account` and `capacity` are numbers of the replay.
@@ -25,24 +25,6 @@ ENTRY = np.dtype("i4,i4,i4,i4,i4,i4")
 ENTRY.names = ("pool", "account", "start", "end", "capacity", "share")
 Rows = npt.NDArray[np.void]
 MARKS = np.array([1, 1_000_003, 998_244_353, 2_147_483_647, 6_700_417, 4_294_967_291])  # of capacities, by dimension
-
-
-class Numbers(dict[Any, int]):
-    """Values and their numbers, from 0 on in the order in which they come. `listed` has the values by number."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.listed: list[Any] = []
-
-    def __missing__(self, value: Any) -> int:
-        number = self[value] = len(self)
-        self.listed.append(value)
-        return number
-
-    def of(self, column: Repeated[Any]) -> Vector:
-        """The numbers of a column's values."""
-        numbers = np.array([self[value] for value in column.values], dtype=np.int64)
-        return numbers[column.numbers]
 
 
 class Entries(NamedTuple):
