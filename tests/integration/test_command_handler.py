@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -23,7 +22,7 @@ from services.command.domain import (
     copies,
     evolve,
 )
-from services.command.domain.bounds import DEFAULT, Bounds
+from services.command.domain.bounds import Bounds
 from services.command.domain.commands import Context
 from services.command.domain.copies import Freezing, freeze
 from services.command.handler.errors import KeyReused, QueueFull, StoreUnavailable
@@ -36,27 +35,13 @@ from shared.event_store import EventStore, Pending
 from shared.events import BookingCreated, decode_event, encode_event
 from shared.hours import Period, hour_of, instant_of
 from shared.identity.principals import trusted
-from shared.tasks import end_tasks
-from tests.support.backends import as_role, connected
+from tests.support.backends import connected
+from tests.support.handling import handling
 from tests.support.histories import history
 from tests.support.project import Project
 
 T0 = hour_of(datetime(2086, 1, 1, tzinfo=UTC))
 DAY = Period(T0, T0 + 24)
-
-
-@contextlib.asynccontextmanager
-async def running(
-    database_url: str, queue_max: int = 10_000, patience_s: float = 10.0, bounds: Bounds = DEFAULT
-) -> AsyncIterator[CommandHandler]:
-    handler = CommandHandler(
-        as_role(database_url, "command"), queue_max=queue_max, patience_s=patience_s, bounds=bounds
-    )
-    task = asyncio.create_task(handler.run())
-    try:
-        yield handler
-    finally:
-        await end_tasks(task)
 
 
 async def send(
@@ -82,7 +67,7 @@ async def project_of(handler: CommandHandler, cores: int) -> None:
 
 
 async def test_two_processes_accept_exactly_what_fits(database_url: str) -> None:
-    async with running(database_url) as one, running(database_url) as other:
+    async with handling(database_url) as one, handling(database_url) as other:
         await project_of(one, 10)
         outcomes = await asyncio.gather(
             *(send(one if n % 2 else other, booking()) for n in range(200)), return_exceptions=True
@@ -94,7 +79,7 @@ async def test_two_processes_accept_exactly_what_fits(database_url: str) -> None
 
 
 async def test_a_refusal_is_never_made_on_a_stale_state(database_url: str) -> None:
-    async with running(database_url) as one, running(database_url) as other:
+    async with handling(database_url) as one, handling(database_url) as other:
         await project_of(one, 1)
         with pytest.raises(CapacityExceeded):
             await send(other, booking(cores=2))
@@ -103,7 +88,7 @@ async def test_a_refusal_is_never_made_on_a_stale_state(database_url: str) -> No
 
 
 async def test_a_repeated_request_gets_the_first_answer_and_another_body_is_refused(database_url: str) -> None:
-    async with running(database_url) as one, running(database_url) as other:
+    async with handling(database_url) as one, handling(database_url) as other:
         await project_of(one, 10)
         key = uuid4()
         first = await send(one, booking(10), key, b"a")
@@ -117,7 +102,7 @@ async def test_a_repeated_request_gets_the_first_answer_and_another_body_is_refu
 
 
 async def test_a_full_queue_refuses_at_once(database_url: str) -> None:
-    async with running(database_url, queue_max=5) as handler:
+    async with handling(database_url, queue_max=5) as handler:
         outcomes = await asyncio.gather(*(send(handler, booking()) for _ in range(20)), return_exceptions=True)
     assert sum(isinstance(outcome, QueueFull) for outcome in outcomes) == 15
 
@@ -135,7 +120,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_when_connections_die(data
             await asyncio.sleep(0.25)
         await connection.close()
 
-    async with running(database_url) as one, running(database_url) as other:
+    async with handling(database_url) as one, handling(database_url) as other:
         await project_of(one, 10_000)
         killing = asyncio.create_task(kill())
         answers: list[CommandResult] = []
@@ -158,7 +143,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_when_connections_die(data
 async def test_a_command_whose_lost_append_commits_late_is_answered_by_its_event(database_url: str) -> None:
     """The connection dies while the append is on its way. The server commits it only after the handler has asked for
     the command again, on a new connection."""
-    async with running(database_url) as handler, connected(database_url) as server, connected(database_url) as admin:
+    async with handling(database_url) as handler, connected(database_url) as server, connected(database_url) as admin:
         await project_of(handler, 10)
         asked = booking(2)
         context = Context(command=asked.booking, principal=trusted("ada"), at=datetime.now(UTC))
@@ -204,28 +189,28 @@ async def appending(admin: asyncpg.Connection, *, since: int) -> int:
 
 
 async def test_one_refused_command_leaves_its_batch_alone(database_url: str) -> None:
-    async with running(database_url) as handler:
+    async with handling(database_url) as handler:
         await project_of(handler, 5)
         outcomes = await asyncio.gather(*(send(handler, booking(n)) for n in (2, 9, 3)), return_exceptions=True)
     assert [isinstance(outcome, HourbookError) for outcome in outcomes] == [False, True, False]
 
 
 async def test_a_cold_start_uses_the_snapshot_and_the_tail(database_url: str) -> None:
-    async with running(database_url) as handler:
+    async with handling(database_url) as handler:
         await project_of(handler, 3000)
         await asyncio.gather(*(send(handler, booking()) for _ in range(1500)))
     connection = await asyncpg.connect(database_url)
-    async with running(database_url) as handler, asyncio.timeout(30):
+    async with handling(database_url) as handler, asyncio.timeout(30):
         await send(handler, booking())
         while (saved := await connection.fetchrow("SELECT version, position FROM snapshot")) is None:
             await asyncio.sleep(0.01)
     assert tuple(saved) == (1503, 1503)
-    async with running(database_url) as handler:
+    async with handling(database_url) as handler:
         await asyncio.gather(*(send(handler, booking()) for _ in range(1499)))
         with pytest.raises(CapacityExceeded):
             await send(handler, booking())
     await connection.execute("UPDATE snapshot SET state = 'unreadable', version = 3002")  # of the last event
-    async with running(database_url) as handler, asyncio.timeout(30):
+    async with handling(database_url) as handler, asyncio.timeout(30):
         with pytest.raises(CapacityExceeded):
             await send(handler, booking())
         while await connection.fetchval("SELECT state = 'unreadable' FROM snapshot"):
@@ -241,7 +226,7 @@ async def test_of_many_heavy_commands_one_goes_before_what_is_quick(database_url
         await send(handler, command, dry_run=dry_run)
         answered.append(name)
 
-    async with running(database_url) as handler:
+    async with handling(database_url) as handler:
         await project_of(handler, 10)
         first = msgspec.structs.replace(booking(), period=periods[0])
         series = CreateSeries(booking=first, periods=periods, rrule="FREQ=DAILY", timezone="UTC", skip=True)
@@ -253,7 +238,7 @@ async def test_of_many_heavy_commands_one_goes_before_what_is_quick(database_url
 
 async def test_a_project_that_holds_too_much_is_refused_more_and_others_are_forgotten(database_url: str) -> None:
     bounds = Bounds(pools=2, state_bytes=4000)
-    async with running(database_url, bounds=bounds) as handler:
+    async with handling(database_url, bounds=bounds) as handler:
         for name in ("gaia", "euclid", "ska"):
             grant = CreateGrant(grant=uuid4(), period=Period(T0, T0 + 700), capacity=Capacity(cores=9))
             await send(handler, CreateProject(project=name, name=name), project=name)
@@ -307,13 +292,13 @@ async def test_a_snapshot_of_another_format_is_not_used() -> None:
 
 
 async def test_a_start_that_takes_longer_than_patience_gets_there_all_the_same(database_url: str) -> None:
-    async with running(database_url) as handler:
+    async with handling(database_url) as handler:
         await project_of(handler, 3000)
         await asyncio.gather(*(send(handler, booking()) for _ in range(2000)))
     connection = await asyncpg.connect(database_url)
     await connection.execute("DELETE FROM snapshot")
     await connection.close()
-    async with running(database_url, patience_s=0.1) as handler, asyncio.timeout(60):
+    async with handling(database_url, patience_s=0.1) as handler, asyncio.timeout(60):
         while True:
             with contextlib.suppress(StoreUnavailable):
                 await send(handler, booking())
@@ -340,7 +325,7 @@ async def test_a_snapshot_holds_all_that_the_events_made() -> None:
 
 
 async def test_nothing_is_decided_after_an_event_that_the_state_cannot_take(database_url: str) -> None:
-    async with running(database_url) as handler:
+    async with handling(database_url) as handler:
         await project_of(handler, 10)
     unknown = Project()
     unknown.grant(0, 100, 5)
@@ -349,7 +334,7 @@ async def test_nothing_is_decided_after_an_event_that_the_state_cannot_take(data
     stored = Pending("gaia", 3, uuid4(), 0, b"", "BookingCancelled", encode_event(unknown.history[-1]))
     assert (await EventStore(connection).append({"gaia": 2}, [stored])).outcome == "stored"
     await connection.close()
-    async with running(database_url) as handler:
+    async with handling(database_url) as handler:
         for _ in range(3):
             with pytest.raises(KeyError):
                 await send(handler, booking())

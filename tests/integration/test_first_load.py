@@ -20,9 +20,10 @@ from shared.capacity import Capacity
 from shared.event_store import EventStore
 from shared.hours import Period
 from shared.identity.principals import trusted
-from shared.tasks import end_tasks
+from shared.postgres import Connection
 from tests.bench.history import T0, History
 from tests.support.backends import as_role, connected
+from tests.support.handling import handling
 from tests.support.project import frozen
 from tests.support.waiting import until
 
@@ -50,6 +51,15 @@ def booked() -> CreateBooking:
     )
 
 
+async def long_and_slow(connection: Connection, handler: CommandHandler, database_url: str) -> SlowLookup:
+    """Gives the project gaia a history that takes long to load; and the handler a lookup that waits."""
+    grown = History(connection, "gaia")
+    await grown.begin()
+    await grown.grow(BOOKINGS)
+    lookup = handler._aside.first_loads._lookup = SlowLookup(as_role(database_url, "command"))
+    return lookup
+
+
 async def send(handler: CommandHandler, project: str, command: Command) -> Any:
     key = command.booking if isinstance(command, CreateBooking) else uuid4()
     context = Context(command=key, principal=trusted("ada"), at=datetime.now(UTC))
@@ -61,13 +71,8 @@ async def test_others_go_on_while_a_project_is_loaded_and_its_commands_keep_thei
 ) -> None:
     monkeypatch.setattr(replaying, "READ_MAX", 60)
     monkeypatch.setattr(replaying, "FEW", 0)
-    async with connected(database_url) as connection:
-        grown = History(connection, "gaia")
-        await grown.begin()
-        await grown.grow(BOOKINGS)
-        handler = CommandHandler(as_role(database_url, "command"), patience_s=1.0)
-        lookup = handler._aside.first_loads._lookup = SlowLookup(as_role(database_url, "command"))
-        writer = asyncio.create_task(handler.run())
+    async with connected(database_url) as connection, handling(database_url, patience_s=1.0) as handler:
+        lookup = await long_and_slow(connection, handler, database_url)
         with pytest.raises(StoreUnavailable, match="still being read"):
             await send(handler, "gaia", booked())
         waiting = [asyncio.create_task(send(handler, "gaia", booked())) for _ in range(20)]
@@ -78,7 +83,6 @@ async def test_others_go_on_while_a_project_is_loaded_and_its_commands_keep_thei
         results = await asyncio.gather(*waiting, send(handler, "gaia", booked()))
         assert [result.version for result in results] == [BOOKINGS + 3 + number for number in range(21)]
         assert lookup.asked == 2
-        await end_tasks(writer)
         states = States(1 << 30)
         await states.load(EventStore(connection), "gaia")
         assert frozen(states["gaia"]) == frozen(handler._states["gaia"])
@@ -90,13 +94,8 @@ async def test_what_was_read_of_a_store_of_another_term_is_forgotten(
 ) -> None:
     monkeypatch.setattr(replaying, "READ_MAX", 60)
     monkeypatch.setattr(replaying, "FEW", 0)
-    async with connected(database_url) as connection:
-        grown = History(connection, "gaia")
-        await grown.begin()
-        await grown.grow(BOOKINGS)
-        handler = CommandHandler(as_role(database_url, "command"), patience_s=60.0)
-        lookup = handler._aside.first_loads._lookup = SlowLookup(as_role(database_url, "command"))
-        writer = asyncio.create_task(handler.run())
+    async with connected(database_url) as connection, handling(database_url, patience_s=60.0) as handler:
+        lookup = await long_and_slow(connection, handler, database_url)
         waiting = asyncio.create_task(send(handler, "gaia", booked()))
         await until(lambda: lookup.asked == 2)
         handler._term = uuid4()
@@ -105,4 +104,3 @@ async def test_what_was_read_of_a_store_of_another_term_is_forgotten(
         assert not waiting.done()
         lookup.may.set()
         assert (await waiting).version == BOOKINGS + 3
-        await end_tasks(writer)

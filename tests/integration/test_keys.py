@@ -1,7 +1,6 @@
 """An Idempotency-Key always gets the first answer again, from every route that writes and from every process."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -23,8 +22,8 @@ from shared.capacity import Capacity
 from shared.errors import CapacityExceeded, HourbookError
 from shared.hours import Period, hour_of
 from shared.identity.principals import trusted
-from shared.tasks import end_tasks
 from tests.support.backends import as_role
+from tests.support.handling import handling
 from tests.support.proxy import Proxy
 
 MONTH = {"startdate": "2086-01-01", "enddate": "2086-01-31"}
@@ -275,7 +274,7 @@ async def test_webhooks_are_made_once_however_many_ask_at_once_with_one_key(ledg
 
 async def test_the_position_of_a_kept_answer_is_the_one_that_was_given(database_url: str, database: Any) -> None:
     """A command of a batch may change nothing. Its position is that of the last event before it."""
-    async with running(database_url) as handler:
+    async with handling(database_url) as handler:
         await begin(handler, 10)
         small = CreateTemplate(template="small", capacity=Capacity(cores=1))
         sent = [
@@ -297,7 +296,7 @@ async def test_the_position_of_a_kept_answer_is_the_one_that_was_given(database_
 async def test_one_key_in_two_processes_has_one_answer_whether_it_fits_or_not(database_url: str) -> None:
     """In each round, four requests with one key and one without it compete for one core. All with the key get the same
     answer."""
-    async with running(database_url) as one, running(database_url) as other:
+    async with handling(database_url) as one, handling(database_url) as other:
         await begin(one, 12)
         for _ in range(20):
             key = uuid4()
@@ -310,7 +309,7 @@ async def test_one_key_in_two_processes_has_one_answer_whether_it_fits_or_not(da
 async def test_a_refusal_whose_keeping_had_no_known_outcome_is_settled_by_its_key(
     database_url: str, database: Any
 ) -> None:
-    async with Proxy(database_url) as proxy, running(proxy.url) as handler:
+    async with Proxy(database_url) as proxy, handling(proxy.url) as handler:
         await begin(handler, 1)
         proxy.arm("answer", b"capacity_exceeded")
         asked = asyncio.create_task(send(handler, booking(5), uuid4()))
@@ -338,16 +337,6 @@ async def test_the_oldest_answers_are_forgotten(database_url: str, database: Any
     assert await database.fetchval(left) == list(range(48))
     await Keys(as_role(database_url, "command"), kept_days=2, kept_max=10).forget()
     assert await database.fetchval(left) == list(range(10))
-
-
-@contextlib.asynccontextmanager
-async def running(database_url: str) -> AsyncIterator[CommandHandler]:
-    handler = CommandHandler(as_role(database_url, "command"))
-    task = asyncio.create_task(handler.run())
-    try:
-        yield handler
-    finally:
-        await end_tasks(task)
 
 
 async def send(handler: CommandHandler, command: Any, request_id: Any = None) -> CommandResult:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+import functools
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -44,9 +43,9 @@ from shared.events import decode_events
 from shared.hours import Period, hour_of, instant_of
 from shared.identity.principals import Principal, person, trusted
 from shared.identity.roles import NOBODY
-from shared.tasks import end_tasks
 from tests.bench.history import T0, History
 from tests.support.backends import as_role, connected
+from tests.support.handling import handling
 from tests.support.project import frozen
 from tests.support.waiting import until
 
@@ -56,14 +55,7 @@ ADA = trusted("ada")
 EVENTS_MAX = 1_000_000
 
 
-@contextlib.asynccontextmanager
-async def running(database_url: str) -> AsyncIterator[CommandHandler]:
-    handler = CommandHandler(as_role(database_url, "command"), patience_s=60.0)
-    task = asyncio.create_task(handler.run())
-    try:
-        yield handler
-    finally:
-        await end_tasks(task)
+running = functools.partial(handling, patience_s=60.0)
 
 
 async def send(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +25,8 @@ from shared.event_store.errors import Unsettled
 from shared.hours import Period, hour_of
 from shared.identity.principals import trusted
 from shared.migrate import migrate
-from shared.tasks import end_tasks
-from tests.support.backends import LOGINS, TEMPLATE, as_role, connected, make_database
+from tests.support.backends import LOGINS, TEMPLATE, connected, make_database
+from tests.support.handling import handling
 from tests.support.pg_cluster import Node, PgCluster, pg_cluster
 
 T0 = hour_of(datetime(2086, 1, 1, tzinfo=UTC))
@@ -48,14 +49,7 @@ async def database(cluster: PgCluster) -> AsyncIterator[str]:
         standby.resume()
 
 
-@contextlib.asynccontextmanager
-async def running(url: str, patience_s: float = 2.0) -> AsyncIterator[CommandHandler]:
-    handler = CommandHandler(as_role(url, "command"), patience_s=patience_s)
-    task = asyncio.create_task(handler.run())
-    try:
-        yield handler
-    finally:
-        await end_tasks(task)
+running = functools.partial(handling, patience_s=2.0)
 
 
 async def send(handler: CommandHandler, command: Command, key: UUID) -> CommandResult:
